@@ -1,0 +1,286 @@
+//! The durable record of one app: what has been decided, and what is under way. Written only by the leader, by
+//! compare-and-set, before anything that it says is acted on.
+
+mod outbox;
+mod run;
+
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    outbox::Outbox,
+    run::{ActiveRun, Claim, OpenAttempt, Phase, Replica, ReplicaState, ServiceRun},
+};
+use crate::{
+    history::RunSummary,
+    id::{Epoch, RequestId, RunNumber},
+    message::{DropReason, RunRequest, SCHEMA, TickRecord},
+};
+
+/// Largest encoded ledger, in bytes: half of what a NATS server takes in one message by default.
+pub const LEDGER_BYTES_MAX: usize = 512 * 1024;
+/// Requests that a ledger remembers. With this many unconfirmed no further command of the app is folded (rule P13).
+pub const REQUESTS_MAX: usize = 64;
+/// Runs that are kept with their results.
+pub const HISTORY_RUNS: usize = 10;
+
+/// The durable record of one app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Schema version.
+    pub schema: u32,
+    /// Which write this is: tells a writer whose acknowledgement was lost that the stored one is its own.
+    pub write: WriteStamp,
+    /// Revision of the app in `apps` that is folded in.
+    pub app_revision: u64,
+    /// What that revision says of the app.
+    pub standing: Standing,
+    /// Revision of the newest tombstone: commands from before it are refused.
+    pub tombstone_revision: u64,
+    /// Every instant up to and including this one is decided.
+    pub decided_through: Timestamp,
+    /// Number of the last run that was started; kept when the app is removed, so that numbers never come back.
+    pub last_run: RunNumber,
+    /// Runs that have not ended.
+    pub active: Vec<ActiveRun>,
+    /// What waits for them, oldest first.
+    pub queue: VecDeque<Waiting>,
+    /// What became of every instant and every manual run.
+    pub counters: Counters,
+    /// The last requests, with what became of them.
+    pub requests: VecDeque<HandledRequest>,
+    /// Tick messages.
+    pub ticks: Outbox<TickRecord>,
+    /// History messages.
+    pub history: Outbox<RunSummary>,
+    /// Outcomes of the last runs, oldest first, for lists: the labels of [`crate::outcome::Outcome`].
+    pub recent: VecDeque<RecentRun>,
+}
+
+/// Identifies one write of a ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct WriteStamp {
+    /// Tenure of the writer.
+    pub epoch: Epoch,
+    /// Counts the writes of that tenure.
+    pub number: u64,
+}
+
+/// What the folded revision of `apps` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "standing", rename_all = "snake_case")]
+pub enum Standing {
+    /// A valid app.
+    Applied,
+    /// The stored file is not valid any more; nothing new is decided.
+    Invalid {
+        /// The first problem.
+        reason: String,
+    },
+    /// A tombstone.
+    Removed,
+}
+
+/// Why a run exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+pub enum Cause {
+    /// An instant of the schedule.
+    Schedule,
+    /// Instants that were missed, coalesced into the latest.
+    CatchUp {
+        /// How many.
+        missed: u64,
+    },
+    /// A person.
+    Manual {
+        /// Who.
+        by: String,
+        /// The command.
+        request: RequestId,
+    },
+}
+
+impl Cause {
+    /// One word for tables and environments.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Schedule => "schedule",
+            Self::CatchUp { .. } => "catch_up",
+            Self::Manual { .. } => "manual",
+        }
+    }
+}
+
+/// A run that waits for its start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Why it is to run.
+    pub cause: Cause,
+    /// Its instant, if a schedule asked for it.
+    pub scheduled_at: Option<Timestamp>,
+    /// Since when it waits.
+    pub enqueued_at: Timestamp,
+    /// Changes that a person asked for.
+    #[serde(default)]
+    pub request: RunRequest,
+}
+
+/// What became of every instant: `decided = started + enqueued + dropped + coalesced` and
+/// `enqueued = started_later + flushed + waiting` hold after every decision (guarantee G2). Manual runs have counters of
+/// their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counters {
+    /// Instants decided.
+    pub decided: u64,
+    /// Instants that started a run at once.
+    pub started: u64,
+    /// Instants that had to wait.
+    pub enqueued: u64,
+    /// Instants that found the queue full.
+    pub dropped: u64,
+    /// Missed instants folded into a later one.
+    pub coalesced: u64,
+    /// Enqueued instants that started a run in the end.
+    pub started_later: u64,
+    /// Enqueued instants thrown away because the app was removed.
+    pub flushed: u64,
+    /// Manual runs asked for.
+    pub manual: ManualCounters,
+}
+
+/// What became of the runs that people asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ManualCounters {
+    /// Started at once.
+    pub started: u64,
+    /// Had to wait.
+    pub enqueued: u64,
+    /// Found the queue full.
+    pub dropped: u64,
+    /// Waited, and started in the end.
+    pub started_later: u64,
+    /// Waited, and were thrown away because the app was removed.
+    pub flushed: u64,
+}
+
+/// A request and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandledRequest {
+    /// The request.
+    pub request: RequestId,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// The stream knows that it is done: it will not come again.
+    pub confirmed: bool,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum Verdict {
+    /// A run began.
+    Started {
+        /// Its number.
+        run: RunNumber,
+    },
+    /// A run waits.
+    Enqueued {
+        /// Runs that wait now, this one included.
+        waiting: u32,
+    },
+    /// No run comes of it.
+    Dropped {
+        /// Why.
+        reason: DropReason,
+    },
+    /// These runs are being stopped.
+    Stopping {
+        /// Their numbers.
+        runs: Vec<RunNumber>,
+    },
+    /// It was refused.
+    Refused {
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+/// A finished run in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecentRun {
+    /// Its number.
+    pub run: RunNumber,
+    /// How it ended, as [`crate::outcome::Outcome::label`] has it.
+    pub outcome: String,
+    /// When.
+    pub finished_at: Timestamp,
+}
+
+impl Ledger {
+    /// The ledger of an app that is applied for the first time: nothing before `applied_at` is decided, or ever will be.
+    pub fn new(app_revision: u64, applied_at: Timestamp) -> Self {
+        Self {
+            schema: SCHEMA,
+            write: WriteStamp::default(),
+            app_revision,
+            standing: Standing::Applied,
+            tombstone_revision: 0,
+            decided_through: applied_at,
+            last_run: 0,
+            active: Vec::new(),
+            queue: VecDeque::new(),
+            counters: Counters::default(),
+            requests: VecDeque::new(),
+            ticks: Outbox::default(),
+            history: Outbox::default(),
+            recent: VecDeque::new(),
+        }
+    }
+
+    /// State as people see it (DESIGN.md section 7).
+    pub fn state(&self) -> State {
+        if self.active.iter().any(|run| run.phase == Phase::Running) {
+            return State::Running;
+        }
+        if !self.active.is_empty() {
+            return State::Stopping;
+        }
+        match self.standing {
+            Standing::Applied => State::Waiting,
+            Standing::Invalid { .. } => State::Invalid,
+            Standing::Removed => State::Removed,
+        }
+    }
+}
+
+/// State of an app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Nothing runs; the next instant will.
+    Waiting,
+    /// A run is active.
+    Running,
+    /// A run is being stopped.
+    Stopping,
+    /// The stored file is not valid.
+    Invalid,
+    /// The app was removed.
+    Removed,
+}
+
+impl State {
+    /// One word.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Invalid => "invalid",
+            Self::Removed => "removed",
+        }
+    }
+}

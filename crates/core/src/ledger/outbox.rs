@@ -1,0 +1,63 @@
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+/// Messages on one subject that must all get there, in order: numbered, and kept until they are known to be stored
+/// (protocol rule P11). Messages are numbered from 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outbox<T> {
+    /// Number of the last message put in.
+    pub last_number: u64,
+    /// Stream sequence of the subject's last message as far as known: the next one is a compare-and-set on it.
+    pub last_sequence: u64,
+    /// Messages not known to be stored. The last one has the number `last_number`.
+    pub pending: VecDeque<T>,
+}
+
+impl<T> Default for Outbox<T> {
+    fn default() -> Self {
+        Self { last_number: 0, last_sequence: 0, pending: VecDeque::new() }
+    }
+}
+
+impl<T> Outbox<T> {
+    /// Puts in the message that `make` returns for its number.
+    pub fn push(&mut self, make: impl FnOnce(u64) -> T) {
+        self.last_number += 1;
+        self.pending.push_back(make(self.last_number));
+    }
+
+    /// Number of the oldest message not known to be stored, and the message.
+    pub fn first(&self) -> Option<(u64, &T)> {
+        let first = self.pending.front()?;
+        Some((self.last_number + 1 - self.pending.len() as u64, first))
+    }
+
+    /// Notes that every message up to `number` is stored, the last of them at `sequence`. Old news is ignored.
+    pub fn stored(&mut self, number: u64, sequence: u64) {
+        while self.first().is_some_and(|(first, _)| first <= number) {
+            self.pending.pop_front();
+        }
+        self.last_sequence = self.last_sequence.max(sequence);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_leave_in_order_once_stored() {
+        let mut outbox = Outbox::default();
+        for _ in 0..3 {
+            outbox.push(|number| number);
+        }
+        assert_eq!(outbox.first(), Some((1, &1)));
+        outbox.stored(2, 70);
+        assert_eq!(outbox.first(), Some((3, &3)));
+        outbox.stored(1, 60);
+        assert_eq!((outbox.first(), outbox.last_sequence), (Some((3, &3)), 70));
+        outbox.stored(3, 71);
+        assert_eq!(outbox.first(), None);
+    }
+}

@@ -1,0 +1,151 @@
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Cause;
+use crate::{
+    id::{AttemptId, Nonce, RunNumber, RunToken, RunUid},
+    message::{MachineId, RunRequest},
+    name::{AgentName, AppName, ServiceName},
+    outcome::Outcome,
+    spec::RunSpec,
+};
+
+/// A run that has not ended: some attempt of it may still have a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActiveRun {
+    /// Its number.
+    pub number: RunNumber,
+    /// Its random identity.
+    pub uid: RunUid,
+    /// Why it exists.
+    pub cause: Cause,
+    /// Its instant, if a schedule asked for it.
+    pub scheduled_at: Option<Timestamp>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// What a person asked to be different.
+    #[serde(default)]
+    pub request: RunRequest,
+    /// The spec it began with, and keeps.
+    pub spec: Arc<RunSpec>,
+    /// Every message about this run up to this sequence of the results stream is folded in.
+    pub results_through: u64,
+    /// Whether it goes on.
+    pub phase: Phase,
+    /// Its services, in the order of the spec.
+    pub services: Vec<ServiceRun>,
+}
+
+/// Whether a run goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum Phase {
+    /// It goes on.
+    Running,
+    /// No attempt is started any more, and those that are open are being stopped.
+    Stopping {
+        /// Who asked, for people.
+        by: String,
+    },
+}
+
+/// One service of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceRun {
+    /// The service.
+    pub name: ServiceName,
+    /// Its replicas, by index.
+    pub replicas: Vec<Replica>,
+}
+
+/// One replica of a service in a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replica {
+    /// Number of the last attempt that was ordered; 0: none.
+    pub last_attempt: u32,
+    /// Attempts that ran to an end and did not succeed.
+    pub failures: u32,
+    /// Attempts that were lost.
+    pub losses: u32,
+    /// What it is doing.
+    pub state: ReplicaState,
+}
+
+/// What a replica is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum ReplicaState {
+    /// It wants an agent.
+    Pending {
+        /// Not before this moment: the pause before a retry.
+        not_before: Timestamp,
+        /// An agent that did not take it, to be chosen last (protocol rule P12).
+        avoid: Option<AgentName>,
+    },
+    /// An attempt is bound to an agent.
+    Open(OpenAttempt),
+    /// It ended.
+    Ended {
+        /// How.
+        outcome: Outcome,
+        /// On which agent, if any.
+        agent: Option<AgentName>,
+    },
+}
+
+/// An attempt that is bound to an agent and has not ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenAttempt {
+    /// Number of the attempt in its replica.
+    pub number: u32,
+    /// The agent, for ever.
+    pub agent: AgentName,
+    /// When it was bound.
+    pub ordered_at: Timestamp,
+    /// When its last order was sent.
+    pub sent_at: Timestamp,
+    /// The agent's claim, once known.
+    pub claim: Option<Claim>,
+}
+
+/// The claim of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Its sequence in the results stream: the terminal message is a compare-and-set on it.
+    pub sequence: u64,
+    /// Process and try.
+    pub nonce: Nonce,
+    /// The agent's host.
+    pub machine: MachineId,
+    /// When it was made, by the agent's clock.
+    pub at: Timestamp,
+}
+
+impl ActiveRun {
+    /// The run's token.
+    pub fn token(&self) -> RunToken {
+        RunToken::new(self.number, self.uid)
+    }
+
+    /// Every replica, with its service and index.
+    pub fn replicas(&self) -> impl Iterator<Item = (&ServiceName, u32, &Replica)> {
+        self.services
+            .iter()
+            .flat_map(|service| (0..).zip(&service.replicas).map(|(index, replica)| (&service.name, index, replica)))
+    }
+
+    /// Every attempt that may have a container, by id.
+    pub fn open_attempts<'a>(&'a self, app: &'a AppName) -> impl Iterator<Item = (AttemptId, &'a OpenAttempt)> {
+        self.replicas().filter_map(|(service, index, replica)| match &replica.state {
+            ReplicaState::Open(open) => Some((self.attempt_id(app, service, index, open.number), open)),
+            ReplicaState::Pending { .. } | ReplicaState::Ended { .. } => None,
+        })
+    }
+
+    /// The id of an attempt of this run.
+    pub fn attempt_id(&self, app: &AppName, service: &ServiceName, replica: u32, attempt: u32) -> AttemptId {
+        AttemptId { app: app.clone(), run: self.number, uid: self.uid, service: service.clone(), replica, attempt }
+    }
+}

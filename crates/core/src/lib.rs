@@ -1,0 +1,16 @@
+//! The rules of tickmesh as pure code.
+//!
+//! Nothing here reads a clock, a file, the environment or the network: time and randomness come in as arguments, and what
+//! should happen goes out as data. So every rule can be tested by a table, and every history replayed.
+
+pub mod compose;
+pub mod fleet;
+pub mod history;
+pub mod id;
+pub mod ledger;
+pub mod message;
+pub mod name;
+pub mod outcome;
+pub mod schedule;
+pub mod spec;
+pub mod timing;

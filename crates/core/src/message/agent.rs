@@ -1,0 +1,78 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{AttemptId, Nonce},
+    name::AgentName,
+};
+
+/// The host's machine id: two agents of one name on two machines are two agents.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MachineId(pub String);
+
+impl fmt::Display for MachineId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Counts the heartbeats of one agent process.
+pub type HeartbeatNumber = u64;
+
+/// What a host offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capacity {
+    /// Containers that may run at once.
+    pub slots: u32,
+    /// Cores, in thousandths.
+    pub cpu_millis: u64,
+    /// Memory, in bytes.
+    pub memory_bytes: u64,
+}
+
+/// An agent's heartbeat: its key in the bucket `agents`, each written by compare-and-set on the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentRecord {
+    /// Schema version.
+    pub schema: u32,
+    /// The agent.
+    pub agent: AgentName,
+    /// The agent process that wrote this.
+    pub process: Nonce,
+    /// Number of this heartbeat in its process.
+    pub number: HeartbeatNumber,
+    /// The host.
+    pub machine: MachineId,
+    /// The host's boot, or empty where the system does not tell.
+    pub boot: String,
+    /// The host's name, for people.
+    pub host: String,
+    /// Program version.
+    pub version: String,
+    /// Version of the container engine.
+    pub engine: String,
+    /// Clock of the host.
+    pub at: Timestamp,
+    /// Labels for constraints.
+    pub labels: BTreeMap<String, String>,
+    /// What the host offers.
+    pub capacity: Capacity,
+    /// Takes no new attempts.
+    pub draining: bool,
+    /// Set by the last heartbeat of an agent that was stopped in order.
+    pub stopped: bool,
+    /// Last sequence of the results stream, read **before** [`Self::held`] (protocol rule P1).
+    pub results_seen: u64,
+    /// Attempts whose end is not stored yet, from before their claim was sent.
+    pub held: BTreeSet<AttemptId>,
+    /// Milliseconds after which the agent stops its containers without an acknowledged heartbeat.
+    pub fence_ms: u64,
+    /// Milliseconds that killing them may take.
+    pub kill_margin_ms: u64,
+}

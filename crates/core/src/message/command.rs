@@ -1,0 +1,52 @@
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{RequestId, RunNumber},
+    name::AppName,
+};
+
+/// What a person asks of the leader. Durable: it waits while no scheduler lives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Schema version.
+    pub schema: u32,
+    /// Sent again, a command has the same id.
+    pub request: RequestId,
+    /// The app it is about.
+    pub app: AppName,
+    /// Revision of the app in `apps` that the sender saw: the leader first gets there.
+    pub app_revision: u64,
+    /// Who asks, for people: `user@host`.
+    pub by: String,
+    /// The sender's clock, for people.
+    pub at: Timestamp,
+    /// What is asked.
+    pub kind: CommandKind,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum CommandKind {
+    /// Run the app now.
+    Run(RunRequest),
+    /// Stop a run.
+    Cancel {
+        /// The run; `None`: every active one.
+        run: Option<RunNumber>,
+    },
+}
+
+/// Changes to one manual run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RunRequest {
+    /// Environment variables added to every container, or replacing those of the file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
+    /// Replaces the command of every service, when not empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
+}

@@ -1,0 +1,45 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{id::Epoch, name::AgentName};
+
+/// What happens to the mesh itself, on `mesh.<kind>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum MeshEvent {
+    /// A scheduler began a tenure.
+    LeaderChanged {
+        /// Id of the scheduler process.
+        leader: String,
+        /// Its host.
+        host: String,
+        /// The tenure.
+        epoch: Epoch,
+    },
+    /// An agent registered.
+    AgentJoined {
+        /// The agent.
+        agent: AgentName,
+    },
+    /// An agent fell silent, and its attempts are run elsewhere.
+    AgentLost {
+        /// The agent.
+        agent: AgentName,
+    },
+    /// An agent was stopped in order.
+    AgentStopped {
+        /// The agent.
+        agent: AgentName,
+    },
+}
+
+impl MeshEvent {
+    /// The last token of the event's subject.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::LeaderChanged { .. } => "leader-changed",
+            Self::AgentJoined { .. } => "agent-joined",
+            Self::AgentLost { .. } => "agent-lost",
+            Self::AgentStopped { .. } => "agent-stopped",
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What travels between the parts of a mesh. Plain data; `tickmesh-messaging` knows the subjects and puts it on the wire.
+//!
+//! Every message and record carries [`SCHEMA`], so that a reader of another release can tell what it reads.
+
+mod agent;
+mod app;
+mod command;
+mod event;
+mod log;
+mod order;
+mod report;
+mod tick;
+
+pub use agent::{AgentRecord, Capacity, HeartbeatNumber, MachineId};
+pub use app::{AppRecord, AppSource};
+pub use command::{Command, CommandKind, RunRequest};
+pub use event::MeshEvent;
+pub use log::{LogBatch, LogBytes, LogChunk, LogStream};
+pub use order::{Order, OrderKind, StartOrder};
+pub use report::{AttemptEvent, AttemptReport, Revoker};
+pub use tick::{Admission, DropReason, TickRecord};
+
+/// Version of all stored records and messages.
+pub const SCHEMA: u32 = 1;

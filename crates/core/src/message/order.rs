@@ -1,0 +1,49 @@
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{AttemptId, Epoch},
+    ledger::Cause,
+    name::AgentName,
+    spec::{ContainerSpec, RemoveContainers},
+};
+
+/// A wake-up for one agent. It may come twice, late or never: only the claim decides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Schema version.
+    pub schema: u32,
+    /// Tenure of the leader that sent it; an agent refuses one older than the newest it has seen.
+    pub epoch: Epoch,
+    /// The agent it is for.
+    pub agent: AgentName,
+    /// The attempt it is about.
+    pub attempt: AttemptId,
+    /// What is asked.
+    pub kind: OrderKind,
+}
+
+/// What is asked of the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case")]
+pub enum OrderKind {
+    /// Claim the attempt and run its container.
+    Start(Box<StartOrder>),
+    /// Stop it; one that is not claimed yet is claimed as cancelled.
+    Stop,
+}
+
+/// All that an agent needs to run one attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartOrder {
+    /// The container.
+    pub container: ContainerSpec,
+    /// Whether it is removed after its end.
+    pub remove_containers: RemoveContainers,
+    /// Replicas of the service in this run.
+    pub replicas: u32,
+    /// The instant that the run is for, if a schedule asked for it.
+    pub scheduled_at: Option<Timestamp>,
+    /// Why the run exists.
+    pub cause: Cause,
+}

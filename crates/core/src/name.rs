@@ -1,0 +1,138 @@
+//! The names people give: apps, services, agents, namespaces.
+//!
+//! Names end up as tokens of NATS subjects and as parts of Docker container names, so each is checked once, here, when it
+//! enters the program. A value of one of these types is valid by construction.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// Longest name, in bytes. Docker and DNS labels stop at 63 too.
+pub const NAME_LENGTH_MAX: usize = 63;
+
+/// Why a text is not a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} name `{text}` is not valid: {rule}")]
+pub struct InvalidName {
+    kind: &'static str,
+    text: String,
+    rule: &'static str,
+}
+
+fn check(kind: &'static str, text: &str, punctuation: &[u8], rule: &'static str) -> Result<(), InvalidName> {
+    let bytes = text.as_bytes();
+    let valid = matches!(bytes.first(), Some(first) if first.is_ascii_alphanumeric())
+        && bytes.len() <= NAME_LENGTH_MAX
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || punctuation.contains(byte));
+    if !valid {
+        // A hostile name may be huge: an error message is not the place to repeat it whole.
+        let text = text.chars().take(NAME_LENGTH_MAX + 1).collect();
+        return Err(InvalidName { kind, text, rule });
+    }
+    Ok(())
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $punctuation:literal, $rule:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Checks `text` and makes it a name.
+            pub fn new(text: impl Into<String>) -> Result<Self, InvalidName> {
+                let text = text.into();
+                check($kind, &text, $punctuation, $rule)?;
+                Ok(Self(text))
+            }
+
+            /// The name as it was written.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.pad(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Self::new(text)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                Self::new(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+    };
+}
+
+name!(
+    /// Name of an app: one compose file under control of the mesh.
+    AppName, "app", b"-",
+    "letters, digits and hyphens, beginning with a letter or digit, at most 63"
+);
+name!(
+    /// Name of a service of an app, as the compose file has it.
+    ServiceName, "service", b"-_.",
+    "letters, digits, `-`, `_` and `.`, beginning with a letter or digit, at most 63"
+);
+name!(
+    /// Name of an agent: one Docker host.
+    AgentName, "agent", b"-",
+    "letters, digits and hyphens, beginning with a letter or digit, at most 63"
+);
+name!(
+    /// Prefix of every NATS name of one mesh.
+    Namespace, "namespace", b"-",
+    "letters, digits and hyphens, beginning with a letter or digit, at most 63"
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_app(text: &str, valid: bool) {
+        assert_eq!(AppName::new(text).is_ok(), valid, "{text:?}");
+    }
+
+    #[test]
+    fn app_names_are_subject_tokens() {
+        check_app("nightly", true);
+        check_app("0", true);
+        check_app("a-B-9", true);
+        check_app(&"a".repeat(63), true);
+        check_app(&"a".repeat(64), false);
+        for text in ["", "-a", "a.b", "a b", "a*", "a>", "ä", "a_b", "a/b", "a\n"] {
+            check_app(text, false);
+        }
+    }
+
+    #[test]
+    fn service_names_may_have_dots_and_underscores() {
+        assert!(ServiceName::new("db.back_up-1").is_ok());
+        assert!(ServiceName::new(".db").is_err());
+    }
+
+    #[test]
+    fn a_stored_name_is_checked_again() {
+        assert!(serde_json::from_str::<AppName>("\"a.b\"").is_err());
+    }
+}

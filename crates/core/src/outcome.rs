@@ -1,0 +1,126 @@
+//! How attempts, replicas and runs end.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How an attempt, a replica or a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every container exited with 0.
+    Succeeded,
+    /// A container exited with another code.
+    Failed {
+        /// The container's exit code.
+        exit_code: i64,
+    },
+    /// It ran longer than it may.
+    TimedOut,
+    /// Nobody knows how it ended.
+    Lost {
+        /// What became of it.
+        reason: LostReason,
+    },
+    /// Somebody stopped it.
+    Cancelled,
+    /// There was never a process.
+    CouldNotStart {
+        /// What the engine, the registry or the host's policy said.
+        reason: String,
+    },
+}
+
+/// Why the end of an attempt is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LostReason {
+    /// The agent fell silent.
+    AgentSilent,
+    /// The agent is there and does not hold the attempt: it or its host was restarted before a container existed.
+    NotHeld,
+    /// A container was created, and its agent restarted before it was known to run (protocol rule P6).
+    NotStarted,
+    /// The container is gone: removed by hand.
+    ContainerRemoved,
+    /// The engine stopped the container when it went down.
+    EngineRestarted,
+    /// The guard stopped the container, because the agent was cut off.
+    Fenced,
+}
+
+impl fmt::Display for LostReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::AgentSilent => "the agent fell silent",
+            Self::NotHeld => "the agent restarted before the container existed",
+            Self::NotStarted => "the agent restarted before the container was known to run",
+            Self::ContainerRemoved => "the container was removed",
+            Self::EngineRestarted => "the engine restarted",
+            Self::Fenced => "the agent was cut off and its guard stopped the container",
+        })
+    }
+}
+
+impl Outcome {
+    /// Whether this is success.
+    pub fn is_success(&self) -> bool {
+        matches!(self, Self::Succeeded)
+    }
+
+    /// One word for tables, subjects and metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed { .. } => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Lost { .. } => "lost",
+            Self::Cancelled => "cancelled",
+            Self::CouldNotStart { .. } => "could_not_start",
+        }
+    }
+
+    /// Where this stands when a run sums up its replicas: the lowest wins (DESIGN.md section 2, "outcome").
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Cancelled => 0,
+            Self::TimedOut => 1,
+            Self::CouldNotStart { .. } => 2,
+            Self::Failed { .. } => 3,
+            Self::Lost { .. } => 4,
+            Self::Succeeded => 5,
+        }
+    }
+
+    /// The outcome of a whole made of parts: the first that occurs of cancelled, timed_out, could_not_start, failed, lost,
+    /// else succeeded.
+    pub fn of_all<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
+        parts.into_iter().min_by_key(|part| part.rank()).cloned().unwrap_or(Self::Succeeded)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed { exit_code } => write!(formatter, "failed (exit code {exit_code})"),
+            Self::Lost { reason } => write!(formatter, "lost ({reason})"),
+            Self::CouldNotStart { reason } => write!(formatter, "could not start ({reason})"),
+            Self::TimedOut => formatter.write_str("timed out"),
+            Self::Succeeded | Self::Cancelled => formatter.write_str(self.label()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_has_the_gravest_outcome_of_its_replicas() {
+        let failed = Outcome::Failed { exit_code: 2 };
+        let lost = Outcome::Lost { reason: LostReason::AgentSilent };
+        assert_eq!(Outcome::of_all([&Outcome::Succeeded, &lost, &failed]), failed);
+        assert_eq!(Outcome::of_all([&failed, &Outcome::Cancelled]), Outcome::Cancelled);
+        assert_eq!(Outcome::of_all([&Outcome::Succeeded]), Outcome::Succeeded);
+    }
+}

@@ -1,0 +1,105 @@
+//! Every period and deadline of the protocol, in one value, so that tests scale all of them by one factor.
+
+use std::time::Duration;
+
+/// Periods and deadlines. The relations between them are what keeps two containers of one replica apart: see
+/// [`Timing::check`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// An agent's heartbeat.
+    pub heartbeat: Duration,
+    /// Pause before a heartbeat that was not acknowledged is sent again.
+    pub heartbeat_retry: Duration,
+    /// An agent whose key did not change for this long gets no new attempts.
+    pub stale: Duration,
+    /// An agent without an acknowledged heartbeat for this long stops its containers.
+    pub fence: Duration,
+    /// How long killing them may take.
+    pub kill_margin: Duration,
+    /// An agent whose key did not change for this long is lost, and its attempts are run elsewhere.
+    pub lost: Duration,
+    /// An instant folded this much after it was due counts as missed.
+    pub late_after: Duration,
+    /// An order that nobody took is sent again after this long.
+    pub resend: Duration,
+    /// An order that nobody took is revoked after this long (protocol rule P12).
+    pub unclaimed: Duration,
+    /// Shortest time between two writes of one ledger, unless an order depends on it.
+    pub write_pace: Duration,
+    /// The lease is free after this long without a renewal.
+    pub lease: Duration,
+}
+
+/// Settings whose deadlines contradict each other.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("fence ({fence:?}) plus kill margin ({kill_margin:?}) must be less than lost ({lost:?})")]
+pub struct UnsafeTiming {
+    fence: Duration,
+    kill_margin: Duration,
+    lost: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(2),
+            heartbeat_retry: Duration::from_millis(500),
+            stale: Duration::from_secs(10),
+            fence: Duration::from_secs(45),
+            kill_margin: Duration::from_secs(10),
+            lost: Duration::from_secs(60),
+            late_after: Duration::from_secs(5),
+            resend: Duration::from_secs(5),
+            unclaimed: Duration::from_secs(30),
+            write_pace: Duration::from_millis(50),
+            lease: Duration::from_secs(3),
+        }
+    }
+}
+
+impl Timing {
+    /// All of it, multiplied. Tests use factors below 1.
+    pub fn scaled(self, factor: f64) -> Self {
+        let scale = |duration: Duration| duration.mul_f64(factor);
+        Self {
+            heartbeat: scale(self.heartbeat),
+            heartbeat_retry: scale(self.heartbeat_retry),
+            stale: scale(self.stale),
+            fence: scale(self.fence),
+            kill_margin: scale(self.kill_margin),
+            lost: scale(self.lost),
+            late_after: scale(self.late_after),
+            resend: scale(self.resend),
+            unclaimed: scale(self.unclaimed),
+            write_pace: scale(self.write_pace),
+            lease: scale(self.lease),
+        }
+    }
+
+    /// Refuses settings under which a container could still run while its replacement starts.
+    pub fn check(&self) -> Result<(), UnsafeTiming> {
+        let Self { fence, kill_margin, lost, .. } = *self;
+        if fence + kill_margin >= lost {
+            return Err(UnsafeTiming { fence, kill_margin, lost });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_safe_at_every_scale() {
+        for factor in [0.02, 0.1, 1.0, 10.0] {
+            assert_eq!(Timing::default().scaled(factor).check(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_fence_that_ends_after_lost_is_refused() {
+        let timing = Timing { fence: Duration::from_secs(55), ..Timing::default() };
+        assert!(timing.check().is_err());
+    }
+}
