@@ -1,10 +1,11 @@
 //! Counts the instants of a cron expression in a stretch of time without visiting each of them.
 //!
-//! On a *plain* day, one on which the wall clock shows every second once and in order, the instants of a schedule are
-//! every combination of its hours, minutes and seconds, or none: that is arithmetic. Days on which the clock jumps are
-//! left to the search, instant by instant. The tests hold both against each other.
+//! A job that follows the wall clock is due whenever the clock shows a matching time. Between two jumps of the clock that
+//! is arithmetic: on each date that matches, every combination of the hours, minutes and seconds. So the stretch is cut at
+//! the jumps, and each piece is counted by the date. A job at one exact time of day has rules of its own about jumps, and
+//! one instant a day: it is simply searched. The tests hold both against the search, instant by instant.
 
-use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
 use super::{cron::CronRule, whole_second};
 
@@ -24,63 +25,22 @@ impl Missed {
     }
 }
 
-/// Counts the instants in `(after, through]`, day by day.
+/// Counts the instants in `(after, through]`.
 pub(super) fn between(rule: &CronRule, zone: &TimeZone, after: Timestamp, through: Timestamp) -> Missed {
+    if rule.times_of_day().is_one() {
+        return one_by_one(rule, zone, after, through);
+    }
     let mut missed = Missed::default();
-    let Ok(mut counted_through) = Timestamp::from_second(whole_second(after)) else { return missed };
-    // The date can be a day behind inside an overlap at midnight; then the first turns count nothing.
-    let mut date = Some(zone.to_datetime(counted_through).date());
-    while let Some(today) = date.filter(|_| counted_through < through) {
-        let tomorrow = today.tomorrow().ok();
-        let last_second = tomorrow.and_then(|date| start_of(date, zone)?.checked_sub(SECOND).ok());
-        let until = last_second.map_or(through, |last_second| last_second.min(through));
-        if until > counted_through {
-            missed = missed.then(day_part(rule, zone, today, counted_through, until));
-            counted_through = until;
+    let mut counted_through = whole_second(after);
+    for transition in zone.following(after).map(|transition| transition.timestamp()) {
+        if transition > through {
+            break;
         }
-        date = tomorrow;
+        let last_before = transition.as_second() - 1;
+        missed = missed.then(between_jumps(rule, zone, counted_through, last_before));
+        counted_through = last_before;
     }
-    missed
-}
-
-const SECOND: SignedDuration = SignedDuration::from_secs(1);
-const DAY_SECONDS: i64 = 86_400;
-
-/// The first second of a date.
-fn start_of(date: Date, zone: &TimeZone) -> Option<Timestamp> {
-    let midnight = date.to_zoned(zone.clone()).ok()?;
-    Some(midnight.timestamp())
-}
-
-/// Counts in `(after, through]`, which lies within one date.
-fn day_part(rule: &CronRule, zone: &TimeZone, date: Date, after: Timestamp, through: Timestamp) -> Missed {
-    match start_of_plain_day(date, zone) {
-        Some(midnight) if rule.matches_date(date) => {
-            plain_day_part(rule.times_of_day(), midnight, whole_second(after), whole_second(through))
-        }
-        Some(_) => Missed::default(),
-        None => one_by_one(rule, zone, after, through),
-    }
-}
-
-/// The first second of a date on which the clock shows every second once; `None` for all other dates.
-fn start_of_plain_day(date: Date, zone: &TimeZone) -> Option<Timestamp> {
-    let first = start_of(date, zone)?;
-    let last = first.checked_add(SignedDuration::from_secs(DAY_SECONDS - 1)).ok()?;
-    let before = first.checked_sub(SECOND).ok()?;
-    let undisturbed = zone.following(before).next().is_none_or(|transition| transition.timestamp() > last);
-    // A gap that swallows midnight moves the start away from it, and lies before the start.
-    let at_midnight = zone.to_datetime(first) == date.at(0, 0, 0, 0);
-    (undisturbed && at_midnight).then_some(first)
-}
-
-fn plain_day_part(times: TimesOfDay, midnight: Timestamp, after: i64, through: i64) -> Missed {
-    // Before the first second of the day, nothing of it is counted: -1 has no matching time at or before it.
-    let second_of_day = |second: i64| (second - midnight.as_second()).clamp(-1, DAY_SECONDS - 1);
-    let through = second_of_day(through);
-    let count = times.count_through(through) - times.count_through(second_of_day(after));
-    let last = times.last_through(through).filter(|_| count > 0);
-    Missed { count, last: last.and_then(|second| Timestamp::from_second(midnight.as_second() + second).ok()) }
+    missed.then(between_jumps(rule, zone, counted_through, whole_second(through)))
 }
 
 fn one_by_one(rule: &CronRule, zone: &TimeZone, after: Timestamp, through: Timestamp) -> Missed {
@@ -88,6 +48,31 @@ fn one_by_one(rule: &CronRule, zone: &TimeZone, after: Timestamp, through: Times
     let instants = std::iter::successors(next(&after), next).take_while(|instant| *instant <= through);
     instants.fold(Missed::default(), |missed, instant| missed.then(Missed { count: 1, last: Some(instant) }))
 }
+
+const DAY_SECONDS: i64 = 86_400;
+
+/// Counts in the seconds `(after, through]`, during which the clock does not jump: by what it shows at their end, local
+/// seconds since 1970 are seconds plus a constant.
+fn between_jumps(rule: &CronRule, zone: &TimeZone, after: i64, through: i64) -> Missed {
+    let mut missed = Missed::default();
+    let Ok(end) = Timestamp::from_second(through) else { return missed };
+    let offset = i64::from(zone.to_offset(end).seconds());
+    let (after, through) = (after + offset, through + offset);
+    let first_day = (after + 1).div_euclid(DAY_SECONDS);
+    let mut date = EPOCH.checked_add(first_day.days()).ok();
+    for midnight in (first_day * DAY_SECONDS..=through).step_by(DAY_SECONDS as usize) {
+        let Some(today) = date else { break };
+        if rule.matches_date(today) {
+            let (count, last) = rule.times_of_day().within(after - midnight, through - midnight);
+            let last = last.and_then(|second| Timestamp::from_second(midnight + second - offset).ok());
+            missed = missed.then(Missed { count, last });
+        }
+        date = today.tomorrow().ok();
+    }
+    missed
+}
+
+const EPOCH: Date = Date::constant(1970, 1, 1);
 
 /// Every combination of some hours, minutes and seconds: sets of values, one bit each.
 #[derive(Debug, Clone, Copy)]
@@ -98,6 +83,19 @@ pub(super) struct TimesOfDay {
 }
 
 impl TimesOfDay {
+    /// Whether it is one exact time of day.
+    fn is_one(self) -> bool {
+        [self.hours, self.minutes, self.seconds].iter().all(|values| size(*values) == 1)
+    }
+
+    /// How many lie within `(after, through]`, seconds of the day, and the latest of them. Both may lie outside of it.
+    fn within(self, after: i64, through: i64) -> (u64, Option<i64>) {
+        // At second -1 the day has not begun, and nothing is counted.
+        let clamp = |second: i64| second.clamp(-1, DAY_SECONDS - 1);
+        let count = self.count_through(clamp(through)).saturating_sub(self.count_through(clamp(after)));
+        (count, self.last_through(clamp(through)).filter(|_| count > 0))
+    }
+
     /// How many are at or before this second of the day.
     fn count_through(self, second_of_day: i64) -> u64 {
         let Some((hour, minute, second)) = split(second_of_day) else { return 0 };

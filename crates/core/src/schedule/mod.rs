@@ -15,8 +15,9 @@
 //!
 //! **Daylight saving.** A job at one exact time of day (second, minute and hour are one value each) runs once in an
 //! overlap, the first time, and right after a gap that contains its time. All others follow the wall clock: they run
-//! whenever it shows a matching time. A gap of more than two hours, a country that crosses the date line, swallows the
-//! jobs inside it. So does a gap across midnight (Nuuk) if only the day before it matches.
+//! whenever it shows a matching time. Two things a gap does swallow: a time more than two hours before its end, where a
+//! country crossed the date line; and a time before a midnight that the gap contains (Nuuk), if the date after it does
+//! not match.
 
 mod count;
 mod cron;
