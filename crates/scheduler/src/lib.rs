@@ -1,1 +1,3 @@
-//! placeholder
+//! The scheduler.
+
+pub mod dispatcher;

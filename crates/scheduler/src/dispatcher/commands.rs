@@ -1,0 +1,39 @@
+//! Commands: each is folded once its sender's view of the app is, and confirmed once its verdict is recorded.
+
+use tickmesh_core::{decide::Input, message::Command, name::AppName};
+
+use super::{
+    Dispatcher,
+    boundary::{DeliveryId, Moment},
+};
+
+impl Dispatcher {
+    pub(super) fn command_seen(&mut self, delivery: DeliveryId, command: Command, moment: Moment) {
+        let app = command.app.clone();
+        let state = self.app(&app);
+        // A delivery that comes again replaces the first: only the last one can be confirmed.
+        state.held.retain(|(_, held)| held.request != command.request);
+        state.held.push_back((delivery, command));
+        self.release_commands(&app, moment);
+    }
+
+    /// Folds the commands of an app that need not wait any more, in the order in which they came.
+    pub(super) fn release_commands(&mut self, app: &AppName, moment: Moment) {
+        while let Some((delivery, command)) = self.next_command(app) {
+            let confirmation = vec![(command.request, delivery)];
+            self.step_with(app, Input::Command(&command), confirmation, moment);
+        }
+    }
+
+    fn next_command(&mut self, app: &AppName) -> Option<(DeliveryId, Command)> {
+        let state = self.apps.get_mut(app)?;
+        let (_, first) = state.held.front()?;
+        let Some(ledger) = &state.ledger else {
+            // Not applied as far as this leader has seen; the sender saw more, and so will it.
+            return None;
+        };
+        let known = ledger.requests.iter().any(|handled| handled.request == first.request);
+        let seen = first.app_revision <= ledger.app_revision;
+        if known || (seen && ledger.has_room_for_request()) { state.held.pop_front() } else { None }
+    }
+}
