@@ -4,12 +4,17 @@ use tickmesh_core::{decide::Input, message::Command, name::AppName};
 
 use super::{
     Dispatcher,
-    boundary::{DeliveryId, Moment},
+    boundary::{DeliveryId, Effect, Moment},
 };
 
 impl Dispatcher {
     pub(super) fn command_seen(&mut self, delivery: DeliveryId, command: Command, moment: Moment) {
         let app = command.app.clone();
+        if self.apps.get(&app).is_none_or(|state| state.ledger.is_none()) && command.app_revision <= self.apps_through {
+            // There is no such app, and the sender did not see more than this leader: nothing will ever come of it.
+            self.effects.push(Effect::ConfirmCommand { app, request: command.request, delivery });
+            return;
+        }
         let state = self.app(&app);
         // A delivery that comes again replaces the first: only the last one can be confirmed.
         state.held.retain(|(_, held)| held.request != command.request);

@@ -16,6 +16,8 @@ mod app;
 mod boundary;
 mod commands;
 mod silence;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -60,6 +62,8 @@ pub struct Dispatcher {
     /// Apps whose write waits for the pace.
     paced: BTreeSet<(Duration, AppName)>,
     results_through: u64,
+    /// Every revision of `apps` up to this one has been seen.
+    apps_through: u64,
     writes: u64,
     effects: Vec<Effect>,
 }
@@ -81,6 +85,7 @@ impl Dispatcher {
             wakes: BTreeSet::new(),
             paced: BTreeSet::new(),
             results_through: 0,
+            apps_through: 0,
             writes: 0,
             effects: Vec::new(),
         }
@@ -166,6 +171,7 @@ impl Dispatcher {
     }
 
     fn app_seen(&mut self, app: AppName, change: AppChange, moment: Moment) {
+        self.apps_through = self.apps_through.max(change.revision);
         let spec = match &change.content {
             AppContent::Applied(spec) => Some(spec.clone()),
             AppContent::Invalid { .. } | AppContent::Removed => None,
