@@ -53,6 +53,8 @@ pub(super) enum Problem {
     Reboot,
     #[error("`{0}` takes no arguments")]
     ShortcutArguments(&'static str),
+    #[error("`@every` needs a duration")]
+    NoDuration,
     #[error("`{0}` is not a duration")]
     Duration(String),
     #[error("a period of {0} is out of range: it must be from 1s to {max}", max = super::every::PERIOD_MAX_TEXT)]

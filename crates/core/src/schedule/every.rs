@@ -28,10 +28,13 @@ impl Period {
     /// Reads what follows `@every`: `90s`, `1h30m`.
     pub(super) fn parse(every: Token<'_>, arguments: &[Token<'_>]) -> Result<Self, ScheduleError> {
         let example = "write whole days, hours, minutes and seconds, such as `@every 1h30m` or `@every 90s`";
-        let &[argument] = arguments else {
-            let misplaced = arguments.get(1).unwrap_or(&every);
-            let text = arguments.iter().map(|it| it.text).collect::<Vec<_>>().join(" ");
-            return Err(Problem::Duration(text).at(misplaced.column).hint_is(example));
+        let argument = match *arguments {
+            [] => return Err(Problem::NoDuration.at(every.column).hint_is(example)),
+            [argument] => argument,
+            [_, second, ..] => {
+                let text = arguments.iter().map(|it| it.text).collect::<Vec<_>>().join(" ");
+                return Err(Problem::Duration(text).at(second.column).hint_is(example));
+            }
         };
         let not_understood = || Problem::Duration(argument.text.to_owned()).at(argument.column).hint_is(example);
         let seconds = seconds(argument.text).ok_or_else(not_understood)?;

@@ -82,8 +82,6 @@ pub(super) struct Field {
     pub(super) column: usize,
     /// Whether it begins with `*`. Vixie's rule for combining the two day fields hangs on that, not on the values.
     pub(super) starred: bool,
-    /// The field in the narrow form that the library understands: numbers, and a `*` only in the first item.
-    pub(super) text: String,
 }
 
 /// One item of the list: a range with a step. A single value is a range of one.
@@ -96,14 +94,21 @@ struct Item {
 }
 
 impl Field {
+    /// Reads the field that `token` is.
     pub(super) fn parse(kind: FieldKind, token: Token<'_>) -> Result<Self, ScheduleError> {
         let items = token.split(',').map(|item| Item::parse(kind, item)).collect::<Result<Vec<_>, _>>()?;
         let starred = items.first().is_some_and(|item| item.starred);
-        Ok(Self { values: values(kind, &items), column: token.column, starred, text: narrow_text(&items) })
+        Ok(Self { values: values(kind, &items), column: token.column, starred })
     }
 
+    /// Whether `value` is in the set.
     pub(super) fn contains(&self, value: u32) -> bool {
         self.values >> value & 1 == 1
+    }
+
+    /// The values, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
+        (0..u64::BITS).filter(|value| self.contains(*value))
     }
 }
 
@@ -118,15 +123,6 @@ fn values(kind: FieldKind, items: &[Item]) -> u64 {
         values = values & 0x7f | 1;
     }
     values
-}
-
-fn narrow_text(items: &[Item]) -> String {
-    match items {
-        // `*,5` means `*`, but the library knows a star only when it stands alone.
-        [first, ..] if first.starred && first.step == 1 => "*".to_owned(),
-        [only] if only.starred => format!("*/{}", only.step),
-        _ => items.iter().map(Item::narrow_text).collect::<Vec<_>>().join(","),
-    }
 }
 
 impl Item {
@@ -151,14 +147,6 @@ impl Item {
             return Err(backwards(kind, range, first, last));
         }
         Ok(Self { first, last, step: parse_step(kind, step)?, starred: false })
-    }
-
-    fn narrow_text(&self) -> String {
-        match *self {
-            Self { first, last, step, .. } if first + step > last => first.to_string(),
-            Self { first, last, step: 1, .. } => format!("{first}-{last}"),
-            Self { first, last, step, .. } => format!("{first}-{last}/{step}"),
-        }
     }
 }
 

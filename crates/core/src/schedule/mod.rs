@@ -15,9 +15,11 @@
 //!
 //! **Daylight saving.** A job at one exact time of day (second, minute and hour are one value each) runs once in an
 //! overlap, the first time, and right after a gap that contains its time. All others follow the wall clock: they run
-//! whenever it shows a matching time. A gap of more than two hours, a country that crosses the date line, swallows the
-//! jobs inside it. So does a gap across midnight (Nuuk) if only the day before it matches.
+//! whenever it shows a matching time. Two things a gap does swallow: a time more than two hours before its end, where a
+//! country crossed the date line; and a time before a midnight that the gap contains (Nuuk), if the date after it does
+//! not match.
 
+mod count;
 mod cron;
 mod error;
 mod every;
@@ -32,6 +34,7 @@ use jiff::{
     tz::{TimeZone, TimeZoneDatabase},
 };
 
+pub use count::Missed;
 pub use error::ScheduleError;
 pub use zone::zone;
 
@@ -55,15 +58,6 @@ pub struct Schedule {
 enum Rule {
     Cron(Arc<CronRule>),
     Every(Period),
-}
-
-/// Instants that a stretch of time contains, as needed to account for all of them at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Missed {
-    /// How many.
-    pub count: u64,
-    /// The latest of them.
-    pub last: Option<Timestamp>,
 }
 
 impl Schedule {
@@ -95,7 +89,7 @@ impl Schedule {
     /// schedulers is folded at once even for a schedule that is due every second.
     pub fn count_between(&self, after: Timestamp, through: Timestamp) -> Missed {
         match &self.rule {
-            Rule::Cron(rule) => rule.count_between(after, through, &self.zone),
+            Rule::Cron(rule) => count::between(rule, &self.zone, after, through),
             Rule::Every(period) => period.count_between(after, through),
         }
     }
