@@ -1,1 +1,88 @@
-//! Compose files.
+//! Compose files: text in, [`AppSpec`] out, or everything that is wrong with the text.
+//!
+//!     text --yaml--> tree of (place, raw scalar) --file, service, labels--> AppSpec
+//!                                  |                       |
+//!                            interpolate               report --> diagnostics, all of them, in the order of the file
+//!
+//! Nothing in a file is silently without effect: `keys` and `labels` have a table each that says what becomes of every key
+//! and label. The reader of a stored file is the scheduler, which reads it again and trusts no parsed form: so reading is
+//! a pure function of the text, the variables and the zone database, and every cost has a limit.
+
+mod diagnostic;
+mod file;
+mod interpolate;
+mod keys;
+mod labels;
+mod reader;
+mod report;
+mod service;
+mod value;
+mod yaml;
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZoneDatabase;
+
+pub use self::{
+    diagnostic::{Diagnostic, Position, Severity},
+    yaml::SOURCE_BYTES_MAX,
+};
+use self::{
+    file::{Contents, read_file},
+    interpolate::Interpolator,
+    reader::Reader,
+    report::Report,
+};
+use crate::{name::AppName, spec::AppSpec};
+
+/// Time zone of schedules that name none: the original's only one.
+pub const TIMEZONE_DEFAULT: &str = "Asia/Shanghai";
+
+/// A compose file, and what it is read with.
+#[derive(Debug, Clone, Copy)]
+pub struct ComposeFile<'a> {
+    /// The app that the file describes.
+    pub app: &'a AppName,
+    /// Name of the file, for diagnostics.
+    pub file_name: &'a str,
+    /// The file.
+    pub text: &'a str,
+    /// Values of the variables that the file may use.
+    pub variables: &'a BTreeMap<String, String>,
+    /// Time zone of the schedule if the file names none, such as [`TIMEZONE_DEFAULT`].
+    pub timezone_default: &'a str,
+}
+
+/// What reading a file gave.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The app; `None` if and only if a diagnostic is an error.
+    pub spec: Option<AppSpec>,
+    /// Errors and warnings in the order of the file.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The variables that the file uses, with their values. With these alone the file reads the same.
+    pub variables_used: BTreeMap<String, String>,
+    /// IANA name of the schedule's time zone, as the database spells it.
+    pub timezone: String,
+}
+
+/// Reads a compose file.
+pub fn read(file: &ComposeFile<'_>, zones: &TimeZoneDatabase) -> Reading {
+    let mut report = Report::new(file.file_name);
+    let tree = yaml::parse(file.text, &mut report);
+    let mut reader = Reader { report, interpolator: Interpolator::new(file.variables), zones };
+    let contents = match &tree {
+        Some(root) => read_file(&mut reader, file, root),
+        None => Contents { spec: None, timezone: file.timezone_default.to_owned() },
+    };
+    let Reader { report, interpolator, zones: _ } = reader;
+    Reading {
+        spec: contents.spec.filter(|_| !report.has_errors()),
+        diagnostics: report.into_diagnostics(),
+        variables_used: interpolator.into_used(),
+        timezone: contents.timezone,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! The file itself: its version, its labels, and what its services come to together.
+
+use std::sync::Arc;
+
+use super::{
+    ComposeFile,
+    keys::{SERVICE_KEYS, TOP_KEYS, TopKey},
+    labels::{AppLabels, read_app_labels},
+    reader::{Reader, Text},
+    report::{Place, quote},
+    service::read_services,
+    value::Refused,
+    yaml::{Entry, Item, Node, Value},
+};
+use crate::{
+    schedule::Schedule,
+    spec::{AppSpec, REPLICAS_MAX, RunSpec, ServiceSpec},
+};
+
+/// Largest run, as the ledger stores it: the half of a ledger, so that the state of its attempts has the other half.
+const RUN_BYTES_MAX: usize = 256 * 1024;
+
+/// What a file says, as far as it could be read.
+#[derive(Debug)]
+pub(super) struct Contents {
+    /// The app; of use only if the report has no errors.
+    pub(super) spec: Option<AppSpec>,
+    /// Name of the schedule's time zone, as the database spells it.
+    pub(super) timezone: String,
+}
+
+/// Reads the tree of a file.
+pub(super) fn read_file(reader: &mut Reader<'_>, file: &ComposeFile<'_>, root: &Node) -> Contents {
+    let root = Item::root(root);
+    let mut labels = AppLabels::default();
+    let mut services: Option<(Vec<ServiceSpec>, Place)> = None;
+    for entry in reader.entries(&root) {
+        let item = root.child(entry);
+        match top_key(reader, &root, entry) {
+            Some(TopKey::Version) => check_version(reader, &item),
+            Some(TopKey::Name) => check_name(reader, file, &item),
+            Some(TopKey::Labels) => labels = read_app_labels(reader, &item),
+            Some(TopKey::Services) => {
+                let place = root.key_place(&entry.key);
+                services = Some((read_services(reader, &item, &place), place));
+            }
+            Some(TopKey::Volumes) => check_volumes(reader, &item),
+            None => {}
+        }
+    }
+    let timezone = read_timezone(reader, &labels, file.timezone_default);
+    let schedule = read_schedule(reader, &labels, &timezone);
+    let Some((services, place)) = services else {
+        explain_missing_services(reader, &root);
+        return Contents { spec: None, timezone };
+    };
+    let run = Arc::new(RunSpec { services });
+    check_run(reader, &run, &place);
+    let spec = AppSpec { name: file.app.clone(), schedule, queue_limit: labels.queue_limit, run };
+    Contents { spec: Some(spec), timezone }
+}
+
+/// The meaning of a key of the file. Keys of a service are often written one level too high.
+fn top_key(reader: &mut Reader<'_>, root: &Item<'_>, entry: &Entry) -> Option<TopKey> {
+    let name = entry.key.text.as_str();
+    let is_top = TOP_KEYS.iter().any(|known| known.name == name);
+    if !is_top && SERVICE_KEYS.iter().any(|known| known.name == name) {
+        let message = format!("`{name}` does not belong to the file itself");
+        reader.report.error_with_hint(root.key_place(&entry.key), message, "move it into a service, under `services`");
+        return None;
+    }
+    reader.known_key(TOP_KEYS, root, entry)
+}
+
+/// Versions 2 and 3 differ in keys only, and those have a table. Version 1 has no place for labels of an app.
+fn check_version(reader: &mut Reader<'_>, item: &Item<'_>) {
+    reader.parsed(item, |text| {
+        let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
+        let known = matches!(major, "2" | "3") && matches!(minor.len(), 1 | 2);
+        if known && minor.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Ok(());
+        }
+        Err(Refused::new(text, "a version of the compose format that is supported: `2`, `2.x` or `3.x`"))
+    });
+}
+
+fn check_name(reader: &mut Reader<'_>, file: &ComposeFile<'_>, item: &Item<'_>) {
+    let Some(name) = reader.text(item) else { return };
+    if name.value != file.app.as_str() {
+        let message = format!("`name` has no effect: the app is called `{}`", file.app);
+        reader.report.warning(item.place(), message);
+    }
+}
+
+/// Named volumes are the engine's, made at first use. So their declarations may say nothing but the name.
+fn check_volumes(reader: &mut Reader<'_>, item: &Item<'_>) {
+    for entry in reader.entries(item) {
+        let volume = item.child(entry);
+        for option in reader.entries(&volume) {
+            let message = format!("{} of a volume is not supported", quote(&option.key.text));
+            let hint = "create the volume on the hosts, and declare it here without options";
+            reader.report.error_with_hint(volume.key_place(&option.key), message, hint);
+        }
+    }
+}
+
+/// Files of version 1 have their services at the top.
+fn explain_missing_services(reader: &mut Reader<'_>, root: &Item<'_>) {
+    let Value::Mapping(entries) = &root.node.value else { return };
+    let looks_like_service = |entry: &&Entry| match &entry.value.value {
+        Value::Mapping(keys) => keys.iter().any(|key| matches!(key.key.text.as_str(), "image" | "build")),
+        Value::Scalar(_) | Value::Sequence(_) => false,
+    };
+    let message = "`services` is missing";
+    match entries.iter().find(looks_like_service) {
+        Some(entry) => {
+            let hint = format!("{} looks like a service: move it under `services`", quote(&entry.key.text));
+            reader.report.error_with_hint(Place::file(), message, hint);
+        }
+        None => reader.report.error(Place::file(), message),
+    }
+}
+
+/// The zone of the schedule. A zone that nobody knows is reported at its label, and the default stands in.
+fn read_timezone(reader: &mut Reader<'_>, labels: &AppLabels, default: &str) -> String {
+    let Some(text) = &labels.timezone else { return default.to_owned() };
+    match reader.zones.get(&text.value) {
+        Ok(zone) => zone.iana_name().unwrap_or(&text.value).to_owned(),
+        Err(_) => {
+            let message = format!("{} is not a time zone", quote(&text.value));
+            reader.report.error_with_hint(
+                text.place(),
+                message,
+                "write its IANA name, such as `Europe/Berlin` or `UTC`",
+            );
+            default.to_owned()
+        }
+    }
+}
+
+fn read_schedule(reader: &mut Reader<'_>, labels: &AppLabels, timezone: &str) -> Option<Schedule> {
+    if let Some(text) = &labels.project_type
+        && text.value != "batch"
+    {
+        let message = format!("`project_type` is {}: only `batch` apps run here", quote(&text.value));
+        reader.report.error(text.place(), message);
+    }
+    match &labels.schedule {
+        Some(text) => parse_schedule(reader, text, timezone),
+        None => {
+            if labels.project_type.is_none() {
+                let hint = "add the label `aliyun.schedule`, or `aliyun.project_type: batch` to run it by hand";
+                reader.report.error_with_hint(Place::file(), "the file does not say when to run", hint);
+            }
+            None
+        }
+    }
+}
+
+fn parse_schedule(reader: &mut Reader<'_>, text: &Text, timezone: &str) -> Option<Schedule> {
+    match Schedule::parse(&text.value, timezone, reader.zones) {
+        Ok(schedule) => Some(schedule),
+        Err(error) => {
+            let place = error.column().map_or(text.place(), |column| text.place_of(column.saturating_sub(1)));
+            match error.hint() {
+                Some(hint) => reader.report.error_with_hint(place, error.to_string(), hint),
+                None => reader.report.error(place, error.to_string()),
+            }
+            None
+        }
+    }
+}
+
+/// What only all services together can exceed.
+fn check_run(reader: &mut Reader<'_>, run: &RunSpec, place: &Place) {
+    let replicas = run.replica_count();
+    if replicas > REPLICAS_MAX {
+        let message = format!("the services have {replicas} replicas together, at most {REPLICAS_MAX} are allowed");
+        reader.report.error(place.clone(), message);
+    }
+    // Serialising this type into memory cannot fail; if it did, the run could not be stored either.
+    let bytes = serde_json::to_vec(run).map_or(usize::MAX, |encoded| encoded.len());
+    if bytes > RUN_BYTES_MAX {
+        let message = format!("the services take {bytes} bytes to store, at most {RUN_BYTES_MAX} are allowed");
+        reader.report.error_with_hint(place.clone(), message, "move long values into the image or a volume");
+    }
+}

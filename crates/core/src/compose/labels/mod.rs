@@ -1,0 +1,184 @@
+//! Labels: a map or a list, at the top of the file or in a service, with the original's prefix `aliyun.` or our own.
+
+mod backoff;
+mod table;
+
+use std::collections::BTreeMap;
+
+use table::{APP_LABELS, Label, SERVICE_LABELS, Takes, USELESS};
+pub(super) use table::{AppLabels, ServiceLabels};
+
+use super::{
+    reader::{Pair, Reader, Text},
+    report::{Place, nearest, quote},
+    yaml::Item,
+};
+
+/// The original's prefix.
+const ALIYUN: &str = "aliyun.";
+/// Our own prefix. Both mean the same.
+const TICKMESH: &str = "tickmesh.";
+/// Labels that agents put on containers, to know their own again. A job that could write them could pass for another.
+const RESERVED: &str = "io.tickmesh.";
+
+/// A place where labels stand.
+trait LabelSet: Default + 'static {
+    /// The labels that belong there.
+    const TABLE: &'static [Label<Self>];
+    /// That place, for messages.
+    const HERE: &'static str;
+    /// The other place.
+    const ELSEWHERE: &'static str;
+    /// Whether a name belongs to the other place.
+    fn is_elsewhere(name: &str) -> bool;
+}
+
+impl LabelSet for AppLabels {
+    const TABLE: &'static [Label<Self>] = APP_LABELS;
+    const HERE: &'static str = "`labels` at the top of the file";
+    const ELSEWHERE: &'static str = ServiceLabels::HERE;
+
+    fn is_elsewhere(name: &str) -> bool {
+        find(SERVICE_LABELS, name).is_some()
+    }
+}
+
+impl LabelSet for ServiceLabels {
+    const TABLE: &'static [Label<Self>] = SERVICE_LABELS;
+    const HERE: &'static str = "`labels` of a service";
+    const ELSEWHERE: &'static str = AppLabels::HERE;
+
+    fn is_elsewhere(name: &str) -> bool {
+        find(APP_LABELS, name).is_some()
+    }
+}
+
+/// Reads the labels at the top of the file.
+pub(super) fn read_app_labels(reader: &mut Reader<'_>, item: &Item<'_>) -> AppLabels {
+    let (labels, others) = read(reader, item);
+    for Other { name, place, .. } in others {
+        let message = format!("the label {} has no effect at the top of the file", quote(&name));
+        reader.report.warning_with_hint(place, message, "labels of a service are passed on to its containers");
+    }
+    labels
+}
+
+/// Reads the labels of a service, and those that are only passed on to its containers.
+pub(super) fn read_service_labels(
+    reader: &mut Reader<'_>,
+    item: &Item<'_>,
+) -> (ServiceLabels, BTreeMap<String, String>) {
+    let (labels, others) = read(reader, item);
+    (labels, others.into_iter().map(|other| (other.name, other.value)).collect())
+}
+
+/// A label that tickmesh itself does not read.
+struct Other {
+    name: String,
+    place: Place,
+    value: String,
+}
+
+fn read<S: LabelSet>(reader: &mut Reader<'_>, item: &Item<'_>) -> (S, Vec<Other>) {
+    let mut labels = S::default();
+    let mut seen = BTreeMap::new();
+    let mut others = Vec::new();
+    for Pair { name, place, value } in reader.pairs(item) {
+        let short = name.strip_prefix(TICKMESH).or_else(|| name.strip_prefix(ALIYUN));
+        if let Some(label) = short.and_then(|short| find(S::TABLE, short)) {
+            // Old templates have space around values, and the original took it away.
+            let text = value.map(|value| value.trimmed());
+            read_known(reader, label, Given { name, place, text }, &mut seen, &mut labels);
+        } else if let Some(short) = short.filter(|short| S::is_elsewhere(short)) {
+            let message = format!("the label `{short}` has no effect here");
+            reader.report.error_with_hint(place, message, format!("it belongs to {}", S::ELSEWHERE));
+        } else if check_other::<S>(reader, &name, &place) {
+            others.push(Other { name, place, value: value.map(|value| value.value).unwrap_or_default() });
+        }
+    }
+    (labels, others)
+}
+
+/// A label as the file has it.
+struct Given {
+    name: String,
+    place: Place,
+    text: Option<Text>,
+}
+
+fn read_known<S>(
+    reader: &mut Reader<'_>,
+    label: &'static Label<S>,
+    given: Given,
+    seen: &mut BTreeMap<&'static str, (String, String)>,
+    labels: &mut S,
+) {
+    let Given { name, place, text } = given;
+    if matches!(label.takes, Takes::Later) {
+        return reader.report.error(place, format!("the label {} is not supported yet", quote(&name)));
+    }
+    let Some(text) = text.filter(|text| !text.value.is_empty()) else {
+        return reader.report.error(place, format!("the label `{name}` has no value"));
+    };
+    if let Some((first_name, first_value)) = seen.get(label.name) {
+        if *first_value != text.value {
+            let message = format!("`{name}` is {}, but `{first_name}` is {}", quote(&text.value), quote(first_value));
+            reader.report.error_with_hint(place, message, "both are the same label: keep one");
+        }
+        return;
+    }
+    seen.insert(label.name, (name.clone(), text.value.clone()));
+    let place = text.place();
+    if let Err(error) = label.read(text, labels) {
+        reader.report.error(place, format!("`{name}`: {error}"));
+    }
+}
+
+/// Whether a label that is not in the table may stay.
+fn check_other<S: LabelSet>(reader: &mut Reader<'_>, name: &str, place: &Place) -> bool {
+    let near = |short: &str| nearest(short, S::TABLE.iter().map(|label| label.name));
+    if name.starts_with(RESERVED) {
+        let message = format!("the label {} is not allowed: `{RESERVED}` is reserved", quote(name));
+        reader.report.error(place.clone(), message);
+        return false;
+    }
+    if let Some(short) = name.strip_prefix(TICKMESH) {
+        let message = format!("unknown label {}", quote(name));
+        match near(short) {
+            Some(near) => {
+                reader.report.error_with_hint(place.clone(), message, format!("did you mean `{TICKMESH}{near}`?"))
+            }
+            None => reader.report.error(place.clone(), message),
+        }
+        return false;
+    }
+    if let Some(short) = name.strip_prefix(ALIYUN) {
+        warn_about_aliyun(reader, name, short, place, near(short));
+    }
+    true
+}
+
+fn warn_about_aliyun(reader: &mut Reader<'_>, name: &str, short: &str, place: &Place, near: Option<&str>) {
+    if is_useless(short) {
+        let message = format!("the label {} has no effect on a batch job", quote(name));
+        return reader.report.warning(place.clone(), message);
+    }
+    let message = format!("unknown label {}: it has no effect", quote(name));
+    match near {
+        Some(near) => {
+            reader.report.warning_with_hint(place.clone(), message, format!("did you mean `{ALIYUN}{near}`?"))
+        }
+        None => reader.report.warning(place.clone(), message),
+    }
+}
+
+fn is_useless(short: &str) -> bool {
+    USELESS.iter().any(|pattern| match pattern.strip_suffix('*') {
+        Some(beginning) => short.starts_with(beginning),
+        None => short == *pattern,
+    })
+}
+
+fn find<S>(table: &'static [Label<S>], name: &str) -> Option<&'static Label<S>> {
+    table.iter().find(|label| label.name == name)
+}

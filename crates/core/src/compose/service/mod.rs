@@ -1,0 +1,65 @@
+//! The services of a file: one after the other, each key by its reader.
+
+mod container;
+mod environment;
+mod image;
+mod signal;
+mod volumes;
+
+use super::{
+    keys::SERVICE_KEYS,
+    labels::ServiceLabels,
+    reader::Reader,
+    report::{Place, quote},
+    yaml::{Entry, Item, Value},
+};
+use crate::{name::ServiceName, spec::ServiceSpec};
+use container::ServiceDraft;
+
+/// Most services of an app: its runs must fit into the ledger, and people must be able to read them.
+const SERVICES_MAX: usize = 200;
+
+/// Reads `services`. The list is complete only if the report has no errors.
+pub(super) fn read_services(reader: &mut Reader<'_>, item: &Item<'_>, key: &Place) -> Vec<ServiceSpec> {
+    let entries = reader.entries(item);
+    // A merge key or alias would be an odd way to write an empty map; what is no map has been reported.
+    if entries.is_empty() && (item.is_null() || matches!(item.node.value, Value::Mapping(_))) {
+        reader.report.error(key.clone(), "the file has no services");
+    }
+    if entries.len() > SERVICES_MAX {
+        let message = format!("the file has {} services, at most {SERVICES_MAX} are allowed", entries.len());
+        reader.report.error(key.clone(), message);
+        return Vec::new();
+    }
+    entries
+        .iter()
+        // As elsewhere in compose, `x-` marks what is not for us: usually a template for aliases.
+        .filter(|entry| !entry.key.text.starts_with("x-"))
+        .filter_map(|entry| read_service(reader, item, entry))
+        .collect()
+}
+
+fn read_service(reader: &mut Reader<'_>, services: &Item<'_>, entry: &Entry) -> Option<ServiceSpec> {
+    let place = services.key_place(&entry.key);
+    let name = match ServiceName::new(entry.key.text.as_str()) {
+        Ok(name) => Some(name),
+        Err(error) => {
+            reader.report.error(place.clone(), error.to_string());
+            None
+        }
+    };
+    let item = services.child(entry);
+    let mut draft = ServiceDraft::default();
+    let keys = reader.entries(&item);
+    for key in keys {
+        if let Some(known) = reader.known_key(SERVICE_KEYS, &item, key) {
+            draft.read(known, reader, &item.child(key));
+        }
+    }
+    if !keys.iter().any(|key| key.key.text == "image") {
+        let message = format!("the service {} has no `image`", quote(&entry.key.text));
+        reader.report.error(place, message);
+    }
+    let ServiceDraft { container, labels: ServiceLabels { scale, retry, remove_containers } } = draft;
+    Some(ServiceSpec { name: name?, scale, retry, remove_containers, container })
+}

@@ -1,0 +1,87 @@
+//! Text to tree, and the parser's errors in words that help people who know compose better than YAML.
+
+use std::rc::Rc;
+
+use granit_parser::{ErrorKind, Parser, ScanError, options};
+
+use super::{
+    super::report::{Place, Report},
+    DEPTH_MAX, SOURCE_BYTES_MAX,
+    build::{Builder, Stop, position_at, too_deep},
+    tree::Node,
+};
+
+/// The tree of a file. `None`: the report says why.
+pub(in crate::compose) fn parse(source: &str, report: &mut Report) -> Option<Rc<Node>> {
+    if source.len() > SOURCE_BYTES_MAX {
+        let message = format!("the file has {} bytes, at most {SOURCE_BYTES_MAX} are allowed", source.len());
+        report.error(Place::file(), message);
+        return None;
+    }
+    match build(source, report) {
+        Ok(Some(root)) => Some(root),
+        Ok(None) => {
+            report.error(Place::file(), "the file is empty");
+            None
+        }
+        Err(Stop { position, message, hint }) => {
+            let place = Place { position, path: String::new() };
+            match hint {
+                Some(hint) => report.error_with_hint(place, message, hint),
+                None => report.error(place, message),
+            }
+            None
+        }
+    }
+}
+
+fn build(source: &str, report: &mut Report) -> Result<Option<Rc<Node>>, Stop> {
+    let options = options! {
+        emit_comments: false,
+        // The builder counts both together; these keep the parser's own memory small before it sees them.
+        flow_nesting_limit: DEPTH_MAX,
+        block_nesting_limit: DEPTH_MAX,
+    };
+    let mut builder = Builder::new(source, report);
+    for next in Parser::new_from_str_with_options(source, options) {
+        let (event, span) = next.map_err(|error| explain(&error, source))?;
+        builder.event(event, span)?;
+    }
+    Ok(builder.finish())
+}
+
+fn explain(error: &ScanError, source: &str) -> Stop {
+    let marker = error.marker();
+    let position = position_at(marker.line(), marker.col());
+    if *error.kind() == ErrorKind::RecursionLimitExceeded {
+        return Stop { position, message: too_deep(), hint: None };
+    }
+    let line = source.lines().nth(marker.line().saturating_sub(1)).unwrap_or_default();
+    let hint = unquoted_schedule(line).or_else(|| hint_for(error.kind()));
+    Stop { position, message: format!("this is not YAML: {}", error.info()), hint }
+}
+
+/// Schedules often begin with a character that means something else to YAML.
+fn unquoted_schedule(line: &str) -> Option<String> {
+    let (_, value) = line.split_once(": ").or_else(|| line.split_once("- "))?;
+    let value = value.trim();
+    value.starts_with(['*', '@']).then(|| {
+        let value: String = value.chars().take(60).collect();
+        format!("quote the schedule: \"{value}\"")
+    })
+}
+
+/// A way out of the mistakes that people make most.
+fn hint_for(kind: &ErrorKind) -> Option<String> {
+    let hint = match kind {
+        ErrorKind::TabInIndentation | ErrorKind::TabInBlockIndentation | ErrorKind::TabNotAllowed => {
+            "YAML is indented with spaces"
+        }
+        ErrorKind::UnknownAnchor => "a value that begins with `*` is an alias: quote it if it is text",
+        ErrorKind::MappingValueNotAllowed => "quote a value that contains `: `",
+        ErrorKind::UnclosedQuotedScalar => "a closing quote is missing",
+        // The enum is the parser's, has a hundred variants and may grow: its own words must do.
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}

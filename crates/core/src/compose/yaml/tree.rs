@@ -1,0 +1,172 @@
+//! The tree, and walking it with the path of keys at hand.
+
+use std::rc::Rc;
+
+use super::super::{diagnostic::Position, report::Place};
+
+/// A value and where it begins.
+#[derive(Debug)]
+pub(in crate::compose) struct Node {
+    /// Where it begins; for what an alias stands for, where it was defined.
+    pub(in crate::compose) position: Position,
+    /// The value.
+    pub(in crate::compose) value: Value,
+    /// What it costs to repeat it.
+    pub(super) weight: Weight,
+}
+
+/// What a node holds.
+#[derive(Debug)]
+pub(in crate::compose) enum Value {
+    /// A text.
+    Scalar(Scalar),
+    /// A list.
+    Sequence(Vec<Rc<Node>>),
+    /// A map, in the order of the file.
+    Mapping(Vec<Entry>),
+}
+
+/// A text as it was written, after YAML's quoting and folding.
+#[derive(Debug)]
+pub(in crate::compose) struct Scalar {
+    /// The text.
+    pub(in crate::compose) text: String,
+    /// How it was written.
+    pub(in crate::compose) style: Style,
+    /// Where its first character is, if its characters stand in the file one by one, so that a place in the text is a
+    /// place in the file.
+    pub(in crate::compose) verbatim_at: Option<Position>,
+}
+
+/// How a scalar was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::compose) enum Style {
+    /// As it is: may mean null.
+    Plain,
+    /// In quotes, as a block, or marked `!!str`: text for sure.
+    Quoted,
+}
+
+impl Scalar {
+    /// Whether the scalar is YAML's null.
+    pub(in crate::compose) fn is_null(&self) -> bool {
+        self.style == Style::Plain && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
+    }
+}
+
+/// A key and its value.
+#[derive(Debug, Clone)]
+pub(in crate::compose) struct Entry {
+    /// The key.
+    pub(in crate::compose) key: Rc<Key>,
+    /// The value.
+    pub(in crate::compose) value: Rc<Node>,
+}
+
+/// The key of a map.
+#[derive(Debug)]
+pub(in crate::compose) struct Key {
+    /// Its text.
+    pub(in crate::compose) text: String,
+    /// Where it is.
+    pub(in crate::compose) position: Position,
+}
+
+/// What a node costs, all that is in it included.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Weight {
+    /// Number of values and keys.
+    pub(super) nodes: usize,
+    /// Bytes of text.
+    pub(super) bytes: usize,
+    /// Levels of collections.
+    pub(super) depth: usize,
+}
+
+impl Node {
+    pub(super) fn new(position: Position, value: Value) -> Self {
+        let mut weight = Weight { nodes: 1, ..Weight::default() };
+        match &value {
+            Value::Scalar(scalar) => weight.bytes = scalar.text.len(),
+            Value::Sequence(items) => items.iter().for_each(|item| weight.hold(item.weight)),
+            Value::Mapping(entries) => {
+                for entry in entries {
+                    weight.nodes += 1;
+                    weight.bytes += entry.key.text.len();
+                    weight.hold(entry.value.weight);
+                }
+            }
+        }
+        Self { position, value, weight }
+    }
+
+    /// What sort of value it is, for messages.
+    pub(in crate::compose) fn kind(&self) -> &'static str {
+        match &self.value {
+            Value::Scalar(scalar) if scalar.is_null() => "empty",
+            Value::Scalar(_) => "a text",
+            Value::Sequence(_) => "a list",
+            Value::Mapping(_) => "a map",
+        }
+    }
+}
+
+impl Weight {
+    fn hold(&mut self, part: Self) {
+        self.nodes += part.nodes;
+        self.bytes += part.bytes;
+        self.depth = self.depth.max(part.depth + 1);
+    }
+}
+
+/// A node and the path that led to it.
+#[derive(Debug, Clone)]
+pub(in crate::compose) struct Item<'t> {
+    /// The node.
+    pub(in crate::compose) node: &'t Node,
+    /// The keys that lead to it, joined by dots.
+    pub(in crate::compose) path: String,
+}
+
+impl<'t> Item<'t> {
+    /// The tree itself.
+    pub(in crate::compose) fn root(node: &'t Node) -> Self {
+        Self { node, path: String::new() }
+    }
+
+    /// The value of an entry of this map.
+    pub(in crate::compose) fn child(&self, entry: &'t Entry) -> Self {
+        Self { node: &entry.value, path: self.path_to(&entry.key) }
+    }
+
+    /// An item of this list.
+    pub(in crate::compose) fn element(&self, index: usize, node: &'t Node) -> Self {
+        Self { node, path: format!("{}[{index}]", self.path) }
+    }
+
+    /// Where it is.
+    pub(in crate::compose) fn place(&self) -> Place {
+        Place { position: self.node.position, path: self.path.clone() }
+    }
+
+    /// Where a key of this map is.
+    pub(in crate::compose) fn key_place(&self, key: &Key) -> Place {
+        Place { position: key.position, path: self.path_to(key) }
+    }
+
+    /// Whether there is no value.
+    pub(in crate::compose) fn is_null(&self) -> bool {
+        matches!(&self.node.value, Value::Scalar(scalar) if scalar.is_null())
+    }
+
+    fn path_to(&self, key: &Key) -> String {
+        /// Longer keys are not names, and a path is made for every value: its length has to have a limit.
+        const KEY_CHARACTERS_MAX: usize = 64;
+        let mut path = self.path.clone();
+        if !path.is_empty() {
+            path.push('.');
+        }
+        path.extend(key.text.chars().take(KEY_CHARACTERS_MAX));
+        path
+    }
+}
