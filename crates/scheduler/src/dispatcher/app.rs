@@ -12,13 +12,13 @@ use tickmesh_core::{
     spec::AppSpec,
 };
 
-use super::boundary::{DeliveryId, Effect};
+use super::boundary::Effect;
 
 /// What may be done only when the ledger that it follows from is stored.
 #[derive(Debug, Default)]
 pub(super) struct Consequences {
     pub(super) actions: Vec<Action>,
-    pub(super) confirmations: Vec<(RequestId, DeliveryId)>,
+    pub(super) confirmations: Vec<RequestId>,
 }
 
 impl Consequences {
@@ -58,7 +58,7 @@ pub(super) struct AppState {
     publishing_tick: bool,
     publishing_history: bool,
     /// Commands that wait for a revision of the app, or for room in the ring of requests.
-    pub(super) held: VecDeque<(DeliveryId, Command)>,
+    pub(super) held: VecDeque<Command>,
     /// When the clock must be looked at.
     pub(super) wake_at: Option<Timestamp>,
 }

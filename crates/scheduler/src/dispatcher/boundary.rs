@@ -22,9 +22,6 @@ pub struct Moment {
     pub uptime: Duration,
 }
 
-/// Identifies one delivery of a command, so that it can be acknowledged.
-pub type DeliveryId = u64;
-
 /// Something that the dispatcher is told.
 #[derive(Debug)]
 pub enum Event {
@@ -79,12 +76,7 @@ pub enum Event {
         report: Option<Box<AttemptReport>>,
     },
     /// A command was delivered, maybe not for the first time.
-    CommandSeen {
-        /// The delivery.
-        delivery: DeliveryId,
-        /// The command.
-        command: Box<Command>,
-    },
+    CommandSeen(Box<Command>),
     /// [`Effect::WriteLedger`] was done.
     LedgerWritten {
         /// The app.
@@ -182,8 +174,6 @@ pub enum Effect {
         app: AppName,
         /// The request.
         request: RequestId,
-        /// The delivery.
-        delivery: DeliveryId,
     },
     /// Read the last sequence of the results stream now, from its leader.
     ReadResultsEnd {

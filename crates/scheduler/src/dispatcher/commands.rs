@@ -4,35 +4,34 @@ use tickmesh_core::{decide::Input, message::Command, name::AppName};
 
 use super::{
     Dispatcher,
-    boundary::{DeliveryId, Effect, Moment},
+    boundary::{Effect, Moment},
 };
 
 impl Dispatcher {
-    pub(super) fn command_seen(&mut self, delivery: DeliveryId, command: Command, moment: Moment) {
+    pub(super) fn command_seen(&mut self, command: Command, moment: Moment) {
         let app = command.app.clone();
         if self.apps.get(&app).is_none_or(|state| state.ledger.is_none()) && command.app_revision <= self.apps_through {
             // There is no such app, and the sender did not see more than this leader: nothing will ever come of it.
-            self.effects.push(Effect::ConfirmCommand { app, request: command.request, delivery });
+            self.effects.push(Effect::ConfirmCommand { app, request: command.request });
             return;
         }
         let state = self.app(&app);
-        // A delivery that comes again replaces the first: only the last one can be confirmed.
-        state.held.retain(|(_, held)| held.request != command.request);
-        state.held.push_back((delivery, command));
+        if state.held.iter().all(|held| held.request != command.request) {
+            state.held.push_back(command);
+        }
         self.release_commands(&app, moment);
     }
 
     /// Folds the commands of an app that need not wait any more, in the order in which they came.
     pub(super) fn release_commands(&mut self, app: &AppName, moment: Moment) {
-        while let Some((delivery, command)) = self.next_command(app) {
-            let confirmation = vec![(command.request, delivery)];
-            self.step_with(app, Input::Command(&command), confirmation, moment);
+        while let Some(command) = self.next_command(app) {
+            self.step_with(app, Input::Command(&command), vec![command.request], moment);
         }
     }
 
-    fn next_command(&mut self, app: &AppName) -> Option<(DeliveryId, Command)> {
+    fn next_command(&mut self, app: &AppName) -> Option<Command> {
         let state = self.apps.get_mut(app)?;
-        let (_, first) = state.held.front()?;
+        let first = state.held.front()?;
         let Some(ledger) = &state.ledger else {
             // Not applied as far as this leader has seen; the sender saw more, and so will it.
             return None;

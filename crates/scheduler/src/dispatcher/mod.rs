@@ -36,7 +36,7 @@ use tickmesh_core::{
     timing::Timing,
 };
 
-pub use self::boundary::{DeliveryId, Effect, Event, Moment};
+pub use self::boundary::{Effect, Event, Moment};
 use self::{
     agents::Agents,
     app::{AppState, Consequences},
@@ -108,7 +108,7 @@ impl Dispatcher {
                 }
                 self.results_folded(moment);
             }
-            Event::CommandSeen { delivery, command } => self.command_seen(delivery, *command, moment),
+            Event::CommandSeen(command) => self.command_seen(*command, moment),
             Event::LedgerWritten { app, revision } => self.ledger_written(&app, revision, moment),
             Event::LedgerRefused { app } => {
                 let reason = format!("the ledger of `{app}` was written by another scheduler");
@@ -236,13 +236,7 @@ impl Dispatcher {
         self.step_with(app, input, Vec::new(), moment);
     }
 
-    fn step_with(
-        &mut self,
-        app: &AppName,
-        input: Input<'_>,
-        confirmations: Vec<(RequestId, DeliveryId)>,
-        moment: Moment,
-    ) {
+    fn step_with(&mut self, app: &AppName, input: Input<'_>, confirmations: Vec<RequestId>, moment: Moment) {
         let Some(state) = self.apps.get_mut(app) else { return };
         let Some(ledger) = state.ledger.take() else { return };
         let context = Context {
@@ -278,8 +272,8 @@ impl Dispatcher {
                 Action::StoreReport { report, expected } => Effect::StoreReport { report, expected },
             });
         }
-        for (request, delivery) in consequences.confirmations {
-            self.effects.push(Effect::ConfirmCommand { app: app.clone(), request, delivery });
+        for request in consequences.confirmations {
+            self.effects.push(Effect::ConfirmCommand { app: app.clone(), request });
         }
     }
 

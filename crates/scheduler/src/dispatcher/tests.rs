@@ -145,7 +145,7 @@ impl World {
         self.handle(Event::ReportSeen { sequence, report: Some(Box::new(report)) })
     }
 
-    fn command(&mut self, delivery: u64, number: u128, app_revision: u64) -> Vec<Effect> {
+    fn command(&mut self, number: u128, app_revision: u64) -> Vec<Effect> {
         let command = Command {
             schema: SCHEMA,
             request: RequestId(Uuid::from_u128(number)),
@@ -155,12 +155,12 @@ impl World {
             at: self.moment.wall,
             kind: CommandKind::Run(RunRequest::default()),
         };
-        self.handle(Event::CommandSeen { delivery, command: Box::new(command) })
+        self.handle(Event::CommandSeen(Box::new(command)))
     }
 
     /// A run asked for, recorded and ordered: the attempt of its only replica, with the revision of its ledger.
     fn ordered(&mut self) -> (AttemptId, u64) {
-        let effects = self.command(1, 1, 1);
+        let effects = self.command(1, 1);
         let (_, revision) = written(&effects);
         let effects = self.handle(Event::LedgerWritten { app: app(), revision: revision + 1 });
         (orders(&effects).remove(0).attempt.clone(), revision + 1)
@@ -249,29 +249,24 @@ fn a_ledger_of_a_later_tenure_ends_this_one() {
 #[test]
 fn a_command_is_confirmed_only_when_its_verdict_is_stored() {
     let mut world = World::leading(None);
-    let confirmed = |effects: &[Effect]| {
-        effects.iter().find_map(|effect| match effect {
-            Effect::ConfirmCommand { delivery, .. } => Some(*delivery),
-            _ => None,
-        })
-    };
-    let effects = world.command(1, 1, 1);
-    assert_eq!(confirmed(&effects), None);
+    let confirmed = |effects: &[Effect]| count(effects, |effect| matches!(effect, Effect::ConfirmCommand { .. }));
+    let effects = world.command(1, 1);
+    assert_eq!(confirmed(&effects), 0);
     let (ledger, revision) = written(&effects);
     assert_eq!(ledger.requests[0].verdict, Verdict::Started { run: 1 });
-    let again = world.command(2, 1, 1);
-    assert_eq!(confirmed(&again), None, "the write is still under way");
+    let again = world.command(1, 1);
+    assert_eq!(confirmed(&again), 0, "the write is still under way");
     let effects = world.handle(Event::LedgerWritten { app: app(), revision: revision + 1 });
-    assert_eq!(count(&effects, |effect| matches!(effect, Effect::ConfirmCommand { .. })), 2);
+    assert_ne!(confirmed(&effects), 0);
     assert_eq!(orders(&effects).len(), 1, "one run, however often it was asked for");
-    let later = world.command(3, 1, 1);
-    assert_eq!(confirmed(&later), Some(3), "already recorded: confirmed at once");
+    let later = world.command(1, 1);
+    assert_eq!(confirmed(&later), 1, "already recorded: confirmed at once");
 }
 
 #[test]
 fn a_command_waits_for_the_revision_that_its_sender_saw() {
     let mut world = World::leading(None);
-    assert!(world.command(1, 1, 5).is_empty());
+    assert!(world.command(1, 5).is_empty());
     let effects =
         world.handle(Event::AppSeen { app: app(), revision: 5, at: start(), content: AppContent::Applied(spec(None)) });
     let (ledger, _) = written(&effects);
@@ -282,7 +277,7 @@ fn a_command_waits_for_the_revision_that_its_sender_saw() {
 fn a_command_for_an_app_that_never_was_is_confirmed_and_forgotten() {
     let mut world = World::new();
     world.handle(Event::Loaded { results_end: 0 });
-    let effects = world.command(1, 1, 0);
+    let effects = world.command(1, 0);
     assert_eq!(count(&effects, |effect| matches!(effect, Effect::ConfirmCommand { .. })), 1);
 }
 
@@ -377,7 +372,7 @@ fn a_replica_that_nobody_took_goes_to_the_agent_that_comes() {
         world.handle(Event::AppSeen { app: app(), revision: 1, at: start(), content: AppContent::Applied(spec(None)) });
     let (_, revision) = written(&effects);
     world.handle(Event::LedgerWritten { app: app(), revision: revision + 1 });
-    assert!(world.command(1, 1, 1).is_empty(), "no order depends on the write, so it waits for the pace");
+    assert!(world.command(1, 1).is_empty(), "no order depends on the write, so it waits for the pace");
     let (_, revision) = written(&world.pass(Duration::from_millis(50)));
     let effects = world.handle(Event::LedgerWritten { app: app(), revision: revision + 1 });
     assert!(orders(&effects).is_empty());
