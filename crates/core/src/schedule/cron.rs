@@ -1,4 +1,4 @@
-//! A compiled cron expression: croner finds the next instant, our sets of values count whole days.
+//! A compiled cron expression: croner finds the next instant, our sets of values count many.
 //!
 //! croner has the hard part, the wall clock that jumps. All it is given are lists of numbers and whether both day fields
 //! must match, so none of its own dialect can show through.

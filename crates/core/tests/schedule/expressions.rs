@@ -99,6 +99,14 @@ fn periods_are_multiples_since_the_epoch() {
 }
 
 #[test]
+fn periods_do_not_stumble_over_the_epoch() {
+    let schedule = schedule_in("UTC", "@every 90s");
+    assert_eq!(schedule.next_after(instant("1969-12-31T23:58:29Z")), Some(instant("1969-12-31T23:58:30Z")));
+    assert_eq!(schedule.next_after(instant("1969-12-31T23:58:30Z")), Some(instant("1970-01-01T00:00:00Z")));
+    assert_eq!(schedule.next_after(instant("1969-12-31T23:59:59.5Z")), Some(instant("1970-01-01T00:00:00Z")));
+}
+
+#[test]
 fn time_ends_without_a_panic() {
     for expression in ["* * * * * *", "0 0 0 1 1 *", "@every 1s", "@every 366d"] {
         for zone in ["UTC", "Asia/Shanghai", "Europe/Berlin"] {
