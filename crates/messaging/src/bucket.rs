@@ -76,22 +76,28 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Bucket<T> {
 
     /// Every record, in the order in which they were written.
     pub async fn list(&self) -> Result<Vec<Entry<T>>, Error> {
-        let stored = self.follower().await?.collect().await?;
+        let stored = self.follower(Begin::LastPerSubject).await?.collect().await?;
         stored.iter().map(|stored| stored.decode(self.key(stored))).collect()
     }
 
     /// Every record, then [`Change::SnapshotEnd`], then every change. Revisions only go up; a record that was overwritten
     /// while the reader was away may be left out.
     pub async fn follow(&self) -> Result<Following<Change<T>>, Error> {
-        let bucket = self.clone();
-        Ok(self
-            .follower()
-            .await?
-            .into_stream(move |item| Some(change(item, |stored| bucket.key(stored).to_owned(), |_, _| true))))
+        Ok(self.changes(self.follower(Begin::LastPerSubject).await?))
     }
 
-    async fn follower(&self) -> Result<Follower, Error> {
-        Follower::begin(&self.store, self.store.names.subjects(self.store.kind), Begin::LastPerSubject).await
+    /// Like [`Self::follow`], but with every revision that is still stored, oldest first, not only the last of each key.
+    pub async fn follow_history(&self) -> Result<Following<Change<T>>, Error> {
+        Ok(self.changes(self.follower(Begin::After(0)).await?))
+    }
+
+    fn changes(&self, follower: Follower) -> Following<Change<T>> {
+        let bucket = self.clone();
+        follower.into_stream(move |item| Some(change(item, |stored| bucket.key(stored).to_owned(), |_, _| true)))
+    }
+
+    async fn follower(&self, begin: Begin) -> Result<Follower, Error> {
+        Follower::begin(&self.store, self.store.names.subjects(self.store.kind), begin).await
     }
 
     fn subject(&self, key: &str) -> String {

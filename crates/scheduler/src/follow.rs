@@ -3,15 +3,16 @@
 use futures_util::StreamExt as _;
 use jiff::tz::TimeZoneDatabase;
 use tickmesh_core::{
+    decide::AppContent,
     ledger::Ledger,
     message::{AgentRecord, AppRecord, AttemptReport},
     name::AppName,
 };
-use tickmesh_messaging::{Change, Delivery, Following, Mesh};
+use tickmesh_messaging::{Change, Delivery, Entry, Following, Mesh};
 use tokio::{sync::mpsc, task::JoinSet};
 use tracing::warn;
 
-use crate::{Error, apps, dispatcher::Event};
+use crate::{Error, apps, clock, dispatcher::Event};
 
 type Changes<T> = Following<Change<T>>;
 
@@ -70,8 +71,11 @@ pub(crate) async fn follow_commands(
         while let Some(delivery) = deliveries.next().await {
             match delivery {
                 Err(error) => return Error::Follow(error),
-                Ok(delivery) if commands.send(delivery).await.is_err() => break,
-                Ok(_) => {}
+                Ok(delivery) => {
+                    if commands.send(delivery).await.is_err() {
+                        break;
+                    }
+                }
             }
         }
         Error::StreamEnded
@@ -116,33 +120,34 @@ async fn forward<T>(
 }
 
 fn ledger_loaded(change: Change<Ledger>) -> Option<Event> {
-    let (app, revision, ledger) = named(change)?;
-    Some(Event::LedgerLoaded { app, revision, ledger: Box::new(ledger) })
+    let entry = readable(change)?;
+    let app = AppName::new(entry.key).ok()?;
+    Some(Event::LedgerLoaded { app, revision: entry.sequence, ledger: Box::new(entry.value) })
 }
 
 fn ledger_seen(change: Change<Ledger>) -> Option<Event> {
-    let (app, revision, ledger) = named(change)?;
-    Some(Event::LedgerSeen { app, revision, epoch: ledger.write.epoch })
+    let entry = readable(change)?;
+    let app = AppName::new(entry.key).ok()?;
+    Some(Event::LedgerSeen { app, revision: entry.sequence, epoch: entry.value.write.epoch })
 }
 
 fn agent_seen(change: Change<AgentRecord>) -> Option<Event> {
-    match change {
-        Change::Entry(entry) => {
-            Some(Event::AgentSeen { revision: entry.sequence, at: entry.at, record: Box::new(entry.value) })
-        }
-        Change::Unreadable { key, sequence, error } => unreadable(&key, sequence, &error),
-        Change::SnapshotEnd { .. } => None,
-    }
+    let entry = readable(change)?;
+    Some(Event::AgentSeen { revision: entry.sequence, at: entry.at, record: Box::new(entry.value) })
 }
 
 fn app_seen(change: Change<AppRecord>, zones: &TimeZoneDatabase) -> Option<Event> {
     match change {
         Change::Entry(entry) => {
-            let app = AppName::new(entry.key.as_str()).ok()?;
+            let app = AppName::new(entry.key).ok()?;
             let content = apps::content(&app, &entry.value, zones);
             Some(Event::AppSeen { app, revision: entry.sequence, at: entry.at, content })
         }
-        Change::Unreadable { key, sequence, error } => unreadable(&key, sequence, &error),
+        // A revision of a later release: whatever it says, nothing new may be started under the old one.
+        Change::Unreadable { key, sequence, error } => {
+            let content = AppContent::Invalid { reason: error.to_string() };
+            Some(Event::AppSeen { app: AppName::new(key).ok()?, revision: sequence, at: clock::now().wall, content })
+        }
         Change::SnapshotEnd { .. } => None,
     }
 }
@@ -152,6 +157,7 @@ fn report_seen(change: Change<AttemptReport>) -> Option<Event> {
         Change::Entry(entry) => {
             Some(Event::ReportSeen { sequence: entry.sequence, report: Some(Box::new(entry.value)) })
         }
+        // Passed on as a gap: whoever waits for this sequence must not wait for ever.
         Change::Unreadable { key, sequence, error } => {
             warn!(%key, sequence, error = &error as &dyn std::error::Error, "unreadable result ignored");
             Some(Event::ReportSeen { sequence, report: None })
@@ -160,9 +166,9 @@ fn report_seen(change: Change<AttemptReport>) -> Option<Event> {
     }
 }
 
-fn named<T>(change: Change<T>) -> Option<(AppName, u64, T)> {
+fn readable<T>(change: Change<T>) -> Option<Entry<T>> {
     match change {
-        Change::Entry(entry) => Some((AppName::new(entry.key.as_str()).ok()?, entry.sequence, entry.value)),
+        Change::Entry(entry) => Some(entry),
         Change::Unreadable { key, sequence, error } => {
             warn!(%key, sequence, error = &error as &dyn std::error::Error, "unreadable record ignored");
             None

@@ -3,8 +3,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde::{Serialize, de::DeserializeOwned};
 use tickmesh_core::{id::RequestId, name::AppName};
-use tickmesh_messaging::{Cas, Delivery, Error, Mesh};
+use tickmesh_messaging::{Cas, Delivery, Error, Journal, Mesh};
 use tokio::{sync::mpsc, task::JoinSet};
 use tracing::warn;
 
@@ -131,7 +132,7 @@ impl Hands {
 /// Publishes a numbered message after the one at `expected`, as protocol rule P11 says: refused, the last message on the
 /// subject has this number or a higher one (done), or a lower one (again, on its sequence).
 async fn publish<T>(
-    journal: &tickmesh_messaging::Journal<T>,
+    journal: &Journal<T>,
     app: &AppName,
     message: &T,
     number: u64,
@@ -139,7 +140,7 @@ async fn publish<T>(
     mut expected: u64,
 ) -> u64
 where
-    T: serde::Serialize + serde::de::DeserializeOwned + Send + Sync,
+    T: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
     loop {
         match until_done("publish a message", || journal.append(app, message, expected)).await {
