@@ -14,10 +14,9 @@ use crate::{
 /// What becomes of a container that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Adoption {
-    /// It runs under an open claim of ours: it is watched.
+    /// It was started under an open claim of ours: it is watched, and its end reported, if it has not ended already. It is
+    /// never started again.
     Watch,
-    /// It ended under an open claim of ours: its end is reported, and it is never started again.
-    Report(ExitState),
     /// It was created and not seen running: it is removed, and only then reported lost (protocol rule P6).
     Clear,
     /// Its attempt is over, or was never ours: it is removed.
@@ -31,9 +30,11 @@ pub fn decide_adoption(tag: &Tag, status: &ContainerStatus, last: Option<&Attemp
     match (last, status) {
         (Some(AttemptEvent::Claimed { nonce, .. }), _) if *nonce != tag.nonce => Adoption::Remove,
         (Some(AttemptEvent::Claimed { .. }), ContainerStatus::Created) => Adoption::Clear,
-        // The wait for one that is being removed finds it gone.
-        (Some(AttemptEvent::Claimed { .. }), ContainerStatus::Running | ContainerStatus::Removing) => Adoption::Watch,
-        (Some(AttemptEvent::Claimed { .. }), ContainerStatus::Exited(exit)) => Adoption::Report(exit.clone()),
+        // The watch of one that is being removed finds it gone.
+        (
+            Some(AttemptEvent::Claimed { .. }),
+            ContainerStatus::Running | ContainerStatus::Exited(_) | ContainerStatus::Removing,
+        ) => Adoption::Watch,
         (Some(end), ContainerStatus::Exited(_)) => dispose(tag, end),
         // No container is made without a claim. One that ended and has none left is of a run that was folded long ago: the
         // results are purged below what active runs need (rule P14).
@@ -93,8 +94,8 @@ mod tests {
         check(ContainerStatus::Running, claimed(1), Adoption::Watch);
         check(ContainerStatus::Removing, claimed(1), Adoption::Watch);
         check(ContainerStatus::Created, claimed(1), Adoption::Clear);
-        check(exited(0), claimed(1), Adoption::Report(fixture::exit(0)));
-        check(exited(3), claimed(1), Adoption::Report(fixture::exit(3)));
+        check(exited(0), claimed(1), Adoption::Watch);
+        check(exited(3), claimed(1), Adoption::Watch);
     }
 
     #[test]

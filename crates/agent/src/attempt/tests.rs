@@ -1,7 +1,13 @@
-use tickmesh_core::spec::ContainerSpec;
+use tickmesh_core::{
+    message::StartOrder,
+    spec::{ContainerSpec, RemoveContainers},
+};
 
 use super::*;
-use crate::fixture::{self, container_id, exit, nonce};
+use crate::{
+    fixture::{self, container_id, exit, nonce},
+    policy::Refusal,
+};
 
 const CLAIM_SEQUENCE: u64 = 7;
 
@@ -83,7 +89,7 @@ fn an_attempt_that_succeeds() {
         Effect::Pull { image: "busybox:latest".to_owned() },
         Effect::Create { claim_sequence: CLAIM_SEQUENCE, job: Arc::new(job()) },
         Effect::Start { container: container_id() },
-        Effect::Watch { container: container_id() },
+        Effect::Watch { container: container_id(), output: OutputFrom::Beginning },
         report(exit_event(0)),
         Effect::Remove { container: container_id() },
     ];
@@ -220,11 +226,11 @@ fn what_the_leader_declared_lost_goes_whatever_the_policy() {
 
 #[test]
 fn adopted_containers_go_on_from_where_they_are() {
-    let watch = Effect::Watch { container: container_id() };
-    assert_eq!(State::adopt_running(claimed(), container_id()).1, [watch]);
-    let (effects, _) = live(State::adopt_running(claimed(), container_id()), [Event::Exited(exit(143))]);
+    let watch = Effect::Watch { container: container_id(), output: OutputFrom::LastStored };
+    let (effects, _) = live(State::adopt_started(claimed(), container_id()), [Event::Exited(exit(0))]);
+    assert_eq!(effects, [watch, report(exit_event(0))]);
+    let (effects, _) = live(State::adopt_started(claimed(), container_id()), [Event::Exited(exit(143))]);
     assert_eq!(effects.last(), Some(&report(AttemptEvent::Lost { reason: LostReason::EngineRestarted })));
-    assert_eq!(State::adopt_exited(claimed(), container_id(), &exit(0)).1, [report(exit_event(0))]);
     let remove = Effect::Remove { container: container_id() };
     let (effects, _) = live(State::adopt_created(claimed(), container_id()), [Event::Removed]);
     assert_eq!(effects, [remove.clone(), report(AttemptEvent::Lost { reason: LostReason::NotStarted })]);
@@ -246,7 +252,7 @@ fn states() -> Vec<State> {
         State::Running { claimed, container: container.clone(), watched },
         State::Stopping { claimed, container },
         State::Clearing { claimed, end },
-        State::Ending { disposal: Disposal::Leave, container: None },
+        State::Ending { claimed, event: cancelled(None), container: None, disposal: Disposal::Keep },
         State::Removing,
         State::Gone,
     ]
@@ -307,6 +313,21 @@ fn every_pair_of_state_and_event_is_decided() {
 fn an_attempt_is_held_from_its_claim_to_its_stored_end() {
     let held: Vec<_> = states().into_iter().filter(|state| !state.is_held()).map(|state| state.name()).collect();
     assert_eq!(held, ["declining", "removing", "gone"]);
+}
+
+#[test]
+fn only_what_runs_or_needs_nothing_survives_a_restart_of_the_agent() {
+    let calm: Vec<_> = states().into_iter().filter(State::survives_restart).map(|state| state.name()).collect();
+    assert_eq!(calm, ["declining", "running", "stopping", "removing", "gone"]);
+}
+
+#[test]
+fn whoever_gives_up_a_claim_has_an_end_to_tell() {
+    let silent: Vec<_> =
+        states().into_iter().filter(|state| state.last_words().is_none()).map(|state| state.name()).collect();
+    assert_eq!(silent, ["declining", "claiming", "removing", "gone"]);
+    let ending = State::Ending { claimed: claimed(), event: exit_event(3), container: None, disposal: Disposal::Keep };
+    assert_eq!(ending.last_words(), Some((CLAIM_SEQUENCE, exit_event(3))));
 }
 
 #[test]

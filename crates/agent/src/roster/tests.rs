@@ -1,7 +1,10 @@
-use tickmesh_core::message::SCHEMA;
+use tickmesh_core::{message::SCHEMA, spec::RemoveContainers};
 
 use super::*;
-use crate::fixture::{self, attempt_of_replica, container_id, exit, nonce};
+use crate::{
+    attempt::Claimed,
+    fixture::{self, attempt_of_replica, container_id, exit, nonce},
+};
 
 fn roster(slots: usize, start_limit: usize) -> Roster {
     let settings = Settings { agent: fixture::agent(), slots, start_limit, policy: HostPolicy::default() };
@@ -169,15 +172,16 @@ fn news_of_a_gone_attempt_changes_nothing() {
 }
 
 #[test]
-fn only_containers_of_this_processs_claims_are_its_own() {
+fn only_claims_of_this_process_are_its_own() {
     let mut roster = roster(4, 4);
     run(&mut roster, 0);
-    claim(&mut roster, 1);
-    let claimed = Claimed { sequence: 3, remove_containers: Default::default() };
-    let adopted = roster.adopt(attempt_of_replica(2), State::adopt_running(claimed, container_id()));
+    check_order(&mut roster, start(1), &[(1, "claim")]);
+    let claimed = Claimed { sequence: 3, remove_containers: RemoveContainers::default() };
+    let adopted = roster.adopt(attempt_of_replica(2), State::adopt_started(claimed, container_id()));
     assert_eq!(names(&adopted), [(2, "watch")]);
-    let own: Vec<_> = roster.own_containers().into_iter().map(|own| own.attempt.replica).collect();
-    assert_eq!(own, [0]);
+    let own: Vec<_> =
+        roster.own_claims().into_iter().map(|own| (own.attempt.replica, own.last_words.is_some())).collect();
+    assert_eq!(own, [(0, true), (1, false)]);
     assert_eq!(roster.held().len(), 3);
 }
 

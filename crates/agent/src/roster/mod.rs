@@ -12,8 +12,7 @@ use tickmesh_core::{
 };
 
 use crate::{
-    attempt::{Claimed, Effect, Event, IllegalEvent, Job, State, Step},
-    engine::ContainerId,
+    attempt::{Effect, Event, IllegalEvent, Job, State, Step},
     policy::HostPolicy,
 };
 
@@ -46,8 +45,8 @@ pub enum Intake {
 /// Where an attempt came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
-    /// An order to this process: the claim carries a nonce of ours.
-    Ordered,
+    /// An order to this process: the claim, if there is one, carries this nonce.
+    Ordered(Nonce),
     /// A container that an earlier process left.
     Adopted,
 }
@@ -61,15 +60,15 @@ pub struct Task {
     pub effect: Effect,
 }
 
-/// A container that may have a process, of a claim that this process made.
+/// An attempt that this process claimed, or is about to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnContainer {
+pub struct OwnClaim {
     /// The attempt.
     pub attempt: AttemptId,
-    /// Its claim.
-    pub claimed: Claimed,
-    /// The container.
-    pub container: ContainerId,
+    /// Nonce of the claim: its container carries it.
+    pub nonce: Nonce,
+    /// Sequence of the claim, and the end to report once the container is removed.
+    pub last_words: Option<(u64, AttemptEvent)>,
 }
 
 #[derive(Debug)]
@@ -121,7 +120,7 @@ impl Roster {
         }
         match order.kind {
             OrderKind::Start(start) => self.start(order.attempt, start, nonce),
-            OrderKind::Stop => self.stop(order.attempt),
+            OrderKind::Stop => self.stop(order.attempt, nonce),
         }
     }
 
@@ -136,7 +135,7 @@ impl Roster {
                 State::claim(Job { nonce, order, verdict })
             }
         };
-        self.settle(attempt, Origin::Ordered, step)
+        self.settle(attempt, Origin::Ordered(nonce), step)
     }
 
     /// Why a new attempt is not taken (protocol rule P12).
@@ -148,7 +147,7 @@ impl Roster {
         }
     }
 
-    fn stop(&mut self, attempt: AttemptId) -> Vec<Task> {
+    fn stop(&mut self, attempt: AttemptId, nonce: Nonce) -> Vec<Task> {
         if self.attempts.contains_key(&attempt) {
             return self.event(&attempt, Event::StopOrdered).unwrap_or_else(|illegal| {
                 tracing::error!(attempt_id = %attempt, error = %illegal, "stop ignored");
@@ -158,7 +157,7 @@ impl Roster {
         // Whoever writes first wins: a start that is still on its way will find it cancelled. If it is claimed already, by
         // an earlier process that left no container, the leader sees that nobody holds it.
         let step = State::decline(AttemptEvent::Cancelled { exit_code: None });
-        self.settle(attempt, Origin::Ordered, step)
+        self.settle(attempt, Origin::Ordered(nonce), step)
     }
 
     /// Takes over what an earlier process left.
@@ -220,20 +219,20 @@ impl Roster {
         self.attempts.contains_key(attempt)
     }
 
-    /// Whether nothing is under way that the next process would have to guess about: containers run, or nothing is left.
+    /// Whether nothing is under way that the next process would have to guess about.
     pub fn is_calm(&self) -> bool {
-        self.attempts.values().all(|entry| matches!(entry.state, State::Running { .. }))
+        self.attempts.values().all(|entry| entry.state.survives_restart())
     }
 
-    /// The containers that this process may remove when another one took its name (protocol rule P10).
-    pub fn own_containers(&self) -> Vec<OwnContainer> {
-        let ordered = self.attempts.iter().filter(|(_, entry)| entry.origin == Origin::Ordered);
-        ordered
-            .filter_map(|(attempt, entry)| {
-                let (claimed, container) = entry.state.live_container()?;
-                Some(OwnContainer { attempt: attempt.clone(), claimed: *claimed, container: container.clone() })
-            })
-            .collect()
+    /// What this process has to give up when another one took its name, and nothing else (protocol rule P10).
+    pub fn own_claims(&self) -> Vec<OwnClaim> {
+        let own = |(attempt, entry): (&AttemptId, &Entry)| match entry.origin {
+            Origin::Ordered(nonce) if entry.state.is_held() => {
+                Some(OwnClaim { attempt: attempt.clone(), nonce, last_words: entry.state.last_words() })
+            }
+            Origin::Ordered(_) | Origin::Adopted => None,
+        };
+        self.attempts.iter().filter_map(own).collect()
     }
 }
 

@@ -11,71 +11,19 @@
 //! An attempt is *held* from before its claim is sent until its end is stored, or its claim is known to have failed (protocol
 //! rule P1): [`State::is_held`]. [`State::apply`] is the whole legal life; whatever is not in it is an [`IllegalEvent`].
 
+mod end;
+mod event;
+
 use std::sync::Arc;
 
-use tickmesh_core::{
-    id::Nonce,
-    message::{AttemptEvent, StartOrder},
-    outcome::LostReason,
-    spec::RemoveContainers,
+use tickmesh_core::{message::AttemptEvent, outcome::LostReason};
+
+use self::end::{cancelled, could_not_start, end_of, removed, unless_stopped};
+pub use self::{
+    end::is_removed_after,
+    event::{Claimed, Disposal, Effect, Event, IllegalEvent, Job, OutputFrom, Watched, Wish},
 };
-
-use crate::{
-    engine::{ContainerId, ExitState},
-    policy::Refusal,
-};
-
-/// Exit code of a process that SIGKILL ended.
-const EXIT_KILLED: i64 = 137;
-/// Exit code of a process that SIGTERM ended.
-const EXIT_TERMINATED: i64 = 143;
-
-/// What is to be done for an attempt that has no container yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Job {
-    /// Nonce of the claim: this process, this try (protocol rule P7).
-    pub nonce: Nonce,
-    /// The order.
-    pub order: Box<StartOrder>,
-    /// What the host's policy says. A refused job is claimed all the same: its end is the answer.
-    pub verdict: Result<(), Refusal>,
-}
-
-/// A claim that is stored, and the policy for what it leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Claimed {
-    /// The claim's sequence: the end is a compare-and-set on it.
-    pub sequence: u64,
-    /// Whether the container is removed after its end.
-    pub remove_containers: RemoveContainers,
-}
-
-/// Whether a stop was ordered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wish {
-    /// It is to run.
-    Run,
-    /// It is to stop, as soon as what is under way has been answered.
-    Stop,
-}
-
-/// Whether the container was watched all the time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Watched {
-    /// It was.
-    Throughout,
-    /// The engine, or this agent, was away for a while: the engine may have stopped the container itself.
-    WithGaps,
-}
-
-/// What becomes of a container once the end of its attempt is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Disposal {
-    /// There is none, or it is kept for people to look at.
-    Leave,
-    /// It is removed.
-    Remove(ContainerId),
-}
+use crate::engine::{ContainerId, ExitState};
 
 /// Where an attempt stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,135 +92,19 @@ pub enum State {
     },
     /// It ended, and its end is on its way.
     Ending {
-        /// What becomes of the container after that.
-        disposal: Disposal,
-        /// The container, which goes for certain if somebody else has ended the attempt.
+        /// The claim.
+        claimed: Claimed,
+        /// How it ended.
+        event: AttemptEvent,
+        /// The container, if there is one.
         container: Option<ContainerId>,
+        /// What becomes of it once the end is stored. If somebody else has ended the attempt, it goes for certain.
+        disposal: Disposal,
     },
     /// The end is stored, and the container is being removed. Not held.
     Removing,
     /// Nothing is left to do.
     Gone,
-}
-
-/// What happens to an attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// The first message of an attempt that is not ours was stored, or somebody else had written.
-    Declined,
-    /// The claim is stored.
-    ClaimStored {
-        /// Its sequence.
-        sequence: u64,
-    },
-    /// Somebody else wrote first.
-    ClaimRefused,
-    /// The image is there.
-    ImageReady,
-    /// It cannot be had.
-    CouldNotPull {
-        /// What the registry said.
-        reason: String,
-    },
-    /// It may create and start its container now.
-    TurnCame,
-    /// The container is created.
-    Created {
-        /// Its id.
-        container: ContainerId,
-    },
-    /// The engine refused to create it.
-    CouldNotCreate {
-        /// What it said.
-        reason: String,
-    },
-    /// The container runs, or has run.
-    Started,
-    /// The engine refused to start it.
-    CouldNotStart {
-        /// What it said.
-        reason: String,
-    },
-    /// The engine did not answer the start, and has the container created still: the start may yet take effect.
-    StartUnanswered,
-    /// The engine was away; the container is watched again.
-    WatchInterrupted,
-    /// The container ended.
-    Exited(ExitState),
-    /// The container is gone.
-    ContainerGone,
-    /// The leader wants it stopped.
-    StopOrdered,
-    /// The end is stored.
-    EndStored,
-    /// Somebody else ended the attempt: the leader declared it lost.
-    EndRefused,
-    /// The container is removed.
-    Removed,
-}
-
-/// What is to be done for an attempt. Each is answered by events; none is waited for here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// Write a first message that ends the attempt at once. Answer: `Declined`.
-    Decline {
-        /// Cancelled or revoked.
-        event: AttemptEvent,
-    },
-    /// Write the claim, again and again with the same nonce, until its fate is known. Answer: `ClaimStored`, `ClaimRefused`.
-    Claim {
-        /// The nonce.
-        nonce: Nonce,
-    },
-    /// See that the image is there. Answer: `ImageReady`, `CouldNotPull`.
-    Pull {
-        /// The image.
-        image: String,
-    },
-    /// Give the pull up. No answer.
-    AbandonPull,
-    /// Create the container. Answer: `Created`, `CouldNotCreate`.
-    Create {
-        /// The claim.
-        claim_sequence: u64,
-        /// What to create.
-        job: Arc<Job>,
-    },
-    /// Start the container. Answer: `Started`, `CouldNotStart`, `StartUnanswered`, `ContainerGone`.
-    Start {
-        /// The container.
-        container: ContainerId,
-    },
-    /// Follow its output, and wait for its end. Answer: `WatchInterrupted` at any time; `Exited` or `ContainerGone`.
-    Watch {
-        /// The container.
-        container: ContainerId,
-    },
-    /// Stop it, until it does not run. The answer comes from the watch.
-    Stop {
-        /// The container.
-        container: ContainerId,
-    },
-    /// Store the end. Answer: `EndStored`, `EndRefused`.
-    Report {
-        /// The claim.
-        claim_sequence: u64,
-        /// The end.
-        event: AttemptEvent,
-    },
-    /// Kill and remove the container. Answer: `Removed`.
-    Remove {
-        /// The container.
-        container: ContainerId,
-    },
-}
-
-/// An event that cannot happen in that state: a mistake in this program.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("event `{event}` cannot happen to an attempt that is {state}")]
-pub struct IllegalEvent {
-    state: &'static str,
-    event: &'static str,
 }
 
 /// The next state and what to do.
@@ -290,15 +122,11 @@ impl State {
         (Self::Declining, vec![Effect::Decline { event }])
     }
 
-    /// A container of an earlier process that still runs.
-    pub fn adopt_running(claimed: Claimed, container: ContainerId) -> Step {
-        let watch = Effect::Watch { container: container.clone() };
+    /// A container of an earlier process that has been started. If it has ended meanwhile, the watch says so; it is never
+    /// started again.
+    pub fn adopt_started(claimed: Claimed, container: ContainerId) -> Step {
+        let watch = Effect::Watch { container: container.clone(), output: OutputFrom::LastStored };
         (Self::Running { claimed, container, watched: Watched::WithGaps }, vec![watch])
-    }
-
-    /// A container of an earlier process that has ended: it is never started again.
-    pub fn adopt_exited(claimed: Claimed, container: ContainerId, exit: &ExitState) -> Step {
-        exited(claimed, container, exit, Watched::WithGaps)
     }
 
     /// A container of an earlier process that never ran, as far as known.
@@ -332,21 +160,34 @@ impl State {
         matches!(self, Self::Creating { .. } | Self::Starting { .. })
     }
 
-    /// The container that may have a process, with the claim under which it runs.
-    pub fn live_container(&self) -> Option<(&Claimed, &ContainerId)> {
+    /// Whether the next agent process finds all it needs to go on, if this one stops now.
+    pub fn survives_restart(&self) -> bool {
         match self {
-            Self::Starting { claimed, container, .. }
-            | Self::Running { claimed, container, .. }
-            | Self::Stopping { claimed, container } => Some((claimed, container)),
-            Self::Declining
-            | Self::Claiming { .. }
+            Self::Running { .. } | Self::Stopping { .. } | Self::Declining | Self::Removing | Self::Gone => true,
+            Self::Claiming { .. }
             | Self::Pulling { .. }
             | Self::Queued { .. }
             | Self::Creating { .. }
+            | Self::Starting { .. }
             | Self::Clearing { .. }
-            | Self::Ending { .. }
-            | Self::Removing
-            | Self::Gone => None,
+            | Self::Ending { .. } => false,
+        }
+    }
+
+    /// What is left to say when this process gives everything up and its container is removed: the claim's sequence and the
+    /// end of the attempt. `None`: there is no claim, as far as known.
+    pub fn last_words(&self) -> Option<(u64, AttemptEvent)> {
+        match self {
+            Self::Pulling { claimed, .. }
+            | Self::Queued { claimed, .. }
+            | Self::Creating { claimed, .. }
+            | Self::Starting { claimed, .. }
+            | Self::Running { claimed, .. }
+            | Self::Stopping { claimed, .. } => Some((claimed.sequence, removed())),
+            Self::Clearing { claimed, end: event } | Self::Ending { claimed, event, .. } => {
+                Some((claimed.sequence, event.clone()))
+            }
+            Self::Claiming { .. } | Self::Declining | Self::Removing | Self::Gone => None,
         }
     }
 
@@ -417,10 +258,9 @@ impl State {
 
             (S::Clearing { claimed, end }, E::Removed) => end_without(claimed, end),
 
-            (S::Ending { disposal: Disposal::Leave, .. }, E::EndStored) => gone(),
-            (S::Ending { disposal: Disposal::Remove(container), .. }, E::EndStored)
+            (S::Ending { container: Some(container), disposal: Disposal::Remove, .. }, E::EndStored)
             | (S::Ending { container: Some(container), .. }, E::EndRefused) => S::adopt_leftover(container),
-            (S::Ending { container: None, .. }, E::EndRefused) => gone(),
+            (S::Ending { .. }, E::EndStored | E::EndRefused) => gone(),
 
             (S::Removing, E::Removed) => gone(),
 
@@ -455,32 +295,6 @@ impl State {
     }
 }
 
-impl Event {
-    /// One word for logs.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Declined => "declined",
-            Self::ClaimStored { .. } => "claim-stored",
-            Self::ClaimRefused => "claim-refused",
-            Self::ImageReady => "image-ready",
-            Self::CouldNotPull { .. } => "could-not-pull",
-            Self::TurnCame => "turn-came",
-            Self::Created { .. } => "created",
-            Self::CouldNotCreate { .. } => "could-not-create",
-            Self::Started => "started",
-            Self::CouldNotStart { .. } => "could-not-start",
-            Self::StartUnanswered => "start-unanswered",
-            Self::WatchInterrupted => "watch-interrupted",
-            Self::Exited(_) => "exited",
-            Self::ContainerGone => "container-gone",
-            Self::StopOrdered => "stop-ordered",
-            Self::EndStored => "end-stored",
-            Self::EndRefused => "end-refused",
-            Self::Removed => "removed",
-        }
-    }
-}
-
 fn still(state: State) -> Step {
     (state, Vec::new())
 }
@@ -504,7 +318,7 @@ fn claim_stored(job: Arc<Job>, wish: Wish, sequence: u64) -> Step {
 }
 
 fn started(claimed: Claimed, container: ContainerId, wish: Wish) -> Step {
-    let watch = Effect::Watch { container: container.clone() };
+    let watch = Effect::Watch { container: container.clone(), output: OutputFrom::Beginning };
     match wish {
         Wish::Run => (State::Running { claimed, container, watched: Watched::Throughout }, vec![watch]),
         Wish::Stop => {
@@ -518,79 +332,30 @@ fn exited(claimed: Claimed, container: ContainerId, exit: &ExitState, watched: W
     end_by_policy(claimed, container, end_of(exit, watched))
 }
 
-/// What an exit that nobody here ordered means. A process killed while nobody watched was most likely killed by the engine
-/// going down, or by the host: that says nothing about the job, so its end counts as unknown.
-fn end_of(exit: &ExitState, watched: Watched) -> AttemptEvent {
-    let by_signal = matches!(exit.code, EXIT_KILLED | EXIT_TERMINATED) && !exit.oom_killed;
-    match watched {
-        Watched::WithGaps if by_signal => AttemptEvent::Lost { reason: LostReason::EngineRestarted },
-        Watched::WithGaps | Watched::Throughout => AttemptEvent::Exited {
-            exit_code: exit.code,
-            oom_killed: exit.oom_killed,
-            started_at: exit.started_at,
-            finished_at: exit.finished_at,
-        },
-    }
-}
-
 fn clear(claimed: Claimed, container: ContainerId) -> Step {
     let end = AttemptEvent::Lost { reason: LostReason::NotStarted };
     (State::Clearing { claimed, end }, vec![Effect::Remove { container }])
 }
 
+/// Sends the end of an attempt.
+fn report(ending: State) -> Step {
+    let effects = ending.last_words().map(|(claim_sequence, event)| Effect::Report { claim_sequence, event });
+    (ending, effects.into_iter().collect())
+}
+
 fn end_without(claimed: Claimed, event: AttemptEvent) -> Step {
-    end(claimed, event, Disposal::Leave, None)
+    report(State::Ending { claimed, event, container: None, disposal: Disposal::Keep })
 }
 
 /// A container that never had a process shows nobody anything: it goes whatever the policy says.
 fn end_and_remove(claimed: Claimed, container: ContainerId, event: AttemptEvent) -> Step {
-    end(claimed, event, Disposal::Remove(container.clone()), Some(container))
+    report(State::Ending { claimed, event, container: Some(container), disposal: Disposal::Remove })
 }
 
 fn end_by_policy(claimed: Claimed, container: ContainerId, event: AttemptEvent) -> Step {
-    let disposal = if is_removed_after(&event, claimed.remove_containers) {
-        Disposal::Remove(container.clone())
-    } else {
-        Disposal::Leave
-    };
-    end(claimed, event, disposal, Some(container))
-}
-
-fn end(claimed: Claimed, event: AttemptEvent, disposal: Disposal, container: Option<ContainerId>) -> Step {
-    let report = Effect::Report { claim_sequence: claimed.sequence, event };
-    (State::Ending { disposal, container }, vec![report])
-}
-
-/// Whether the container of an attempt that ended so is removed. The policy is for containers that ran to an end; one that
-/// never had a process shows nothing, and one of a lost attempt may be a duplicate of its replacement.
-pub fn is_removed_after(end: &AttemptEvent, policy: RemoveContainers) -> bool {
-    match end {
-        AttemptEvent::Exited { exit_code, .. } => policy.removes(*exit_code == 0),
-        AttemptEvent::Cancelled { .. } => policy.removes(false),
-        AttemptEvent::Lost { .. }
-        | AttemptEvent::CouldNotStart { .. }
-        | AttemptEvent::Revoked { .. }
-        | AttemptEvent::Claimed { .. } => true,
-    }
-}
-
-fn unless_stopped(wish: Wish, event: AttemptEvent) -> AttemptEvent {
-    match wish {
-        Wish::Run => event,
-        Wish::Stop => cancelled(None),
-    }
-}
-
-fn cancelled(exit_code: Option<i64>) -> AttemptEvent {
-    AttemptEvent::Cancelled { exit_code }
-}
-
-fn could_not_start(reason: String) -> AttemptEvent {
-    AttemptEvent::CouldNotStart { reason, permanent: false }
-}
-
-fn removed() -> AttemptEvent {
-    AttemptEvent::Lost { reason: LostReason::ContainerRemoved }
+    let removed = is_removed_after(&event, claimed.remove_containers);
+    let disposal = if removed { Disposal::Remove } else { Disposal::Keep };
+    report(State::Ending { claimed, event, container: Some(container), disposal })
 }
 
 #[cfg(test)]
