@@ -215,7 +215,7 @@ async fn a_taken_name_is_told_and_its_owner_found() {
     let request = bench.request("job", "true");
     assert!(matches!(bench.engine.create(&request).await, Err(Error::NameTaken { .. })));
     let found = bench.engine.find(&request.name).await.unwrap();
-    assert_eq!(found.id, id);
+    assert_eq!((found.id, found.name), (id, request.name));
     assert_eq!(found.status, ContainerStatus::Created);
     assert_eq!(found.labels.get("io.tickmesh.test"), Some(&bench.test));
 }

@@ -52,7 +52,9 @@ pub struct ContainerRequest {
 pub struct ContainerView {
     /// Its id.
     pub id: ContainerId,
-    /// Its labels.
+    /// Its name.
+    pub name: String,
+    /// Its labels, those of its image included.
     pub labels: BTreeMap<String, String>,
     /// What it is doing.
     pub status: ContainerStatus,

@@ -96,6 +96,8 @@ pub(super) fn view(found: ContainerInspectResponse) -> ContainerView {
     let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
     ContainerView {
         id: ContainerId(found.id.unwrap_or_default()),
+        // Docker's names begin with a slash, from the days of links.
+        name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
         labels: labels.into_iter().collect(),
         status: found.state.map_or(ContainerStatus::Created, status),
     }

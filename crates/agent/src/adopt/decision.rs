@@ -1,7 +1,4 @@
-//! What an agent process does, before its first heartbeat, with the containers that an earlier one left (protocol rule P2).
-//!
-//! The engine knows what each container is doing, the attempt's subject knows what has been said about it. The subject is
-//! the truth: a container whose attempt has ended there is nobody's any more.
+//! What becomes of one container that was found.
 
 use tickmesh_core::message::AttemptEvent;
 
