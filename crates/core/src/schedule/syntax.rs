@@ -1,0 +1,155 @@
+//! From text to six fields or a period, with the place of everything that is wrong.
+
+use super::{
+    error::{Problem, ScheduleError},
+    every::Period,
+    field::{Field, FieldKind},
+};
+
+/// Longest expression, in bytes. Six fields that list every value take 600; nobody writes those by hand, and the limit
+/// is what keeps hostile text cheap.
+pub(super) const EXPRESSION_LENGTH_MAX: usize = 256;
+
+/// The names that stand for six fields.
+const SHORTCUTS: [(&str, &str); 7] = [
+    ("@hourly", "0 0 * * * *"),
+    ("@daily", "0 0 0 * * *"),
+    ("@midnight", "0 0 0 * * *"),
+    ("@weekly", "0 0 0 * * 0"),
+    ("@monthly", "0 0 0 1 * *"),
+    ("@yearly", "0 0 0 1 1 *"),
+    ("@annually", "0 0 0 1 1 *"),
+];
+
+/// An expression that is valid in form.
+pub(super) enum Syntax {
+    Cron(Box<Fields>),
+    Every(Period),
+}
+
+/// The six fields of a cron expression.
+#[derive(Debug)]
+pub(super) struct Fields {
+    pub(super) second: Field,
+    pub(super) minute: Field,
+    pub(super) hour: Field,
+    pub(super) day_of_month: Field,
+    pub(super) month: Field,
+    pub(super) day_of_week: Field,
+}
+
+/// A piece of the expression that knows where it stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Token<'a> {
+    pub(super) text: &'a str,
+    /// Number of its first character, from 1. Only ASCII is cut into tokens, so bytes are characters.
+    pub(super) column: usize,
+}
+
+impl<'a> Token<'a> {
+    /// What stands before and after the first `separator`.
+    pub(super) fn split_once(self, separator: char) -> (Self, Option<Self>) {
+        match self.text.split_once(separator) {
+            Some((before, after)) => {
+                let column = self.column + before.len() + 1;
+                (Token { text: before, ..self }, Some(Token { text: after, column }))
+            }
+            None => (self, None),
+        }
+    }
+
+    /// The pieces between separators, empty ones included.
+    pub(super) fn split(self, separator: char) -> impl Iterator<Item = Self> {
+        let mut column = self.column;
+        self.text.split(separator).map(move |text| {
+            let token = Token { text, column };
+            column += text.len() + 1;
+            token
+        })
+    }
+}
+
+/// Reads an expression in any of its forms.
+pub(super) fn parse(expression: &str) -> Result<Syntax, ScheduleError> {
+    check_characters(expression)?;
+    let tokens = words(expression);
+    match tokens.as_slice() {
+        [] => Err(Problem::Empty.into()),
+        [first, arguments @ ..] if first.text.starts_with('@') => parse_shortcut(*first, arguments),
+        fields => parse_fields(fields).map(|fields| Syntax::Cron(Box::new(fields))),
+    }
+}
+
+/// Refuses what is too long or not printable ASCII, before anything else looks at it.
+fn check_characters(expression: &str) -> Result<(), ScheduleError> {
+    if expression.len() > EXPRESSION_LENGTH_MAX {
+        return Err(Problem::TooLong { length: expression.len() }.into());
+    }
+    let printable = |character: char| character.is_ascii_graphic() || matches!(character, ' ' | '\t');
+    // A block scalar of YAML ends with a line feed, which is not worth an error.
+    let line = expression.trim_end_matches(['\n', '\r']);
+    match line.chars().enumerate().find(|(_, character)| !printable(*character)) {
+        Some((index, character)) => Err(Problem::Character(character).at(index + 1)),
+        None => Ok(()),
+    }
+}
+
+fn words(expression: &str) -> Vec<Token<'_>> {
+    let whole = Token { text: expression.trim_end(), column: 1 };
+    let blank = |token: &Token<'_>| !token.text.is_empty();
+    whole.split(' ').flat_map(|token| token.split('\t')).filter(blank).collect()
+}
+
+fn parse_shortcut(name: Token<'_>, arguments: &[Token<'_>]) -> Result<Syntax, ScheduleError> {
+    if name.text == "@every" {
+        return Period::parse(name, arguments).map(Syntax::Every);
+    }
+    let Some((shortcut, fields)) = SHORTCUTS.iter().find(|(shortcut, _)| *shortcut == name.text) else {
+        return Err(unknown_shortcut(name));
+    };
+    if let Some(argument) = arguments.first() {
+        return Err(Problem::ShortcutArguments(shortcut).at(argument.column));
+    }
+    parse_fields(&words(fields)).map(|fields| Syntax::Cron(Box::new(fields)))
+}
+
+fn unknown_shortcut(name: Token<'_>) -> ScheduleError {
+    if name.text.eq_ignore_ascii_case("@reboot") {
+        return Problem::Reboot.at(name.column);
+    }
+    let known = SHORTCUTS.iter().map(|(shortcut, _)| *shortcut).chain(["@every"]);
+    let lower = name.text.to_ascii_lowercase();
+    let error = Problem::UnknownShortcut(name.text.to_owned()).at(name.column);
+    match known.min_by_key(|shortcut| strsim::levenshtein(shortcut, &lower)) {
+        Some(nearest) if strsim::levenshtein(nearest, &lower) <= 2 => error.hint_is(format!("write `{nearest}`")),
+        _ => error.hint_is(
+            "write six fields, or one of @hourly @daily @midnight @weekly @monthly @yearly @annually, or `@every 90s`",
+        ),
+    }
+}
+
+fn parse_fields(tokens: &[Token<'_>]) -> Result<Fields, ScheduleError> {
+    let &[second, minute, hour, day_of_month, month, day_of_week] = tokens else {
+        return Err(wrong_count(tokens));
+    };
+    Ok(Fields {
+        second: Field::parse(FieldKind::Second, second)?,
+        minute: Field::parse(FieldKind::Minute, minute)?,
+        hour: Field::parse(FieldKind::Hour, hour)?,
+        day_of_month: Field::parse(FieldKind::DayOfMonth, day_of_month)?,
+        month: Field::parse(FieldKind::Month, month)?,
+        day_of_week: Field::parse(FieldKind::DayOfWeek, day_of_week)?,
+    })
+}
+
+fn wrong_count(tokens: &[Token<'_>]) -> ScheduleError {
+    let problem = Problem::FieldCount { found: tokens.len() };
+    match tokens {
+        [first, _, _, _, _] => {
+            problem.at(first.column).hint_is("the first field is the second: write `0 ` in front of these five")
+        }
+        [_, _, _, _, _, _, seventh, ..] => problem.at(seventh.column).hint_is("remove it: a year is not supported"),
+        [.., last] => problem.at(last.column + last.text.len()),
+        [] => problem.into(),
+    }
+}
