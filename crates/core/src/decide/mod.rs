@@ -14,6 +14,8 @@ mod placing;
 mod progress;
 mod report;
 mod silence;
+#[cfg(test)]
+mod tests;
 mod wake;
 
 use std::sync::Arc;
