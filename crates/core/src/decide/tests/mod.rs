@@ -1,6 +1,7 @@
 //! Every rule of the core, one short story each: a world of one app and a few agents, a clock that only the story moves.
 
 mod commands;
+mod edits;
 mod orders;
 mod outboxes;
 mod placing;
