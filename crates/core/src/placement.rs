@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::BTreeMap, fmt};
 
 use crate::{
-    fleet::{Fleet, Load, Readiness},
+    fleet::{Fleet, Load, LoadChange, Readiness},
     name::AgentName,
 };
 
@@ -11,7 +11,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Placement<'a> {
     fleet: &'a Fleet,
-    placed: BTreeMap<AgentName, Load>,
+    /// Loads that differ from the fleet's by now.
+    changed: BTreeMap<AgentName, Load>,
 }
 
 /// Why no agent fits.
@@ -37,7 +38,20 @@ pub type Spread = BTreeMap<AgentName, u32>;
 impl<'a> Placement<'a> {
     /// Begins with the fleet as it is.
     pub fn new(fleet: &'a Fleet) -> Self {
-        Self { fleet, placed: BTreeMap::new() }
+        Self { fleet, changed: BTreeMap::new() }
+    }
+
+    /// The same after what this decision has changed already: a slot that it set free can be taken at once.
+    #[must_use]
+    pub fn after(mut self, changes: &[LoadChange]) -> Self {
+        for change in changes {
+            let (agent, load) = match change {
+                LoadChange::Bind(agent, load) => (agent, self.load(agent).plus(*load)),
+                LoadChange::Release(agent, load) => (agent, self.load(agent).minus(*load)),
+            };
+            self.changed.insert(agent.clone(), load);
+        }
+        self
     }
 
     /// Binds a replica that reserves `wanted` to an agent: among those that fit the one with the fewest replicas of this
@@ -58,14 +72,12 @@ impl<'a> Placement<'a> {
             })
             .map(|(name, _)| name.clone())
             .ok_or_else(|| self.explain(wanted))?;
-        let load = self.load_with(&best, wanted);
-        let before = self.fleet.load(&best);
-        self.placed.insert(best.clone(), load.minus(before));
+        self.changed.insert(best.clone(), self.load_with(&best, wanted));
         Ok(best)
     }
 
     fn load(&self, agent: &AgentName) -> Load {
-        self.fleet.load(agent).plus(self.placed.get(agent).copied().unwrap_or_default())
+        self.changed.get(agent).copied().unwrap_or_else(|| self.fleet.load(agent))
     }
 
     fn load_with(&self, agent: &AgentName, wanted: Load) -> Load {

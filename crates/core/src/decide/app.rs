@@ -9,8 +9,8 @@ use crate::{
 };
 
 impl Transition<'_> {
-    /// Folds a revision. The old schedule is first decided up to the moment of the change; the new one yields nothing
-    /// before it.
+    /// Folds a revision. The old schedule is first decided up to the moment of the change, and no further even if that
+    /// moment is long past, as it is for a leader that comes after hours without one; the new one yields nothing before it.
     pub(super) fn fold_app(&mut self, change: AppChange) {
         if change.revision <= self.ledger.app_revision {
             return;

@@ -4,6 +4,10 @@
 //! the new state (a run that ended goes to the history, the next one starts, replicas are placed, overdue orders are sent
 //! again). The caller records the returned ledger **before** it carries out the actions; folding the same input twice
 //! changes nothing the second time.
+//!
+//! The order of inputs matters in two places. Revisions of the app that are at hand come first, because any other input
+//! decides the instants up to now under the revision that the ledger has. Messages about attempts come in the order of
+//! their stream, because each run remembers one sequence up to which it has seen them.
 
 mod admission;
 mod app;
@@ -14,6 +18,8 @@ mod placing;
 mod progress;
 mod report;
 mod silence;
+#[cfg(test)]
+mod tests;
 mod wake;
 
 use std::sync::Arc;
@@ -177,7 +183,9 @@ pub fn decide(context: &Context<'_>, ledger: Ledger, input: Input<'_>, random: &
         loads: Vec::new(),
         unplaced: false,
     };
-    transition.fold_instants(context.now);
+    if !matches!(input, Input::App(_)) {
+        transition.fold_instants(context.now);
+    }
     transition.fold(input);
     transition.progress();
     Decision {

@@ -13,7 +13,7 @@ use crate::{
 impl Transition<'_> {
     /// Places every replica that is due. What does not fit stays pending and is tried again when the fleet changes.
     pub(super) fn place_replicas(&mut self) {
-        let mut placement = Placement::new(self.context.fleet);
+        let mut placement = Placement::new(self.context.fleet).after(&self.loads);
         for run in self.ledger.active.iter_mut().filter(|run| run.phase == Phase::Running) {
             let placed = place_run(run, &mut placement, self.context.now);
             self.unplaced |= placed.unplaced;
