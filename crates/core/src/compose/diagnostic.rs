@@ -1,7 +1,9 @@
 //! What is wrong with a compose file, and where: one line for a compiler-minded reader, one more with the way out.
 //!
-//!     nightly.yaml:5:5: error: unknown key `imge`
-//!       hint: did you mean `image`?
+//! ```text
+//! nightly.yaml:5:5: error: unknown key `imge`
+//!   hint: did you mean `image`?
+//! ```
 
 use std::{fmt, sync::Arc};
 

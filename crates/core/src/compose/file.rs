@@ -13,7 +13,7 @@ use super::{
     yaml::{Entry, Item, Node, Value},
 };
 use crate::{
-    schedule::Schedule,
+    schedule::{Schedule, ScheduleError, zone},
     spec::{AppSpec, REPLICAS_MAX, RunSpec, ServiceSpec},
 };
 
@@ -32,9 +32,13 @@ pub(super) struct Contents {
 /// Reads the tree of a file.
 pub(super) fn read_file(reader: &mut Reader<'_>, file: &ComposeFile<'_>, root: &Node) -> Contents {
     let root = Item::root(root);
+    let Value::Mapping(entries) = &root.node.value else {
+        reader.expected("a map", &root);
+        return Contents { spec: None, timezone: file.timezone_default.to_owned() };
+    };
     let mut labels = AppLabels::default();
     let mut services: Option<(Vec<ServiceSpec>, Place)> = None;
-    for entry in reader.entries(&root) {
+    for entry in entries {
         let item = root.child(entry);
         match top_key(reader, &root, entry) {
             Some(TopKey::Version) => check_version(reader, &item),
@@ -51,7 +55,7 @@ pub(super) fn read_file(reader: &mut Reader<'_>, file: &ComposeFile<'_>, root: &
     let timezone = read_timezone(reader, &labels, file.timezone_default);
     let schedule = read_schedule(reader, &labels, &timezone);
     let Some((services, place)) = services else {
-        explain_missing_services(reader, &root);
+        explain_missing_services(reader, entries);
         return Contents { spec: None, timezone };
     };
     let run = Arc::new(RunSpec { services });
@@ -105,8 +109,7 @@ fn check_volumes(reader: &mut Reader<'_>, item: &Item<'_>) {
 }
 
 /// Files of version 1 have their services at the top.
-fn explain_missing_services(reader: &mut Reader<'_>, root: &Item<'_>) {
-    let Value::Mapping(entries) = &root.node.value else { return };
+fn explain_missing_services(reader: &mut Reader<'_>, entries: &[Entry]) {
     let looks_like_service = |entry: &&Entry| match &entry.value.value {
         Value::Mapping(keys) => keys.iter().any(|key| matches!(key.key.text.as_str(), "image" | "build")),
         Value::Scalar(_) | Value::Sequence(_) => false,
@@ -124,15 +127,10 @@ fn explain_missing_services(reader: &mut Reader<'_>, root: &Item<'_>) {
 /// The zone of the schedule. A zone that nobody knows is reported at its label, and the default stands in.
 fn read_timezone(reader: &mut Reader<'_>, labels: &AppLabels, default: &str) -> String {
     let Some(text) = &labels.timezone else { return default.to_owned() };
-    match reader.zones.get(&text.value) {
+    match zone(reader.zones, &text.value) {
         Ok(zone) => zone.iana_name().unwrap_or(&text.value).to_owned(),
-        Err(_) => {
-            let message = format!("{} is not a time zone", quote(&text.value));
-            reader.report.error_with_hint(
-                text.place(),
-                message,
-                "write its IANA name, such as `Europe/Berlin` or `UTC`",
-            );
+        Err(error) => {
+            report_schedule_error(reader, text, &error);
             default.to_owned()
         }
     }
@@ -158,16 +156,17 @@ fn read_schedule(reader: &mut Reader<'_>, labels: &AppLabels, timezone: &str) ->
 }
 
 fn parse_schedule(reader: &mut Reader<'_>, text: &Text, timezone: &str) -> Option<Schedule> {
-    match Schedule::parse(&text.value, timezone, reader.zones) {
-        Ok(schedule) => Some(schedule),
-        Err(error) => {
-            let place = error.column().map_or(text.place(), |column| text.place_of(column.saturating_sub(1)));
-            match error.hint() {
-                Some(hint) => reader.report.error_with_hint(place, error.to_string(), hint),
-                None => reader.report.error(place, error.to_string()),
-            }
-            None
-        }
+    Schedule::parse(&text.value, timezone, reader.zones)
+        .map_err(|error| report_schedule_error(reader, text, &error))
+        .ok()
+}
+
+fn report_schedule_error(reader: &mut Reader<'_>, text: &Text, error: &ScheduleError) {
+    // Its columns count from 1.
+    let place = error.column().map_or(text.place(), |column| text.place_of(column.saturating_sub(1)));
+    match error.hint() {
+        Some(hint) => reader.report.error_with_hint(place, error.to_string(), hint),
+        None => reader.report.error(place, error.to_string()),
     }
 }
 

@@ -1,8 +1,10 @@
 //! Compose files: text in, [`AppSpec`] out, or everything that is wrong with the text.
 //!
-//!     text --yaml--> tree of (place, raw scalar) --file, service, labels--> AppSpec
-//!                                  |                       |
-//!                            interpolate               report --> diagnostics, all of them, in the order of the file
+//! ```text
+//! text --yaml--> tree of (place, raw scalar) --file, labels, service--> AppSpec
+//!                              |                       |
+//!                        interpolate                report --> all diagnostics, in the order of the file
+//! ```
 //!
 //! Nothing in a file is silently without effect: `keys` and `labels` have a table each that says what becomes of every key
 //! and label. The reader of a stored file is the scheduler, which reads it again and trusts no parsed form: so reading is

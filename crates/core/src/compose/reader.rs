@@ -9,7 +9,7 @@ use super::{
     diagnostic::Position,
     interpolate::Interpolator,
     keys::{Known, Status},
-    report::{Place, Report, nearest, quote},
+    report::{Place, Report, quote},
     yaml::{Entry, Item, Scalar, Value},
 };
 
@@ -169,7 +169,7 @@ impl<'f> Reader<'f> {
 
     /// Says that a key is not known, and which one may have been meant.
     pub(super) fn unknown_key<'n>(&mut self, name: &str, place: Place, names: impl IntoIterator<Item = &'n str>) {
-        let near = if self.report.is_full() { None } else { nearest(name, names) };
+        let near = self.report.nearest(name, names);
         let message = format!("unknown key {}", quote(name));
         match near {
             Some(near) => self.report.error_with_hint(place, message, format!("did you mean `{near}`?")),

@@ -36,11 +36,13 @@ pub(super) struct Report {
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
     left_out: usize,
+    /// Unknown names that were compared with all known ones: the only work here that is not small.
+    comparisons: usize,
 }
 
 impl Report {
     pub(super) fn new(file: &str) -> Self {
-        Self { file: file.into(), errors: Vec::new(), warnings: Vec::new(), left_out: 0 }
+        Self { file: file.into(), errors: Vec::new(), warnings: Vec::new(), left_out: 0, comparisons: 0 }
     }
 
     pub(super) fn error(&mut self, place: Place, message: impl Into<String>) {
@@ -63,17 +65,21 @@ impl Report {
         !self.errors.is_empty()
     }
 
-    /// Whether further errors would not be shown, so that work spent on their texts would be lost.
-    pub(super) fn is_full(&self) -> bool {
-        self.errors.len() >= DIAGNOSTICS_MAX
+    /// The name most like `text`, if one is so near that a slip of the hand explains it.
+    pub(super) fn nearest<'n>(&mut self, text: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+        if self.comparisons >= DIAGNOSTICS_MAX {
+            return None;
+        }
+        self.comparisons += 1;
+        nearest(text, names)
     }
 
     /// All of them in the order of the file.
     pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
-        let Self { file, errors, warnings, left_out } = self;
+        let Self { file, errors, warnings, left_out, comparisons: _ } = self;
         let mut all = errors;
         all.extend(warnings);
-        all.sort_by(|left, right| (left.position, left.severity).cmp(&(right.position, right.severity)));
+        all.sort_by_key(|diagnostic| (diagnostic.position, diagnostic.severity));
         if left_out > 0 {
             let Place { position, path } = Place::file();
             let message = format!("{left_out} more problems are not shown");
@@ -134,8 +140,7 @@ pub(super) fn one_of<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
     }
 }
 
-/// The name most like `text`, if one is so near that a slip of the hand explains it.
-pub(super) fn nearest<'n>(text: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+fn nearest<'n>(text: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     /// No name is as long; and the time that comparing takes grows with the length.
     const LENGTH_MAX: usize = 40;
     if text.len() > LENGTH_MAX {

@@ -6,7 +6,7 @@ use super::super::value::{Refused, duration, duration_text, number};
 use crate::spec::RetryPolicy;
 
 /// Longest pause between two attempts: a job that waits longer wants a schedule.
-const DELAY_MAX: Duration = Duration::from_hours(24);
+const DELAY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Steepest growth of the pause.
 const FACTOR_MAX: u32 = 100;
 

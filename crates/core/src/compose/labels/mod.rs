@@ -10,7 +10,7 @@ pub(super) use table::{AppLabels, ServiceLabels};
 
 use super::{
     reader::{Pair, Reader, Text},
-    report::{Place, nearest, quote},
+    report::{Place, quote},
     yaml::Item,
 };
 
@@ -89,8 +89,8 @@ fn read<S: LabelSet>(reader: &mut Reader<'_>, item: &Item<'_>) -> (S, Vec<Other>
             // Old templates have space around values, and the original took it away.
             let text = value.map(|value| value.trimmed());
             read_known(reader, label, Given { name, place, text }, &mut seen, &mut labels);
-        } else if let Some(short) = short.filter(|short| S::is_elsewhere(short)) {
-            let message = format!("the label `{short}` has no effect here");
+        } else if short.is_some_and(S::is_elsewhere) {
+            let message = format!("the label {} has no effect here", quote(&name));
             reader.report.error_with_hint(place, message, format!("it belongs to {}", S::ELSEWHERE));
         } else if check_other::<S>(reader, &name, &place) {
             others.push(Other { name, place, value: value.map(|value| value.value).unwrap_or_default() });
@@ -136,7 +136,6 @@ fn read_known<S>(
 
 /// Whether a label that is not in the table may stay.
 fn check_other<S: LabelSet>(reader: &mut Reader<'_>, name: &str, place: &Place) -> bool {
-    let near = |short: &str| nearest(short, S::TABLE.iter().map(|label| label.name));
     if name.starts_with(RESERVED) {
         let message = format!("the label {} is not allowed: `{RESERVED}` is reserved", quote(name));
         reader.report.error(place.clone(), message);
@@ -144,7 +143,7 @@ fn check_other<S: LabelSet>(reader: &mut Reader<'_>, name: &str, place: &Place) 
     }
     if let Some(short) = name.strip_prefix(TICKMESH) {
         let message = format!("unknown label {}", quote(name));
-        match near(short) {
+        match near::<S>(reader, short) {
             Some(near) => {
                 reader.report.error_with_hint(place.clone(), message, format!("did you mean `{TICKMESH}{near}`?"))
             }
@@ -153,23 +152,27 @@ fn check_other<S: LabelSet>(reader: &mut Reader<'_>, name: &str, place: &Place) 
         return false;
     }
     if let Some(short) = name.strip_prefix(ALIYUN) {
-        warn_about_aliyun(reader, name, short, place, near(short));
+        warn_about_aliyun::<S>(reader, name, short, place);
     }
     true
 }
 
-fn warn_about_aliyun(reader: &mut Reader<'_>, name: &str, short: &str, place: &Place, near: Option<&str>) {
+fn warn_about_aliyun<S: LabelSet>(reader: &mut Reader<'_>, name: &str, short: &str, place: &Place) {
     if is_useless(short) {
         let message = format!("the label {} has no effect on a batch job", quote(name));
         return reader.report.warning(place.clone(), message);
     }
     let message = format!("unknown label {}: it has no effect", quote(name));
-    match near {
+    match near::<S>(reader, short) {
         Some(near) => {
             reader.report.warning_with_hint(place.clone(), message, format!("did you mean `{ALIYUN}{near}`?"))
         }
         None => reader.report.warning(place.clone(), message),
     }
+}
+
+fn near<S: LabelSet>(reader: &mut Reader<'_>, short: &str) -> Option<&'static str> {
+    reader.report.nearest(short, S::TABLE.iter().map(|label| label.name))
 }
 
 fn is_useless(short: &str) -> bool {

@@ -27,7 +27,7 @@ const MEMORY_BYTES_MAX: u64 = 1 << 50;
 const CPU_SHARES_MIN: u64 = 2;
 const CPU_SHARES_MAX: u64 = 262_144;
 /// Longest wait for a container that is asked to stop: a run that is cancelled should end the same hour.
-const STOP_GRACE_MAX: Duration = Duration::from_hours(1);
+const STOP_GRACE_MAX: Duration = Duration::from_secs(60 * 60);
 /// Longest name or path in a container's description: that of a path of Linux.
 const TEXT_BYTES_MAX: usize = 4096;
 

@@ -40,11 +40,8 @@ pub(super) fn read_environment(reader: &mut Reader<'_>, item: &Item<'_>) -> BTre
         let Some(value) = value else { continue };
         if value.contains('\0') {
             reader.report.error(place, format!("the value of {} contains a NUL character", quote(&name)));
-        } else if environment.contains_key(&name) {
+        } else if environment.insert(name.clone(), value).is_some() {
             reader.report.warning(place, format!("{} is set twice: the last value is used", quote(&name)));
-            environment.insert(name, value);
-        } else {
-            environment.insert(name, value);
         }
     }
     let bytes: usize = environment.iter().map(|(name, value)| name.len() + value.len()).sum();

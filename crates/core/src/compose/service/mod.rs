@@ -21,8 +21,10 @@ const SERVICES_MAX: usize = 200;
 
 /// Reads `services`. The list is complete only if the report has no errors.
 pub(super) fn read_services(reader: &mut Reader<'_>, item: &Item<'_>, key: &Place) -> Vec<ServiceSpec> {
-    let entries = reader.entries(item);
-    // A merge key or alias would be an odd way to write an empty map; what is no map has been reported.
+    // As elsewhere in compose, `x-` marks what is not for us: usually a template for aliases.
+    let is_service = |entry: &&Entry| !entry.key.text.starts_with("x-");
+    let entries: Vec<&Entry> = reader.entries(item).iter().filter(is_service).collect();
+    // What is neither a map nor empty has been reported.
     if entries.is_empty() && (item.is_null() || matches!(item.node.value, Value::Mapping(_))) {
         reader.report.error(key.clone(), "the file has no services");
     }
@@ -31,12 +33,7 @@ pub(super) fn read_services(reader: &mut Reader<'_>, item: &Item<'_>, key: &Plac
         reader.report.error(key.clone(), message);
         return Vec::new();
     }
-    entries
-        .iter()
-        // As elsewhere in compose, `x-` marks what is not for us: usually a template for aliases.
-        .filter(|entry| !entry.key.text.starts_with("x-"))
-        .filter_map(|entry| read_service(reader, item, entry))
-        .collect()
+    entries.into_iter().filter_map(|entry| read_service(reader, item, entry)).collect()
 }
 
 fn read_service(reader: &mut Reader<'_>, services: &Item<'_>, entry: &Entry) -> Option<ServiceSpec> {

@@ -65,7 +65,9 @@ fn explain(error: &ScanError, source: &str) -> Stop {
 fn unquoted_schedule(line: &str) -> Option<String> {
     let (_, value) = line.split_once(": ").or_else(|| line.split_once("- "))?;
     let value = value.trim();
-    value.starts_with(['*', '@']).then(|| {
+    let is_star = |rest: &str| rest.is_empty() || rest.starts_with([' ', '/', ',']);
+    let is_schedule = value.starts_with('@') || value.strip_prefix('*').is_some_and(is_star);
+    is_schedule.then(|| {
         let value: String = value.chars().take(60).collect();
         format!("quote the schedule: \"{value}\"")
     })
@@ -79,7 +81,8 @@ fn hint_for(kind: &ErrorKind) -> Option<String> {
         }
         ErrorKind::UnknownAnchor => "a value that begins with `*` is an alias: quote it if it is text",
         ErrorKind::MappingValueNotAllowed => "quote a value that contains `: `",
-        ErrorKind::UnclosedQuotedScalar => "a closing quote is missing",
+        ErrorKind::UnexpectedCharacter { .. } => "quote a value that begins with this character",
+        ErrorKind::UnclosedQuotedScalar | ErrorKind::InvalidQuotedScalarIndent => "a closing quote is missing",
         // The enum is the parser's, has a hundred variants and may grow: its own words must do.
         _ => return None,
     };
