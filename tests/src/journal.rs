@@ -86,7 +86,8 @@ impl Journal {
 
 fn parse(line: &str) -> Line {
     let mut words = line.split(' ');
-    let mut number = || words.next().and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("damaged line {line:?}"));
+    let mut number =
+        || words.next().and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("damaged line {line:?}"));
     let (run, replica, attempt) = (number(), number(), number());
     let narrow = |number: u64| u32::try_from(number).unwrap_or_else(|_| panic!("damaged line {line:?}"));
     Line { run, replica: narrow(replica), attempt: narrow(attempt), word: words.collect::<Vec<_>>().join(" ") }

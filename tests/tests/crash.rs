@@ -5,10 +5,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tickmesh_core::{history::RunSummary, outcome::Outcome};
-use tickmesh_tests::{
-    Child, Journal, World, until,
-    world::PATIENCE,
-};
+use tickmesh_tests::{Child, Journal, World, until, world::PATIENCE};
 use tokio::time::{Instant, sleep_until};
 
 const FLEET: &str = env!("CARGO_BIN_EXE_fleet");

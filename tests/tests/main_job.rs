@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use bollard::query_parameters::TagImageOptionsBuilder;
+use bollard::query_parameters::{RemoveImageOptions, TagImageOptionsBuilder};
 use tickmesh_core::{
     ledger::{Cause, Verdict},
     message::{Admission, CommandKind},
@@ -49,7 +49,11 @@ async fn the_seeds_file_runs_five_replicas_a_tick() {
     scheduler.stop().await;
     agent.stop().await;
     if tagged {
-        world.docker.remove_image(&format!("{SEED_REPOSITORY}:latest"), None, None).await.expect("remove the tag");
+        world
+            .docker
+            .remove_image(&format!("{SEED_REPOSITORY}:latest"), None::<RemoveImageOptions>, None)
+            .await
+            .expect("remove the tag");
     }
 }
 

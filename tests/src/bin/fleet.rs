@@ -6,7 +6,7 @@
 //! fleet scheduler --nats URL --namespace NAME [--die write|send|tick|history]
 //! ```
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, io::Read as _, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use futures_util::stream::BoxStream;
@@ -14,8 +14,8 @@ use jiff::{Timestamp, tz::TimeZoneDatabase};
 use rustix::process::{Signal, getpid, kill_process};
 use tickmesh_agent::{
     engine::{
-        ContainerEngine, ContainerId, ContainerRequest, ContainerView, EngineInfo, Error, ExitState, LabelFilter, LogLine,
-        docker::Docker,
+        ContainerEngine, ContainerId, ContainerRequest, ContainerView, EngineInfo, Error, ExitState, LabelFilter,
+        LogLine, docker::Docker,
     },
     policy::HostPolicy,
 };
@@ -23,7 +23,7 @@ use tickmesh_core::name::{AgentName, Namespace};
 use tickmesh_messaging::Mesh;
 use tickmesh_scheduler::dispatcher::Effect;
 use tickmesh_tests::world::{connect_options, timing};
-use tokio::io::AsyncReadExt as _;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -145,6 +145,7 @@ async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::read()?;
     let shutdown = CancellationToken::new();
     tokio::spawn(stop_on_signal(shutdown.clone()));
+    std::thread::spawn(die_with_parent);
     match arguments.role.as_str() {
         "agent" => agent(&arguments, shutdown).await,
         "scheduler" => scheduler(&arguments, shutdown).await,
@@ -152,15 +153,19 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Stops in order on SIGTERM; dies when the test that started this process is gone.
+/// Stops in order on SIGTERM.
 async fn stop_on_signal(shutdown: CancellationToken) {
-    let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else { return };
-    let mut stdin = tokio::io::stdin();
-    let mut byte = [0];
-    tokio::select! {
-        _ = terminate.recv() => shutdown.cancel(),
-        _ = stdin.read(&mut byte) => die(),
+    if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+        terminate.recv().await;
+        shutdown.cancel();
     }
+}
+
+/// Dies when the test that started this process is gone, and with it the other end of the pipe.
+fn die_with_parent() {
+    let mut byte = [0];
+    let _ = std::io::stdin().read(&mut byte);
+    die();
 }
 
 async fn connect(arguments: &Arguments) -> anyhow::Result<Mesh> {
