@@ -1,1 +1,11 @@
-//! placeholder
+//! What the integration tests share: a mesh on a real nats-server, schedulers and agents in this process or as processes of
+//! their own, real containers, and a journal that the jobs themselves write. The journal and the engine's own list are the
+//! judges, not what tickmesh says of itself.
+
+pub mod children;
+pub mod containers;
+pub mod journal;
+pub mod wait;
+pub mod world;
+
+pub use self::{children::Child, journal::Journal, wait::until, world::World};

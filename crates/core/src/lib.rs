@@ -4,6 +4,7 @@
 //! should happen goes out as data. So every rule can be tested by a table, and every history replayed.
 
 pub mod compose;
+pub mod decide;
 pub mod fleet;
 pub mod history;
 pub mod id;
@@ -11,6 +12,9 @@ pub mod ledger;
 pub mod message;
 pub mod name;
 pub mod outcome;
+pub mod placement;
+pub mod retry;
 pub mod schedule;
 pub mod spec;
+pub mod time;
 pub mod timing;

@@ -1,1 +1,54 @@
-//! placeholder
+//! Everything that tickmesh does on NATS: names, streams, the lease, and the bytes on the wire.
+//!
+//! [`Mesh`] is the way in. Behind it there are five kinds of stores, each a JetStream stream:
+//!
+//! | kind | streams | written by |
+//! |---|---|---|
+//! | [`Bucket`] | `apps`, `ledger`, `agents`, `lease` | compare-and-set on a key |
+//! | [`Journal`] | `ticks`, `history` | compare-and-set on an app's subject, the last ten are kept |
+//! | [`Results`] | `results` | compare-and-set on an attempt's subject |
+//! | [`Commands`] | `commands` | anybody, confirmed by the leader |
+//! | [`Orders`], [`Logs`], [`Events`] | `orders`, `logs`, `mesh` | anybody, lost or repeated without harm |
+//!
+//! Three rules hold throughout. Every call ends: what NATS does not answer in time is [`Error::Unavailable`], and the outcome
+//! of a write is then unknown. A compare-and-set is never reported as lost before another writer's record was read from the
+//! stream's leader. And whoever follows a store sees every message once, in order, over any number of reconnects.
+
+mod address;
+mod bucket;
+mod commands;
+mod compare_and_set;
+mod connect;
+mod error;
+mod events;
+mod follow;
+mod journal;
+mod lease;
+mod logs;
+mod mesh;
+mod names;
+mod orders;
+mod results;
+mod store;
+mod topology;
+mod wire;
+
+pub use crate::{
+    address::{AttemptAddress, ContainerAddress, InvalidAddress},
+    bucket::{Bucket, Change},
+    commands::{Commands, Delivery},
+    compare_and_set::Cas,
+    connect::ConnectOptions,
+    error::Error,
+    events::Events,
+    follow::Following,
+    journal::{Journal, Start},
+    lease::{LeaseKeeper, LeaseRecord, Tenure},
+    logs::Logs,
+    mesh::Mesh,
+    names::{LogFilter, Names, RunSelector, StreamKind},
+    orders::Orders,
+    results::Results,
+    topology::Provisioning,
+    wire::{BODY_BYTES_MAX, Entry, Unreadable},
+};

@@ -1,1 +1,3 @@
-//! placeholder
+//! What tests of several crates share: real servers.
+
+pub mod nats;

@@ -240,6 +240,11 @@ impl Ledger {
         }
     }
 
+    /// Whether another request may be folded (protocol rule P13): unconfirmed ones must stay in the ring.
+    pub fn has_room_for_request(&self) -> bool {
+        self.requests.len() < REQUESTS_MAX || self.requests.iter().any(|handled| handled.confirmed)
+    }
+
     /// State as people see it (DESIGN.md section 7).
     pub fn state(&self) -> State {
         if self.active.iter().any(|run| run.phase == Phase::Running) {

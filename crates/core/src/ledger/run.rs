@@ -104,8 +104,8 @@ pub struct OpenAttempt {
     pub agent: AgentName,
     /// When it was bound.
     pub ordered_at: Timestamp,
-    /// When its last order was sent.
-    pub sent_at: Timestamp,
+    /// When its last order was sent; `None`: one is to be sent now.
+    pub sent_at: Option<Timestamp>,
     /// The agent's claim, once known.
     pub claim: Option<Claim>,
 }
@@ -147,5 +147,29 @@ impl ActiveRun {
     /// The id of an attempt of this run.
     pub fn attempt_id(&self, app: &AppName, service: &ServiceName, replica: u32, attempt: u32) -> AttemptId {
         AttemptId { app: app.clone(), run: self.number, uid: self.uid, service: service.clone(), replica, attempt }
+    }
+
+    /// The agents that attempts are bound to, with the service of each attempt.
+    pub fn bound_agents(&self) -> impl Iterator<Item = (&ServiceName, &AgentName)> {
+        self.replicas().filter_map(|(service, _, replica)| match &replica.state {
+            ReplicaState::Open(open) => Some((service, &open.agent)),
+            ReplicaState::Pending { .. } | ReplicaState::Ended { .. } => None,
+        })
+    }
+
+    /// Whether every replica has ended, and so every attempt.
+    pub fn has_ended(&self) -> bool {
+        self.replicas().all(|(_, _, replica)| matches!(replica.state, ReplicaState::Ended { .. }))
+    }
+
+    /// A replica, to be changed.
+    pub fn replica_mut(&mut self, service: &ServiceName, index: u32) -> Option<&mut Replica> {
+        let service = self.services.iter_mut().find(|run| run.name == *service)?;
+        service.replicas.get_mut(index as usize)
+    }
+
+    /// Every replica, to be changed.
+    pub fn replicas_mut(&mut self) -> impl Iterator<Item = &mut Replica> {
+        self.services.iter_mut().flat_map(|service| &mut service.replicas)
     }
 }

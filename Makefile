@@ -1,0 +1,31 @@
+# `make demo` and `make test` are all a newcomer needs; both first bring what the machine lacks.
+
+# Rounds of each crash test in `make chaos`; `make test` runs the same tests with a few.
+TICKMESH_CHAOS_ROUNDS ?= 50
+
+.PHONY: help setup demo test lint bench chaos
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## bring nats-server into .tools/ and a busybox image to Docker
+	@scripts/setup
+
+demo: setup ## run the sample app on a local nats-server and Docker; ends by itself
+	@cargo run --bin tickmesh -- demo
+
+test: setup ## run every test, with a real nats-server and real Docker
+	@scripts/test
+
+lint: ## check format, clippy, documentation links and house rules
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
+	scripts/tidy
+
+bench: setup ## measure throughput and tick lateness (release build, minutes)
+	cargo run --release -p tickmesh-tests --bin bench
+
+chaos: setup ## run the crash tests many rounds (TICKMESH_CHAOS_ROUNDS=50)
+	TICKMESH_CHAOS_ROUNDS=$(TICKMESH_CHAOS_ROUNDS) cargo test -p tickmesh-tests --test crash -- --nocapture

@@ -1,0 +1,63 @@
+//! What an agent process does, before its first heartbeat, with the containers that an earlier one left (protocol rule P2).
+//!
+//! The engine knows what each container is doing, the attempt's subject knows what has been said about it. The subject is
+//! the truth: a container whose attempt has ended there is nobody's any more. [`decide_adoption`] is the pure part.
+
+mod decision;
+
+use tickmesh_core::message::AttemptReport;
+use tickmesh_messaging::Entry;
+
+pub use self::decision::{Adoption, decide_adoption};
+use crate::{
+    attempt::{Claimed, State, Step},
+    backoff::Backoff,
+    engine::{self, ContainerEngine, ContainerView},
+    error::chain,
+    executor::Surroundings,
+    labels::Tag,
+    roster::{Roster, Task},
+};
+
+/// Puts every container of this agent on the roster, as what it is, and returns what is to be done. The list must be
+/// complete: a container that was left out would be declared lost while it runs.
+pub(crate) async fn adopt<E: ContainerEngine>(
+    surroundings: &Surroundings<E>,
+    roster: &mut Roster,
+) -> Result<Vec<Task>, engine::Error> {
+    let mut tasks = Vec::new();
+    for container in surroundings.engine.list(&surroundings.owner.filter()).await? {
+        let Some(tag) = surroundings.tag_of(&container) else { continue };
+        let last = last_report(surroundings, &tag).await;
+        if let Some(step) = step(&tag, container, last.as_ref()) {
+            tasks.extend(roster.adopt(tag.attempt, step));
+        }
+    }
+    Ok(tasks)
+}
+
+fn step(tag: &Tag, container: ContainerView, last: Option<&Entry<AttemptReport>>) -> Option<Step> {
+    let decision = decide_adoption(tag, &container.status, last.map(|entry| &entry.value.event));
+    tracing::info!(attempt_id = %tag.attempt, container = %container.id, ?decision, "container found");
+    let sequence = last.map_or(tag.claim_sequence, |entry| entry.sequence);
+    let claimed = Claimed { sequence, remove_containers: tag.remove_containers };
+    match decision {
+        Adoption::Watch => Some(State::adopt_started(claimed, container.id)),
+        Adoption::Clear => Some(State::adopt_created(claimed, container.id)),
+        Adoption::Remove => Some(State::adopt_leftover(container.id)),
+        Adoption::Keep => None,
+    }
+}
+
+async fn last_report<E: ContainerEngine>(surroundings: &Surroundings<E>, tag: &Tag) -> Option<Entry<AttemptReport>> {
+    let mut backoff = Backoff::default();
+    loop {
+        match surroundings.mesh.results().last_of(&tag.attempt, &surroundings.owner.agent).await {
+            Ok(last) => return last,
+            Err(error) => {
+                tracing::warn!(attempt_id = %tag.attempt, error = %chain(&error), "last report not read yet");
+                backoff.pause().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What the end of an attempt is, and what becomes of its container.
+
+use tickmesh_core::{message::AttemptEvent, outcome::LostReason, spec::RemoveContainers};
+
+use super::event::{Watched, Wish};
+use crate::engine::ExitState;
+
+/// Exit code of a process that SIGKILL ended.
+const EXIT_KILLED: i64 = 137;
+/// Exit code of a process that SIGTERM ended.
+const EXIT_TERMINATED: i64 = 143;
+
+/// What an exit that nobody here ordered means. A process killed while nobody watched was most likely killed by the engine
+/// going down, or by the host: that says nothing about the job, so its end counts as unknown.
+pub(super) fn end_of(exit: &ExitState, watched: Watched) -> AttemptEvent {
+    let by_signal = matches!(exit.code, EXIT_KILLED | EXIT_TERMINATED) && !exit.oom_killed;
+    match watched {
+        Watched::WithGaps if by_signal => AttemptEvent::Lost { reason: LostReason::EngineRestarted },
+        Watched::WithGaps | Watched::Throughout => AttemptEvent::Exited {
+            exit_code: exit.code,
+            oom_killed: exit.oom_killed,
+            started_at: exit.started_at,
+            finished_at: exit.finished_at,
+        },
+    }
+}
+
+/// Whether the container of an attempt that ended so is removed. The policy is for containers that ran to an end; one that
+/// never had a process shows nothing, and one of a lost attempt may be a duplicate of its replacement.
+pub fn is_removed_after(end: &AttemptEvent, policy: RemoveContainers) -> bool {
+    match end {
+        AttemptEvent::Exited { exit_code, .. } => policy.removes(*exit_code == 0),
+        AttemptEvent::Cancelled { .. } => policy.removes(false),
+        AttemptEvent::Lost { .. }
+        | AttemptEvent::CouldNotStart { .. }
+        | AttemptEvent::Revoked { .. }
+        | AttemptEvent::Claimed { .. } => true,
+    }
+}
+
+pub(super) fn unless_stopped(wish: Wish, event: AttemptEvent) -> AttemptEvent {
+    match wish {
+        Wish::Run => event,
+        Wish::Stop => cancelled(None),
+    }
+}
+
+pub(super) fn cancelled(exit_code: Option<i64>) -> AttemptEvent {
+    AttemptEvent::Cancelled { exit_code }
+}
+
+pub(super) fn could_not_start(reason: String) -> AttemptEvent {
+    AttemptEvent::CouldNotStart { reason, permanent: false }
+}
+
+pub(super) fn removed() -> AttemptEvent {
+    AttemptEvent::Lost { reason: LostReason::ContainerRemoved }
+}

@@ -1,0 +1,218 @@
+//! What happens to an attempt, and what is to be done for it.
+
+use std::sync::Arc;
+
+use tickmesh_core::{
+    id::Nonce,
+    message::{AttemptEvent, StartOrder},
+    spec::RemoveContainers,
+};
+
+use crate::{
+    engine::{ContainerId, ExitState},
+    policy::Refusal,
+};
+
+/// What is to be done for an attempt that has no container yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Nonce of the claim: this process, this try (protocol rule P7).
+    pub nonce: Nonce,
+    /// The order.
+    pub order: Box<StartOrder>,
+    /// What the host's policy says. A refused job is claimed all the same: its end is the answer.
+    pub verdict: Result<(), Refusal>,
+}
+
+/// A claim that is stored, and the policy for what it leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claimed {
+    /// The claim's sequence: the end is a compare-and-set on it.
+    pub sequence: u64,
+    /// Whether the container is removed after its end.
+    pub remove_containers: RemoveContainers,
+}
+
+/// Whether a stop was ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// It is to run.
+    Run,
+    /// It is to stop, as soon as what is under way has been answered.
+    Stop,
+}
+
+/// Whether the container was watched all the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watched {
+    /// It was.
+    Throughout,
+    /// The engine, or this agent, was away for a while: the engine may have stopped the container itself.
+    WithGaps,
+}
+
+/// What becomes of a container once the end of its attempt is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disposal {
+    /// It is kept, for people to look at.
+    Keep,
+    /// It is removed.
+    Remove,
+}
+
+/// From where a container's output is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputFrom {
+    /// Nothing of it was stored.
+    Beginning,
+    /// An earlier process may have stored some.
+    LastStored,
+}
+
+/// What happens to an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The first message of an attempt that is not ours was stored, or somebody else had written.
+    Declined,
+    /// The claim is stored.
+    ClaimStored {
+        /// Its sequence.
+        sequence: u64,
+    },
+    /// Somebody else wrote first.
+    ClaimRefused,
+    /// The image is there.
+    ImageReady,
+    /// It cannot be had.
+    CouldNotPull {
+        /// What the registry said.
+        reason: String,
+    },
+    /// It may create and start its container now.
+    TurnCame,
+    /// The container is created.
+    Created {
+        /// Its id.
+        container: ContainerId,
+    },
+    /// The engine refused to create it.
+    CouldNotCreate {
+        /// What it said.
+        reason: String,
+    },
+    /// The container runs, or has run.
+    Started,
+    /// The engine refused to start it.
+    CouldNotStart {
+        /// What it said.
+        reason: String,
+    },
+    /// The engine did not answer the start, and has the container created still: the start may yet take effect.
+    StartUnanswered,
+    /// The engine was away; the container is watched again.
+    WatchInterrupted,
+    /// The container ended.
+    Exited(ExitState),
+    /// The container is gone.
+    ContainerGone,
+    /// The leader wants it stopped.
+    StopOrdered,
+    /// The end is stored.
+    EndStored,
+    /// Somebody else ended the attempt: the leader declared it lost.
+    EndRefused,
+    /// The container is removed.
+    Removed,
+}
+
+/// What is to be done for an attempt. Each is answered by events; none is waited for here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Write a first message that ends the attempt at once. Answer: `Declined`.
+    Decline {
+        /// Cancelled or revoked.
+        event: AttemptEvent,
+    },
+    /// Write the claim, again and again with the same nonce, until its fate is known. Answer: `ClaimStored`, `ClaimRefused`.
+    Claim {
+        /// The nonce.
+        nonce: Nonce,
+    },
+    /// See that the image is there. Answer: `ImageReady`, `CouldNotPull`.
+    Pull {
+        /// The image.
+        image: String,
+    },
+    /// Give the pull up. No answer.
+    AbandonPull,
+    /// Create the container. Answer: `Created`, `CouldNotCreate`.
+    Create {
+        /// The claim.
+        claim_sequence: u64,
+        /// What to create.
+        job: Arc<Job>,
+    },
+    /// Start the container. Answer: `Started`, `CouldNotStart`, `StartUnanswered`, `ContainerGone`.
+    Start {
+        /// The container.
+        container: ContainerId,
+    },
+    /// Follow its output, and wait for its end. Answer: `WatchInterrupted` at any time; `Exited` or `ContainerGone`.
+    Watch {
+        /// The container.
+        container: ContainerId,
+        /// From where its output is followed.
+        output: OutputFrom,
+    },
+    /// Stop it, until it does not run. The answer comes from the watch.
+    Stop {
+        /// The container.
+        container: ContainerId,
+    },
+    /// Store the end. Answer: `EndStored`, `EndRefused`.
+    Report {
+        /// The claim.
+        claim_sequence: u64,
+        /// The end.
+        event: AttemptEvent,
+    },
+    /// Kill and remove the container. Answer: `Removed`.
+    Remove {
+        /// The container.
+        container: ContainerId,
+    },
+}
+
+/// An event that cannot happen in that state: a mistake in this program.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("event `{event}` cannot happen to an attempt that is {state}")]
+pub struct IllegalEvent {
+    pub(super) state: &'static str,
+    pub(super) event: &'static str,
+}
+
+impl Event {
+    /// One word for logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Declined => "declined",
+            Self::ClaimStored { .. } => "claim-stored",
+            Self::ClaimRefused => "claim-refused",
+            Self::ImageReady => "image-ready",
+            Self::CouldNotPull { .. } => "could-not-pull",
+            Self::TurnCame => "turn-came",
+            Self::Created { .. } => "created",
+            Self::CouldNotCreate { .. } => "could-not-create",
+            Self::Started => "started",
+            Self::CouldNotStart { .. } => "could-not-start",
+            Self::StartUnanswered => "start-unanswered",
+            Self::WatchInterrupted => "watch-interrupted",
+            Self::Exited(_) => "exited",
+            Self::ContainerGone => "container-gone",
+            Self::StopOrdered => "stop-ordered",
+            Self::EndStored => "end-stored",
+            Self::EndRefused => "end-refused",
+            Self::Removed => "removed",
+        }
+    }
+}

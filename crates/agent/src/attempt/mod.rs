@@ -1,0 +1,362 @@
+//! The life of one attempt on its agent. Pure: events in, effects out.
+//!
+//! ```text
+//!  Claiming -> Pulling -> Queued -> Creating -> Starting -> Running -> Ending -> Removing -> Gone
+//!      |          |         |          |           |           |          ^
+//!      |          +---------+----------+-----------+-----------+----------+  (stopped, failed: the end is reported)
+//!      |                                           +-> Stopping +---------+
+//!      +-> Gone  (somebody else wrote first)       +-> Clearing (removed *before* the end is reported)
+//! ```
+//!
+//! An attempt is *held* from before its claim is sent until its end is stored, or its claim is known to have failed (protocol
+//! rule P1): [`State::is_held`]. [`State::apply`] is the whole legal life; whatever is not in it is an [`IllegalEvent`].
+
+mod end;
+mod event;
+
+use std::sync::Arc;
+
+use tickmesh_core::{message::AttemptEvent, outcome::LostReason};
+
+use self::end::{cancelled, could_not_start, end_of, removed, unless_stopped};
+pub use self::{
+    end::is_removed_after,
+    event::{Claimed, Disposal, Effect, Event, IllegalEvent, Job, OutputFrom, Watched, Wish},
+};
+use crate::engine::{ContainerId, ExitState};
+
+/// Where an attempt stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// It was never ours: a first message that ends it at once is on its way. Not held.
+    Declining,
+    /// The claim is on its way, its fate unknown.
+    Claiming {
+        /// What follows if it is stored.
+        job: Arc<Job>,
+        /// Whether a stop came meanwhile.
+        wish: Wish,
+    },
+    /// The image is looked for, and fetched.
+    Pulling {
+        /// The claim.
+        claimed: Claimed,
+        /// What to create.
+        job: Arc<Job>,
+    },
+    /// It waits for its turn to start a container.
+    Queued {
+        /// The claim.
+        claimed: Claimed,
+        /// What to create.
+        job: Arc<Job>,
+    },
+    /// The engine creates the container.
+    Creating {
+        /// The claim.
+        claimed: Claimed,
+        /// Whether a stop came meanwhile.
+        wish: Wish,
+    },
+    /// The engine starts the container.
+    Starting {
+        /// The claim.
+        claimed: Claimed,
+        /// The container.
+        container: ContainerId,
+        /// Whether a stop came meanwhile.
+        wish: Wish,
+    },
+    /// The container runs.
+    Running {
+        /// The claim.
+        claimed: Claimed,
+        /// The container.
+        container: ContainerId,
+        /// Whether we saw all of it.
+        watched: Watched,
+    },
+    /// The container is being stopped because somebody ordered it.
+    Stopping {
+        /// The claim.
+        claimed: Claimed,
+        /// The container.
+        container: ContainerId,
+    },
+    /// A container that may be about to start is being removed; only then may the end be known (protocol rule P6).
+    Clearing {
+        /// The claim.
+        claimed: Claimed,
+        /// How the attempt will have ended.
+        end: AttemptEvent,
+    },
+    /// It ended, and its end is on its way.
+    Ending {
+        /// The claim.
+        claimed: Claimed,
+        /// How it ended.
+        event: AttemptEvent,
+        /// The container, if there is one.
+        container: Option<ContainerId>,
+        /// What becomes of it once the end is stored. If somebody else has ended the attempt, it goes for certain.
+        disposal: Disposal,
+    },
+    /// The end is stored, and the container is being removed. Not held.
+    Removing,
+    /// Nothing is left to do.
+    Gone,
+}
+
+/// The next state and what to do.
+pub type Step = (State, Vec<Effect>);
+
+impl State {
+    /// A new attempt: held from now on, the claim is sent afterwards.
+    pub fn claim(job: Job) -> Step {
+        let nonce = job.nonce;
+        (Self::Claiming { job: Arc::new(job), wish: Wish::Run }, vec![Effect::Claim { nonce }])
+    }
+
+    /// An attempt that will not be taken, or was stopped before it was known.
+    pub fn decline(event: AttemptEvent) -> Step {
+        (Self::Declining, vec![Effect::Decline { event }])
+    }
+
+    /// A container of an earlier process that has been started. If it has ended meanwhile, the watch says so; it is never
+    /// started again.
+    pub fn adopt_started(claimed: Claimed, container: ContainerId) -> Step {
+        let watch = Effect::Watch { container: container.clone(), output: OutputFrom::LastStored };
+        (Self::Running { claimed, container, watched: Watched::WithGaps }, vec![watch])
+    }
+
+    /// A container of an earlier process that never ran, as far as known.
+    pub fn adopt_created(claimed: Claimed, container: ContainerId) -> Step {
+        clear(claimed, container)
+    }
+
+    /// A container whose attempt has ended without it.
+    pub fn adopt_leftover(container: ContainerId) -> Step {
+        (Self::Removing, vec![Effect::Remove { container }])
+    }
+
+    /// Whether a heartbeat lists the attempt (protocol rule P1).
+    pub fn is_held(&self) -> bool {
+        match self {
+            Self::Claiming { .. }
+            | Self::Pulling { .. }
+            | Self::Queued { .. }
+            | Self::Creating { .. }
+            | Self::Starting { .. }
+            | Self::Running { .. }
+            | Self::Stopping { .. }
+            | Self::Clearing { .. }
+            | Self::Ending { .. } => true,
+            Self::Declining | Self::Removing | Self::Gone => false,
+        }
+    }
+
+    /// Whether the engine is busy bringing its container up: such attempts are limited.
+    pub fn takes_a_turn(&self) -> bool {
+        matches!(self, Self::Creating { .. } | Self::Starting { .. })
+    }
+
+    /// Whether the next agent process finds all it needs to go on, if this one stops now.
+    pub fn survives_restart(&self) -> bool {
+        match self {
+            Self::Running { .. } | Self::Stopping { .. } | Self::Declining | Self::Removing | Self::Gone => true,
+            Self::Claiming { .. }
+            | Self::Pulling { .. }
+            | Self::Queued { .. }
+            | Self::Creating { .. }
+            | Self::Starting { .. }
+            | Self::Clearing { .. }
+            | Self::Ending { .. } => false,
+        }
+    }
+
+    /// What is left to say when this process gives everything up and its container is removed: the claim's sequence and the
+    /// end of the attempt. `None`: there is no claim, as far as known.
+    pub fn last_words(&self) -> Option<(u64, AttemptEvent)> {
+        match self {
+            Self::Pulling { claimed, .. }
+            | Self::Queued { claimed, .. }
+            | Self::Creating { claimed, .. }
+            | Self::Starting { claimed, .. }
+            | Self::Running { claimed, .. }
+            | Self::Stopping { claimed, .. } => Some((claimed.sequence, removed())),
+            Self::Clearing { claimed, end: event } | Self::Ending { claimed, event, .. } => {
+                Some((claimed.sequence, event.clone()))
+            }
+            Self::Claiming { .. } | Self::Declining | Self::Removing | Self::Gone => None,
+        }
+    }
+
+    /// The whole legal life.
+    pub fn apply(self, event: Event) -> Result<Step, IllegalEvent> {
+        use Event as E;
+        use State as S;
+        Ok(match (self, event) {
+            (S::Declining, E::Declined) => gone(),
+
+            (S::Claiming { job, wish }, E::ClaimStored { sequence }) => claim_stored(job, wish, sequence),
+            (S::Claiming { .. }, E::ClaimRefused) => gone(),
+            (S::Claiming { job, .. }, E::StopOrdered) => still(S::Claiming { job, wish: Wish::Stop }),
+
+            (S::Pulling { claimed, job }, E::ImageReady) => still(S::Queued { claimed, job }),
+            (S::Pulling { claimed, .. }, E::CouldNotPull { reason }) => end_without(claimed, could_not_start(reason)),
+            (S::Pulling { claimed, .. }, E::StopOrdered) => {
+                let (state, mut effects) = end_without(claimed, cancelled(None));
+                effects.insert(0, Effect::AbandonPull);
+                (state, effects)
+            }
+
+            (S::Queued { claimed, job }, E::TurnCame) => {
+                let create = Effect::Create { claim_sequence: claimed.sequence, job };
+                (S::Creating { claimed, wish: Wish::Run }, vec![create])
+            }
+            (S::Queued { claimed, .. }, E::StopOrdered) => end_without(claimed, cancelled(None)),
+
+            (S::Creating { claimed, wish: Wish::Run }, E::Created { container }) => {
+                let start = Effect::Start { container: container.clone() };
+                (S::Starting { claimed, container, wish: Wish::Run }, vec![start])
+            }
+            (S::Creating { claimed, wish: Wish::Stop }, E::Created { container }) => {
+                end_and_remove(claimed, container, cancelled(None))
+            }
+            (S::Creating { claimed, wish }, E::CouldNotCreate { reason }) => {
+                end_without(claimed, unless_stopped(wish, could_not_start(reason)))
+            }
+            (S::Creating { claimed, .. }, E::StopOrdered) => still(S::Creating { claimed, wish: Wish::Stop }),
+
+            (S::Starting { claimed, container, wish }, E::Started) => started(claimed, container, wish),
+            (S::Starting { claimed, container, wish }, E::CouldNotStart { reason }) => {
+                end_and_remove(claimed, container, unless_stopped(wish, could_not_start(reason)))
+            }
+            (S::Starting { claimed, container, .. }, E::StartUnanswered) => clear(claimed, container),
+            (S::Starting { claimed, wish, .. }, E::ContainerGone) => {
+                end_without(claimed, unless_stopped(wish, removed()))
+            }
+            (S::Starting { claimed, container, .. }, E::StopOrdered) => {
+                still(S::Starting { claimed, container, wish: Wish::Stop })
+            }
+
+            (S::Running { claimed, container, .. }, E::WatchInterrupted) => {
+                still(S::Running { claimed, container, watched: Watched::WithGaps })
+            }
+            (S::Running { claimed, container, watched }, E::Exited(exit)) => exited(claimed, container, &exit, watched),
+            (S::Running { claimed, .. }, E::ContainerGone) => end_without(claimed, removed()),
+            (S::Running { claimed, container, .. }, E::StopOrdered) => {
+                let stop = Effect::Stop { container: container.clone() };
+                (S::Stopping { claimed, container }, vec![stop])
+            }
+
+            (S::Stopping { claimed, container }, E::Exited(exit)) => {
+                end_by_policy(claimed, container, cancelled(Some(exit.code)))
+            }
+            (S::Stopping { claimed, .. }, E::ContainerGone) => end_without(claimed, cancelled(None)),
+            (state @ S::Stopping { .. }, E::WatchInterrupted) => still(state),
+
+            (S::Clearing { claimed, end }, E::Removed) => end_without(claimed, end),
+
+            (S::Ending { container: Some(container), disposal: Disposal::Remove, .. }, E::EndStored)
+            | (S::Ending { container: Some(container), .. }, E::EndRefused) => S::adopt_leftover(container),
+            (S::Ending { .. }, E::EndStored | E::EndRefused) => gone(),
+
+            (S::Removing, E::Removed) => gone(),
+
+            // The leader repeats a stop while the attempt is held; it is on its way already.
+            (
+                state @ (S::Declining | S::Stopping { .. } | S::Clearing { .. } | S::Ending { .. } | S::Removing),
+                E::StopOrdered,
+            ) => still(state),
+            // The pull ended just before it was given up.
+            (state @ (S::Ending { .. } | S::Removing), E::ImageReady | E::CouldNotPull { .. }) => still(state),
+
+            (state, event) => return Err(IllegalEvent { state: state.name(), event: event.name() }),
+        })
+    }
+
+    /// One word for logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Declining => "declining",
+            Self::Claiming { .. } => "claiming",
+            Self::Pulling { .. } => "pulling",
+            Self::Queued { .. } => "queued",
+            Self::Creating { .. } => "creating",
+            Self::Starting { .. } => "starting",
+            Self::Running { .. } => "running",
+            Self::Stopping { .. } => "stopping",
+            Self::Clearing { .. } => "clearing",
+            Self::Ending { .. } => "ending",
+            Self::Removing => "removing",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+fn still(state: State) -> Step {
+    (state, Vec::new())
+}
+
+fn gone() -> Step {
+    still(State::Gone)
+}
+
+fn claim_stored(job: Arc<Job>, wish: Wish, sequence: u64) -> Step {
+    let claimed = Claimed { sequence, remove_containers: job.order.remove_containers };
+    match (wish, &job.verdict) {
+        (Wish::Stop, _) => end_without(claimed, cancelled(None)),
+        (Wish::Run, Err(refusal)) => {
+            end_without(claimed, AttemptEvent::CouldNotStart { reason: refusal.to_string(), permanent: true })
+        }
+        (Wish::Run, Ok(())) => {
+            let pull = Effect::Pull { image: job.order.container.image.clone() };
+            (State::Pulling { claimed, job }, vec![pull])
+        }
+    }
+}
+
+fn started(claimed: Claimed, container: ContainerId, wish: Wish) -> Step {
+    let watch = Effect::Watch { container: container.clone(), output: OutputFrom::Beginning };
+    match wish {
+        Wish::Run => (State::Running { claimed, container, watched: Watched::Throughout }, vec![watch]),
+        Wish::Stop => {
+            let stop = Effect::Stop { container: container.clone() };
+            (State::Stopping { claimed, container }, vec![watch, stop])
+        }
+    }
+}
+
+fn exited(claimed: Claimed, container: ContainerId, exit: &ExitState, watched: Watched) -> Step {
+    end_by_policy(claimed, container, end_of(exit, watched))
+}
+
+fn clear(claimed: Claimed, container: ContainerId) -> Step {
+    let end = AttemptEvent::Lost { reason: LostReason::NotStarted };
+    (State::Clearing { claimed, end }, vec![Effect::Remove { container }])
+}
+
+/// Sends the end of an attempt.
+fn report(ending: State) -> Step {
+    let effects = ending.last_words().map(|(claim_sequence, event)| Effect::Report { claim_sequence, event });
+    (ending, effects.into_iter().collect())
+}
+
+fn end_without(claimed: Claimed, event: AttemptEvent) -> Step {
+    report(State::Ending { claimed, event, container: None, disposal: Disposal::Keep })
+}
+
+/// A container that never had a process shows nobody anything: it goes whatever the policy says.
+fn end_and_remove(claimed: Claimed, container: ContainerId, event: AttemptEvent) -> Step {
+    report(State::Ending { claimed, event, container: Some(container), disposal: Disposal::Remove })
+}
+
+fn end_by_policy(claimed: Claimed, container: ContainerId, event: AttemptEvent) -> Step {
+    let removed = is_removed_after(&event, claimed.remove_containers);
+    let disposal = if removed { Disposal::Remove } else { Disposal::Keep };
+    report(State::Ending { claimed, event, container: Some(container), disposal })
+}
+
+#[cfg(test)]
+mod tests;

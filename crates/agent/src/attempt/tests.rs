@@ -1,0 +1,337 @@
+use tickmesh_core::{
+    message::StartOrder,
+    spec::{ContainerSpec, RemoveContainers},
+};
+
+use super::*;
+use crate::{
+    fixture::{self, container_id, exit, nonce},
+    policy::Refusal,
+};
+
+const CLAIM_SEQUENCE: u64 = 7;
+
+fn job() -> Job {
+    Job { nonce: nonce(1), order: Box::new(fixture::start_order()), verdict: Ok(()) }
+}
+
+fn claimed() -> Claimed {
+    Claimed { sequence: CLAIM_SEQUENCE, remove_containers: RemoveContainers::RemoveFinished }
+}
+
+fn report(event: AttemptEvent) -> Effect {
+    Effect::Report { claim_sequence: CLAIM_SEQUENCE, event }
+}
+
+fn exit_event(exit_code: i64) -> AttemptEvent {
+    AttemptEvent::Exited { exit_code, oom_killed: false, started_at: None, finished_at: None }
+}
+
+/// Applies the events and returns every effect, the last state's name at the end.
+#[track_caller]
+fn live(first: Step, events: impl IntoIterator<Item = Event>) -> (Vec<Effect>, State) {
+    let (mut state, mut effects) = first;
+    for event in events {
+        let (next, more) = state.apply(event).unwrap();
+        state = next;
+        effects.extend(more);
+    }
+    (effects, state)
+}
+
+#[track_caller]
+fn check(events: impl IntoIterator<Item = Event>, expected: &[Effect], last: &str) {
+    let (effects, state) = live(State::claim(job()), events);
+    // The way up is the same for all: its effects are checked once, in `an_attempt_that_succeeds`.
+    let way_up = |effect: &&Effect| {
+        matches!(
+            effect,
+            Effect::Claim { .. }
+                | Effect::Pull { .. }
+                | Effect::Create { .. }
+                | Effect::Start { .. }
+                | Effect::Watch { .. }
+        )
+    };
+    let effects: Vec<_> = effects.iter().filter(|effect| !way_up(effect)).cloned().collect();
+    assert_eq!(effects, expected);
+    assert_eq!(state.name(), last);
+}
+
+fn stored() -> Event {
+    Event::ClaimStored { sequence: CLAIM_SEQUENCE }
+}
+
+fn created() -> Event {
+    Event::Created { container: container_id() }
+}
+
+fn refused(reason: &str) -> String {
+    reason.to_owned()
+}
+
+fn up_to_running() -> Vec<Event> {
+    vec![stored(), Event::ImageReady, Event::TurnCame, created(), Event::Started]
+}
+
+fn running_then(events: impl IntoIterator<Item = Event>) -> Vec<Event> {
+    let mut all = up_to_running();
+    all.extend(events);
+    all
+}
+
+#[test]
+fn an_attempt_that_succeeds() {
+    let events = running_then([Event::Exited(exit(0)), Event::EndStored, Event::Removed]);
+    let (effects, state) = live(State::claim(job()), events);
+    let expected = [
+        Effect::Claim { nonce: nonce(1) },
+        Effect::Pull { image: "busybox:latest".to_owned() },
+        Effect::Create { claim_sequence: CLAIM_SEQUENCE, job: Arc::new(job()) },
+        Effect::Start { container: container_id() },
+        Effect::Watch { container: container_id(), output: OutputFrom::Beginning },
+        report(exit_event(0)),
+        Effect::Remove { container: container_id() },
+    ];
+    assert_eq!(effects, expected);
+    assert_eq!(state, State::Gone);
+}
+
+#[test]
+fn a_claim_that_somebody_else_won_leaves_nothing() {
+    check([Event::ClaimRefused], &[], "gone");
+    check([Event::StopOrdered, Event::ClaimRefused], &[], "gone");
+}
+
+#[test]
+fn the_container_of_a_failed_attempt_is_kept_by_the_default_policy() {
+    check(running_then([Event::Exited(exit(3)), Event::EndStored]), &[report(exit_event(3))], "gone");
+}
+
+#[test]
+fn a_stop_is_obeyed_in_every_phase() {
+    let none = report(cancelled(None));
+    let remove = Effect::Remove { container: container_id() };
+    let stop = Effect::Stop { container: container_id() };
+    check([Event::StopOrdered, stored(), Event::EndStored], std::slice::from_ref(&none), "gone");
+    check([stored(), Event::StopOrdered], &[Effect::AbandonPull, none.clone()], "ending");
+    check([stored(), Event::StopOrdered, Event::ImageReady], &[Effect::AbandonPull, none.clone()], "ending");
+    check([stored(), Event::ImageReady, Event::StopOrdered, Event::EndStored], std::slice::from_ref(&none), "gone");
+    let creating = [stored(), Event::ImageReady, Event::TurnCame, Event::StopOrdered, created(), Event::EndStored];
+    check(creating, &[none, remove], "removing");
+    let starting = [stored(), Event::ImageReady, Event::TurnCame, created(), Event::StopOrdered, Event::Started];
+    check(starting.clone(), std::slice::from_ref(&stop), "stopping");
+    let ended = starting.into_iter().chain([Event::Exited(exit(143)), Event::EndStored]);
+    check(ended, &[stop.clone(), report(cancelled(Some(143)))], "gone");
+    let running = running_then([Event::StopOrdered, Event::StopOrdered, Event::Exited(exit(0)), Event::EndStored]);
+    check(running, &[stop.clone(), report(cancelled(Some(0)))], "gone");
+    let gone = running_then([Event::StopOrdered, Event::WatchInterrupted, Event::ContainerGone]);
+    check(gone, &[stop, report(cancelled(None))], "ending");
+    check(running_then([Event::Exited(exit(3)), Event::StopOrdered]), &[report(exit_event(3))], "ending");
+}
+
+#[test]
+fn a_failure_after_a_stop_is_the_stop() {
+    let none = report(cancelled(None));
+    let up = [stored(), Event::ImageReady, Event::TurnCame];
+    let create = up.clone().into_iter().chain([
+        Event::StopOrdered,
+        Event::CouldNotCreate { reason: refused("no") },
+        Event::EndStored,
+    ]);
+    check(create, std::slice::from_ref(&none), "gone");
+    let start = up.into_iter().chain([
+        created(),
+        Event::StopOrdered,
+        Event::CouldNotStart { reason: refused("no") },
+        Event::EndStored,
+    ]);
+    check(start, &[none, Effect::Remove { container: container_id() }], "removing");
+}
+
+#[test]
+fn what_cannot_start_says_why_and_leaves_no_container() {
+    let end = report(could_not_start(refused("no such image")));
+    let pull = [stored(), Event::CouldNotPull { reason: refused("no such image") }, Event::EndStored];
+    check(pull, std::slice::from_ref(&end), "gone");
+    let create =
+        [stored(), Event::ImageReady, Event::TurnCame, Event::CouldNotCreate { reason: refused("no such image") }];
+    check(create, std::slice::from_ref(&end), "ending");
+    let start = [stored(), Event::ImageReady, Event::TurnCame, created()].into_iter().chain([
+        Event::CouldNotStart { reason: refused("no such image") },
+        Event::EndStored,
+        Event::Removed,
+    ]);
+    check(start, &[end, Effect::Remove { container: container_id() }], "gone");
+}
+
+#[test]
+fn what_the_host_does_not_allow_is_never_created_nor_tried_again() {
+    let container = ContainerSpec { network_mode: Some("host".to_owned()), ..fixture::container() };
+    let order = Box::new(StartOrder { container, ..fixture::start_order() });
+    let refusal = Refusal::NetworkMode { mode: "host".to_owned() };
+    let first = State::claim(Job { nonce: nonce(1), order, verdict: Err(refusal.clone()) });
+    let (effects, _) = live(first, [stored()]);
+    let end = AttemptEvent::CouldNotStart { reason: refusal.to_string(), permanent: true };
+    assert_eq!(effects, [Effect::Claim { nonce: nonce(1) }, report(end)]);
+}
+
+#[test]
+fn a_start_without_an_answer_is_cleared_before_the_loss_is_told() {
+    let events = [stored(), Event::ImageReady, Event::TurnCame, created(), Event::StartUnanswered];
+    let remove = Effect::Remove { container: container_id() };
+    check(events.clone(), std::slice::from_ref(&remove), "clearing");
+    let lost = report(AttemptEvent::Lost { reason: LostReason::NotStarted });
+    check(events.into_iter().chain([Event::Removed]), &[remove, lost], "ending");
+}
+
+#[test]
+fn a_container_removed_by_hand_is_a_loss() {
+    let lost = report(AttemptEvent::Lost { reason: LostReason::ContainerRemoved });
+    check(running_then([Event::ContainerGone, Event::EndStored]), std::slice::from_ref(&lost), "gone");
+    let starting = [stored(), Event::ImageReady, Event::TurnCame, created(), Event::ContainerGone];
+    check(starting, &[lost], "ending");
+}
+
+#[track_caller]
+fn check_unordered_exit(exit: ExitState, gap: bool, expected: AttemptEvent) {
+    let interruption = gap.then_some(Event::WatchInterrupted);
+    let events = running_then(interruption.into_iter().chain([Event::Exited(exit)]));
+    check(events, &[report(expected)], "ending");
+}
+
+#[test]
+fn a_kill_that_nobody_asked_for_is_a_loss_only_if_nobody_watched() {
+    let restarted = AttemptEvent::Lost { reason: LostReason::EngineRestarted };
+    for code in [137, 143] {
+        check_unordered_exit(exit(code), true, restarted.clone());
+        check_unordered_exit(exit(code), false, exit_event(code));
+    }
+    for code in [0, 1, 255] {
+        check_unordered_exit(exit(code), true, exit_event(code));
+    }
+    let oom = ExitState { oom_killed: true, ..exit(137) };
+    let oom_end = AttemptEvent::Exited { exit_code: 137, oom_killed: true, started_at: None, finished_at: None };
+    check_unordered_exit(oom, true, oom_end);
+}
+
+#[test]
+fn what_the_leader_declared_lost_goes_whatever_the_policy() {
+    let kept = report(exit_event(3));
+    let remove = Effect::Remove { container: container_id() };
+    check(running_then([Event::Exited(exit(3)), Event::EndRefused]), &[kept, remove], "removing");
+    let none = [stored(), Event::CouldNotPull { reason: refused("no") }, Event::EndRefused];
+    check(none, &[report(could_not_start(refused("no")))], "gone");
+}
+
+#[test]
+fn adopted_containers_go_on_from_where_they_are() {
+    let watch = Effect::Watch { container: container_id(), output: OutputFrom::LastStored };
+    let (effects, _) = live(State::adopt_started(claimed(), container_id()), [Event::Exited(exit(0))]);
+    assert_eq!(effects, [watch, report(exit_event(0))]);
+    let (effects, _) = live(State::adopt_started(claimed(), container_id()), [Event::Exited(exit(143))]);
+    assert_eq!(effects.last(), Some(&report(AttemptEvent::Lost { reason: LostReason::EngineRestarted })));
+    let remove = Effect::Remove { container: container_id() };
+    let (effects, _) = live(State::adopt_created(claimed(), container_id()), [Event::Removed]);
+    assert_eq!(effects, [remove.clone(), report(AttemptEvent::Lost { reason: LostReason::NotStarted })]);
+    assert_eq!(State::adopt_leftover(container_id()).1, [remove]);
+}
+
+fn states() -> Vec<State> {
+    let job = Arc::new(job());
+    let (claimed, container) = (claimed(), container_id());
+    let (wish, watched) = (Wish::Run, Watched::Throughout);
+    let end = cancelled(None);
+    vec![
+        State::Declining,
+        State::Claiming { job: job.clone(), wish },
+        State::Pulling { claimed, job: job.clone() },
+        State::Queued { claimed, job },
+        State::Creating { claimed, wish },
+        State::Starting { claimed, container: container.clone(), wish },
+        State::Running { claimed, container: container.clone(), watched },
+        State::Stopping { claimed, container },
+        State::Clearing { claimed, end },
+        State::Ending { claimed, event: cancelled(None), container: None, disposal: Disposal::Keep },
+        State::Removing,
+        State::Gone,
+    ]
+}
+
+fn events() -> Vec<Event> {
+    vec![
+        Event::Declined,
+        stored(),
+        Event::ClaimRefused,
+        Event::ImageReady,
+        Event::CouldNotPull { reason: String::new() },
+        Event::TurnCame,
+        created(),
+        Event::CouldNotCreate { reason: String::new() },
+        Event::Started,
+        Event::CouldNotStart { reason: String::new() },
+        Event::StartUnanswered,
+        Event::WatchInterrupted,
+        Event::Exited(exit(0)),
+        Event::ContainerGone,
+        Event::StopOrdered,
+        Event::EndStored,
+        Event::EndRefused,
+        Event::Removed,
+    ]
+}
+
+#[test]
+fn every_pair_of_state_and_event_is_decided() {
+    let legal = "\
+        declining: declined>gone stop-ordered>declining\n\
+        claiming: claim-stored>pulling claim-refused>gone stop-ordered>claiming\n\
+        pulling: image-ready>queued could-not-pull>ending stop-ordered>ending\n\
+        queued: turn-came>creating stop-ordered>ending\n\
+        creating: created>starting could-not-create>ending stop-ordered>creating\n\
+        starting: started>running could-not-start>ending start-unanswered>clearing container-gone>ending \
+            stop-ordered>starting\n\
+        running: watch-interrupted>running exited>ending container-gone>ending stop-ordered>stopping\n\
+        stopping: watch-interrupted>stopping exited>ending container-gone>ending stop-ordered>stopping\n\
+        clearing: stop-ordered>clearing removed>ending\n\
+        ending: image-ready>ending could-not-pull>ending stop-ordered>ending end-stored>gone end-refused>gone\n\
+        removing: image-ready>removing could-not-pull>removing stop-ordered>removing removed>gone\n\
+        gone:";
+    let line = |state: State| {
+        let step = |event: Event| {
+            let name = event.name();
+            let (next, _) = state.clone().apply(event).ok()?;
+            Some(format!(" {name}>{}", next.name()))
+        };
+        format!("{}:{}", state.name(), events().into_iter().filter_map(step).collect::<String>())
+    };
+    let found: Vec<_> = states().into_iter().map(line).collect();
+    assert_eq!(found, legal.lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn an_attempt_is_held_from_its_claim_to_its_stored_end() {
+    let held: Vec<_> = states().into_iter().filter(|state| !state.is_held()).map(|state| state.name()).collect();
+    assert_eq!(held, ["declining", "removing", "gone"]);
+}
+
+#[test]
+fn only_what_runs_or_needs_nothing_survives_a_restart_of_the_agent() {
+    let calm: Vec<_> = states().into_iter().filter(State::survives_restart).map(|state| state.name()).collect();
+    assert_eq!(calm, ["declining", "running", "stopping", "removing", "gone"]);
+}
+
+#[test]
+fn whoever_gives_up_a_claim_has_an_end_to_tell() {
+    let silent: Vec<_> =
+        states().into_iter().filter(|state| state.last_words().is_none()).map(|state| state.name()).collect();
+    assert_eq!(silent, ["declining", "claiming", "removing", "gone"]);
+    let ending = State::Ending { claimed: claimed(), event: exit_event(3), container: None, disposal: Disposal::Keep };
+    assert_eq!(ending.last_words(), Some((CLAIM_SEQUENCE, exit_event(3))));
+}
+
+#[test]
+fn an_illegal_event_names_both_sides() {
+    let error = State::Removing.apply(Event::Started).unwrap_err();
+    assert_eq!(error.to_string(), "event `started` cannot happen to an attempt that is removing");
+}

@@ -1,0 +1,75 @@
+//! How an agent is set up.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use tickmesh_core::{message::Capacity, name::AgentName, timing::Timing};
+
+use crate::{engine::EngineInfo, host::Host, policy::HostPolicy};
+
+/// Default of [`Config::slots`], for each core. Batch jobs wait for disks and networks more than they compute; a job that
+/// does compute says so with a reservation, and then the leader counts cores, not slots.
+const SLOTS_PER_CORE: u32 = 4;
+/// Default of [`Config::start_limit`], for each core: measured, more starts at once only queue inside the engine.
+const STARTS_PER_CORE: u32 = 2;
+/// Default of [`Config::log_bytes_max`].
+const LOG_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Default of [`Config::clean_interval`].
+const CLEAN_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Settings of one agent.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The agent's name: one name, one process (protocol rule P10).
+    pub agent: AgentName,
+    /// Labels that constraints ask for.
+    pub labels: BTreeMap<String, String>,
+    /// Attempts that may be held at once; `None`: 4 for each core.
+    pub slots: Option<u32>,
+    /// Containers that may be created and started at once; `None`: 2 for each core.
+    pub start_limit: Option<u32>,
+    /// What containers may do on this host.
+    pub policy: HostPolicy,
+    /// Periods and deadlines of the mesh.
+    pub timing: Timing,
+    /// Folder of the lock files that keep two agents of one name apart.
+    pub lock_dir: PathBuf,
+    /// Output kept of one attempt, in bytes. What is written beyond it is counted, and dropped.
+    pub log_bytes_max: usize,
+    /// How often kept containers are compared with the history.
+    pub clean_interval: Duration,
+    /// The host.
+    pub host: Host,
+}
+
+impl Config {
+    /// The defaults.
+    pub fn new(agent: AgentName, host: Host, lock_dir: PathBuf) -> Self {
+        Self {
+            agent,
+            labels: BTreeMap::new(),
+            slots: None,
+            start_limit: None,
+            policy: HostPolicy::default(),
+            timing: Timing::default(),
+            lock_dir,
+            log_bytes_max: LOG_BYTES_MAX,
+            clean_interval: CLEAN_INTERVAL,
+            host,
+        }
+    }
+
+    /// What the host offers, as the leader is told.
+    pub(crate) fn capacity(&self, engine: &EngineInfo) -> Capacity {
+        Capacity {
+            slots: self.slots.unwrap_or(engine.cores.saturating_mul(SLOTS_PER_CORE)),
+            cpu_millis: u64::from(engine.cores) * 1_000,
+            memory_bytes: engine.memory_bytes,
+        }
+    }
+
+    /// Containers that may be brought up at once: never none.
+    pub(crate) fn starts_at_once(&self, engine: &EngineInfo) -> usize {
+        let starts = self.start_limit.unwrap_or(engine.cores.saturating_mul(STARTS_PER_CORE));
+        usize::try_from(starts).unwrap_or(usize::MAX).max(1)
+    }
+}

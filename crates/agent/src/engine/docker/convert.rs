@@ -1,0 +1,245 @@
+//! Between our words and Docker's: requests, records, errors.
+
+use std::{collections::HashMap, time::Duration};
+
+use bollard::{
+    container::LogOutput,
+    errors::Error as DockerError,
+    models::{
+        ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, HostConfig,
+        Mount, MountType, SystemInfo,
+    },
+};
+use bytes::Bytes;
+use jiff::Timestamp;
+use tickmesh_core::{
+    message::LogStream,
+    spec::{STOP_GRACE_DEFAULT, Volume, VolumeSource},
+};
+
+use crate::engine::{
+    ContainerId, ContainerRequest, ContainerStatus, ContainerView, EngineInfo, Error, ExitState, LogLine,
+};
+
+/// Docker counts processor time in billionths of a core.
+const NANO_PER_MILLI: u64 = 1_000_000;
+
+/// The status of the engine's answer, if it answered.
+pub(super) fn status_code(error: &DockerError) -> Option<u16> {
+    match error {
+        DockerError::DockerResponseServerError { status_code, .. } => Some(*status_code),
+        // Everything else never reached the engine, or came in the middle of an answer. (Not our enum.)
+        _ => None,
+    }
+}
+
+/// Whether the engine's answer is about that container, and not about a mount or network of it.
+pub(super) fn mentions_container(error: &DockerError, id: &ContainerId) -> bool {
+    match error {
+        DockerError::DockerResponseServerError { message, .. } => {
+            message.contains("No such container")
+                || message.contains("no container with name or ID")
+                || *message == id.0
+        }
+        _ => false,
+    }
+}
+
+/// The error of a request that is about an existing container, or about none.
+pub(super) fn failure(attempted: &str) -> impl Fn(DockerError) -> Error {
+    let attempted = attempted.to_owned();
+    move |error| match status_code(&error) {
+        Some(404) => Error::NotFound { attempted: attempted.clone() },
+        Some(_) | None => Error::Unavailable { attempted: attempted.clone(), source: Box::new(error) },
+    }
+}
+
+/// The error of a request that asks for something which the engine may refuse for good.
+pub(super) fn refusal(attempted: &str) -> impl Fn(DockerError) -> Error {
+    let attempted = attempted.to_owned();
+    move |error| {
+        let attempted = attempted.clone();
+        match error {
+            // 503: the engine is going down, or not up yet.
+            DockerError::DockerResponseServerError { status_code, message } if status_code != 503 => {
+                Error::CouldNotStart { attempted, message: message.trim().to_owned() }
+            }
+            DockerError::DockerStreamError { error } => Error::CouldNotStart { attempted, message: error },
+            other => Error::Unavailable { attempted, source: Box::new(other) },
+        }
+    }
+}
+
+/// Repository and tag of a reference, as the pull request wants them. Without a tag the engine would pull every tag.
+pub(super) fn image_reference(image: &str) -> (&str, &str) {
+    if image.contains('@') {
+        return (image, "");
+    }
+    match image.rsplit_once(':') {
+        // `host:5000/name` has a port, not a tag.
+        Some((repository, tag)) if !tag.contains('/') => (repository, tag),
+        Some(_) | None => (image, "latest"),
+    }
+}
+
+/// What the engine offers.
+pub(super) fn info(info: SystemInfo) -> EngineInfo {
+    EngineInfo {
+        version: info.server_version.unwrap_or_default(),
+        cores: info.ncpu.and_then(|count| u32::try_from(count).ok()).unwrap_or(1),
+        memory_bytes: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
+    }
+}
+
+/// A container as the engine describes it.
+pub(super) fn view(found: ContainerInspectResponse) -> ContainerView {
+    let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
+    ContainerView {
+        id: ContainerId(found.id.unwrap_or_default()),
+        // Docker's names begin with a slash, from the days of links.
+        name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
+        labels: labels.into_iter().collect(),
+        status: found.state.map_or(ContainerStatus::Created, status),
+    }
+}
+
+/// Signal and grace that the container was created with.
+pub(super) fn stop_policy(found: ContainerInspectResponse) -> (String, Duration) {
+    let config = found.config.unwrap_or_default();
+    let signal = config.stop_signal.filter(|signal| !signal.is_empty()).unwrap_or_else(|| "SIGTERM".to_owned());
+    let grace = config.stop_timeout.and_then(|seconds| u64::try_from(seconds).ok());
+    (signal, grace.map_or(STOP_GRACE_DEFAULT, Duration::from_secs))
+}
+
+fn status(state: ContainerState) -> ContainerStatus {
+    match state.status.unwrap_or(Status::EMPTY) {
+        Status::RUNNING | Status::PAUSED | Status::RESTARTING | Status::STOPPING => ContainerStatus::Running,
+        Status::EXITED | Status::DEAD => ContainerStatus::Exited(exit_state(state)),
+        Status::REMOVING => ContainerStatus::Removing,
+        Status::CREATED | Status::EMPTY => ContainerStatus::Created,
+    }
+}
+
+fn exit_state(state: ContainerState) -> ExitState {
+    ExitState {
+        code: state.exit_code.unwrap_or(-1),
+        oom_killed: state.oom_killed.unwrap_or(false),
+        started_at: state.started_at.as_deref().and_then(instant),
+        finished_at: state.finished_at.as_deref().and_then(instant),
+    }
+}
+
+/// Docker writes "never" as the year 1.
+fn instant(text: &str) -> Option<Timestamp> {
+    text.parse().ok().filter(|at: &Timestamp| at.as_second() > 0)
+}
+
+/// The request to create a container.
+pub(super) fn create_body(request: &ContainerRequest) -> ContainerCreateBody {
+    let spec = &request.spec;
+    ContainerCreateBody {
+        image: Some(spec.image.clone()),
+        cmd: spec.command.clone(),
+        entrypoint: spec.entrypoint.clone(),
+        env: Some(request.environment.iter().map(|(key, value)| format!("{key}={value}")).collect()),
+        labels: Some(request.labels.clone().into_iter().collect::<HashMap<_, _>>()),
+        working_dir: spec.working_dir.clone(),
+        user: spec.user.clone(),
+        stop_signal: spec.stop_signal.clone(),
+        // Kept with the container, so that the next agent process stops it the same way.
+        stop_timeout: Some(saturate(spec.stop_grace.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX))),
+        host_config: Some(HostConfig {
+            init: Some(true),
+            auto_remove: Some(false),
+            memory: spec.memory_bytes.map(saturate),
+            nano_cpus: spec.cpu_millis.map(|millis| saturate(millis.saturating_mul(NANO_PER_MILLI))),
+            cpu_shares: spec.cpu_shares.map(saturate),
+            network_mode: spec.network_mode.clone(),
+            binds: Some(spec.volumes.iter().filter_map(bind).collect()),
+            mounts: Some(spec.volumes.iter().filter_map(mount).collect()),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn saturate(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Host paths are binds and not mounts: like compose, a bind makes a directory that is missing.
+fn bind(volume: &Volume) -> Option<String> {
+    let VolumeSource::HostPath(path) = &volume.source else { return None };
+    let mode = if volume.read_only { "ro" } else { "rw" };
+    Some(format!("{path}:{}:{mode}", volume.target))
+}
+
+fn mount(volume: &Volume) -> Option<Mount> {
+    let source = match &volume.source {
+        VolumeSource::HostPath(_) => return None,
+        VolumeSource::Named(name) => Some(name.clone()),
+        VolumeSource::Anonymous => None,
+    };
+    Some(Mount {
+        target: Some(volume.target.clone()),
+        source,
+        typ: Some(MountType::VOLUME),
+        read_only: Some(volume.read_only),
+        ..Mount::default()
+    })
+}
+
+/// A frame of the log stream: `<RFC 3339> <output>`. A frame that is not is dropped: there is no moment to put it at.
+pub(super) fn log_line(frame: LogOutput) -> Option<LogLine> {
+    let (stream, message) = match frame {
+        LogOutput::StdErr { message } => (LogStream::Stderr, message),
+        LogOutput::StdOut { message } | LogOutput::Console { message } | LogOutput::StdIn { message } => {
+            (LogStream::Stdout, message)
+        }
+    };
+    let space = message.iter().position(|byte| *byte == b' ')?;
+    let at = std::str::from_utf8(&message[..space]).ok()?.parse().ok()?;
+    Some(LogLine { at, stream, output: Bytes::copy_from_slice(&message[space + 1..]) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_reference(image: &str, repository: &str, tag: &str) {
+        assert_eq!(image_reference(image), (repository, tag), "{image}");
+    }
+
+    #[test]
+    fn a_pull_always_names_one_tag() {
+        check_reference("busybox", "busybox", "latest");
+        check_reference("busybox:1.36", "busybox", "1.36");
+        check_reference("registry:5000/team/job", "registry:5000/team/job", "latest");
+        check_reference("registry:5000/team/job:2", "registry:5000/team/job", "2");
+        check_reference("job@sha256:00ff", "job@sha256:00ff", "");
+    }
+
+    #[test]
+    fn a_log_frame_begins_with_its_instant() {
+        let frame = |text: &'static str| LogOutput::StdErr { message: Bytes::from_static(text.as_bytes()) };
+        let line = log_line(frame("2026-01-02T03:04:05.000000006Z a b\n")).unwrap();
+        assert_eq!((line.at.subsec_nanosecond(), &line.output[..], line.stream), (6, &b"a b\n"[..], LogStream::Stderr));
+        assert_eq!(log_line(frame("no instant\n")), None);
+    }
+
+    #[test]
+    fn the_year_one_is_no_instant() {
+        assert_eq!(instant("0001-01-01T00:00:00Z"), None);
+        assert!(instant("2026-11-22T07:46:43.123456789Z").is_some());
+    }
+
+    #[test]
+    fn only_an_engine_that_does_not_answer_leaves_a_refusal_open() {
+        let server =
+            |status_code| DockerError::DockerResponseServerError { status_code, message: "no such volume".to_owned() };
+        assert!(matches!(refusal("start it")(server(500)), Error::CouldNotStart { .. }));
+        assert!(matches!(refusal("start it")(server(503)), Error::Unavailable { .. }));
+        assert!(matches!(refusal("start it")(DockerError::RequestTimeoutError), Error::Unavailable { .. }));
+    }
+}

@@ -1,0 +1,183 @@
+//! What runs containers, as the agent sees it: a dozen verbs, and the errors that callers branch on.
+//!
+//! The trait has two kinds of implementation: [`docker::Docker`], and the engines of tests, which fake containers or crash
+//! between two steps. It is deliberately small, and its contract is stricter than Docker's own API: an answer "already so"
+//! (stopped, removed) is success, and [`ContainerEngine::start`] never runs a container that has run before.
+
+pub mod docker;
+
+use std::{collections::BTreeMap, fmt, future::Future};
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use jiff::Timestamp;
+use tickmesh_core::{message::LogStream, spec::ContainerSpec};
+
+/// The engine's own name of a container.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContainerId(pub String);
+
+impl fmt::Display for ContainerId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&self.0)
+    }
+}
+
+/// What an engine says of itself and its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// Version, for people.
+    pub version: String,
+    /// Cores of the host.
+    pub cores: u32,
+    /// Memory of the host, in bytes.
+    pub memory_bytes: u64,
+}
+
+/// A container to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerRequest {
+    /// Its name: made from the attempt, so that an attempt can never have two.
+    pub name: String,
+    /// Its labels, ours and the user's.
+    pub labels: BTreeMap<String, String>,
+    /// Its environment, ours and the user's.
+    pub environment: BTreeMap<String, String>,
+    /// Everything else. Labels and environment in here are already part of those above.
+    pub spec: ContainerSpec,
+}
+
+/// A container that the engine knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerView {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: String,
+    /// Its labels, those of its image included.
+    pub labels: BTreeMap<String, String>,
+    /// What it is doing.
+    pub status: ContainerStatus,
+}
+
+/// What a container is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContainerStatus {
+    /// It was created and has never run.
+    Created,
+    /// It has a process (paused counts: the process is there).
+    Running,
+    /// Its process ended.
+    Exited(ExitState),
+    /// It is on its way out: somebody removed it.
+    Removing,
+}
+
+/// How a container's process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExitState {
+    /// Exit code; 128 + signal number after a signal.
+    pub code: i64,
+    /// The kernel killed a process of the container for want of memory. A hint: the main process may have exited with 0.
+    pub oom_killed: bool,
+    /// When the process began, by the engine's clock.
+    pub started_at: Option<Timestamp>,
+    /// When it ended, by the engine's clock.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// What a container wrote: a line, or a part of a long one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// When the engine got it.
+    pub at: Timestamp,
+    /// Where it was written.
+    pub stream: LogStream,
+    /// The bytes, with the newline.
+    pub output: Bytes,
+}
+
+/// Why the engine did not do it. Callers branch on the variant; what was attempted is in the text.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such container.
+    #[error("cannot {attempted}: the container does not exist")]
+    NotFound {
+        /// What was attempted, on what.
+        attempted: String,
+    },
+    /// The image is not there.
+    #[error("cannot {attempted}: the engine does not have the image")]
+    NoSuchImage {
+        /// What was attempted, on what.
+        attempted: String,
+    },
+    /// Another container has that name.
+    #[error("cannot {attempted}: the name is taken")]
+    NameTaken {
+        /// What was attempted, on what.
+        attempted: String,
+    },
+    /// The engine or the registry refused: there will not be a process.
+    #[error("cannot {attempted}: {message}")]
+    CouldNotStart {
+        /// What was attempted, on what.
+        attempted: String,
+        /// What it said.
+        message: String,
+    },
+    /// The engine did not answer. Whether it did what was asked is unknown.
+    #[error("cannot {attempted}: the engine does not answer")]
+    Unavailable {
+        /// What was attempted, on what.
+        attempted: String,
+        /// What happened instead.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Labels that every container of a list carries, with their values.
+pub type LabelFilter = BTreeMap<String, String>;
+
+/// Something that runs containers.
+pub trait ContainerEngine: Clone + Send + Sync + 'static {
+    /// Checks that the engine answers, and says what it offers.
+    fn describe(&self) -> impl Future<Output = Result<EngineInfo, Error>> + Send;
+
+    /// Whether the engine has the image.
+    fn image_present(&self, image: &str) -> impl Future<Output = Result<bool, Error>> + Send;
+
+    /// Brings the image from its registry. Dropping the future gives up.
+    fn pull(&self, image: &str) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Creates a container, without starting it.
+    fn create(&self, request: &ContainerRequest) -> impl Future<Output = Result<ContainerId, Error>> + Send;
+
+    /// The container of that name.
+    fn find(&self, name: &str) -> impl Future<Output = Result<ContainerView, Error>> + Send;
+
+    /// Starts a container that was created and never ran; one that runs already is left alone. One that has exited is
+    /// refused with [`Error::CouldNotStart`], since starting it would run it again.
+    fn start(&self, id: &ContainerId) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Waits until a started container does not run any more. [`Error::Unavailable`] means that nobody watched for a moment:
+    /// the caller asks again. [`Error::NotFound`]: it was removed.
+    fn wait(&self, id: &ContainerId) -> impl Future<Output = Result<ExitState, Error>> + Send;
+
+    /// What a container is doing.
+    fn inspect(&self, id: &ContainerId) -> impl Future<Output = Result<ContainerView, Error>> + Send;
+
+    /// What a container writes, from `after` (exclusive) or from its beginning, until it ends.
+    fn logs(&self, id: &ContainerId, after: Option<Timestamp>) -> BoxStream<'static, Result<LogLine, Error>>;
+
+    /// Stops a container the way it was created to be stopped: its stop signal, and SIGKILL after its grace. Success means
+    /// that the container does not run; one that is gone is success too.
+    fn stop(&self, id: &ContainerId) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Kills and removes the container, with its anonymous volumes. One that is gone is success.
+    fn remove(&self, id: &ContainerId) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Every container, whatever its state, that carries all those labels.
+    fn list(&self, filter: &LabelFilter) -> impl Future<Output = Result<Vec<ContainerView>, Error>> + Send;
+}

@@ -1,0 +1,232 @@
+//! One function for each effect.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tickmesh_core::{
+    id::{AttemptId, Nonce},
+    message::{AttemptEvent, AttemptReport},
+};
+use tickmesh_messaging::Cas;
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+use super::{News, Surroundings};
+use crate::{
+    attempt::{Event, Job, OutputFrom},
+    backoff::Backoff,
+    container,
+    engine::{ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, Error},
+    error::chain,
+    labels::Tag,
+    output::Pump,
+};
+
+/// How long the end of an attempt waits for the end of its output, so that whoever reads it right afterwards finds it all.
+const OUTPUT_GRACE: Duration = Duration::from_secs(2);
+/// After that the output has this long to get stored, without anybody waiting; then it is given up.
+const OUTPUT_GIVEN_UP_AFTER: Duration = Duration::from_secs(60);
+/// What an engine says may be long, and goes into reports and ledgers.
+const REASON_CHARS_MAX: usize = 500;
+
+/// An effect's surroundings, and the attempt that it is for.
+pub(crate) struct Unit<E> {
+    pub(super) surroundings: Arc<Surroundings<E>>,
+    pub(super) news: mpsc::Sender<News>,
+    pub(super) attempt: AttemptId,
+}
+
+impl<E: ContainerEngine> Unit<E> {
+    pub(super) async fn decline(self, event: AttemptEvent) {
+        let report = self.surroundings.report(&self.attempt, event);
+        match self.append(&report, 0).await {
+            Cas::Stored { .. } | Cas::Refused { .. } => self.tell(Event::Declined).await,
+        }
+    }
+
+    pub(super) async fn claim(self, nonce: Nonce) {
+        let machine = self.surroundings.machine.clone();
+        let report = self.surroundings.report(&self.attempt, AttemptEvent::Claimed { nonce, machine });
+        let event = match self.append(&report, 0).await {
+            Cas::Stored { sequence } => Event::ClaimStored { sequence },
+            Cas::Refused { .. } => Event::ClaimRefused,
+        };
+        self.tell(event).await;
+    }
+
+    pub(super) async fn pull(self, image: String, given_up: CancellationToken) {
+        if let Some(event) = given_up.run_until_cancelled(self.bring(&image)).await {
+            self.tell(event).await;
+        }
+    }
+
+    async fn bring(&self, image: &str) -> Event {
+        let engine = &self.surroundings.engine;
+        let mut backoff = Backoff::default();
+        loop {
+            let brought = match engine.image_present(image).await {
+                Ok(true) => Ok(()),
+                Ok(false) => engine.pull(image).await,
+                Err(error) => Err(error),
+            };
+            match brought {
+                Ok(()) => return Event::ImageReady,
+                Err(error @ Error::Unavailable { .. }) => self.again("pull", &error, &mut backoff).await,
+                Err(error) => return Event::CouldNotPull { reason: reason(&error) },
+            }
+        }
+    }
+
+    pub(super) async fn create(self, claim_sequence: u64, job: Arc<Job>) {
+        let remove_containers = job.order.remove_containers;
+        let tag = Tag { attempt: self.attempt.clone(), nonce: job.nonce, claim_sequence, remove_containers };
+        let name = self.surroundings.mesh.names().container(&self.attempt);
+        let request = container::request(name, &self.surroundings.owner, &tag, &job.order);
+        let event = self.created(&request).await;
+        self.tell(event).await;
+    }
+
+    async fn created(&self, request: &ContainerRequest) -> Event {
+        let mut backoff = Backoff::default();
+        loop {
+            let error = match self.surroundings.engine.create(request).await {
+                Ok(container) => return Event::Created { container },
+                Err(error @ Error::NameTaken { .. }) => match self.surroundings.engine.find(&request.name).await {
+                    // Created by a try whose answer was lost: the nonce among the labels says that it is this very claim's.
+                    Ok(found) if carries(&found.labels, &request.labels) => {
+                        return Event::Created { container: found.id };
+                    }
+                    Ok(_) => return Event::CouldNotCreate { reason: reason(&error) },
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            };
+            match error {
+                Error::Unavailable { .. } | Error::NotFound { .. } => self.again("create", &error, &mut backoff).await,
+                Error::NameTaken { .. } | Error::NoSuchImage { .. } | Error::CouldNotStart { .. } => {
+                    return Event::CouldNotCreate { reason: reason(&error) };
+                }
+            }
+        }
+    }
+
+    pub(super) async fn start(self, container: ContainerId) {
+        let event = match self.surroundings.engine.start(&container).await {
+            Ok(()) => Event::Started,
+            Err(Error::NotFound { .. }) => Event::ContainerGone,
+            Err(error @ (Error::CouldNotStart { .. } | Error::NoSuchImage { .. } | Error::NameTaken { .. })) => {
+                Event::CouldNotStart { reason: reason(&error) }
+            }
+            // It may still take effect, and a second start after a quick exit would run the job twice.
+            Err(error @ Error::Unavailable { .. }) => {
+                tracing::warn!(attempt_id = %self.attempt, error = %chain(&error), "start unanswered");
+                self.look_after_start(&container).await
+            }
+        };
+        self.tell(event).await;
+    }
+
+    async fn look_after_start(&self, container: &ContainerId) -> Event {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.surroundings.engine.inspect(container).await.map(|found| found.status) {
+                Ok(ContainerStatus::Created) => return Event::StartUnanswered,
+                Ok(ContainerStatus::Running | ContainerStatus::Exited(_)) => return Event::Started,
+                Ok(ContainerStatus::Removing) | Err(Error::NotFound { .. }) => return Event::ContainerGone,
+                Err(error) => self.again("inspect", &error, &mut backoff).await,
+            }
+        }
+    }
+
+    pub(super) async fn watch(self, container: ContainerId, output: OutputFrom) {
+        let surroundings = &self.surroundings;
+        let pump = Pump {
+            engine: surroundings.engine.clone(),
+            logs: surroundings.logs.logs(),
+            agent: surroundings.owner.agent.clone(),
+            attempt: self.attempt.clone(),
+            container: container.clone(),
+            bytes_max: surroundings.log_bytes_max,
+        };
+        let mut pump = AbortOnDropHandle::new(tokio::spawn(pump.run(output)));
+        let end = self.end(&container).await;
+        let stored = timeout(OUTPUT_GRACE, &mut pump).await;
+        self.tell(end).await;
+        if stored.is_err() && timeout(OUTPUT_GIVEN_UP_AFTER, pump).await.is_err() {
+            tracing::warn!(attempt_id = %self.attempt, "the last output could not be stored");
+        }
+    }
+
+    async fn end(&self, container: &ContainerId) -> Event {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.surroundings.engine.wait(container).await {
+                Ok(exit) => return Event::Exited(exit),
+                Err(Error::NotFound { .. }) => return Event::ContainerGone,
+                Err(error) => {
+                    self.tell(Event::WatchInterrupted).await;
+                    self.again("watch", &error, &mut backoff).await;
+                }
+            }
+        }
+    }
+
+    pub(super) async fn stop(self, container: ContainerId) {
+        let mut backoff = Backoff::default();
+        while let Err(error) = self.surroundings.engine.stop(&container).await {
+            self.again("stop", &error, &mut backoff).await;
+        }
+    }
+
+    pub(super) async fn report(self, claim_sequence: u64, event: AttemptEvent) {
+        let report = self.surroundings.report(&self.attempt, event);
+        let event = match self.append(&report, claim_sequence).await {
+            Cas::Stored { .. } => Event::EndStored,
+            Cas::Refused { current } => {
+                tracing::info!(attempt_id = %self.attempt, current = ?current, "somebody else ended the attempt");
+                Event::EndRefused
+            }
+        };
+        self.tell(event).await;
+    }
+
+    pub(super) async fn remove(self, container: ContainerId) {
+        let mut backoff = Backoff::default();
+        while let Err(error) = self.surroundings.engine.remove(&container).await {
+            self.again("remove", &error, &mut backoff).await;
+        }
+        self.tell(Event::Removed).await;
+    }
+
+    /// Stores a report, the same one until its fate is known.
+    async fn append(&self, report: &AttemptReport, expected: u64) -> Cas<AttemptReport> {
+        let results = self.surroundings.mesh.results();
+        let mut backoff = Backoff::default();
+        loop {
+            match results.append(report, expected).await {
+                Ok(fate) => return fate,
+                Err(error) => self.again("report", &error, &mut backoff).await,
+            }
+        }
+    }
+
+    async fn again(&self, verb: &str, error: &(dyn std::error::Error + Send + Sync + 'static), backoff: &mut Backoff) {
+        tracing::warn!(attempt_id = %self.attempt, verb, error = %chain(error), "not done yet, trying again");
+        backoff.pause().await;
+    }
+
+    async fn tell(&self, event: Event) {
+        let news = News::Attempt { attempt: self.attempt.clone(), event };
+        // Nobody listens any more when the agent is ending: then nobody needs to know.
+        let _ = self.news.send(news).await;
+    }
+}
+
+/// Whether a container has all those labels. It may have more: an image brings its own.
+fn carries(found: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> bool {
+    wanted.iter().all(|(key, value)| found.get(key) == Some(value))
+}
+
+/// What the engine said, short enough for a report.
+fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+    chain(error).chars().take(REASON_CHARS_MAX).collect()
+}

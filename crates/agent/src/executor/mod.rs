@@ -1,0 +1,167 @@
+//! Does what the roster asks for. Each effect is a task of its own; what comes of it is an event on one channel.
+//!
+//! Nothing is decided here but how often to try again: what concerns a held attempt is tried until NATS or the engine answers,
+//! because the attempt stays held, and the leader waits for its end. Dropping the executor ends all tasks; containers live on.
+
+mod effects;
+mod forgotten;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tickmesh_core::{
+    id::AttemptId,
+    message::{AttemptEvent, AttemptReport, MachineId, SCHEMA},
+};
+use tickmesh_messaging::Mesh;
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    attempt::{Effect, Event},
+    engine::{ContainerEngine, ContainerId, ContainerView},
+    labels::{Owner, Tag},
+    roster::Task,
+};
+
+/// News that wait for the main loop. Tasks that have more to say wait: each says little.
+const NEWS_MAX: usize = 256;
+
+/// What tasks tell the main loop.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// Something happened to an attempt.
+    Attempt {
+        /// The attempt.
+        attempt: AttemptId,
+        /// What.
+        event: Event,
+    },
+    /// A kept container whose run has left the history.
+    Forgotten {
+        /// Its attempt.
+        attempt: AttemptId,
+        /// The container.
+        container: ContainerId,
+    },
+}
+
+/// What every task knows.
+#[derive(Debug)]
+pub(crate) struct Surroundings<E> {
+    /// The engine.
+    pub(crate) engine: E,
+    /// Claims and ends go here.
+    pub(crate) mesh: Mesh,
+    /// Output goes here: a connection of its own.
+    pub(crate) logs: Mesh,
+    /// Whose containers these are.
+    pub(crate) owner: Owner,
+    /// The host.
+    pub(crate) machine: MachineId,
+    /// Output kept of one attempt.
+    pub(crate) log_bytes_max: usize,
+}
+
+impl<E> Surroundings<E> {
+    /// A report of this agent, now.
+    pub(crate) fn report(&self, attempt: &AttemptId, event: AttemptEvent) -> AttemptReport {
+        let agent = self.owner.agent.clone();
+        AttemptReport { schema: SCHEMA, attempt: attempt.clone(), agent, at: jiff::Timestamp::now(), event }
+    }
+
+    /// What a listed container of this owner says of itself. Its name must say the same: an image made of one of our
+    /// containers has our labels, and a container of it is somebody else's.
+    pub(crate) fn tag_of(&self, container: &ContainerView) -> Option<Tag> {
+        match Tag::parse(&container.labels) {
+            Ok(tag) if self.mesh.names().container(&tag.attempt) == container.name => Some(tag),
+            Ok(_) => None,
+            Err(error) => {
+                tracing::warn!(container = %container.id, error = %error, "container left alone");
+                None
+            }
+        }
+    }
+}
+
+/// Runs effects.
+#[derive(Debug)]
+pub(crate) struct Executor<E> {
+    surroundings: Arc<Surroundings<E>>,
+    news: mpsc::Sender<News>,
+    tasks: JoinSet<()>,
+    /// What gives a pull up, while it lasts.
+    pulls: BTreeMap<AttemptId, CancellationToken>,
+}
+
+impl<E: ContainerEngine> Executor<E> {
+    /// An executor, and where its news come out.
+    pub(crate) fn new(surroundings: Arc<Surroundings<E>>) -> (Self, mpsc::Receiver<News>) {
+        let (news, inbox) = mpsc::channel(NEWS_MAX);
+        (Self { surroundings, news, tasks: JoinSet::new(), pulls: BTreeMap::new() }, inbox)
+    }
+
+    /// Begins all of these.
+    pub(crate) fn perform(&mut self, tasks: impl IntoIterator<Item = Task>) {
+        self.reap();
+        for Task { attempt, effect } in tasks {
+            self.begin(attempt, effect);
+        }
+    }
+
+    fn begin(&mut self, attempt: AttemptId, effect: Effect) {
+        match effect {
+            Effect::Decline { event } => self.spawn(attempt, |unit| unit.decline(event)),
+            Effect::Claim { nonce } => self.spawn(attempt, move |unit| unit.claim(nonce)),
+            Effect::Pull { image } => {
+                let given_up = CancellationToken::new();
+                self.pulls.insert(attempt.clone(), given_up.clone());
+                self.spawn(attempt, |unit| unit.pull(image, given_up));
+            }
+            Effect::AbandonPull => {
+                if let Some(pull) = self.pulls.remove(&attempt) {
+                    pull.cancel();
+                }
+            }
+            Effect::Create { claim_sequence, job } => {
+                self.pulls.remove(&attempt);
+                self.spawn(attempt, move |unit| unit.create(claim_sequence, job));
+            }
+            Effect::Start { container } => self.spawn(attempt, |unit| unit.start(container)),
+            Effect::Watch { container, output } => self.spawn(attempt, move |unit| unit.watch(container, output)),
+            Effect::Stop { container } => self.spawn(attempt, |unit| unit.stop(container)),
+            Effect::Report { claim_sequence, event } => {
+                self.pulls.remove(&attempt);
+                self.spawn(attempt, move |unit| unit.report(claim_sequence, event));
+            }
+            Effect::Remove { container } => self.spawn(attempt, |unit| unit.remove(container)),
+        }
+    }
+
+    /// Looks for kept containers whose run has left the history.
+    pub(crate) fn clean(&mut self) {
+        self.reap();
+        self.tasks.spawn(forgotten::tell_forgotten(self.surroundings.clone(), self.news.clone()));
+    }
+
+    fn spawn<F, T>(&mut self, attempt: AttemptId, work: F)
+    where
+        F: FnOnce(effects::Unit<E>) -> T,
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let unit = effects::Unit { surroundings: self.surroundings.clone(), news: self.news.clone(), attempt };
+        self.tasks.spawn(work(unit));
+    }
+
+    /// Forgets tasks that are done. One that panicked leaves an attempt in doubt: then this process ends as well, and the
+    /// next one adopts what is there.
+    fn reap(&mut self) {
+        while let Some(done) = self.tasks.try_join_next() {
+            if let Some(panic) = done.err().filter(JoinError::is_panic) {
+                std::panic::resume_unwind(panic.into_panic());
+            }
+        }
+    }
+}

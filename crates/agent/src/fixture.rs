@@ -1,0 +1,77 @@
+//! Values that the unit tests of this crate share.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tickmesh_core::{
+    id::{AttemptId, Nonce, RunUid},
+    ledger::Cause,
+    message::{MachineId, StartOrder},
+    name::{AgentName, AppName, ServiceName},
+    spec::{ContainerSpec, RemoveContainers},
+};
+
+use crate::engine::{ContainerId, ExitState};
+
+pub(crate) fn attempt() -> AttemptId {
+    attempt_of_replica(3)
+}
+
+pub(crate) fn attempt_of_replica(replica: u32) -> AttemptId {
+    AttemptId {
+        app: AppName::new("nightly").unwrap(),
+        run: 42,
+        uid: RunUid::from_random([9; 16]),
+        service: ServiceName::new("s1").unwrap(),
+        replica,
+        attempt: 1,
+    }
+}
+
+pub(crate) fn agent() -> AgentName {
+    AgentName::new("host-1").unwrap()
+}
+
+pub(crate) fn machine() -> MachineId {
+    MachineId("machine-1".to_owned())
+}
+
+pub(crate) fn nonce(seed: u8) -> Nonce {
+    Nonce::from_random([seed; 16])
+}
+
+pub(crate) fn container_id() -> ContainerId {
+    ContainerId("c0ffee".to_owned())
+}
+
+pub(crate) fn exit(code: i64) -> ExitState {
+    ExitState { code, oom_killed: false, started_at: None, finished_at: None }
+}
+
+pub(crate) fn container() -> ContainerSpec {
+    ContainerSpec {
+        image: "busybox:latest".to_owned(),
+        command: Some(vec!["date".to_owned()]),
+        entrypoint: None,
+        environment: BTreeMap::new(),
+        labels: BTreeMap::new(),
+        working_dir: None,
+        user: None,
+        memory_bytes: None,
+        cpu_millis: None,
+        cpu_shares: None,
+        network_mode: None,
+        volumes: Vec::new(),
+        stop_signal: None,
+        stop_grace: Duration::from_secs(1),
+    }
+}
+
+pub(crate) fn start_order() -> StartOrder {
+    StartOrder {
+        container: container(),
+        remove_containers: RemoveContainers::RemoveFinished,
+        replicas: 5,
+        scheduled_at: Some("2026-11-22T01:30:00Z".parse().unwrap()),
+        cause: Cause::Schedule,
+    }
+}

@@ -1,0 +1,264 @@
+//! Every attempt that this agent process has to do with. Pure: orders and events in, things to do out.
+//!
+//! The roster decides what an order means (claim it, refuse it, ignore it), limits how many containers are brought up at
+//! once, and says what a heartbeat lists as held. The life of each attempt is in [`crate::attempt`].
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use tickmesh_core::{
+    id::{AttemptId, Epoch, Nonce},
+    message::{AttemptEvent, Order, OrderKind, Revoker, StartOrder},
+    name::AgentName,
+};
+
+use crate::{
+    attempt::{Effect, Event, IllegalEvent, Job, State, Step},
+    policy::HostPolicy,
+};
+
+/// Ended attempts that are remembered. An order lives for 60 s in its stream, and forgetting one is harmless: the claim of
+/// an ended attempt is refused. Remembering saves the message.
+const ENDED_MAX: usize = 4_096;
+
+/// What the roster needs to know of its agent.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The agent.
+    pub agent: AgentName,
+    /// Attempts that may be held at once.
+    pub slots: usize,
+    /// Containers that may be created and started at once: more only queue inside the engine.
+    pub start_limit: usize,
+    /// What the host allows.
+    pub policy: HostPolicy,
+}
+
+/// Whether new attempts are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intake {
+    /// They are.
+    Open,
+    /// Those that are held run to their end, and no others begin.
+    Draining,
+}
+
+/// Where an attempt came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// An order to this process: the claim, if there is one, carries this nonce.
+    Ordered(Nonce),
+    /// A container that an earlier process left.
+    Adopted,
+}
+
+/// Something to do for an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// What to do.
+    pub effect: Effect,
+}
+
+/// An attempt that this process claimed, or is about to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnClaim {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Nonce of the claim: its container carries it.
+    pub nonce: Nonce,
+    /// Sequence of the claim, and the end to report once the container is removed.
+    pub last_words: Option<(u64, AttemptEvent)>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    origin: Origin,
+    state: State,
+}
+
+/// All attempts of this process.
+#[derive(Debug)]
+pub struct Roster {
+    settings: Settings,
+    intake: Intake,
+    /// Newest tenure of a leader that an order came from.
+    epoch: Epoch,
+    attempts: BTreeMap<AttemptId, Entry>,
+    /// Attempts that wait for their turn to be started, in order. Those stopped meanwhile are skipped.
+    turns: VecDeque<AttemptId>,
+    ended: Ended,
+}
+
+impl Roster {
+    /// An empty one.
+    pub fn new(settings: Settings, intake: Intake) -> Self {
+        Self {
+            settings,
+            intake,
+            epoch: Epoch::default(),
+            attempts: BTreeMap::new(),
+            turns: VecDeque::new(),
+            ended: Ended::default(),
+        }
+    }
+
+    /// Whether new attempts are taken from now on.
+    pub fn set_intake(&mut self, intake: Intake) {
+        self.intake = intake;
+    }
+
+    /// Takes an order. `nonce` is a fresh one, for the claim that may come of it.
+    pub fn order(&mut self, order: Order, nonce: Nonce) -> Vec<Task> {
+        if order.agent != self.settings.agent || order.epoch < self.epoch {
+            tracing::debug!(attempt_id = %order.attempt, epoch = %order.epoch, newest = %self.epoch, "order refused");
+            return Vec::new();
+        }
+        self.epoch = order.epoch;
+        if self.ended.contains(&order.attempt) {
+            return Vec::new();
+        }
+        match order.kind {
+            OrderKind::Start(start) => self.start(order.attempt, start, nonce),
+            OrderKind::Stop => self.stop(order.attempt, nonce),
+        }
+    }
+
+    fn start(&mut self, attempt: AttemptId, order: Box<StartOrder>, nonce: Nonce) -> Vec<Task> {
+        if self.attempts.contains_key(&attempt) {
+            return Vec::new();
+        }
+        let step = match self.unwilling() {
+            Some(reason) => State::decline(AttemptEvent::Revoked { by: Revoker::Agent, reason: reason.to_owned() }),
+            None => {
+                let verdict = self.settings.policy.check(&order.container);
+                State::claim(Job { nonce, order, verdict })
+            }
+        };
+        self.settle(attempt, Origin::Ordered(nonce), step)
+    }
+
+    /// Why a new attempt is not taken (protocol rule P12).
+    fn unwilling(&self) -> Option<&'static str> {
+        match self.intake {
+            Intake::Draining => Some("the agent is draining"),
+            Intake::Open if self.held_count() >= self.settings.slots => Some("the agent has no free slot"),
+            Intake::Open => None,
+        }
+    }
+
+    fn stop(&mut self, attempt: AttemptId, nonce: Nonce) -> Vec<Task> {
+        if self.attempts.contains_key(&attempt) {
+            return self.event(&attempt, Event::StopOrdered).unwrap_or_else(|illegal| {
+                tracing::error!(attempt_id = %attempt, error = %illegal, "stop ignored");
+                Vec::new()
+            });
+        }
+        // Whoever writes first wins: a start that is still on its way will find it cancelled. If it is claimed already, by
+        // an earlier process that left no container, the leader sees that nobody holds it.
+        let step = State::decline(AttemptEvent::Cancelled { exit_code: None });
+        self.settle(attempt, Origin::Ordered(nonce), step)
+    }
+
+    /// Takes over what an earlier process left.
+    pub fn adopt(&mut self, attempt: AttemptId, step: Step) -> Vec<Task> {
+        self.settle(attempt, Origin::Adopted, step)
+    }
+
+    /// Folds in what happened to an attempt. News of one that is gone changes nothing.
+    pub fn event(&mut self, attempt: &AttemptId, event: Event) -> Result<Vec<Task>, IllegalEvent> {
+        let Some(entry) = self.attempts.get(attempt) else { return Ok(Vec::new()) };
+        let origin = entry.origin;
+        let before = entry.state.name();
+        let event_name = event.name();
+        let step = entry.state.clone().apply(event)?;
+        tracing::debug!(attempt_id = %attempt, event = event_name, from = before, to = step.0.name(), "attempt moved");
+        Ok(self.settle(attempt.clone(), origin, step))
+    }
+
+    /// Stores where an attempt stands now, and lets those begin whose turn it is.
+    fn settle(&mut self, attempt: AttemptId, origin: Origin, (state, effects): Step) -> Vec<Task> {
+        let mut tasks: Vec<_> = effects.into_iter().map(|effect| Task { attempt: attempt.clone(), effect }).collect();
+        if let State::Queued { .. } = state {
+            self.turns.push_back(attempt.clone());
+        }
+        if state == State::Gone {
+            self.attempts.remove(&attempt);
+            self.ended.insert(attempt);
+        } else {
+            self.attempts.insert(attempt, Entry { origin, state });
+        }
+        tasks.extend(self.give_turns());
+        tasks
+    }
+
+    fn give_turns(&mut self) -> Vec<Task> {
+        let mut tasks = Vec::new();
+        while self.attempts.values().filter(|entry| entry.state.takes_a_turn()).count() < self.settings.start_limit {
+            let Some(attempt) = self.turns.pop_front() else { break };
+            let Some(entry) = self.attempts.get_mut(&attempt) else { continue };
+            // One that was stopped while it waited is not queued any more: the turn goes to the next.
+            let Ok((state, effects)) = entry.state.clone().apply(Event::TurnCame) else { continue };
+            entry.state = state;
+            tasks.extend(effects.into_iter().map(|effect| Task { attempt: attempt.clone(), effect }));
+        }
+        tasks
+    }
+
+    /// What a heartbeat lists (protocol rule P1).
+    pub fn held(&self) -> BTreeSet<AttemptId> {
+        self.attempts.iter().filter(|(_, entry)| entry.state.is_held()).map(|(attempt, _)| attempt.clone()).collect()
+    }
+
+    fn held_count(&self) -> usize {
+        self.attempts.values().filter(|entry| entry.state.is_held()).count()
+    }
+
+    /// Whether this process has anything to do with the attempt still.
+    pub fn knows(&self, attempt: &AttemptId) -> bool {
+        self.attempts.contains_key(attempt)
+    }
+
+    /// Whether nothing is under way that the next process would have to guess about.
+    pub fn is_calm(&self) -> bool {
+        self.attempts.values().all(|entry| entry.state.survives_restart())
+    }
+
+    /// What this process has to give up when another one took its name, and nothing else (protocol rule P10).
+    pub fn own_claims(&self) -> Vec<OwnClaim> {
+        let own = |(attempt, entry): (&AttemptId, &Entry)| match entry.origin {
+            Origin::Ordered(nonce) if entry.state.is_held() => {
+                Some(OwnClaim { attempt: attempt.clone(), nonce, last_words: entry.state.last_words() })
+            }
+            Origin::Ordered(_) | Origin::Adopted => None,
+        };
+        self.attempts.iter().filter_map(own).collect()
+    }
+}
+
+/// The attempts that ended last.
+#[derive(Debug, Default)]
+struct Ended {
+    order: VecDeque<AttemptId>,
+    set: BTreeSet<AttemptId>,
+}
+
+impl Ended {
+    fn contains(&self, attempt: &AttemptId) -> bool {
+        self.set.contains(attempt)
+    }
+
+    fn insert(&mut self, attempt: AttemptId) {
+        if self.set.insert(attempt.clone()) {
+            self.order.push_back(attempt);
+        }
+        while self.order.len() > ENDED_MAX {
+            if let Some(oldest) = self.order.pop_front() {
+                self.set.remove(&oldest);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

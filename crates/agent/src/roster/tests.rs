@@ -1,0 +1,203 @@
+use tickmesh_core::{message::SCHEMA, spec::RemoveContainers};
+
+use super::*;
+use crate::{
+    attempt::Claimed,
+    fixture::{self, attempt_of_replica, container_id, exit, nonce},
+};
+
+fn roster(slots: usize, start_limit: usize) -> Roster {
+    let settings = Settings { agent: fixture::agent(), slots, start_limit, policy: HostPolicy::default() };
+    Roster::new(settings, Intake::Open)
+}
+
+fn order(epoch: u64, replica: u32, kind: OrderKind) -> Order {
+    Order { schema: SCHEMA, epoch: Epoch(epoch), agent: fixture::agent(), attempt: attempt_of_replica(replica), kind }
+}
+
+fn start(replica: u32) -> Order {
+    order(1, replica, OrderKind::Start(Box::new(fixture::start_order())))
+}
+
+fn stop(replica: u32) -> Order {
+    order(1, replica, OrderKind::Stop)
+}
+
+fn names(tasks: &[Task]) -> Vec<(u32, &'static str)> {
+    let name = |effect: &Effect| match effect {
+        Effect::Decline { event: AttemptEvent::Revoked { .. } } => "revoke",
+        Effect::Decline { .. } => "cancel",
+        Effect::Claim { .. } => "claim",
+        Effect::Pull { .. } => "pull",
+        Effect::AbandonPull => "abandon-pull",
+        Effect::Create { .. } => "create",
+        Effect::Start { .. } => "start",
+        Effect::Watch { .. } => "watch",
+        Effect::Stop { .. } => "stop",
+        Effect::Report { .. } => "report",
+        Effect::Remove { .. } => "remove",
+    };
+    tasks.iter().map(|task| (task.attempt.replica, name(&task.effect))).collect()
+}
+
+#[track_caller]
+fn check_order(roster: &mut Roster, order: Order, expected: &[(u32, &'static str)]) {
+    assert_eq!(names(&roster.order(order, nonce(1))), expected);
+}
+
+#[track_caller]
+fn check_event(roster: &mut Roster, replica: u32, event: Event, expected: &[(u32, &'static str)]) {
+    assert_eq!(names(&roster.event(&attempt_of_replica(replica), event).unwrap()), expected);
+}
+
+fn claim(roster: &mut Roster, replica: u32) {
+    check_order(roster, start(replica), &[(replica, "claim")]);
+    check_event(roster, replica, Event::ClaimStored { sequence: 7 }, &[(replica, "pull")]);
+}
+
+fn run(roster: &mut Roster, replica: u32) {
+    claim(roster, replica);
+    check_event(roster, replica, Event::ImageReady, &[(replica, "create")]);
+    check_event(roster, replica, Event::Created { container: container_id() }, &[(replica, "start")]);
+    check_event(roster, replica, Event::Started, &[(replica, "watch")]);
+}
+
+#[test]
+fn an_order_is_held_before_its_claim_is_sent() {
+    let mut roster = roster(4, 4);
+    check_order(&mut roster, start(0), &[(0, "claim")]);
+    assert_eq!(roster.held(), [attempt_of_replica(0)].into());
+}
+
+#[test]
+fn an_order_that_comes_again_is_ignored() {
+    let mut roster = roster(4, 4);
+    run(&mut roster, 0);
+    check_order(&mut roster, start(0), &[]);
+    check_event(&mut roster, 0, Event::Exited(exit(3)), &[(0, "report")]);
+    check_order(&mut roster, start(0), &[]);
+    check_event(&mut roster, 0, Event::EndStored, &[]);
+    assert!(!roster.knows(&attempt_of_replica(0)));
+    check_order(&mut roster, start(0), &[]);
+    check_order(&mut roster, stop(0), &[]);
+}
+
+#[test]
+fn orders_of_an_older_tenure_and_for_other_agents_are_refused() {
+    let mut roster = roster(4, 4);
+    check_order(&mut roster, order(5, 0, OrderKind::Stop), &[(0, "cancel")]);
+    check_order(&mut roster, order(4, 1, OrderKind::Stop), &[]);
+    check_order(&mut roster, order(5, 1, OrderKind::Stop), &[(1, "cancel")]);
+    let other = AgentName::new("host-2").unwrap();
+    check_order(&mut roster, Order { agent: other, ..order(9, 2, OrderKind::Stop) }, &[]);
+    check_order(&mut roster, order(5, 3, OrderKind::Stop), &[(3, "cancel")]);
+}
+
+#[test]
+fn a_full_agent_revokes_and_takes_the_next_once_a_slot_is_free() {
+    let mut roster = roster(1, 4);
+    run(&mut roster, 0);
+    check_order(&mut roster, start(1), &[(1, "revoke")]);
+    assert_eq!(roster.held(), [attempt_of_replica(0)].into());
+    check_event(&mut roster, 0, Event::Exited(exit(0)), &[(0, "report")]);
+    check_order(&mut roster, start(2), &[(2, "revoke")]);
+    check_event(&mut roster, 0, Event::EndStored, &[(0, "remove")]);
+    check_order(&mut roster, start(3), &[(3, "claim")]);
+}
+
+#[test]
+fn a_revoked_attempt_stays_revoked() {
+    let mut roster = roster(1, 4);
+    run(&mut roster, 0);
+    check_order(&mut roster, start(1), &[(1, "revoke")]);
+    check_order(&mut roster, start(1), &[]);
+    check_event(&mut roster, 1, Event::Declined, &[]);
+    check_order(&mut roster, start(1), &[]);
+}
+
+#[test]
+fn a_draining_agent_takes_nothing_and_finishes_what_it_has() {
+    let mut roster = roster(4, 4);
+    run(&mut roster, 0);
+    roster.set_intake(Intake::Draining);
+    check_order(&mut roster, start(1), &[(1, "revoke")]);
+    check_order(&mut roster, stop(0), &[(0, "stop")]);
+    roster.set_intake(Intake::Open);
+    check_order(&mut roster, start(2), &[(2, "claim")]);
+}
+
+#[test]
+fn a_stop_for_an_unknown_attempt_cancels_it_before_its_start() {
+    let mut roster = roster(4, 4);
+    check_order(&mut roster, stop(0), &[(0, "cancel")]);
+    assert!(roster.held().is_empty());
+    check_order(&mut roster, start(0), &[]);
+    check_event(&mut roster, 0, Event::Declined, &[]);
+    check_order(&mut roster, start(0), &[]);
+}
+
+#[test]
+fn starts_take_turns_in_order() {
+    let mut roster = roster(8, 2);
+    for replica in 0..4 {
+        claim(&mut roster, replica);
+    }
+    check_event(&mut roster, 2, Event::ImageReady, &[(2, "create")]);
+    check_event(&mut roster, 0, Event::ImageReady, &[(0, "create")]);
+    check_event(&mut roster, 3, Event::ImageReady, &[]);
+    check_event(&mut roster, 1, Event::ImageReady, &[]);
+    check_event(&mut roster, 2, Event::Created { container: container_id() }, &[(2, "start")]);
+    check_event(&mut roster, 2, Event::Started, &[(2, "watch"), (3, "create")]);
+    check_event(&mut roster, 0, Event::CouldNotCreate { reason: String::new() }, &[(0, "report"), (1, "create")]);
+}
+
+#[test]
+fn a_turn_of_a_stopped_attempt_goes_to_the_next() {
+    let mut roster = roster(8, 1);
+    for replica in 0..3 {
+        claim(&mut roster, replica);
+    }
+    check_event(&mut roster, 0, Event::ImageReady, &[(0, "create")]);
+    check_event(&mut roster, 1, Event::ImageReady, &[]);
+    check_event(&mut roster, 2, Event::ImageReady, &[]);
+    check_order(&mut roster, stop(1), &[(1, "report")]);
+    check_event(&mut roster, 0, Event::CouldNotCreate { reason: String::new() }, &[(0, "report"), (2, "create")]);
+}
+
+#[test]
+fn news_of_a_gone_attempt_changes_nothing() {
+    let mut roster = roster(4, 4);
+    check_event(&mut roster, 0, Event::EndStored, &[]);
+    assert!(roster.is_calm());
+}
+
+#[test]
+fn only_claims_of_this_process_are_its_own() {
+    let mut roster = roster(4, 4);
+    run(&mut roster, 0);
+    check_order(&mut roster, start(1), &[(1, "claim")]);
+    let claimed = Claimed { sequence: 3, remove_containers: RemoveContainers::default() };
+    let adopted = roster.adopt(attempt_of_replica(2), State::adopt_started(claimed, container_id()));
+    assert_eq!(names(&adopted), [(2, "watch")]);
+    let own: Vec<_> =
+        roster.own_claims().into_iter().map(|own| (own.attempt.replica, own.last_words.is_some())).collect();
+    assert_eq!(own, [(0, true), (1, false)]);
+    assert_eq!(roster.held().len(), 3);
+}
+
+#[test]
+fn an_agent_is_calm_when_all_it_has_is_running() {
+    let mut roster = roster(4, 4);
+    run(&mut roster, 0);
+    assert!(roster.is_calm());
+    claim(&mut roster, 1);
+    assert!(!roster.is_calm());
+}
+
+#[test]
+fn an_event_that_cannot_be_is_an_error_and_changes_nothing() {
+    let mut roster = roster(4, 4);
+    run(&mut roster, 0);
+    assert!(roster.event(&attempt_of_replica(0), Event::Declined).is_err());
+    check_event(&mut roster, 0, Event::Exited(exit(3)), &[(0, "report")]);
+}

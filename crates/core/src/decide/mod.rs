@@ -1,0 +1,245 @@
+//! The one function that decides: ledger and input in, ledger and actions out.
+//!
+//! Every decision has the same three steps: instants that fell due are folded, then the input, then whatever follows from
+//! the new state (a run that ended goes to the history, the next one starts, replicas are placed, overdue orders are sent
+//! again). The caller records the returned ledger **before** it carries out the actions; folding the same input twice
+//! changes nothing the second time.
+//!
+//! The order of inputs matters in two places. Revisions of the app that are at hand come first, because any other input
+//! decides the instants up to now under the revision that the ledger has. Messages about attempts come in the order of
+//! their stream, because each run remembers one sequence up to which it has seen them.
+
+mod admission;
+mod app;
+mod clock;
+mod command;
+mod orders;
+mod placing;
+mod progress;
+mod report;
+mod silence;
+#[cfg(test)]
+mod tests;
+mod wake;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rand::Rng;
+
+pub use self::wake::wake_at;
+use crate::{
+    fleet::{Fleet, LoadChange},
+    id::{Epoch, RequestId},
+    ledger::Ledger,
+    message::{AgentRecord, AttemptReport, Command, Order},
+    name::{AgentName, AppName},
+    spec::AppSpec,
+    timing::Timing,
+};
+
+/// What a decision may look at besides the ledger and the input.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The app.
+    pub app: &'a AppName,
+    /// Its spec at the revision that the ledger has folded; `None` if it is removed or not valid.
+    pub spec: Option<&'a Arc<AppSpec>>,
+    /// The agents.
+    pub fleet: &'a Fleet,
+    /// The leader's clock.
+    pub now: Timestamp,
+    /// The leader's tenure.
+    pub tenure: Tenure,
+    /// Every message of the results stream up to this sequence has been an input.
+    pub results_through: u64,
+    /// Periods and deadlines.
+    pub timing: &'a Timing,
+}
+
+/// One leader's time in office.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tenure {
+    /// Its number.
+    pub epoch: Epoch,
+    /// When it began, by the leader's clock: instants before it were missed.
+    pub since: Timestamp,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Input<'a> {
+    /// A new leader took over: what it finds under way becomes its own.
+    TakeOver,
+    /// Time passed, or the fleet changed.
+    Clock,
+    /// A new revision of the app.
+    App(AppChange),
+    /// Somebody asks for something.
+    Command(&'a Command),
+    /// The command stream will not send this request again.
+    CommandConfirmed(RequestId),
+    /// A message about an attempt of this app.
+    Report {
+        /// Its sequence in the results stream.
+        sequence: u64,
+        /// The message.
+        report: &'a AttemptReport,
+    },
+    /// A heartbeat, after all results that it has seen were folded.
+    Heartbeat(&'a AgentRecord),
+    /// The agent is silent, and nothing of it is under way: the checks of protocol rule P3 are done.
+    Silent(&'a AgentName),
+    /// A tick message is stored, and with it all before it.
+    TickStored {
+        /// Its number.
+        number: u64,
+        /// Its sequence in the stream.
+        sequence: u64,
+    },
+    /// A history message is stored, and with it all before it.
+    HistoryStored {
+        /// Its number.
+        number: u64,
+        /// Its sequence in the stream.
+        sequence: u64,
+    },
+}
+
+/// A revision of an app.
+#[derive(Debug, Clone)]
+pub struct AppChange {
+    /// The revision in `apps`.
+    pub revision: u64,
+    /// When it was stored, by the server's clock: no instant before it comes of it.
+    pub at: Timestamp,
+    /// What it says.
+    pub content: AppContent,
+}
+
+/// What a revision of an app says.
+#[derive(Debug, Clone)]
+pub enum AppContent {
+    /// A valid app.
+    Applied(Arc<AppSpec>),
+    /// A file that is not valid (any more).
+    Invalid {
+        /// The first problem.
+        reason: String,
+    },
+    /// A tombstone.
+    Removed,
+}
+
+/// What is to be done. Every action is fenced or harmless: it may come late, twice or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Wake an agent up.
+    Send(Order),
+    /// Store a message on an attempt's subject; it comes back as [`Input::Report`] if it was stored.
+    StoreReport {
+        /// The message.
+        report: AttemptReport,
+        /// Sequence of the subject's last message; 0: none.
+        expected: u64,
+    },
+}
+
+/// Whether the ledger must be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Record {
+    /// Nothing changed.
+    Unchanged,
+    /// What changed can be had again from the streams: it goes with the next write.
+    WithNext,
+    /// It must be stored before anything else is done.
+    Due,
+}
+
+/// What [`decide`] returns.
+#[derive(Debug)]
+pub struct Decision {
+    /// The new ledger.
+    pub ledger: Ledger,
+    /// Whether it must be written.
+    pub record: Record,
+    /// What to do once it is.
+    pub actions: Vec<Action>,
+    /// What changed in the load of agents.
+    pub loads: Vec<LoadChange>,
+    /// A replica is due, and no agent fits: ask again when the fleet changes.
+    pub unplaced: bool,
+}
+
+/// Decides.
+pub fn decide(context: &Context<'_>, ledger: Ledger, input: Input<'_>, random: &mut dyn Rng) -> Decision {
+    let mut transition = Transition {
+        context,
+        spec: context.spec.cloned(),
+        ledger,
+        random,
+        record: Record::Unchanged,
+        actions: Vec::new(),
+        loads: Vec::new(),
+        unplaced: false,
+    };
+    if !matches!(input, Input::App(_)) {
+        transition.fold_instants(context.now);
+    }
+    transition.fold(input);
+    transition.progress();
+    Decision {
+        ledger: transition.ledger,
+        record: transition.record,
+        actions: transition.actions,
+        loads: transition.loads,
+        unplaced: transition.unplaced,
+    }
+}
+
+/// A decision in the making.
+struct Transition<'a> {
+    context: &'a Context<'a>,
+    /// The spec that runs start with: the context's, until the input brings a new one.
+    spec: Option<Arc<AppSpec>>,
+    ledger: Ledger,
+    random: &'a mut dyn Rng,
+    record: Record,
+    actions: Vec<Action>,
+    loads: Vec<LoadChange>,
+    unplaced: bool,
+}
+
+impl Transition<'_> {
+    fn fold(&mut self, input: Input<'_>) {
+        match input {
+            Input::TakeOver => self.take_over(),
+            Input::Clock => {}
+            Input::App(change) => self.fold_app(change),
+            Input::Command(command) => self.fold_command(command),
+            Input::CommandConfirmed(request) => self.confirm_command(request),
+            Input::Report { sequence, report } => self.fold_report(sequence, report),
+            Input::Heartbeat(record) => self.judge_heartbeat(record),
+            Input::Silent(agent) => self.judge_silence(agent),
+            Input::TickStored { number, sequence } => {
+                self.ledger.ticks.stored(number, sequence);
+                self.note(Record::WithNext);
+            }
+            Input::HistoryStored { number, sequence } => {
+                self.ledger.history.stored(number, sequence);
+                self.note(Record::WithNext);
+            }
+        }
+    }
+
+    /// A stale leader's write must fail from now on, wherever a write of it could start something.
+    fn take_over(&mut self) {
+        if !self.ledger.active.is_empty() || !self.ledger.queue.is_empty() {
+            self.note(Record::Due);
+        }
+    }
+
+    fn note(&mut self, record: Record) {
+        self.record = self.record.max(record);
+    }
+}

@@ -1,0 +1,134 @@
+//! Messages about attempts, and what they make of a replica. Folding a message twice, late, or out of its attempt's time
+//! changes nothing (guarantee G7).
+
+use jiff::Timestamp;
+use rand::Rng;
+
+use super::{Record, Transition};
+use crate::{
+    fleet::{Load, LoadChange},
+    ledger::{Claim, Phase, Replica, ReplicaState},
+    message::{AttemptEvent, AttemptReport},
+    name::AgentName,
+    outcome::{LostReason, Outcome},
+    retry::{self, RetryDecision},
+    spec::RetryPolicy,
+    time,
+};
+
+impl Transition<'_> {
+    /// Folds a message into the attempt that it is about, if that attempt is open and bound to the message's agent.
+    pub(super) fn fold_report(&mut self, sequence: u64, report: &AttemptReport) {
+        let id = &report.attempt;
+        let Some(run) = self.ledger.active.iter_mut().find(|run| run.uid == id.uid) else { return };
+        if sequence <= run.results_through {
+            return;
+        }
+        run.results_through = sequence;
+        self.record = self.record.max(Record::WithNext);
+        let Some(service) = run.spec.service(&id.service) else { return };
+        let (policy, load) = (service.retry, Load::of(&service.container));
+        let going_on = run.phase == Phase::Running;
+        let Some(replica) = run.replica_mut(&id.service, id.replica) else { return };
+        let ReplicaState::Open(open) = &mut replica.state else { return };
+        if open.number != id.attempt || open.agent != report.agent {
+            return;
+        }
+        if let AttemptEvent::Claimed { nonce, machine } = &report.event {
+            open.claim = Some(Claim { sequence, nonce: *nonce, machine: machine.clone(), at: report.at });
+            if !going_on {
+                // The stop may have been overtaken by the claim: say it again at once.
+                open.sent_at = None;
+            }
+            return;
+        }
+        let agent = open.agent.clone();
+        replica.state = match AttemptEnd::of(&report.event) {
+            None => return,
+            Some(end) if going_on => after(replica, end, &policy, &agent, self.context.now, self.random),
+            Some(end) => after_while_stopping(replica, end, &agent),
+        };
+        self.loads.push(LoadChange::Release(agent, load));
+        self.note(Record::Due);
+    }
+}
+
+/// How an attempt ended, as far as its replica is concerned.
+enum AttemptEnd {
+    /// It was never claimed, and counts for nothing.
+    NeverWas,
+    /// Its container exited with 0.
+    Succeeded,
+    /// It ran to an end, or could not; another may be tried.
+    Unsuccessful(Outcome),
+    /// Another try would end the same way.
+    Hopeless(Outcome),
+    /// Nobody knows.
+    Lost(LostReason),
+}
+
+impl AttemptEnd {
+    fn of(event: &AttemptEvent) -> Option<Self> {
+        Some(match event {
+            AttemptEvent::Claimed { .. } => return None,
+            AttemptEvent::Revoked { .. } | AttemptEvent::Cancelled { exit_code: None } => Self::NeverWas,
+            AttemptEvent::Cancelled { exit_code: Some(_) } => Self::Unsuccessful(Outcome::Cancelled),
+            AttemptEvent::Exited { exit_code: 0, .. } => Self::Succeeded,
+            AttemptEvent::Exited { exit_code, .. } => Self::Unsuccessful(Outcome::Failed { exit_code: *exit_code }),
+            AttemptEvent::CouldNotStart { reason, permanent } => {
+                let outcome = Outcome::CouldNotStart { reason: reason.clone() };
+                if *permanent { Self::Hopeless(outcome) } else { Self::Unsuccessful(outcome) }
+            }
+            AttemptEvent::Lost { reason } => Self::Lost(*reason),
+        })
+    }
+}
+
+/// The next state of a replica of a run that goes on.
+fn after(
+    replica: &mut Replica,
+    end: AttemptEnd,
+    policy: &RetryPolicy,
+    agent: &AgentName,
+    now: Timestamp,
+    random: &mut dyn Rng,
+) -> ReplicaState {
+    let ended = |outcome| ReplicaState::Ended { outcome, agent: Some(agent.clone()) };
+    let again = |decision, avoid: Option<AgentName>, outcome| match decision {
+        RetryDecision::After(pause) => ReplicaState::Pending { not_before: time::after(now, pause), avoid },
+        RetryDecision::GiveUp => ended(outcome),
+    };
+    match end {
+        AttemptEnd::NeverWas => ReplicaState::Pending { not_before: now, avoid: Some(agent.clone()) },
+        AttemptEnd::Succeeded => ended(Outcome::Succeeded),
+        AttemptEnd::Unsuccessful(outcome) => {
+            replica.failures += 1;
+            again(retry::after_failure(policy, replica.failures, random), None, outcome)
+        }
+        AttemptEnd::Hopeless(outcome) => {
+            replica.failures += 1;
+            ended(outcome)
+        }
+        AttemptEnd::Lost(reason) => {
+            replica.losses += 1;
+            again(retry::after_loss(replica.losses), Some(agent.clone()), Outcome::Lost { reason })
+        }
+    }
+}
+
+/// The last state of a replica of a run that is being stopped: nothing is tried again.
+fn after_while_stopping(replica: &mut Replica, end: AttemptEnd, agent: &AgentName) -> ReplicaState {
+    let outcome = match end {
+        AttemptEnd::NeverWas => Outcome::Cancelled,
+        AttemptEnd::Succeeded => Outcome::Succeeded,
+        AttemptEnd::Unsuccessful(outcome) | AttemptEnd::Hopeless(outcome) => {
+            replica.failures += 1;
+            outcome
+        }
+        AttemptEnd::Lost(reason) => {
+            replica.losses += 1;
+            Outcome::Lost { reason }
+        }
+    };
+    ReplicaState::Ended { outcome, agent: Some(agent.clone()) }
+}

@@ -1,0 +1,92 @@
+//! Attempts that nobody holds. The leader's word goes to the attempt's subject, on exactly the sequence that it saw
+//! (protocol rules P3 and P9).
+
+use super::{
+    super::{Input, Record},
+    world::{World, agent, claimed, service, unscheduled},
+};
+use crate::{
+    id::AttemptId,
+    message::{AgentRecord, AttemptEvent, MachineId},
+    outcome::LostReason,
+};
+
+/// One replica on `a1`.
+fn started() -> (World, AttemptId) {
+    let mut world = World::new(unscheduled(vec![service(1, 0)]));
+    world.run();
+    let id = world.only_open();
+    (world, id)
+}
+
+#[track_caller]
+fn check_heartbeat(change: impl Fn(&mut AgentRecord, &AttemptId, u64), expect_lost: usize) {
+    let (mut world, id) = started();
+    world.claim(&id);
+    let claim_sequence = world.sequence;
+    let mut record = world.heartbeat("a1", &[]);
+    change(&mut record, &id, claim_sequence);
+    let answer = world.decide(Input::Heartbeat(&record));
+    let lost = AttemptEvent::Lost { reason: LostReason::NotHeld };
+    assert_eq!(answer.stored(), vec![(&id, &lost, claim_sequence); expect_lost]);
+    // Nothing is believed before it is stored.
+    assert_eq!((answer.record, world.only_open()), (Record::Unchanged, id));
+}
+
+#[test]
+fn an_attempt_is_lost_at_once_only_if_a_heartbeat_of_its_machine_has_seen_its_claim_and_does_not_hold_it() {
+    check_heartbeat(|_, _, _| {}, 1);
+    check_heartbeat(|record, _, claim| record.results_seen = claim, 1);
+    check_heartbeat(|record, _, claim| record.results_seen = claim - 1, 0);
+    check_heartbeat(|record, id, _| record.held = [id.clone()].into(), 0);
+    check_heartbeat(|record, _, _| record.machine = MachineId("other".to_owned()), 0);
+    check_heartbeat(|record, _, _| record.agent = agent("a2"), 0);
+}
+
+#[test]
+fn a_heartbeat_says_nothing_about_an_attempt_without_a_claim() {
+    let (mut world, _) = started();
+    let record = world.heartbeat("a1", &[]);
+    assert!(world.decide(Input::Heartbeat(&record)).actions.is_empty());
+}
+
+#[test]
+fn an_agent_that_falls_silent_loses_what_it_claimed_and_is_relieved_of_the_rest() {
+    let mut world = World::new(unscheduled(vec![service(6, 0)]));
+    world.run();
+    let on_a1: Vec<_> = world.open().into_iter().filter(|(_, open)| open.agent == agent("a1")).collect();
+    let [(first, _), (second, _)] = &on_a1[..] else { panic!("{on_a1:?}") };
+    world.claim(second);
+    let sequence = world.sequence;
+    let answer = world.decide(Input::Silent(&agent("a1")));
+    let stored = answer.stored();
+    assert!(matches!(stored[0], (id, AttemptEvent::Revoked { .. }, 0) if id == first), "{stored:?}");
+    let lost = AttemptEvent::Lost { reason: LostReason::AgentSilent };
+    assert_eq!(stored[1..], [(second, &lost, sequence)]);
+    assert_eq!(world.open().len(), 6);
+}
+
+#[test]
+fn silence_of_one_agent_is_nothing_to_the_others() {
+    let (mut world, _) = started();
+    assert!(world.decide(Input::Silent(&agent("a2"))).actions.is_empty());
+}
+
+#[test]
+fn a_lost_attempt_stays_open_until_the_word_is_stored() {
+    let (mut world, id) = started();
+    world.claim(&id);
+    world.decide(Input::Silent(&agent("a1")));
+    // The agent was faster: its own end stands, and the leader's word was refused.
+    world.exit(&id, 0);
+    assert_eq!(world.ledger.history.pending[0].outcome.label(), "succeeded");
+}
+
+#[test]
+fn a_claim_after_the_silence_began_is_judged_on_its_own_sequence() {
+    let (mut world, id) = started();
+    world.sequence += 10;
+    world.report_by(&id, agent("a1"), claimed(&agent("a1")));
+    let answer = world.decide(Input::Silent(&agent("a1")));
+    assert_eq!(answer.stored()[0].2, 111);
+}

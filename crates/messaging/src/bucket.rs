@@ -1,0 +1,128 @@
+//! Key-value buckets: the current record of each key. They are streams, laid out as NATS's own tools expect them.
+
+use std::marker::PhantomData;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    compare_and_set::{Cas, Patience, Write, compare_and_set},
+    error::Error,
+    follow::{Begin, Follower, Following, Item},
+    store::Store,
+    wire::{Entry, Stored, Unreadable, encode},
+};
+
+/// What a reader who follows a store is told.
+#[derive(Debug)]
+pub enum Change<T> {
+    /// A record, stored before or just now.
+    Entry(Entry<T>),
+    /// A record that this release cannot understand. The others are unharmed by it.
+    Unreadable {
+        /// Key in its bucket, or subject.
+        key: String,
+        /// Sequence in its stream.
+        sequence: u64,
+        /// Why.
+        error: Unreadable,
+    },
+    /// All that was stored when the reader began has been told. Comes exactly once, and at once where nothing is stored.
+    SnapshotEnd {
+        /// Everything up to this sequence has been told.
+        last_sequence: u64,
+    },
+}
+
+/// The current record of each key. Cheap to clone.
+#[derive(Debug)]
+pub struct Bucket<T> {
+    store: Store,
+    patience: Patience,
+    record: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Bucket<T> {
+    fn clone(&self) -> Self {
+        Self { store: self.store.clone(), patience: self.patience, record: PhantomData }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + Send + 'static> Bucket<T> {
+    pub(crate) fn new(store: Store) -> Self {
+        let patience = Patience::of(store.link.request_timeout);
+        Self { store, patience, record: PhantomData }
+    }
+
+    /// The same bucket for a writer whose writes are worthless after a while.
+    pub(crate) fn with_patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// The record of a key, from the stream's leader.
+    pub async fn read(&self, key: &str) -> Result<Option<Entry<T>>, Error> {
+        let stored = self.store.last(&self.subject(key)).await?;
+        stored.map(|stored| stored.decode(key)).transpose()
+    }
+
+    /// Writes the record of a key if its revision is `expected`; 0: if there is none. `value` must differ from every record
+    /// that another writer, or another try, could write in its place (see the module `compare_and_set`).
+    pub async fn compare_and_set(&self, key: &str, value: &T, expected: u64) -> Result<Cas<T>, Error> {
+        let body = encode(self.store.kind, key, value)?;
+        let subject = self.subject(key);
+        let write = Write { subject: &subject, body, expected };
+        compare_and_set(&self.store, write, self.patience).await?.decode(key)
+    }
+
+    /// Every record, in the order in which they were written.
+    pub async fn list(&self) -> Result<Vec<Entry<T>>, Error> {
+        let stored = self.follower(Begin::LastPerSubject).await?.collect().await?;
+        stored.iter().map(|stored| stored.decode(self.key(stored))).collect()
+    }
+
+    /// Every record, then [`Change::SnapshotEnd`], then every change. Revisions only go up; a record that was overwritten
+    /// while the reader was away may be left out.
+    pub async fn follow(&self) -> Result<Following<Change<T>>, Error> {
+        Ok(self.changes(self.follower(Begin::LastPerSubject).await?))
+    }
+
+    /// Like [`Self::follow`], but with every revision that is still stored, oldest first, not only the last of each key.
+    pub async fn follow_history(&self) -> Result<Following<Change<T>>, Error> {
+        Ok(self.changes(self.follower(Begin::After(0)).await?))
+    }
+
+    fn changes(&self, follower: Follower) -> Following<Change<T>> {
+        let bucket = self.clone();
+        follower.into_stream(move |item| Some(change(item, |stored| bucket.key(stored).to_owned(), |_, _| true)))
+    }
+
+    async fn follower(&self, begin: Begin) -> Result<Follower, Error> {
+        Follower::begin(&self.store, self.store.names.subjects(self.store.kind), begin).await
+    }
+
+    fn subject(&self, key: &str) -> String {
+        self.store.names.key(self.store.kind, key)
+    }
+
+    fn key<'a>(&self, stored: &'a Stored) -> &'a str {
+        self.store.names.key_of(self.store.kind, &stored.subject)
+    }
+}
+
+/// What a reader is told about an item. `belongs` says whether a record may be on the subject where it was found.
+pub(crate) fn change<T: DeserializeOwned>(
+    item: Item,
+    key: impl FnOnce(&Stored) -> String,
+    belongs: impl FnOnce(&Stored, &T) -> bool,
+) -> Change<T> {
+    let stored = match item {
+        Item::CaughtUp { last_sequence } => return Change::SnapshotEnd { last_sequence },
+        Item::Message(stored) => stored,
+    };
+    let key = key(&stored);
+    match crate::wire::decode(&stored.body) {
+        Ok(value) if belongs(&stored, &value) => Change::Entry(stored.entry(&key, value)),
+        Ok(_) => Change::Unreadable { key, sequence: stored.sequence, error: Unreadable::Misplaced },
+        Err(error) => Change::Unreadable { key, sequence: stored.sequence, error },
+    }
+}

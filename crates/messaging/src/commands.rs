@@ -1,0 +1,237 @@
+//! What people ask of the leader: a durable queue that keeps every command until the leader has confirmed it.
+//!
+//! All leaders share one consumer on the server, since a work queue allows no two for one subject. What a dead leader had
+//! received but not confirmed would come back only after [`CONFIRM_WITHIN`]; so a leader that begins to receive makes the
+//! consumer anew, which brings everything back at once, and in order.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{
+    self, AckKind, ErrorCode,
+    consumer::{AckPolicy, Consumer, pull},
+    context::ConsumerInfoErrorKind,
+    message::PublishMessage,
+    stream::ConsumerErrorKind,
+};
+use futures_util::{StreamExt, stream};
+use tickmesh_core::message::Command;
+use tokio::{sync::watch, time::sleep};
+use tracing::{debug, warn};
+
+use crate::{
+    error::{Error, Source},
+    follow::{Following, chain},
+    store::Store,
+    wire::{Unreadable, decode, encode},
+};
+
+/// Name of the consumer that all leaders share.
+const CONSUMER: &str = "leader";
+/// A command that is not confirmed within this time is delivered again.
+const CONFIRM_WITHIN: Duration = Duration::from_secs(30);
+/// Commands delivered ahead of the one in work. Few: what a leader holds when it dies waits for the next one.
+const BATCH: usize = 16;
+/// How often the server says that it has nothing to say.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How long one request for messages lasts.
+const PULL_EXPIRES: Duration = Duration::from_secs(30);
+/// Pause between attempts to receive on.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// The stream `commands`. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Commands {
+    store: Store,
+}
+
+impl Commands {
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// Stores a command for the leader, and returns its sequence. After a timeout it may be sent again: the leader carries
+    /// a request out once.
+    pub async fn send(&self, command: &Command) -> Result<u64, Error> {
+        let subject = self.store.names.command(&command.app);
+        let body = encode(self.store.kind, &subject, command)?;
+        // The server drops a repeat for as long as it remembers the id, which saves the leader a message. No more than that.
+        let message = PublishMessage::build().payload(body).message_id(command.request.to_string());
+        self.store.publish(&subject, message).await
+    }
+
+    /// The commands that nobody has confirmed, oldest first, then those to come. Whoever received before is told
+    /// [`Error::Superseded`]. A command that cannot be read is logged and removed.
+    pub async fn receive(&self) -> Result<Following<Delivery>, Error> {
+        self.remove_consumer().await?;
+        let request = self.store.link.context.create_consumer_on_stream(consumer_config(), &self.store.name);
+        let consumer = match self.store.bounded(request).await {
+            Ok(Ok(consumer)) => consumer,
+            Ok(Err(error)) => return Err(self.unavailable(error)),
+            Err(late) => return Err(self.unavailable(late)),
+        };
+        let connections = self.store.link.connections.clone();
+        let messages = Some(self.pull(&consumer).await?);
+        let receiver = Receiver { commands: self.clone(), consumer, messages, connections };
+        let deliveries = stream::unfold(Some(receiver), |receiver| async {
+            let mut receiver = receiver?;
+            match receiver.next().await {
+                Ok(delivery) => Some((Ok(delivery), Some(receiver))),
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        Ok(deliveries.boxed())
+    }
+
+    async fn remove_consumer(&self) -> Result<(), Error> {
+        let request = self.store.link.context.delete_consumer_from_stream(CONSUMER, &self.store.name);
+        match self.store.bounded(request).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) if is_missing(&error.kind()) => Ok(()),
+            Ok(Err(error)) => Err(self.unavailable(error)),
+            Err(late) => Err(self.unavailable(late)),
+        }
+    }
+
+    async fn pull(&self, consumer: &Consumer<pull::Config>) -> Result<pull::Stream, Error> {
+        let request = consumer.stream().max_messages_per_batch(BATCH).expires(PULL_EXPIRES).heartbeat(HEARTBEAT);
+        match self.store.bounded(request.messages()).await {
+            Ok(Ok(messages)) => Ok(messages),
+            Ok(Err(error)) => Err(self.unavailable(error)),
+            Err(late) => Err(self.unavailable(late)),
+        }
+    }
+
+    fn unavailable(&self, source: impl Into<Source>) -> Error {
+        Error::unavailable(format!("receive from stream `{}`", self.store.name), source)
+    }
+
+    fn superseded(&self) -> Error {
+        Error::Superseded { stream: self.store.name.clone() }
+    }
+}
+
+fn consumer_config() -> pull::Config {
+    pull::Config {
+        durable_name: Some(CONSUMER.to_owned()),
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: CONFIRM_WITHIN,
+        ..pull::Config::default()
+    }
+}
+
+fn is_missing(kind: &ConsumerErrorKind) -> bool {
+    matches!(kind, ConsumerErrorKind::JetStream(problem) if problem.error_code() == ErrorCode::CONSUMER_NOT_FOUND)
+}
+
+/// A command in the hands of the leader. Dropped without [`Delivery::confirm`], it is delivered again.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The command.
+    pub command: Command,
+    /// Its sequence in the stream.
+    pub sequence: u64,
+    message: jetstream::Message,
+    store: Store,
+}
+
+impl Delivery {
+    /// Removes the command from the queue. `Ok` only once the server has said so: then it is never delivered again.
+    ///
+    /// The library's `double_ack` is not used: it takes the server's "nobody listens on this subject", which a consumer that
+    /// was made anew meanwhile leads to, for an acknowledgement.
+    pub async fn confirm(self) -> Result<(), Error> {
+        let action = || format!("confirm the command at sequence {}", self.sequence);
+        let Some(subject) = self.message.reply.clone() else {
+            return Err(Error::unavailable(action(), "it was not delivered by a consumer"));
+        };
+        match self.store.bounded(self.store.link.client.request(subject, AckKind::Ack.into())).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(Error::unavailable(action(), error)),
+            Err(late) => Err(Error::unavailable(action(), late)),
+        }
+    }
+}
+
+/// Receives commands over any number of connections.
+struct Receiver {
+    commands: Commands,
+    consumer: Consumer<pull::Config>,
+    messages: Option<pull::Stream>,
+    connections: watch::Receiver<u64>,
+}
+
+impl Receiver {
+    /// The next command. An error is the last item.
+    async fn next(&mut self) -> Result<Delivery, Error> {
+        loop {
+            let Some(messages) = &mut self.messages else {
+                self.resume().await?;
+                continue;
+            };
+            let message = tokio::select! {
+                biased;
+                _ = self.connections.changed() => None,
+                message = messages.next() => message,
+            };
+            match message {
+                Some(Ok(message)) => {
+                    if let Some(delivery) = self.accept(message).await {
+                        return Ok(delivery);
+                    }
+                }
+                Some(Err(error)) if error.kind() == pull::MessagesErrorKind::ConsumerDeleted => {
+                    return Err(self.commands.superseded());
+                }
+                Some(Err(error)) => {
+                    debug!(%error, "receiving commands anew");
+                    self.messages = None;
+                }
+                None => self.messages = None,
+            }
+        }
+    }
+
+    /// Pulls again, from the same consumer. One that is gone or was made anew belongs to another leader.
+    async fn resume(&mut self) -> Result<(), Error> {
+        self.connections.mark_unchanged();
+        let problem = match self.commands.store.bounded(self.consumer.get_info()).await {
+            Ok(Ok(info)) if info.created == self.consumer.cached_info().created => {
+                match self.commands.pull(&self.consumer).await {
+                    Ok(messages) => {
+                        self.messages = Some(messages);
+                        return Ok(());
+                    }
+                    Err(error) => error,
+                }
+            }
+            Ok(Ok(_)) => return Err(self.commands.superseded()),
+            Ok(Err(error)) if error.kind() == ConsumerInfoErrorKind::NotFound => {
+                return Err(self.commands.superseded());
+            }
+            Ok(Err(error)) => self.commands.unavailable(error),
+            Err(late) => self.commands.unavailable(late),
+        };
+        warn!(error = %chain(&problem), "cannot receive commands, trying again");
+        sleep(RETRY_PAUSE).await;
+        Ok(())
+    }
+
+    /// The command in a message. What is none is removed from the queue, or it would come back for ever.
+    async fn accept(&self, message: jetstream::Message) -> Option<Delivery> {
+        let store = &self.commands.store;
+        let problem = match (decode::<Command>(&message.payload), message.info()) {
+            (Ok(command), Ok(info)) if store.names.command(&command.app) == message.subject.as_str() => {
+                let sequence = info.stream_sequence;
+                return Some(Delivery { command, sequence, message, store: store.clone() });
+            }
+            (Ok(_), Ok(_)) => chain(&Unreadable::Misplaced),
+            (Err(error), _) => chain(&error),
+            (Ok(_), Err(error)) => error.to_string(),
+        };
+        warn!(subject = %message.subject, problem, "removing a command that cannot be read");
+        if let Err(error) = message.ack_with(AckKind::Term).await {
+            warn!(%error, "the command will come again");
+        }
+        None
+    }
+}

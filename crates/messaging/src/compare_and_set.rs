@@ -1,0 +1,203 @@
+//! The one way in which state changes: a message is stored only if the last one on its subject is the one that the writer
+//! knows.
+//!
+//! The server's answer may get lost, and then nobody but the stream knows whether the message was stored. Even its refusal
+//! ("wrong last sequence") proves nothing, because the message in the way may be our own, from a try whose answer was lost.
+//! So after anything but an acknowledgement the last message is read back **from the stream's leader** and its body compared
+//! with ours, byte for byte.
+//!
+//! **Why equality of bodies suffices.** A body that is equal to ours and lies above the sequence we expected was either
+//! written by this call or by a writer that wanted exactly the same state after exactly the same state. All bodies that
+//! compete for something carry who wrote them and in which try: a claim its nonce, a ledger its write stamp, a heartbeat its
+//! process and number, the lease its holder and renewal, a tick and a run's summary the number that only the ledger's writer
+//! gives out. For these, equal means own. No message id is needed, and none is relied on: the server forgets ids after a
+//! while, and one that it remembers it answers differently from version to version.
+//!
+//! If a third writer has built on our message before we read back, the answer is [`Cas::Refused`] although the message was
+//! stored. That is harmless: whoever is refused reads the current state and decides again.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{context::PublishErrorKind, message::PublishMessage};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::debug;
+
+use crate::{
+    error::{Error, NoAnswer, Source},
+    store::Store,
+    wire::{Entry, Stored},
+};
+
+/// Pause before a write is tried again, so that an outage without timeouts ("no responders") is not a busy loop.
+const RETRY_PAUSE: Duration = Duration::from_millis(25);
+/// A write may take this many request timeouts before its outcome is left unknown: a try, its read-back, and once more.
+const REQUESTS_PER_WRITE: u32 = 4;
+
+/// What became of a compare-and-set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cas<T> {
+    /// The record is stored, by this call.
+    Stored {
+        /// At this sequence: what the next compare-and-set expects.
+        sequence: u64,
+    },
+    /// Another writer was there before.
+    Refused {
+        /// What is stored; `None`: nothing.
+        current: Option<Entry<T>>,
+    },
+}
+
+/// What became of a compare-and-set, before anybody knows what the bodies mean.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    Stored { sequence: u64 },
+    Refused { current: Option<Stored> },
+}
+
+impl Verdict {
+    /// The same with the other writer's record decoded, under the key that the caller knows it by.
+    pub(crate) fn decode<T: DeserializeOwned>(self, key: &str) -> Result<Cas<T>, Error> {
+        Ok(match self {
+            Self::Stored { sequence } => Cas::Stored { sequence },
+            Self::Refused { current: None } => Cas::Refused { current: None },
+            Self::Refused { current: Some(current) } => Cas::Refused { current: Some(current.decode(key)?) },
+        })
+    }
+}
+
+/// A message that wants to follow the one at `expected`; 0: wants to be the first.
+#[derive(Debug)]
+pub(crate) struct Write<'a> {
+    pub(crate) subject: &'a str,
+    pub(crate) body: Bytes,
+    pub(crate) expected: u64,
+}
+
+/// How long a write is tried.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// For one request.
+    pub(crate) request: Duration,
+    /// For all of it.
+    pub(crate) total: Duration,
+}
+
+impl Patience {
+    pub(crate) fn of(request: Duration) -> Self {
+        Self { request, total: request * REQUESTS_PER_WRITE }
+    }
+}
+
+/// Stores `write` if it may be stored. An error of kind [`Error::Unavailable`] leaves the outcome unknown.
+pub(crate) async fn compare_and_set(store: &Store, write: Write<'_>, patience: Patience) -> Result<Verdict, Error> {
+    let deadline = Instant::now() + patience.total;
+    loop {
+        let problem = match send(store, &write, patience, deadline).await {
+            Ok(sequence) => return Ok(Verdict::Stored { sequence }),
+            Err(Problem::TooLarge { limit }) => {
+                let key = write.subject.to_owned();
+                return Err(Error::TooLarge { key, bytes: write.body.len(), limit });
+            }
+            Err(Problem::Open(source)) => source,
+        };
+        debug!(subject = write.subject, %problem, "reading back a write");
+        match read_back(store, &write, patience, deadline).await {
+            Ok(Some(verdict)) => return Ok(verdict),
+            Ok(None) => {}
+            Err(error @ Error::StreamGone { .. }) => return Err(error),
+            Err(error) => debug!(subject = write.subject, %error, "cannot read back yet"),
+        }
+        if Instant::now() + RETRY_PAUSE >= deadline {
+            return Err(Error::unavailable(format!("write `{}`", write.subject), problem));
+        }
+        sleep(RETRY_PAUSE).await;
+    }
+}
+
+/// Why a try ended without an acknowledgement.
+enum Problem {
+    /// It was never sent.
+    TooLarge { limit: usize },
+    /// It may be stored.
+    Open(Source),
+}
+
+async fn send(store: &Store, write: &Write<'_>, patience: Patience, deadline: Instant) -> Result<u64, Problem> {
+    let message = PublishMessage::build().payload(write.body.clone()).expected_last_subject_sequence(write.expected);
+    let end = deadline.min(Instant::now() + patience.request);
+    match timeout_at(end, store.publish_once(write.subject, message)).await {
+        Ok(Ok(sequence)) => Ok(sequence),
+        Ok(Err(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
+            Err(Problem::TooLarge { limit: store.link.client.max_payload() })
+        }
+        Ok(Err(error)) => Err(Problem::Open(error.into())),
+        Err(_) => Err(Problem::Open(NoAnswer(patience.request).into())),
+    }
+}
+
+/// What the stream says about `write`; `None`: nothing yet.
+async fn read_back(
+    store: &Store,
+    write: &Write<'_>,
+    patience: Patience,
+    deadline: Instant,
+) -> Result<Option<Verdict>, Error> {
+    let end = deadline.min(Instant::now() + patience.request);
+    let last = match timeout_at(end, store.last(write.subject)).await {
+        Ok(last) => last?,
+        Err(_) => return Err(Error::unavailable("read back a write", NoAnswer(patience.request))),
+    };
+    Ok(judge(write, last))
+}
+
+/// The verdict that the last message on the subject allows.
+fn judge(write: &Write<'_>, last: Option<Stored>) -> Option<Verdict> {
+    let sequence = last.as_ref().map_or(0, |last| last.sequence);
+    if sequence == write.expected {
+        // Not stored so far. A try whose answer was lost may still be under way: the next one competes with it, and
+        // whichever comes second finds the other's body, which is its own.
+        return None;
+    }
+    match last {
+        Some(last) if sequence > write.expected && last.body == write.body => Some(Verdict::Stored { sequence }),
+        current => Some(Verdict::Refused { current }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    /// Judges the write of `mine` on 7 when `(sequence, body)` is the last message.
+    #[track_caller]
+    fn check(last: Option<(u64, &'static str)>, verdict: &str) {
+        let write = Write { subject: "s", body: Bytes::from_static(b"mine"), expected: 7 };
+        let last = last.map(|(sequence, body)| Stored {
+            subject: "s".to_owned(),
+            sequence,
+            at: Timestamp::UNIX_EPOCH,
+            body: Bytes::from_static(body.as_bytes()),
+        });
+        let found = match judge(&write, last) {
+            None => "open".to_owned(),
+            Some(Verdict::Stored { sequence }) => format!("stored at {sequence}"),
+            Some(Verdict::Refused { current }) => format!("refused by {:?}", current.map(|last| last.sequence)),
+        };
+        assert_eq!(found, verdict);
+    }
+
+    #[test]
+    fn what_is_read_back_decides() {
+        check(Some((7, "old")), "open");
+        check(Some((7, "mine")), "open");
+        check(Some((9, "mine")), "stored at 9");
+        check(Some((9, "other")), "refused by Some(9)");
+        check(Some((5, "mine")), "refused by Some(5)");
+        check(None, "refused by None");
+    }
+}

@@ -1,0 +1,168 @@
+//! The connection: found or refused with a clear reason at the start, then kept for ever in the background.
+
+use std::{path::PathBuf, time::Duration};
+
+use async_nats::{
+    Client, Event,
+    jetstream::{Context, context::ContextBuilder},
+};
+use tickmesh_core::name::Namespace;
+use tokio::sync::watch;
+use tracing::{debug, error, info, warn};
+
+use crate::error::{Error, NoAnswer};
+
+/// Oldest server that will do: from 2.11 on a new cluster leader answers only after it has caught up.
+const VERSION_MIN: (u64, u64) = (2, 11);
+/// The same, for people.
+const VERSION_MIN_TEXT: &str = "2.11";
+/// How long a half-open connection may look alive: two of these. The library's minute would outlast every lease.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// Longest pause between two attempts to reconnect. Short, because a fleet of thousands is still only thousands of attempts
+/// a second, and every one of them may hold containers that stop when the fence falls.
+const RECONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
+/// Acknowledgements under way at once. Every publish of this crate awaits its own, so this only bounds memory; the library
+/// blocks publishers beyond it, which the deadline on every call turns into an error.
+const ACKNOWLEDGEMENTS_MAX: usize = 16_384;
+
+/// How to reach a mesh.
+#[derive(Debug, Clone)]
+pub struct ConnectOptions {
+    /// Address of a server, or of several, separated by commas.
+    pub url: String,
+    /// NATS credentials file.
+    pub credentials: Option<PathBuf>,
+    /// Namespace of the mesh.
+    pub namespace: Namespace,
+    /// What the server shows in its list of connections.
+    pub client_name: String,
+    /// How long one request may take, the first connect included.
+    pub request_timeout: Duration,
+}
+
+/// A live connection, shared by all stores of a mesh.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    pub(crate) client: Client,
+    pub(crate) context: Context,
+    pub(crate) request_timeout: Duration,
+    /// Counts the times that the connection was made. A change means: what the server kept for us may be gone.
+    pub(crate) connections: watch::Receiver<u64>,
+}
+
+impl Link {
+    /// Connects, and makes sure that the server is good enough.
+    pub(crate) async fn connect(options: &ConnectOptions) -> Result<Self, Error> {
+        let url = redacted(&options.url);
+        let (made, connections) = watch::channel(0);
+        let client = reach(options, &url, made).await?;
+        check_version(&client.server_info().version, &url)?;
+        let context = ContextBuilder::new()
+            .timeout(options.request_timeout)
+            .ack_timeout(options.request_timeout)
+            .max_ack_inflight(ACKNOWLEDGEMENTS_MAX)
+            .build(client.clone());
+        context.query_account().await.map_err(|source| Error::NoJetStream { url, source: source.into() })?;
+        Ok(Self { client, context, request_timeout: options.request_timeout, connections })
+    }
+}
+
+async fn reach(options: &ConnectOptions, url: &str, made: watch::Sender<u64>) -> Result<Client, Error> {
+    let mut settings = async_nats::ConnectOptions::new()
+        .name(&options.client_name)
+        .connection_timeout(options.request_timeout)
+        .request_timeout(Some(options.request_timeout))
+        .ping_interval(PING_INTERVAL)
+        .reconnect_delay_callback(reconnect_pause)
+        .event_callback(move |event| {
+            note(&event, &made);
+            async {}
+        });
+    if let Some(path) = &options.credentials {
+        settings = settings
+            .credentials_file(path)
+            .await
+            .map_err(|source| Error::Credentials { path: path.clone(), source })?;
+    }
+    let servers: Vec<&str> = options.url.split(',').map(str::trim).collect();
+    let unreachable = |source| Error::Unreachable { url: url.to_owned(), source };
+    match tokio::time::timeout(options.request_timeout, settings.connect(servers)).await {
+        Ok(Ok(client)) => Ok(client),
+        Ok(Err(source)) => Err(unreachable(source.into())),
+        Err(_) => Err(unreachable(NoAnswer(options.request_timeout).into())),
+    }
+}
+
+fn reconnect_pause(attempts: usize) -> Duration {
+    let doublings = u32::try_from(attempts).unwrap_or(u32::MAX).min(16);
+    Duration::from_millis(5).saturating_mul(1 << doublings).min(RECONNECT_PAUSE_MAX)
+}
+
+/// Logs what happens to the connection. A denied permission shows up nowhere else: to the caller it is a timeout.
+fn note(event: &Event, made: &watch::Sender<u64>) {
+    match event {
+        Event::Connected => {
+            made.send_modify(|count| *count += 1);
+            info!("connected to NATS");
+        }
+        Event::Disconnected => warn!("disconnected from NATS"),
+        Event::ServerError(problem) => error!(%problem, "NATS refused something"),
+        Event::ClientError(problem) => error!(%problem, "NATS client failed"),
+        Event::SlowConsumer(subscription) => error!(subscription, "messages from NATS were dropped unread"),
+        Event::LameDuckMode => warn!("NATS server is about to stop"),
+        Event::Draining | Event::Closed => debug!(%event, "NATS connection ends"),
+    }
+}
+
+fn check_version(found: &str, url: &str) -> Result<(), Error> {
+    let mut numbers = found.split(['.', '-']).map(str::parse::<u64>);
+    let version = match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
+        (_, _) => (0, 0),
+    };
+    if version < VERSION_MIN {
+        return Err(Error::ServerTooOld { url: url.to_owned(), needed: VERSION_MIN_TEXT, found: found.to_owned() });
+    }
+    Ok(())
+}
+
+/// The address without user names, passwords and tokens: it ends up in messages and logs.
+fn redacted(url: &str) -> String {
+    let hide = |server: &str| match (server.split_once("://"), server.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        (None, Some((_, host))) => host.to_owned(),
+        (_, None) => server.to_owned(),
+    };
+    url.split(',').map(|server| hide(server.trim())).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_server(version: &str, problem: Option<&str>) {
+        let found = check_version(version, "nats://localhost").err().map(|error| error.to_string());
+        assert_eq!(found.as_deref(), problem, "{version}");
+    }
+
+    #[test]
+    fn servers_before_2_11_are_refused() {
+        for good in ["2.11.0", "2.12.1", "2.15.1", "3.0.0", "2.15.0-preview.1"] {
+            check_server(good, None);
+        }
+        check_server("2.9.10", Some("NATS at `nats://localhost` is too old: needs >= 2.11, found 2.9.10"));
+        check_server("strange", Some("NATS at `nats://localhost` is too old: needs >= 2.11, found strange"));
+    }
+
+    #[test]
+    fn passwords_do_not_reach_messages() {
+        assert_eq!(redacted("nats://me:secret@a:4222, b:4222,token@c"), "nats://a:4222,b:4222,c");
+    }
+
+    #[test]
+    fn pauses_between_reconnects_grow_up_to_a_limit() {
+        assert!(reconnect_pause(0) < reconnect_pause(3));
+        assert_eq!(reconnect_pause(usize::MAX), RECONNECT_PAUSE_MAX);
+    }
+}

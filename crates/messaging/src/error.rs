@@ -1,0 +1,152 @@
+//! What can go wrong between this process and NATS.
+
+use std::{io, path::PathBuf};
+
+use crate::wire::Unreadable;
+
+/// Whatever the client library reports.
+pub(crate) type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why something on NATS did not work.
+///
+/// A lost compare-and-set is no error: see [`crate::Cas::Refused`].
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The credentials file is missing or damaged.
+    #[error("failed to read credentials `{}`", path.display())]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: io::Error,
+    },
+    /// No server answered in time, or it refused us.
+    #[error("failed to connect to NATS at `{url}`")]
+    Unreachable {
+        /// Where, without credentials.
+        url: String,
+        /// What the client said.
+        #[source]
+        source: Source,
+    },
+    /// The server lacks what tickmesh relies on.
+    #[error("NATS at `{url}` is too old: needs >= {needed}, found {found}")]
+    ServerTooOld {
+        /// Where, without credentials.
+        url: String,
+        /// Oldest version that will do.
+        needed: &'static str,
+        /// The server's version.
+        found: String,
+    },
+    /// The server runs without JetStream, or the account may not use it.
+    #[error("NATS at `{url}` offers no JetStream to this account")]
+    NoJetStream {
+        /// Where, without credentials.
+        url: String,
+        /// What the server said.
+        #[source]
+        source: Source,
+    },
+    /// The server has no mesh of this namespace.
+    #[error("there is no mesh `{namespace}` on this NATS")]
+    NotProvisioned {
+        /// The namespace.
+        namespace: String,
+    },
+    /// A stream could not be made or changed.
+    #[error("failed to provision stream `{stream}`")]
+    Provision {
+        /// The stream.
+        stream: String,
+        /// What the server said.
+        #[source]
+        source: Source,
+    },
+    /// Somebody else's stream has the name of one of ours.
+    #[error("stream `{stream}` exists, but holds other subjects: {subjects}")]
+    ForeignStream {
+        /// The stream.
+        stream: String,
+        /// What it holds.
+        subjects: String,
+    },
+    /// A stream was removed under our feet.
+    #[error("stream `{stream}` does not exist any more")]
+    StreamGone {
+        /// The stream.
+        stream: String,
+    },
+    /// A stream holds less than a leader once saw in it: stored messages were lost, or the stream was made anew.
+    #[error("stream `{stream}` ends at sequence {found}, but a leader has seen {recorded}: stored data was lost")]
+    StateLost {
+        /// The stream.
+        stream: String,
+        /// Its last sequence as the lease has it.
+        recorded: u64,
+        /// Its last sequence now.
+        found: u64,
+    },
+    /// Another process receives from the queue now.
+    #[error("another process receives from stream `{stream}` now")]
+    Superseded {
+        /// The stream.
+        stream: String,
+    },
+    /// The server did not answer in time, or refused. **The outcome of a write is unknown**: it may still be stored.
+    #[error("failed to {action}")]
+    Unavailable {
+        /// What was attempted, and on what.
+        action: String,
+        /// What the client said last.
+        #[source]
+        source: Source,
+    },
+    /// What is stored cannot be understood by this release.
+    #[error("failed to read `{key}` at sequence {sequence}")]
+    Unreadable {
+        /// Key or subject.
+        key: String,
+        /// Where in the stream.
+        sequence: u64,
+        /// Why.
+        #[source]
+        source: Unreadable,
+    },
+    /// Nothing was sent: the record has no JSON form.
+    #[error("failed to encode `{key}`")]
+    Encode {
+        /// Key or subject.
+        key: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Nothing was sent: a record must fit into one message.
+    #[error("`{key}` would have {bytes} bytes, but may have {limit}")]
+    TooLarge {
+        /// Key or subject.
+        key: String,
+        /// How large it is.
+        bytes: usize,
+        /// How large it may be.
+        limit: usize,
+    },
+}
+
+impl Error {
+    pub(crate) fn unavailable(action: impl Into<String>, source: impl Into<Source>) -> Self {
+        Self::Unavailable { action: action.into(), source: source.into() }
+    }
+
+    /// Whether the same call may succeed later, without anybody changing anything.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}
+
+/// A deadline of ours passed before the server's answer came.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {0:?} (a missing permission looks the same: see the log)")]
+pub(crate) struct NoAnswer(pub(crate) std::time::Duration);

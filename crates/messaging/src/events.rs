@@ -1,0 +1,43 @@
+//! What happens to the mesh itself: for monitors and people. Nothing depends on it, so a failure to publish is only logged.
+
+use tickmesh_core::message::MeshEvent;
+use tracing::warn;
+
+use crate::{
+    error::Error,
+    follow::{Follower, Following, chain},
+    journal::{Start, readable},
+    store::{Store, message},
+    wire::{Entry, encode},
+};
+
+/// The stream `mesh`. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Events {
+    store: Store,
+}
+
+impl Events {
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// Publishes an event, if that can be done.
+    pub async fn publish(&self, event: &MeshEvent) {
+        if let Err(error) = self.try_publish(event).await {
+            warn!(event = event.kind(), error = %chain(&error), "could not publish an event");
+        }
+    }
+
+    /// The events, as long as they are kept, then those to come.
+    pub async fn follow(&self, start: Start) -> Result<Following<Entry<MeshEvent>>, Error> {
+        let filter = self.store.names.subjects(self.store.kind);
+        Ok(Follower::begin(&self.store, filter, start.begin()).await?.into_stream(readable))
+    }
+
+    async fn try_publish(&self, event: &MeshEvent) -> Result<(), Error> {
+        let subject = self.store.names.event(event.kind());
+        let body = encode(self.store.kind, &subject, event)?;
+        self.store.publish(&subject, message(body)).await.map(drop)
+    }
+}

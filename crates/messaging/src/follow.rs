@@ -1,0 +1,340 @@
+//! Reads a stream from some point on, without gaps and without repeats, whatever happens to the connection.
+//!
+//! The server keeps a short-lived consumer for each reader. It is gone after a restart of the server, and it may be gone after
+//! any disconnect; so a new connection, a missed heartbeat, a gap in the consumer's own numbers or an error all lead to one
+//! answer: a new consumer, from the sequence after the last one seen. (The library's ordered consumer does much the same, but
+//! takes many seconds to notice a restarted server, and starts from the beginning if it had not seen a message before.)
+
+use std::time::Duration;
+
+use async_nats::jetstream::{
+    self, ErrorCode,
+    consumer::{AckPolicy, DeliverPolicy, pull},
+    stream::ConsumerErrorKind,
+};
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+use tracing::{debug, warn};
+
+use crate::{
+    error::{Error, NoAnswer},
+    store::{Store, timestamp, within},
+    wire::Stored,
+};
+
+/// A stream that goes on until it is dropped. An error is its last item: it says that the stream itself is gone or was
+/// replaced. Disconnects are no errors, they only take time.
+pub type Following<T> = BoxStream<'static, Result<T, Error>>;
+
+/// Messages asked for at a time.
+const BATCH: usize = 256;
+/// How often the server says that it has nothing to say; after two such periods of silence the consumer is made anew.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How long one request for messages lasts.
+const PULL_EXPIRES: Duration = Duration::from_secs(30);
+/// The server forgets a consumer that nobody has read from for this long.
+const INACTIVE: Duration = Duration::from_secs(60);
+/// Pauses between attempts to get a new consumer.
+const RETRY_PAUSE_MIN: Duration = Duration::from_millis(20);
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// A stream that is missing, or shorter than what was seen of it, must be so for this long before it is believed: a cluster
+/// that elects a leader can say such things for a moment.
+const GONE_AFTER: Duration = Duration::from_secs(15);
+
+/// Where a reader begins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Begin {
+    /// With the first message above this sequence.
+    After(u64),
+    /// With the last message of every subject.
+    LastPerSubject,
+    /// With the next message to come.
+    New,
+}
+
+/// What a reader is given.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// A message. Sequences only go up.
+    Message(Stored),
+    /// All that was stored when the reader began has been given. Comes exactly once.
+    CaughtUp {
+        /// Everything up to here has been given.
+        last_sequence: u64,
+    },
+}
+
+/// Reads the messages that a filter lets through.
+pub(crate) struct Follower {
+    store: Store,
+    filter: String,
+    from_last: bool,
+    /// Highest sequence given.
+    seen: u64,
+    /// The end of what was stored when the reader began; `None`: the reader has been told that it is reached.
+    target: Option<Target>,
+    consumer: Option<Consumer>,
+    connections: watch::Receiver<u64>,
+    pause: Duration,
+    /// Since when the stream has looked gone.
+    gone_since: Option<Instant>,
+}
+
+/// The end of what was stored when the reader began.
+struct Target {
+    sequence: u64,
+    /// The server has nothing else: what this sequence named may have been filtered out, overwritten or purged.
+    exhausted: bool,
+}
+
+struct Consumer {
+    name: String,
+    messages: pull::Stream,
+    /// Consumer sequence of the last message: a gap means that messages got lost on their way.
+    delivered: u64,
+}
+
+impl Follower {
+    /// Begins to read. An error here is final; later on, only a stream that is gone ends the reading.
+    pub(crate) async fn begin(store: &Store, filter: String, begin: Begin) -> Result<Self, Error> {
+        let last_sequence = store.last_sequence().await?;
+        let (from_last, seen) = match begin {
+            Begin::After(sequence) => (false, sequence),
+            Begin::LastPerSubject => (true, 0),
+            Begin::New => (false, last_sequence),
+        };
+        let mut follower = Self {
+            store: store.clone(),
+            filter,
+            from_last,
+            seen,
+            target: Some(Target { sequence: last_sequence, exhausted: false }),
+            consumer: None,
+            connections: store.link.connections.clone(),
+            pause: RETRY_PAUSE_MIN,
+            gone_since: None,
+        };
+        follower.open().await?;
+        Ok(follower)
+    }
+
+    /// The next item. An error is the last one.
+    pub(crate) async fn next(&mut self) -> Result<Item, Error> {
+        loop {
+            if let Some(item) = self.take_caught_up() {
+                return Ok(item);
+            }
+            let Some(consumer) = &mut self.consumer else {
+                self.reopen().await?;
+                continue;
+            };
+            let message = tokio::select! {
+                biased;
+                _ = self.connections.changed() => None,
+                message = consumer.messages.next() => message,
+            };
+            let outcome = match message {
+                Some(Ok(message)) => self.accept(message),
+                Some(Err(problem)) => Err(problem.to_string()),
+                None => Err("disconnected".to_owned()),
+            };
+            match outcome {
+                Ok(Some(stored)) => return Ok(Item::Message(stored)),
+                Ok(None) => {}
+                Err(problem) => {
+                    debug!(stream = self.store.name, problem, "reading on with a new consumer");
+                    self.consumer = None;
+                }
+            }
+        }
+    }
+
+    /// The items as a stream of what `convert` makes of them.
+    pub(crate) fn into_stream<T, F>(self, convert: F) -> Following<T>
+    where
+        T: Send + 'static,
+        F: Fn(Item) -> Option<T> + Send + 'static,
+    {
+        let items = stream::unfold(Some(self), |follower| async {
+            let mut follower = follower?;
+            match follower.next().await {
+                Ok(item) => Some((Ok(item), Some(follower))),
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        items.filter_map(move |item| std::future::ready(item.map(&convert).transpose())).boxed()
+    }
+
+    /// Everything that was stored when the reader began. Fails when the server falls silent meanwhile.
+    pub(crate) async fn collect(mut self) -> Result<Vec<Stored>, Error> {
+        let mut messages = Vec::new();
+        while let Some(message) = self.next_stored().await? {
+            messages.push(message);
+        }
+        Ok(messages)
+    }
+
+    /// The next of the messages that were stored when the reader began. `None`: that was all, and the consumer is removed.
+    pub(crate) async fn next_stored(&mut self) -> Result<Option<Stored>, Error> {
+        let time = self.store.link.request_timeout;
+        match within(time, self.next()).await {
+            Ok(Ok(Item::Message(message))) => Ok(Some(message)),
+            Ok(Ok(Item::CaughtUp { .. })) => {
+                self.close().await;
+                Ok(None)
+            }
+            Ok(Err(error)) => Err(error),
+            Err(late) => Err(Error::unavailable(format!("read stream `{}`", self.store.name), late)),
+        }
+    }
+
+    /// Removes the consumer. If that fails, the server does it later.
+    async fn close(&mut self) {
+        if let Some(consumer) = self.consumer.take() {
+            let context = &self.store.link.context;
+            let request = context.delete_consumer_from_stream(&consumer.name, &self.store.name);
+            if let Err(late) = self.store.bounded(request).await {
+                debug!(stream = self.store.name, error = %late, "consumer is left to the server");
+            }
+        }
+    }
+
+    fn take_caught_up(&mut self) -> Option<Item> {
+        let target = self.target.take_if(|target| target.exhausted || self.seen >= target.sequence)?;
+        // Whatever is stored up to there and passes the filter has been given, so a new consumer may begin after it.
+        self.seen = self.seen.max(target.sequence);
+        Some(Item::CaughtUp { last_sequence: self.seen })
+    }
+
+    fn exhaust(&mut self) {
+        if let Some(target) = &mut self.target {
+            target.exhausted = true;
+        }
+    }
+
+    /// Takes a message in, unless it is known already; an error if messages before it are missing.
+    fn accept(&mut self, message: jetstream::Message) -> Result<Option<Stored>, String> {
+        let info = message.info().map_err(|error| error.to_string())?;
+        let Some(consumer) = &mut self.consumer else { return Ok(None) };
+        consumer.delivered += 1;
+        if info.consumer_sequence != consumer.delivered {
+            return Err(format!(
+                "message {} of the consumer instead of {}",
+                info.consumer_sequence, consumer.delivered
+            ));
+        }
+        let sequence = info.stream_sequence;
+        if info.pending == 0 {
+            self.exhaust();
+        }
+        if sequence <= self.seen {
+            return Ok(None);
+        }
+        let at = timestamp(info.published.unix_timestamp_nanos()).map_err(|error| error.to_string())?;
+        self.seen = sequence;
+        Ok(Some(Stored { subject: message.subject.to_string(), sequence, at, body: message.message.payload }))
+    }
+
+    /// Gets a new consumer, after a pause if the last attempt failed.
+    async fn reopen(&mut self) -> Result<(), Error> {
+        match self.open().await {
+            Ok(()) => {
+                self.pause = RETRY_PAUSE_MIN;
+                self.gone_since = None;
+            }
+            Err(error) => {
+                self.check_gone(error)?;
+                sleep(self.pause).await;
+                self.pause = (self.pause * 2).min(RETRY_PAUSE_MAX);
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes an error on if the stream has been gone for long enough to believe it.
+    fn check_gone(&mut self, error: Error) -> Result<(), Error> {
+        if error.is_unavailable() {
+            self.gone_since = None;
+            warn!(stream = self.store.name, error = %chain(&error), "cannot read from NATS, trying again");
+            return Ok(());
+        }
+        let since = *self.gone_since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= GONE_AFTER { Err(error) } else { Ok(()) }
+    }
+
+    async fn open(&mut self) -> Result<(), Error> {
+        self.connections.mark_unchanged();
+        let found = self.store.last_sequence().await?;
+        if found < self.seen {
+            return Err(Error::StateLost { stream: self.store.name.clone(), recorded: self.seen, found });
+        }
+        let action = || format!("read stream `{}`", self.store.name);
+        let config = self.consumer_config();
+        let name = config.name.clone().unwrap_or_default();
+        let request = self.store.link.context.create_consumer_on_stream(config, &self.store.name);
+        let consumer = match self.store.bounded(request).await {
+            Ok(Ok(consumer)) => consumer,
+            Ok(Err(error)) if is_gone(&error.kind()) => {
+                return Err(Error::StreamGone { stream: self.store.name.clone() });
+            }
+            Ok(Err(error)) => return Err(Error::unavailable(action(), error)),
+            Err(late) => return Err(Error::unavailable(action(), late)),
+        };
+        if consumer.cached_info().num_pending == 0 {
+            // An empty bucket never sends a message that could say so.
+            self.exhaust();
+        }
+        let messages = self.pull(&consumer).await?;
+        self.consumer = Some(Consumer { name, messages, delivered: 0 });
+        Ok(())
+    }
+
+    async fn pull(&self, consumer: &jetstream::consumer::Consumer<pull::Config>) -> Result<pull::Stream, Error> {
+        let action = || format!("pull from stream `{}`", self.store.name);
+        let request = consumer.stream().max_messages_per_batch(BATCH).expires(PULL_EXPIRES).heartbeat(HEARTBEAT);
+        match self.store.bounded(request.messages()).await {
+            Ok(Ok(messages)) => Ok(messages),
+            Ok(Err(error)) => Err(Error::unavailable(action(), error)),
+            Err(NoAnswer(time)) => Err(Error::unavailable(action(), NoAnswer(time))),
+        }
+    }
+
+    fn consumer_config(&self) -> pull::Config {
+        let deliver_policy = if self.from_last && self.seen == 0 {
+            DeliverPolicy::LastPerSubject
+        } else {
+            DeliverPolicy::ByStartSequence { start_sequence: self.seen + 1 }
+        };
+        pull::Config {
+            // With a name and one filter the request's subject has both, so that permissions can tell readers apart.
+            name: Some(unique_name()),
+            filter_subject: self.filter.clone(),
+            deliver_policy,
+            ack_policy: AckPolicy::None,
+            inactive_threshold: INACTIVE,
+            num_replicas: 1,
+            memory_storage: true,
+            ..pull::Config::default()
+        }
+    }
+}
+
+fn is_gone(kind: &ConsumerErrorKind) -> bool {
+    matches!(kind, ConsumerErrorKind::JetStream(problem) if problem.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
+fn unique_name() -> String {
+    uuid::Builder::from_random_bytes(rand::random()).into_uuid().simple().to_string()
+}
+
+/// An error with its causes, for a log line.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,98 @@
+//! Numbered messages of each app, of which the server keeps the last ten: decisions of the clock, and finished runs.
+
+use std::marker::PhantomData;
+
+use serde::{Serialize, de::DeserializeOwned};
+use tickmesh_core::name::AppName;
+use tracing::warn;
+
+use crate::{
+    compare_and_set::{Cas, Patience, Write, compare_and_set},
+    error::Error,
+    follow::{Begin, Follower, Following, Item, chain},
+    names::StreamKind,
+    store::Store,
+    wire::{Entry, encode},
+};
+
+/// Where a reader begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With the next message to come.
+    New,
+    /// With the oldest that is kept.
+    All,
+}
+
+impl Start {
+    pub(crate) fn begin(self) -> Begin {
+        match self {
+            Self::New => Begin::New,
+            Self::All => Begin::After(0),
+        }
+    }
+}
+
+/// The last ten messages of each app. Cheap to clone.
+#[derive(Debug)]
+pub struct Journal<T> {
+    store: Store,
+    record: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Journal<T> {
+    fn clone(&self) -> Self {
+        Self { store: self.store.clone(), record: PhantomData }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + Send + 'static> Journal<T> {
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store, record: PhantomData }
+    }
+
+    /// Stores the app's next message if its last one is at `expected`; 0: if it has none.
+    pub async fn append(&self, app: &AppName, value: &T, expected: u64) -> Result<Cas<T>, Error> {
+        let subject = self.subject(app);
+        let body = encode(self.store.kind, &subject, value)?;
+        let write = Write { subject: &subject, body, expected };
+        let patience = Patience::of(self.store.link.request_timeout);
+        compare_and_set(&self.store, write, patience).await?.decode(&subject)
+    }
+
+    /// The app's last ten messages, oldest first.
+    pub async fn last(&self, app: &AppName) -> Result<Vec<Entry<T>>, Error> {
+        let follower = Follower::begin(&self.store, self.subject(app), Begin::After(0)).await?;
+        let stored = follower.collect().await?;
+        stored.iter().map(|stored| stored.decode(&stored.subject)).collect()
+    }
+
+    /// The messages of an app, or of all (`None`). A message that cannot be read is logged and left out.
+    pub async fn follow(&self, app: Option<&AppName>, start: Start) -> Result<Following<Entry<T>>, Error> {
+        let filter = match app {
+            Some(app) => self.subject(app),
+            None => self.store.names.subjects(self.store.kind),
+        };
+        Ok(Follower::begin(&self.store, filter, start.begin()).await?.into_stream(readable))
+    }
+
+    fn subject(&self, app: &AppName) -> String {
+        match self.store.kind {
+            StreamKind::Ticks => self.store.names.tick(app),
+            StreamKind::History => self.store.names.history(app),
+            kind => unreachable!("{kind:?} is no journal"),
+        }
+    }
+}
+
+/// The record of an item, for readers who have no use for one that they cannot read.
+pub(crate) fn readable<T: DeserializeOwned>(item: Item) -> Option<Entry<T>> {
+    let Item::Message(stored) = item else { return None };
+    match stored.decode(&stored.subject) {
+        Ok(entry) => Some(entry),
+        Err(error) => {
+            warn!(error = %chain(&error), "leaving a message out");
+            None
+        }
+    }
+}

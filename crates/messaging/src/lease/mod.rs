@@ -1,0 +1,357 @@
+//! The lease: which scheduler leads.
+//!
+//! It is one key without any expiry on the server, renewed by compare-and-set four times in a term; a standby takes it by
+//! compare-and-set once no new revision has come for a whole term, or at once when it was released. The revision of the write
+//! that took it is the tenure's epoch. What is decided is in [`state`], without I/O; here it meets the network.
+//!
+//! The lease only keeps leaders from getting in each other's way. Safe they are by the compare-and-set on every record.
+
+mod clock;
+mod state;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+use tickmesh_core::{id::Epoch, message::SCHEMA};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+use tracing::{debug, info, warn};
+
+use self::{
+    clock::BootTime,
+    state::{Candidate, Hold, RENEWALS_PER_TERM, Step},
+};
+use crate::{
+    bucket::{Bucket, Change},
+    compare_and_set::{Cas, Patience},
+    error::Error,
+    follow::{Following, chain},
+    mesh::Mesh,
+    names::LEASE_KEY,
+    wire::{Entry, Unreadable},
+};
+
+/// The lease as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseRecord {
+    /// Schema version.
+    pub schema: u32,
+    /// Id of the process that holds it.
+    pub holder: String,
+    /// Its host, for people.
+    pub host: String,
+    /// Given back: anybody may take it at once.
+    pub released: bool,
+    /// Counts the writes of the lease, so that no two are alike.
+    pub renewal: u64,
+    /// Last sequences of streams, as a leader has seen them: see [`Mesh::last_sequences`].
+    pub last_sequences: BTreeMap<String, u64>,
+}
+
+impl LeaseRecord {
+    fn next(&self) -> Self {
+        Self { renewal: self.renewal + 1, ..self.clone() }
+    }
+}
+
+/// Gets the lease for one process. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct LeaseKeeper {
+    mesh: Mesh,
+    bucket: Bucket<LeaseRecord>,
+    process: String,
+    host: String,
+    ttl: Duration,
+}
+
+/// What a standby knows of the lease.
+struct Standby {
+    candidate: Candidate,
+    /// The last record seen.
+    record: Option<LeaseRecord>,
+}
+
+impl LeaseKeeper {
+    /// A keeper for a process with that id, which no other process may ever have. `ttl` is one term, and must be the same
+    /// for all schedulers of a mesh.
+    pub fn new(mesh: &Mesh, process: impl Into<String>, host: impl Into<String>, ttl: Duration) -> Self {
+        // A renewal that takes longer than until the next one is due is tried again; one older than a term is worthless.
+        let patience = Patience { request: ttl / RENEWALS_PER_TERM, total: ttl };
+        let bucket = mesh.lease().with_patience(patience);
+        Self { mesh: mesh.clone(), bucket, process: process.into(), host: host.into(), ttl }
+    }
+
+    /// Waits until this process holds the lease. Outages only make it wait longer; an error means that nobody can lead:
+    /// [`Error::StateLost`] if stored data is missing, [`Error::Unreadable`] if a later release wrote the lease.
+    pub async fn acquire(&self) -> Result<Tenure, Error> {
+        let mut changes = self.bucket.follow().await?;
+        let mut standby = Standby { candidate: Candidate::new(self.ttl, BootTime::now()), record: None };
+        loop {
+            match standby.candidate.step(BootTime::now()) {
+                Step::Wait(until) => standby.wait(&mut changes, until).await?,
+                Step::Take(revision) => {
+                    if let Some(tenure) = self.take(&mut standby, revision).await? {
+                        return Ok(tenure);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tries to take the lease from `revision`.
+    async fn take(&self, standby: &mut Standby, revision: u64) -> Result<Option<Tenure>, Error> {
+        let record = self.first_record(standby.record.as_ref());
+        let sent_at = BootTime::now();
+        let taken = match self.check_streams(&record.last_sequences).await {
+            Ok(()) => self.bucket.compare_and_set(LEASE_KEY, &record, revision).await,
+            Err(error) => Err(error),
+        };
+        match taken {
+            Ok(Cas::Stored { sequence }) => {
+                info!(epoch = sequence, process = self.process, "took the lease");
+                Ok(Some(Tenure::begin(self, record, Hold::new(self.ttl, sequence, sent_at))))
+            }
+            Ok(Cas::Refused { current: Some(current) }) => {
+                debug!(holder = current.value.holder, "lost the election for the lease (not an error)");
+                standby.observe(current);
+                Ok(None)
+            }
+            Ok(Cas::Refused { current: None }) => {
+                // The bucket was made anew under a key that we had seen: begin from nothing.
+                standby.candidate = Candidate::new(self.ttl, BootTime::now());
+                Ok(None)
+            }
+            Err(error) if error.is_unavailable() => {
+                debug!(error = %chain(&error), "could not try to take the lease");
+                standby.candidate.unanswered(BootTime::now());
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn first_record(&self, previous: Option<&LeaseRecord>) -> LeaseRecord {
+        LeaseRecord {
+            schema: SCHEMA,
+            holder: self.process.clone(),
+            host: self.host.clone(),
+            released: false,
+            renewal: previous.map_or(0, |record| record.renewal) + 1,
+            last_sequences: previous.map_or_else(BTreeMap::new, |record| record.last_sequences.clone()),
+        }
+    }
+
+    /// Refuses to lead on streams that lack what an earlier leader has seen in them: ticks that were decided, and attempts
+    /// that were claimed, would be so again.
+    async fn check_streams(&self, recorded: &BTreeMap<String, u64>) -> Result<(), Error> {
+        if recorded.is_empty() {
+            return Ok(());
+        }
+        let found = self.mesh.last_sequences().await?;
+        match first_loss(recorded, &found) {
+            None => Ok(()),
+            Some((stream, recorded, found)) => Err(Error::StateLost { stream, recorded, found }),
+        }
+    }
+}
+
+/// The first stream that ends before its recorded sequence. Streams that this release does not ask about are passed over.
+fn first_loss(recorded: &BTreeMap<String, u64>, found: &BTreeMap<String, u64>) -> Option<(String, u64, u64)> {
+    recorded.iter().find_map(|(stream, recorded)| {
+        let found = *found.get(stream)?;
+        (found < *recorded).then(|| (stream.clone(), *recorded, found))
+    })
+}
+
+impl Standby {
+    /// Waits for the next change of the lease, at most until that moment.
+    async fn wait(&mut self, changes: &mut Following<Change<LeaseRecord>>, until: BootTime) -> Result<(), Error> {
+        let Ok(change) = timeout(until.since(BootTime::now()), changes.next()).await else { return Ok(()) };
+        match change.transpose()? {
+            Some(Change::Entry(entry)) if entry.key == LEASE_KEY => self.observe(entry),
+            Some(Change::SnapshotEnd { .. }) => self.candidate.absent(BootTime::now()),
+            Some(Change::Unreadable { sequence, error: Unreadable::Deleted, .. }) => {
+                self.candidate.released(sequence, BootTime::now());
+            }
+            Some(Change::Unreadable { key, sequence, error }) => {
+                return Err(Error::Unreadable { key, sequence, source: error });
+            }
+            Some(Change::Entry(_)) | None => {}
+        }
+        Ok(())
+    }
+
+    fn observe(&mut self, entry: Entry<LeaseRecord>) {
+        let now = BootTime::now();
+        if entry.value.released {
+            self.candidate.released(entry.sequence, now);
+        } else {
+            self.candidate.renewed(entry.sequence, now);
+        }
+        self.record = Some(entry.value);
+    }
+}
+
+/// The lease in the hands of this process. Renewed in the background until it is lost, released or dropped; dropped without
+/// [`Tenure::release`] it runs out like that of a process that died.
+#[derive(Debug)]
+pub struct Tenure {
+    epoch: Epoch,
+    ttl: Duration,
+    standing: watch::Receiver<Standing>,
+    sequences: watch::Sender<BTreeMap<String, u64>>,
+    release: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+/// What the background task knows of its lease.
+#[derive(Debug)]
+struct Standing {
+    hold: Hold,
+    lost: bool,
+}
+
+impl Tenure {
+    fn begin(keeper: &LeaseKeeper, record: LeaseRecord, hold: Hold) -> Self {
+        let epoch = Epoch(hold.revision());
+        let (sequences, noted) = watch::channel(record.last_sequences.clone());
+        let (sender, standing) = watch::channel(Standing { hold, lost: false });
+        let (release, released) = oneshot::channel();
+        let renewing = Renewing { bucket: keeper.bucket.clone(), record, standing: sender, sequences: noted };
+        let task = tokio::spawn(renewing.run(released));
+        Self { epoch, ttl: keeper.ttl, standing, sequences, release: Some(release), task }
+    }
+
+    /// The number of this tenure. Every later one has a higher number.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Whether nobody else can hold the lease right now. A leader asks before it acts, and stops acting while the answer is
+    /// no; it may become yes again, unless the lease is lost.
+    pub fn is_trusted(&self) -> bool {
+        let standing = self.standing.borrow();
+        !standing.lost && standing.hold.is_trusted(BootTime::now())
+    }
+
+    /// Resolves when another process was seen to hold the lease, or when it can never be renewed again.
+    pub async fn lost(&self) {
+        let mut standing = self.standing.clone();
+        // The sender lives in the renewing task: if that has ended, there is nobody to renew.
+        let _ended = standing.wait_for(|standing| standing.lost).await;
+    }
+
+    /// Notes last sequences of streams: they are stored with the next renewal, and whoever leads next refuses streams that
+    /// end before them.
+    pub fn note_sequences(&self, last_sequences: BTreeMap<String, u64>) {
+        self.sequences.send_replace(last_sequences);
+    }
+
+    /// Gives the lease back, so that a standby takes it at once. Does what can be done within a term.
+    pub async fn release(mut self) {
+        if let Some(release) = self.release.take() {
+            // An error means that the task has ended, since the lease was lost: nothing to give back.
+            let _ended = release.send(());
+        }
+        if timeout(self.ttl, &mut self.task).await.is_err() {
+            warn!(epoch = %self.epoch, "could not release the lease in time: a standby takes it when it runs out");
+        }
+    }
+}
+
+impl Drop for Tenure {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The background task of a tenure.
+struct Renewing {
+    bucket: Bucket<LeaseRecord>,
+    /// The last record written.
+    record: LeaseRecord,
+    standing: watch::Sender<Standing>,
+    sequences: watch::Receiver<BTreeMap<String, u64>>,
+}
+
+impl Renewing {
+    async fn run(mut self, mut released: oneshot::Receiver<()>) {
+        loop {
+            let pause = self.standing.borrow().hold.renew_at().since(BootTime::now());
+            tokio::select! {
+                biased;
+                _ = &mut released => return self.give_back().await,
+                () = sleep(pause) => {}
+            }
+            self.record = self.record.next();
+            self.record.last_sequences = self.sequences.borrow().clone();
+            if !self.renew().await {
+                self.standing.send_modify(|standing| standing.lost = true);
+                return;
+            }
+        }
+    }
+
+    /// Writes the record until it is known whether it is stored. `false`: the lease is lost.
+    async fn renew(&self) -> bool {
+        // A record of unknown fate is sent again unchanged, and counts from when it was first sent: too early, never too late.
+        let sent_at = BootTime::now();
+        loop {
+            let revision = self.standing.borrow().hold.revision();
+            match self.bucket.compare_and_set(LEASE_KEY, &self.record, revision).await {
+                Ok(Cas::Stored { sequence }) => {
+                    self.standing.send_modify(|standing| standing.hold.renewed(sequence, sent_at));
+                    return true;
+                }
+                Ok(Cas::Refused { current }) => {
+                    let holder = current.map(|current| current.value.holder);
+                    warn!(?holder, "lost the lease");
+                    return false;
+                }
+                Err(error) if error.is_unavailable() => warn!(error = %chain(&error), "cannot renew the lease yet"),
+                Err(error) => {
+                    warn!(error = %chain(&error), "lost the lease");
+                    return false;
+                }
+            }
+        }
+    }
+
+    async fn give_back(&self) {
+        let record = LeaseRecord { released: true, ..self.record.next() };
+        let revision = self.standing.borrow().hold.revision();
+        self.standing.send_modify(|standing| standing.lost = true);
+        match self.bucket.compare_and_set(LEASE_KEY, &record, revision).await {
+            Ok(Cas::Stored { .. }) => info!(process = record.holder, "released the lease"),
+            Ok(Cas::Refused { .. }) => debug!("nothing to release: the lease was lost"),
+            Err(error) => warn!(error = %chain(&error), "could not release the lease"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sequences(list: &[(&str, u64)]) -> BTreeMap<String, u64> {
+        list.iter().map(|(stream, sequence)| ((*stream).to_owned(), *sequence)).collect()
+    }
+
+    #[track_caller]
+    fn check(recorded: &[(&str, u64)], found: &[(&str, u64)], loss: Option<(&str, u64, u64)>) {
+        let loss = loss.map(|(stream, recorded, found)| (stream.to_owned(), recorded, found));
+        assert_eq!(first_loss(&sequences(recorded), &sequences(found)), loss);
+    }
+
+    #[test]
+    fn a_stream_that_ends_before_what_was_seen_of_it_is_a_loss() {
+        check(&[("apps", 5), ("ledger", 9)], &[("apps", 5), ("ledger", 12)], None);
+        check(&[("apps", 5), ("ledger", 9)], &[("apps", 6), ("ledger", 8)], Some(("ledger", 9, 8)));
+        check(&[("a stream of a later release", 5)], &[("apps", 1)], None);
+        check(&[], &[("apps", 0)], None);
+    }
+}

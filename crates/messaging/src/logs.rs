@@ -1,0 +1,67 @@
+//! The output of containers, in numbered batches. Agents write it over a connection of its own, so that a chatty container
+//! never delays a heartbeat: connect a second time for it.
+
+use futures_util::{StreamExt, stream};
+use tickmesh_core::message::LogBatch;
+
+use crate::{
+    address::AttemptAddress,
+    error::Error,
+    follow::{Begin, Follower, Following, Item},
+    journal::readable,
+    names::LogFilter,
+    store::{Store, message},
+    wire::encode,
+};
+
+/// The stream `logs`. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Logs {
+    store: Store,
+}
+
+impl Logs {
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// Stores a batch. Sent again after a timeout it may be stored twice, with the same number.
+    pub async fn publish(&self, batch: &LogBatch) -> Result<(), Error> {
+        let subject = self.store.names.log(&batch.attempt, &batch.agent);
+        let body = encode(self.store.kind, &subject, batch)?;
+        self.store.publish(&subject, message(body)).await.map(drop)
+    }
+
+    /// The stored batches, oldest first; the stream ends at the last one. An error means that some are missing.
+    pub async fn read(&self, filter: LogFilter) -> Result<Following<LogBatch>, Error> {
+        let follower = self.follower(&filter).await?;
+        let stored = stream::unfold(Some(follower), |follower| async {
+            let mut follower = follower?;
+            match follower.next_stored().await {
+                Ok(Some(stored)) => Some((Ok(stored), Some(follower))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        let batches = stored.filter_map(move |stored| {
+            let batch = stored.map(|stored| admitted(&filter, Item::Message(stored))).transpose();
+            std::future::ready(batch)
+        });
+        Ok(batches.boxed())
+    }
+
+    /// The stored batches, oldest first, then those to come.
+    pub async fn follow(&self, filter: LogFilter) -> Result<Following<LogBatch>, Error> {
+        let follower = self.follower(&filter).await?;
+        Ok(follower.into_stream(move |item| admitted(&filter, item)))
+    }
+
+    async fn follower(&self, filter: &LogFilter) -> Result<Follower, Error> {
+        Follower::begin(&self.store, self.store.names.logs(filter), Begin::After(0)).await
+    }
+}
+
+fn admitted(filter: &LogFilter, item: Item) -> Option<LogBatch> {
+    let batch: LogBatch = readable(item)?.value;
+    filter.admits(&AttemptAddress::of(&batch.attempt, &batch.agent)).then_some(batch)
+}

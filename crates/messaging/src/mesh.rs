@@ -1,0 +1,162 @@
+//! The handle on a mesh: everything that any part of tickmesh does on NATS begins here.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_nats::connection::State;
+use tickmesh_core::{
+    history::RunSummary,
+    id::MeshId,
+    ledger::Ledger,
+    message::{AgentRecord, AppRecord, TickRecord},
+};
+
+use crate::{
+    bucket::Bucket,
+    commands::Commands,
+    connect::{ConnectOptions, Link},
+    error::Error,
+    events::Events,
+    journal::Journal,
+    lease::LeaseRecord,
+    logs::Logs,
+    names::{MESH_KEY, Names, StreamKind},
+    orders::Orders,
+    results::Results,
+    store::Store,
+    topology::{MeshRecord, Provisioning, provision_identity, provision_streams},
+};
+
+/// The streams whose messages must never get lost: what a leader has seen in them, the next one must find.
+const PRECIOUS: [StreamKind; 4] = [StreamKind::Apps, StreamKind::Ledger, StreamKind::Results, StreamKind::History];
+
+/// A connection to a mesh. Cheap to clone; every clone uses the same connection, which is kept up for ever.
+#[derive(Debug, Clone)]
+pub struct Mesh {
+    link: Link,
+    names: Arc<Names>,
+}
+
+impl Mesh {
+    /// Connects to NATS. Fails, within the request timeout, if no server answers or the server will not do.
+    pub async fn connect(options: &ConnectOptions) -> Result<Self, Error> {
+        let link = Link::connect(options).await?;
+        Ok(Self { link, names: Arc::new(Names::new(options.namespace.clone())) })
+    }
+
+    /// Makes all streams and the mesh's identity, as far as they do not exist. May be repeated, and by several at once.
+    pub async fn provision(&self, settings: &Provisioning) -> Result<MeshId, Error> {
+        provision_streams(&self.link, &self.names, settings).await?;
+        provision_identity(&self.meta()).await
+    }
+
+    /// The identity of a mesh that was provisioned before; else [`Error::NotProvisioned`].
+    pub async fn open(&self) -> Result<MeshId, Error> {
+        match self.meta().read(MESH_KEY).await {
+            Ok(Some(entry)) => Ok(entry.value.id),
+            Ok(None) | Err(Error::StreamGone { .. }) => {
+                Err(Error::NotProvisioned { namespace: self.names.namespace().to_string() })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How everything is called.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The apps as they were applied. Key: the app.
+    pub fn apps(&self) -> Bucket<AppRecord> {
+        Bucket::new(self.store(StreamKind::Apps))
+    }
+
+    /// The ledgers. Key: the app.
+    pub fn ledgers(&self) -> Bucket<Ledger> {
+        Bucket::new(self.store(StreamKind::Ledger))
+    }
+
+    /// The agents' heartbeats. Key: the agent.
+    pub fn agents(&self) -> Bucket<AgentRecord> {
+        Bucket::new(self.store(StreamKind::Agents))
+    }
+
+    /// The lease. Key: `leader`. To hold it, use [`crate::LeaseKeeper`].
+    pub fn lease(&self) -> Bucket<LeaseRecord> {
+        Bucket::new(self.store(StreamKind::Lease))
+    }
+
+    /// Decisions of the clock.
+    pub fn ticks(&self) -> Journal<TickRecord> {
+        Journal::new(self.store(StreamKind::Ticks))
+    }
+
+    /// Finished runs.
+    pub fn history(&self) -> Journal<RunSummary> {
+        Journal::new(self.store(StreamKind::History))
+    }
+
+    /// Claims and ends of attempts.
+    pub fn results(&self) -> Results {
+        Results::new(self.store(StreamKind::Results))
+    }
+
+    /// Wake-ups for agents.
+    pub fn orders(&self) -> Orders {
+        Orders::new(self.store(StreamKind::Orders))
+    }
+
+    /// What people ask of the leader.
+    pub fn commands(&self) -> Commands {
+        Commands::new(self.store(StreamKind::Commands))
+    }
+
+    /// Output of containers.
+    pub fn logs(&self) -> Logs {
+        Logs::new(self.store(StreamKind::Logs))
+    }
+
+    /// What happens to the mesh itself.
+    pub fn events(&self) -> Events {
+        Events::new(self.store(StreamKind::Mesh))
+    }
+
+    /// The last sequence of every stream whose loss would break a promise, by the stream's short name. A leader keeps them in
+    /// its lease, so that the next one notices a loss.
+    pub async fn last_sequences(&self) -> Result<BTreeMap<String, u64>, Error> {
+        let mut sequences = BTreeMap::new();
+        for kind in PRECIOUS {
+            sequences.insert(kind.as_str().to_owned(), self.store(kind).last_sequence().await?);
+        }
+        Ok(sequences)
+    }
+
+    /// Version of the server that we are connected to.
+    pub fn server_version(&self) -> String {
+        self.link.client.server_info().version
+    }
+
+    /// Whether there is a connection right now.
+    pub fn is_connected(&self) -> bool {
+        self.link.client.connection_state() == State::Connected
+    }
+
+    /// Asks JetStream something and returns how long the answer took.
+    pub async fn round_trip(&self) -> Result<Duration, Error> {
+        let begin = Instant::now();
+        let answer = self.link.context.query_account().await;
+        answer.map_err(|source| Error::unavailable("ask JetStream for its state", source))?;
+        Ok(begin.elapsed())
+    }
+
+    fn meta(&self) -> Bucket<MeshRecord> {
+        Bucket::new(self.store(StreamKind::Meta))
+    }
+
+    fn store(&self, kind: StreamKind) -> Store {
+        Store::new(self.link.clone(), self.names.clone(), kind)
+    }
+}

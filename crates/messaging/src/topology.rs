@@ -1,0 +1,177 @@
+//! The streams of a mesh on the server: what each of them keeps, how they are made, and the identity that a mesh gets when it
+//! is made.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{
+    ErrorCode,
+    context::{CreateStreamError, CreateStreamErrorKind},
+    stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
+};
+use serde::{Deserialize, Serialize};
+use tickmesh_core::{id::MeshId, ledger::HISTORY_RUNS, message::SCHEMA};
+use tracing::info;
+
+use crate::{
+    bucket::Bucket,
+    compare_and_set::Cas,
+    connect::Link,
+    error::Error,
+    names::{MESH_KEY, Names, StreamKind},
+};
+
+/// Revisions of an app that are kept.
+const APP_REVISIONS: i64 = 10;
+/// How long an order lives. An agent that sees it later would find the attempt revoked or placed elsewhere; what is still
+/// wanted, the leader sends again.
+const ORDER_AGE: Duration = Duration::from_secs(60);
+/// How long events of the mesh are kept.
+const EVENT_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Bytes of events that are kept: a flapping host must not fill the disk.
+const EVENT_BYTES: i64 = 64 * 1024 * 1024;
+
+/// What may differ from mesh to mesh.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provisioning {
+    /// Servers that keep a copy: 1 or 3.
+    pub replicas: usize,
+    /// How long output is kept.
+    pub log_age: Duration,
+    /// Bytes of output that are kept, all apps together; the oldest goes first.
+    pub log_bytes: i64,
+}
+
+impl Default for Provisioning {
+    fn default() -> Self {
+        Self { replicas: 1, log_age: Duration::from_secs(7 * 24 * 3600), log_bytes: 1024 * 1024 * 1024 }
+    }
+}
+
+/// The identity of a mesh, as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct MeshRecord {
+    schema: u32,
+    pub(crate) id: MeshId,
+}
+
+/// Makes every stream that does not exist and adapts what may differ in the others.
+pub(crate) async fn provision_streams(link: &Link, names: &Names, settings: &Provisioning) -> Result<(), Error> {
+    for kind in StreamKind::ALL {
+        provision_stream(link, names, kind, settings).await?;
+    }
+    Ok(())
+}
+
+/// Gives the mesh an identity, unless it has one. Of two who do so at once, both get the same.
+pub(crate) async fn provision_identity(bucket: &Bucket<MeshRecord>) -> Result<MeshId, Error> {
+    let record = MeshRecord { schema: SCHEMA, id: MeshId::from_random(rand::random()) };
+    match bucket.compare_and_set(MESH_KEY, &record, 0).await? {
+        Cas::Stored { .. } => Ok(record.id),
+        Cas::Refused { current: Some(current) } => Ok(current.value.id),
+        Cas::Refused { current: None } => {
+            Err(Error::unavailable("give the mesh an identity", "the server refuses the first record"))
+        }
+    }
+}
+
+async fn provision_stream(link: &Link, names: &Names, kind: StreamKind, settings: &Provisioning) -> Result<(), Error> {
+    let wanted = config(names, kind, settings);
+    let stream = wanted.name.clone();
+    let problem = |source: CreateStreamError| Error::Provision { stream: stream.clone(), source: source.into() };
+    match link.context.create_stream(&wanted).await {
+        Ok(_) => return Ok(()),
+        Err(error) if is_taken(&error.kind()) => {}
+        Err(error) => return Err(problem(error)),
+    }
+    let existing = match link.context.get_stream(&wanted.name).await {
+        Ok(found) => found.cached_info().config.clone(),
+        Err(error) => return Err(Error::Provision { stream, source: error.into() }),
+    };
+    let Some(adapted) = adapt(existing, &wanted)? else { return Ok(()) };
+    link.context.update_stream(&adapted).await.map_err(problem)?;
+    info!(stream = adapted.name, "adapted the settings of a stream");
+    Ok(())
+}
+
+fn is_taken(kind: &CreateStreamErrorKind) -> bool {
+    matches!(kind, CreateStreamErrorKind::JetStream(problem) if problem.error_code() == ErrorCode::STREAM_NAME_EXIST)
+}
+
+/// The existing settings with what may be changed at any time; `None`: nothing to change. Everything else is left as it is:
+/// an administrator may have had a reason, and some changes would drop messages.
+fn adapt(existing: Config, wanted: &Config) -> Result<Option<Config>, Error> {
+    if existing.subjects != wanted.subjects {
+        let subjects = existing.subjects.join(", ");
+        return Err(Error::ForeignStream { stream: existing.name, subjects });
+    }
+    let adapted = Config {
+        num_replicas: wanted.num_replicas,
+        max_age: wanted.max_age,
+        max_bytes: wanted.max_bytes,
+        ..existing.clone()
+    };
+    Ok((adapted != existing).then_some(adapted))
+}
+
+/// What a stream is to be.
+fn config(names: &Names, kind: StreamKind, settings: &Provisioning) -> Config {
+    let base = Config {
+        name: names.stream(kind),
+        subjects: vec![names.subjects(kind)],
+        storage: StorageType::File,
+        num_replicas: settings.replicas,
+        max_messages: -1,
+        max_messages_per_subject: -1,
+        max_bytes: -1,
+        deny_delete: true,
+        allow_direct: true,
+        ..Config::default()
+    };
+    let runs = HISTORY_RUNS as i64;
+    match kind {
+        StreamKind::Meta | StreamKind::Lease | StreamKind::Ledger | StreamKind::Agents => bucket(base, 1),
+        StreamKind::Apps => bucket(base, APP_REVISIONS),
+        StreamKind::Commands => Config { retention: RetentionPolicy::WorkQueue, ..base },
+        StreamKind::Ticks | StreamKind::History => Config { max_messages_per_subject: runs, ..base },
+        StreamKind::Orders => Config { max_age: ORDER_AGE, ..base },
+        // No age and no limit of any kind: what may go is known only to the leader, which purges (protocol rule P14).
+        StreamKind::Results => base,
+        StreamKind::Logs => Config { max_age: settings.log_age, max_bytes: settings.log_bytes, ..base },
+        StreamKind::Mesh => Config { max_age: EVENT_AGE, max_bytes: EVENT_BYTES, ..base },
+    }
+}
+
+/// A bucket, as NATS's own tools lay it out.
+fn bucket(base: Config, history: i64) -> Config {
+    Config { max_messages_per_subject: history, discard: DiscardPolicy::New, allow_rollup: true, ..base }
+}
+
+#[cfg(test)]
+mod tests {
+    use tickmesh_core::name::Namespace;
+
+    use super::*;
+
+    fn wanted(kind: StreamKind, settings: &Provisioning) -> Config {
+        config(&Names::new(Namespace::new("mesh").unwrap()), kind, settings)
+    }
+
+    #[test]
+    fn an_existing_stream_gets_only_what_may_be_changed_at_any_time() {
+        let settings = Provisioning { replicas: 3, log_bytes: 1 << 20, ..Provisioning::default() };
+        let existing =
+            Config { description: Some("ours".to_owned()), ..wanted(StreamKind::Logs, &Provisioning::default()) };
+        let adapted = adapt(existing.clone(), &wanted(StreamKind::Logs, &settings)).unwrap().unwrap();
+        assert_eq!((adapted.num_replicas, adapted.max_bytes), (3, 1 << 20));
+        assert_eq!(adapted.description, existing.description);
+        assert_eq!(adapt(existing.clone(), &existing).unwrap(), None);
+    }
+
+    #[test]
+    fn a_stream_of_others_is_left_alone() {
+        let wanted = wanted(StreamKind::Ticks, &Provisioning::default());
+        let foreign = Config { subjects: vec!["clock.>".to_owned()], ..wanted.clone() };
+        let error = adapt(foreign, &wanted).unwrap_err().to_string();
+        assert_eq!(error, "stream `mesh_ticks` exists, but holds other subjects: clock.>");
+    }
+}

@@ -1,0 +1,181 @@
+//! One app in the dispatcher: its ledger in memory, and how far that is recorded.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tickmesh_core::{
+    decide::{Action, Record},
+    id::RequestId,
+    ledger::{Ledger, WriteStamp},
+    message::Command,
+    name::AppName,
+    spec::AppSpec,
+};
+
+use super::boundary::Effect;
+
+/// What may be done only when the ledger that it follows from is stored.
+#[derive(Debug, Default)]
+pub(super) struct Consequences {
+    pub(super) actions: Vec<Action>,
+    pub(super) confirmations: Vec<RequestId>,
+}
+
+impl Consequences {
+    fn append(&mut self, mut later: Self) {
+        self.actions.append(&mut later.actions);
+        self.confirmations.append(&mut later.confirmations);
+    }
+}
+
+/// A write under way.
+#[derive(Debug)]
+struct Write {
+    consequences: Consequences,
+    ticks_through: u64,
+    history_through: u64,
+}
+
+/// One app.
+#[derive(Debug)]
+pub(super) struct AppState {
+    pub(super) name: AppName,
+    /// The spec at the revision that the ledger has folded.
+    pub(super) spec: Option<Arc<AppSpec>>,
+    /// The ledger with everything folded in; `None`: the app was never applied.
+    pub(super) ledger: Option<Ledger>,
+    /// Revision of the stored ledger; 0: none.
+    revision: u64,
+    /// Something was decided that no write under way contains.
+    due: bool,
+    /// What follows from it.
+    unrecorded: Consequences,
+    write: Option<Write>,
+    written_at: Option<Duration>,
+    /// Outbox messages up to these numbers are in the stored ledger, and may be published.
+    ticks_recorded: u64,
+    history_recorded: u64,
+    publishing_tick: bool,
+    publishing_history: bool,
+    /// Commands that wait for a revision of the app, or for room in the ring of requests.
+    pub(super) held: VecDeque<Command>,
+    /// When the clock must be looked at.
+    pub(super) wake_at: Option<Timestamp>,
+}
+
+impl AppState {
+    pub(super) fn new(name: AppName) -> Self {
+        Self {
+            name,
+            spec: None,
+            ledger: None,
+            revision: 0,
+            due: false,
+            unrecorded: Consequences::default(),
+            write: None,
+            written_at: None,
+            ticks_recorded: 0,
+            history_recorded: 0,
+            publishing_tick: false,
+            publishing_history: false,
+            held: VecDeque::new(),
+            wake_at: None,
+        }
+    }
+
+    /// The ledger as it was stored when the tenure began: all of it is recorded.
+    pub(super) fn load(&mut self, revision: u64, ledger: Ledger) {
+        self.revision = revision;
+        self.ticks_recorded = ledger.ticks.last_number;
+        self.history_recorded = ledger.history.last_number;
+        self.ledger = Some(ledger);
+    }
+
+    /// Takes what a decision wants done. Returned is what may be done at once, because nothing of it waits for a write.
+    pub(super) fn take(&mut self, record: Record, consequences: Consequences) -> Consequences {
+        self.due |= record == Record::Due;
+        if self.due {
+            self.unrecorded.append(consequences);
+        } else if let Some(write) = &mut self.write {
+            write.consequences.append(consequences);
+        } else {
+            return consequences;
+        }
+        Consequences::default()
+    }
+
+    /// The next write, if one is due, none is under way, and the pace allows it. Orders do not wait for the pace.
+    pub(super) fn begin_write(
+        &mut self,
+        uptime: Duration,
+        pace: Duration,
+        stamp: impl FnOnce() -> WriteStamp,
+    ) -> Option<Effect> {
+        if !self.due || self.write.is_some() || self.write_in(uptime, pace) > Duration::ZERO {
+            return None;
+        }
+        let ledger = self.ledger.as_mut()?;
+        ledger.write = stamp();
+        self.due = false;
+        self.written_at = Some(uptime);
+        self.write = Some(Write {
+            consequences: std::mem::take(&mut self.unrecorded),
+            ticks_through: ledger.ticks.last_number,
+            history_through: ledger.history.last_number,
+        });
+        Some(Effect::WriteLedger { app: self.name.clone(), ledger: Box::new(ledger.clone()), expected: self.revision })
+    }
+
+    /// How long the next write has to wait for the pace.
+    fn write_in(&self, uptime: Duration, pace: Duration) -> Duration {
+        let Some(written_at) = self.written_at.filter(|_| self.unrecorded.actions.is_empty()) else {
+            return Duration::ZERO;
+        };
+        (written_at + pace).saturating_sub(uptime)
+    }
+
+    /// When a write that waits for the pace should be tried again.
+    pub(super) fn paced_until(&self, pace: Duration) -> Option<Duration> {
+        let written_at = self.written_at.filter(|_| self.due && self.write.is_none())?;
+        Some(written_at + pace)
+    }
+
+    /// The write under way is stored: what follows from it may be done.
+    pub(super) fn written(&mut self, revision: u64) -> Consequences {
+        self.revision = self.revision.max(revision);
+        let Some(write) = self.write.take() else { return Consequences::default() };
+        self.ticks_recorded = write.ticks_through;
+        self.history_recorded = write.history_through;
+        write.consequences
+    }
+
+    /// The next messages to publish: one a subject at a time, in order, and only what is recorded.
+    pub(super) fn publish(&mut self) -> Vec<Effect> {
+        let Some(ledger) = &self.ledger else { return Vec::new() };
+        let mut effects = Vec::new();
+        if let Some((number, tick)) = ledger.ticks.first()
+            && !self.publishing_tick
+            && number <= self.ticks_recorded
+        {
+            self.publishing_tick = true;
+            effects.push(Effect::PublishTick { tick: tick.clone(), expected: ledger.ticks.last_sequence });
+        }
+        if let Some((number, summary)) = ledger.history.first()
+            && !self.publishing_history
+            && number <= self.history_recorded
+        {
+            self.publishing_history = true;
+            let expected = ledger.history.last_sequence;
+            effects.push(Effect::PublishHistory { summary: Box::new(summary.clone()), expected });
+        }
+        effects
+    }
+
+    pub(super) fn tick_published(&mut self) {
+        self.publishing_tick = false;
+    }
+
+    pub(super) fn history_published(&mut self) {
+        self.publishing_history = false;
+    }
+}

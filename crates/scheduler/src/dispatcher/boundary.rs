@@ -1,0 +1,195 @@
+//! What the dispatcher is told, and what it asks for. Two closed lists: everything that a leader can react to, and
+//! everything that it can do to the world.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tickmesh_core::{
+    decide::AppContent,
+    history::RunSummary,
+    id::{Epoch, RequestId},
+    ledger::Ledger,
+    message::{AgentRecord, AttemptReport, Command, MeshEvent, Order, TickRecord},
+    name::{AgentName, AppName},
+};
+
+/// Now, on both clocks of the leader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Wall clock: what schedules are about.
+    pub wall: Timestamp,
+    /// Time since some fixed moment, suspend included: what silence is measured with.
+    pub uptime: Duration,
+}
+
+/// Something that the dispatcher is told.
+#[derive(Debug)]
+pub enum Event {
+    /// A ledger, as it was stored when the tenure began.
+    LedgerLoaded {
+        /// The app.
+        app: AppName,
+        /// Its revision.
+        revision: u64,
+        /// The ledger.
+        ledger: Box<Ledger>,
+    },
+    /// A ledger was written, by whomever.
+    LedgerSeen {
+        /// The app.
+        app: AppName,
+        /// Its revision.
+        revision: u64,
+        /// The tenure of the writer.
+        epoch: Epoch,
+    },
+    /// A revision of an app: first all that are stored, in order, later each new one.
+    AppSeen {
+        /// The app.
+        app: AppName,
+        /// Its revision.
+        revision: u64,
+        /// When it was stored, by the server's clock.
+        at: Timestamp,
+        /// What it says.
+        content: AppContent,
+    },
+    /// A heartbeat: first the last of every agent, later each new one.
+    AgentSeen {
+        /// Its revision.
+        revision: u64,
+        /// When it was stored, by the server's clock.
+        at: Timestamp,
+        /// The heartbeat.
+        record: Box<AgentRecord>,
+    },
+    /// All that was stored has been told: the tenure begins.
+    Loaded {
+        /// Last sequence of the results stream.
+        results_end: u64,
+    },
+    /// A message about an attempt.
+    ReportSeen {
+        /// Its sequence in the results stream.
+        sequence: u64,
+        /// The message, or `None` if it cannot be read.
+        report: Option<Box<AttemptReport>>,
+    },
+    /// A command was delivered, maybe not for the first time.
+    CommandSeen(Box<Command>),
+    /// [`Effect::WriteLedger`] was done.
+    LedgerWritten {
+        /// The app.
+        app: AppName,
+        /// The new revision.
+        revision: u64,
+    },
+    /// [`Effect::WriteLedger`] found a revision of another writer.
+    LedgerRefused {
+        /// The app.
+        app: AppName,
+    },
+    /// [`Effect::PublishTick`] was done.
+    TickStored {
+        /// The app.
+        app: AppName,
+        /// Number of the message.
+        number: u64,
+        /// Its sequence in the stream.
+        sequence: u64,
+    },
+    /// [`Effect::PublishHistory`] was done.
+    HistoryStored {
+        /// The app.
+        app: AppName,
+        /// Number of the message.
+        number: u64,
+        /// Its sequence in the stream.
+        sequence: u64,
+    },
+    /// [`Effect::ConfirmCommand`] was done.
+    CommandConfirmed {
+        /// The app.
+        app: AppName,
+        /// The request.
+        request: RequestId,
+    },
+    /// Answer to [`Effect::ReadResultsEnd`].
+    ResultsEnd {
+        /// The agent that it was asked for.
+        agent: AgentName,
+        /// Last sequence of the results stream.
+        sequence: u64,
+    },
+    /// Answer to [`Effect::ReadAgent`].
+    AgentRead {
+        /// The agent.
+        agent: AgentName,
+        /// Revision of its key now.
+        revision: u64,
+    },
+    /// Time passed.
+    Woken,
+}
+
+/// Something that the dispatcher asks for. Each is done at least once, in any order, as long as the tenure lasts.
+#[derive(Debug)]
+pub enum Effect {
+    /// Write a ledger, if it still has this revision.
+    WriteLedger {
+        /// The app.
+        app: AppName,
+        /// The ledger.
+        ledger: Box<Ledger>,
+        /// The revision that it replaces; 0: none.
+        expected: u64,
+    },
+    /// Send an order.
+    Send(Order),
+    /// Store a message on an attempt's subject, if its last sequence is still this. A refusal is not an error: the message
+    /// that was faster comes as an event.
+    StoreReport {
+        /// The message.
+        report: AttemptReport,
+        /// The subject's last sequence; 0: none.
+        expected: u64,
+    },
+    /// Publish a tick message.
+    PublishTick {
+        /// The message.
+        tick: TickRecord,
+        /// The subject's last sequence as far as known.
+        expected: u64,
+    },
+    /// Publish a history message.
+    PublishHistory {
+        /// The message.
+        summary: Box<RunSummary>,
+        /// The subject's last sequence as far as known.
+        expected: u64,
+    },
+    /// Tell the command stream that a request is done.
+    ConfirmCommand {
+        /// The app.
+        app: AppName,
+        /// The request.
+        request: RequestId,
+    },
+    /// Read the last sequence of the results stream now, from its leader.
+    ReadResultsEnd {
+        /// The agent that is asked for.
+        agent: AgentName,
+    },
+    /// Read an agent's key now, from its stream's leader.
+    ReadAgent {
+        /// The agent.
+        agent: AgentName,
+    },
+    /// Tell the world.
+    Announce(MeshEvent),
+    /// Another writer is at work: nothing that this tenure knows can be relied on.
+    EndTenure {
+        /// What was seen.
+        reason: String,
+    },
+}

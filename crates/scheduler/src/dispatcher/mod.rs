@@ -1,0 +1,359 @@
+//! The leader's memory and will, without any I/O: events in, effects out.
+//!
+//! ```text
+//!   event --> fold into the app's ledger (tickmesh_core::decide)
+//!               |-- nothing to record --> actions at once
+//!               `-- due --> WriteLedger --> LedgerWritten --> actions, confirmations, outbox messages
+//! ```
+//!
+//! It holds a ledger in memory for every app, always with everything folded in; what is stored may be older. Whatever
+//! follows from a decision waits until a ledger that contains the decision is stored: decide, record, act. A refused write
+//! means that somebody else writes, and ends the tenure: the next one reads everything again, on the same path as the
+//! first.
+
+mod agents;
+mod app;
+mod boundary;
+mod commands;
+mod silence;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use rand::rngs::StdRng;
+use tickmesh_core::{
+    decide::{self, Action, AppChange, AppContent, Context, Input, Tenure},
+    fleet::{Fleet, LoadChange},
+    id::{Epoch, RequestId},
+    ledger::{Ledger, WriteStamp},
+    message::AgentRecord,
+    name::{AgentName, AppName},
+    timing::Timing,
+};
+
+pub use self::boundary::{Effect, Event, Moment};
+use self::{
+    agents::Agents,
+    app::{AppState, Consequences},
+};
+
+/// One tenure's dispatcher.
+#[derive(Debug)]
+pub struct Dispatcher {
+    tenure: Tenure,
+    timing: Timing,
+    random: StdRng,
+    loaded: bool,
+    apps: BTreeMap<AppName, AppState>,
+    agents: Agents,
+    fleet: Fleet,
+    /// Apps with open attempts on an agent, with how many.
+    bound: BTreeMap<AgentName, BTreeMap<AppName, u32>>,
+    /// Apps with a replica that no agent took.
+    unplaced: BTreeSet<AppName>,
+    /// The fleet has more room than when they were asked for last.
+    room: bool,
+    wakes: BTreeSet<(Timestamp, AppName)>,
+    /// Apps whose write waits for the pace.
+    paced: BTreeSet<(Duration, AppName)>,
+    results_through: u64,
+    /// Every revision of `apps` up to this one has been seen.
+    apps_through: u64,
+    writes: u64,
+    effects: Vec<Effect>,
+}
+
+impl Dispatcher {
+    /// Begins a tenure. `random` gives uids and jitter.
+    pub fn new(tenure: Tenure, timing: Timing, random: StdRng) -> Self {
+        Self {
+            tenure,
+            timing,
+            random,
+            loaded: false,
+            apps: BTreeMap::new(),
+            agents: Agents::default(),
+            fleet: Fleet::default(),
+            bound: BTreeMap::new(),
+            unplaced: BTreeSet::new(),
+            room: false,
+            wakes: BTreeSet::new(),
+            paced: BTreeSet::new(),
+            results_through: 0,
+            apps_through: 0,
+            writes: 0,
+            effects: Vec::new(),
+        }
+    }
+
+    /// Folds one event, and returns what is to be done.
+    pub fn handle(&mut self, event: Event, moment: Moment) -> Vec<Effect> {
+        match event {
+            Event::LedgerLoaded { app, revision, ledger } => self.load(app, revision, *ledger),
+            Event::LedgerSeen { app, revision, epoch } => self.ledger_seen(&app, revision, epoch),
+            Event::AppSeen { app, revision, at, content } => {
+                self.app_seen(app, AppChange { revision, at, content }, moment);
+            }
+            Event::AgentSeen { revision, at, record } => self.agent_seen(revision, at, *record, moment),
+            Event::Loaded { results_end } => self.take_over(results_end, moment),
+            Event::ReportSeen { sequence, report } => {
+                self.results_through = self.results_through.max(sequence);
+                if let Some(report) = report {
+                    self.step(&report.attempt.app, Input::Report { sequence, report: &report }, moment);
+                }
+                self.results_folded(moment);
+            }
+            Event::CommandSeen(command) => self.command_seen(*command, moment),
+            Event::LedgerWritten { app, revision } => self.ledger_written(&app, revision, moment),
+            Event::LedgerRefused { app } => {
+                let reason = format!("the ledger of `{app}` was written by another scheduler");
+                self.effects.push(Effect::EndTenure { reason });
+            }
+            Event::TickStored { app, number, sequence } => {
+                self.with_app(&app, AppState::tick_published);
+                self.step(&app, Input::TickStored { number, sequence }, moment);
+            }
+            Event::HistoryStored { app, number, sequence } => {
+                self.with_app(&app, AppState::history_published);
+                self.step(&app, Input::HistoryStored { number, sequence }, moment);
+            }
+            Event::CommandConfirmed { app, request } => {
+                self.step(&app, Input::CommandConfirmed(request), moment);
+                self.release_commands(&app, moment);
+            }
+            Event::ResultsEnd { agent, sequence } => self.results_end(&agent, sequence),
+            Event::AgentRead { agent, revision } => self.agent_read(&agent, revision, moment),
+            Event::Woken => self.woken(moment),
+        }
+        self.place_unplaced(moment);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When [`Event::Woken`] is next needed, at the latest; `None`: when something else happens.
+    pub fn wake_in(&self, moment: Moment) -> Option<Duration> {
+        let instant = self
+            .wakes
+            .first()
+            .map(|(at, _)| Duration::try_from(at.duration_since(moment.wall)).unwrap_or(Duration::ZERO));
+        let paced = self.paced.first().map(|(at, _)| at.saturating_sub(moment.uptime));
+        instant.into_iter().chain(paced).min()
+    }
+
+    /// Results up to this sequence are folded into every active run; `None`: no run is active.
+    pub fn results_needed_after(&self) -> Option<u64> {
+        let active = self.apps.values().filter_map(|state| state.ledger.as_ref()).flat_map(|ledger| &ledger.active);
+        active.map(|run| run.results_through).min()
+    }
+
+    /// The sequence up to which all results are folded.
+    pub fn results_through(&self) -> u64 {
+        self.results_through
+    }
+
+    fn load(&mut self, app: AppName, revision: u64, ledger: Ledger) {
+        self.fleet.bind_all(&ledger);
+        for (_, agent) in ledger.active.iter().flat_map(|run| run.bound_agents()) {
+            *self.bound.entry(agent.clone()).or_default().entry(app.clone()).or_default() += 1;
+        }
+        self.app(&app).load(revision, ledger);
+    }
+
+    fn ledger_seen(&mut self, app: &AppName, revision: u64, epoch: Epoch) {
+        if epoch > self.tenure.epoch {
+            let reason = format!("the ledger of `{app}` has revision {revision} of the later tenure {epoch}");
+            self.effects.push(Effect::EndTenure { reason });
+        }
+    }
+
+    fn app_seen(&mut self, app: AppName, change: AppChange, moment: Moment) {
+        self.apps_through = self.apps_through.max(change.revision);
+        let spec = match &change.content {
+            AppContent::Applied(spec) => Some(spec.clone()),
+            AppContent::Invalid { .. } | AppContent::Removed => None,
+        };
+        let state = self.app(&app);
+        let removed = matches!(change.content, AppContent::Removed);
+        if state.ledger.is_none() && !removed {
+            state.ledger = Some(Ledger::new(0, change.at));
+        }
+        let folded = state.ledger.as_ref().map_or(u64::MAX, |ledger| ledger.app_revision);
+        if change.revision > folded {
+            self.step(&app, Input::App(change), moment);
+        } else if change.revision < folded {
+            return;
+        }
+        self.app(&app).spec = spec;
+        self.schedule_wake(&app, moment);
+        self.release_commands(&app, moment);
+    }
+
+    fn agent_seen(&mut self, revision: u64, at: Timestamp, record: AgentRecord, moment: Moment) {
+        let agent = record.agent.clone();
+        self.agents.seen(revision, at, record, moment);
+        self.refresh_fleet(moment);
+        self.judge_agent(&agent, moment);
+    }
+
+    /// The tenure begins: what is under way becomes this leader's, and what ledgers still hold unpublished is published.
+    fn take_over(&mut self, results_end: u64, moment: Moment) {
+        self.loaded = true;
+        self.results_through = results_end.min(self.results_needed_after().unwrap_or(results_end));
+        self.refresh_fleet(moment);
+        let apps: Vec<AppName> = self.apps.keys().cloned().collect();
+        for app in apps {
+            self.step(&app, Input::TakeOver, moment);
+        }
+        self.results_folded(moment);
+    }
+
+    fn ledger_written(&mut self, app: &AppName, revision: u64, moment: Moment) {
+        let consequences = self.app(app).written(revision);
+        self.act(app, consequences);
+        self.pump(app, moment);
+    }
+
+    fn woken(&mut self, moment: Moment) {
+        let due: Vec<AppName> =
+            self.wakes.iter().take_while(|(at, _)| *at <= moment.wall).map(|(_, app)| app.clone()).collect();
+        for app in due {
+            self.step(&app, Input::Clock, moment);
+        }
+        while let Some((_, app)) = self.paced.first().filter(|(at, _)| *at <= moment.uptime).cloned() {
+            self.paced.pop_first();
+            self.pump(&app, moment);
+        }
+        self.refresh_fleet(moment);
+        self.check_silence(moment);
+    }
+
+    /// Decides about one app, and does or records what follows.
+    fn step(&mut self, app: &AppName, input: Input<'_>, moment: Moment) {
+        self.step_with(app, input, Vec::new(), moment);
+    }
+
+    fn step_with(&mut self, app: &AppName, input: Input<'_>, confirmations: Vec<RequestId>, moment: Moment) {
+        let Some(state) = self.apps.get_mut(app) else { return };
+        let Some(ledger) = state.ledger.take() else { return };
+        let context = Context {
+            app,
+            spec: state.spec.as_ref(),
+            fleet: &self.fleet,
+            now: moment.wall,
+            tenure: self.tenure,
+            results_through: self.results_through,
+            timing: &self.timing,
+        };
+        let decision = decide::decide(&context, ledger, input, &mut self.random);
+        state.ledger = Some(decision.ledger);
+        let consequences = Consequences { actions: decision.actions, confirmations };
+        let at_once = state.take(decision.record, consequences);
+        for change in decision.loads {
+            self.apply_load(app, &change);
+        }
+        if decision.unplaced {
+            self.unplaced.insert(app.clone());
+        } else {
+            self.unplaced.remove(app);
+        }
+        self.act(app, at_once);
+        self.schedule_wake(app, moment);
+        self.pump(app, moment);
+    }
+
+    fn act(&mut self, app: &AppName, consequences: Consequences) {
+        for action in consequences.actions {
+            self.effects.push(match action {
+                Action::Send(order) => Effect::Send(order),
+                Action::StoreReport { report, expected } => Effect::StoreReport { report, expected },
+            });
+        }
+        for request in consequences.confirmations {
+            self.effects.push(Effect::ConfirmCommand { app: app.clone(), request });
+        }
+    }
+
+    /// Starts the write and the publications that are due.
+    fn pump(&mut self, app: &AppName, moment: Moment) {
+        if !self.loaded {
+            return;
+        }
+        let Some(state) = self.apps.get_mut(app) else { return };
+        let pace = self.timing.write_pace;
+        let (epoch, writes) = (self.tenure.epoch, &mut self.writes);
+        let stamp = || {
+            *writes += 1;
+            WriteStamp { epoch, number: *writes }
+        };
+        match state.begin_write(moment.uptime, pace, stamp) {
+            Some(write) => self.effects.push(write),
+            None => self.paced.extend(state.paced_until(pace).map(|at| (at, app.clone()))),
+        }
+        self.effects.extend(state.publish());
+    }
+
+    fn schedule_wake(&mut self, app: &AppName, moment: Moment) {
+        let Some(state) = self.apps.get_mut(app) else { return };
+        let Some(ledger) = &state.ledger else { return };
+        let wake_at = decide::wake_at(ledger, state.spec.as_deref(), &self.timing, moment.wall);
+        let before = std::mem::replace(&mut state.wake_at, wake_at);
+        if let Some(at) = before {
+            self.wakes.remove(&(at, app.clone()));
+        }
+        self.wakes.extend(wake_at.map(|at| (at, app.clone())));
+    }
+
+    fn apply_load(&mut self, app: &AppName, change: &LoadChange) {
+        self.fleet.apply(change);
+        match change {
+            LoadChange::Bind(agent, _) => {
+                *self.bound.entry(agent.clone()).or_default().entry(app.clone()).or_default() += 1;
+            }
+            LoadChange::Release(agent, _) => {
+                self.room = true;
+                if let Some(apps) = self.bound.get_mut(agent)
+                    && let Some(count) = apps.get_mut(app)
+                {
+                    *count -= 1;
+                    if *count == 0 {
+                        apps.remove(app);
+                    }
+                }
+            }
+        }
+    }
+
+    fn refresh_fleet(&mut self, moment: Moment) {
+        let views = self.agents.views(moment.uptime, &self.timing);
+        if views != self.fleet.agents {
+            self.fleet.agents = views;
+            self.room = true;
+        }
+    }
+
+    /// Asks again for the replicas that no agent took, if the fleet changed since.
+    fn place_unplaced(&mut self, moment: Moment) {
+        if !std::mem::take(&mut self.room) || self.unplaced.is_empty() {
+            return;
+        }
+        let apps: Vec<AppName> = self.unplaced.iter().cloned().collect();
+        for app in apps {
+            self.step(&app, Input::Clock, moment);
+        }
+        self.room = false;
+    }
+
+    fn app(&mut self, app: &AppName) -> &mut AppState {
+        self.apps.entry(app.clone()).or_insert_with(|| AppState::new(app.clone()))
+    }
+
+    fn with_app(&mut self, app: &AppName, change: impl FnOnce(&mut AppState)) {
+        if let Some(state) = self.apps.get_mut(app) {
+            change(state);
+        }
+    }
+}

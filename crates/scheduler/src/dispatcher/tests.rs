@@ -1,0 +1,388 @@
+//! The dispatcher alone: events in, effects out.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use jiff::{Timestamp, tz::TimeZoneDatabase};
+use rand::{SeedableRng as _, rngs::StdRng};
+use tickmesh_core::{
+    decide::{AppContent, Tenure},
+    id::{AttemptId, Epoch, Nonce, RequestId},
+    ledger::{Ledger, Verdict},
+    message::{
+        AgentRecord, AttemptEvent, AttemptReport, Capacity, Command, CommandKind, MachineId, Order, OrderKind,
+        RunRequest, SCHEMA,
+    },
+    name::{AgentName, AppName, ServiceName},
+    outcome::LostReason,
+    schedule::Schedule,
+    spec::{AppSpec, ContainerSpec, RemoveContainers, RetryPolicy, RunSpec, STOP_GRACE_DEFAULT, ServiceSpec},
+    timing::Timing,
+};
+use uuid::Uuid;
+
+use super::{Dispatcher, Effect, Event, Moment};
+
+const APP: &str = "nightly";
+const AGENT: &str = "a1";
+
+/// A dispatcher with a clock, one app and one agent.
+struct World {
+    dispatcher: Dispatcher,
+    moment: Moment,
+    heartbeat: u64,
+}
+
+fn app() -> AppName {
+    AppName::new(APP).unwrap()
+}
+
+fn agent() -> AgentName {
+    AgentName::new(AGENT).unwrap()
+}
+
+fn start() -> Timestamp {
+    "2026-11-22T12:00:00Z".parse().unwrap()
+}
+
+fn spec(expression: Option<&str>) -> Arc<AppSpec> {
+    let zones = TimeZoneDatabase::bundled();
+    let container = ContainerSpec {
+        image: "busybox".to_owned(),
+        command: None,
+        entrypoint: None,
+        environment: BTreeMap::new(),
+        labels: BTreeMap::new(),
+        working_dir: None,
+        user: None,
+        memory_bytes: None,
+        cpu_millis: None,
+        cpu_shares: None,
+        network_mode: None,
+        volumes: Vec::new(),
+        stop_signal: None,
+        stop_grace: STOP_GRACE_DEFAULT,
+    };
+    let service = ServiceSpec {
+        name: ServiceName::new("s1").unwrap(),
+        scale: 1,
+        retry: RetryPolicy::default(),
+        remove_containers: RemoveContainers::RemoveAll,
+        container,
+    };
+    Arc::new(AppSpec {
+        name: app(),
+        schedule: expression.map(|expression| Schedule::parse(expression, "UTC", &zones).unwrap()),
+        queue_limit: 3,
+        run: Arc::new(RunSpec { services: vec![service] }),
+    })
+}
+
+impl World {
+    /// A tenure that began at noon, before anything is loaded.
+    fn new() -> Self {
+        let tenure = Tenure { epoch: Epoch(7), since: start() };
+        Self {
+            dispatcher: Dispatcher::new(tenure, Timing::default(), StdRng::seed_from_u64(1)),
+            moment: Moment { wall: start(), uptime: Duration::from_secs(1_000) },
+            heartbeat: 0,
+        }
+    }
+
+    /// A tenure that leads one app, which nobody has applied before, and one agent.
+    fn leading(expression: Option<&str>) -> Self {
+        let mut world = Self::new();
+        world.handle(Event::Loaded { results_end: 0 });
+        world.heartbeat(0, &[]);
+        let effects = world.handle(Event::AppSeen {
+            app: app(),
+            revision: 1,
+            at: start(),
+            content: AppContent::Applied(spec(expression)),
+        });
+        let (_, revision) = written(&effects);
+        world.handle(Event::LedgerWritten { app: app(), revision: revision + 1 });
+        world
+    }
+
+    fn handle(&mut self, event: Event) -> Vec<Effect> {
+        self.dispatcher.handle(event, self.moment)
+    }
+
+    fn pass(&mut self, duration: Duration) -> Vec<Effect> {
+        self.moment.wall = tickmesh_core::time::after(self.moment.wall, duration);
+        self.moment.uptime += duration;
+        self.handle(Event::Woken)
+    }
+
+    fn heartbeat(&mut self, results_seen: u64, held: &[&AttemptId]) -> Vec<Effect> {
+        self.heartbeat += 1;
+        let record = AgentRecord {
+            schema: SCHEMA,
+            agent: agent(),
+            process: Nonce(Uuid::nil()),
+            number: self.heartbeat,
+            machine: MachineId("m1".to_owned()),
+            boot: String::new(),
+            host: "h1".to_owned(),
+            version: String::new(),
+            engine: String::new(),
+            at: self.moment.wall,
+            labels: BTreeMap::new(),
+            capacity: Capacity { slots: 4, cpu_millis: 2_000, memory_bytes: 1 << 30 },
+            draining: false,
+            stopped: false,
+            results_seen,
+            held: held.iter().copied().cloned().collect(),
+            fence_ms: 45_000,
+            kill_margin_ms: 10_000,
+        };
+        self.handle(Event::AgentSeen { revision: self.heartbeat, at: self.moment.wall, record: Box::new(record) })
+    }
+
+    fn report(&mut self, sequence: u64, attempt: &AttemptId, event: AttemptEvent) -> Vec<Effect> {
+        let report =
+            AttemptReport { schema: SCHEMA, attempt: attempt.clone(), agent: agent(), at: self.moment.wall, event };
+        self.handle(Event::ReportSeen { sequence, report: Some(Box::new(report)) })
+    }
+
+    fn command(&mut self, number: u128, app_revision: u64) -> Vec<Effect> {
+        let command = Command {
+            schema: SCHEMA,
+            request: RequestId(Uuid::from_u128(number)),
+            app: app(),
+            app_revision,
+            by: "me".to_owned(),
+            at: self.moment.wall,
+            kind: CommandKind::Run(RunRequest::default()),
+        };
+        self.handle(Event::CommandSeen(Box::new(command)))
+    }
+
+    /// A run asked for, recorded and ordered: the attempt of its only replica, with the revision of its ledger.
+    fn ordered(&mut self) -> (AttemptId, u64) {
+        let effects = self.command(1, 1);
+        let (_, revision) = written(&effects);
+        let effects = self.handle(Event::LedgerWritten { app: app(), revision: revision + 1 });
+        (orders(&effects).remove(0).attempt.clone(), revision + 1)
+    }
+}
+
+/// The ledger that is to be written, with the revision that it replaces.
+#[track_caller]
+fn written(effects: &[Effect]) -> (Ledger, u64) {
+    let mut writes = effects.iter().filter_map(|effect| match effect {
+        Effect::WriteLedger { ledger, expected, .. } => Some((*ledger.clone(), *expected)),
+        _ => None,
+    });
+    let write = writes.next().unwrap_or_else(|| panic!("no write in {effects:?}"));
+    assert!(writes.next().is_none(), "two writes at once in {effects:?}");
+    write
+}
+
+fn orders(effects: &[Effect]) -> Vec<&Order> {
+    let order = |effect| if let &Effect::Send(ref order) = effect { Some(order) } else { None };
+    effects.iter().filter_map(order).collect()
+}
+
+fn count(effects: &[Effect], wanted: impl Fn(&Effect) -> bool) -> usize {
+    effects.iter().filter(|effect| wanted(effect)).count()
+}
+
+fn claimed() -> AttemptEvent {
+    AttemptEvent::Claimed { nonce: Nonce(Uuid::from_u128(9)), machine: MachineId("m1".to_owned()) }
+}
+
+fn succeeded() -> AttemptEvent {
+    AttemptEvent::Exited { exit_code: 0, oom_killed: false, started_at: None, finished_at: None }
+}
+
+#[test]
+fn nothing_is_done_before_the_ledger_that_says_so_is_stored() {
+    let mut world = World::leading(Some("@every 10s"));
+    let effects = world.pass(Duration::from_secs(10));
+    let (ledger, revision) = written(&effects);
+    assert_eq!((ledger.last_run, ledger.ticks.last_number), (1, 1));
+    assert_eq!(effects.len(), 1, "only the write: {effects:?}");
+
+    let effects = world.handle(Event::LedgerWritten { app: app(), revision: revision + 1 });
+    assert!(matches!(orders(&effects)[0].kind, OrderKind::Start(_)));
+    assert_eq!(count(&effects, |effect| matches!(effect, Effect::PublishTick { .. })), 1);
+}
+
+#[test]
+fn messages_of_a_subject_are_published_one_after_the_other() {
+    let mut world = World::leading(Some("@every 1s"));
+    let effects = world.pass(Duration::from_secs(3));
+    let (_, revision) = written(&effects);
+    let effects = world.handle(Event::LedgerWritten { app: app(), revision: revision + 1 });
+    let published = |effects: &[Effect]| {
+        effects.iter().find_map(|effect| match effect {
+            Effect::PublishTick { tick, expected } => Some((tick.number, *expected)),
+            _ => None,
+        })
+    };
+    assert_eq!(published(&effects), Some((1, 0)));
+    let effects = world.handle(Event::TickStored { app: app(), number: 1, sequence: 50 });
+    assert_eq!(published(&effects), Some((2, 50)));
+    let effects = world.handle(Event::TickStored { app: app(), number: 2, sequence: 51 });
+    assert_eq!(published(&effects), Some((3, 51)));
+    let effects = world.handle(Event::TickStored { app: app(), number: 3, sequence: 52 });
+    assert_eq!(published(&effects), None);
+}
+
+#[test]
+fn a_refused_write_ends_the_tenure() {
+    let mut world = World::leading(None);
+    let effects = world.handle(Event::LedgerRefused { app: app() });
+    assert_eq!(count(&effects, |effect| matches!(effect, Effect::EndTenure { .. })), 1);
+}
+
+#[test]
+fn a_ledger_of_a_later_tenure_ends_this_one() {
+    let mut world = World::leading(None);
+    let own = world.handle(Event::LedgerSeen { app: app(), revision: 9, epoch: Epoch(7) });
+    assert!(own.is_empty());
+    let later = world.handle(Event::LedgerSeen { app: app(), revision: 10, epoch: Epoch(8) });
+    assert_eq!(count(&later, |effect| matches!(effect, Effect::EndTenure { .. })), 1);
+}
+
+#[test]
+fn a_command_is_confirmed_only_when_its_verdict_is_stored() {
+    let mut world = World::leading(None);
+    let confirmed = |effects: &[Effect]| count(effects, |effect| matches!(effect, Effect::ConfirmCommand { .. }));
+    let effects = world.command(1, 1);
+    assert_eq!(confirmed(&effects), 0);
+    let (ledger, revision) = written(&effects);
+    assert_eq!(ledger.requests[0].verdict, Verdict::Started { run: 1 });
+    let again = world.command(1, 1);
+    assert_eq!(confirmed(&again), 0, "the write is still under way");
+    let effects = world.handle(Event::LedgerWritten { app: app(), revision: revision + 1 });
+    assert_ne!(confirmed(&effects), 0);
+    assert_eq!(orders(&effects).len(), 1, "one run, however often it was asked for");
+    let later = world.command(1, 1);
+    assert_eq!(confirmed(&later), 1, "already recorded: confirmed at once");
+}
+
+#[test]
+fn a_command_waits_for_the_revision_that_its_sender_saw() {
+    let mut world = World::leading(None);
+    assert!(world.command(1, 5).is_empty());
+    let effects =
+        world.handle(Event::AppSeen { app: app(), revision: 5, at: start(), content: AppContent::Applied(spec(None)) });
+    let (ledger, _) = written(&effects);
+    assert_eq!((ledger.app_revision, ledger.last_run), (5, 1));
+}
+
+#[test]
+fn a_command_for_an_app_that_never_was_is_confirmed_and_forgotten() {
+    let mut world = World::new();
+    world.handle(Event::Loaded { results_end: 0 });
+    let effects = world.command(1, 0);
+    assert_eq!(count(&effects, |effect| matches!(effect, Effect::ConfirmCommand { .. })), 1);
+}
+
+#[test]
+fn a_run_costs_two_writes_of_the_ledger() {
+    let mut world = World::leading(None);
+    let (attempt, revision) = world.ordered();
+    assert!(world.report(1, &attempt, claimed()).is_empty(), "no write for a claim");
+    // Nothing else follows from the end than the next write, and it waits for the pace.
+    assert!(world.report(2, &attempt, succeeded()).is_empty());
+    let (ledger, expected) = written(&world.pass(Duration::from_millis(50)));
+    assert_eq!(expected, revision);
+    assert_eq!((ledger.active.len(), ledger.history.last_number), (0, 1));
+}
+
+#[test]
+fn the_next_tenure_publishes_what_the_ledger_still_holds() {
+    let mut first = World::leading(Some("@every 10s"));
+    let (ledger, revision) = written(&first.pass(Duration::from_secs(10)));
+    let mut second = World::new();
+    second.moment.wall = first.moment.wall;
+    second.handle(Event::LedgerLoaded { app: app(), revision: revision + 1, ledger: Box::new(ledger) });
+    second.heartbeat(0, &[]);
+    second.handle(Event::AppSeen {
+        app: app(),
+        revision: 1,
+        at: start(),
+        content: AppContent::Applied(spec(Some("@every 10s"))),
+    });
+    let effects = second.handle(Event::Loaded { results_end: 0 });
+    assert_eq!(count(&effects, |effect| matches!(effect, Effect::PublishTick { .. })), 1);
+    let (stamped, expected) = written(&effects);
+    assert_eq!((stamped.last_run, expected), (1, revision + 1), "the active run is stamped, and no second one begins");
+}
+
+#[test]
+fn an_attempt_that_its_agent_does_not_hold_is_lost_at_once() {
+    let mut world = World::leading(None);
+    let (attempt, _) = world.ordered();
+    world.report(1, &attempt, claimed());
+    assert!(world.heartbeat(1, &[&attempt]).is_empty());
+    let effects = world.heartbeat(1, &[]);
+    let [Effect::StoreReport { report, expected: 1 }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(report.event, AttemptEvent::Lost { reason: LostReason::NotHeld });
+}
+
+#[test]
+fn a_heartbeat_is_judged_only_when_what_it_saw_is_folded() {
+    let mut world = World::leading(None);
+    let (attempt, _) = world.ordered();
+    world.report(1, &attempt, claimed());
+    assert!(world.heartbeat(2, &[]).is_empty(), "the end at 2 is on its way");
+    let effects = world.report(2, &attempt, succeeded());
+    assert_eq!(count(&effects, |effect| matches!(effect, Effect::StoreReport { .. })), 0);
+}
+
+#[test]
+fn silence_is_checked_on_the_results_and_then_on_the_key() {
+    let mut world = World::leading(None);
+    let (attempt, _) = world.ordered();
+    world.report(1, &attempt, claimed());
+    assert_eq!(
+        count(&world.pass(Duration::from_secs(59)), |effect| matches!(effect, Effect::ReadResultsEnd { .. })),
+        0
+    );
+    let effects = world.pass(Duration::from_secs(1));
+    assert_eq!(count(&effects, |effect| matches!(effect, Effect::ReadResultsEnd { .. })), 1);
+    assert!(world.handle(Event::ResultsEnd { agent: agent(), sequence: 2 }).is_empty(), "2 is not folded yet");
+    let effects = world.handle(Event::ReportSeen { sequence: 2, report: None });
+    assert!(matches!(&effects[..], [Effect::ReadAgent { .. }]), "{effects:?}");
+    let effects = world.handle(Event::AgentRead { agent: agent(), revision: 1 });
+    let lost = |effect: &Effect| matches!(effect, Effect::StoreReport { expected: 1, .. });
+    assert_eq!(count(&effects, lost), 1, "{effects:?}");
+}
+
+#[test]
+fn an_agent_whose_key_moved_meanwhile_is_not_silent() {
+    let mut world = World::leading(None);
+    let (attempt, _) = world.ordered();
+    world.report(1, &attempt, claimed());
+    world.pass(Duration::from_secs(60));
+    world.handle(Event::ResultsEnd { agent: agent(), sequence: 1 });
+    let effects = world.handle(Event::AgentRead { agent: agent(), revision: 2 });
+    assert!(effects.is_empty(), "{effects:?}");
+}
+
+#[test]
+fn a_replica_that_nobody_took_goes_to_the_agent_that_comes() {
+    let mut world = World::new();
+    world.handle(Event::Loaded { results_end: 0 });
+    let effects =
+        world.handle(Event::AppSeen { app: app(), revision: 1, at: start(), content: AppContent::Applied(spec(None)) });
+    let (_, revision) = written(&effects);
+    world.handle(Event::LedgerWritten { app: app(), revision: revision + 1 });
+    assert!(world.command(1, 1).is_empty(), "no order depends on the write, so it waits for the pace");
+    let (_, revision) = written(&world.pass(Duration::from_millis(50)));
+    let effects = world.handle(Event::LedgerWritten { app: app(), revision: revision + 1 });
+    assert!(orders(&effects).is_empty());
+    let (_, revision) = written(&world.heartbeat(0, &[]));
+    let effects = world.handle(Event::LedgerWritten { app: app(), revision: revision + 1 });
+    assert_eq!(orders(&effects).len(), 1);
+}
+
+#[test]
+fn wakes_come_when_the_next_instant_is_due() {
+    let world = World::leading(Some("@every 10s"));
+    assert_eq!(world.dispatcher.wake_in(world.moment), Some(Duration::from_secs(10)));
+}

@@ -1,0 +1,170 @@
+//! Effects are carried out: each by a task that tries until it is done, and tells the dispatcher. The tasks end with the
+//! tenure, at any point: whatever was not done then, the next tenure does.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::{Serialize, de::DeserializeOwned};
+use tickmesh_core::{id::RequestId, name::AppName};
+use tickmesh_messaging::{Cas, Delivery, Error, Journal, Mesh};
+use tokio::{sync::mpsc, task::JoinSet};
+use tracing::warn;
+
+use crate::{
+    Tap,
+    dispatcher::{Effect, Event},
+};
+
+/// First pause after an effect failed; doubled up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// Carries out effects for one tenure.
+pub(crate) struct Performer {
+    hands: Arc<Hands>,
+    tasks: JoinSet<()>,
+    tap: Option<Tap>,
+}
+
+struct Hands {
+    mesh: Mesh,
+    events: mpsc::Sender<Event>,
+}
+
+impl Performer {
+    pub(crate) fn new(mesh: Mesh, events: mpsc::Sender<Event>, tap: Option<Tap>) -> Self {
+        Self { hands: Arc::new(Hands { mesh, events }), tasks: JoinSet::new(), tap }
+    }
+
+    /// Begins an effect. Confirmations need their delivery and are begun with [`Self::confirm`].
+    pub(crate) fn begin(&mut self, effect: Effect) {
+        if let Some(tap) = &self.tap {
+            tap(&effect);
+        }
+        let hands = self.hands.clone();
+        self.spawn(async move { hands.perform(effect).await });
+    }
+
+    /// Begins to confirm a command.
+    pub(crate) fn confirm(&mut self, app: AppName, request: RequestId, delivery: Delivery) {
+        let hands = self.hands.clone();
+        self.spawn(async move {
+            // Not tried again: what is not confirmed is delivered again, and confirmed then.
+            match delivery.confirm().await {
+                Ok(()) => hands.tell(Event::CommandConfirmed { app, request }).await,
+                Err(error) => warn!(%app, %request, error = &error as &dyn std::error::Error, "command not confirmed"),
+            }
+        });
+    }
+
+    /// Begins to remove the results below a sequence. Not tried again: the next minute does.
+    pub(crate) fn purge_results(&mut self, below: u64) {
+        let results = self.hands.mesh.results();
+        self.spawn(async move {
+            if let Err(error) = results.purge_below(below).await {
+                warn!(below, error = &error as &dyn std::error::Error, "results not purged");
+            }
+        });
+    }
+
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        // Tasks that have ended are taken out here, so that the set does not grow with the age of the tenure.
+        while self.tasks.try_join_next().is_some() {}
+        self.tasks.spawn(task);
+    }
+}
+
+impl Hands {
+    async fn tell(&self, event: Event) {
+        // The receiver is gone when the tenure has ended; nobody needs the answer then.
+        let _ = self.events.send(event).await;
+    }
+
+    async fn perform(&self, effect: Effect) {
+        match effect {
+            Effect::WriteLedger { app, ledger, expected } => {
+                let ledgers = self.mesh.ledgers();
+                let write = || ledgers.compare_and_set(app.as_str(), &ledger, expected);
+                let event = match until_done("write a ledger", write).await {
+                    Cas::Stored { sequence } => Event::LedgerWritten { app, revision: sequence },
+                    Cas::Refused { .. } => Event::LedgerRefused { app },
+                };
+                self.tell(event).await;
+            }
+            Effect::Send(order) => {
+                let orders = self.mesh.orders();
+                until_done("send an order", || orders.send(&order)).await;
+            }
+            Effect::StoreReport { report, expected } => {
+                let results = self.mesh.results();
+                // Refused: another message was faster, and comes as an event.
+                until_done("store a report", || results.append(&report, expected)).await;
+            }
+            Effect::PublishTick { tick, expected } => {
+                let (app, number) = (tick.app.clone(), tick.number);
+                let ticks = self.mesh.ticks();
+                let sequence = publish(&ticks, &app, &tick, number, |stored| stored.number, expected).await;
+                self.tell(Event::TickStored { app, number, sequence }).await;
+            }
+            Effect::PublishHistory { summary, expected } => {
+                let (app, number) = (summary.app.clone(), summary.number);
+                let history = self.mesh.history();
+                let sequence = publish(&history, &app, &*summary, number, |stored| stored.number, expected).await;
+                self.tell(Event::HistoryStored { app, number, sequence }).await;
+            }
+            Effect::ReadResultsEnd { agent } => {
+                let results = self.mesh.results();
+                let sequence = until_done("read the end of the results", || results.last_sequence()).await;
+                self.tell(Event::ResultsEnd { agent, sequence }).await;
+            }
+            Effect::ReadAgent { agent } => {
+                let agents = self.mesh.agents();
+                let entry = until_done("read an agent", || agents.read(agent.as_str())).await;
+                let revision = entry.map_or(0, |entry| entry.sequence);
+                self.tell(Event::AgentRead { agent, revision }).await;
+            }
+            Effect::Announce(event) => self.mesh.events().publish(&event).await,
+            // Not begun as tasks: the tenure itself carries them out.
+            Effect::ConfirmCommand { .. } | Effect::EndTenure { .. } => {}
+        }
+    }
+}
+
+/// Publishes a numbered message after the one at `expected`, as protocol rule P11 says: refused, the last message on the
+/// subject has this number or a higher one (done), or a lower one (again, on its sequence).
+async fn publish<T>(
+    journal: &Journal<T>,
+    app: &AppName,
+    message: &T,
+    number: u64,
+    number_of: impl Fn(&T) -> u64,
+    mut expected: u64,
+) -> u64
+where
+    T: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    loop {
+        match until_done("publish a message", || journal.append(app, message, expected)).await {
+            Cas::Stored { sequence } => return sequence,
+            Cas::Refused { current: Some(last) } if number_of(&last.value) >= number => return last.sequence,
+            Cas::Refused { current } => expected = current.map_or(0, |last| last.sequence),
+        }
+    }
+}
+
+/// Tries until it is done. Only the end of the tenure gives up.
+async fn until_done<T, F>(what: &'static str, attempt: impl Fn() -> F) -> T
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let mut pause = PAUSE_MIN;
+    loop {
+        match attempt().await {
+            Ok(done) => return done,
+            Err(error) => {
+                warn!(what, error = &error as &dyn std::error::Error, "failed, trying again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! A scheduler or an agent for crash tests: the shipped crates, with an engine or a tap that kills the process at a given
+//! moment. So there are no failpoints in the shipped binary.
+//!
+//! ```text
+//! fleet agent --nats URL --namespace NAME --name NAME --locks DIR --allow DIR [--die claim|create|start|exit]
+//! fleet scheduler --nats URL --namespace NAME [--die write|send|tick|history]
+//! ```
+
+use std::{collections::BTreeMap, io::Read as _, path::PathBuf, sync::Arc};
+
+use anyhow::{Context as _, bail};
+use futures_util::stream::BoxStream;
+use jiff::{Timestamp, tz::TimeZoneDatabase};
+use rustix::process::{Signal, getpid, kill_process};
+use tickmesh_agent::{
+    engine::{
+        ContainerEngine, ContainerId, ContainerRequest, ContainerView, EngineInfo, Error, ExitState, LabelFilter,
+        LogLine, docker::Docker,
+    },
+    policy::HostPolicy,
+};
+use tickmesh_core::name::{AgentName, Namespace};
+use tickmesh_messaging::Mesh;
+use tickmesh_scheduler::dispatcher::Effect;
+use tickmesh_tests::world::{connect_options, timing};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// When an agent kills itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CrashPoint {
+    /// The attempt is claimed, and no container exists.
+    Claim,
+    /// The container is created, and was not started.
+    Create,
+    /// The container was started.
+    Start,
+    /// The container has exited, and its end is not stored.
+    Exit,
+}
+
+/// Docker, until the crash.
+#[derive(Clone)]
+struct CrashingEngine {
+    docker: Docker,
+    point: Option<CrashPoint>,
+}
+
+impl CrashingEngine {
+    fn reached(&self, point: CrashPoint) {
+        if self.point == Some(point) {
+            die();
+        }
+    }
+}
+
+/// As hard as `kill -9`: it is one.
+fn die() {
+    let _ = kill_process(getpid(), Signal::KILL);
+}
+
+impl ContainerEngine for CrashingEngine {
+    async fn describe(&self) -> Result<EngineInfo, Error> {
+        self.docker.describe().await
+    }
+
+    async fn image_present(&self, image: &str) -> Result<bool, Error> {
+        self.docker.image_present(image).await
+    }
+
+    async fn pull(&self, image: &str) -> Result<(), Error> {
+        self.docker.pull(image).await
+    }
+
+    async fn create(&self, request: &ContainerRequest) -> Result<ContainerId, Error> {
+        self.reached(CrashPoint::Claim);
+        let created = self.docker.create(request).await?;
+        self.reached(CrashPoint::Create);
+        Ok(created)
+    }
+
+    async fn find(&self, name: &str) -> Result<ContainerView, Error> {
+        self.docker.find(name).await
+    }
+
+    async fn start(&self, id: &ContainerId) -> Result<(), Error> {
+        self.docker.start(id).await?;
+        self.reached(CrashPoint::Start);
+        Ok(())
+    }
+
+    async fn wait(&self, id: &ContainerId) -> Result<ExitState, Error> {
+        let exit = self.docker.wait(id).await?;
+        self.reached(CrashPoint::Exit);
+        Ok(exit)
+    }
+
+    async fn inspect(&self, id: &ContainerId) -> Result<ContainerView, Error> {
+        self.docker.inspect(id).await
+    }
+
+    fn logs(&self, id: &ContainerId, after: Option<Timestamp>) -> BoxStream<'static, Result<LogLine, Error>> {
+        self.docker.logs(id, after)
+    }
+
+    async fn stop(&self, id: &ContainerId) -> Result<(), Error> {
+        self.docker.stop(id).await
+    }
+
+    async fn remove(&self, id: &ContainerId) -> Result<(), Error> {
+        self.docker.remove(id).await
+    }
+
+    async fn list(&self, filter: &LabelFilter) -> Result<Vec<ContainerView>, Error> {
+        self.docker.list(filter).await
+    }
+}
+
+/// The command line, as pairs.
+struct Arguments {
+    role: String,
+    values: BTreeMap<String, String>,
+}
+
+impl Arguments {
+    fn read() -> anyhow::Result<Self> {
+        let mut words = std::env::args().skip(1);
+        let role = words.next().context("the role is missing")?;
+        let mut values = BTreeMap::new();
+        while let Some(key) = words.next() {
+            let value = words.next().with_context(|| format!("{key} has no value"))?;
+            values.insert(key, value);
+        }
+        Ok(Self { role, values })
+    }
+
+    fn get(&self, key: &str) -> anyhow::Result<&str> {
+        self.values.get(key).map(String::as_str).with_context(|| format!("{key} is missing"))
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::read()?;
+    let shutdown = CancellationToken::new();
+    tokio::spawn(stop_on_signal(shutdown.clone()));
+    std::thread::spawn(die_with_parent);
+    match arguments.role.as_str() {
+        "agent" => agent(&arguments, shutdown).await,
+        "scheduler" => scheduler(&arguments, shutdown).await,
+        role => bail!("`{role}` is not a role"),
+    }
+}
+
+/// Stops in order on SIGTERM.
+async fn stop_on_signal(shutdown: CancellationToken) {
+    if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+        terminate.recv().await;
+        shutdown.cancel();
+    }
+}
+
+/// Dies when the test that started this process is gone, and with it the other end of the pipe.
+fn die_with_parent() {
+    let mut byte = [0];
+    let _ = std::io::stdin().read(&mut byte);
+    die();
+}
+
+async fn connect(arguments: &Arguments) -> anyhow::Result<Mesh> {
+    let namespace = Namespace::new(arguments.get("--namespace")?)?;
+    Ok(Mesh::connect(&connect_options(arguments.get("--nats")?, &namespace)).await?)
+}
+
+async fn agent(arguments: &Arguments, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let point = match arguments.values.get("--die").map(String::as_str) {
+        None => None,
+        Some("claim") => Some(CrashPoint::Claim),
+        Some("create") => Some(CrashPoint::Create),
+        Some("start") => Some(CrashPoint::Start),
+        Some("exit") => Some(CrashPoint::Exit),
+        Some(other) => bail!("`{other}` is not a moment of an agent"),
+    };
+    let (mesh, logs) = (connect(arguments).await?, connect(arguments).await?);
+    let mesh_id = mesh.open().await?;
+    let agent = AgentName::new(arguments.get("--name")?)?;
+    let locks = PathBuf::from(arguments.get("--locks")?);
+    let mut config = tickmesh_agent::Config::new(agent, tickmesh_agent::Host::this()?, locks);
+    config.timing = timing();
+    config.slots = Some(64);
+    config.policy = HostPolicy { host_paths: vec![PathBuf::from(arguments.get("--allow")?)] };
+    let engine = CrashingEngine { docker: Docker::connect().await?, point };
+    tickmesh_agent::run(config, mesh, logs, mesh_id, engine, shutdown).await?;
+    Ok(())
+}
+
+async fn scheduler(arguments: &Arguments, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let die_at: Option<fn(&Effect) -> bool> = match arguments.values.get("--die").map(String::as_str) {
+        None => None,
+        Some("write") => Some(|effect| matches!(effect, Effect::WriteLedger { ledger, .. } if ledger.last_run > 0)),
+        Some("send") => Some(|effect| matches!(effect, Effect::Send(_))),
+        Some("tick") => Some(|effect| matches!(effect, Effect::PublishTick { .. })),
+        Some("history") => Some(|effect| matches!(effect, Effect::PublishHistory { .. })),
+        Some(other) => bail!("`{other}` is not a moment of a scheduler"),
+    };
+    let tap = die_at.map(|is_moment| -> tickmesh_scheduler::Tap {
+        Arc::new(move |effect: &Effect| {
+            if is_moment(effect) {
+                die();
+            }
+        })
+    });
+    let config = tickmesh_scheduler::Config {
+        id: Uuid::now_v7().to_string(),
+        host: "test".to_owned(),
+        timing: timing(),
+        zones: TimeZoneDatabase::bundled(),
+        tap,
+    };
+    tickmesh_scheduler::run(config, connect(arguments).await?, shutdown).await?;
+    Ok(())
+}

@@ -1,0 +1,303 @@
+//! One mesh for one test: its own nats-server, its own mesh id, its own containers. Dropped, it leaves nothing behind.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use bollard::Docker;
+use jiff::{Timestamp, tz::TimeZoneDatabase};
+use tempfile::TempDir;
+use tickmesh_agent::{engine::docker::Docker as DockerEngine, policy::HostPolicy};
+use tickmesh_core::{
+    compose::{self, ComposeFile},
+    history::RunSummary,
+    id::{MeshId, RequestId},
+    ledger::{Ledger, Verdict},
+    message::{AppRecord, AppSource, Command, CommandKind, RunRequest, SCHEMA},
+    name::{AgentName, AppName, Namespace},
+    timing::Timing,
+};
+use tickmesh_messaging::{Cas, ConnectOptions, Mesh, Provisioning};
+use tickmesh_testkit::nats::Server;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{containers, journal::Journal, wait::until};
+
+/// Long enough for anything on a busy machine with two cores.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How much faster than in production the protocol's clocks run.
+const SCALE: f64 = 0.2;
+
+/// A mesh.
+pub struct World {
+    /// The server.
+    pub server: Server,
+    /// A connection of the test's own.
+    pub mesh: Mesh,
+    /// The mesh's identity.
+    pub mesh_id: MeshId,
+    /// The engine, for the test's own questions.
+    pub docker: Docker,
+    /// What jobs write.
+    pub journal: Journal,
+    /// For lock files.
+    pub folder: TempDir,
+    namespace: Namespace,
+}
+
+/// A scheduler or an agent in this process.
+pub struct Part {
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Part {
+    /// Stops it in order, and waits for it.
+    ///
+    /// # Panics
+    ///
+    /// If it panicked.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        self.task.await.expect("the part stops");
+    }
+}
+
+/// Periods and deadlines of tests. The lease is not scaled as far: a busy machine must not lose it.
+pub fn timing() -> Timing {
+    Timing { lease: Duration::from_secs(2), ..Timing::default().scaled(SCALE) }
+}
+
+/// How to connect to a mesh.
+pub fn connect_options(url: &str, namespace: &Namespace) -> ConnectOptions {
+    ConnectOptions {
+        url: url.to_owned(),
+        credentials: None,
+        namespace: namespace.clone(),
+        client_name: "test".to_owned(),
+        request_timeout: Duration::from_secs(2),
+    }
+}
+
+/// A name that is valid.
+///
+/// # Panics
+///
+/// If it is not.
+pub fn app(name: &str) -> AppName {
+    AppName::new(name).expect("an app name")
+}
+
+impl World {
+    /// A mesh on a server of its own.
+    pub async fn new() -> Self {
+        Self::on(Server::start(), "test").await
+    }
+
+    /// A mesh of that namespace on `server`.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be provisioned.
+    pub async fn on(server: Server, namespace: &str) -> Self {
+        let namespace = Namespace::new(namespace).expect("a namespace");
+        let mesh = Mesh::connect(&connect_options(&server.url(), &namespace)).await.expect("connect");
+        let mesh_id = mesh.provision(&Provisioning::default()).await.expect("provision");
+        Self {
+            server,
+            mesh,
+            mesh_id,
+            docker: containers::docker(),
+            journal: Journal::new(),
+            folder: tempfile::tempdir().expect("make a folder"),
+            namespace,
+        }
+    }
+
+    /// The namespace.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    async fn connect(&self) -> Mesh {
+        Mesh::connect(&connect_options(&self.server.url(), &self.namespace)).await.expect("connect")
+    }
+
+    /// Starts a scheduler in this process.
+    pub async fn scheduler(&self) -> Part {
+        let mesh = self.connect().await;
+        let shutdown = CancellationToken::new();
+        let config = tickmesh_scheduler::Config {
+            id: Uuid::now_v7().to_string(),
+            host: "test".to_owned(),
+            timing: timing(),
+            zones: TimeZoneDatabase::bundled(),
+            tap: None,
+        };
+        let stop = shutdown.clone();
+        let task = tokio::spawn(async move {
+            tickmesh_scheduler::run(config, mesh, stop).await.expect("the scheduler runs");
+        });
+        Part { shutdown, task }
+    }
+
+    /// Starts an agent in this process.
+    pub async fn agent(&self, name: &str) -> Part {
+        let (mesh, logs) = (self.connect().await, self.connect().await);
+        let config = self.agent_config(name);
+        let engine = DockerEngine::connect().await.expect("the Docker engine answers");
+        let shutdown = CancellationToken::new();
+        let (stop, mesh_id) = (shutdown.clone(), self.mesh_id);
+        let task = tokio::spawn(async move {
+            tickmesh_agent::run(config, mesh, logs, mesh_id, engine, stop).await.expect("the agent runs");
+        });
+        Part { shutdown, task }
+    }
+
+    /// Settings of an agent that may show jobs the journal.
+    pub fn agent_config(&self, name: &str) -> tickmesh_agent::Config {
+        let agent = AgentName::new(name).expect("an agent name");
+        let host = tickmesh_agent::Host::this().expect("read the host");
+        let mut config = tickmesh_agent::Config::new(agent, host, self.folder.path().to_owned());
+        config.timing = timing();
+        config.slots = Some(64);
+        config.policy = HostPolicy { host_paths: vec![self.journal.folder().to_owned()] };
+        config
+    }
+
+    /// Applies a compose file, as `tickmesh apply` does. Returned is its revision.
+    ///
+    /// # Panics
+    ///
+    /// If the file is not valid.
+    pub async fn apply(&self, name: &str, compose: &str) -> u64 {
+        let app = app(name);
+        let file = ComposeFile {
+            app: &app,
+            file_name: "test.yml",
+            text: compose,
+            variables: &BTreeMap::new(),
+            timezone_default: compose::TIMEZONE_DEFAULT,
+        };
+        let reading = compose::read(&file, &TimeZoneDatabase::bundled());
+        assert!(reading.spec.is_some(), "{:#?}", reading.diagnostics);
+        let source = AppSource {
+            compose: compose.to_owned(),
+            file_name: "test.yml".to_owned(),
+            variables: reading.variables_used,
+            timezone: reading.timezone,
+        };
+        self.write_app(&app, Some(source)).await
+    }
+
+    /// Removes an app, as `tickmesh rm` does.
+    pub async fn remove(&self, name: &str) {
+        self.write_app(&app(name), None).await;
+    }
+
+    async fn write_app(&self, app: &AppName, source: Option<AppSource>) -> u64 {
+        let record = AppRecord { schema: SCHEMA, by: format!("test {}", Uuid::now_v7()), source };
+        let current = self.mesh.apps().read(app.as_str()).await.expect("read the app");
+        let expected = current.map_or(0, |entry| entry.sequence);
+        match self.mesh.apps().compare_and_set(app.as_str(), &record, expected).await.expect("write the app") {
+            Cas::Stored { sequence } => sequence,
+            Cas::Refused { .. } => panic!("nobody else writes `{app}`"),
+        }
+    }
+
+    /// Asks for a run, as `tickmesh run` does.
+    pub async fn run(&self, name: &str) -> RequestId {
+        self.command(name, CommandKind::Run(RunRequest::default())).await
+    }
+
+    /// Sends a command.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such app.
+    pub async fn command(&self, name: &str, kind: CommandKind) -> RequestId {
+        let app = app(name);
+        let entry = self.mesh.apps().read(app.as_str()).await.expect("read the app").expect("the app exists");
+        let request = RequestId(Uuid::now_v7());
+        let command = Command {
+            schema: SCHEMA,
+            request,
+            app,
+            app_revision: entry.sequence,
+            by: "test".to_owned(),
+            at: Timestamp::now(),
+            kind,
+        };
+        self.mesh.commands().send(&command).await.expect("send the command");
+        request
+    }
+
+    /// Waits for the leader's answer to a request.
+    pub async fn verdict(&self, name: &str, request: RequestId) -> Verdict {
+        self.ledger_when(name, "a verdict", |ledger| {
+            let handled = ledger.requests.iter().find(|handled| handled.request == request)?;
+            Some(handled.verdict.clone())
+        })
+        .await
+    }
+
+    /// The stored ledger of an app.
+    pub async fn ledger(&self, name: &str) -> Option<Ledger> {
+        self.mesh.ledgers().read(name).await.expect("read the ledger").map(|entry| entry.value)
+    }
+
+    /// Waits until the stored ledger shows something.
+    pub async fn ledger_when<T>(&self, name: &str, what: &str, mut look: impl FnMut(&Ledger) -> Option<T>) -> T {
+        let look = Arc::new(std::sync::Mutex::new(&mut look));
+        until(what, PATIENCE, || {
+            let look = look.clone();
+            async move {
+                let ledger = self.ledger(name).await?;
+                let mut look = look.lock().expect("nobody panicked");
+                (*look)(&ledger)
+            }
+        })
+        .await
+    }
+
+    /// Waits until that many runs of an app have ended, and returns the history, oldest first.
+    pub async fn history_of(&self, name: &str, runs: usize) -> Vec<RunSummary> {
+        until(&format!("{runs} runs of {name} in the history"), PATIENCE, || async {
+            let history = self.history(name).await;
+            (history.len() >= runs).then_some(history)
+        })
+        .await
+    }
+
+    /// The history of an app, oldest first.
+    pub async fn history(&self, name: &str) -> Vec<RunSummary> {
+        let stored = self.mesh.history().last(&app(name)).await.expect("read the history");
+        stored.into_iter().map(|entry| entry.value).collect()
+    }
+
+    /// This mesh's containers.
+    pub async fn containers(&self) -> Vec<containers::Container> {
+        containers::of_mesh(&self.docker, self.mesh_id).await
+    }
+
+    /// Waits until the engine has that many containers of this mesh.
+    pub async fn containers_settle_at(&self, count: usize) -> Vec<containers::Container> {
+        until(&format!("{count} containers"), PATIENCE, || async {
+            let containers = self.containers().await;
+            (containers.len() == count).then_some(containers)
+        })
+        .await
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let mesh_id = self.mesh_id;
+        // A runtime of its own: the test's may be the one that is being dropped.
+        let cleaner = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(containers::remove_all(&containers::docker(), mesh_id));
+        });
+        let _ = cleaner.join();
+    }
+}
