@@ -1,1 +1,248 @@
-//! x
+//! A real `nats-server` for one test: own port, own store, gone with the test whatever happens to it.
+//!
+//! The server is brought to `.tools/nats-server` by `make setup`. It is a child of the test process; beside it sits a shell
+//! that waits for the end of the test process, which closes its standard input, and then kills the server. So nothing is
+//! left behind even by a test process that is killed with `-9`.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// Path of the server's binary, if it is not the one that `make setup` brings.
+const BINARY_VARIABLE: &str = "TICKMESH_NATS_SERVER";
+/// A server needs some 40 ms to start; this much only on a machine under extreme load.
+const START_MAX: Duration = Duration::from_secs(20);
+/// Pause between two looks at something that takes milliseconds.
+const LOOK_PAUSE: Duration = Duration::from_millis(5);
+/// Lines of the server's log that an error repeats.
+const LOG_TAIL: usize = 12;
+
+/// Waits for a line or the end of its input. A line means that the server was stopped in order; the end alone means that the
+/// test process died: kill the server ($1) and delete its directory ($2).
+const WATCHDOG: &str = r#"trap '' HUP INT TERM; if read -r _; then exit 0; fi; kill -9 "$1"; rm -rf "$2""#;
+
+/// A running server. Dropping it kills the server and deletes its store.
+#[derive(Debug)]
+pub struct Server {
+    binary: PathBuf,
+    directory: TempDir,
+    port: u16,
+    arguments: Vec<String>,
+    process: Option<Process>,
+}
+
+/// One life of the server.
+#[derive(Debug)]
+struct Process {
+    server: Child,
+    watchdog: Child,
+}
+
+impl Server {
+    /// Starts a server with JetStream on a free port of the loopback interface.
+    ///
+    /// # Panics
+    ///
+    /// If that fails: a test cannot go on without.
+    #[track_caller]
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with more arguments for the server.
+    ///
+    /// # Panics
+    ///
+    /// If that fails: a test cannot go on without.
+    #[track_caller]
+    pub fn start_with(arguments: &[&str]) -> Self {
+        match Self::try_start(arguments) {
+            Ok(server) => server,
+            Err(error) => panic!("{error:#}"),
+        }
+    }
+
+    fn try_start(arguments: &[&str]) -> anyhow::Result<Self> {
+        let directory = tempfile::Builder::new().prefix("tickmesh-nats-").tempdir().context("make a directory")?;
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let mut server = Self { binary: binary()?, directory, port: 0, arguments, process: None };
+        server.launch()?;
+        Ok(server)
+    }
+
+    /// Where the server listens.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Kills the server with `-9`. What it had acknowledged is in its store.
+    #[track_caller]
+    pub fn kill(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.end().expect("kill the server");
+        }
+    }
+
+    /// Starts the server again, on the same port and store; kills it before if it runs.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        self.kill();
+        if let Err(error) = self.launch() {
+            panic!("{error:#}");
+        }
+    }
+
+    /// Freezes the server: connections stay open, and nothing is answered.
+    #[track_caller]
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets a frozen server go on.
+    #[track_caller]
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Process id of the running server.
+    #[track_caller]
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("the server runs").server.id()
+    }
+
+    #[track_caller]
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("a process id");
+        kill_process(pid, signal).expect("signal the server");
+    }
+
+    fn launch(&mut self) -> anyhow::Result<()> {
+        let ports = self.directory.path().join("ports");
+        // The file of an earlier life would name a port on which nobody listens yet.
+        fs::remove_dir_all(&ports).or_else(ignore_missing).context("remove old port files")?;
+        fs::create_dir_all(&ports).context("make a directory for port files")?;
+        let log = self.directory.path().join("log");
+        let server = self.spawn(&ports, &log)?;
+        let watchdog = spawn_watchdog(&server, self.directory.path())?;
+        let process = self.process.insert(Process { server, watchdog });
+        self.port = wait_until_ready(&mut process.server, &ports)
+            .with_context(|| format!("nats-server did not start; it said:\n{}", tail(&log)))?;
+        Ok(())
+    }
+
+    fn spawn(&self, ports: &Path, log: &Path) -> anyhow::Result<Child> {
+        // -1: any free port.
+        let port = if self.port == 0 { "-1".to_owned() } else { self.port.to_string() };
+        let output = fs::OpenOptions::new().create(true).append(true).open(log).context("open the server's log")?;
+        Command::new(&self.binary)
+            .args(["--addr", "127.0.0.1", "--port", &port, "--jetstream"])
+            .args([OsStr::new("--store_dir"), self.directory.path().join("store").as_os_str()])
+            .args([OsStr::new("--ports_file_dir"), ports.as_os_str()])
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().context("share the server's log")?)
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("start {}", self.binary.display()))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(process) = self.process.take() {
+            // The watchdog kills the server anyway if this fails.
+            let _ended = process.end();
+        }
+    }
+}
+
+impl Process {
+    fn end(mut self) -> anyhow::Result<()> {
+        self.server.kill().context("kill nats-server")?;
+        self.server.wait().context("wait for nats-server")?;
+        // Only now, and before the process id can be given to anybody else: the watchdog has nothing to do any more.
+        if let Some(mut input) = self.watchdog.stdin.take() {
+            input.write_all(b"done\n").context("dismiss the watchdog")?;
+        }
+        self.watchdog.wait().context("wait for the watchdog")?;
+        Ok(())
+    }
+}
+
+/// The server's binary, or one clear sentence.
+fn binary() -> anyhow::Result<PathBuf> {
+    let path = match std::env::var_os(BINARY_VARIABLE) {
+        Some(path) => PathBuf::from(path),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.tools/nats-server"),
+    };
+    ensure!(path.is_file(), "there is no nats-server at {}: run `make setup`", path.display());
+    Ok(path)
+}
+
+fn spawn_watchdog(server: &Child, directory: &Path) -> anyhow::Result<Child> {
+    Command::new("sh")
+        .args(["-c", WATCHDOG, "watchdog", &server.id().to_string()])
+        .arg(directory)
+        .stdin(Stdio::piped())
+        .spawn()
+        .context("start the watchdog")
+}
+
+/// Waits until the server greets on the port that it announces in its port file.
+fn wait_until_ready(server: &mut Child, ports: &Path) -> anyhow::Result<u16> {
+    let deadline = Instant::now() + START_MAX;
+    let file = ports.join(format!("nats-server_{}.ports", server.id()));
+    loop {
+        if let Some(port) = announced_port(&file)
+            && greets(port)
+        {
+            return Ok(port);
+        }
+        if let Some(status) = server.try_wait().context("look after nats-server")? {
+            bail!("nats-server ended: {status}");
+        }
+        ensure!(Instant::now() < deadline, "nats-server was not ready within {START_MAX:?}");
+        sleep(LOOK_PAUSE);
+    }
+}
+
+/// The port in a port file; `None` while it is missing or half written.
+fn announced_port(file: &Path) -> Option<u16> {
+    let ports: serde_json::Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+    let url = ports.get("nats")?.get(0)?.as_str()?;
+    url.rsplit(':').next()?.parse().ok()
+}
+
+fn greets(port: u16) -> bool {
+    let Ok(connection) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let mut line = String::new();
+    let read = connection
+        .set_read_timeout(Some(Duration::from_secs(1)))
+        .and_then(|()| BufReader::new(connection).read_line(&mut line));
+    read.is_ok() && line.starts_with("INFO ")
+}
+
+fn tail(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_TAIL)..].join("\n")
+}
+
+fn ignore_missing(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
