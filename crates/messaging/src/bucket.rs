@@ -5,10 +5,10 @@ use std::marker::PhantomData;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    compare_and_set::{Cas, Patience, Write, compare_and_set},
+    compare_and_set::{Cas, Write, compare_and_set},
     error::Error,
     follow::{Begin, Follower, Following, Item},
-    store::Store,
+    store::{Patience, Store},
     wire::{Entry, Stored, Unreadable, encode},
 };
 

@@ -10,7 +10,6 @@ use async_nats::jetstream::{
     self, AckKind, ErrorCode,
     consumer::{AckPolicy, Consumer, pull},
     context::ConsumerInfoErrorKind,
-    message::PublishMessage,
     stream::ConsumerErrorKind,
 };
 use futures_util::{StreamExt, stream};
@@ -21,7 +20,7 @@ use tracing::{debug, warn};
 use crate::{
     error::{Error, Source},
     follow::{Following, chain},
-    store::Store,
+    store::{Condition, Message, Store},
     wire::{Unreadable, decode, encode},
 };
 
@@ -49,13 +48,13 @@ impl Commands {
         Self { store }
     }
 
-    /// Stores a command for the leader, and returns its sequence. After a timeout it may be sent again: the leader carries
-    /// a request out once.
+    /// Stores a command for the leader, and returns its sequence. It may be sent again: the leader carries a
+    /// request out once.
     pub async fn send(&self, command: &Command) -> Result<u64, Error> {
         let subject = self.store.names.command(&command.app);
         let body = encode(self.store.kind, &subject, command)?;
         // The server drops a repeat for as long as it remembers the id, which saves the leader a message. No more than that.
-        let message = PublishMessage::build().payload(body).message_id(command.request.to_string());
+        let message = Message { body, condition: Condition::UnlessKnown(command.request.to_string()) };
         self.store.publish(&subject, message).await
     }
 
@@ -70,7 +69,7 @@ impl Commands {
             Err(late) => return Err(self.unavailable(late)),
         };
         let connections = self.store.link.connections.clone();
-        let messages = Some(self.pull(&consumer).await?);
+        let messages = self.pull(&consumer).await?;
         let receiver = Receiver { commands: self.clone(), consumer, messages, connections };
         let deliveries = stream::unfold(Some(receiver), |receiver| async {
             let mut receiver = receiver?;
@@ -152,11 +151,21 @@ impl Delivery {
     }
 }
 
-/// Receives commands over any number of connections.
+/// Who receives from the queue.
+#[derive(Debug, PartialEq, Eq)]
+enum Owner {
+    Us,
+    /// The server does not say.
+    Unknown,
+}
+
+/// Receives commands over any number of connections. The consumer outlives them, and the library pulls from it again after
+/// each; what the server sent before that is still here and must not be thrown away, or it comes back only after
+/// [`CONFIRM_WITHIN`].
 struct Receiver {
     commands: Commands,
     consumer: Consumer<pull::Config>,
-    messages: Option<pull::Stream>,
+    messages: pull::Stream,
     connections: watch::Receiver<u64>,
 }
 
@@ -164,14 +173,13 @@ impl Receiver {
     /// The next command. An error is the last item.
     async fn next(&mut self) -> Result<Delivery, Error> {
         loop {
-            let Some(messages) = &mut self.messages else {
-                self.resume().await?;
-                continue;
-            };
             let message = tokio::select! {
                 biased;
-                _ = self.connections.changed() => None,
-                message = messages.next() => message,
+                message = self.messages.next() => message,
+                _ = self.connections.changed() => {
+                    self.check_owner().await?;
+                    continue;
+                }
             };
             match message {
                 Some(Ok(message)) => {
@@ -184,26 +192,33 @@ impl Receiver {
                 }
                 Some(Err(error)) => {
                     debug!(%error, "receiving commands anew");
-                    self.messages = None;
+                    self.resume().await?;
                 }
-                None => self.messages = None,
+                None => self.resume().await?,
             }
         }
     }
 
-    /// Pulls again, from the same consumer. One that is gone or was made anew belongs to another leader.
+    /// Pulls again. Waits while the server is away.
     async fn resume(&mut self) -> Result<(), Error> {
-        self.connections.mark_unchanged();
-        let problem = match self.commands.store.bounded(self.consumer.get_info()).await {
-            Ok(Ok(info)) if info.created == self.consumer.cached_info().created => {
+        loop {
+            if self.check_owner().await? == Owner::Us {
                 match self.commands.pull(&self.consumer).await {
                     Ok(messages) => {
-                        self.messages = Some(messages);
+                        self.messages = messages;
                         return Ok(());
                     }
-                    Err(error) => error,
+                    Err(error) => warn!(error = %chain(&error), "cannot receive commands, trying again"),
                 }
             }
+            sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    /// A consumer that is gone, or that was made anew, belongs to another leader: [`Error::Superseded`].
+    async fn check_owner(&self) -> Result<Owner, Error> {
+        let problem = match self.commands.store.bounded(self.consumer.get_info()).await {
+            Ok(Ok(info)) if info.created == self.consumer.cached_info().created => return Ok(Owner::Us),
             Ok(Ok(_)) => return Err(self.commands.superseded()),
             Ok(Err(error)) if error.kind() == ConsumerInfoErrorKind::NotFound => {
                 return Err(self.commands.superseded());
@@ -211,9 +226,8 @@ impl Receiver {
             Ok(Err(error)) => self.commands.unavailable(error),
             Err(late) => self.commands.unavailable(late),
         };
-        warn!(error = %chain(&problem), "cannot receive commands, trying again");
-        sleep(RETRY_PAUSE).await;
-        Ok(())
+        warn!(error = %chain(&problem), "cannot look after the queue of commands");
+        Ok(Owner::Unknown)
     }
 
     /// The command in a message. What is none is removed from the queue, or it would come back for ever.

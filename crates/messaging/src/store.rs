@@ -5,21 +5,30 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::jetstream::{
-    ErrorCode,
-    context::{GetStreamErrorKind, PublishError, PublishErrorKind},
-    message::{PublishMessage, StreamMessage},
-    stream::{LastRawMessageErrorKind, Stream},
+use async_nats::{
+    connection::State,
+    jetstream::{
+        ErrorCode,
+        context::{GetStreamErrorKind, PublishError, PublishErrorKind},
+        message::{PublishMessage, StreamMessage},
+        stream::{LastRawMessageErrorKind, Stream},
+    },
 };
 use bytes::Bytes;
 use jiff::Timestamp;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
     connect::Link,
-    error::{Error, NoAnswer},
+    error::{Error, NoAnswer, Source},
     names::{Names, StreamKind},
     wire::Stored,
 };
+
+/// Pause before a write is tried again, so that an outage without timeouts ("no responders") is not a busy loop.
+pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(25);
+/// A write may take this many request timeouts before its outcome is left unknown: a try, its read-back, and once more.
+const REQUESTS_PER_WRITE: u32 = 4;
 
 /// A stream of a mesh. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -79,19 +88,50 @@ impl Store {
         }
     }
 
-    /// Stores a message, once. A timeout leaves open whether it was stored.
-    pub(crate) async fn publish(&self, subject: &str, message: PublishMessage) -> Result<u64, Error> {
-        let action = || format!("publish on `{subject}`");
-        match self.bounded(self.publish_once(subject, message)).await {
-            Ok(Ok(sequence)) => Ok(sequence),
-            Ok(Err(error)) => Err(Error::unavailable(action(), error)),
-            Err(late) => Err(Error::unavailable(action(), late)),
+    /// Stores a message, at least once: for messages that do no harm when they come twice.
+    pub(crate) async fn publish(&self, subject: &str, message: Message) -> Result<u64, Error> {
+        let patience = Patience::of(self.link.request_timeout);
+        let deadline = Instant::now() + patience.total;
+        loop {
+            let problem = match self.send(subject, message.clone(), deadline.min(patience.end_of_request())).await {
+                Ok(sequence) => return Ok(sequence),
+                Err(SendError::TooLarge { bytes, limit }) => {
+                    return Err(Error::TooLarge { key: subject.to_owned(), bytes, limit });
+                }
+                Err(SendError::Open(problem)) => problem,
+            };
+            if Instant::now() + RETRY_PAUSE >= deadline {
+                return Err(Error::unavailable(format!("publish on `{subject}`"), problem));
+            }
+            sleep(RETRY_PAUSE).await;
         }
     }
 
     /// Sends one message and waits for its acknowledgement: an acknowledgement that nobody awaits would, with thousands of
     /// its kind, block all later ones.
-    pub(crate) async fn publish_once(&self, subject: &str, message: PublishMessage) -> Result<u64, PublishError> {
+    pub(crate) async fn send(&self, subject: &str, message: Message, end: Instant) -> Result<u64, SendError> {
+        let bytes = message.body.len();
+        let mut connections = self.link.connections.clone();
+        connections.mark_unchanged();
+        let connected = self.link.client.connection_state() == State::Connected;
+        let acknowledged = timeout_at(end, self.acknowledged(subject, message.into()));
+        tokio::select! {
+            biased;
+            outcome = acknowledged => match outcome {
+                Ok(Ok(sequence)) => Ok(sequence),
+                Ok(Err(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
+                    Err(SendError::TooLarge { bytes, limit: self.link.client.max_payload() })
+                }
+                Ok(Err(error)) => Err(SendError::Open(error.into())),
+                Err(_) => Err(SendError::Open("no acknowledgement in time".into())),
+            },
+            // What was under way on the old connection, message or answer, is gone. What is sent without a connection goes
+            // out with the next one.
+            _ = connections.changed(), if connected => Err(SendError::Open("the connection was lost meanwhile".into())),
+        }
+    }
+
+    async fn acknowledged(&self, subject: &str, message: PublishMessage) -> Result<u64, PublishError> {
         let acknowledgement = self.link.context.send_publish(subject.to_owned(), message).await?.await?;
         if acknowledgement.stream != self.name {
             let problem = format!("stream `{}` took it", acknowledgement.stream);
@@ -117,14 +157,71 @@ impl Store {
     }
 }
 
+/// A message that goes out.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    pub(crate) body: Bytes,
+    pub(crate) condition: Condition,
+}
+
+/// When the server stores a message.
+#[derive(Debug, Clone)]
+pub(crate) enum Condition {
+    /// Always.
+    None,
+    /// If the last message on its subject is at this sequence; 0: if there is none.
+    After(u64),
+    /// Unless it remembers a message of this id.
+    UnlessKnown(String),
+}
+
+impl Message {
+    pub(crate) fn plain(body: Bytes) -> Self {
+        Self { body, condition: Condition::None }
+    }
+}
+
+impl From<Message> for PublishMessage {
+    fn from(message: Message) -> Self {
+        let publish = Self::build().payload(message.body);
+        match message.condition {
+            Condition::None => publish,
+            Condition::After(sequence) => publish.expected_last_subject_sequence(sequence),
+            Condition::UnlessKnown(id) => publish.message_id(id),
+        }
+    }
+}
+
+/// Why a message was not acknowledged.
+pub(crate) enum SendError {
+    /// It was never sent.
+    TooLarge { bytes: usize, limit: usize },
+    /// It may be stored, or may yet be.
+    Open(Source),
+}
+
+/// How long a write is tried.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// For one request.
+    pub(crate) request: Duration,
+    /// For all of it.
+    pub(crate) total: Duration,
+}
+
+impl Patience {
+    pub(crate) fn of(request: Duration) -> Self {
+        Self { request, total: request * REQUESTS_PER_WRITE }
+    }
+
+    pub(crate) fn end_of_request(self) -> Instant {
+        Instant::now() + self.request
+    }
+}
+
 /// Gives `request` that long.
 pub(crate) async fn within<F: IntoFuture>(time: Duration, request: F) -> Result<F::Output, NoAnswer> {
     tokio::time::timeout(time, request).await.map_err(|_| NoAnswer(time))
-}
-
-/// A plain message.
-pub(crate) fn message(body: Bytes) -> PublishMessage {
-    PublishMessage::build().payload(body)
 }
 
 fn stored(message: StreamMessage) -> Result<Stored, jiff::Error> {

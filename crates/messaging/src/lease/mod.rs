@@ -27,11 +27,12 @@ use self::{
 };
 use crate::{
     bucket::{Bucket, Change},
-    compare_and_set::{Cas, Patience},
+    compare_and_set::Cas,
     error::Error,
     follow::{Following, chain},
     mesh::Mesh,
     names::LEASE_KEY,
+    store::Patience,
     wire::{Entry, Unreadable},
 };
 
