@@ -1,1 +1,3 @@
-//! placeholder
+//! What the tests of tickmesh share. A dev-dependency only: nothing here is in the program.
+
+pub mod core_driver;
