@@ -7,9 +7,7 @@ use rand::RngExt as _;
 use tickmesh_core::{
     fleet::{AgentView, Readiness},
     id::{AttemptId, Epoch, Nonce},
-    message::{
-        AgentRecord, AttemptEvent, AttemptReport, Capacity, MachineId, Order, OrderKind, Revoker, SCHEMA,
-    },
+    message::{AgentRecord, AttemptEvent, AttemptReport, Capacity, MachineId, Order, OrderKind, Revoker, SCHEMA},
     name::AgentName,
     outcome::LostReason,
     time,
@@ -350,13 +348,7 @@ impl Agent {
         Held::Over { claim, end: exited(code) }
     }
 
-    fn end(
-        &mut self,
-        bus: &mut Bus,
-        id: &AttemptId,
-        claim: u64,
-        end: AttemptEvent,
-    ) -> anyhow::Result<Option<Held>> {
+    fn end(&mut self, bus: &mut Bus, id: &AttemptId, claim: u64, end: AttemptEvent) -> anyhow::Result<Option<Held>> {
         if self.condition == Condition::CutOff {
             return Ok(Some(Held::Over { claim, end }));
         }
@@ -373,7 +365,8 @@ impl Agent {
         event: AttemptEvent,
         expected: u64,
     ) -> anyhow::Result<Result<u64, Refused>> {
-        let report = AttemptReport { schema: SCHEMA, attempt: id.clone(), agent: self.name.clone(), at: bus.now, event };
+        let report =
+            AttemptReport { schema: SCHEMA, attempt: id.clone(), agent: self.name.clone(), at: bus.now, event };
         bus.report(report, expected)
     }
 
@@ -475,7 +468,7 @@ impl Exit {
 }
 
 fn exit_code(bus: &mut Bus) -> i64 {
-    let failed = bus.mishap(3);
+    let failed = bus.mishap(2);
     if failed {
         bus.count(Fault::ContainerFailed);
     }

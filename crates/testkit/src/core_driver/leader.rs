@@ -252,8 +252,7 @@ impl Leader {
     /// Requests that the stream does not have any more will not come again, although nobody said so: the leader died
     /// before it noted that, or a stale leader acknowledged them. Without this they would fill the ring, one by one.
     pub(super) fn confirm_forgotten(&mut self, bus: &mut Bus) -> anyhow::Result<()> {
-        let unconfirmed: Vec<_> =
-            self.ledger.requests.iter().filter(|it| !it.confirmed).map(|it| it.request).collect();
+        let unconfirmed: Vec<_> = self.ledger.requests.iter().filter(|it| !it.confirmed).map(|it| it.request).collect();
         for request in unconfirmed {
             let left = bus.commands.iter().any(|entry| entry.command.request == request && !entry.acknowledged);
             if !left {

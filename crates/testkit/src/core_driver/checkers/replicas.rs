@@ -99,7 +99,11 @@ impl Replicas {
         if report.event.is_terminal() {
             attempt.end = Some(report.event.clone());
         }
-        ensure!(replica.ends <= service.retry.count + 1, "more attempts than retry_count {} allows", service.retry.count);
+        ensure!(
+            replica.ends <= service.retry.count + 1,
+            "more attempts than retry_count {} allows",
+            service.retry.count
+        );
         ensure!(replica.losses <= LOSSES_MAX, "lost more than {LOSSES_MAX} times");
         Ok(())
     }
@@ -180,7 +184,9 @@ impl Run {
             (Outcome::Failed { exit_code }, Some(AttemptEvent::Exited { exit_code: seen, .. })) => {
                 exit_code == seen && used_up
             }
-            (Outcome::CouldNotStart { .. }, Some(AttemptEvent::CouldNotStart { permanent, .. })) => *permanent || used_up,
+            (Outcome::CouldNotStart { .. }, Some(AttemptEvent::CouldNotStart { permanent, .. })) => {
+                *permanent || used_up
+            }
             (Outcome::Lost { reason }, Some(AttemptEvent::Lost { reason: last })) => {
                 reason == last && (stopped || seen.losses == LOSSES_MAX)
             }
