@@ -468,7 +468,7 @@ impl Exit {
 }
 
 fn exit_code(bus: &mut Bus) -> i64 {
-    let failed = bus.mishap(3);
+    let failed = bus.mishap(2);
     if failed {
         bus.count(Fault::ContainerFailed);
     }

@@ -107,7 +107,6 @@ impl Leader {
 
     /// Take-over, or a fresh start on a ledger that somebody else wrote. Dies in between once in a while.
     pub(super) fn take_over(&mut self, bus: &mut Bus) -> anyhow::Result<Flow> {
-        self.read(bus)?;
         while self.fold_app(bus)? {}
         if bus.mishap(8) {
             bus.count(Fault::CrashDuringTakeOver);

@@ -18,6 +18,7 @@ mod agent;
 mod almanac;
 mod bus;
 mod checkers;
+mod climate;
 mod faults;
 mod leader;
 mod makers;

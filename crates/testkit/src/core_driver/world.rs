@@ -14,6 +14,7 @@ use super::{
     agent::{Agent, Condition},
     almanac::RHYTHMS,
     bus::{Bus, Entry},
+    climate::{Climate, Step},
     faults::{Fault, Summary},
     leader::{Effect, Flow, Leader, act},
     makers::{Revision, agent_name, command},
@@ -32,6 +33,7 @@ pub(super) struct World {
     pub(super) leader: Leader,
     /// A leader that was replaced and has not noticed.
     pub(super) stale: Option<Leader>,
+    climate: Climate,
     seed: u64,
     steps: u32,
 }
@@ -45,11 +47,12 @@ impl World {
             .map(|index| Agent::new(agent_name(index), random.random_range(1..=4), now))
             .collect();
         let mut bus = Bus::new(random, now);
+        let climate = Climate::of(&mut bus.random);
         let rhythm = Some(bus.random.random_range(0..RHYTHMS.len()));
         let first = Revision::applied(1, bus.now, rhythm, &mut bus.random);
         bus.apps.push(first);
         let leader = Leader::new(&bus, Epoch(1))?;
-        let mut world = Self { bus, agents, leader, stale: None, seed, steps: 0 };
+        let mut world = Self { bus, agents, leader, stale: None, climate, seed, steps: 0 };
         world.install(Epoch(1))?;
         Ok(world)
     }
@@ -66,22 +69,23 @@ impl World {
     }
 
     fn step(&mut self) -> anyhow::Result<()> {
-        match self.bus.random.random_range(0..100) {
-            0..18 => self.pass_time()?,
-            18..42 => self.let_agent_act()?,
-            42..54 => self.let_leader_fold_results()?,
-            54..60 => self.deliver_heartbeat()?,
-            60..64 => self.send_command(),
-            64..70 => self.deliver_command()?,
-            70..72 => self.edit(),
-            72..76 => _ = self.leader.fold_app(&mut self.bus)?,
-            76..84 => self.let_leader_act()?,
-            84..89 => self.publish()?,
-            89..92 => self.crash()?,
-            92..95 => self.trouble_agent(),
-            95..97 => self.judge_silence()?,
-            97..99 => self.let_stale_leader_act()?,
-            _ => self.set_clock_back(),
+        match self.climate.pick(&mut self.bus.random) {
+            Step::Time => self.pass_time()?,
+            Step::Agent => self.let_agent_act()?,
+            Step::Results => self.let_leader_fold_results()?,
+            Step::Heartbeat => self.deliver_heartbeat()?,
+            Step::SendCommand => self.send_command(),
+            Step::DeliverCommand => self.deliver_command()?,
+            Step::Edit => self.edit(),
+            Step::DeliverEdit => _ = self.leader.fold_app(&mut self.bus)?,
+            Step::Act => self.let_leader_act()?,
+            Step::Publish => self.publish()?,
+            Step::Crash => self.crash()?,
+            Step::Trouble => self.trouble_agent(),
+            Step::Relief => self.relieve_agent(),
+            Step::Silence => self.judge_silence()?,
+            Step::StaleLeader => self.let_stale_leader_act()?,
+            Step::ClockBack => self.set_clock_back(),
         }
         // A batch of several inputs is recorded at once, now and then.
         if self.bus.random.random_ratio(2, 3) {
@@ -122,10 +126,8 @@ impl World {
     }
 
     fn set_clock_back(&mut self) {
-        if self.bus.mishap(3) {
-            self.bus.count(Fault::ClockSetBack);
-            self.bus.now = time::before(self.bus.now, Duration::from_millis(self.bus.random.random_range(1..3_000)));
-        }
+        self.bus.count(Fault::ClockSetBack);
+        self.bus.now = time::before(self.bus.now, Duration::from_millis(self.bus.random.random_range(1..3_000)));
     }
 
     fn some_agent(&mut self) -> usize {
@@ -276,8 +278,17 @@ impl World {
             (Condition::Well, 2..4) => agent.kill(&mut self.bus),
             (Condition::Well, 4) => agent.reboot(&mut self.bus),
             (Condition::Well, _) => agent.draining = !agent.draining,
-            (Condition::CutOff, 0) => agent.kill(&mut self.bus),
-            (Condition::CutOff | Condition::Dead, _) => agent.come_back(&mut self.bus),
+            (Condition::CutOff, _) => agent.kill(&mut self.bus),
+            (Condition::Dead, _) => {}
+        }
+    }
+
+    fn relieve_agent(&mut self) {
+        let index = self.some_agent();
+        let agent = &mut self.agents[index];
+        agent.draining &= self.bus.random.random_ratio(1, 2);
+        if agent.condition != Condition::Well {
+            agent.come_back(&mut self.bus);
         }
     }
 
