@@ -87,7 +87,7 @@ impl<E: ContainerEngine> Agent<E> {
         let record = first_record(config, engine, capacity);
         let predecessor = claim_name(&surroundings.mesh, &record, &config.timing).await?;
         let mut roster = Roster::new(settings(config, engine, capacity), predecessor.intake);
-        let adopted = adopt(&surroundings, &mut roster).await.map_err(Error::Engine)?;
+        let adopted = adopt(&surroundings, &mut roster).await?;
         let (held, heart_held) = watch::channel(roster.held());
         let (mut executor, news) = Executor::new(surroundings.clone());
         executor.perform(adopted);

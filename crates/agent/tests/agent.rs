@@ -1,14 +1,15 @@
 //! The whole agent, between a real NATS server and a real Docker engine.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 mod world;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use tickmesh_agent::{
     Config, Error, Host,
     engine::{ContainerEngine, ContainerStatus},
     labels::{Owner, Tag},
-    policy::HostPolicy,
 };
 use tickmesh_core::{
     id::MeshId,
@@ -43,8 +44,9 @@ async fn an_order_becomes_a_claim_a_container_an_end_and_nothing() {
     world.wait_for_no_containers().await;
     world.wait_for_heartbeat("that nothing is held", |record| record.held.is_empty()).await;
     running.stop().await;
-    let stories = world.mesh.results().of_run(&world.attempt(0).app, world.attempt(0).token()).await.unwrap();
-    assert_eq!(stories.len(), 2, "a claim and an end: {stories:?}");
+    let attempt = world.attempt(0);
+    let reports = Box::pin(world.mesh.results().of_run(&attempt.app, attempt.token())).await.unwrap();
+    assert_eq!(reports.len(), 2, "a claim and an end: {reports:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,8 +196,7 @@ async fn check_succession(leave: impl AsyncFn(world::RunningAgent)) {
     let world = World::new().await;
     let folder = tempfile::tempdir().unwrap();
     let gate = folder.path().join("gate");
-    let policy = HostPolicy { host_paths: vec![PathBuf::from(folder.path())] };
-    let config = || Config { policy: policy.clone(), ..world.config() };
+    let config = || world.config_with_mount(folder.path());
     let running = world.start_agent_with(config()).await;
     world.order_start(0, gated("before", &gate, "echo after; exit 7")).await;
     world.wait_for_output(0, "before").await;
@@ -366,8 +367,7 @@ async fn an_end_waits_for_nats_to_come_back() {
     let mut world = World::new().await;
     let folder = tempfile::tempdir().unwrap();
     let gate = folder.path().join("gate");
-    let policy = HostPolicy { host_paths: vec![PathBuf::from(folder.path())] };
-    let running = world.start_agent_with(Config { policy, ..world.config() }).await;
+    let running = world.start_agent_with(world.config_with_mount(folder.path())).await;
     world.order_start(0, gated("up", &gate, "echo done; exit 4")).await;
     world.wait_for_output(0, "up").await;
     world.server.kill();

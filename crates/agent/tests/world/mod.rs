@@ -8,6 +8,7 @@ use tickmesh_agent::{
     Config, Error, Host, container,
     engine::{ContainerEngine, ContainerId, ContainerView, docker::Docker},
     labels::{Owner, Tag},
+    policy::HostPolicy,
     run,
 };
 use tickmesh_core::{
@@ -15,7 +16,7 @@ use tickmesh_core::{
     ledger::Cause,
     message::{AgentRecord, AttemptEvent, AttemptReport, LogBatch, MachineId, Order, OrderKind, SCHEMA, StartOrder},
     name::{AgentName, AppName, Namespace, ServiceName},
-    spec::{ContainerSpec, RemoveContainers},
+    spec::{ContainerSpec, RemoveContainers, Volume, VolumeSource},
     timing::Timing,
 };
 use tickmesh_messaging::{Cas, ConnectOptions, LogFilter, Mesh, Provisioning};
@@ -33,54 +34,63 @@ const LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// All deadlines of the protocol are this much shorter: a heartbeat every 100 ms, lost after 3 s.
 const TIMING_FACTOR: f64 = 0.05;
 
-pub struct World {
-    pub server: Server,
-    pub mesh: Mesh,
-    pub mesh_id: MeshId,
-    pub engine: Docker,
-    pub uid: RunUid,
+pub(crate) struct World {
+    pub(crate) server: Server,
+    pub(crate) mesh: Mesh,
+    pub(crate) mesh_id: MeshId,
+    pub(crate) engine: Docker,
+    pub(crate) uid: RunUid,
     lock_dir: tempfile::TempDir,
 }
 
 /// An agent process, as far as one can be had inside the test.
-pub struct RunningAgent {
-    pub shutdown: CancellationToken,
-    pub ended: JoinHandle<Result<(), Error>>,
+pub(crate) struct RunningAgent {
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) ended: JoinHandle<Result<(), Error>>,
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
+        Self::on(Docker::connect().await.expect("these tests need a Docker engine")).await
+    }
+
+    /// A world on an engine that the test owns.
+    pub(crate) async fn on(engine: Docker) -> Self {
         let server = Server::start();
         let mesh = connect(&server).await;
         let mesh_id = mesh.provision(&Provisioning::default()).await.unwrap();
-        let engine = Docker::connect().await.expect("these tests need a Docker engine");
         let uid = RunUid::from_random(rand::random());
         Self { server, mesh, mesh_id, engine, uid, lock_dir: tempfile::tempdir().unwrap() }
     }
 
-    pub fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Config {
         let host = Host { machine: machine(), boot: "boot-1".to_owned(), name: "test-host".to_owned() };
         let config = Config::new(agent(), host, self.lock_dir.path().to_owned());
         Config { timing: Timing::default().scaled(TIMING_FACTOR), ..config }
     }
 
-    pub async fn start_agent(&self) -> RunningAgent {
+    /// The same for a host that lets containers mount `folder`.
+    pub(crate) fn config_with_mount(&self, folder: &Path) -> Config {
+        Config { policy: HostPolicy { host_paths: vec![folder.to_owned()] }, ..self.config() }
+    }
+
+    pub(crate) async fn start_agent(&self) -> RunningAgent {
         self.start_agent_with(self.config()).await
     }
 
     /// Starts an agent and returns at once: see [`Self::wait_for_heartbeat`].
-    pub async fn start_agent_with(&self, config: Config) -> RunningAgent {
+    pub(crate) async fn start_agent_with(&self, config: Config) -> RunningAgent {
         let (mesh, logs) = (connect(&self.server).await, connect(&self.server).await);
         let shutdown = CancellationToken::new();
         let ended = tokio::spawn(run(config, mesh, logs, self.mesh_id, self.engine.clone(), shutdown.clone()));
         RunningAgent { shutdown, ended }
     }
 
-    pub fn owner(&self) -> Owner {
+    pub(crate) fn owner(&self) -> Owner {
         Owner { mesh: self.mesh_id, namespace: self.mesh.names().namespace().clone(), agent: agent() }
     }
 
-    pub fn attempt(&self, replica: u32) -> AttemptId {
+    pub(crate) fn attempt(&self, replica: u32) -> AttemptId {
         AttemptId {
             app: AppName::new("nightly").unwrap(),
             run: 1,
@@ -91,11 +101,11 @@ impl World {
         }
     }
 
-    pub async fn order_start(&self, replica: u32, start: StartOrder) {
+    pub(crate) async fn order_start(&self, replica: u32, start: StartOrder) {
         self.order(replica, OrderKind::Start(Box::new(start))).await;
     }
 
-    pub async fn order_stop(&self, replica: u32) {
+    pub(crate) async fn order_stop(&self, replica: u32) {
         self.order(replica, OrderKind::Stop).await;
     }
 
@@ -106,25 +116,17 @@ impl World {
     }
 
     /// The attempt's last report, once it is terminal.
-    pub async fn end_of(&self, replica: u32) -> AttemptEvent {
-        self.report_of(replica, "a terminal report", AttemptEvent::is_terminal).await
-    }
-
-    pub async fn wait_for_claim(&self, replica: u32) {
-        self.report_of(replica, "a claim", |event| matches!(event, AttemptEvent::Claimed { .. })).await;
-    }
-
-    async fn report_of(&self, replica: u32, what: &str, wanted: impl Fn(&AttemptEvent) -> bool) -> AttemptEvent {
+    pub(crate) async fn end_of(&self, replica: u32) -> AttemptEvent {
         let attempt = self.attempt(replica);
-        eventually(&format!("{what} of {attempt}"), async || {
+        eventually(&format!("the end of {attempt}"), async || {
             let last = self.mesh.results().last_of(&attempt, &agent()).await.ok()?;
-            last.map(|entry| entry.value.event).filter(&wanted)
+            last.map(|entry| entry.value.event).filter(AttemptEvent::is_terminal)
         })
         .await
     }
 
     /// Stores a claim, as an earlier agent process would have.
-    pub async fn claim(&self, replica: u32, nonce: Nonce) -> u64 {
+    pub(crate) async fn claim(&self, replica: u32, nonce: Nonce) -> u64 {
         let report = AttemptReport {
             schema: SCHEMA,
             attempt: self.attempt(replica),
@@ -139,23 +141,23 @@ impl World {
     }
 
     /// Creates the container of a claim, as an earlier agent process of `owner` would have.
-    pub async fn create(&self, owner: &Owner, name: &str, tag: &Tag, order: &StartOrder) -> ContainerId {
+    pub(crate) async fn create(&self, owner: &Owner, name: &str, tag: &Tag, order: &StartOrder) -> ContainerId {
         let request = container::request(name.to_owned(), owner, tag, order);
         self.engine.create(&request).await.unwrap()
     }
 
     /// Every container of this mesh, whoever's it is.
-    pub async fn containers(&self) -> Vec<ContainerView> {
+    pub(crate) async fn containers(&self) -> Vec<ContainerView> {
         let filter = [("io.tickmesh.mesh".to_owned(), self.mesh_id.to_string())].into();
         self.engine.list(&filter).await.unwrap()
     }
 
-    pub async fn wait_for_no_containers(&self) {
+    pub(crate) async fn wait_for_no_containers(&self) {
         eventually("every container to be removed", async || self.containers().await.is_empty().then_some(())).await;
     }
 
     /// The agent's first heartbeat that is as wanted.
-    pub async fn wait_for_heartbeat(&self, what: &str, wanted: impl Fn(&AgentRecord) -> bool) -> AgentRecord {
+    pub(crate) async fn wait_for_heartbeat(&self, what: &str, wanted: impl Fn(&AgentRecord) -> bool) -> AgentRecord {
         eventually(&format!("a heartbeat that shows {what}"), async || {
             let entry = self.mesh.agents().read(agent().as_str()).await.ok()??;
             Some(entry.value).filter(&wanted)
@@ -164,14 +166,14 @@ impl World {
     }
 
     /// The stored output of a replica's attempt, in order.
-    pub async fn stored_output(&self, replica: u32) -> Vec<LogBatch> {
+    pub(crate) async fn stored_output(&self, replica: u32) -> Vec<LogBatch> {
         let filter = LogFilter { replica: Some(replica), ..LogFilter::of_app(self.attempt(replica).app) };
         let batches = self.mesh.logs().read(filter).await.unwrap();
         batches.map(Result::unwrap).collect().await
     }
 
     /// Waits until the output contains `text`: then the container's script has got that far.
-    pub async fn wait_for_output(&self, replica: u32, text: &str) {
+    pub(crate) async fn wait_for_output(&self, replica: u32, text: &str) {
         eventually(&format!("output {text:?}"), async || {
             output_text(&self.stored_output(replica).await).contains(text).then_some(())
         })
@@ -194,17 +196,17 @@ impl Drop for World {
 
 impl RunningAgent {
     /// Stops it as SIGTERM does.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         self.end().await.unwrap();
     }
 
-    pub async fn end(self) -> Result<(), Error> {
+    pub(crate) async fn end(self) -> Result<(), Error> {
         timeout(DEADLINE, self.ended).await.expect("the agent ends before the deadline").unwrap()
     }
 
     /// Ends it as SIGKILL does: in the middle of whatever it does.
-    pub async fn kill(self) {
+    pub(crate) async fn kill(self) {
         self.ended.abort();
         let ended = timeout(DEADLINE, self.ended).await.expect("the agent dies before the deadline");
         assert!(ended.unwrap_err().is_cancelled());
@@ -212,7 +214,7 @@ impl RunningAgent {
 }
 
 /// Looks until there is an answer.
-pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let found = timeout(DEADLINE, async {
         loop {
             if let Some(found) = look().await {
@@ -235,24 +237,24 @@ async fn connect(server: &Server) -> Mesh {
     Mesh::connect(&options).await.unwrap()
 }
 
-pub fn agent() -> AgentName {
+pub(crate) fn agent() -> AgentName {
     AgentName::new("host-1").unwrap()
 }
 
-pub fn machine() -> MachineId {
+pub(crate) fn machine() -> MachineId {
     MachineId("machine-1".to_owned())
 }
 
-pub fn nonce() -> Nonce {
+pub(crate) fn nonce() -> Nonce {
     Nonce::from_random(rand::random())
 }
 
-pub fn output_text(batches: &[LogBatch]) -> String {
+pub(crate) fn output_text(batches: &[LogBatch]) -> String {
     let chunks = batches.iter().flat_map(|batch| &batch.chunks);
     chunks.map(|chunk| String::from_utf8(chunk.output.bytes().unwrap()).unwrap()).collect()
 }
 
-pub fn script(script: &str) -> StartOrder {
+pub(crate) fn script(script: &str) -> StartOrder {
     StartOrder {
         container: ContainerSpec {
             image: "busybox:latest".to_owned(),
@@ -278,12 +280,12 @@ pub fn script(script: &str) -> StartOrder {
 }
 
 /// A script that goes on once `gate` exists; its folder is mounted.
-pub fn gated(before: &str, gate: &Path, after: &str) -> StartOrder {
+pub(crate) fn gated(before: &str, gate: &Path, after: &str) -> StartOrder {
     let folder = gate.parent().unwrap().display();
     let mut order =
         script(&format!("echo {before}; while [ ! -e {gate} ]; do sleep 0.05; done; {after}", gate = gate.display()));
-    order.container.volumes = vec![tickmesh_core::spec::Volume {
-        source: tickmesh_core::spec::VolumeSource::HostPath(folder.to_string()),
+    order.container.volumes = vec![Volume {
+        source: VolumeSource::HostPath(folder.to_string()),
         target: folder.to_string(),
         read_only: true,
     }];

@@ -38,8 +38,8 @@ pub(super) enum SilenceCheck {
     Folding { end: u64 },
     /// The agent's key is being read.
     ReadingKey,
-    /// It was declared silent at this revision.
-    Declared,
+    /// It was declared silent. If it was faster and still holds something, the checks begin again after a while.
+    Declared { at: Duration },
 }
 
 /// All agents.
@@ -88,8 +88,18 @@ impl Agents {
 }
 
 impl AgentState {
+    /// Whether the checks of its silence may begin: they have not yet, or what they led to was refused.
+    pub(super) fn may_be_checked(&self, uptime: Duration, timing: &Timing) -> bool {
+        let pause_over = match self.silence {
+            SilenceCheck::None => true,
+            SilenceCheck::Declared { at } => uptime.saturating_sub(at) >= timing.resend,
+            SilenceCheck::ReadingEnd | SilenceCheck::Folding { .. } | SilenceCheck::ReadingKey => false,
+        };
+        pause_over && self.silent_for(uptime) >= timing.lost
+    }
+
     /// How long the key has not changed, on this leader's clock.
-    pub(super) fn silent_for(&self, uptime: Duration) -> Duration {
+    fn silent_for(&self, uptime: Duration) -> Duration {
         uptime.saturating_sub(self.changed_at)
     }
 

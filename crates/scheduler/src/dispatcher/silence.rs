@@ -17,9 +17,8 @@ impl Dispatcher {
     /// Begins the checks for agents that have something to lose. An agent that holds nothing may be silent.
     pub(super) fn check_silence(&mut self, moment: Moment) {
         for (agent, state) in self.agents.iter_mut() {
-            let silent = state.silent_for(moment.uptime) >= self.timing.lost;
             let bound = self.bound.get(agent).is_some_and(|apps| !apps.is_empty());
-            if silent && bound && state.silence == SilenceCheck::None {
+            if bound && state.may_be_checked(moment.uptime, &self.timing) {
                 state.silence = SilenceCheck::ReadingEnd;
                 self.effects.push(Effect::ReadResultsEnd { agent: agent.clone() });
             }
@@ -68,7 +67,7 @@ impl Dispatcher {
             state.silence = SilenceCheck::None;
             return;
         }
-        state.silence = SilenceCheck::Declared;
+        state.silence = SilenceCheck::Declared { at: moment.uptime };
         self.effects.push(Effect::Announce(MeshEvent::AgentLost { agent: agent.clone() }));
         for app in self.bound_apps(agent) {
             self.step(&app, Input::Silent(agent), moment);

@@ -353,6 +353,26 @@ fn silence_is_checked_on_the_results_and_then_on_the_key() {
     assert_eq!(count(&effects, lost), 1, "{effects:?}");
 }
 
+/// Has the agent declared silent; returned is what follows.
+fn declare_silent(world: &mut World, results_end: u64) -> Vec<Effect> {
+    world.handle(Event::ResultsEnd { agent: agent(), sequence: results_end });
+    world.handle(Event::AgentRead { agent: agent(), revision: 1 })
+}
+
+#[test]
+fn a_silent_agent_whose_last_claim_was_faster_is_checked_again() {
+    let mut world = World::leading(None);
+    let (attempt, _) = world.ordered();
+    world.pass(Duration::from_secs(60));
+    let revokes = |effect: &Effect| matches!(effect, Effect::StoreReport { expected: 0, .. });
+    assert_ne!(count(&declare_silent(&mut world, 0), revokes), 0);
+    world.report(1, &attempt, claimed());
+    let effects = world.pass(Duration::from_secs(5));
+    assert_eq!(count(&effects, |effect| matches!(effect, Effect::ReadResultsEnd { .. })), 1);
+    let loses = |effect: &Effect| matches!(effect, Effect::StoreReport { expected: 1, .. });
+    assert_eq!(count(&declare_silent(&mut world, 1), loses), 1);
+}
+
 #[test]
 fn an_agent_whose_key_moved_meanwhile_is_not_silent() {
     let mut world = World::leading(None);
