@@ -49,7 +49,8 @@ pub(crate) fn init(verbosity: Verbosity, format: LogFormat) -> anyhow::Result<()
 fn filter(verbosity: Verbosity) -> anyhow::Result<EnvFilter> {
     let default = match verbosity {
         Verbosity::Errors => "error",
-        Verbosity::Events => "info",
+        // The NATS client tells the same as `tickmesh_messaging` does, in its own words.
+        Verbosity::Events => "info,async_nats=warn",
     };
     let wanted = std::env::var(FILTER_VARIABLE).unwrap_or_default();
     let directives = if wanted.is_empty() { default } else { &wanted };

@@ -8,6 +8,8 @@ mod commands;
 mod compose_file;
 mod connect;
 mod exit;
+#[cfg(test)]
+mod fixture;
 mod local;
 mod logging;
 mod nats_server;

@@ -181,7 +181,10 @@ impl RunWatch {
         if let Some(run) = ledger.active.iter().find(|run| is_of(&run.cause, self.request)) {
             let total = run.replicas().count();
             let ended = run.replicas().filter(|(_, _, replica)| replica.has_ended()).count();
-            return self.tell(format!("run {}/{}: {ended} of {total} replicas have ended", self.app, run.number));
+            return self.tell(match ended {
+                0 => format!("run {}/{} started", self.app, run.number),
+                _ => format!("run {}/{}: {ended} of {total} replicas have ended", self.app, run.number),
+            });
         }
         if let Some(place) = ledger.queue.iter().position(|waiting| is_of(&waiting.cause, self.request)) {
             return self.tell(format!("app {}: the run waits, at place {}", self.app, place + 1));
@@ -209,5 +212,82 @@ impl RunWatch {
         }
         self.last_told.clone_from(&text);
         Step::Progress(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tickmesh_core::{
+        ledger::{HandledRequest, Waiting},
+        message::{DropReason, RunRequest},
+        outcome::Outcome,
+    };
+
+    use super::*;
+    use crate::fixture;
+
+    fn handled(verdict: Verdict) -> Ledger {
+        let mut ledger = fixture::ledger(vec![]);
+        ledger.requests.push_back(HandledRequest { request: fixture::request(), verdict, confirmed: true });
+        ledger
+    }
+
+    fn waiting(cause: Cause) -> Waiting {
+        Waiting { cause, scheduled_at: None, enqueued_at: fixture::now(), request: RunRequest::default() }
+    }
+
+    #[test]
+    fn a_run_speaks_for_a_request_that_the_ring_has_lost() {
+        let request = fixture::request();
+        assert_eq!(verdict(&fixture::ledger(vec![]), request), None);
+        let run = fixture::active(4, fixture::manual(), vec![fixture::pending()]);
+        assert_eq!(verdict(&fixture::ledger(vec![run]), request), Some(Verdict::Started { run: 4 }));
+        let mut ledger = fixture::ledger(vec![]);
+        ledger.queue.extend([waiting(Cause::Schedule), waiting(fixture::manual())]);
+        assert_eq!(verdict(&ledger, request), Some(Verdict::Enqueued { waiting: 2 }));
+        let refused = Verdict::Refused { reason: "no".to_owned() };
+        assert_eq!(verdict(&handled(refused.clone()), request), Some(refused));
+    }
+
+    #[track_caller]
+    fn check(watch: &mut RunWatch, ledger: Ledger, expected: Step) {
+        assert_eq!(watch.fold(News::Ledger(Box::new(ledger))), expected);
+    }
+
+    fn progress(text: &str) -> Step {
+        Step::Progress(text.to_owned())
+    }
+
+    #[test]
+    fn a_run_is_followed_from_the_queue_to_its_end() {
+        let mut watch = RunWatch::new(fixture::app(), fixture::request());
+        check(&mut watch, fixture::ledger(vec![]), Step::Nothing);
+        let mut queued = handled(Verdict::Enqueued { waiting: 1 });
+        queued.queue.push_back(waiting(fixture::manual()));
+        check(&mut watch, queued.clone(), progress("app nightly: the run waits, at place 1"));
+        check(&mut watch, queued, Step::Nothing);
+        let run = |states| fixture::ledger(vec![fixture::active(4, fixture::manual(), states)]);
+        check(&mut watch, run(vec![fixture::pending(), fixture::pending()]), progress("run nightly/4 started"));
+        let half = run(vec![fixture::ended(Outcome::Succeeded), fixture::pending()]);
+        check(&mut watch, half, progress("run nightly/4: 1 of 2 replicas have ended"));
+        check(&mut watch, handled(Verdict::Enqueued { waiting: 1 }), Step::Nothing);
+
+        let other = fixture::summary(3, Cause::Schedule, &[Outcome::Succeeded]);
+        assert_eq!(watch.fold(News::Ended(Box::new(other))), Step::Nothing);
+        let ours = Box::new(fixture::summary(4, fixture::manual(), &[Outcome::Succeeded]));
+        assert_eq!(watch.fold(News::Ended(ours.clone())), Step::Ended(ours));
+    }
+
+    #[test]
+    fn a_request_without_a_run_ends_the_wait() {
+        let mut watch = RunWatch::new(fixture::app(), fixture::request());
+        let no_run = |why: &str| Step::NoRun(format!("there will be no run: {why}"));
+        let dropped = handled(Verdict::Dropped { reason: DropReason::QueueFull });
+        check(&mut watch, dropped, no_run("the queue is full"));
+        let flushed = Ledger { standing: Standing::Removed, ..handled(Verdict::Enqueued { waiting: 1 }) };
+        check(&mut watch, flushed.clone(), no_run("the app was removed"));
+        let mut ending = flushed;
+        ending.history.push(|_| fixture::summary(4, fixture::manual(), &[Outcome::Succeeded]));
+        check(&mut watch, ending, Step::Nothing);
     }
 }

@@ -142,3 +142,32 @@ fn exit_of(summary: &RunSummary) -> Exit {
         ) => Exit::Failed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[track_caller]
+    fn check_exit(outcomes: &[Outcome], expected: Exit) {
+        assert_eq!(exit_of(&fixture::summary(1, fixture::manual(), outcomes)), expected);
+    }
+
+    #[test]
+    fn only_the_run_of_a_single_container_has_its_exit_code() {
+        let failed = |exit_code| Outcome::Failed { exit_code };
+        check_exit(&[Outcome::Succeeded], Exit::Success);
+        check_exit(&[failed(7)], Exit::Container(7));
+        check_exit(&[failed(7), Outcome::Succeeded], Exit::Failed);
+        check_exit(&[failed(-1)], Exit::Failed);
+        check_exit(&[Outcome::Cancelled], Exit::Failed);
+        check_exit(&[Outcome::TimedOut], Exit::Failed);
+    }
+
+    #[test]
+    fn requests_have_a_limit() {
+        assert!(check_size("--env", ENVIRONMENT_BYTES_MAX, ENVIRONMENT_BYTES_MAX).is_ok());
+        let error = check_size("--env", ENVIRONMENT_BYTES_MAX + 1, ENVIRONMENT_BYTES_MAX).unwrap_err();
+        assert_eq!(error.to_string(), "--env: 4097 bytes are more than the 4096 allowed");
+    }
+}

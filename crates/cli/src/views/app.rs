@@ -245,3 +245,81 @@ impl View for AppsView {
         self.0.iter().map(|app| app.name.clone()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tickmesh_core::{
+        ledger::{Cause, Phase},
+        outcome::Outcome,
+    };
+
+    use super::*;
+    use crate::fixture;
+
+    fn view(record: &Entry<AppRecord>, ledger: Option<&Ledger>) -> Option<AppView> {
+        let app = fixture::app();
+        AppView::new(Stored { app: &app, record, ledger }, &TimeZoneDatabase::bundled(), fixture::now())
+    }
+
+    #[track_caller]
+    fn check_state(compose: Option<&str>, ledger: Option<&Ledger>, expected: Option<State>) {
+        let found = view(&fixture::record(compose, 2), ledger).map(|view| view.state);
+        assert_eq!(found, expected);
+    }
+
+    fn at_revision(revision: u64, standing: Standing, ledger: Ledger) -> Ledger {
+        Ledger { app_revision: revision, standing, ..ledger }
+    }
+
+    #[test]
+    fn an_app_that_the_leader_has_not_seen_counts_as_what_it_will_be() {
+        let removed = at_revision(1, Standing::Removed, fixture::ledger(vec![]));
+        let invalid = at_revision(1, Standing::Invalid { reason: "old".to_owned() }, fixture::ledger(vec![]));
+        for ledger in [None, Some(&removed), Some(&invalid)] {
+            check_state(Some(fixture::COMPOSE), ledger, Some(State::Waiting));
+            check_state(Some("services: ["), ledger, Some(State::Invalid));
+            check_state(None, ledger, None);
+        }
+    }
+
+    #[test]
+    fn otherwise_the_ledger_says_it() {
+        let run = fixture::active(1, Cause::Schedule, vec![fixture::pending()]);
+        let running = at_revision(2, Standing::Applied, fixture::ledger(vec![run.clone()]));
+        check_state(Some(fixture::COMPOSE), Some(&running), Some(State::Running));
+        let mut stopping = run;
+        stopping.phase = Phase::Stopping { by: "me@here".to_owned() };
+        let removed = at_revision(2, Standing::Removed, fixture::ledger(vec![stopping]));
+        check_state(None, Some(&removed), Some(State::Stopping));
+        check_state(None, Some(&at_revision(2, Standing::Removed, fixture::ledger(vec![]))), None);
+        let invalid = at_revision(2, Standing::Invalid { reason: "bad".to_owned() }, fixture::ledger(vec![]));
+        let view = view(&fixture::record(Some(fixture::COMPOSE), 2), Some(&invalid)).unwrap();
+        assert_eq!((view.state, view.reason.as_deref()), (State::Invalid, Some("bad")));
+    }
+
+    #[test]
+    fn the_next_instant_is_one_that_is_not_decided_yet() {
+        let record = fixture::record(Some(fixture::COMPOSE), 1);
+        let next = |ledger: Option<&Ledger>| view(&record, ledger).unwrap().next.unwrap().to_string();
+        assert_eq!(next(None), "2026-11-22T18:30:00Z");
+        let ahead = Ledger { decided_through: "2026-11-22T18:30:00Z".parse().unwrap(), ..fixture::ledger(vec![]) };
+        assert_eq!(next(Some(&ahead)), "2026-11-23T18:30:00Z");
+    }
+
+    #[test]
+    fn a_list_shows_the_queue_and_the_last_outcomes() {
+        let mut ledger = fixture::ledger(vec![]);
+        for (run, outcome) in [(1, Outcome::Succeeded), (2, Outcome::Failed { exit_code: 1 })] {
+            let outcome = outcome.label().to_owned();
+            ledger.recent.push_back(RecentRun { run, outcome, finished_at: fixture::now() });
+        }
+        let apps = AppsView(vec![view(&fixture::record(Some(fixture::COMPOSE), 1), Some(&ledger)).unwrap()]);
+        let text = apps.text(&Style { detail: Detail::Normal, now: fixture::now() });
+        let text = anstream::adapter::strip_str(&text).to_string();
+        assert_eq!(
+            text,
+            "NAME     SCHEDULE      TIMEZONE       STATE    QUEUE  LAST        NEXT    RUNS\n\
+             nightly  0 30 2 * * *  Asia/Shanghai  waiting  0/3    failed now  in 10h  ✓✗\n"
+        );
+    }
+}

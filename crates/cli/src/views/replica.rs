@@ -197,3 +197,79 @@ impl ReplicaView {
         Self { state: Doing::Reported, ..self.ended(outcome) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tickmesh_core::{
+        id::Nonce,
+        ledger::Cause,
+        message::{Capacity, MachineId},
+    };
+
+    use super::*;
+    use crate::fixture;
+
+    fn open() -> ReplicaState {
+        ReplicaState::Open(OpenAttempt {
+            number: 1,
+            agent: fixture::agent(),
+            ordered_at: fixture::now(),
+            sent_at: None,
+            claim: None,
+        })
+    }
+
+    #[track_caller]
+    fn check_open(reports: Vec<AttemptEvent>, state: Doing, text: &str) {
+        let run = fixture::active(1, Cause::Schedule, vec![fixture::pending(), open()]);
+        let reports: Vec<_> = reports.into_iter().map(|event| fixture::report(1, event)).collect();
+        let view = &of_active(&run, &reports)[1];
+        assert_eq!((view.state, view.state_text()), (state, text));
+        assert_eq!(view.agent.as_deref(), Some("host-1"));
+    }
+
+    #[test]
+    fn what_the_ledger_does_not_know_yet_is_read_from_the_results() {
+        let claimed =
+            || AttemptEvent::Claimed { nonce: Nonce::from_random([3; 16]), machine: MachineId("machine".to_owned()) };
+        let exited =
+            |exit_code| AttemptEvent::Exited { exit_code, oom_killed: false, started_at: None, finished_at: None };
+        check_open(vec![], Doing::Ordered, "ordered");
+        check_open(vec![claimed()], Doing::Running, "running");
+        check_open(vec![claimed(), exited(0)], Doing::Reported, "succeeded");
+        check_open(vec![claimed(), exited(2)], Doing::Reported, "failed");
+    }
+
+    #[track_caller]
+    fn check_pending(slots: Option<u32>, failures: u32, reason: Option<&str>) {
+        let mut run = fixture::active(1, Cause::Schedule, vec![fixture::pending()]);
+        run.services[0].replicas[0].failures = failures;
+        let mut fleet = Fleet::default();
+        if let Some(slots) = slots {
+            let capacity = Capacity { slots, cpu_millis: 1000, memory_bytes: 1 << 30 };
+            let view = tickmesh_core::fleet::AgentView { readiness: tickmesh_core::fleet::Readiness::Ready, capacity };
+            fleet.agents.insert(fixture::agent(), view);
+        }
+        let mut views = of_active(&run, &[]);
+        explain_pending(&mut views, &run, &fleet, fixture::now());
+        assert_eq!(views[0].reason.as_deref(), reason);
+    }
+
+    #[test]
+    fn a_pending_replica_says_why() {
+        check_pending(None, 0, Some("no agent is known"));
+        check_pending(Some(0), 0, Some("0 of 1 agents fit: 1 without a free slot"));
+        check_pending(Some(0), 2, Some("retry after 2 failed; 0 of 1 agents fit: 1 without a free slot"));
+        check_pending(Some(1), 0, None);
+    }
+
+    #[test]
+    fn a_replica_that_pauses_before_a_retry_says_how_long() {
+        let later =
+            ReplicaState::Pending { not_before: fixture::now() + jiff::SignedDuration::from_secs(4), avoid: None };
+        let run = fixture::active(1, Cause::Schedule, vec![later]);
+        let mut views = of_active(&run, &[]);
+        explain_pending(&mut views, &run, &Fleet::default(), fixture::now());
+        assert_eq!(views[0].reason.as_deref(), Some("next attempt in 4s"));
+    }
+}

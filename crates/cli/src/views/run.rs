@@ -204,11 +204,11 @@ impl View for RunView {
         let mut lines = vec![format!("run {}: {}", self.name(), self.tone().paint(&self.state_text()))];
         lines.push(format!("  cause      {}", self.cause_text()));
         if let Some(at) = self.scheduled_at {
-            lines.push(format!("  scheduled  {at} ({})", when::relative(at, style.now)));
+            lines.push(format!("  scheduled  {at:.3} ({})", when::relative(at, style.now)));
         }
-        lines.push(format!("  started    {} ({})", self.started_at, when::relative(self.started_at, style.now)));
+        lines.push(format!("  started    {:.3} ({})", self.started_at, when::relative(self.started_at, style.now)));
         if let Some(at) = self.finished_at {
-            lines.push(format!("  finished   {at} ({})", when::relative(at, style.now)));
+            lines.push(format!("  finished   {at:.3} ({})", when::relative(at, style.now)));
         }
         lines.push(format!("  took       {}", self.took(style.now)));
         lines.push(format!("  replicas   {} of {} succeeded", self.succeeded, self.replicas.len()));
