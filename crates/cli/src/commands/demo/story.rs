@@ -1,5 +1,7 @@
 //! Tells what happens to an app, line by line, from the same subjects that any monitor can read.
 
+use std::{collections::BTreeMap, time::Duration};
+
 use futures_util::StreamExt;
 use jiff::{Timestamp, tz::TimeZone};
 use tickmesh_core::{
@@ -9,24 +11,33 @@ use tickmesh_core::{
     name::AppName,
 };
 use tickmesh_messaging::{Change, Entry, Following, Mesh, Start};
+use tokio::time::sleep;
 
 use crate::{
     output::Output,
     views::{Tone, run::RunView},
+    when,
 };
 
+/// The streams are read side by side, so a run's end may be read before that of its last replica. What is told is told in
+/// the order in which the server stored it, by its clock, this much later.
+const SETTLE: Duration = Duration::from_millis(200);
+
 /// A story that goes on.
-pub(super) struct Story {
+pub(crate) struct Story {
     app: AppName,
     zone: TimeZone,
     ticks: Following<Entry<TickRecord>>,
     reports: Following<Change<AttemptReport>>,
     history: Following<Entry<RunSummary>>,
+    /// What is not told yet. The number keeps two of the same moment apart.
+    held: BTreeMap<(Timestamp, u64), String>,
+    heard: u64,
 }
 
 impl Story {
     /// Begins to listen; nothing after this is missed.
-    pub(super) async fn begin(mesh: &Mesh, app: &AppName, zone: TimeZone) -> anyhow::Result<Self> {
+    pub(crate) async fn begin(mesh: &Mesh, app: &AppName, zone: TimeZone) -> anyhow::Result<Self> {
         let results = mesh.results();
         Ok(Self {
             app: app.clone(),
@@ -34,66 +45,62 @@ impl Story {
             ticks: mesh.ticks().follow(Some(app), Start::All).await?,
             reports: results.follow(results.last_sequence().await?).await?,
             history: mesh.history().follow(Some(app), Start::All).await?,
+            held: BTreeMap::new(),
+            heard: 0,
         })
     }
 
     /// Tells until that many runs have ended.
-    pub(super) async fn tell(&mut self, output: Output, runs: usize) -> anyhow::Result<()> {
+    pub(crate) async fn tell(&mut self, output: Output, runs: usize) -> anyhow::Result<()> {
         let mut ended = 0;
-        while ended < runs {
+        while ended < runs || !self.held.is_empty() {
+            let settled = sleep(self.settles_in());
             tokio::select! {
-                Some(tick) = self.ticks.next() => self.print(output, &self.tick(&tick?))?,
+                Some(tick) = self.ticks.next() => { let tick = tick?; self.hold(tick.at, self.tick(&tick)) }
                 Some(change) = self.reports.next() => {
                     if let Change::Entry(entry) = change?
                         && entry.value.attempt.app == self.app
                     {
-                        self.print(output, &self.report(&entry))?;
+                        self.hold(entry.at, report(&entry.value));
                     }
                 }
                 Some(summary) = self.history.next() => {
+                    let summary = summary?;
+                    self.hold(summary.at, end(&summary));
                     ended += 1;
-                    self.print(output, &self.end(&summary?))?;
                 }
+                () = settled, if !self.held.is_empty() => self.print_first(output)?,
                 else => anyhow::bail!("the streams of the mesh have ended"),
             }
         }
         Ok(())
     }
 
-    fn print(&self, output: Output, line: &(Timestamp, String)) -> anyhow::Result<()> {
-        output.line(&format!("{}  {}", self.clock(line.0, "%H:%M:%S%.3f"), line.1))?;
+    fn hold(&mut self, at: Timestamp, line: String) {
+        self.heard += 1;
+        self.held.insert((at, self.heard), line);
+    }
+
+    fn settles_in(&self) -> Duration {
+        let now = Timestamp::now();
+        self.held.first_key_value().map_or(SETTLE, |((at, _), _)| SETTLE.saturating_sub(when::between(*at, now)))
+    }
+
+    fn print_first(&mut self, output: Output) -> anyhow::Result<()> {
+        if let Some(((at, _), line)) = self.held.pop_first() {
+            output.line(&format!("{}  {line}", self.clock(at, "%H:%M:%S%.3f")))?;
+        }
         output.flush()
     }
 
-    fn tick(&self, entry: &Entry<TickRecord>) -> (Timestamp, String) {
+    fn tick(&self, entry: &Entry<TickRecord>) -> String {
         let tick = &entry.value;
         let what = match &tick.admission {
             Admission::Start { run } => format!("starts run {}/{run}", self.app),
             Admission::Enqueue { waiting } => format!("waits in the queue, at place {waiting}"),
             Admission::Drop { reason } => format!("is dropped: {reason}"),
         };
-        let instant = self.clock(tick.scheduled_at, "%H:%M:%S");
-        (entry.at, Tone::Busy.paint(&format!("tick of {instant} {what}")))
-    }
-
-    fn report(&self, entry: &Entry<AttemptReport>) -> (Timestamp, String) {
-        let report = &entry.value;
-        let what = match &report.event {
-            AttemptEvent::Claimed { .. } => format!("claimed by agent {}", report.agent),
-            AttemptEvent::Revoked { reason, .. } => format!("revoked: {reason}"),
-            AttemptEvent::Cancelled { .. } => "cancelled".to_owned(),
-            AttemptEvent::Exited { exit_code, .. } => format!("exited with {exit_code}"),
-            AttemptEvent::CouldNotStart { reason, .. } => format!("could not start: {reason}"),
-            AttemptEvent::Lost { reason } => format!("lost: {reason}"),
-        };
-        (entry.at, format!("  replica {} {what}", replica(&report.attempt)))
-    }
-
-    fn end(&self, entry: &Entry<RunSummary>) -> (Timestamp, String) {
-        let run = RunView::of_summary(&entry.value);
-        let (took, succeeded, total) = (run.took(entry.at), run.succeeded, run.replicas.len());
-        let text = format!("run {} {} after {took}: {succeeded} of {total} replicas", run.name(), run.state_text());
-        (entry.at, run.tone().paint(&text))
+        Tone::Busy.paint(&format!("tick of {} {what}", self.clock(tick.scheduled_at, "%H:%M:%S")))
     }
 
     fn clock(&self, at: Timestamp, format: &str) -> String {
@@ -101,7 +108,23 @@ impl Story {
     }
 }
 
-fn replica(attempt: &AttemptId) -> String {
-    let again = if attempt.attempt > 1 { format!(" (attempt {})", attempt.attempt) } else { String::new() };
-    format!("{}/{} {}/{}{again}", attempt.app, attempt.run, attempt.service, attempt.replica)
+fn report(report: &AttemptReport) -> String {
+    let what = match &report.event {
+        AttemptEvent::Claimed { .. } => format!("claimed by agent {}", report.agent),
+        AttemptEvent::Revoked { reason, .. } => format!("revoked: {reason}"),
+        AttemptEvent::Cancelled { .. } => "cancelled".to_owned(),
+        AttemptEvent::Exited { exit_code, .. } => format!("exited with {exit_code}"),
+        AttemptEvent::CouldNotStart { reason, .. } => format!("could not start: {reason}"),
+        AttemptEvent::Lost { reason } => format!("lost: {reason}"),
+    };
+    let AttemptId { app, run, service, replica, attempt, .. } = &report.attempt;
+    let again = if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
+    format!("  replica {app}/{run} {service}/{replica}{again} {what}")
+}
+
+fn end(entry: &Entry<RunSummary>) -> String {
+    let run = RunView::of_summary(&entry.value);
+    let (took, succeeded, total) = (run.took(entry.at), run.succeeded, run.replicas.len());
+    let text = format!("run {} {} after {took}: {succeeded} of {total} replicas", run.name(), run.state_text());
+    run.tone().paint(&text)
 }
