@@ -13,7 +13,8 @@ use async_nats::jetstream::{
     stream::ConsumerErrorKind,
 };
 use futures_util::{
-    StreamExt,
+    FutureExt, StreamExt,
+    future::BoxFuture,
     stream::{self, BoxStream},
 };
 use tokio::{
@@ -120,7 +121,7 @@ impl Follower {
             pause: RETRY_PAUSE_MIN,
             gone_since: None,
         };
-        follower.open().await?;
+        follower.open_boxed().await?;
         Ok(follower)
     }
 
@@ -243,7 +244,7 @@ impl Follower {
 
     /// Gets a new consumer, after a pause if the last attempt failed.
     async fn reopen(&mut self) -> Result<(), Error> {
-        match self.open().await {
+        match self.open_boxed().await {
             Ok(()) => {
                 self.pause = RETRY_PAUSE_MIN;
                 self.gone_since = None;
@@ -266,6 +267,11 @@ impl Follower {
         }
         let since = *self.gone_since.get_or_insert_with(Instant::now);
         if since.elapsed() >= GONE_AFTER { Err(error) } else { Ok(()) }
+    }
+
+    /// On the heap: it is rare, and would make every future that reads something large.
+    fn open_boxed(&mut self) -> BoxFuture<'_, Result<(), Error>> {
+        self.open().boxed()
     }
 
     async fn open(&mut self) -> Result<(), Error> {
@@ -329,7 +335,8 @@ fn is_gone(kind: &ConsumerErrorKind) -> bool {
     matches!(kind, ConsumerErrorKind::JetStream(problem) if problem.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
-fn unique_name() -> String {
+/// A name that no other consumer has.
+pub(crate) fn unique_name() -> String {
     uuid::Builder::from_random_bytes(rand::random()).into_uuid().simple().to_string()
 }
 

@@ -120,10 +120,19 @@ async fn every_other_call_ends_too_when_the_server_is_frozen() {
     let apps = mesh.apps();
     let orders = mesh.orders();
     let results = mesh.results();
-    let (read, list, send, last, follow) = within("five errors", async {
-        let order = order("host-1", 0);
-        tokio::join!(apps.read("nightly"), apps.list(), orders.send(&order), results.last_sequence(), results.follow(0))
-    })
+    let (read, list, send, last, follow) = within(
+        "five errors",
+        Box::pin(async {
+            let order = order("host-1", 0);
+            tokio::join!(
+                apps.read("nightly"),
+                apps.list(),
+                orders.send(&order),
+                results.last_sequence(),
+                results.follow(0)
+            )
+        }),
+    )
     .await;
     let errors = [read.unwrap_err(), list.unwrap_err(), send.unwrap_err(), last.unwrap_err(), follow.err().unwrap()];
     for error in errors {
