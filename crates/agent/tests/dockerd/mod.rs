@@ -95,7 +95,9 @@ fn spawn_containerd(folder: &Path) -> Child {
 }
 
 fn spawn_engine(folder: &Path) -> Child {
-    let mut command = Command::new("dockerd");
+    // In a network namespace of its own: an engine that is told to have no bridge removes `docker0`, whoever's it is.
+    let mut command = Command::new("unshare");
+    command.args(["--net", "--", "dockerd"]);
     command.arg("--config-file").arg(folder.join("daemon.json")).arg("--data-root").arg(folder.join("data"));
     command.arg("--exec-root").arg(folder.join("exec")).arg("--pidfile").arg(folder.join("docker.pid"));
     command.arg("--containerd").arg(folder.join("containerd.sock")).args(["-H", &host(folder)]);
