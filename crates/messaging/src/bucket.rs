@@ -86,6 +86,11 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Bucket<T> {
         Ok(self.changes(self.follower(Begin::LastPerSubject).await?))
     }
 
+    /// Like [`Self::follow`], but of one key only.
+    pub async fn follow_key(&self, key: &str) -> Result<Following<Change<T>>, Error> {
+        Ok(self.changes(Follower::begin(&self.store, self.subject(key), Begin::LastPerSubject).await?))
+    }
+
     /// Like [`Self::follow`], but with every revision that is still stored, oldest first, not only the last of each key.
     pub async fn follow_history(&self) -> Result<Following<Change<T>>, Error> {
         Ok(self.changes(self.follower(Begin::After(0)).await?))
