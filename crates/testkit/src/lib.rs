@@ -2,3 +2,4 @@
 
 pub mod core_driver;
 pub mod nats;
+pub mod wait;

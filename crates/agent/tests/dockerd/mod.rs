@@ -7,16 +7,16 @@ use std::{
     fs::File,
     path::Path,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use tickmesh_testkit::wait::wait_until;
 
 /// An engine is up in 0.2 s; this much only on a machine under extreme load.
 const START_MAX: Duration = Duration::from_secs(60);
 /// An engine that is asked to stop gives each container 10 s.
 const STOP_MAX: Duration = Duration::from_secs(60);
-const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 pub(crate) struct Dockerd {
     folder: tempfile::TempDir,
@@ -95,7 +95,9 @@ fn spawn_containerd(folder: &Path) -> Child {
 }
 
 fn spawn_engine(folder: &Path) -> Child {
-    let mut command = Command::new("dockerd");
+    // In a network namespace of its own: an engine that is told to have no bridge removes `docker0`, whoever's it is.
+    let mut command = Command::new("unshare");
+    command.args(["--net", "--", "dockerd"]);
     command.arg("--config-file").arg(folder.join("daemon.json")).arg("--data-root").arg(folder.join("data"));
     command.arg("--exec-root").arg(folder.join("exec")).arg("--pidfile").arg(folder.join("docker.pid"));
     command.arg("--containerd").arg(folder.join("containerd.sock")).args(["-H", &host(folder)]);
@@ -123,12 +125,4 @@ fn spawn(mut command: Command, log: &Path) -> Child {
 
 fn wait_for_end(child: &mut Child, what: &str) {
     wait_until(&format!("{what} to end"), STOP_MAX, || child.try_wait().is_ok_and(|status| status.is_some()));
-}
-
-fn wait_until(what: &str, limit: Duration, mut look: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !look() {
-        assert!(begun.elapsed() < limit, "waited {limit:?} for {what}");
-        std::thread::sleep(LOOK_PAUSE);
-    }
 }

@@ -184,12 +184,14 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         // A test that fails unwinds through here; the engine's client is async, docker's own is not.
-        let label = format!("label=io.tickmesh.mesh={}", self.mesh_id);
-        let found = std::process::Command::new("docker").args(["ps", "-aq", "--filter", &label]).output();
-        let ids = found.map(|found| String::from_utf8_lossy(&found.stdout).into_owned()).unwrap_or_default();
-        for id in ids.split_whitespace() {
-            // An agent that is still running may be faster.
-            let _ = std::process::Command::new("docker").args(["rm", "-f", "-v", id]).output();
+        for label in ["io.tickmesh.mesh", "io.tickmesh.test"] {
+            let label = format!("label={label}={}", self.mesh_id);
+            let found = std::process::Command::new("docker").args(["ps", "-aq", "--filter", &label]).output();
+            let ids = found.map(|found| String::from_utf8_lossy(&found.stdout).into_owned()).unwrap_or_default();
+            for id in ids.split_whitespace() {
+                // An agent that is still running may be faster.
+                let _ = std::process::Command::new("docker").args(["rm", "-f", "-v", id]).output();
+            }
         }
     }
 }

@@ -180,8 +180,13 @@ fn written(effects: &[Effect]) -> (Ledger, u64) {
 }
 
 fn orders(effects: &[Effect]) -> Vec<&Order> {
-    let order = |effect| if let &Effect::Send(ref order) = effect { Some(order) } else { None };
-    effects.iter().filter_map(order).collect()
+    let mut orders = Vec::new();
+    for effect in effects {
+        if let Effect::Send(order) = effect {
+            orders.push(order);
+        }
+    }
+    orders
 }
 
 fn count(effects: &[Effect], wanted: impl Fn(&Effect) -> bool) -> usize {
