@@ -2,6 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
+use futures_util::future::join_all;
 use tickmesh_agent::engine::docker::Docker;
 use tickmesh_messaging::Mesh;
 use tokio::task::{JoinError, JoinSet};
@@ -77,9 +78,7 @@ impl Local {
         if tokio::time::timeout(STOP_MAX, all_ended).await.is_err() {
             warn!("a part did not stop in time");
         }
-        for connection in &self.connections {
-            connection.close().await;
-        }
+        join_all(self.connections.iter().map(Mesh::close)).await;
         self.nats.stop().await
     }
 }

@@ -47,9 +47,10 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
     let mut local = Local::start(settings, engine).await?;
     announce(session, &local.mesh, &data)?;
     let failure = shutdown.run_until_cancelled(local.failed()).await;
-    local.stop().await?;
+    let stopped = local.stop().await;
     match failure {
-        None => Ok(Exit::Success),
+        None => stopped.map(|()| Exit::Success),
+        // What failed first is what matters: stopping the rest may fail because of it.
         Some(error) => Err(error),
     }
 }
