@@ -49,6 +49,8 @@ pub(super) struct Bus {
     pub(super) now: Timestamp,
     pub(super) timing: Timing,
     pub(super) weather: Weather,
+    /// One container in so many is removed by hand: in some histories replicas are lost again and again.
+    pub(super) loss_odds: u32,
     pub(super) results: Results,
     pub(super) ticks: Subject<TickRecord>,
     pub(super) history: Subject<RunSummary>,
@@ -66,6 +68,7 @@ impl Bus {
             now,
             timing: Timing::default(),
             weather: Weather::Rough,
+            loss_odds: 30,
             results: Results::default(),
             ticks: Subject::default(),
             history: Subject::default(),
@@ -146,10 +149,11 @@ impl Bus {
         self.apps.last().map_or(0, |it| it.change.revision)
     }
 
-    /// The newest tombstone.
-    pub(super) fn tombstone(&self) -> u64 {
-        let removed = self.apps.iter().rev().find(|it| matches!(it.change.content, AppContent::Removed));
-        removed.map_or(0, |it| it.change.revision)
+    /// The newest tombstone up to this revision.
+    pub(super) fn tombstone(&self, through: u64) -> u64 {
+        let removed = |it: &&Revision| matches!(it.change.content, AppContent::Removed);
+        let known = self.apps.iter().filter(|it| it.change.revision <= through);
+        known.filter(removed).map(|it| it.change.revision).max().unwrap_or(0)
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) enum Step {
     Relief,
     Silence,
     StaleLeader,
+    Forgery,
     ClockBack,
 }
 
@@ -39,12 +40,13 @@ const WORK: [(Step, u32); 10] = [
 ];
 
 /// How often, at a medium rate, the rest happens.
-const FAULTS: [(Step, u32); 6] = [
+const FAULTS: [(Step, u32); 7] = [
     (Step::SendCommand, 3),
     (Step::Edit, 1),
     (Step::Crash, 2),
     (Step::Trouble, 2),
     (Step::StaleLeader, 3),
+    (Step::Forgery, 1),
     (Step::ClockBack, 1),
 ];
 

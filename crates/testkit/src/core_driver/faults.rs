@@ -35,6 +35,8 @@ pub enum Fault {
     OrderStale,
     /// A message about an attempt came again, from an older sequence.
     ReportReplayed,
+    /// An agent wrote about an attempt that is not its own.
+    ReportForged,
     /// A heartbeat came after a newer one.
     HeartbeatLate,
     /// The leader's word about an attempt came too late: the agent had been faster.
@@ -75,7 +77,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::LeaderPaused,
         Self::ClockSetBack,
         Self::CrashBeforeRecord,
@@ -91,6 +93,7 @@ impl Fault {
         Self::OrderOvertook,
         Self::OrderStale,
         Self::ReportReplayed,
+        Self::ReportForged,
         Self::HeartbeatLate,
         Self::WordRefused,
         Self::PublishRefused,

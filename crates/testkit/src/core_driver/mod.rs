@@ -22,6 +22,7 @@ mod climate;
 mod faults;
 mod leader;
 mod makers;
+mod mischief;
 mod settle;
 mod subject;
 mod world;

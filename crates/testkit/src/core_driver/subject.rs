@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tickmesh_core::{id::AttemptId, message::AttemptReport};
+use tickmesh_core::{id::AttemptId, message::AttemptReport, name::AgentName};
 
 /// A conditional write that came too late: the sequence of the subject's last message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,11 +37,11 @@ impl<T> Subject<T> {
     }
 }
 
-/// The stream `results`: a subject for each attempt.
+/// The stream `results`: a subject for each attempt and agent that writes about it. Only one agent has a right to.
 #[derive(Debug, Default)]
 pub(super) struct Results {
     messages: Vec<AttemptReport>,
-    last: BTreeMap<AttemptId, u64>,
+    last: BTreeMap<(AttemptId, AgentName), u64>,
 }
 
 impl Results {
@@ -54,18 +54,19 @@ impl Results {
         &self.messages[sequence as usize - 1]
     }
 
-    /// Last message about an attempt.
-    pub(super) fn last(&self, attempt: &AttemptId) -> Option<(u64, &AttemptReport)> {
-        let sequence = *self.last.get(attempt)?;
+    /// Last message of an agent about an attempt.
+    pub(super) fn last(&self, attempt: &AttemptId, agent: &AgentName) -> Option<(u64, &AttemptReport)> {
+        let sequence = *self.last.get(&(attempt.clone(), agent.clone()))?;
         Some((sequence, self.at(sequence)))
     }
 
     pub(super) fn publish(&mut self, report: AttemptReport, expected: u64) -> Result<u64, Refused> {
-        let last_sequence = self.last.get(&report.attempt).copied().unwrap_or(0);
+        let subject = (report.attempt.clone(), report.agent.clone());
+        let last_sequence = self.last.get(&subject).copied().unwrap_or(0);
         if expected != last_sequence {
             return Err(Refused { last_sequence });
         }
-        self.last.insert(report.attempt.clone(), self.last_sequence() + 1);
+        self.last.insert(subject, self.last_sequence() + 1);
         self.messages.push(report);
         Ok(self.last_sequence())
     }

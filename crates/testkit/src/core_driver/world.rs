@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tickmesh_core::{
-    decide::{AppContent, Input, Record, wake_at},
+    decide::{Input, Record, wake_at},
     id::Epoch,
     time,
 };
@@ -16,7 +16,7 @@ use super::{
     bus::{Bus, Entry},
     climate::{Climate, Step},
     faults::{Fault, Summary},
-    leader::{Effect, Flow, Leader, act},
+    leader::{Flow, Leader},
     makers::{Revision, agent_name, command},
 };
 
@@ -47,6 +47,7 @@ impl World {
             .map(|index| Agent::new(agent_name(index), random.random_range(1..=4), now))
             .collect();
         let mut bus = Bus::new(random, now);
+        bus.loss_odds = [30, 3][bus.random.random_range(0..2)];
         let climate = Climate::of(&mut bus.random);
         let rhythm = Some(bus.random.random_range(0..RHYTHMS.len()));
         let first = Revision::applied(1, bus.now, rhythm, &mut bus.random);
@@ -85,6 +86,7 @@ impl World {
             Step::Relief => self.relieve_agent(),
             Step::Silence => self.judge_silence()?,
             Step::StaleLeader => self.let_stale_leader_act()?,
+            Step::Forgery => self.forge_report(),
             Step::ClockBack => self.set_clock_back(),
         }
         // A batch of several inputs is recorded at once, now and then.
@@ -125,12 +127,7 @@ impl World {
         }
     }
 
-    fn set_clock_back(&mut self) {
-        self.bus.count(Fault::ClockSetBack);
-        self.bus.now = time::before(self.bus.now, Duration::from_millis(self.bus.random.random_range(1..3_000)));
-    }
-
-    fn some_agent(&mut self) -> usize {
+    pub(super) fn some_agent(&mut self) -> usize {
         self.bus.random.random_range(0..self.agents.len())
     }
 
@@ -189,27 +186,6 @@ impl World {
         self.leader.fold_command(&mut self.bus, index)
     }
 
-    /// Somebody applies another file, or removes the app, by a clock that is not the leader's.
-    fn edit(&mut self) {
-        let revision = self.bus.newest_revision() + self.bus.random.random_range(1..3);
-        let offset = Duration::from_millis(self.bus.random.random_range(0..600));
-        let at = time::after(time::before(self.bus.now, Duration::from_millis(300)), offset);
-        let at = at.max(self.bus.apps.last().map_or(at, |last| last.change.at));
-        let new = match self.bus.random.random_range(0..10) {
-            0..6 => {
-                let rhythm = self.bus.random.random_range(0..RHYTHMS.len());
-                Revision::applied(revision, at, Some(rhythm), &mut self.bus.random)
-            }
-            6 => Revision::applied(revision, at, None, &mut self.bus.random),
-            7..9 => Revision::without_spec(revision, at, AppContent::Removed),
-            _ => {
-                self.bus.count(Fault::InvalidFile);
-                Revision::without_spec(revision, at, AppContent::Invalid { reason: "line 3".to_owned() })
-            }
-        };
-        self.bus.apps.push(new);
-    }
-
     fn let_leader_act(&mut self) -> anyhow::Result<()> {
         for _ in 0..self.bus.random.random_range(1..6) {
             self.leader.act(&mut self.bus, &mut self.agents)?;
@@ -239,24 +215,8 @@ impl World {
         Ok(())
     }
 
-    /// The leader dies here and now, or is only believed dead.
-    fn crash(&mut self) -> anyhow::Result<()> {
-        let fault = if self.leader.dirty == Record::Due {
-            Some(Fault::CrashBeforeRecord)
-        } else if self.leader.todo.iter().any(|effect| matches!(effect, Effect::Act(_))) {
-            Some(Fault::CrashBeforeAct)
-        } else {
-            (!self.leader.todo.is_empty()).then_some(Fault::CrashBeforeAcknowledge)
-        };
-        fault.into_iter().for_each(|fault| self.bus.count(fault));
-        if self.bus.random.random_ratio(1, 2) {
-            self.stale = Some(self.leader.clone());
-        }
-        self.install(Epoch(self.leader.tenure.epoch.0 + 1))
-    }
-
     /// Takes over until a leader survives it.
-    fn install(&mut self, epoch: Epoch) -> anyhow::Result<()> {
+    pub(super) fn install(&mut self, epoch: Epoch) -> anyhow::Result<()> {
         let mut epoch = epoch;
         loop {
             let since = if epoch == self.leader.tenure.epoch { self.leader.tenure.since } else { self.bus.now };
@@ -270,28 +230,6 @@ impl World {
         }
     }
 
-    fn trouble_agent(&mut self) {
-        let index = self.some_agent();
-        let agent = &mut self.agents[index];
-        match (agent.condition, self.bus.random.random_range(0..6)) {
-            (Condition::Well, 0..2) => agent.cut_off(&mut self.bus),
-            (Condition::Well, 2..4) => agent.kill(&mut self.bus),
-            (Condition::Well, 4) => agent.reboot(&mut self.bus),
-            (Condition::Well, _) => agent.draining = !agent.draining,
-            (Condition::CutOff, _) => agent.kill(&mut self.bus),
-            (Condition::Dead, _) => {}
-        }
-    }
-
-    fn relieve_agent(&mut self) {
-        let index = self.some_agent();
-        let agent = &mut self.agents[index];
-        agent.draining &= self.bus.random.random_ratio(1, 2);
-        if agent.condition != Condition::Well {
-            agent.come_back(&mut self.bus);
-        }
-    }
-
     /// Protocol rule P3: the key did not change for long, all results are folded, and the key still did not change.
     fn judge_silence(&mut self) -> anyhow::Result<()> {
         let index = self.some_agent();
@@ -302,28 +240,6 @@ impl World {
         let name = agent.name.clone();
         self.leader.fold_results(&mut self.bus, u64::MAX)?;
         self.leader.decide(&mut self.bus, Input::Silent(&name))
-    }
-
-    /// A leader that does not know that it was replaced records, or acts on what it had recorded.
-    fn let_stale_leader_act(&mut self) -> anyhow::Result<()> {
-        let Some(mut stale) = self.stale.take() else { return Ok(()) };
-        match stale.todo.pop_front() {
-            Some(Effect::Act(action)) => {
-                self.bus.count(Fault::StaleAct);
-                act(&mut self.bus, &mut self.agents, action)?;
-            }
-            Some(Effect::Acknowledge(index)) => self.bus.commands[index].acknowledged = true,
-            None if stale.dirty == Record::Unchanged => return Ok(()),
-            None => {
-                let stored = stale.flush(&mut self.bus)? == Flow::GoesOn;
-                self.bus.count(if stored { Fault::StaleWriteStored } else { Fault::StaleWriteRefused });
-                if !stored {
-                    return Ok(());
-                }
-            }
-        }
-        self.stale = Some(stale);
-        Ok(())
     }
 
     pub(super) fn summary(&self) -> Summary {

@@ -7,14 +7,17 @@ use jiff::{Timestamp, tz::TimeZoneDatabase};
 use rand::{SeedableRng as _, rngs::StdRng};
 use uuid::Uuid;
 
-use super::super::{Action, AppChange, AppContent, Context, Decision, Input, Record, Tenure, decide, wake_at};
+use super::{
+    super::{AppChange, AppContent, Context, Decision, Input, Tenure, decide, wake_at},
+    answer::Answer,
+};
 use crate::{
     fleet::{AgentView, Fleet, Readiness},
     id::{AttemptId, Epoch, Nonce, RequestId},
     ledger::{Ledger, OpenAttempt, ReplicaState, Verdict},
     message::{
-        Admission, AgentRecord, AttemptEvent, AttemptReport, Capacity, Command, CommandKind, MachineId, Order,
-        OrderKind, Revoker, RunRequest, SCHEMA, TickRecord,
+        Admission, AgentRecord, AttemptEvent, AttemptReport, Capacity, Command, CommandKind, MachineId, Revoker,
+        RunRequest, SCHEMA, TickRecord,
     },
     name::{AgentName, AppName, ServiceName},
     schedule::Schedule,
@@ -83,49 +86,6 @@ pub(super) fn unscheduled(services: Vec<ServiceSpec>) -> AppSpec {
 /// An app with one replica, due every ten seconds, never retried.
 pub(super) fn every_ten_seconds() -> AppSpec {
     app("@every 10s", vec![service(1, 0)])
-}
-
-/// What a decision said, the ledger aside.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) record: Record,
-    pub(super) actions: Vec<Action>,
-    pub(super) unplaced: bool,
-}
-
-impl Answer {
-    pub(super) fn orders(&self) -> Vec<&Order> {
-        let mut orders = Vec::new();
-        for action in &self.actions {
-            match action {
-                Action::Send(order) => orders.push(order),
-                Action::StoreReport { .. } => {}
-            }
-        }
-        orders
-    }
-
-    pub(super) fn starts(&self) -> Vec<&AttemptId> {
-        let start = |order: &&Order| matches!(order.kind, OrderKind::Start(_));
-        self.orders().into_iter().filter(start).map(|order| &order.attempt).collect()
-    }
-
-    pub(super) fn stops(&self) -> Vec<&AttemptId> {
-        let stop = |order: &&Order| matches!(order.kind, OrderKind::Stop);
-        self.orders().into_iter().filter(stop).map(|order| &order.attempt).collect()
-    }
-
-    /// What is to be stored on attempts' subjects, with the expected sequences.
-    pub(super) fn stored(&self) -> Vec<(&AttemptId, &AttemptEvent, u64)> {
-        let mut stored = Vec::new();
-        for action in &self.actions {
-            match action {
-                Action::StoreReport { report, expected } => stored.push((&report.attempt, &report.event, *expected)),
-                Action::Send(_) => {}
-            }
-        }
-        stored
-    }
 }
 
 pub(super) struct World {
