@@ -4,8 +4,10 @@
 
 pub mod children;
 pub mod containers;
+pub mod fake_engine;
 pub mod journal;
+pub mod stored;
 pub mod wait;
 pub mod world;
 
-pub use self::{children::Child, journal::Journal, wait::until, world::World};
+pub use self::{children::Child, fake_engine::FakeEngine, journal::Journal, stored::Stored, wait::until, world::World};

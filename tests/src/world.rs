@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bollard::Docker;
 use jiff::{Timestamp, tz::TimeZoneDatabase};
 use tempfile::TempDir;
-use tickmesh_agent::{engine::docker::Docker as DockerEngine, policy::HostPolicy};
+use tickmesh_agent::{
+    engine::{ContainerEngine, docker::Docker as DockerEngine},
+    policy::HostPolicy,
+};
 use tickmesh_core::{
     compose::{self, ComposeFile},
     history::RunSummary,
@@ -42,6 +45,8 @@ pub struct World {
     pub journal: Journal,
     /// For lock files.
     pub folder: TempDir,
+    /// Periods and deadlines of the parts that are started from now on.
+    pub timing: Timing,
     namespace: Namespace,
 }
 
@@ -110,6 +115,7 @@ impl World {
             docker: containers::docker(),
             journal: Journal::new(),
             folder: tempfile::tempdir().expect("make a folder"),
+            timing: timing(),
             namespace,
         }
     }
@@ -130,7 +136,7 @@ impl World {
         let config = tickmesh_scheduler::Config {
             id: Uuid::now_v7().to_string(),
             host: "test".to_owned(),
-            timing: timing(),
+            timing: self.timing,
             zones: TimeZoneDatabase::bundled(),
             tap: None,
         };
@@ -143,9 +149,13 @@ impl World {
 
     /// Starts an agent in this process.
     pub async fn agent(&self, name: &str) -> Part {
-        let (mesh, logs) = (self.connect().await, self.connect().await);
-        let config = self.agent_config(name);
         let engine = DockerEngine::connect().await.expect("the Docker engine answers");
+        self.agent_with(self.agent_config(name), engine).await
+    }
+
+    /// Starts an agent with settings and an engine of the test's own.
+    pub async fn agent_with(&self, config: tickmesh_agent::Config, engine: impl ContainerEngine) -> Part {
+        let (mesh, logs) = (self.connect().await, self.connect().await);
         let shutdown = CancellationToken::new();
         let (stop, mesh_id) = (shutdown.clone(), self.mesh_id);
         let task = tokio::spawn(async move {
@@ -159,7 +169,7 @@ impl World {
         let agent = AgentName::new(name).expect("an agent name");
         let host = tickmesh_agent::Host::this().expect("read the host");
         let mut config = tickmesh_agent::Config::new(agent, host, self.folder.path().to_owned());
-        config.timing = timing();
+        config.timing = self.timing;
         config.slots = Some(64);
         config.policy = HostPolicy { host_paths: vec![self.journal.folder().to_owned()] };
         config

@@ -1,0 +1,85 @@
+//! What a run costs the store: DESIGN.md promises about seven stored messages for a run of one replica.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use tickmesh_core::{history::RunSummary, outcome::Outcome, timing::Timing};
+use tickmesh_messaging::{Entry, Following, Start, StreamKind};
+use tickmesh_tests::{
+    FakeEngine, Stored, World,
+    world::{PATIENCE, app},
+};
+use tokio::time::timeout;
+
+/// Manual runs, one after the other.
+const RUNS: u64 = 50;
+/// Ticks of the app with a schedule.
+const TICKS: u64 = 5;
+/// Most messages that a run may store: ledger, tick or command, order, claim, end, ledger, history, and two to spare.
+const STORED_PER_RUN_MAX: f64 = 9.0;
+
+/// A mesh at the speed of production: the pace of ledger writes is part of what is counted.
+async fn world() -> World {
+    let mut world = World::new().await;
+    world.timing = Timing::default();
+    world
+}
+
+fn compose(schedule: &str) -> String {
+    format!("version: \"2\"\nlabels:\n  aliyun.project_type: batch\n{schedule}services:\n  s1:\n    image: busybox\n")
+}
+
+async fn finished_runs(world: &World, name: &str) -> Following<Entry<RunSummary>> {
+    world.mesh.history().follow(Some(&app(name)), Start::New).await.expect("follow the history")
+}
+
+async fn next_success(runs: &mut Following<Entry<RunSummary>>) {
+    let run = timeout(PATIENCE, runs.next()).await.expect("a run ends in time").expect("the history goes on");
+    let run = run.expect("the history can be read").value;
+    assert_eq!(run.outcome, Outcome::Succeeded, "{run:#?}");
+}
+
+#[track_caller]
+fn check(what: &str, stored: &Stored, runs: u64) {
+    println!("{what}, {runs} runs:\n{}\n", stored.table(runs));
+    assert_eq!(stored.of(StreamKind::Results), 2 * runs, "a claim and an end for each run");
+    assert!(stored.per_run(runs) <= STORED_PER_RUN_MAX, "{what} store {:.2} messages a run", stored.per_run(runs));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manual_run_stores_at_most_nine_messages() {
+    let world = world().await;
+    let scheduler = world.scheduler().await;
+    let agent = world.agent_with(world.agent_config("a1"), FakeEngine::default()).await;
+    world.apply("manual", &compose("")).await;
+    let mut runs = finished_runs(&world, "manual").await;
+    world.run("manual").await;
+    next_success(&mut runs).await;
+
+    let before = world.stored().await;
+    for _ in 0..RUNS {
+        world.run("manual").await;
+        next_success(&mut runs).await;
+    }
+    check("manual runs", &world.stored().await.since(&before), RUNS);
+    scheduler.stop().await;
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduled_run_stores_at_most_nine_messages() {
+    let world = world().await;
+    let scheduler = world.scheduler().await;
+    let agent = world.agent_with(world.agent_config("a1"), FakeEngine::running_for(Duration::from_millis(100))).await;
+    let mut runs = finished_runs(&world, "ticking").await;
+    world.apply("ticking", &compose("  aliyun.schedule: \"@every 1s\"\n")).await;
+    // Counted from the end of one run to the end of another, with most of a second before the next tick.
+    next_success(&mut runs).await;
+    let before = world.stored().await;
+    for _ in 0..TICKS {
+        next_success(&mut runs).await;
+    }
+    check("scheduled runs", &world.stored().await.since(&before), TICKS);
+    scheduler.stop().await;
+    agent.stop().await;
+}
