@@ -33,6 +33,7 @@ impl Transition<'_> {
         if command.app_revision < self.ledger.tombstone_revision {
             return Err("the app was removed after this was sent".to_owned());
         }
+        command.check().map_err(|error| error.to_string())?;
         match &command.kind {
             CommandKind::Run(run) => {
                 let spec = self.runnable()?;
