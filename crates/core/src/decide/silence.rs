@@ -15,12 +15,13 @@ impl Transition<'_> {
     /// Lost at once (protocol rule P9): the heartbeat has seen the claim and does not hold the attempt. Sound because an
     /// agent holds an attempt from before its claim until after its end (P1), and only on the same machine.
     pub(super) fn judge_heartbeat(&mut self, record: &AgentRecord) {
+        let machine = record.machine.digest();
         let dropped = |claim: &Claim, id: &AttemptId| {
-            claim.sequence <= record.results_seen && claim.machine == record.machine && !record.held.contains(id)
+            claim.sequence <= record.results_seen && claim.machine == machine && !record.held.contains(id)
         };
         let lost: Vec<_> = self
             .open_on(&record.agent)
-            .filter_map(|(id, open)| open.claim.as_ref().map(|claim| (id, claim.sequence, claim)))
+            .filter_map(|(id, open)| open.claim().map(|claim| (id, claim.sequence, claim)))
             .filter(|(id, _, claim)| dropped(claim, id))
             .map(|(id, sequence, _)| (id, sequence))
             .collect();
@@ -32,7 +33,7 @@ impl Transition<'_> {
     /// The agent is silent, and the fold shows all that it had stored (protocol rule P3).
     pub(super) fn judge_silence(&mut self, agent: &AgentName) {
         let open: Vec<_> =
-            self.open_on(agent).map(|(id, open)| (id, open.claim.as_ref().map(|claim| claim.sequence))).collect();
+            self.open_on(agent).map(|(id, open)| (id, open.claim().map(|claim| claim.sequence))).collect();
         for (id, claim_sequence) in open {
             match claim_sequence {
                 Some(sequence) => self.declare_lost(id, agent, sequence, LostReason::AgentSilent),

@@ -12,7 +12,7 @@ mod order;
 mod report;
 mod tick;
 
-pub use agent::{AgentRecord, Capacity, HeartbeatNumber, MachineId};
+pub use agent::{AgentRecord, Capacity, HeartbeatNumber, MachineDigest, MachineId};
 pub use app::{AppRecord, AppSource};
 pub use command::{Command, CommandKind, RunRequest};
 pub use event::MeshEvent;
