@@ -66,7 +66,7 @@ impl Transition<'_> {
     /// The queue is looked at only when no run is active, and there is room for the next one. A queued tick takes the spec as it is now.
     fn start_waiting(&mut self) {
         let Some(spec) = self.spec.clone() else { return };
-        if !self.ledger.active.is_empty() || !self.ledger.has_room_for_run(&spec.run) {
+        if !self.ledger.active.is_empty() || self.ledger.queue.is_empty() || !self.ledger.has_room_for_run(&spec.run) {
             return;
         }
         let Some(waiting) = self.ledger.queue.pop_front() else { return };

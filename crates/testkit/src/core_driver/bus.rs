@@ -118,16 +118,21 @@ impl Bus {
 
     /// Publishes the first message of an outbox as protocol rule P11 has it; returns what is stored now: a number, and
     /// its sequence.
-    pub(super) fn publish_tick(&mut self, tick: &TickRecord, last_sequence: u64) -> anyhow::Result<(u64, u64)> {
-        tick.check(&self.ticks.messages)?;
+    pub(super) fn publish_tick(
+        &mut self,
+        tick: &TickRecord,
+        last_sequence: u64,
+        given_up: u64,
+    ) -> anyhow::Result<(u64, u64)> {
+        tick.check(&self.ticks.messages, given_up)?;
         let (stored, fault) = publish(&mut self.ticks, tick, last_sequence);
         fault.into_iter().for_each(|fault| self.count(fault));
         Ok(stored)
     }
 
-    /// The same for the history.
+    /// The same for the history, of which nothing is given up.
     pub(super) fn publish_summary(&mut self, summary: &RunSummary, last_sequence: u64) -> anyhow::Result<(u64, u64)> {
-        summary.check(&self.history.messages)?;
+        summary.check(&self.history.messages, 0)?;
         self.witness.summed_up(summary)?;
         let (stored, fault) = publish(&mut self.history, summary, last_sequence);
         fault.into_iter().for_each(|fault| self.count(fault));

@@ -43,6 +43,10 @@ pub enum Fault {
     WordRefused,
     /// A tick or history message was stored already when its outbox was published again.
     PublishRefused,
+    /// So many tick messages waited to be published that the oldest were given up.
+    TicksGivenUp,
+    /// The next run had to wait until the summaries of those before were published.
+    RunHeldBack,
     /// A sender repeated its command.
     CommandTwice,
     /// The stream delivered a command again.
@@ -77,7 +81,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::LeaderPaused,
         Self::ClockSetBack,
         Self::CrashBeforeRecord,
@@ -97,6 +101,8 @@ impl Fault {
         Self::HeartbeatLate,
         Self::WordRefused,
         Self::PublishRefused,
+        Self::TicksGivenUp,
+        Self::RunHeldBack,
         Self::CommandTwice,
         Self::CommandRedelivered,
         Self::CommandFromBeforeTombstone,

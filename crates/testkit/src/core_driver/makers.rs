@@ -7,6 +7,7 @@ use rand::{Rng, RngExt as _, rngs::StdRng};
 use tickmesh_core::{
     decide::{AppChange, AppContent},
     id::RequestId,
+    ledger::{RUN_BYTES_MAX, run_bytes},
     message::{Command, CommandKind, RunRequest, SCHEMA},
     name::{AgentName, AppName, ServiceName},
     schedule::Schedule,
@@ -41,7 +42,7 @@ impl Revision {
             name: APP.clone(),
             schedule: rhythm.map(|index| SCHEDULES[index].clone()),
             queue_limit: [3, 3, 0, 1, 5][random.random_range(0..5)],
-            run: Arc::new(RunSpec { services: names.iter().map(|name| service(name, random)).collect() }),
+            run: Arc::new(run(names, random)),
         });
         let content = AppContent::Applied(spec.clone());
         let rhythm = rhythm.map(|index| &RHYTHMS[index]);
@@ -52,6 +53,16 @@ impl Revision {
     pub(super) fn without_spec(revision: u64, at: Timestamp, content: AppContent) -> Self {
         Self { change: AppChange { revision, at, content }, spec: None, rhythm: None }
     }
+}
+
+/// Once in a while as large as a ledger takes, so that the next run has no room beside a summary that is not published.
+fn run(names: &[&str], random: &mut StdRng) -> RunSpec {
+    let mut run = RunSpec { services: names.iter().map(|name| service(name, random)).collect() };
+    if random.random_ratio(1, 10) {
+        let room = RUN_BYTES_MAX - run_bytes(&run);
+        run.services[0].container.image.push_str(&"x".repeat(room));
+    }
+    run
 }
 
 fn service(name: &str, random: &mut StdRng) -> ServiceSpec {

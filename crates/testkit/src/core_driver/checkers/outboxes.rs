@@ -1,4 +1,5 @@
-//! The streams of ticks and of history: every number once, in order, and whoever repeats a number repeats its content.
+//! The streams of ticks and of history: every number once, in order, none missing but those that the ledger says it gave
+//! up, and whoever repeats a number repeats its content.
 
 use anyhow::ensure;
 use tickmesh_core::{history::RunSummary, message::TickRecord};
@@ -8,11 +9,15 @@ pub(in super::super) trait Published: Clone + PartialEq + std::fmt::Debug {
     fn number(&self) -> u64;
 
     /// Checks the message that is about to be stored after `stored`, or that was refused because it is there already.
-    fn check(&self, stored: &[Self]) -> anyhow::Result<()> {
+    fn check(&self, stored: &[Self], given_up: u64) -> anyhow::Result<()> {
         let number = self.number();
-        match stored.get(number as usize - 1) {
+        match stored.iter().rfind(|there| there.number() == number) {
             Some(there) => ensure!(there == self, "number {number} has two contents: {there:?} and {self:?}"),
-            None => ensure!(number == stored.len() as u64 + 1, "number {number} comes after {}", stored.len()),
+            None => {
+                let last = stored.last().map_or(0, Self::number);
+                let next = last + 1..=last + 1 + given_up;
+                ensure!(next.contains(&number), "number {number} comes after {last}, and {given_up} were given up");
+            }
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use super::{
     super::{
         bus::Bus,
         checkers::{Seen, Through},
+        faults::Fault,
         makers::APP,
     },
     Effect, Leader, Promise,
@@ -56,6 +57,9 @@ impl Leader {
         let through = through(bus, &input, before);
         let decision = decide(&context, before.clone(), input.clone(), &mut bus.random);
         self.ledger = decision.ledger;
+        if spec.is_some() && self.ledger.active.is_empty() && !self.ledger.queue.is_empty() {
+            bus.count(Fault::RunHeldBack);
+        }
         let (after, late_after) = (&self.ledger, bus.timing.late_after);
         let seen = Seen { before, after, through, queue_limit, now: bus.now, tenure: self.tenure, late_after };
         self.account.follow(&seen).with_context(|| format!("after {input:?} at {}", bus.now))?;
