@@ -162,7 +162,8 @@ fn report_seen(change: Change<AttemptReport>) -> Option<Event> {
             warn!(%key, sequence, error = &error as &dyn std::error::Error, "unreadable result ignored");
             Some(Event::ReportSeen { sequence, report: None })
         }
-        Change::SnapshotEnd { .. } => None,
+        // The same for a stream whose end was removed by hand.
+        Change::SnapshotEnd { last_sequence } => Some(Event::ReportSeen { sequence: last_sequence, report: None }),
     }
 }
 

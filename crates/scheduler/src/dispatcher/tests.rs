@@ -155,7 +155,7 @@ impl World {
             at: self.moment.wall,
             kind: CommandKind::Run(RunRequest::default()),
         };
-        self.handle(Event::CommandSeen(Box::new(command)))
+        self.handle(Event::CommandSeen { sequence: 1, command: Box::new(command) })
     }
 
     /// A run asked for, recorded and ordered: the attempt of its only replica, with the revision of its ledger.
