@@ -59,6 +59,12 @@ impl Commands {
         self.store.publish(&subject, message).await
     }
 
+    /// Sequence of the oldest stored command; that of the next one to come if none is stored. Whatever is below was confirmed,
+    /// or could not be read, and is never delivered again.
+    pub async fn first_sequence(&self) -> Result<u64, Error> {
+        self.store.first_sequence().await
+    }
+
     /// The commands that nobody has confirmed, oldest first, then those to come. Whoever received before is told
     /// [`Error::Superseded`]. A command that cannot be read is logged and removed.
     pub async fn receive(&self) -> Result<Following<Delivery>, Error> {
