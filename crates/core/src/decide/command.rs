@@ -24,7 +24,12 @@ impl Transition<'_> {
         {
             self.ledger.requests.remove(oldest);
         }
-        self.ledger.requests.push_back(HandledRequest { request: command.request, sequence, verdict, confirmed: false });
+        self.ledger.requests.push_back(HandledRequest {
+            request: command.request,
+            sequence,
+            verdict,
+            confirmed: false,
+        });
         self.note(Record::Due);
     }
 

@@ -30,7 +30,11 @@ impl Dispatcher {
     /// Whether an app may be placed at once. While others wait it gets in line, so that one whose queue is never empty
     /// does not keep them waiting for ever.
     pub(super) fn placing(&self, app: &AppName) -> Placing {
-        if self.serving || self.line.waiting.values().all(|waiting| waiting == app) { Placing::Now } else { Placing::InTurn }
+        if self.serving || self.line.waiting.values().all(|waiting| waiting == app) {
+            Placing::Now
+        } else {
+            Placing::InTurn
+        }
     }
 
     /// Notes whether an app waits for an agent after a decision.

@@ -1,6 +1,8 @@
 //! Attempts that nobody holds. The leader's word goes to the attempt's subject, on exactly the sequence that it saw
 //! (protocol rules P3 and P9).
 
+use std::time::Duration;
+
 use super::{
     super::{Input, Record},
     world::{World, agent, claimed, service, unscheduled},
@@ -89,4 +91,28 @@ fn a_claim_after_the_silence_began_is_judged_on_its_own_sequence() {
     world.report_by(&id, agent("a1"), claimed(&agent("a1")));
     let answer = world.decide(Input::Silent { agent: &agent("a1"), results_through: u64::MAX });
     assert_eq!(answer.stored()[0].2, 111);
+}
+
+#[test]
+fn a_name_that_moved_to_another_machine_loses_what_it_left_once_silence_would_have() {
+    let (mut world, id) = started();
+    world.claim(&id);
+    let mut record = world.heartbeat("a1", &[]);
+    record.machine = MachineId("another".to_owned());
+    let lost = world.timing.lost;
+    let early = Input::Heartbeat { record: &record, machine_for: lost - Duration::from_millis(1) };
+    assert!(world.decide(early).actions.is_empty());
+    let late = world.decide(Input::Heartbeat { record: &record, machine_for: lost });
+    assert_eq!(late.stored().len(), 1, "{late:?}");
+}
+
+#[test]
+fn a_claim_that_was_not_folded_when_the_key_was_read_is_no_silence() {
+    let (mut world, id) = started();
+    world.claim(&id);
+    let claim = world.ledger.active[0].claims().next().unwrap().sequence;
+    let before = Input::Silent { agent: &agent("a1"), results_through: claim - 1 };
+    assert!(world.decide(before).actions.is_empty());
+    let answer = world.decide(Input::Silent { agent: &agent("a1"), results_through: claim });
+    assert_eq!(answer.stored().len(), 1);
 }

@@ -8,7 +8,7 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use uuid::Uuid;
 
 use super::{
-    super::{AppChange, AppContent, Context, Decision, Input, Tenure, decide, wake_at},
+    super::{AppChange, AppContent, Clock, Context, Decision, Input, Placing, Tenure, decide, wake_at},
     answer::Answer,
 };
 use crate::{

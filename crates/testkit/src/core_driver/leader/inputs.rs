@@ -1,5 +1,7 @@
 //! What reaches the leader, in the order that the core asks for.
 
+use std::time::Duration;
+
 use anyhow::ensure;
 use rand::RngExt as _;
 use tickmesh_core::{
@@ -58,7 +60,7 @@ impl Leader {
     /// A heartbeat counts only after all results that it has seen.
     pub(in crate::core_driver) fn fold_heartbeat(&mut self, bus: &mut Bus, record: &AgentRecord) -> anyhow::Result<()> {
         self.fold_results(bus, record.results_seen.saturating_sub(self.results_through))?;
-        self.decide(bus, Input::Heartbeat { record: record, machine_for: Duration::ZERO })
+        self.decide(bus, Input::Heartbeat { record, machine_for: Duration::ZERO })
     }
 
     /// A command of the work queue, if it may be folded now.

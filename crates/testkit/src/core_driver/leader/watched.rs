@@ -3,7 +3,7 @@
 use anyhow::{Context as _, ensure};
 use jiff::Timestamp;
 use tickmesh_core::{
-    decide::{AppContent, Context, Input, Record, decide, wake_at},
+    decide::{AppContent, Clock, Context, Input, Placing, Record, decide, wake_at},
     ledger::Ledger,
     message::CommandKind,
     spec::QUEUE_LIMIT_MAX,
