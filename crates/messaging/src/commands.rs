@@ -202,7 +202,8 @@ impl Receiver {
             let message = tokio::select! {
                 biased;
                 message = self.messages.next() => message,
-                _ = self.connections.changed() => {
+                connection = self.connections.changed() => {
+                    self.commands.store.still_open(connection)?;
                     self.check_owner().await?;
                     continue;
                 }
@@ -228,6 +229,7 @@ impl Receiver {
     /// Pulls again. Waits while the server is away.
     async fn resume(&mut self) -> Result<(), Error> {
         loop {
+            self.commands.store.still_open(self.connections.has_changed())?;
             if self.check_owner().await? == Owner::Us {
                 match self.commands.pull(&self.consumer).await {
                     Ok(messages) => {

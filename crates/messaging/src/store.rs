@@ -16,7 +16,10 @@ use async_nats::{
 };
 use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout_at},
+};
 
 use crate::{
     connect::Link,
@@ -161,6 +164,12 @@ impl Store {
             Ok(Err(error)) => Err(Error::unavailable(action(), error)),
             Err(late) => Err(Error::unavailable(action(), late)),
         }
+    }
+
+    /// What a reader makes of news about its connection. The library's side of the channel is gone once the connection was
+    /// closed for good: then there will be no news any more, and asking for them again would be a busy loop.
+    pub(crate) fn still_open<T>(&self, connection: Result<T, watch::error::RecvError>) -> Result<(), Error> {
+        connection.map(drop).map_err(|_| Error::Closed { stream: self.name.clone() })
     }
 
     /// Ends a wait of any kind: also the library's waits for a free place in its own queues, which have no end.
