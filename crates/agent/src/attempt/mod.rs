@@ -16,9 +16,9 @@ mod event;
 
 use std::sync::Arc;
 
-use tickmesh_core::{message::AttemptEvent, outcome::LostReason};
+use tickmesh_core::message::AttemptEvent;
 
-use self::end::{cancelled, could_not_start, end_of, removed, unless_stopped};
+use self::end::{cancelled, could_not_start, end_of, not_started, removed, unless_stopped};
 pub use self::{
     end::is_removed_after,
     event::{Claimed, Disposal, Effect, Event, IllegalEvent, Job, OutputFrom, Watched, Wish},
@@ -131,7 +131,7 @@ impl State {
 
     /// A container of an earlier process that never ran, as far as known.
     pub fn adopt_created(claimed: Claimed, container: ContainerId) -> Step {
-        clear(claimed, container)
+        clear(claimed, container, not_started())
     }
 
     /// A container whose attempt has ended without it.
@@ -229,10 +229,11 @@ impl State {
             (S::Creating { claimed, .. }, E::StopOrdered) => still(S::Creating { claimed, wish: Wish::Stop }),
 
             (S::Starting { claimed, container, wish }, E::Started) => started(claimed, container, wish),
+            // An engine that gave up waiting for its own start answers so, too; the container may yet come up.
             (S::Starting { claimed, container, wish }, E::CouldNotStart { reason }) => {
-                end_and_remove(claimed, container, unless_stopped(wish, could_not_start(reason)))
+                clear(claimed, container, unless_stopped(wish, could_not_start(reason)))
             }
-            (S::Starting { claimed, container, .. }, E::StartUnanswered) => clear(claimed, container),
+            (S::Starting { claimed, container, .. }, E::StartUnanswered) => clear(claimed, container, not_started()),
             (S::Starting { claimed, wish, .. }, E::ContainerGone) => {
                 end_without(claimed, unless_stopped(wish, removed()))
             }
@@ -332,8 +333,8 @@ fn exited(claimed: Claimed, container: ContainerId, exit: &ExitState, watched: W
     end_by_policy(claimed, container, end_of(exit, watched))
 }
 
-fn clear(claimed: Claimed, container: ContainerId) -> Step {
-    let end = AttemptEvent::Lost { reason: LostReason::NotStarted };
+/// Removes a container before the end of its attempt is told: the replacement may begin as soon as that is stored.
+fn clear(claimed: Claimed, container: ContainerId, end: AttemptEvent) -> Step {
     (State::Clearing { claimed, end }, vec![Effect::Remove { container }])
 }
 

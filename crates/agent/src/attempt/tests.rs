@@ -1,5 +1,6 @@
 use tickmesh_core::{
     message::StartOrder,
+    outcome::LostReason,
     spec::{ContainerSpec, RemoveContainers},
 };
 
@@ -144,9 +145,10 @@ fn a_failure_after_a_stop_is_the_stop() {
         created(),
         Event::StopOrdered,
         Event::CouldNotStart { reason: refused("no") },
+        Event::Removed,
         Event::EndStored,
     ]);
-    check(start, &[none, Effect::Remove { container: container_id() }], "removing");
+    check(start, &[Effect::Remove { container: container_id() }, none], "gone");
 }
 
 #[test]
@@ -157,12 +159,18 @@ fn what_cannot_start_says_why_and_leaves_no_container() {
     let create =
         [stored(), Event::ImageReady, Event::TurnCame, Event::CouldNotCreate { reason: refused("no such image") }];
     check(create, std::slice::from_ref(&end), "ending");
-    let start = [stored(), Event::ImageReady, Event::TurnCame, created()].into_iter().chain([
-        Event::CouldNotStart { reason: refused("no such image") },
-        Event::EndStored,
-        Event::Removed,
-    ]);
-    check(start, &[end, Effect::Remove { container: container_id() }], "gone");
+}
+
+#[test]
+fn a_refused_start_is_cleared_before_it_is_told() {
+    let start = [stored(), Event::ImageReady, Event::TurnCame, created()]
+        .into_iter()
+        .chain([Event::CouldNotStart { reason: refused("context deadline exceeded") }]);
+    let remove = Effect::Remove { container: container_id() };
+    check(start.clone(), std::slice::from_ref(&remove), "clearing");
+    let end = report(could_not_start(refused("context deadline exceeded")));
+    check(start.clone().chain([Event::Removed]), &[remove.clone(), end.clone()], "ending");
+    check(start.chain([Event::Removed, Event::EndStored]), &[remove, end], "gone");
 }
 
 #[test]
@@ -289,7 +297,7 @@ fn every_pair_of_state_and_event_is_decided() {
         pulling: image-ready>queued could-not-pull>ending stop-ordered>ending\n\
         queued: turn-came>creating stop-ordered>ending\n\
         creating: created>starting could-not-create>ending stop-ordered>creating\n\
-        starting: started>running could-not-start>ending start-unanswered>clearing container-gone>ending \
+        starting: started>running could-not-start>clearing start-unanswered>clearing container-gone>ending \
             stop-ordered>starting\n\
         running: watch-interrupted>running exited>ending container-gone>ending stop-ordered>stopping\n\
         stopping: watch-interrupted>stopping exited>ending container-gone>ending stop-ordered>stopping\n\
