@@ -14,7 +14,7 @@
 mod end;
 mod event;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tickmesh_core::message::AttemptEvent;
 
@@ -24,6 +24,12 @@ pub use self::{
     event::{Claimed, Disposal, Effect, Event, IllegalEvent, Job, OutputFrom, Watched, Wish},
 };
 use crate::engine::{ContainerId, ExitState};
+
+/// A claim that is stored this long after its order arrived creates nothing. It is tried until NATS answers, however long
+/// that takes; but the leader may have revoked the attempt meanwhile, the run may be over, and an hour later the revocation
+/// that would refuse the claim is purged (protocol rule P14). A fraction of that hour, and far more than the half minute after
+/// which a leader revokes what nobody claims: whoever is this late has missed an outage, and the leader has long decided.
+const CLAIM_DELAY_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// Where an attempt stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,7 +204,7 @@ impl State {
         Ok(match (self, event) {
             (S::Declining, E::Declined) => gone(),
 
-            (S::Claiming { job, wish }, E::ClaimStored { sequence }) => claim_stored(job, wish, sequence),
+            (S::Claiming { job, wish }, E::ClaimStored { sequence, at }) => claim_stored(job, wish, sequence, at),
             (S::Claiming { .. }, E::ClaimRefused) => gone(),
             (S::Claiming { job, .. }, E::StopOrdered) => still(S::Claiming { job, wish: Wish::Stop }),
 
@@ -304,13 +310,15 @@ fn gone() -> Step {
     still(State::Gone)
 }
 
-fn claim_stored(job: Arc<Job>, wish: Wish, sequence: u64) -> Step {
+fn claim_stored(job: Arc<Job>, wish: Wish, sequence: u64, at: Duration) -> Step {
     let claimed = Claimed { sequence, remove_containers: job.order.remove_containers };
+    let is_late = at.saturating_sub(job.ordered_at) >= CLAIM_DELAY_MAX;
     match (wish, &job.verdict) {
         (Wish::Stop, _) => end_without(claimed, cancelled(None)),
         (Wish::Run, Err(refusal)) => {
             end_without(claimed, AttemptEvent::CouldNotStart { reason: refusal.to_string(), permanent: true })
         }
+        (Wish::Run, Ok(())) if is_late => end_without(claimed, not_started()),
         (Wish::Run, Ok(())) => {
             let pull = Effect::Pull { image: job.order.container.image.clone() };
             (State::Pulling { claimed, job }, vec![pull])

@@ -11,9 +11,11 @@ use crate::{
 };
 
 const CLAIM_SEQUENCE: u64 = 7;
+/// Uptime of the host when the order arrives.
+const ORDERED_AT: Duration = Duration::from_secs(100_000);
 
 fn job() -> Job {
-    Job { nonce: nonce(1), order: Box::new(fixture::start_order()), verdict: Ok(()) }
+    Job { nonce: nonce(1), order: Box::new(fixture::start_order()), ordered_at: ORDERED_AT, verdict: Ok(()) }
 }
 
 fn claimed() -> Claimed {
@@ -60,7 +62,11 @@ fn check(events: impl IntoIterator<Item = Event>, expected: &[Effect], last: &st
 }
 
 fn stored() -> Event {
-    Event::ClaimStored { sequence: CLAIM_SEQUENCE }
+    stored_after(Duration::from_secs(1))
+}
+
+fn stored_after(delay: Duration) -> Event {
+    Event::ClaimStored { sequence: CLAIM_SEQUENCE, at: ORDERED_AT + delay }
 }
 
 fn created() -> Event {
@@ -102,6 +108,17 @@ fn an_attempt_that_succeeds() {
 fn a_claim_that_somebody_else_won_leaves_nothing() {
     check([Event::ClaimRefused], &[], "gone");
     check([Event::StopOrdered, Event::ClaimRefused], &[], "gone");
+}
+
+#[test]
+fn a_claim_that_comes_late_creates_nothing() {
+    let lost = report(not_started());
+    let too_late = stored_after(CLAIM_DELAY_MAX);
+    check([too_late.clone(), Event::EndStored], std::slice::from_ref(&lost), "gone");
+    check([stored_after(CLAIM_DELAY_MAX * 10)], &[lost], "ending");
+    check([stored_after(CLAIM_DELAY_MAX - Duration::from_nanos(1))], &[], "pulling");
+    // What would have ended without a container anyway says so.
+    check([Event::StopOrdered, too_late], &[report(cancelled(None))], "ending");
 }
 
 #[test]
@@ -178,7 +195,7 @@ fn what_the_host_does_not_allow_is_never_created_nor_tried_again() {
     let container = ContainerSpec { network_mode: Some("host".to_owned()), ..fixture::container() };
     let order = Box::new(StartOrder { container, ..fixture::start_order() });
     let refusal = Refusal::NetworkMode { mode: "host".to_owned() };
-    let first = State::claim(Job { nonce: nonce(1), order, verdict: Err(refusal.clone()) });
+    let first = State::claim(Job { order, verdict: Err(refusal.clone()), ..job() });
     let (effects, _) = live(first, [stored()]);
     let end = AttemptEvent::CouldNotStart { reason: refusal.to_string(), permanent: true };
     assert_eq!(effects, [Effect::Claim { nonce: nonce(1) }, report(end)]);
