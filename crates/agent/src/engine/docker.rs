@@ -8,6 +8,7 @@
 //!   ignore the signal of a stop.
 
 mod convert;
+mod pull;
 
 use std::{collections::HashMap, time::Duration};
 
@@ -167,12 +168,7 @@ impl ContainerEngine for Docker {
         let (repository, tag) = convert::image_reference(image);
         let options = CreateImageOptionsBuilder::default().from_image(repository).tag(tag).build();
         let progress = self.client.create_image(Some(options), None, None);
-        // A failure can come as any item of the progress: only its end is success.
-        progress
-            .try_for_each(|_| async { Ok(()) })
-            .await
-            .map_err(convert::refusal(&format!("pull image `{image}`")))?;
-        Ok(())
+        pull::finish(image, progress, pull::STALL_MAX).await
     }
 
     async fn create(&self, request: &ContainerRequest) -> Result<ContainerId, Error> {
