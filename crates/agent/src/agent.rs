@@ -19,6 +19,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use crate::{
     adopt::adopt,
     attempt::State,
+    clock::uptime,
     config::Config,
     depose::give_up,
     engine::{ContainerEngine, EngineInfo},
@@ -127,7 +128,7 @@ impl<E: ContainerEngine> Agent<E> {
     fn take(&mut self, order: Option<Result<Order, tickmesh_messaging::Error>>) -> Result<(), Error> {
         match order {
             Some(Ok(order)) => {
-                let tasks = self.roster.order(order, new_nonce());
+                let tasks = self.roster.order(order, new_nonce(), uptime());
                 self.act(tasks);
             }
             Some(Err(source)) => {
