@@ -20,12 +20,13 @@ test: setup ## run every test, with a real nats-server and real Docker
 
 lint: ## check format, clippy, documentation links and house rules
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
 	scripts/tidy
 
 bench: setup ## measure throughput and tick lateness (release build, minutes)
 	cargo run --release -p tickmesh-tests --bin bench
 
-chaos: setup ## run the crash tests many rounds (TICKMESH_CHAOS_ROUNDS=50)
+chaos: setup ## run the crash tests many rounds (TICKMESH_CHAOS_ROUNDS=50), and faults of a second dockerd (needs root)
 	TICKMESH_CHAOS_ROUNDS=$(TICKMESH_CHAOS_ROUNDS) cargo test -p tickmesh-tests --test crash -- --nocapture
+	cargo test -p tickmesh-agent --features engine-faults --test engine_restart

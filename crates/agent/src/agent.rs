@@ -87,24 +87,25 @@ impl<E: ContainerEngine> Agent<E> {
         let record = first_record(config, engine, capacity);
         let predecessor = claim_name(&surroundings.mesh, &record, &config.timing).await?;
         let mut roster = Roster::new(settings(config, engine, capacity), predecessor.intake);
-        let adopted = adopt(&surroundings, &mut roster).await.map_err(Error::Engine)?;
+        let adopted = adopt(&surroundings, &mut roster).await?;
         let (held, heart_held) = watch::channel(roster.held());
         let (mut executor, news) = Executor::new(surroundings.clone());
         executor.perform(adopted);
 
         let (wishes, intake) = watch::channel(predecessor.intake);
         let mut heart = Heart::new(&surroundings.mesh, record, config.timing, predecessor, heart_held, wishes);
+        let orders = surroundings.mesh.orders().follow(&config.agent).await;
+        let orders = orders.map_err(|source| Error::Messaging { agent: config.agent.clone(), source })?;
+        // Last of all: whoever has shown a sign of life says farewell as well.
         heart.first().await?;
-        let agent = config.agent.clone();
-        surroundings.mesh.events().publish(&MeshEvent::AgentJoined { agent: agent.clone() }).await;
-        let orders = surroundings.mesh.orders().follow(&agent).await;
-        let orders = orders.map_err(|source| Error::Messaging { agent, source })?;
         let heart_stop = CancellationToken::new();
         let heart = AbortOnDropHandle::new(tokio::spawn(heart.run(heart_stop.clone())));
         Ok(Self { surroundings, roster, executor, news, held, intake, heart, heart_stop, orders })
     }
 
     async fn run(mut self, config: &Config, shutdown: CancellationToken) -> Result<(), Error> {
+        let agent = config.agent.clone();
+        self.surroundings.mesh.events().publish(&MeshEvent::AgentJoined { agent }).await;
         let mut clean = interval(config.clean_interval);
         clean.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -2,6 +2,8 @@
 //!
 //! Every test labels its containers with a mesh of its own and removes what it made, also when it fails.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::TryStreamExt;

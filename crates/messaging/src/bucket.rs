@@ -5,10 +5,10 @@ use std::marker::PhantomData;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    compare_and_set::{Cas, Patience, Write, compare_and_set},
+    compare_and_set::{Cas, Write, compare_and_set},
     error::Error,
     follow::{Begin, Follower, Following, Item},
-    store::Store,
+    store::{Patience, Store},
     wire::{Entry, Stored, Unreadable, encode},
 };
 
@@ -84,6 +84,11 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Bucket<T> {
     /// while the reader was away may be left out.
     pub async fn follow(&self) -> Result<Following<Change<T>>, Error> {
         Ok(self.changes(self.follower(Begin::LastPerSubject).await?))
+    }
+
+    /// Like [`Self::follow`], but of one key only.
+    pub async fn follow_key(&self, key: &str) -> Result<Following<Change<T>>, Error> {
+        Ok(self.changes(Follower::begin(&self.store, self.subject(key), Begin::LastPerSubject).await?))
     }
 
     /// Like [`Self::follow`], but with every revision that is still stored, oldest first, not only the last of each key.

@@ -1,8 +1,9 @@
 //! What people ask of the leader: a durable queue that keeps every command until the leader has confirmed it.
 //!
-//! All leaders share one consumer on the server, since a work queue allows no two for one subject. What a dead leader had
-//! received but not confirmed would come back only after [`CONFIRM_WITHIN`]; so a leader that begins to receive makes the
-//! consumer anew, which brings everything back at once, and in order.
+//! A work queue allows one consumer for a subject. What a dead leader had received but not confirmed would come back only
+//! after [`CONFIRM_WITHIN`]; so a leader that begins to receive removes the consumer of its predecessor and makes one of its
+//! own, under a name of its own. That brings everything back at once, and in order; and a predecessor that is alive after all
+//! finds its consumer gone, so that it neither receives nor confirms anything more.
 
 use std::time::Duration;
 
@@ -10,23 +11,22 @@ use async_nats::jetstream::{
     self, AckKind, ErrorCode,
     consumer::{AckPolicy, Consumer, pull},
     context::ConsumerInfoErrorKind,
-    message::PublishMessage,
     stream::ConsumerErrorKind,
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tickmesh_core::message::Command;
 use tokio::{sync::watch, time::sleep};
 use tracing::{debug, warn};
 
 use crate::{
     error::{Error, Source},
-    follow::{Following, chain},
-    store::Store,
+    follow::{Following, chain, unique_name},
+    store::{Condition, Message, Store},
     wire::{Unreadable, decode, encode},
 };
 
-/// Name of the consumer that all leaders share.
-const CONSUMER: &str = "leader";
+/// Two leaders that begin at once remove each other's consumers, at most this often: then one of them gives up.
+const TAKE_OVERS_MAX: usize = 5;
 /// A command that is not confirmed within this time is delivered again.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(30);
 /// Commands delivered ahead of the one in work. Few: what a leader holds when it dies waits for the next one.
@@ -49,28 +49,28 @@ impl Commands {
         Self { store }
     }
 
-    /// Stores a command for the leader, and returns its sequence. After a timeout it may be sent again: the leader carries
-    /// a request out once.
+    /// Stores a command for the leader, and returns its sequence. It may be sent again: the leader carries a
+    /// request out once.
     pub async fn send(&self, command: &Command) -> Result<u64, Error> {
         let subject = self.store.names.command(&command.app);
         let body = encode(self.store.kind, &subject, command)?;
         // The server drops a repeat for as long as it remembers the id, which saves the leader a message. No more than that.
-        let message = PublishMessage::build().payload(body).message_id(command.request.to_string());
+        let message = Message { body, condition: Condition::UnlessKnown(command.request.to_string()) };
         self.store.publish(&subject, message).await
+    }
+
+    /// Sequence of the oldest stored command; that of the next one to come if none is stored. Whatever is below was confirmed,
+    /// or could not be read, and is never delivered again.
+    pub async fn first_sequence(&self) -> Result<u64, Error> {
+        self.store.first_sequence().await
     }
 
     /// The commands that nobody has confirmed, oldest first, then those to come. Whoever received before is told
     /// [`Error::Superseded`]. A command that cannot be read is logged and removed.
     pub async fn receive(&self) -> Result<Following<Delivery>, Error> {
-        self.remove_consumer().await?;
-        let request = self.store.link.context.create_consumer_on_stream(consumer_config(), &self.store.name);
-        let consumer = match self.store.bounded(request).await {
-            Ok(Ok(consumer)) => consumer,
-            Ok(Err(error)) => return Err(self.unavailable(error)),
-            Err(late) => return Err(self.unavailable(late)),
-        };
+        let consumer = self.take_over().await?;
         let connections = self.store.link.connections.clone();
-        let messages = Some(self.pull(&consumer).await?);
+        let messages = self.pull(&consumer).await?;
         let receiver = Receiver { commands: self.clone(), consumer, messages, connections };
         let deliveries = stream::unfold(Some(receiver), |receiver| async {
             let mut receiver = receiver?;
@@ -82,14 +82,39 @@ impl Commands {
         Ok(deliveries.boxed())
     }
 
-    async fn remove_consumer(&self) -> Result<(), Error> {
-        let request = self.store.link.context.delete_consumer_from_stream(CONSUMER, &self.store.name);
-        match self.store.bounded(request).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) if is_missing(&error.kind()) => Ok(()),
-            Ok(Err(error)) => Err(self.unavailable(error)),
-            Err(late) => Err(self.unavailable(late)),
+    /// Removes whatever consumer there is and makes a new one.
+    async fn take_over(&self) -> Result<Consumer<pull::Config>, Error> {
+        let mut problem = Error::Superseded { stream: self.store.name.clone() };
+        for _ in 0..TAKE_OVERS_MAX {
+            self.remove_consumers().await?;
+            let request = self.store.link.context.create_consumer_on_stream(consumer_config(), &self.store.name);
+            match self.store.bounded(request).await {
+                Ok(Ok(consumer)) => return Ok(consumer),
+                // Most likely another leader was faster.
+                Ok(Err(error)) => problem = self.unavailable(error),
+                Err(late) => return Err(self.unavailable(late)),
+            }
+            sleep(RETRY_PAUSE).await;
         }
+        Err(problem)
+    }
+
+    async fn remove_consumers(&self) -> Result<(), Error> {
+        let stream = self.store.handle().await?;
+        let names = match self.store.bounded(stream.consumer_names().try_collect::<Vec<_>>()).await {
+            Ok(Ok(names)) => names,
+            Ok(Err(error)) => return Err(self.unavailable(error)),
+            Err(late) => return Err(self.unavailable(late)),
+        };
+        for name in names {
+            match self.store.bounded(stream.delete_consumer(&name)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) if is_missing(&error.kind()) => {}
+                Ok(Err(error)) => return Err(self.unavailable(error)),
+                Err(late) => return Err(self.unavailable(late)),
+            }
+        }
+        Ok(())
     }
 
     async fn pull(&self, consumer: &Consumer<pull::Config>) -> Result<pull::Stream, Error> {
@@ -112,7 +137,7 @@ impl Commands {
 
 fn consumer_config() -> pull::Config {
     pull::Config {
-        durable_name: Some(CONSUMER.to_owned()),
+        durable_name: Some(unique_name()),
         ack_policy: AckPolicy::Explicit,
         ack_wait: CONFIRM_WITHIN,
         ..pull::Config::default()
@@ -137,8 +162,8 @@ pub struct Delivery {
 impl Delivery {
     /// Removes the command from the queue. `Ok` only once the server has said so: then it is never delivered again.
     ///
-    /// The library's `double_ack` is not used: it takes the server's "nobody listens on this subject", which a consumer that
-    /// was made anew meanwhile leads to, for an acknowledgement.
+    /// The library's `double_ack` is not used: it takes the server's "nobody listens on this subject", which is what a
+    /// superseded leader is told, for an acknowledgement.
     pub async fn confirm(self) -> Result<(), Error> {
         let action = || format!("confirm the command at sequence {}", self.sequence);
         let Some(subject) = self.message.reply.clone() else {
@@ -152,11 +177,21 @@ impl Delivery {
     }
 }
 
-/// Receives commands over any number of connections.
+/// Who receives from the queue.
+#[derive(Debug, PartialEq, Eq)]
+enum Owner {
+    Us,
+    /// The server does not say.
+    Unknown,
+}
+
+/// Receives commands over any number of connections. The consumer outlives them, and the library pulls from it again after
+/// each; what the server sent before that is still here and must not be thrown away, or it comes back only after
+/// [`CONFIRM_WITHIN`].
 struct Receiver {
     commands: Commands,
     consumer: Consumer<pull::Config>,
-    messages: Option<pull::Stream>,
+    messages: pull::Stream,
     connections: watch::Receiver<u64>,
 }
 
@@ -164,14 +199,14 @@ impl Receiver {
     /// The next command. An error is the last item.
     async fn next(&mut self) -> Result<Delivery, Error> {
         loop {
-            let Some(messages) = &mut self.messages else {
-                self.resume().await?;
-                continue;
-            };
             let message = tokio::select! {
                 biased;
-                _ = self.connections.changed() => None,
-                message = messages.next() => message,
+                message = self.messages.next() => message,
+                connection = self.connections.changed() => {
+                    self.commands.store.still_open(connection)?;
+                    self.check_owner().await?;
+                    continue;
+                }
             };
             match message {
                 Some(Ok(message)) => {
@@ -184,36 +219,42 @@ impl Receiver {
                 }
                 Some(Err(error)) => {
                     debug!(%error, "receiving commands anew");
-                    self.messages = None;
+                    self.resume().await?;
                 }
-                None => self.messages = None,
+                None => self.resume().await?,
             }
         }
     }
 
-    /// Pulls again, from the same consumer. One that is gone or was made anew belongs to another leader.
+    /// Pulls again. Waits while the server is away.
     async fn resume(&mut self) -> Result<(), Error> {
-        self.connections.mark_unchanged();
-        let problem = match self.commands.store.bounded(self.consumer.get_info()).await {
-            Ok(Ok(info)) if info.created == self.consumer.cached_info().created => {
+        loop {
+            self.commands.store.still_open(self.connections.has_changed())?;
+            if self.check_owner().await? == Owner::Us {
                 match self.commands.pull(&self.consumer).await {
                     Ok(messages) => {
-                        self.messages = Some(messages);
+                        self.messages = messages;
                         return Ok(());
                     }
-                    Err(error) => error,
+                    Err(error) => warn!(error = %chain(&error), "cannot receive commands, trying again"),
                 }
             }
-            Ok(Ok(_)) => return Err(self.commands.superseded()),
+            sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    /// A consumer that is gone was removed by another leader: [`Error::Superseded`].
+    async fn check_owner(&self) -> Result<Owner, Error> {
+        let problem = match self.commands.store.bounded(self.consumer.get_info()).await {
+            Ok(Ok(_)) => return Ok(Owner::Us),
             Ok(Err(error)) if error.kind() == ConsumerInfoErrorKind::NotFound => {
                 return Err(self.commands.superseded());
             }
             Ok(Err(error)) => self.commands.unavailable(error),
             Err(late) => self.commands.unavailable(late),
         };
-        warn!(error = %chain(&problem), "cannot receive commands, trying again");
-        sleep(RETRY_PAUSE).await;
-        Ok(())
+        warn!(error = %chain(&problem), "cannot look after the queue of commands");
+        Ok(Owner::Unknown)
     }
 
     /// The command in a message. What is none is removed from the queue, or it would come back for ever.

@@ -16,24 +16,16 @@
 //! If a third writer has built on our message before we read back, the answer is [`Cas::Refused`] although the message was
 //! stored. That is harmless: whoever is refused reads the current state and decides again.
 
-use std::time::Duration;
-
-use async_nats::jetstream::{context::PublishErrorKind, message::PublishMessage};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
 
 use crate::{
-    error::{Error, NoAnswer, Source},
-    store::Store,
+    error::{Error, NoAnswer},
+    store::{Condition, Message, Patience, RETRY_PAUSE, SendError, Store},
     wire::{Entry, Stored},
 };
-
-/// Pause before a write is tried again, so that an outage without timeouts ("no responders") is not a busy loop.
-const RETRY_PAUSE: Duration = Duration::from_millis(25);
-/// A write may take this many request timeouts before its outcome is left unknown: a try, its read-back, and once more.
-const REQUESTS_PER_WRITE: u32 = 4;
 
 /// What became of a compare-and-set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,18 +68,9 @@ pub(crate) struct Write<'a> {
     pub(crate) expected: u64,
 }
 
-/// How long a write is tried.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
-    /// For one request.
-    pub(crate) request: Duration,
-    /// For all of it.
-    pub(crate) total: Duration,
-}
-
-impl Patience {
-    pub(crate) fn of(request: Duration) -> Self {
-        Self { request, total: request * REQUESTS_PER_WRITE }
+impl Write<'_> {
+    fn message(&self) -> Message {
+        Message { body: self.body.clone(), condition: Condition::After(self.expected) }
     }
 }
 
@@ -95,13 +78,13 @@ impl Patience {
 pub(crate) async fn compare_and_set(store: &Store, write: Write<'_>, patience: Patience) -> Result<Verdict, Error> {
     let deadline = Instant::now() + patience.total;
     loop {
-        let problem = match send(store, &write, patience, deadline).await {
+        let end = deadline.min(patience.end_of_request());
+        let problem = match store.send(write.subject, write.message(), end).await {
             Ok(sequence) => return Ok(Verdict::Stored { sequence }),
-            Err(Problem::TooLarge { limit }) => {
-                let key = write.subject.to_owned();
-                return Err(Error::TooLarge { key, bytes: write.body.len(), limit });
+            Err(SendError::TooLarge { bytes, limit }) => {
+                return Err(Error::TooLarge { key: write.subject.to_owned(), bytes, limit });
             }
-            Err(Problem::Open(source)) => source,
+            Err(SendError::Open(source)) => source,
         };
         debug!(subject = write.subject, %problem, "reading back a write");
         match read_back(store, &write, patience, deadline).await {
@@ -117,27 +100,6 @@ pub(crate) async fn compare_and_set(store: &Store, write: Write<'_>, patience: P
     }
 }
 
-/// Why a try ended without an acknowledgement.
-enum Problem {
-    /// It was never sent.
-    TooLarge { limit: usize },
-    /// It may be stored.
-    Open(Source),
-}
-
-async fn send(store: &Store, write: &Write<'_>, patience: Patience, deadline: Instant) -> Result<u64, Problem> {
-    let message = PublishMessage::build().payload(write.body.clone()).expected_last_subject_sequence(write.expected);
-    let end = deadline.min(Instant::now() + patience.request);
-    match timeout_at(end, store.publish_once(write.subject, message)).await {
-        Ok(Ok(sequence)) => Ok(sequence),
-        Ok(Err(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
-            Err(Problem::TooLarge { limit: store.link.client.max_payload() })
-        }
-        Ok(Err(error)) => Err(Problem::Open(error.into())),
-        Err(_) => Err(Problem::Open(NoAnswer(patience.request).into())),
-    }
-}
-
 /// What the stream says about `write`; `None`: nothing yet.
 async fn read_back(
     store: &Store,
@@ -145,7 +107,7 @@ async fn read_back(
     patience: Patience,
     deadline: Instant,
 ) -> Result<Option<Verdict>, Error> {
-    let end = deadline.min(Instant::now() + patience.request);
+    let end = deadline.min(patience.end_of_request());
     let last = match timeout_at(end, store.last(write.subject)).await {
         Ok(last) => last?,
         Err(_) => return Err(Error::unavailable("read back a write", NoAnswer(patience.request))),

@@ -10,7 +10,10 @@ use tickmesh_core::name::Namespace;
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
-use crate::error::{Error, NoAnswer};
+use crate::{
+    error::{Error, NoAnswer},
+    store::within,
+};
 
 /// Oldest server that will do: from 2.11 on a new cluster leader answers only after it has caught up.
 const VERSION_MIN: (u64, u64) = (2, 11);
@@ -54,8 +57,9 @@ impl Link {
     /// Connects, and makes sure that the server is good enough.
     pub(crate) async fn connect(options: &ConnectOptions) -> Result<Self, Error> {
         let url = redacted(&options.url);
-        let (made, connections) = watch::channel(0);
+        let (made, mut connections) = watch::channel(0);
         let client = reach(options, &url, made).await?;
+        await_event(&mut connections, options.request_timeout).await;
         check_version(&client.server_info().version, &url)?;
         let context = ContextBuilder::new()
             .timeout(options.request_timeout)
@@ -90,6 +94,14 @@ async fn reach(options: &ConnectOptions, url: &str, made: watch::Sender<u64>) ->
         Ok(Ok(client)) => Ok(client),
         Ok(Err(source)) => Err(unreachable(source.into())),
         Err(_) => Err(unreachable(NoAnswer(options.request_timeout).into())),
+    }
+}
+
+/// Waits until the event of the connection that was just made has come through, or the first writers would take it for a
+/// second connection.
+async fn await_event(connections: &mut watch::Receiver<u64>, time: Duration) {
+    if within(time, connections.wait_for(|count| *count > 0)).await.is_err() {
+        warn!("the NATS client does not tell that it is connected");
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     follow::{Follower, Following, chain},
     journal::{Start, readable},
-    store::{Store, message},
+    store::{Message, Store},
     wire::{Entry, encode},
 };
 
@@ -38,6 +38,6 @@ impl Events {
     async fn try_publish(&self, event: &MeshEvent) -> Result<(), Error> {
         let subject = self.store.names.event(event.kind());
         let body = encode(self.store.kind, &subject, event)?;
-        self.store.publish(&subject, message(body)).await.map(drop)
+        self.store.publish(&subject, Message::plain(body)).await.map(drop)
     }
 }

@@ -13,7 +13,8 @@ use async_nats::jetstream::{
     stream::ConsumerErrorKind,
 };
 use futures_util::{
-    StreamExt,
+    FutureExt, StreamExt,
+    future::BoxFuture,
     stream::{self, BoxStream},
 };
 use tokio::{
@@ -29,7 +30,7 @@ use crate::{
 };
 
 /// A stream that goes on until it is dropped. An error is its last item: it says that the stream itself is gone or was
-/// replaced. Disconnects are no errors, they only take time.
+/// replaced, or that this process has closed its connection. Disconnects are no errors, they only take time.
 pub type Following<T> = BoxStream<'static, Result<T, Error>>;
 
 /// Messages asked for at a time.
@@ -120,7 +121,7 @@ impl Follower {
             pause: RETRY_PAUSE_MIN,
             gone_since: None,
         };
-        follower.open().await?;
+        follower.open_boxed().await?;
         Ok(follower)
     }
 
@@ -136,7 +137,10 @@ impl Follower {
             };
             let message = tokio::select! {
                 biased;
-                _ = self.connections.changed() => None,
+                connection = self.connections.changed() => {
+                    self.store.still_open(connection)?;
+                    None
+                }
                 message = consumer.messages.next() => message,
             };
             let outcome = match message {
@@ -243,7 +247,8 @@ impl Follower {
 
     /// Gets a new consumer, after a pause if the last attempt failed.
     async fn reopen(&mut self) -> Result<(), Error> {
-        match self.open().await {
+        self.store.still_open(self.connections.has_changed())?;
+        match self.open_boxed().await {
             Ok(()) => {
                 self.pause = RETRY_PAUSE_MIN;
                 self.gone_since = None;
@@ -266,6 +271,11 @@ impl Follower {
         }
         let since = *self.gone_since.get_or_insert_with(Instant::now);
         if since.elapsed() >= GONE_AFTER { Err(error) } else { Ok(()) }
+    }
+
+    /// On the heap: it is rare, and would make every future that reads something large.
+    fn open_boxed(&mut self) -> BoxFuture<'_, Result<(), Error>> {
+        self.open().boxed()
     }
 
     async fn open(&mut self) -> Result<(), Error> {
@@ -329,7 +339,8 @@ fn is_gone(kind: &ConsumerErrorKind) -> bool {
     matches!(kind, ConsumerErrorKind::JetStream(problem) if problem.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
-fn unique_name() -> String {
+/// A name that no other consumer has.
+pub(crate) fn unique_name() -> String {
     uuid::Builder::from_random_bytes(rand::random()).into_uuid().simple().to_string()
 }
 

@@ -7,11 +7,11 @@ use tickmesh_core::name::AppName;
 use tracing::warn;
 
 use crate::{
-    compare_and_set::{Cas, Patience, Write, compare_and_set},
+    compare_and_set::{Cas, Write, compare_and_set},
     error::Error,
     follow::{Begin, Follower, Following, Item, chain},
     names::StreamKind,
-    store::Store,
+    store::{Patience, Store},
     wire::{Entry, encode},
 };
 

@@ -10,7 +10,7 @@ use crate::{
     follow::{Begin, Follower, Following, Item},
     journal::readable,
     names::LogFilter,
-    store::{Store, message},
+    store::{Message, Store},
     wire::encode,
 };
 
@@ -29,7 +29,7 @@ impl Logs {
     pub async fn publish(&self, batch: &LogBatch) -> Result<(), Error> {
         let subject = self.store.names.log(&batch.attempt, &batch.agent);
         let body = encode(self.store.kind, &subject, batch)?;
-        self.store.publish(&subject, message(body)).await.map(drop)
+        self.store.publish(&subject, Message::plain(body)).await.map(drop)
     }
 
     /// The stored batches, oldest first; the stream ends at the last one. An error means that some are missing.

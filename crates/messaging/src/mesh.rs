@@ -152,6 +152,15 @@ impl Mesh {
         Ok(begin.elapsed())
     }
 
+    /// Ends the connection, of every clone. What was sent before is on its way; nothing works afterwards. Whoever stops a
+    /// server in order does this first, or its connections would be kept up, loudly, until the process ends.
+    pub async fn close(&self) {
+        let client = &self.link.client;
+        // Both fail where the connection has ended before. The second one fails once it has ended.
+        let closing = async { (client.drain().await, client.flush().await) };
+        let _ended = tokio::time::timeout(self.link.request_timeout, closing).await;
+    }
+
     fn meta(&self) -> Bucket<MeshRecord> {
         Bucket::new(self.store(StreamKind::Meta))
     }

@@ -8,7 +8,7 @@ use crate::{
     error::Error,
     follow::{Begin, Follower, Following},
     journal::readable,
-    store::{Store, message},
+    store::{Message, Store},
     wire::encode,
 };
 
@@ -27,7 +27,7 @@ impl Orders {
     pub async fn send(&self, order: &Order) -> Result<(), Error> {
         let subject = self.store.names.order(&order.agent);
         let body = encode(self.store.kind, &subject, order)?;
-        self.store.publish(&subject, message(body)).await.map(drop)
+        self.store.publish(&subject, Message::plain(body)).await.map(drop)
     }
 
     /// The orders of the last minute for an agent, then those to come. One that cannot be read, or that is addressed to

@@ -10,11 +10,11 @@ use tickmesh_core::{
 use crate::{
     address::AttemptAddress,
     bucket::{Change, change},
-    compare_and_set::{Cas, Patience, Write, compare_and_set},
+    compare_and_set::{Cas, Write, compare_and_set},
     error::Error,
     follow::{Begin, Follower, Following},
     names::Names,
-    store::Store,
+    store::{Patience, Store},
     wire::{Entry, Stored, Unreadable, encode},
 };
 

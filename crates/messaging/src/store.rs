@@ -5,21 +5,33 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::jetstream::{
-    ErrorCode,
-    context::{GetStreamErrorKind, PublishError, PublishErrorKind},
-    message::{PublishMessage, StreamMessage},
-    stream::{LastRawMessageErrorKind, Stream},
+use async_nats::{
+    connection::State,
+    jetstream::{
+        ErrorCode,
+        context::{GetStreamErrorKind, PublishError, PublishErrorKind},
+        message::{PublishMessage, StreamMessage},
+        stream::{LastRawMessageErrorKind, State as StreamState, Stream},
+    },
 };
 use bytes::Bytes;
 use jiff::Timestamp;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout_at},
+};
 
 use crate::{
     connect::Link,
-    error::{Error, NoAnswer},
+    error::{Error, NoAnswer, Source},
     names::{Names, StreamKind},
     wire::Stored,
 };
+
+/// Pause before a write is tried again, so that an outage without timeouts ("no responders") is not a busy loop.
+pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(25);
+/// A write may take this many request timeouts before its outcome is left unknown: a try, its read-back, and once more.
+const REQUESTS_PER_WRITE: u32 = 4;
 
 /// A stream of a mesh. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -63,9 +75,21 @@ impl Store {
 
     /// Sequence of the last message that the stream ever had.
     pub(crate) async fn last_sequence(&self) -> Result<u64, Error> {
+        Ok(self.state().await?.last_sequence)
+    }
+
+    /// Sequence of the oldest stored message; that of the next one to come if none is stored.
+    pub(crate) async fn first_sequence(&self) -> Result<u64, Error> {
+        let state = self.state().await?;
+        // Of a stream that never had a message, the server says that it begins with 0.
+        Ok(if state.messages == 0 { state.last_sequence + 1 } else { state.first_sequence })
+    }
+
+    /// The stream's state, as its leader has it.
+    async fn state(&self) -> Result<StreamState, Error> {
         let action = || format!("ask for the state of stream `{}`", self.name);
         match self.bounded(self.link.context.get_stream(&self.name)).await {
-            Ok(Ok(stream)) => Ok(stream.cached_info().state.last_sequence),
+            Ok(Ok(stream)) => Ok(stream.cached_info().state.clone()),
             Ok(Err(error)) => match error.kind() {
                 GetStreamErrorKind::JetStream(problem) if problem.error_code() == ErrorCode::STREAM_NOT_FOUND => {
                     Err(Error::StreamGone { stream: self.name.clone() })
@@ -79,19 +103,50 @@ impl Store {
         }
     }
 
-    /// Stores a message, once. A timeout leaves open whether it was stored.
-    pub(crate) async fn publish(&self, subject: &str, message: PublishMessage) -> Result<u64, Error> {
-        let action = || format!("publish on `{subject}`");
-        match self.bounded(self.publish_once(subject, message)).await {
-            Ok(Ok(sequence)) => Ok(sequence),
-            Ok(Err(error)) => Err(Error::unavailable(action(), error)),
-            Err(late) => Err(Error::unavailable(action(), late)),
+    /// Stores a message, at least once: for messages that do no harm when they come twice.
+    pub(crate) async fn publish(&self, subject: &str, message: Message) -> Result<u64, Error> {
+        let patience = Patience::of(self.link.request_timeout);
+        let deadline = Instant::now() + patience.total;
+        loop {
+            let problem = match self.send(subject, message.clone(), deadline.min(patience.end_of_request())).await {
+                Ok(sequence) => return Ok(sequence),
+                Err(SendError::TooLarge { bytes, limit }) => {
+                    return Err(Error::TooLarge { key: subject.to_owned(), bytes, limit });
+                }
+                Err(SendError::Open(problem)) => problem,
+            };
+            if Instant::now() + RETRY_PAUSE >= deadline {
+                return Err(Error::unavailable(format!("publish on `{subject}`"), problem));
+            }
+            sleep(RETRY_PAUSE).await;
         }
     }
 
     /// Sends one message and waits for its acknowledgement: an acknowledgement that nobody awaits would, with thousands of
     /// its kind, block all later ones.
-    pub(crate) async fn publish_once(&self, subject: &str, message: PublishMessage) -> Result<u64, PublishError> {
+    pub(crate) async fn send(&self, subject: &str, message: Message, end: Instant) -> Result<u64, SendError> {
+        let bytes = message.body.len();
+        let mut connections = self.link.connections.clone();
+        connections.mark_unchanged();
+        let connected = self.link.client.connection_state() == State::Connected;
+        let acknowledged = timeout_at(end, self.acknowledged(subject, message.into()));
+        tokio::select! {
+            biased;
+            outcome = acknowledged => match outcome {
+                Ok(Ok(sequence)) => Ok(sequence),
+                Ok(Err(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
+                    Err(SendError::TooLarge { bytes, limit: self.link.client.max_payload() })
+                }
+                Ok(Err(error)) => Err(SendError::Open(error.into())),
+                Err(_) => Err(SendError::Open("no acknowledgement in time".into())),
+            },
+            // What was under way on the old connection, message or answer, is gone. What is sent without a connection goes
+            // out with the next one.
+            _ = connections.changed(), if connected => Err(SendError::Open("the connection was lost meanwhile".into())),
+        }
+    }
+
+    async fn acknowledged(&self, subject: &str, message: PublishMessage) -> Result<u64, PublishError> {
         let acknowledgement = self.link.context.send_publish(subject.to_owned(), message).await?.await?;
         if acknowledgement.stream != self.name {
             let problem = format!("stream `{}` took it", acknowledgement.stream);
@@ -111,20 +166,83 @@ impl Store {
         }
     }
 
+    /// What a reader makes of news about its connection. The library's side of the channel is gone once the connection was
+    /// closed for good: then there will be no news any more, and asking for them again would be a busy loop.
+    pub(crate) fn still_open<T>(&self, connection: Result<T, watch::error::RecvError>) -> Result<(), Error> {
+        connection.map(drop).map_err(|_| Error::Closed { stream: self.name.clone() })
+    }
+
     /// Ends a wait of any kind: also the library's waits for a free place in its own queues, which have no end.
     pub(crate) async fn bounded<F: IntoFuture>(&self, request: F) -> Result<F::Output, NoAnswer> {
         within(self.link.request_timeout, request).await
     }
 }
 
+/// A message that goes out.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    pub(crate) body: Bytes,
+    pub(crate) condition: Condition,
+}
+
+/// When the server stores a message.
+#[derive(Debug, Clone)]
+pub(crate) enum Condition {
+    /// Always.
+    None,
+    /// If the last message on its subject is at this sequence; 0: if there is none.
+    After(u64),
+    /// Unless it remembers a message of this id.
+    UnlessKnown(String),
+}
+
+impl Message {
+    pub(crate) fn plain(body: Bytes) -> Self {
+        Self { body, condition: Condition::None }
+    }
+}
+
+impl From<Message> for PublishMessage {
+    fn from(message: Message) -> Self {
+        let publish = Self::build().payload(message.body);
+        match message.condition {
+            Condition::None => publish,
+            Condition::After(sequence) => publish.expected_last_subject_sequence(sequence),
+            Condition::UnlessKnown(id) => publish.message_id(id),
+        }
+    }
+}
+
+/// Why a message was not acknowledged.
+pub(crate) enum SendError {
+    /// It was never sent.
+    TooLarge { bytes: usize, limit: usize },
+    /// It may be stored, or may yet be.
+    Open(Source),
+}
+
+/// How long a write is tried.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// For one request.
+    pub(crate) request: Duration,
+    /// For all of it.
+    pub(crate) total: Duration,
+}
+
+impl Patience {
+    pub(crate) fn of(request: Duration) -> Self {
+        Self { request, total: request * REQUESTS_PER_WRITE }
+    }
+
+    pub(crate) fn end_of_request(self) -> Instant {
+        Instant::now() + self.request
+    }
+}
+
 /// Gives `request` that long.
 pub(crate) async fn within<F: IntoFuture>(time: Duration, request: F) -> Result<F::Output, NoAnswer> {
     tokio::time::timeout(time, request).await.map_err(|_| NoAnswer(time))
-}
-
-/// A plain message.
-pub(crate) fn message(body: Bytes) -> PublishMessage {
-    PublishMessage::build().payload(body)
 }
 
 fn stored(message: StreamMessage) -> Result<Stored, jiff::Error> {

@@ -25,6 +25,9 @@ const APP_REVISIONS: i64 = 10;
 /// How long an order lives. An agent that sees it later would find the attempt revoked or placed elsewhere; what is still
 /// wanted, the leader sends again.
 const ORDER_AGE: Duration = Duration::from_secs(60);
+/// How long the server remembers the ids of commands, so that it can drop a repeat. Nothing relies on it. No stream's age may
+/// be shorter than its window.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(60);
 /// How long events of the mesh are kept.
 const EVENT_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Bytes of events that are kept: a flapping host must not fill the disk.
@@ -108,6 +111,7 @@ fn adapt(existing: Config, wanted: &Config) -> Result<Option<Config>, Error> {
         num_replicas: wanted.num_replicas,
         max_age: wanted.max_age,
         max_bytes: wanted.max_bytes,
+        duplicate_window: wanted.duplicate_window,
         ..existing.clone()
     };
     Ok((adapted != existing).then_some(adapted))
@@ -123,6 +127,7 @@ fn config(names: &Names, kind: StreamKind, settings: &Provisioning) -> Config {
         max_messages: -1,
         max_messages_per_subject: -1,
         max_bytes: -1,
+        duplicate_window: DUPLICATE_WINDOW,
         deny_delete: true,
         allow_direct: true,
         ..Config::default()
@@ -136,7 +141,12 @@ fn config(names: &Names, kind: StreamKind, settings: &Provisioning) -> Config {
         StreamKind::Orders => Config { max_age: ORDER_AGE, ..base },
         // No age and no limit of any kind: what may go is known only to the leader, which purges (protocol rule P14).
         StreamKind::Results => base,
-        StreamKind::Logs => Config { max_age: settings.log_age, max_bytes: settings.log_bytes, ..base },
+        StreamKind::Logs => Config {
+            max_age: settings.log_age,
+            max_bytes: settings.log_bytes,
+            duplicate_window: DUPLICATE_WINDOW.min(settings.log_age),
+            ..base
+        },
         StreamKind::Mesh => Config { max_age: EVENT_AGE, max_bytes: EVENT_BYTES, ..base },
     }
 }

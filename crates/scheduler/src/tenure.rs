@@ -5,8 +5,13 @@ use std::{collections::HashMap, time::Duration};
 use rand::{SeedableRng as _, rngs::StdRng};
 use tickmesh_core::{decide::Tenure, id::RequestId, message::MeshEvent};
 use tickmesh_messaging::{self as messaging, Delivery, Mesh};
-use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::{
     Config, Error, clock,
@@ -46,6 +51,7 @@ pub(crate) async fn lead(config: &Config, mesh: &Mesh, held: &messaging::Tenure,
     tokio::select! {
         end = work(config, mesh, held) => end,
         () = held.lost() => End::LeaseLost,
+        () = note_sequences(mesh, held, config.timing.lease) => End::LeaseLost,
         () = shutdown.cancelled() => End::Shutdown,
     }
 }
@@ -58,6 +64,17 @@ async fn work(config: &Config, mesh: &Mesh, held: &messaging::Tenure) -> End {
     loop {
         if let Err(end) = leader.turn().await {
             return end;
+        }
+    }
+}
+
+/// Has the lease say how far the streams have come, so that nobody ever leads on streams that lost something. Never ends.
+async fn note_sequences(mesh: &Mesh, held: &messaging::Tenure, period: Duration) {
+    loop {
+        sleep(period).await;
+        match mesh.last_sequences().await {
+            Ok(sequences) => held.note_sequences(sequences),
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "the streams' ends were not read"),
         }
     }
 }
@@ -107,6 +124,7 @@ impl<'a> Leader<'a> {
         let folded = leader.dispatcher.results_through();
         follow::follow_results(mesh, folded, &event_sender, &mut leader.followers).await?;
         follow::follow_commands(mesh, command_sender, &mut leader.followers).await?;
+        leader.performer.read_commands_begin();
         leader.performer.begin(Effect::Announce(MeshEvent::LeaderChanged {
             leader: config.id.clone(),
             host: config.host.clone(),
@@ -122,15 +140,15 @@ impl<'a> Leader<'a> {
         tokio::select! {
             Some(event) = self.events.recv() => self.handle(event),
             Some(delivery) = self.commands.recv() => self.deliver(delivery),
+            () = self.performer.reap() => Ok(()),
             Some(ended) = self.followers.join_next() => Err(End::Broken(ended.unwrap_or(Error::StreamEnded))),
-            () = tokio::time::sleep_until(wake_at) => {
+            () = sleep_until(wake_at) => {
                 self.housekeeping_at = Instant::now() + self.housekeeping_period;
                 self.handle(Event::Woken)
             }
-            () = tokio::time::sleep_until(self.purge_at) => {
+            () = sleep_until(self.purge_at) => {
                 self.purge_at += PURGE_PERIOD;
-                self.purge();
-                Ok(())
+                self.purge()
             }
         }
     }
@@ -157,6 +175,7 @@ impl<'a> Leader<'a> {
                 | Effect::PublishHistory { .. }
                 | Effect::ReadResultsEnd { .. }
                 | Effect::ReadAgent { .. }
+                | Effect::ReadLedger { .. }
                 | Effect::Announce(_)) => self.performer.begin(effect),
             }
         }
@@ -164,15 +183,18 @@ impl<'a> Leader<'a> {
     }
 
     fn deliver(&mut self, delivery: Delivery) -> Result<(), End> {
-        let command = Box::new(delivery.command.clone());
+        let (sequence, command) = (delivery.sequence, Box::new(delivery.command.clone()));
         self.deliveries.insert(command.request, delivery);
-        self.handle(Event::CommandSeen(command))
+        self.handle(Event::CommandSeen { sequence, command })
     }
 
-    fn purge(&mut self) {
+    fn purge(&mut self) -> Result<(), End> {
+        self.performer.read_commands_begin();
         let end = self.dispatcher.results_through();
         let needed_from = self.dispatcher.results_needed_after().map_or(end, |after| after + 1);
         let below = self.ends.purge_below(clock::now().uptime, end, needed_from);
         self.performer.purge_results(below);
+        // For the next time: what is stored by then needs less.
+        self.handle(Event::Checkpoint)
     }
 }

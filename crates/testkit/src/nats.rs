@@ -111,6 +111,12 @@ impl Server {
     #[track_caller]
     pub fn pause(&self) {
         self.signal(Signal::STOP);
+        // The signal is under way when `kill` returns: a thread on another core may still answer something.
+        let deadline = Instant::now() + START_MAX;
+        while !is_stopped(self.pid()) {
+            assert!(Instant::now() < deadline, "waited {START_MAX:?} for nats-server to stop");
+            sleep(LOOK_PAUSE);
+        }
     }
 
     /// Lets a frozen server go on.
@@ -186,10 +192,13 @@ impl Process {
 
 /// The server's binary, or one clear sentence.
 fn binary() -> anyhow::Result<PathBuf> {
-    let path = match std::env::var_os(BINARY_VARIABLE) {
+    existing(match std::env::var_os(BINARY_VARIABLE) {
         Some(path) => PathBuf::from(path),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.tools/nats-server"),
-    };
+    })
+}
+
+fn existing(path: PathBuf) -> anyhow::Result<PathBuf> {
     ensure!(path.is_file(), "there is no nats-server at {}: run `make setup`", path.display());
     Ok(path)
 }
@@ -237,6 +246,16 @@ fn greets(port: u16) -> bool {
     read.is_ok() && line.starts_with("INFO ")
 }
 
+/// Whether every thread of a process stands still.
+fn is_stopped(pid: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // `<id> (<name>) <state> ...`; the name may have spaces and parentheses.
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+    })
+}
+
 fn tail(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
@@ -245,4 +264,73 @@ fn tail(log: &Path) -> String {
 
 fn ignore_missing(error: std::io::Error) -> std::io::Result<()> {
     if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A process that goes on for longer than any test, in place of a server.
+    fn sleeper() -> Child {
+        Command::new("sleep").arg("600").spawn().unwrap()
+    }
+
+    #[track_caller]
+    fn wait_for_end(what: &str, child: &mut Child) -> std::process::ExitStatus {
+        let deadline = Instant::now() + START_MAX;
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "waited {START_MAX:?} for the end of {what}");
+            sleep(LOOK_PAUSE);
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_test_process_kills_the_server_and_deletes_its_store() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("block"), "data").unwrap();
+        let mut server = sleeper();
+        let mut watchdog = spawn_watchdog(&server, directory.path()).unwrap();
+        // What the kernel does when a process dies.
+        drop(watchdog.stdin.take());
+        assert!(!wait_for_end("the server", &mut server).success());
+        wait_for_end("the watchdog", &mut watchdog);
+        assert!(!directory.path().exists());
+    }
+
+    #[test]
+    fn a_watchdog_that_is_dismissed_kills_nobody() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut server = sleeper();
+        let mut watchdog = spawn_watchdog(&server, directory.path()).unwrap();
+        watchdog.stdin.take().unwrap().write_all(b"done\n").unwrap();
+        wait_for_end("the watchdog", &mut watchdog);
+        assert!(server.try_wait().unwrap().is_none() && directory.path().exists());
+        server.kill().unwrap();
+        server.wait().unwrap();
+    }
+
+    #[test]
+    fn a_missing_binary_says_what_to_do() {
+        let error = existing(PathBuf::from("/nowhere/nats-server")).unwrap_err();
+        assert_eq!(error.to_string(), "there is no nats-server at /nowhere/nats-server: run `make setup`");
+    }
+
+    #[test]
+    fn a_server_that_does_not_start_says_why() {
+        let error = Server::try_start(&["--config", "/nowhere/nats.conf"]).unwrap_err();
+        let text = format!("{error:#}");
+        assert!(text.contains("/nowhere/nats.conf") && text.contains("nats-server ended"), "{text}");
+    }
+
+    #[test]
+    fn a_dropped_server_is_gone_with_its_store() {
+        let server = Server::start();
+        let (port, path) = (server.port, server.directory.path().to_owned());
+        assert!(greets(port) && path.exists());
+        drop(server);
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_err() && !path.exists());
+    }
 }

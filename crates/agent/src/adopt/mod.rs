@@ -12,8 +12,8 @@ pub use self::decision::{Adoption, decide_adoption};
 use crate::{
     attempt::{Claimed, State, Step},
     backoff::Backoff,
-    engine::{self, ContainerEngine, ContainerView},
-    error::chain,
+    engine::{ContainerEngine, ContainerView},
+    error::{Error, chain},
     executor::Surroundings,
     labels::Tag,
     roster::{Roster, Task},
@@ -24,11 +24,11 @@ use crate::{
 pub(crate) async fn adopt<E: ContainerEngine>(
     surroundings: &Surroundings<E>,
     roster: &mut Roster,
-) -> Result<Vec<Task>, engine::Error> {
+) -> Result<Vec<Task>, Error> {
     let mut tasks = Vec::new();
-    for container in surroundings.engine.list(&surroundings.owner.filter()).await? {
+    for container in surroundings.engine.list(&surroundings.owner.filter()).await.map_err(Error::Engine)? {
         let Some(tag) = surroundings.tag_of(&container) else { continue };
-        let last = last_report(surroundings, &tag).await;
+        let last = last_report(surroundings, &tag).await?;
         if let Some(step) = step(&tag, container, last.as_ref()) {
             tasks.extend(roster.adopt(tag.attempt, step));
         }
@@ -49,15 +49,21 @@ fn step(tag: &Tag, container: ContainerView, last: Option<&Entry<AttemptReport>>
     }
 }
 
-async fn last_report<E: ContainerEngine>(surroundings: &Surroundings<E>, tag: &Tag) -> Option<Entry<AttemptReport>> {
+async fn last_report<E: ContainerEngine>(
+    surroundings: &Surroundings<E>,
+    tag: &Tag,
+) -> Result<Option<Entry<AttemptReport>>, Error> {
+    let agent = &surroundings.owner.agent;
     let mut backoff = Backoff::default();
     loop {
-        match surroundings.mesh.results().last_of(&tag.attempt, &surroundings.owner.agent).await {
-            Ok(last) => return last,
-            Err(error) => {
+        match surroundings.mesh.results().last_of(&tag.attempt, agent).await {
+            Ok(last) => return Ok(last),
+            Err(error) if error.is_unavailable() => {
                 tracing::warn!(attempt_id = %tag.attempt, error = %chain(&error), "last report not read yet");
                 backoff.pause().await;
             }
+            // Guessing about a container is worse than no agent.
+            Err(source) => return Err(Error::Messaging { agent: agent.clone(), source }),
         }
     }
 }

@@ -39,10 +39,13 @@ const SETTLE_INTERVAL: Duration = Duration::from_millis(50);
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a killed container may take to die before the kill is reported as not done.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
-/// After a kill that nobody here asked for: how long the engine may take to show that the container is being removed.
-const REMOVAL_NOTICE: Duration = Duration::from_millis(300);
+/// After a process was ended by a signal: how long the engine may take to show what became of the container, or that it is
+/// going down itself.
+const SECOND_LOOK: Duration = Duration::from_millis(300);
 /// Exit code of a process that SIGKILL ended.
 const EXIT_KILLED: i64 = 137;
+/// Exit code of a process that SIGTERM ended.
+const EXIT_TERMINATED: i64 = 143;
 
 /// A connection to a Docker Engine.
 #[derive(Debug, Clone)]
@@ -214,9 +217,10 @@ impl ContainerEngine for Docker {
             seen = self.seen(id, INSPECT_INTERVAL) => seen?,
         }
         let exit = self.exit_state(id).await?;
-        if exit.code == EXIT_KILLED && !exit.oom_killed {
-            // `docker rm -f` is a kill and then a removal: whoever looks at once sees only the kill.
-            tokio::time::sleep(REMOVAL_NOTICE).await;
+        if matches!(exit.code, EXIT_KILLED | EXIT_TERMINATED) && !exit.oom_killed {
+            // `docker rm -f` is a kill and then a removal, and an engine that goes down first stops its containers: whoever
+            // looks at once may see only the first half.
+            tokio::time::sleep(SECOND_LOOK).await;
             return self.exit_state(id).await;
         }
         Ok(exit)

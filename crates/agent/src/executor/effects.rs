@@ -23,7 +23,7 @@ use crate::{
 
 /// How long the end of an attempt waits for the end of its output, so that whoever reads it right afterwards finds it all.
 const OUTPUT_GRACE: Duration = Duration::from_secs(2);
-/// After that the output has this long to get stored, without anybody waiting; then it is given up.
+/// After that the output has this long to get stored, and only the removal of the container waits; then it is given up.
 const OUTPUT_GIVEN_UP_AFTER: Duration = Duration::from_secs(60);
 /// What an engine says may be long, and goes into reports and ledgers.
 const REASON_CHARS_MAX: usize = 500;
@@ -137,7 +137,9 @@ impl<E: ContainerEngine> Unit<E> {
         }
     }
 
-    pub(super) async fn watch(self, container: ContainerId, output: OutputFrom) {
+    /// `drained` is cancelled once nothing of the output is needed from the container any more.
+    pub(super) async fn watch(self, container: ContainerId, output: OutputFrom, drained: CancellationToken) {
+        let _drained = drained.drop_guard();
         let surroundings = &self.surroundings;
         let pump = Pump {
             engine: surroundings.engine.clone(),
@@ -147,8 +149,10 @@ impl<E: ContainerEngine> Unit<E> {
             container: container.clone(),
             bytes_max: surroundings.log_bytes_max,
         };
-        let mut pump = AbortOnDropHandle::new(tokio::spawn(pump.run(output)));
+        let ended = CancellationToken::new();
+        let mut pump = AbortOnDropHandle::new(tokio::spawn(pump.run(output, ended.clone())));
         let end = self.end(&container).await;
+        ended.cancel();
         let stored = timeout(OUTPUT_GRACE, &mut pump).await;
         self.tell(end).await;
         if stored.is_err() && timeout(OUTPUT_GIVEN_UP_AFTER, pump).await.is_err() {
@@ -189,7 +193,11 @@ impl<E: ContainerEngine> Unit<E> {
         self.tell(event).await;
     }
 
-    pub(super) async fn remove(self, container: ContainerId) {
+    /// Removes the container, once its output is `drained` if it has been followed.
+    pub(super) async fn remove(self, container: ContainerId, drained: Option<CancellationToken>) {
+        if let Some(drained) = drained {
+            drained.cancelled().await;
+        }
         let mut backoff = Backoff::default();
         while let Err(error) = self.surroundings.engine.remove(&container).await {
             self.again("remove", &error, &mut backoff).await;

@@ -94,13 +94,15 @@ pub(crate) struct Executor<E> {
     tasks: JoinSet<()>,
     /// What gives a pull up, while it lasts.
     pulls: BTreeMap<AttemptId, CancellationToken>,
+    /// What tells that the output of a container is not needed any more, while it is.
+    outputs: BTreeMap<AttemptId, CancellationToken>,
 }
 
 impl<E: ContainerEngine> Executor<E> {
     /// An executor, and where its news come out.
     pub(crate) fn new(surroundings: Arc<Surroundings<E>>) -> (Self, mpsc::Receiver<News>) {
         let (news, inbox) = mpsc::channel(NEWS_MAX);
-        (Self { surroundings, news, tasks: JoinSet::new(), pulls: BTreeMap::new() }, inbox)
+        (Self { surroundings, news, tasks: JoinSet::new(), pulls: BTreeMap::new(), outputs: BTreeMap::new() }, inbox)
     }
 
     /// Begins all of these.
@@ -130,13 +132,20 @@ impl<E: ContainerEngine> Executor<E> {
                 self.spawn(attempt, move |unit| unit.create(claim_sequence, job));
             }
             Effect::Start { container } => self.spawn(attempt, |unit| unit.start(container)),
-            Effect::Watch { container, output } => self.spawn(attempt, move |unit| unit.watch(container, output)),
+            Effect::Watch { container, output } => {
+                let drained = CancellationToken::new();
+                self.outputs.insert(attempt.clone(), drained.clone());
+                self.spawn(attempt, move |unit| unit.watch(container, output, drained));
+            }
             Effect::Stop { container } => self.spawn(attempt, |unit| unit.stop(container)),
             Effect::Report { claim_sequence, event } => {
                 self.pulls.remove(&attempt);
                 self.spawn(attempt, move |unit| unit.report(claim_sequence, event));
             }
-            Effect::Remove { container } => self.spawn(attempt, |unit| unit.remove(container)),
+            Effect::Remove { container } => {
+                let drained = self.outputs.remove(&attempt);
+                self.spawn(attempt, |unit| unit.remove(container, drained));
+            }
         }
     }
 
@@ -158,6 +167,7 @@ impl<E: ContainerEngine> Executor<E> {
     /// Forgets tasks that are done. One that panicked leaves an attempt in doubt: then this process ends as well, and the
     /// next one adopts what is there.
     fn reap(&mut self) {
+        self.outputs.retain(|_, drained| !drained.is_cancelled());
         while let Some(done) = self.tasks.try_join_next() {
             if let Some(panic) = done.err().filter(JoinError::is_panic) {
                 std::panic::resume_unwind(panic.into_panic());

@@ -6,6 +6,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use tickmesh_core::{id::AttemptId, message::LogBatch, name::AgentName};
 use tickmesh_messaging::{LogFilter, Logs, RunSelector};
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::batcher::{Batcher, End, Progress};
 use crate::{
@@ -36,8 +37,8 @@ pub struct Pump<E> {
 }
 
 impl<E: ContainerEngine> Pump<E> {
-    /// Stores the output until the container ends.
-    pub async fn run(self, from: OutputFrom) {
+    /// Stores the output until the container has ended, which `ended` tells.
+    pub async fn run(self, from: OutputFrom, ended: CancellationToken) {
         let progress = match from {
             OutputFrom::Beginning => Progress::default(),
             OutputFrom::LastStored => self.progress().await,
@@ -46,15 +47,28 @@ impl<E: ContainerEngine> Pump<E> {
             return;
         }
         let mut batcher = Batcher::new(self.attempt.clone(), self.agent.clone(), self.bytes_max, progress);
-        let mut backoff = Backoff::default();
-        while let Err(error) = self.follow(&mut batcher).await {
-            if let Error::NotFound { .. } = error {
-                break;
-            }
-            tracing::debug!(attempt_id = %self.attempt, error = %chain(&error), "output interrupted");
-            backoff.pause().await;
-        }
+        self.follow_to_the_end(&mut batcher, ended).await;
         self.store(batcher.finish()).await;
+    }
+
+    /// A stream that ends proves little: the engine may be going down, or may not have given the last line yet. So the last
+    /// look is one that began after the container had ended.
+    async fn follow_to_the_end(&self, batcher: &mut Batcher, ended: CancellationToken) {
+        let mut backoff = Backoff::default();
+        loop {
+            let is_last_look = ended.is_cancelled();
+            match self.follow(batcher).await {
+                Ok(()) if is_last_look => return,
+                Ok(()) => {
+                    let _ = ended.run_until_cancelled(backoff.pause()).await;
+                }
+                Err(Error::NotFound { .. }) => return,
+                Err(error) => {
+                    tracing::debug!(attempt_id = %self.attempt, error = %chain(&error), "output interrupted");
+                    backoff.pause().await;
+                }
+            }
+        }
     }
 
     /// Follows the output, from where the batcher stands to its end or until the engine fails.

@@ -20,6 +20,9 @@ use crate::{
 /// Largest run, as the ledger stores it: the half of a ledger, so that the state of its attempts has the other half.
 const RUN_BYTES_MAX: usize = 256 * 1024;
 
+/// Most text in the variables that a file uses: they are stored with it, in one message of NATS.
+const VARIABLES_BYTES_MAX: usize = 64 * 1024;
+
 /// What a file says, as far as it could be read.
 #[derive(Debug)]
 pub(super) struct Contents {
@@ -60,6 +63,7 @@ pub(super) fn read_file(reader: &mut Reader<'_>, file: &ComposeFile<'_>, root: &
     };
     let run = Arc::new(RunSpec { services });
     check_run(reader, &run, &place);
+    check_variables(reader);
     let spec = AppSpec { name: file.app.clone(), schedule, queue_limit: labels.queue_limit, run };
     Contents { spec: Some(spec), timezone }
 }
@@ -182,5 +186,14 @@ fn check_run(reader: &mut Reader<'_>, run: &RunSpec, place: &Place) {
     if bytes > RUN_BYTES_MAX {
         let message = format!("the services take {bytes} bytes to store, at most {RUN_BYTES_MAX} are allowed");
         reader.report.error_with_hint(place.clone(), message, "move long values into the image or a volume");
+    }
+}
+
+fn check_variables(reader: &mut Reader<'_>) {
+    let bytes = reader.interpolator.used_bytes();
+    if bytes > VARIABLES_BYTES_MAX {
+        let message =
+            format!("the variables that the file uses take {bytes} bytes, at most {VARIABLES_BYTES_MAX} are allowed");
+        reader.report.error(Place::file(), message);
     }
 }

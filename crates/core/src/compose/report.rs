@@ -150,6 +150,8 @@ fn nearest<'n>(text: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&
     let allowed = (text.len() / 3).max(1);
     names
         .into_iter()
+        // The distance is at least the difference in length, and costs far more to compute.
+        .filter(|name| name.len().abs_diff(text.len()) <= allowed)
         .map(|name| (strsim::osa_distance(&text, &name.replace('-', "_")), name))
         .filter(|(distance, _)| *distance <= allowed)
         .min()

@@ -123,6 +123,13 @@ pub struct Claim {
     pub at: Timestamp,
 }
 
+impl Replica {
+    /// Whether no attempt of it is open or will be.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state, ReplicaState::Ended { .. })
+    }
+}
+
 impl ActiveRun {
     /// The run's token.
     pub fn token(&self) -> RunToken {
@@ -157,9 +164,17 @@ impl ActiveRun {
         })
     }
 
+    /// The claims of attempts that have not ended.
+    pub fn claims(&self) -> impl Iterator<Item = &Claim> {
+        self.replicas().filter_map(|(_, _, replica)| match &replica.state {
+            ReplicaState::Open(open) => open.claim.as_ref(),
+            ReplicaState::Pending { .. } | ReplicaState::Ended { .. } => None,
+        })
+    }
+
     /// Whether every replica has ended, and so every attempt.
     pub fn has_ended(&self) -> bool {
-        self.replicas().all(|(_, _, replica)| matches!(replica.state, ReplicaState::Ended { .. }))
+        self.replicas().all(|(_, _, replica)| replica.has_ended())
     }
 
     /// A replica, to be changed.

@@ -89,6 +89,11 @@ impl<'v> Interpolator<'v> {
         Some(value)
     }
 
+    /// Size of the variables used so far, names included.
+    pub(super) fn used_bytes(&self) -> usize {
+        self.used.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
     /// The variables used so far, with their values.
     pub(super) fn into_used(self) -> BTreeMap<String, String> {
         self.used

@@ -136,6 +136,10 @@ fn read_known<S>(
 
 /// Whether a label that is not in the table may stay.
 fn check_other<S: LabelSet>(reader: &mut Reader<'_>, name: &str, place: &Place) -> bool {
+    if name.is_empty() {
+        reader.report.error(place.clone(), "a label needs a name");
+        return false;
+    }
     if name.starts_with(RESERVED) {
         let message = format!("the label {} is not allowed: `{RESERVED}` is reserved", quote(name));
         reader.report.error(place.clone(), message);

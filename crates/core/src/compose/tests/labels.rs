@@ -268,6 +268,11 @@ fn labels_of_agents_are_reserved() {
 }
 
 #[test]
+fn a_label_has_a_name() {
+    check_service("labels: ['=x', '']", &["5:14: error: a label needs a name", "5:20: error: a label needs a name"]);
+}
+
+#[test]
 fn a_label_set_twice_in_a_list_is_an_error() {
     check_service(
         "labels: [aliyun.scale=1, aliyun.scale=2]",

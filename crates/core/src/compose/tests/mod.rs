@@ -15,12 +15,13 @@ use crate::spec::{ContainerSpec, ServiceSpec};
 const VARIABLES: [(&str, &str); 4] = [("TAG", "v2"), ("SIZE", "5"), ("EMPTY", ""), ("FROM_HOST", "yes")];
 
 fn read_text(text: &str) -> Reading {
+    read_with(text, &map(&VARIABLES))
+}
+
+fn read_with(text: &str, variables: &BTreeMap<String, String>) -> Reading {
     let app = AppName::new("nightly").unwrap();
-    let variables = VARIABLES.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    let zones = TimeZoneDatabase::bundled();
-    let file =
-        ComposeFile { app: &app, file_name: "f", text, variables: &variables, timezone_default: TIMEZONE_DEFAULT };
-    let reading = read(&file, &zones);
+    let file = ComposeFile { app: &app, file_name: "f", text, variables, timezone_default: TIMEZONE_DEFAULT };
+    let reading = read(&file, &TimeZoneDatabase::bundled());
     assert_eq!(reading.spec.is_none(), reading.diagnostics.iter().any(Diagnostic::is_error));
     reading
 }

@@ -94,14 +94,6 @@ fn a_file_reads_the_same_with_the_variables_it_used() {
     let text = with_service("environment: [FROM_HOST, \"A=${TAG}${NONE:-x}${EMPTY:-y}\"]");
     let first = read_text(&text);
     assert_eq!(first.variables_used, map(&[("EMPTY", ""), ("FROM_HOST", "yes"), ("TAG", "v2")]));
-    let app = AppName::new("nightly").unwrap();
-    let file = ComposeFile {
-        app: &app,
-        file_name: "f",
-        text: &text,
-        variables: &first.variables_used,
-        timezone_default: &first.timezone,
-    };
-    let second = read(&file, &TimeZoneDatabase::bundled());
+    let second = read_with(&text, &first.variables_used);
     assert_eq!(second.spec.unwrap().run, first.spec.unwrap().run);
 }

@@ -43,7 +43,7 @@ fn a_run_by_hand_carries_its_environment_and_arguments_into_the_order() {
     let environment = [("A".to_owned(), "hand".to_owned()), ("B".to_owned(), "2".to_owned())].into();
     let run = RunRequest { environment, arguments: vec!["date".to_owned()] };
     let command = world.command(CommandKind::Run(run));
-    let answer = world.decide(Input::Command(&command));
+    let answer = world.decide(Input::Command { sequence: 1, command: &command });
     let OrderKind::Start(start) = &answer.orders()[0].kind else { panic!("{answer:?}") };
     assert_eq!(start.container.environment["A"], "hand");
     assert_eq!(start.container.environment["B"], "2");
@@ -56,21 +56,21 @@ fn a_run_by_hand_carries_its_environment_and_arguments_into_the_order() {
 fn a_request_is_carried_out_once() {
     let mut world = by_hand();
     let command = world.command(CommandKind::Run(RunRequest::default()));
-    assert_eq!(world.decide(Input::Command(&command)).record, Record::Due);
+    assert_eq!(world.decide(Input::Command { sequence: 1, command: &command }).record, Record::Due);
     let before = world.ledger.clone();
     world.now = at(60.0);
     let before_decision = world.ledger.requests.clone();
-    world.decide(Input::Command(&command));
+    world.decide(Input::Command { sequence: 1, command: &command });
     assert_eq!((&world.ledger.requests, world.ledger.last_run), (&before_decision, before.last_run));
     world.decide(Input::CommandConfirmed(command.request));
-    world.decide(Input::Command(&command));
+    world.decide(Input::Command { sequence: 1, command: &command });
     assert_eq!((world.ledger.last_run, world.ledger.queue.len()), (1, 0));
 }
 
 #[track_caller]
 fn check_refused(world: &mut World, kind: CommandKind, reason: &str) {
     let command = world.command(kind);
-    assert_eq!(world.decide(Input::Command(&command)).record, Record::Due);
+    assert_eq!(world.decide(Input::Command { sequence: 1, command: &command }).record, Record::Due);
     let verdict = &world.ledger.requests.back().unwrap().verdict;
     assert_eq!(*verdict, Verdict::Refused { reason: reason.to_owned() });
 }
@@ -94,7 +94,7 @@ fn a_command_from_before_a_tombstone_is_refused() {
     let before = world.command(CommandKind::Run(RunRequest::default()));
     world.remove(1.0);
     world.apply(2.0, every_ten_seconds());
-    world.decide(Input::Command(&before));
+    world.decide(Input::Command { sequence: 1, command: &before });
     let reason = "the app was removed after this was sent".to_owned();
     assert_eq!(world.ledger.requests.back().unwrap().verdict, Verdict::Refused { reason });
     assert_eq!(world.run(), Verdict::Started { run: 1 });
@@ -105,7 +105,7 @@ fn an_edit_leaves_older_commands_in_force() {
     let mut world = World::new(every_ten_seconds());
     let before = world.command(CommandKind::Run(RunRequest::default()));
     world.apply(2.0, every_ten_seconds());
-    world.decide(Input::Command(&before));
+    world.decide(Input::Command { sequence: 1, command: &before });
     assert_eq!(world.ledger.last_run, 1);
 }
 
@@ -114,7 +114,7 @@ fn check_cancel(wanted: Option<RunNumber>, expect: Verdict) {
     let mut world = by_hand();
     world.run();
     let command = world.command(CommandKind::Cancel { run: wanted });
-    world.decide(Input::Command(&command));
+    world.decide(Input::Command { sequence: 1, command: &command });
     assert_eq!(world.ledger.requests.back().unwrap().verdict, expect);
     let stopping = matches!(world.ledger.active[0].phase, Phase::Stopping { .. });
     assert_eq!(stopping, matches!(expect, Verdict::Stopping { .. }));

@@ -1,5 +1,6 @@
 //! Every rule of the core, one short story each: a world of one app and a few agents, a clock that only the story moves.
 
+mod answer;
 mod commands;
 mod edits;
 mod orders;

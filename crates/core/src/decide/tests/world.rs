@@ -7,14 +7,17 @@ use jiff::{Timestamp, tz::TimeZoneDatabase};
 use rand::{SeedableRng as _, rngs::StdRng};
 use uuid::Uuid;
 
-use super::super::{Action, AppChange, AppContent, Context, Decision, Input, Record, Tenure, decide, wake_at};
+use super::{
+    super::{AppChange, AppContent, Clock, Context, Decision, Input, Placing, Tenure, decide, wake_at},
+    answer::Answer,
+};
 use crate::{
     fleet::{AgentView, Fleet, Readiness},
     id::{AttemptId, Epoch, Nonce, RequestId},
     ledger::{Ledger, OpenAttempt, ReplicaState, Verdict},
     message::{
-        Admission, AgentRecord, AttemptEvent, AttemptReport, Capacity, Command, CommandKind, MachineId, Order,
-        OrderKind, Revoker, RunRequest, SCHEMA, TickRecord,
+        Admission, AgentRecord, AttemptEvent, AttemptReport, Capacity, Command, CommandKind, MachineId, Revoker,
+        RunRequest, SCHEMA, TickRecord,
     },
     name::{AgentName, AppName, ServiceName},
     schedule::Schedule,
@@ -85,49 +88,6 @@ pub(super) fn every_ten_seconds() -> AppSpec {
     app("@every 10s", vec![service(1, 0)])
 }
 
-/// What a decision said, the ledger aside.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) record: Record,
-    pub(super) actions: Vec<Action>,
-    pub(super) unplaced: bool,
-}
-
-impl Answer {
-    pub(super) fn orders(&self) -> Vec<&Order> {
-        let mut orders = Vec::new();
-        for action in &self.actions {
-            match action {
-                Action::Send(order) => orders.push(order),
-                Action::StoreReport { .. } => {}
-            }
-        }
-        orders
-    }
-
-    pub(super) fn starts(&self) -> Vec<&AttemptId> {
-        let start = |order: &&Order| matches!(order.kind, OrderKind::Start(_));
-        self.orders().into_iter().filter(start).map(|order| &order.attempt).collect()
-    }
-
-    pub(super) fn stops(&self) -> Vec<&AttemptId> {
-        let stop = |order: &&Order| matches!(order.kind, OrderKind::Stop);
-        self.orders().into_iter().filter(stop).map(|order| &order.attempt).collect()
-    }
-
-    /// What is to be stored on attempts' subjects, with the expected sequences.
-    pub(super) fn stored(&self) -> Vec<(&AttemptId, &AttemptEvent, u64)> {
-        let mut stored = Vec::new();
-        for action in &self.actions {
-            match action {
-                Action::StoreReport { report, expected } => stored.push((&report.attempt, &report.event, *expected)),
-                Action::Send(_) => {}
-            }
-        }
-        stored
-    }
-}
-
 pub(super) struct World {
     pub(super) ledger: Ledger,
     pub(super) fleet: Fleet,
@@ -175,6 +135,8 @@ impl World {
             tenure: self.tenure,
             results_through: self.sequence,
             timing: &self.timing,
+            clock: Clock::Running,
+            placing: Placing::Now,
         };
         let Decision { ledger, record, actions, loads, unplaced } =
             decide(&context, self.ledger.clone(), input, &mut self.random);
@@ -246,14 +208,14 @@ impl World {
     /// Somebody runs the app; what became of it.
     pub(super) fn run(&mut self) -> Verdict {
         let command = self.command(CommandKind::Run(RunRequest::default()));
-        self.decide(Input::Command(&command));
+        self.decide(Input::Command { sequence: 1, command: &command });
         self.ledger.requests.back().unwrap().verdict.clone()
     }
 
     /// Somebody cancels what is active.
     pub(super) fn cancel(&mut self) -> Answer {
         let command = self.command(CommandKind::Cancel { run: None });
-        self.decide(Input::Command(&command))
+        self.decide(Input::Command { sequence: 1, command: &command })
     }
 
     /// All open attempts.

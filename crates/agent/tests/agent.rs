@@ -1,0 +1,409 @@
+//! The whole agent, between a real NATS server and a real Docker engine.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+mod world;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tickmesh_agent::{
+    Config, Error, Host,
+    engine::{ContainerEngine, ContainerStatus},
+    labels::{Owner, Tag},
+};
+use tickmesh_core::{
+    id::MeshId,
+    message::{AttemptEvent, LogBytes, MachineId, Revoker},
+    outcome::LostReason,
+    spec::RemoveContainers,
+    timing::Timing,
+};
+use tickmesh_messaging::Cas;
+
+use crate::world::{World, agent, eventually, gated, nonce, output_text, script};
+
+#[track_caller]
+fn check_exit(event: &AttemptEvent, code: i64) {
+    match event {
+        AttemptEvent::Exited { exit_code, .. } => assert_eq!(*exit_code, code),
+        other => panic!("expected an exit: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_becomes_a_claim_a_container_an_end_and_nothing() {
+    let world = World::new().await;
+    let running = world.start_agent().await;
+    let echo =
+        "echo $TICKMESH_APP/$TICKMESH_RUN $TICKMESH_SERVICE $TICKMESH_REPLICA of $TICKMESH_REPLICAS; echo err >&2";
+    world.order_start(0, script(echo)).await;
+    check_exit(&world.end_of(0).await, 0);
+    // Whoever asks right after the end finds all output.
+    let output = world.stored_output(0).await;
+    let mut lines: Vec<_> = output.iter().flat_map(|batch| &batch.chunks).map(|chunk| &chunk.output).collect();
+    lines.sort_by_key(|line| line.bytes());
+    let expected = ["err\n", "nightly/1 s.1 0 of 3\n"].map(|line| LogBytes::Text(line.to_owned()));
+    assert_eq!(lines, expected.iter().collect::<Vec<_>>());
+    assert!(output.last().unwrap().last);
+    world.wait_for_no_containers().await;
+    world.wait_for_heartbeat("that nothing is held", |record| record.held.is_empty()).await;
+    running.stop().await;
+    let attempt = world.attempt(0);
+    let reports = Box::pin(world.mesh.results().of_run(&attempt.app, attempt.token())).await.unwrap();
+    assert_eq!(reports.len(), 2, "a claim and an end: {reports:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_container_of_a_failed_attempt_is_kept_until_its_app_is_unknown() {
+    let world = World::new().await;
+    let running = world.start_agent().await;
+    world.order_start(0, script("exit 3")).await;
+    check_exit(&world.end_of(0).await, 3);
+    world.wait_for_heartbeat("that nothing is held", |record| record.results_seen >= 2 && record.held.is_empty()).await;
+    assert_eq!(world.containers().await.len(), 1, "the default policy removes what succeeded");
+    running.stop().await;
+    // A new process adopts nothing of it; its first look at the history finds no ledger of the app.
+    let running = world.start_agent().await;
+    world.wait_for_no_containers().await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_a_running_container_as_cancelled() {
+    let world = World::new().await;
+    let running = world.start_agent().await;
+    world.order_start(0, script("echo up; exec sleep 600")).await;
+    world.wait_for_output(0, "up").await;
+    world.wait_for_heartbeat("the attempt", |record| record.held.contains(&world.attempt(0))).await;
+    world.order_stop(0).await;
+    assert_eq!(world.end_of(0).await, AttemptEvent::Cancelled { exit_code: Some(143) });
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_that_comes_first_cancels_the_start() {
+    let world = World::new().await;
+    let running = world.start_agent().await;
+    world.order_stop(0).await;
+    assert_eq!(world.end_of(0).await, AttemptEvent::Cancelled { exit_code: None });
+    world.order_start(0, script("true")).await;
+    // The start that follows is for another attempt: once that has run, the first was ignored for good.
+    world.order_start(1, script("true")).await;
+    check_exit(&world.end_of(1).await, 0);
+    assert_eq!(world.end_of(0).await, AttemptEvent::Cancelled { exit_code: None });
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_comes_often_runs_one_container() {
+    let world = World::new().await;
+    let running = world.start_agent().await;
+    for _ in 0..3 {
+        world.order_start(0, script("echo ran")).await;
+    }
+    check_exit(&world.end_of(0).await, 0);
+    world.order_start(0, script("echo ran")).await;
+    world.order_start(1, script("true")).await;
+    check_exit(&world.end_of(1).await, 0);
+    assert_eq!(output_text(&world.stored_output(0).await), "ran\n");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_host_does_not_allow_is_refused_for_good() {
+    let world = World::new().await;
+    let running = world.start_agent().await;
+    let mut order = script("true");
+    order.container.network_mode = Some("host".to_owned());
+    world.order_start(0, order).await;
+    match world.end_of(0).await {
+        AttemptEvent::CouldNotStart { permanent: true, reason } => assert!(reason.contains("host"), "{reason}"),
+        other => panic!("expected a permanent refusal: {other:?}"),
+    }
+    assert!(world.containers().await.is_empty());
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_start_says_why_and_leaves_nothing() {
+    let world = World::new().await;
+    let running = world.start_agent().await;
+    let mut order = script("true");
+    order.remove_containers = RemoveContainers::RemoveNone;
+    order.container.user = Some("nobody-of-that-name".to_owned());
+    world.order_start(0, order).await;
+    match world.end_of(0).await {
+        AttemptEvent::CouldNotStart { permanent: false, reason } => {
+            assert!(reason.contains("nobody-of-that-name"), "{reason}");
+        }
+        other => panic!("expected a refusal: {other:?}"),
+    }
+    let mut order = script("true");
+    order.container.image = "tickmesh.invalid/no-such-image:1".to_owned();
+    world.order_start(1, order).await;
+    assert!(matches!(world.end_of(1).await, AttemptEvent::CouldNotStart { permanent: false, .. }));
+    world.wait_for_no_containers().await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_removed_by_hand_is_lost() {
+    let world = World::new().await;
+    let running = world.start_agent().await;
+    world.order_start(0, script("echo up; exec sleep 600")).await;
+    world.wait_for_output(0, "up").await;
+    world.engine.remove(&world.containers().await[0].id).await.unwrap();
+    assert_eq!(world.end_of(0).await, AttemptEvent::Lost { reason: LostReason::ContainerRemoved });
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_agent_revokes() {
+    let world = World::new().await;
+    let running = world.start_agent_with(Config { slots: Some(1), ..world.config() }).await;
+    world.order_start(0, script("echo up; exec sleep 600")).await;
+    world.wait_for_output(0, "up").await;
+    world.order_start(1, script("true")).await;
+    assert!(matches!(world.end_of(1).await, AttemptEvent::Revoked { by: Revoker::Agent, .. }));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wish_to_drain_on_the_key_is_obeyed_and_outlives_the_process() {
+    let world = World::new().await;
+    let running = world.start_agent().await;
+    world.wait_for_heartbeat("life", |_| true).await;
+    eventually("the wish to be written", async || {
+        let entry = world.mesh.agents().read(agent().as_str()).await.unwrap().unwrap();
+        let mut record = entry.value;
+        record.draining = true;
+        let written = world.mesh.agents().compare_and_set(agent().as_str(), &record, entry.sequence).await.unwrap();
+        matches!(written, Cas::Stored { .. }).then_some(record.number)
+    })
+    .await;
+    world.order_start(0, script("true")).await;
+    // Whether the order or the wish came first is open: the second order comes after the agent has shown the wish itself.
+    let seen = world.wait_for_heartbeat("draining", |record| record.draining).await.number;
+    world.wait_for_heartbeat("draining, of its own", |record| record.draining && record.number > seen).await;
+    world.order_start(1, script("true")).await;
+    assert!(matches!(world.end_of(1).await, AttemptEvent::Revoked { by: Revoker::Agent, .. }));
+    running.stop().await;
+    let running = world.start_agent().await;
+    world.wait_for_heartbeat("a new life, draining", |record| !record.stopped && record.draining).await;
+    world.order_start(2, script("true")).await;
+    assert!(matches!(world.end_of(2).await, AttemptEvent::Revoked { by: Revoker::Agent, .. }));
+    running.stop().await;
+}
+
+/// Runs a gated script, lets `leave` end the agent in the middle, opens the gate and starts the next agent.
+async fn check_succession(leave: impl AsyncFn(world::RunningAgent)) {
+    let world = World::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let gate = folder.path().join("gate");
+    let config = || world.config_with_mount(folder.path());
+    let running = world.start_agent_with(config()).await;
+    world.order_start(0, gated("before", &gate, "echo after; exit 7")).await;
+    world.wait_for_output(0, "before").await;
+    let first = world.wait_for_heartbeat("the attempt", |record| record.held.contains(&world.attempt(0))).await.process;
+    leave(running).await;
+    assert_eq!(world.containers().await[0].status, ContainerStatus::Running, "containers outlive their agent");
+    let running = world.start_agent_with(config()).await;
+    let heartbeat = world.wait_for_heartbeat("the next process", |record| record.process != first).await;
+    assert!(heartbeat.held.contains(&world.attempt(0)), "its first heartbeat shows what it adopted");
+    std::fs::write(&gate, "").unwrap();
+    check_exit(&world.end_of(0).await, 7);
+    assert_eq!(output_text(&world.stored_output(0).await), "before\nafter\n");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_process_watches_what_a_stopped_one_left() {
+    check_succession(async |running| running.stop().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_process_watches_what_a_killed_one_left() {
+    check_succession(async |running| running.kill().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_stops_says_so_and_holds_what_runs() {
+    let world = World::new().await;
+    let running = world.start_agent().await;
+    world.order_start(0, script("echo up; exec sleep 600")).await;
+    world.wait_for_output(0, "up").await;
+    running.stop().await;
+    let farewell = world.wait_for_heartbeat("the farewell", |record| record.stopped).await;
+    assert!(farewell.held.contains(&world.attempt(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_without_an_agent_is_reported_and_not_run_again() {
+    let world = World::new().await;
+    let order = script("echo ran; exit 5");
+    let tag = adopted_tag(&world, 0).await;
+    let name = world.mesh.names().container(&tag.attempt);
+    let id = world.create(&world.owner(), &name, &tag, &order).await;
+    world.engine.start(&id).await.unwrap();
+    world.engine.wait(&id).await.unwrap();
+    let running = world.start_agent().await;
+    check_exit(&world.end_of(0).await, 5);
+    assert_eq!(output_text(&world.stored_output(0).await), "ran\n");
+    running.stop().await;
+}
+
+async fn adopted_tag(world: &World, replica: u32) -> Tag {
+    let nonce = nonce();
+    let claim_sequence = world.claim(replica, nonce).await;
+    let remove_containers = RemoveContainers::RemoveNone;
+    Tag { attempt: world.attempt(replica), nonce, claim_sequence, remove_containers }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_created_container_is_removed_and_lost() {
+    let world = World::new().await;
+    let tag = adopted_tag(&world, 0).await;
+    let name = world.mesh.names().container(&tag.attempt);
+    world.create(&world.owner(), &name, &tag, &script("true")).await;
+    let running = world.start_agent().await;
+    assert_eq!(world.end_of(0).await, AttemptEvent::Lost { reason: LostReason::NotStarted });
+    assert!(world.containers().await.is_empty(), "it is removed before the loss is told");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn containers_of_others_are_left_alone() {
+    let world = World::new().await;
+    let order = script("true");
+    let attempt = |replica| {
+        let (nonce, remove_containers) = (nonce(), RemoveContainers::RemoveAll);
+        Tag { attempt: world.attempt(replica), nonce, claim_sequence: 1, remove_containers }
+    };
+    let container_name = |replica| world.mesh.names().container(&world.attempt(replica));
+    // Of another agent, and with our labels but not our name: somebody runs an image made of a container of ours.
+    let other_agent = Owner { agent: "host-2".parse().unwrap(), ..world.owner() };
+    world.create(&other_agent, &container_name(0), &attempt(0), &order).await;
+    world.create(&world.owner(), &format!("debug-{}", world.mesh_id), &attempt(1), &order).await;
+    // Of another mesh, whose containers this world does not list: kept by a label of its own.
+    let mut foreign_order = order.clone();
+    foreign_order.container.labels = BTreeMap::from([("io.tickmesh.test".to_owned(), world.mesh_id.to_string())]);
+    let other_mesh = Owner { mesh: MeshId::from_random(rand::random()), ..world.owner() };
+    let foreign = world.create(&other_mesh, &container_name(2), &attempt(2), &foreign_order).await;
+    // Ours, without any claim: when it is gone, the agent has looked at all of them.
+    world.create(&world.owner(), &container_name(3), &attempt(3), &order).await;
+    let running = world.start_agent_with(Config { clean_interval: Duration::from_millis(50), ..world.config() }).await;
+    eventually("our own container to go", async || (world.containers().await.len() == 2).then_some(())).await;
+    running.stop().await;
+    let left = world.engine.inspect(&foreign).await;
+    world.engine.remove(&foreign).await.unwrap();
+    assert_eq!(left.unwrap().status, ContainerStatus::Created);
+    assert_eq!(world.containers().await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_whose_name_is_taken_removes_its_own_containers_and_ends() {
+    let world = World::new().await;
+    let running = world.start_agent().await;
+    world.order_start(0, script("echo up; exec sleep 600")).await;
+    world.wait_for_output(0, "up").await;
+    eventually("the name to be taken", async || {
+        let entry = world.mesh.agents().read(agent().as_str()).await.unwrap().unwrap();
+        let mut record = entry.value;
+        record.process = nonce();
+        record.machine = MachineId("machine-2".to_owned());
+        let taken = world.mesh.agents().compare_and_set(agent().as_str(), &record, entry.sequence).await.unwrap();
+        matches!(taken, Cas::Stored { .. }).then_some(())
+    })
+    .await;
+    assert!(matches!(running.end().await, Err(Error::Deposed { .. })));
+    assert!(world.containers().await.is_empty());
+    assert_eq!(world.end_of(0).await, AttemptEvent::Lost { reason: LostReason::ContainerRemoved });
+}
+
+fn on_machine_2(config: Config) -> Config {
+    let host = Host { machine: MachineId("machine-2".to_owned()), ..config.host.clone() };
+    Config { host, ..config }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_lives_on_another_machine_is_refused() {
+    let world = World::new().await;
+    let running = world.start_agent().await;
+    world.wait_for_heartbeat("life", |_| true).await;
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = Config { lock_dir: folder.path().to_owned(), ..on_machine_2(world.config()) };
+    let second = world.start_agent_with(elsewhere).await;
+    assert!(matches!(second.end().await, Err(Error::NameInUse { .. })));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_on_another_machine_is_free_once_it_is_lost_or_was_left() {
+    let world = World::new().await;
+    let running = world.start_agent().await;
+    let first = world.wait_for_heartbeat("life", |_| true).await;
+    running.kill().await;
+    let begun = std::time::Instant::now();
+    let second = world.start_agent_with(on_machine_2(world.config())).await;
+    let machine = MachineId("machine-2".to_owned());
+    world.wait_for_heartbeat("the second machine", |record| record.machine == machine).await;
+    assert!(begun.elapsed() >= world.config().timing.lost, "it waited: {:?}", begun.elapsed());
+    second.stop().await;
+    world.wait_for_heartbeat("the second machine's farewell", |record| record.stopped).await;
+    // A third one that waited for the second to be lost would not be seen by this test any more.
+    let timing = Timing { lost: Duration::from_secs(3_600), ..world.config().timing };
+    let third = world.start_agent_with(Config { timing, ..world.config() }).await;
+    world.wait_for_heartbeat("the first machine", |record| record.machine == first.machine && !record.stopped).await;
+    third.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_agents_of_one_name_cannot_run_on_one_host() {
+    let world = World::new().await;
+    let running = world.start_agent().await;
+    world.wait_for_heartbeat("life", |_| true).await;
+    let second = world.start_agent().await;
+    assert!(matches!(second.end().await, Err(Error::Host { .. })));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn output_beyond_the_cap_is_counted_to_the_byte() {
+    // Small enough for one log file of the engine, whatever its settings: it may lose lines where it begins the next one.
+    const WRITTEN: usize = 500_000;
+    const CAP: usize = 100_000;
+    let world = World::new().await;
+    let running = world.start_agent_with(Config { log_bytes_max: CAP, ..world.config() }).await;
+    world.order_start(0, script(&format!("yes 'a line of output' | head -c {WRITTEN}"))).await;
+    check_exit(&world.end_of(0).await, 0);
+    let last = eventually("the last batch", async || {
+        let batches = world.stored_output(0).await;
+        batches.last().is_some_and(|batch| batch.last).then_some(batches)
+    });
+    let batches = last.await;
+    let kept = output_text(&batches).len();
+    assert!(kept <= CAP && kept > CAP - 100, "{kept}");
+    assert_eq!(kept + usize::try_from(batches.last().unwrap().dropped_bytes).unwrap(), WRITTEN);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_waits_for_nats_to_come_back() {
+    let mut world = World::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let gate = folder.path().join("gate");
+    let running = world.start_agent_with(world.config_with_mount(folder.path())).await;
+    world.order_start(0, gated("up", &gate, "echo done; exit 4")).await;
+    world.wait_for_output(0, "up").await;
+    world.server.kill();
+    std::fs::write(&gate, "").unwrap();
+    let id = world.containers().await[0].id.clone();
+    assert_eq!(world.engine.wait(&id).await.unwrap().code, 4);
+    world.server.restart();
+    check_exit(&world.end_of(0).await, 4);
+    eventually("the output to be complete", async || {
+        (output_text(&world.stored_output(0).await) == "up\ndone\n").then_some(())
+    })
+    .await;
+    running.stop().await;
+}

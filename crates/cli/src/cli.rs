@@ -1,0 +1,74 @@
+//! Everything that can be typed. What each command takes is next to what it does, in `commands`.
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    commands::{
+        agent, agents, apply, cancel, demo, internal_exec, logs, ls, next, rm, run, runs, scheduler, show, up, validate,
+    },
+    connect::MeshArgs,
+};
+
+/// Distributed cron for compose files on Docker hosts
+#[derive(Debug, Parser)]
+#[command(name = "tickmesh", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// Where the mesh is.
+    #[command(flatten)]
+    pub mesh: MeshArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 ok; 1 failed (a run failed); 2 bad input (a bad file, an unknown app); 3 the mesh cannot be reached.
+`run --wait` of a run with one container exits with the container's code.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// See it work: everything in one process, the sample app, three runs
+    Demo(demo::Args),
+    /// Everything in one process, for your own use, until Ctrl-C
+    Up(up::Args),
+    /// Run a scheduler; one of many leads
+    Scheduler(scheduler::Args),
+    /// Run the agent of this Docker host
+    Agent(agent::Args),
+    /// Check compose files: all problems at once
+    Validate(validate::Args),
+    /// Put an app under control of the mesh, or change it
+    Apply(apply::Args),
+    /// List apps
+    Ls(ls::Args),
+    /// Show everything about an app or a run
+    Show(show::Args),
+    /// Run an app now
+    Run(run::Args),
+    /// List the last runs of an app
+    Runs(runs::Args),
+    /// Show what containers wrote
+    Logs(logs::Args),
+    /// Stop a run
+    Cancel(cancel::Args),
+    /// Remove apps
+    Rm(rm::Args),
+    /// List agents
+    Agents(agents::Args),
+    /// Show when a schedule is due
+    Next(next::Args),
+    /// Part of the machinery: runs a program that ends with this one
+    #[command(hide = true)]
+    InternalExec(internal_exec::Args),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_makes_sense() {
+        super::Cli::command().debug_assert();
+    }
+}

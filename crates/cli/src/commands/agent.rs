@@ -1,0 +1,71 @@
+//! `tickmesh agent`: runs containers on this host.
+
+use std::path::PathBuf;
+
+use tickmesh_core::name::AgentName;
+
+use super::Session;
+use crate::{
+    compose_file::assignment,
+    connect::host,
+    exit::Exit,
+    logging::LogArgs,
+    parts::{self, AgentConnections, AgentSettings},
+};
+
+/// What `agent` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    settings: AgentArgs,
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// What can be said about an agent.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AgentArgs {
+    /// Name of the agent [default: the host's]
+    #[arg(long, value_name = "NAME")]
+    name: Option<AgentName>,
+    /// Containers that may run at once [default: 4 for each core]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    slots: Option<u32>,
+    /// Label that constraints can ask for; may be repeated
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = assignment)]
+    labels: Vec<(String, String)>,
+    /// Path of this host that containers may mount, with everything below it; may be repeated
+    #[arg(long = "allow-path", value_name = "PATH", value_parser = absolute_path)]
+    host_paths: Vec<PathBuf>,
+}
+
+impl AgentArgs {
+    /// All that an agent needs to know.
+    pub(crate) fn settings(&self, lock_dir: PathBuf) -> anyhow::Result<AgentSettings> {
+        let name = match &self.name {
+            Some(name) => name.clone(),
+            None => parts::agent_name_from(&host())?,
+        };
+        Ok(AgentSettings {
+            slots: self.slots,
+            labels: self.labels.iter().cloned().collect(),
+            host_paths: self.host_paths.clone(),
+            ..AgentSettings::new(name, lock_dir)
+        })
+    }
+}
+
+/// Runs until it is told to stop. Containers go on, and the next agent of this name takes them over.
+pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
+    let shutdown = parts::stop_on_signal()?;
+    let settings = args.settings.settings(parts::data_directory().join("locks"))?;
+    let engine = parts::docker().await?;
+    let connections = AgentConnections::open(&session.mesh).await?;
+    parts::run_agent(connections, settings, engine, shutdown).await?;
+    Ok(Exit::Success)
+}
+
+fn absolute_path(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() { Ok(path) } else { Err("the path must be absolute".to_owned()) }
+}

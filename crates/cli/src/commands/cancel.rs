@@ -1,0 +1,52 @@
+//! `tickmesh cancel`: stops a run, or whatever runs of an app.
+
+use tickmesh_core::{ledger::Verdict, message::CommandKind};
+
+use super::{Session, stored_app};
+use crate::{
+    exit::Exit,
+    requests::{self, Watch, unanswered, until_ended},
+    target::RunTarget,
+};
+
+/// What `cancel` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A run, or an app: what runs of it
+    #[arg(value_name = "APP[/RUN]")]
+    target: RunTarget,
+    /// Wait until it has ended
+    #[arg(long)]
+    wait: bool,
+}
+
+/// Asks the leader to stop runs.
+pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
+    let RunTarget { app, run } = &args.target;
+    let mesh = session.mesh.open().await?;
+    let revision = stored_app(&mesh, app).await?.sequence;
+    let request = requests::send(&mesh, app, revision, CommandKind::Cancel { run: *run }).await?;
+    let mut watch = Watch::begin(&mesh, app).await?;
+    let runs = match requests::answer(&mut watch, request).await? {
+        Some(Verdict::Stopping { runs }) => runs,
+        Some(Verdict::Refused { reason }) => anyhow::bail!("cannot cancel {}: {reason}", args.target),
+        Some(Verdict::Started { .. } | Verdict::Enqueued { .. } | Verdict::Dropped { .. }) => {
+            anyhow::bail!("cannot cancel {}: the leader took the request for another one", args.target)
+        }
+        None => {
+            session.output.talk(&unanswered());
+            return Ok(Exit::Success);
+        }
+    };
+    for run in &runs {
+        session.output.line(&format!("run {app}/{run} is being stopped"))?;
+    }
+    if args.wait {
+        // Anew: what was read while waiting for the answer is needed again.
+        let mut watch = Watch::begin(&mesh, app).await?;
+        for summary in until_ended(&mut watch, runs).await? {
+            session.output.line(&format!("run {app}/{} ended: {}", summary.run, summary.outcome))?;
+        }
+    }
+    Ok(Exit::Success)
+}

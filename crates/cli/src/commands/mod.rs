@@ -1,0 +1,140 @@
+//! One file for each command: what it takes (`Args`) and what it does (`run`).
+
+pub(crate) mod agent;
+pub(crate) mod agents;
+pub(crate) mod apply;
+pub(crate) mod cancel;
+pub(crate) mod demo;
+pub(crate) mod internal_exec;
+pub(crate) mod logs;
+pub(crate) mod ls;
+pub(crate) mod next;
+pub(crate) mod rm;
+pub(crate) mod run;
+pub(crate) mod runs;
+pub(crate) mod scheduler;
+pub(crate) mod show;
+pub(crate) mod up;
+pub(crate) mod validate;
+
+use std::time::Duration;
+
+use anyhow::Context;
+use tickmesh_core::{
+    message::{AppRecord, AppSource},
+    name::AppName,
+};
+use tickmesh_messaging::{Entry, Mesh};
+use tokio::runtime::Runtime;
+
+use crate::{
+    cli::{Cli, Command},
+    connect::MeshArgs,
+    exit::{BadInput, Exit, Judgement, chain},
+    logging::{self, LogFormat, Verbosity},
+    output::Output,
+};
+
+/// How long work that nobody waits for (a file being read) may hold up the end of a command.
+const WIND_UP: Duration = Duration::from_millis(200);
+
+/// What every command has.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// Where the mesh is.
+    pub mesh: MeshArgs,
+    /// Where the answer goes.
+    pub output: Output,
+}
+
+/// Carries out what was typed.
+pub(crate) fn run(cli: Cli) -> Exit {
+    if let Command::InternalExec(args) = &cli.command {
+        return judged(internal_exec::run(args));
+    }
+    judged(run_async(cli))
+}
+
+fn judged(result: anyhow::Result<Exit>) -> Exit {
+    let error = match result {
+        Ok(exit) => return exit,
+        Err(error) => error,
+    };
+    let Judgement { exit, hint } = Judgement::of(&error);
+    if exit != Exit::Success {
+        Output.talk(&format!("error: {}", chain(&error)));
+    }
+    if let Some(hint) = hint {
+        Output.talk(&format!("  hint: {hint}"));
+    }
+    exit
+}
+
+fn run_async(cli: Cli) -> anyhow::Result<Exit> {
+    let (verbosity, format) = log_settings(&cli.command);
+    logging::init(verbosity, format)?;
+    let session = Session { mesh: cli.mesh, output: Output };
+    let runtime = Runtime::new().context("failed to start the async runtime")?;
+    // On this thread, which lives as long as the process: a supervised child ends with the thread that started it.
+    let result = runtime.block_on(dispatch(&session, &cli.command));
+    runtime.shutdown_timeout(WIND_UP);
+    result
+}
+
+fn log_settings(command: &Command) -> (Verbosity, LogFormat) {
+    match command {
+        Command::Up(args) => (Verbosity::Events, args.log.log_format),
+        Command::Scheduler(args) => (Verbosity::Events, args.log.log_format),
+        Command::Agent(args) => (Verbosity::Events, args.log.log_format),
+        Command::Demo(_)
+        | Command::Validate(_)
+        | Command::Apply(_)
+        | Command::Ls(_)
+        | Command::Show(_)
+        | Command::Run(_)
+        | Command::Runs(_)
+        | Command::Logs(_)
+        | Command::Cancel(_)
+        | Command::Rm(_)
+        | Command::Agents(_)
+        | Command::Next(_)
+        | Command::InternalExec(_) => (Verbosity::Errors, LogFormat::Text),
+    }
+}
+
+async fn dispatch(session: &Session, command: &Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Demo(args) => demo::run(session, args).await,
+        Command::Up(args) => up::run(session, args).await,
+        Command::Scheduler(args) => scheduler::run(session, args).await,
+        Command::Agent(args) => agent::run(session, args).await,
+        Command::Validate(args) => validate::run(session, args),
+        Command::Apply(args) => apply::run(session, args).await,
+        Command::Ls(args) => ls::run(session, args).await,
+        Command::Show(args) => show::run(session, args).await,
+        Command::Run(args) => run::run(session, args).await,
+        Command::Runs(args) => runs::run(session, args).await,
+        Command::Logs(args) => logs::run(session, args).await,
+        Command::Cancel(args) => cancel::run(session, args).await,
+        Command::Rm(args) => rm::run(session, args).await,
+        Command::Agents(args) => agents::run(session, args).await,
+        Command::Next(args) => next::run(session, args).await,
+        Command::InternalExec(args) => internal_exec::run(args),
+    }
+}
+
+/// What is stored under an app's name, a tombstone included; an error if nothing ever was.
+async fn stored_app(mesh: &Mesh, app: &AppName) -> anyhow::Result<Entry<AppRecord>> {
+    Ok(mesh.apps().read(app.as_str()).await?.ok_or_else(|| unknown_app(app))?)
+}
+
+/// An app that is under control of the mesh: its revision, and its file.
+async fn known_app(mesh: &Mesh, app: &AppName) -> anyhow::Result<(u64, AppSource)> {
+    let entry = stored_app(mesh, app).await?;
+    let source = entry.value.source.ok_or_else(|| unknown_app(app))?;
+    Ok((entry.sequence, source))
+}
+
+fn unknown_app(app: &AppName) -> BadInput {
+    BadInput::new(format!("there is no app `{app}`")).hint("`tickmesh ls` lists them")
+}

@@ -1,0 +1,116 @@
+//! `tickmesh next`: when a schedule is due.
+
+use anyhow::Context;
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use tickmesh_core::{compose::TIMEZONE_DEFAULT, name::AppName, schedule::Schedule};
+
+use super::{Session, known_app};
+use crate::{
+    compose_file::{preview, understand_stored},
+    exit::{BadInput, Exit},
+    when, zones,
+};
+
+/// More than anybody reads, and still computed at once.
+const COUNT_MAX: u16 = 10_000;
+
+/// What `next` takes.
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("rule").required(true).args(["app", "schedule"])))]
+pub(crate) struct Args {
+    /// An app
+    app: Option<AppName>,
+    /// A schedule: six cron fields, @daily and the like, or `@every 90s`
+    #[arg(long, value_name = "EXPR")]
+    schedule: Option<String>,
+    /// Time zone of --schedule
+    #[arg(long, value_name = "ZONE", requires = "schedule", default_value = TIMEZONE_DEFAULT)]
+    tz: String,
+    /// Begin after this moment instead of now: RFC 3339, or a date and time in the schedule's zone
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// How many instants
+    #[arg(short = 'n', value_name = "COUNT", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=COUNT_MAX as i64))]
+    count: u16,
+}
+
+/// Prints instants, one a line, in the schedule's zone.
+pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
+    let schedule = match (&args.app, &args.schedule) {
+        (Some(app), _) => schedule_of(session, app).await?,
+        (None, Some(expression)) => parse(expression, &args.tz)?,
+        (None, None) => return Err(BadInput::new("neither an app nor a schedule is given").into()),
+    };
+    let from = match &args.from {
+        Some(text) => moment(text, schedule.zone())?,
+        None => Timestamp::now(),
+    };
+    for instant in preview(&schedule, from, usize::from(args.count)) {
+        session.output.line(&when::in_zone(instant, schedule.zone()))?;
+    }
+    Ok(Exit::Success)
+}
+
+async fn schedule_of(session: &Session, app: &AppName) -> anyhow::Result<Schedule> {
+    let mesh = session.mesh.open().await?;
+    let (_, source) = known_app(&mesh, app).await?;
+    let reading = understand_stored(app, &source, &zones::database());
+    let spec = reading.spec.with_context(|| format!("the stored file of app `{app}` is not valid any more"))?;
+    Ok(spec.schedule.ok_or_else(|| BadInput::new(format!("app `{app}` has no schedule: it is run by hand")))?)
+}
+
+/// Reads an expression; what is wrong with it is shown under it.
+fn parse(expression: &str, zone: &str) -> anyhow::Result<Schedule> {
+    Schedule::parse(expression, zone, &zones::database()).map_err(|error| {
+        let message = match error.column() {
+            Some(column) => format!("{error}\n  {expression}\n  {:>column$}", "^"),
+            None => error.to_string(),
+        };
+        let bad = BadInput::new(message);
+        match error.hint() {
+            Some(hint) => bad.hint(hint),
+            None => bad,
+        }
+        .into()
+    })
+}
+
+fn moment(text: &str, zone: &TimeZone) -> anyhow::Result<Timestamp> {
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Ok(moment);
+    }
+    let local = text.parse::<DateTime>().ok().and_then(|local| zone.to_timestamp(local).ok());
+    let refused = || {
+        BadInput::new(format!("--from: `{text}` is not a time"))
+            .hint("write `2026-11-22T08:00:00Z`, or `2026-11-22 16:00` for the schedule's own zone")
+    };
+    Ok(local.ok_or_else(refused)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_moment(text: &str, expected: Option<&str>) {
+        let zone = zones::database().get("Asia/Shanghai").unwrap();
+        let found = moment(text, &zone).ok().map(|moment| moment.to_string());
+        assert_eq!(found.as_deref(), expected, "{text:?}");
+    }
+
+    #[test]
+    fn moments_are_read_in_the_zone_unless_they_have_an_offset() {
+        check_moment("2026-11-22T08:00:00Z", Some("2026-11-22T08:00:00Z"));
+        check_moment("2026-11-22T08:00:00+01:00", Some("2026-11-22T07:00:00Z"));
+        check_moment("2026-11-22 16:00", Some("2026-11-22T08:00:00Z"));
+        check_moment("2026-11-22", Some("2026-11-21T16:00:00Z"));
+        check_moment("tomorrow", None);
+        check_moment("", None);
+    }
+
+    #[test]
+    fn a_bad_expression_shows_the_place() {
+        let error = parse("0 0 25 * * *", "UTC").unwrap_err().to_string();
+        assert!(error.ends_with("\n  0 0 25 * * *\n      ^"), "{error}");
+    }
+}

@@ -1,0 +1,173 @@
+//! `tickmesh run`: runs an app now. It obeys the same rules as a tick: one run at a time, and no more waiting than may.
+
+use jiff::Timestamp;
+use tickmesh_core::{
+    history::RunSummary,
+    id::RequestId,
+    ledger::Verdict,
+    message::{CommandKind, RunRequest},
+    name::AppName,
+    outcome::Outcome,
+};
+use tickmesh_messaging::Mesh;
+
+use super::{Session, known_app};
+use crate::{
+    compose_file::assignment,
+    exit::{BadInput, Exit},
+    requests::{self, News, RunWatch, Step, Watch, unanswered},
+    views::run::RunView,
+};
+
+/// Most that a request may add to the environment, names included. It is stored in the ledger with every run that waits.
+const ENVIRONMENT_BYTES_MAX: usize = 4 * 1024;
+/// Most that the arguments of a request may have together, for the same reason.
+const ARGUMENTS_BYTES_MAX: usize = 4 * 1024;
+
+/// What `run` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The app
+    app: AppName,
+    /// Environment variable of every container of the run; may be repeated
+    #[arg(long = "env", short = 'e', value_name = "NAME=VALUE", value_parser = assignment)]
+    environment: Vec<(String, String)>,
+    /// Wait for the end of the run
+    #[arg(long)]
+    wait: bool,
+    /// Command of every container of the run, instead of the file's
+    #[arg(last = true, value_name = "ARGS")]
+    arguments: Vec<String>,
+}
+
+/// Asks for a run.
+pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
+    let request = request(args)?;
+    let mesh = session.mesh.open().await?;
+    let (revision, _) = known_app(&mesh, &args.app).await?;
+    let sent = requests::send(&mesh, &args.app, revision, CommandKind::Run(request)).await?;
+    if args.wait {
+        wait_for_end(session, &mesh, &args.app, sent).await
+    } else {
+        wait_for_answer(session, &mesh, &args.app, sent).await
+    }
+}
+
+fn request(args: &Args) -> anyhow::Result<RunRequest> {
+    let environment = args.environment.iter().map(|(name, value)| name.len() + value.len()).sum();
+    check_size("--env", environment, ENVIRONMENT_BYTES_MAX)?;
+    check_size("the arguments", args.arguments.iter().map(String::len).sum(), ARGUMENTS_BYTES_MAX)?;
+    Ok(RunRequest { environment: args.environment.iter().cloned().collect(), arguments: args.arguments.clone() })
+}
+
+fn check_size(what: &str, bytes: usize, limit: usize) -> anyhow::Result<()> {
+    if bytes > limit {
+        return Err(BadInput::new(format!("{what}: {bytes} bytes are more than the {limit} allowed")).into());
+    }
+    Ok(())
+}
+
+async fn wait_for_answer(session: &Session, mesh: &Mesh, app: &AppName, request: RequestId) -> anyhow::Result<Exit> {
+    let mut watch = Watch::begin(mesh, app).await?;
+    let line = match requests::answer(&mut watch, request).await? {
+        Some(Verdict::Started { run }) => format!("run {app}/{run} started"),
+        Some(Verdict::Enqueued { waiting }) => format!("app {app}: the run waits, at place {waiting}"),
+        Some(Verdict::Dropped { reason }) => anyhow::bail!("app `{app}`: there will be no run: {reason}"),
+        Some(Verdict::Refused { reason }) => anyhow::bail!("app `{app}`: there will be no run: {reason}"),
+        Some(Verdict::Stopping { .. }) => anyhow::bail!("app `{app}`: the leader took the request for another one"),
+        None => {
+            session.output.talk(&unanswered());
+            return Ok(Exit::Success);
+        }
+    };
+    session.output.line(&line)?;
+    Ok(Exit::Success)
+}
+
+async fn wait_for_end(session: &Session, mesh: &Mesh, app: &AppName, request: RequestId) -> anyhow::Result<Exit> {
+    let mut watch = Watch::begin(mesh, app).await?;
+    if requests::answer(&mut watch, request).await?.is_none() {
+        session.output.talk(&unanswered());
+    }
+    // Anew: what was read while waiting for the answer is needed again.
+    let mut watch = Watch::begin(mesh, app).await?;
+    let mut run = RunWatch::new(app.clone(), request);
+    loop {
+        let news: News = watch.next().await?;
+        match run.fold(news) {
+            Step::Nothing => {}
+            Step::Progress(text) => session.output.talk(&text),
+            Step::NoRun(reason) => match ended_before(mesh, app, request).await? {
+                Some(summary) => return report(session, &summary),
+                None => anyhow::bail!("app `{app}`: {reason}"),
+            },
+            Step::Ended(summary) => return report(session, &summary),
+        }
+    }
+}
+
+/// A run that the ledger knows nothing of any more may have ended just now: its end travels on another stream.
+async fn ended_before(mesh: &Mesh, app: &AppName, request: RequestId) -> anyhow::Result<Option<RunSummary>> {
+    let history = mesh.history().last(app).await?;
+    Ok(history.into_iter().map(|entry| entry.value).find(|summary| requests::is_of(&summary.cause, request)))
+}
+
+/// Says how a run ended.
+fn report(session: &Session, summary: &RunSummary) -> anyhow::Result<Exit> {
+    let view = RunView::of_summary(summary);
+    let (took, succeeded, total) = (view.took(Timestamp::now()), view.succeeded, view.replicas.len());
+    session.output.line(&format!(
+        "run {} {} after {took}, {succeeded} of {total} replicas succeeded",
+        view.name(),
+        view.state_text()
+    ))?;
+    let exit = exit_of(summary);
+    if let Exit::Container(code) = exit {
+        session.output.talk(&format!("exit code {code} is that of the run's only container"));
+    }
+    Ok(exit)
+}
+
+fn exit_of(summary: &RunSummary) -> Exit {
+    match (&summary.outcome, summary.replicas.as_slice()) {
+        (Outcome::Succeeded, _) => Exit::Success,
+        (Outcome::Failed { exit_code }, [_]) => u8::try_from(*exit_code).map_or(Exit::Failed, Exit::Container),
+        (
+            Outcome::Failed { .. }
+            | Outcome::TimedOut
+            | Outcome::Lost { .. }
+            | Outcome::Cancelled
+            | Outcome::CouldNotStart { .. },
+            _,
+        ) => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[track_caller]
+    fn check_exit(outcomes: &[Outcome], expected: Exit) {
+        assert_eq!(exit_of(&fixture::summary(1, fixture::manual(), outcomes)), expected);
+    }
+
+    #[test]
+    fn only_the_run_of_a_single_container_has_its_exit_code() {
+        let failed = |exit_code| Outcome::Failed { exit_code };
+        check_exit(&[Outcome::Succeeded], Exit::Success);
+        check_exit(&[failed(7)], Exit::Container(7));
+        check_exit(&[failed(7), Outcome::Succeeded], Exit::Failed);
+        check_exit(&[failed(-1)], Exit::Failed);
+        check_exit(&[Outcome::Cancelled], Exit::Failed);
+        check_exit(&[Outcome::TimedOut], Exit::Failed);
+    }
+
+    #[test]
+    fn requests_have_a_limit() {
+        assert!(check_size("--env", ENVIRONMENT_BYTES_MAX, ENVIRONMENT_BYTES_MAX).is_ok());
+        let error = check_size("--env", ENVIRONMENT_BYTES_MAX + 1, ENVIRONMENT_BYTES_MAX).unwrap_err();
+        assert_eq!(error.to_string(), "--env: 4097 bytes are more than the 4096 allowed");
+    }
+}

@@ -1,0 +1,84 @@
+//! `tickmesh up`: a mesh in one process, which keeps its data and goes on until it is told to stop.
+
+use std::{
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+
+use super::{Session, agent::AgentArgs};
+use crate::{
+    connect::{MeshArgs, NAMESPACE_DEFAULT},
+    exit::{BadInput, Exit},
+    local::{Local, Settings},
+    logging::LogArgs,
+    nats_server::Port,
+    parts,
+};
+
+/// What `up` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Directory of everything that is kept [default: ~/.local/share/tickmesh]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Port of the nats-server, on the loopback interface [default: any that is free]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    nats_port: Option<u16>,
+    #[command(flatten)]
+    agent: AgentArgs,
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Runs until it is told to stop, or a part of it fails.
+pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
+    let shutdown = parts::stop_on_signal()?;
+    let data = args.data.clone().unwrap_or_else(parts::data_directory);
+    let _lock = lock(&data)?;
+    let engine = parts::docker().await?;
+    let settings = Settings {
+        data: &data,
+        port: args.nats_port.map_or(Port::Any, Port::Number),
+        mesh: session.mesh.clone(),
+        agent: args.agent.settings(data.join("locks"))?,
+    };
+    let mut local = Local::start(settings, engine).await?;
+    announce(session, &local.mesh, &data)?;
+    let failure = shutdown.run_until_cancelled(local.failed()).await;
+    let stopped = local.stop().await;
+    match failure {
+        None => stopped.map(|()| Exit::Success),
+        // What failed first is what matters: stopping the rest may fail because of it.
+        Some(error) => Err(error),
+    }
+}
+
+/// Says how other commands get here, in a form that a shell can read.
+fn announce(session: &Session, mesh: &MeshArgs, data: &Path) -> anyhow::Result<()> {
+    session
+        .output
+        .talk(&format!("a mesh with everything in {} is up until Ctrl-C; other commands find it with", data.display()));
+    session.output.line(&format!("export TICKMESH_NATS_URL={}", mesh.url))?;
+    if mesh.namespace.as_str() != NAMESPACE_DEFAULT {
+        session.output.line(&format!("export TICKMESH_NAMESPACE={}", mesh.namespace))?;
+    }
+    session.output.flush()
+}
+
+/// Takes the data directory. The kernel gives it back, however this process ends.
+fn lock(data: &Path) -> anyhow::Result<File> {
+    let path = data.join("lock");
+    fs::create_dir_all(data).with_context(|| format!("failed to make {}", data.display()))?;
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.with_context(|| format!("failed to open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let problem = format!("another `tickmesh up` uses {}", data.display());
+            Err(BadInput::new(problem).hint("stop it, or give this one another directory with --data").into())
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("failed to lock {}", path.display())),
+    }
+}

@@ -1,0 +1,78 @@
+//! The way to the mesh that all commands share, and who we say we are.
+
+use std::{path::PathBuf, time::Duration};
+
+use tickmesh_core::name::Namespace;
+use tickmesh_messaging::{ConnectOptions, Mesh};
+
+/// How long a request may take. A person waits, and a cluster that elects a leader needs a few seconds.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Namespace of a mesh that was given none.
+pub(crate) const NAMESPACE_DEFAULT: &str = "tickmesh";
+
+/// Options that say where the mesh is.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct MeshArgs {
+    /// NATS server, or several separated by commas
+    #[arg(
+        long = "nats",
+        global = true,
+        env = "TICKMESH_NATS_URL",
+        hide_env_values = true,
+        default_value = "nats://127.0.0.1:4222",
+        value_name = "URL",
+        help_heading = "Mesh"
+    )]
+    pub url: String,
+    /// NATS credentials
+    #[arg(long = "creds", global = true, value_name = "FILE", help_heading = "Mesh")]
+    pub credentials: Option<PathBuf>,
+    /// Prefix of every NATS name of the mesh
+    #[arg(
+        long,
+        global = true,
+        env = "TICKMESH_NAMESPACE",
+        default_value = NAMESPACE_DEFAULT,
+        value_name = "NAME",
+        help_heading = "Mesh"
+    )]
+    pub namespace: Namespace,
+}
+
+impl MeshArgs {
+    /// Connects, without looking whether there is a mesh.
+    pub(crate) async fn connect(&self, role: &str) -> Result<Mesh, tickmesh_messaging::Error> {
+        Mesh::connect(&self.options(role)).await
+    }
+
+    /// Connects to a mesh that exists.
+    pub(crate) async fn open(&self) -> Result<Mesh, tickmesh_messaging::Error> {
+        let mesh = self.connect("cli").await?;
+        mesh.open().await?;
+        Ok(mesh)
+    }
+
+    /// How to connect.
+    pub(crate) fn options(&self, role: &str) -> ConnectOptions {
+        ConnectOptions {
+            url: self.url.clone(),
+            credentials: self.credentials.clone(),
+            namespace: self.namespace.clone(),
+            client_name: format!("tickmesh {role} {}@{}", std::process::id(), host()),
+            request_timeout: REQUEST_TIMEOUT,
+        }
+    }
+}
+
+/// `user@host`: who applied, ran or cancelled something, for people.
+pub(crate) fn who() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
+    let user = user.unwrap_or_else(|_| format!("uid-{}", rustix::process::getuid().as_raw()));
+    format!("{user}@{}", host())
+}
+
+/// Name of this host.
+pub(crate) fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

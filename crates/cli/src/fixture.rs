@@ -1,0 +1,136 @@
+//! Ledgers and apps for the tests of what is made of them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::{Timestamp, tz::TimeZoneDatabase};
+use tickmesh_core::{
+    compose::{self, ComposeFile, TIMEZONE_DEFAULT},
+    history::{ReplicaSummary, RunSummary},
+    id::{AttemptId, RequestId, RunNumber, RunUid},
+    ledger::{ActiveRun, Cause, Ledger, Phase, Replica, ReplicaState, ServiceRun},
+    message::{AppRecord, AppSource, AttemptEvent, AttemptReport, RunRequest, SCHEMA},
+    name::{AgentName, AppName, ServiceName},
+    outcome::Outcome,
+    spec::RunSpec,
+};
+use tickmesh_messaging::Entry;
+
+/// Three replicas at half past two.
+pub(crate) const COMPOSE: &str = r#"
+version: "2"
+labels: {aliyun.schedule: "0 30 2 * * *"}
+services: {s1: {image: busybox, labels: {aliyun.scale: "3"}}}
+"#;
+
+pub(crate) fn now() -> Timestamp {
+    "2026-11-22T08:00:00Z".parse().unwrap()
+}
+
+pub(crate) fn app() -> AppName {
+    AppName::new("nightly").unwrap()
+}
+
+pub(crate) fn agent() -> AgentName {
+    AgentName::new("host-1").unwrap()
+}
+
+pub(crate) fn request() -> RequestId {
+    RequestId::from_random([7; 16])
+}
+
+/// What is stored of an app; `None`: a tombstone.
+pub(crate) fn record(compose: Option<&str>, revision: u64) -> Entry<AppRecord> {
+    let source = compose.map(|compose| AppSource {
+        compose: compose.to_owned(),
+        file_name: "nightly.yml".to_owned(),
+        variables: BTreeMap::new(),
+        timezone: TIMEZONE_DEFAULT.to_owned(),
+    });
+    let value = AppRecord { schema: SCHEMA, by: "me@here".to_owned(), source };
+    Entry { key: app().to_string(), sequence: revision, at: now(), value }
+}
+
+pub(crate) fn run_spec() -> Arc<RunSpec> {
+    let variables = BTreeMap::new();
+    let file = ComposeFile {
+        app: &app(),
+        file_name: "nightly.yml",
+        text: COMPOSE,
+        variables: &variables,
+        timezone_default: TIMEZONE_DEFAULT,
+    };
+    compose::read(&file, &TimeZoneDatabase::bundled()).spec.unwrap().run
+}
+
+/// An active run whose replicas do this.
+pub(crate) fn active(number: RunNumber, cause: Cause, states: Vec<ReplicaState>) -> ActiveRun {
+    let replica = |state| Replica { last_attempt: 1, failures: 0, losses: 0, state };
+    ActiveRun {
+        number,
+        uid: RunUid::from_random([1; 16]),
+        cause,
+        scheduled_at: None,
+        started_at: now(),
+        request: RunRequest::default(),
+        spec: run_spec(),
+        results_through: 0,
+        phase: Phase::Running,
+        services: vec![ServiceRun {
+            name: ServiceName::new("s1").unwrap(),
+            replicas: states.into_iter().map(replica).collect(),
+        }],
+    }
+}
+
+pub(crate) fn ended(outcome: Outcome) -> ReplicaState {
+    ReplicaState::Ended { outcome, agent: Some(agent()) }
+}
+
+pub(crate) fn pending() -> ReplicaState {
+    ReplicaState::Pending { not_before: now(), avoid: None }
+}
+
+pub(crate) fn manual() -> Cause {
+    Cause::Manual { by: "me@here".to_owned(), request: request() }
+}
+
+pub(crate) fn ledger(active: Vec<ActiveRun>) -> Ledger {
+    Ledger { active, ..Ledger::new(1, now()) }
+}
+
+/// A run that ended so, with one replica for each outcome.
+pub(crate) fn summary(number: RunNumber, cause: Cause, outcomes: &[Outcome]) -> RunSummary {
+    let replica = |(replica, outcome): (u32, &Outcome)| ReplicaSummary {
+        service: ServiceName::new("s1").unwrap(),
+        replica,
+        attempts: 1,
+        outcome: outcome.clone(),
+        agent: Some(agent()),
+    };
+    RunSummary {
+        schema: SCHEMA,
+        number,
+        app: app(),
+        run: number,
+        uid: RunUid::from_random([1; 16]),
+        cause,
+        scheduled_at: None,
+        started_at: now(),
+        finished_at: now(),
+        outcome: Outcome::of_all(outcomes),
+        replicas: (0..).zip(outcomes).map(replica).collect(),
+    }
+}
+
+/// A message about the first attempt of a replica of [`active`].
+pub(crate) fn report(replica: u32, event: AttemptEvent) -> AttemptReport {
+    let attempt = AttemptId {
+        app: app(),
+        run: 1,
+        uid: RunUid::from_random([1; 16]),
+        service: ServiceName::new("s1").unwrap(),
+        replica,
+        attempt: 1,
+    };
+    AttemptReport { schema: SCHEMA, attempt, agent: agent(), at: now(), event }
+}

@@ -1,0 +1,92 @@
+//! The only place that prints. Data goes to stdout, talk to stderr; colours go only where they are wanted (`NO_COLOR`, no
+//! terminal), and a reader who has seen enough (`| head`) ends the command without a word.
+
+use std::io::{self, Write};
+
+use clap::ValueEnum;
+use jiff::Timestamp;
+
+use crate::views::{Detail, Style, View};
+
+/// Form of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// For people with wide screens: everything
+    Wide,
+    /// For programs: stable fields, RFC 3339
+    Json,
+    /// The same fields, in YAML
+    Yaml,
+    /// Names only, one a line
+    Name,
+}
+
+/// Option of every command that shows data.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct FormatArgs {
+    /// Form of the output
+    #[arg(short = 'o', long = "output", value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    pub format: Format,
+}
+
+/// Nobody reads the output any more.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody reads the output any more")]
+pub(crate) struct Closed;
+
+/// Both streams.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Output;
+
+impl Output {
+    /// A line of data.
+    pub(crate) fn line(&self, text: &str) -> anyhow::Result<()> {
+        self.write(text, "\n")
+    }
+
+    /// Bytes of data as they are.
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> anyhow::Result<()> {
+        check(anstream::stdout().lock().write_all(bytes))
+    }
+
+    /// Everything written so far is on its way.
+    pub(crate) fn flush(&self) -> anyhow::Result<()> {
+        check(anstream::stdout().lock().flush())
+    }
+
+    /// Data in the form that was asked for.
+    pub(crate) fn show<V: View>(&self, view: &V, format: Format) -> anyhow::Result<()> {
+        match format {
+            Format::Table => self.text(&view.text(&Style { detail: Detail::Normal, now: Timestamp::now() })),
+            Format::Wide => self.text(&view.text(&Style { detail: Detail::Wide, now: Timestamp::now() })),
+            Format::Json => self.line(&serde_json::to_string_pretty(view)?),
+            Format::Yaml => self.text(&serde_saphyr::to_string(view)?),
+            Format::Name => view.names().iter().try_for_each(|name| self.line(name)),
+        }
+    }
+
+    /// A line of talk. That nobody reads it is no reason to stop.
+    pub(crate) fn talk(&self, text: &str) {
+        let _unread = writeln!(anstream::stderr().lock(), "{text}");
+    }
+
+    /// A whole text, with or without its last newline.
+    fn text(&self, text: &str) -> anyhow::Result<()> {
+        if text.is_empty() { Ok(()) } else { self.line(text.trim_end_matches('\n')) }
+    }
+
+    fn write(&self, text: &str, end: &str) -> anyhow::Result<()> {
+        let mut stdout = anstream::stdout().lock();
+        check(stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(end.as_bytes())))
+    }
+}
+
+fn check(written: io::Result<()>) -> anyhow::Result<()> {
+    match written {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Closed.into()),
+        Err(error) => Err(anyhow::Error::new(error).context("failed to write to stdout")),
+    }
+}

@@ -1,0 +1,176 @@
+//! The parts of a mesh as this program runs them: a scheduler, an agent, and how both are stopped.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use tickmesh_agent::{Host, engine::docker::Docker, policy::HostPolicy};
+use tickmesh_core::{
+    name::{AgentName, NAME_LENGTH_MAX},
+    timing::Timing,
+};
+use tickmesh_messaging::{Error, Mesh, Provisioning};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use crate::{connect::MeshArgs, exit::Missing, zones};
+
+/// Where locks and data are kept if the user has no directory of his own.
+const DATA_OF_SYSTEM: &str = "/var/lib/tickmesh";
+
+/// Settings of an agent that the command line has.
+#[derive(Debug, Clone)]
+pub(crate) struct AgentSettings {
+    /// Its name.
+    pub name: AgentName,
+    /// Attempts at once; `None`: the agent's own default.
+    pub slots: Option<u32>,
+    /// Labels for constraints.
+    pub labels: BTreeMap<String, String>,
+    /// Host paths that containers may mount.
+    pub host_paths: Vec<PathBuf>,
+    /// Folder of its lock.
+    pub lock_dir: PathBuf,
+}
+
+impl AgentSettings {
+    /// An agent without anything special.
+    pub(crate) fn new(name: AgentName, lock_dir: PathBuf) -> Self {
+        Self { name, slots: None, labels: BTreeMap::new(), host_paths: Vec::new(), lock_dir }
+    }
+}
+
+/// Makes the mesh as far as it does not exist. Without a wish for `replicas`, one that exists stays as it is.
+pub(crate) async fn provision(mesh: &Mesh, replicas: Option<usize>) -> Result<(), Error> {
+    let settings = Provisioning::default();
+    match replicas {
+        Some(replicas) => mesh.provision(&Provisioning { replicas, ..settings }).await.map(drop),
+        None => match mesh.open().await {
+            Ok(_) => Ok(()),
+            Err(Error::NotProvisioned { .. }) => mesh.provision(&settings).await.map(drop),
+            Err(error) => Err(error),
+        },
+    }
+}
+
+/// Runs a scheduler on a mesh that exists, until `shutdown`.
+pub(crate) async fn run_scheduler(mesh: Mesh, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let config = tickmesh_scheduler::Config {
+        id: Uuid::now_v7().to_string(),
+        host: crate::connect::host(),
+        timing: Timing::default(),
+        zones: zones::database(),
+        tap: None,
+    };
+    tickmesh_scheduler::run(config, mesh, shutdown).await.context("the scheduler failed")
+}
+
+/// The two connections of an agent: a chatty container must not delay a heartbeat.
+#[derive(Debug, Clone)]
+pub(crate) struct AgentConnections {
+    /// For orders, claims, ends and heartbeats.
+    pub(crate) orders: Mesh,
+    /// For output.
+    pub(crate) output: Mesh,
+}
+
+impl AgentConnections {
+    /// Connects twice.
+    pub(crate) async fn open(mesh: &MeshArgs) -> Result<Self, Error> {
+        Ok(Self { orders: mesh.connect("agent").await?, output: mesh.connect("agent output").await? })
+    }
+}
+
+/// Runs an agent on a mesh that exists, until `shutdown`.
+pub(crate) async fn run_agent(
+    connections: AgentConnections,
+    settings: AgentSettings,
+    engine: Docker,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let AgentConnections { orders, output } = connections;
+    let mesh_id = orders.open().await?;
+    let AgentSettings { name, slots, labels, host_paths, lock_dir } = settings;
+    info!(agent = %name, "agent starts");
+    let config = tickmesh_agent::Config {
+        slots,
+        labels,
+        policy: HostPolicy { host_paths },
+        ..tickmesh_agent::Config::new(name, Host::this()?, lock_dir)
+    };
+    tickmesh_agent::run(config, orders, output, mesh_id, engine, shutdown).await.context("the agent failed")
+}
+
+/// The Docker engine, or one clear sentence.
+pub(crate) async fn docker() -> anyhow::Result<Docker> {
+    Docker::connect().await.map_err(|error| {
+        let problem = crate::exit::chain(&anyhow::Error::new(error));
+        Missing::new(problem, "start Docker, or say with DOCKER_HOST where it is").into()
+    })
+}
+
+/// The name of this host as an agent's name: what a name may not have becomes a hyphen.
+pub(crate) fn agent_name_from(host: &str) -> anyhow::Result<AgentName> {
+    let replaced: String = host.chars().map(|it| if it.is_ascii_alphanumeric() { it } else { '-' }).collect();
+    let name: String = replaced.trim_start_matches('-').chars().take(NAME_LENGTH_MAX).collect();
+    AgentName::new(name)
+        .with_context(|| format!("the host's name `{host}` is no name for an agent: give one with --name"))
+}
+
+/// The directory of what a user's mesh keeps on this host.
+pub(crate) fn data_directory() -> PathBuf {
+    let in_home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/share"));
+    let base = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).or_else(in_home);
+    base.map_or_else(|| PathBuf::from(DATA_OF_SYSTEM), |base| base.join("tickmesh"))
+}
+
+/// A token that Ctrl-C and SIGTERM cancel. The second one ends the program at once.
+pub(crate) fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let signals = || -> std::io::Result<(Signal, Signal)> {
+        Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
+    };
+    let (mut interrupt, mut terminate) = signals().context("failed to listen for signals")?;
+    let shutdown = CancellationToken::new();
+    let token = shutdown.clone();
+    tokio::spawn(async move {
+        next_signal(&mut interrupt, &mut terminate).await;
+        info!("stopping");
+        token.cancel();
+        next_signal(&mut interrupt, &mut terminate).await;
+        warn!("told to stop twice: ending at once");
+        std::process::exit(i32::from(crate::exit::Exit::Failed.code()));
+    });
+    Ok(shutdown)
+}
+
+async fn next_signal(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_name(host: &str, expected: Option<&str>) {
+        let name = agent_name_from(host).ok();
+        assert_eq!(name.as_ref().map(AgentName::as_str), expected, "{host}");
+    }
+
+    #[test]
+    fn agents_are_called_like_their_host() {
+        check_name("host-1", Some("host-1"));
+        check_name("node7.example.com", Some("node7-example-com"));
+        check_name("_dmz", Some("dmz"));
+        check_name(&"a".repeat(80), Some(&"a".repeat(63)));
+        check_name("...", None);
+        check_name("", None);
+    }
+}

@@ -1,0 +1,217 @@
+//! Agents: what they offer, what is bound to them, and whether they are heard.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tickmesh_core::{
+    fleet::{AgentView as Placeable, Fleet, Load, Readiness},
+    ledger::Ledger,
+    message::AgentRecord,
+    timing::Timing,
+};
+use tickmesh_messaging::Entry;
+
+use super::{Detail, Style, Table, Tone, View, cell};
+use crate::when;
+
+/// One agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct AgentView {
+    /// Its name.
+    pub name: String,
+    /// Whether it takes attempts.
+    pub state: AgentState,
+    /// Containers that may run at once.
+    pub slots: u32,
+    /// Attempts bound to it.
+    pub slots_used: u32,
+    /// Cores, in thousandths.
+    pub cpu_millis: u64,
+    /// Cores reserved by what is bound to it, in thousandths.
+    pub cpu_millis_reserved: u64,
+    /// Memory, in bytes.
+    pub memory_bytes: u64,
+    /// Memory reserved by what is bound to it, in bytes.
+    pub memory_bytes_reserved: u64,
+    /// Version of the container engine.
+    pub engine: String,
+    /// Name of the host.
+    pub host: String,
+    /// Version of tickmesh.
+    pub version: String,
+    /// The last heartbeat, by the server's clock.
+    pub heartbeat_at: Timestamp,
+    /// Labels for constraints.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Whether an agent takes attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AgentState {
+    /// It does.
+    Ready,
+    /// It finishes what it has.
+    Draining,
+    /// It was stopped in order.
+    Stopped,
+    /// It has not been heard of late.
+    Silent,
+    /// Its deadlines would let a container run beside its replacement.
+    UnsafeTiming,
+}
+
+/// All agents, by name.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct AgentsView(pub Vec<AgentView>);
+
+impl AgentsView {
+    /// The agents, with what the ledgers bind to them.
+    pub(crate) fn new(agents: &[Entry<AgentRecord>], ledgers: &[Entry<Ledger>], now: Timestamp) -> Self {
+        let fleet = fleet(agents, ledgers, now);
+        let mut views: Vec<AgentView> =
+            agents.iter().map(|agent| AgentView::new(agent, fleet.load(&agent.value.agent), now)).collect();
+        views.sort_by(|one, other| one.name.cmp(&other.name));
+        Self(views)
+    }
+}
+
+/// The fleet, as near to the leader's view of it as one look at the stores can get.
+pub(crate) fn fleet(agents: &[Entry<AgentRecord>], ledgers: &[Entry<Ledger>], now: Timestamp) -> Fleet {
+    let mut fleet = Fleet::default();
+    for agent in agents {
+        let view = Placeable { readiness: AgentState::of(agent, now).readiness(), capacity: agent.value.capacity };
+        fleet.agents.insert(agent.value.agent.clone(), view);
+    }
+    for ledger in ledgers {
+        fleet.bind_all(&ledger.value);
+    }
+    fleet
+}
+
+impl AgentState {
+    fn of(entry: &Entry<AgentRecord>, now: Timestamp) -> Self {
+        let (record, timing) = (&entry.value, Timing::default());
+        let deadline = Duration::from_millis(record.fence_ms.saturating_add(record.kill_margin_ms));
+        if record.stopped {
+            Self::Stopped
+        } else if when::between(entry.at, now) >= timing.stale {
+            Self::Silent
+        } else if deadline >= timing.lost {
+            Self::UnsafeTiming
+        } else if record.draining {
+            Self::Draining
+        } else {
+            Self::Ready
+        }
+    }
+
+    fn readiness(self) -> Readiness {
+        match self {
+            Self::Ready => Readiness::Ready,
+            Self::Draining => Readiness::Draining,
+            Self::Stopped | Self::Silent => Readiness::Silent,
+            Self::UnsafeTiming => Readiness::UnsafeTiming,
+        }
+    }
+
+    fn text(self) -> (&'static str, Tone) {
+        match self {
+            Self::Ready => ("ready", Tone::Good),
+            Self::Draining => ("draining", Tone::Unsure),
+            Self::Stopped => ("stopped", Tone::Dim),
+            Self::Silent => ("silent", Tone::Bad),
+            Self::UnsafeTiming => ("unsafe timing", Tone::Bad),
+        }
+    }
+}
+
+impl AgentView {
+    fn new(entry: &Entry<AgentRecord>, load: Load, now: Timestamp) -> Self {
+        let record = &entry.value;
+        Self {
+            name: record.agent.to_string(),
+            state: AgentState::of(entry, now),
+            slots: record.capacity.slots,
+            slots_used: load.slots,
+            cpu_millis: record.capacity.cpu_millis,
+            cpu_millis_reserved: load.cpu_millis,
+            memory_bytes: record.capacity.memory_bytes,
+            memory_bytes_reserved: load.memory_bytes,
+            engine: record.engine.clone(),
+            host: record.host.clone(),
+            version: record.version.clone(),
+            heartbeat_at: entry.at,
+            labels: record.labels.clone(),
+        }
+    }
+
+    fn labels_text(&self) -> String {
+        self.labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
+    }
+}
+
+impl View for AgentsView {
+    fn text(&self, style: &Style) -> String {
+        let mut headings = vec!["NAME", "STATE", "SLOTS", "CPU", "MEMORY", "ENGINE", "HOST", "VERSION", "HEARTBEAT"];
+        if style.detail == Detail::Wide {
+            headings.push("LABELS");
+        }
+        let mut table = Table::new(headings);
+        for agent in &self.0 {
+            let (state, tone) = agent.state.text();
+            let mut cells = vec![
+                cell(&agent.name, Tone::Plain),
+                cell(state, tone),
+                cell(format!("{}/{}", agent.slots_used, agent.slots), Tone::Plain),
+                cell(cores(agent.cpu_millis), Tone::Plain),
+                cell(bytes(agent.memory_bytes), Tone::Plain),
+                cell(&agent.engine, Tone::Plain),
+                cell(&agent.host, Tone::Plain),
+                cell(&agent.version, Tone::Plain),
+                cell(when::relative(agent.heartbeat_at, style.now), Tone::Plain),
+            ];
+            if style.detail == Detail::Wide {
+                cells.push(cell(agent.labels_text(), Tone::Plain));
+            }
+            table.row(cells);
+        }
+        table.into_text()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|agent| agent.name.clone()).collect()
+    }
+}
+
+/// Cores, of which there are thousandths: `2`, `0.5`.
+fn cores(millis: u64) -> String {
+    let text = format!("{}.{:03}", millis / 1000, millis % 1000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Memory as docker writes it: `1.9GiB`.
+fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut amount = count as f64;
+    let mut unit = 0;
+    while amount >= 1024.0 && unit + 1 < UNITS.len() {
+        amount /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{count}B") } else { format!("{amount:.1}{}", UNITS[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_written_as_docker_writes_them() {
+        assert_eq!([cores(2000), cores(500), cores(1250), cores(0)], ["2", "0.5", "1.25", "0"]);
+        assert_eq!([bytes(0), bytes(1023), bytes(1024), bytes(2_040_109_465)], ["0B", "1023B", "1.0KiB", "1.9GiB"]);
+        assert_eq!(bytes(u64::MAX), "16777216.0TiB");
+    }
+}

@@ -1,0 +1,275 @@
+//! One replica of a run.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tickmesh_core::{
+    fleet::{Fleet, Load},
+    history::ReplicaSummary,
+    ledger::{ActiveRun, OpenAttempt, Phase, Replica, ReplicaState},
+    message::{AttemptEvent, AttemptReport},
+    name::ServiceName,
+    outcome::Outcome,
+    placement::{Placement, Spread},
+};
+
+use super::{Table, Tone, cell, strip};
+use crate::when;
+
+/// One replica of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ReplicaView {
+    /// Its service.
+    pub service: String,
+    /// Its index, from 0.
+    pub replica: u32,
+    /// Number of its last attempt; 0: none was ordered.
+    pub attempt: u32,
+    /// Where that attempt is or was.
+    pub agent: Option<String>,
+    /// What it is doing.
+    pub state: Doing,
+    /// How it ended, or how its last attempt did.
+    pub outcome: Option<&'static str>,
+    /// Why it waits, or what is to be said about its end.
+    pub reason: Option<String>,
+}
+
+/// What a replica is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Doing {
+    /// It wants an agent.
+    Pending,
+    /// An agent was told to run it.
+    Ordered,
+    /// An agent made it its own; a container runs, or soon will.
+    Running,
+    /// Its attempt ended; the leader has not taken it in yet.
+    Reported,
+    /// It ended.
+    Ended,
+}
+
+impl Doing {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Ordered => "ordered",
+            Self::Running => "running",
+            Self::Reported => "reported",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// The replicas of an active run. `reports` are newer than the ledger: a claim is no reason to write one.
+pub(crate) fn of_active(run: &ActiveRun, reports: &[AttemptReport]) -> Vec<ReplicaView> {
+    let views = run.replicas().map(|(service, index, replica)| match &replica.state {
+        ReplicaState::Pending { .. } => {
+            view(service, index, replica.last_attempt).doing(Doing::Pending, pending_reason(run, replica))
+        }
+        ReplicaState::Open(open) => open_view(service, index, open, reports),
+        ReplicaState::Ended { outcome, agent } => {
+            let agent = agent.as_ref().map(ToString::to_string);
+            ReplicaView { agent, ..view(service, index, replica.last_attempt) }.ended(outcome)
+        }
+    });
+    views.collect()
+}
+
+/// Says why replicas are pending, as far as one look at the fleet can tell.
+pub(crate) fn explain_pending(views: &mut [ReplicaView], run: &ActiveRun, fleet: &Fleet, now: Timestamp) {
+    for (view, (service, _, replica)) in views.iter_mut().zip(run.replicas()) {
+        let ReplicaState::Pending { not_before, .. } = &replica.state else { continue };
+        let Some(spec) = run.spec.service(service) else { continue };
+        let pause = (*not_before > now).then(|| format!("next attempt {}", when::relative(*not_before, now)));
+        let reasons = [view.reason.take(), pause.or_else(|| no_fit(fleet, Load::of(&spec.container)))];
+        let reasons: Vec<String> = reasons.into_iter().flatten().collect();
+        view.reason = (!reasons.is_empty()).then(|| reasons.join("; "));
+    }
+}
+
+fn no_fit(fleet: &Fleet, wanted: Load) -> Option<String> {
+    Placement::new(fleet).place(wanted, &Spread::new(), None).err().map(|no_fit| no_fit.to_string())
+}
+
+/// A replica of a finished run.
+pub(crate) fn of_summary(summary: &ReplicaSummary) -> ReplicaView {
+    let agent = summary.agent.as_ref().map(ToString::to_string);
+    ReplicaView { agent, ..view(&summary.service, summary.replica, summary.attempts) }.ended(&summary.outcome)
+}
+
+/// The replicas of a run as a table.
+pub(crate) fn table(replicas: &[ReplicaView]) -> String {
+    let mut table = Table::new(["REPLICA", "ATTEMPT", "STATE", "AGENT", "REASON"]);
+    for replica in replicas {
+        let tone = replica.outcome.map_or(Tone::Busy, strip::tone);
+        table.row(vec![
+            cell(replica.name(), Tone::Plain),
+            cell(replica.attempt, Tone::Plain),
+            cell(replica.state_text(), tone),
+            cell(replica.agent.as_deref().unwrap_or("-"), Tone::Plain),
+            cell(replica.reason.as_deref().unwrap_or_default(), Tone::Plain),
+        ]);
+    }
+    table.into_text()
+}
+
+impl ReplicaView {
+    /// `service/index`.
+    pub(crate) fn name(&self) -> String {
+        format!("{}/{}", self.service, self.replica)
+    }
+
+    /// What it is doing, or how it ended.
+    pub(crate) fn state_text(&self) -> &'static str {
+        match (self.state, self.outcome) {
+            (Doing::Ended | Doing::Reported, Some(outcome)) => outcome,
+            (state, _) => state.label(),
+        }
+    }
+
+    fn doing(self, state: Doing, reason: Option<String>) -> Self {
+        Self { state, reason, ..self }
+    }
+
+    fn ended(self, outcome: &Outcome) -> Self {
+        Self { state: Doing::Ended, outcome: Some(outcome.label()), reason: detail(outcome), ..self }
+    }
+}
+
+/// What is to be said about an outcome besides its label.
+pub(crate) fn detail(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Failed { exit_code } => Some(format!("exit code {exit_code}")),
+        Outcome::Lost { reason } => Some(reason.to_string()),
+        Outcome::CouldNotStart { reason } => Some(reason.clone()),
+        Outcome::Succeeded | Outcome::TimedOut | Outcome::Cancelled => None,
+    }
+}
+
+fn view(service: &ServiceName, replica: u32, attempt: u32) -> ReplicaView {
+    ReplicaView {
+        service: service.to_string(),
+        replica,
+        attempt,
+        agent: None,
+        state: Doing::Pending,
+        outcome: None,
+        reason: None,
+    }
+}
+
+fn pending_reason(run: &ActiveRun, replica: &Replica) -> Option<String> {
+    if run.phase != Phase::Running {
+        return Some("the run is being stopped".to_owned());
+    }
+    match (replica.failures, replica.losses) {
+        (0, 0) => None,
+        (failures, 0) => Some(format!("retry after {failures} failed")),
+        (failures, losses) => Some(format!("retry after {failures} failed, {losses} lost")),
+    }
+}
+
+fn open_view(service: &ServiceName, index: u32, open: &OpenAttempt, reports: &[AttemptReport]) -> ReplicaView {
+    let base = ReplicaView { agent: Some(open.agent.to_string()), ..view(service, index, open.number) };
+    let is_mine = |report: &&AttemptReport| {
+        let id = &report.attempt;
+        id.service == *service && id.replica == index && id.attempt == open.number
+    };
+    let Some(last) = reports.iter().rfind(is_mine) else {
+        let state = if open.claim.is_some() { Doing::Running } else { Doing::Ordered };
+        return base.doing(state, None);
+    };
+    match &last.event {
+        AttemptEvent::Claimed { .. } => base.doing(Doing::Running, None),
+        AttemptEvent::Revoked { reason, .. } => base.doing(Doing::Reported, Some(format!("revoked: {reason}"))),
+        AttemptEvent::Cancelled { .. } => base.reported(&Outcome::Cancelled),
+        AttemptEvent::Exited { exit_code: 0, .. } => base.reported(&Outcome::Succeeded),
+        AttemptEvent::Exited { exit_code, .. } => base.reported(&Outcome::Failed { exit_code: *exit_code }),
+        AttemptEvent::CouldNotStart { reason, .. } => base.reported(&Outcome::CouldNotStart { reason: reason.clone() }),
+        AttemptEvent::Lost { reason } => base.reported(&Outcome::Lost { reason: *reason }),
+    }
+}
+
+impl ReplicaView {
+    fn reported(self, outcome: &Outcome) -> Self {
+        Self { state: Doing::Reported, ..self.ended(outcome) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tickmesh_core::{
+        id::Nonce,
+        ledger::Cause,
+        message::{Capacity, MachineId},
+    };
+
+    use super::*;
+    use crate::fixture;
+
+    fn open() -> ReplicaState {
+        ReplicaState::Open(OpenAttempt {
+            number: 1,
+            agent: fixture::agent(),
+            ordered_at: fixture::now(),
+            sent_at: None,
+            claim: None,
+        })
+    }
+
+    #[track_caller]
+    fn check_open(reports: Vec<AttemptEvent>, state: Doing, text: &str) {
+        let run = fixture::active(1, Cause::Schedule, vec![fixture::pending(), open()]);
+        let reports: Vec<_> = reports.into_iter().map(|event| fixture::report(1, event)).collect();
+        let view = &of_active(&run, &reports)[1];
+        assert_eq!((view.state, view.state_text()), (state, text));
+        assert_eq!(view.agent.as_deref(), Some("host-1"));
+    }
+
+    #[test]
+    fn what_the_ledger_does_not_know_yet_is_read_from_the_results() {
+        let claimed =
+            || AttemptEvent::Claimed { nonce: Nonce::from_random([3; 16]), machine: MachineId("machine".to_owned()) };
+        let exited =
+            |exit_code| AttemptEvent::Exited { exit_code, oom_killed: false, started_at: None, finished_at: None };
+        check_open(vec![], Doing::Ordered, "ordered");
+        check_open(vec![claimed()], Doing::Running, "running");
+        check_open(vec![claimed(), exited(0)], Doing::Reported, "succeeded");
+        check_open(vec![claimed(), exited(2)], Doing::Reported, "failed");
+    }
+
+    #[track_caller]
+    fn check_pending(slots: Option<u32>, failures: u32, reason: Option<&str>) {
+        let mut run = fixture::active(1, Cause::Schedule, vec![fixture::pending()]);
+        run.services[0].replicas[0].failures = failures;
+        let mut fleet = Fleet::default();
+        if let Some(slots) = slots {
+            let capacity = Capacity { slots, cpu_millis: 1000, memory_bytes: 1 << 30 };
+            let view = tickmesh_core::fleet::AgentView { readiness: tickmesh_core::fleet::Readiness::Ready, capacity };
+            fleet.agents.insert(fixture::agent(), view);
+        }
+        let mut views = of_active(&run, &[]);
+        explain_pending(&mut views, &run, &fleet, fixture::now());
+        assert_eq!(views[0].reason.as_deref(), reason);
+    }
+
+    #[test]
+    fn a_pending_replica_says_why() {
+        check_pending(None, 0, Some("no agent is known"));
+        check_pending(Some(0), 0, Some("0 of 1 agents fit: 1 without a free slot"));
+        check_pending(Some(0), 2, Some("retry after 2 failed; 0 of 1 agents fit: 1 without a free slot"));
+        check_pending(Some(1), 0, None);
+    }
+
+    #[test]
+    fn a_replica_that_pauses_before_a_retry_says_how_long() {
+        let later =
+            ReplicaState::Pending { not_before: fixture::now() + jiff::SignedDuration::from_secs(4), avoid: None };
+        let run = fixture::active(1, Cause::Schedule, vec![later]);
+        let mut views = of_active(&run, &[]);
+        explain_pending(&mut views, &run, &Fleet::default(), fixture::now());
+        assert_eq!(views[0].reason.as_deref(), Some("next attempt in 4s"));
+    }
+}

@@ -1,0 +1,47 @@
+//! The last outcomes of an app at a glance: `✓✓✗✓`, the newest on the right.
+
+use super::Tone;
+
+/// One outcome as a sign, from its label ([`tickmesh_core::outcome::Outcome::label`]).
+fn sign(outcome: &str) -> (&'static str, Tone) {
+    match outcome {
+        "succeeded" => ("✓", Tone::Good),
+        "cancelled" => ("-", Tone::Dim),
+        "lost" => ("?", Tone::Unsure),
+        // Labels are text in the ledger: what a later release calls something else did not succeed either.
+        _ => ("✗", Tone::Bad),
+    }
+}
+
+/// The tone that an outcome is shown in.
+pub(super) fn tone(outcome: &str) -> Tone {
+    sign(outcome).1
+}
+
+/// All of them, oldest first.
+pub(super) fn strip<'a>(outcomes: impl IntoIterator<Item = &'a str>) -> String {
+    outcomes.into_iter().map(sign).map(|(sign, tone)| tone.paint(sign)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tickmesh_core::outcome::{LostReason, Outcome};
+
+    use super::*;
+
+    #[test]
+    fn every_outcome_has_its_sign() {
+        let outcomes = [
+            Outcome::Succeeded,
+            Outcome::Failed { exit_code: 1 },
+            Outcome::TimedOut,
+            Outcome::Lost { reason: LostReason::AgentSilent },
+            Outcome::Cancelled,
+            Outcome::CouldNotStart { reason: "no image".to_owned() },
+        ];
+        let painted = strip(outcomes.iter().map(Outcome::label));
+        assert_eq!(anstream::adapter::strip_str(&painted).to_string(), "✓✗✗?-✗");
+        assert!(painted.contains("\u{1b}["), "painted: {painted:?}");
+        assert_eq!(strip([]), "");
+    }
+}

@@ -1,0 +1,108 @@
+//! Tables as docker and kubectl print them: capitals on top, columns two blanks apart, no lines.
+
+use std::fmt;
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{Cell, Color, presets};
+
+/// Blanks between two columns.
+const GAP: u16 = 2;
+
+/// What colour a text gets, where there are colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    /// As it should be.
+    Good,
+    /// Somebody should look.
+    Bad,
+    /// Nobody knows.
+    Unsure,
+    /// Under way.
+    Busy,
+    /// Nothing special.
+    Plain,
+    /// Of no importance.
+    Dim,
+}
+
+impl Tone {
+    /// `text` in this tone.
+    pub(crate) fn paint(self, text: &str) -> String {
+        let style = match self {
+            Self::Good => AnsiColor::Green.on_default(),
+            Self::Bad => AnsiColor::Red.on_default(),
+            Self::Unsure => AnsiColor::Yellow.on_default(),
+            Self::Busy => AnsiColor::Cyan.on_default(),
+            Self::Plain => Style::new(),
+            Self::Dim => Style::new().dimmed(),
+        };
+        format!("{style}{text}{style:#}")
+    }
+
+    fn colour(self) -> Option<Color> {
+        match self {
+            Self::Good => Some(Color::DarkGreen),
+            Self::Bad => Some(Color::DarkRed),
+            Self::Unsure => Some(Color::DarkYellow),
+            Self::Busy => Some(Color::DarkCyan),
+            Self::Dim => Some(Color::DarkGrey),
+            Self::Plain => None,
+        }
+    }
+}
+
+/// A cell in a tone.
+pub(crate) fn cell(text: impl fmt::Display, tone: Tone) -> Cell {
+    match tone.colour() {
+        Some(colour) => Cell::new(text).fg(colour),
+        None => Cell::new(text),
+    }
+}
+
+/// A table in the making. Only cells of the last column may contain text that is painted already.
+#[derive(Debug)]
+pub(crate) struct Table(comfy_table::Table);
+
+impl Table {
+    /// A table with these headings.
+    pub(crate) fn new<'a>(headings: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut table = comfy_table::Table::new();
+        // The stream it is written to removes what it does not want.
+        table.load_style(presets::NOTHING).enforce_styling().set_header(headings.into_iter().collect::<Vec<_>>());
+        Self(table)
+    }
+
+    /// Adds a row.
+    pub(crate) fn row(&mut self, cells: Vec<Cell>) {
+        self.0.add_row(cells);
+    }
+
+    /// The whole table, without blanks at the ends of lines.
+    pub(crate) fn into_text(mut self) -> String {
+        for column in self.0.column_iter_mut() {
+            column.set_padding((0, GAP));
+        }
+        self.0.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_lines_end_where_their_text_ends() {
+        let mut table = Table::new(["NAME", "STATE"]);
+        table.row(vec![cell("nightly", Tone::Plain), cell("waiting", Tone::Plain)]);
+        table.row(vec![cell("a", Tone::Plain), cell("", Tone::Plain)]);
+        assert_eq!(table.into_text(), "NAME     STATE\nnightly  waiting\na\n");
+    }
+
+    #[test]
+    fn colours_do_not_disturb_the_columns() {
+        let mut table = Table::new(["A", "B"]);
+        table.row(vec![cell("x", Tone::Bad), cell(Tone::Good.paint("y"), Tone::Plain)]);
+        let plain = anstream::adapter::strip_str(&table.into_text()).to_string();
+        assert_eq!(plain.trim_end(), "A  B\nx  y");
+    }
+}

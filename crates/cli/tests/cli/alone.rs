@@ -1,0 +1,107 @@
+//! What works, or fails, without a mesh.
+
+use std::io::{BufRead, BufReader};
+
+use crate::command::{Place, repository_file};
+
+#[test]
+fn every_sample_app_is_valid() {
+    let place = Place::alone();
+    for (file, schedule) in [
+        ("config/apps/seed.yml", "0-59/30 * * * * * (Asia/Shanghai), next "),
+        ("config/apps/demo.yml", "*/5 * * * * * (Asia/Shanghai), next "),
+        ("config/apps/nightly-backup.yml", "0 30 2 * * * (Europe/Berlin), next "),
+    ] {
+        let file = repository_file(file);
+        let stdout = place.run(&["validate", &file]).expect(0);
+        assert!(stdout.starts_with(&format!("{file}: ok: {schedule}")), "{stdout}");
+        assert_eq!(stdout.matches("T").count(), 3, "three instants: {stdout}");
+    }
+}
+
+#[test]
+fn all_problems_of_all_files_are_told_with_their_places() {
+    let place = Place::alone();
+    place.write("good.yml", "labels: {aliyun.project_type: batch}\nservices: {s1: {image: busybox}}\n");
+    place.write("bad.yml", "labels:\n  aliyun.schedule: \"* * *\"\nservices:\n  s1:\n    imge: busybox\n");
+    let answer = place.run(&["validate", "bad.yml", "good.yml"]);
+    assert_eq!(answer.code, 2, "{answer:?}");
+    assert!(answer.stdout.starts_with("good.yml: ok: "), "{answer:?}");
+    for place in [
+        "bad.yml:2:26: error: the schedule has 3 of 6 fields",
+        "bad.yml:5:5: error: unknown key `imge`\n  hint: did you mean `image`?",
+    ] {
+        assert!(answer.stderr.contains(place), "`{place}` is not in {answer:?}");
+    }
+}
+
+#[test]
+fn programs_get_problems_as_data() {
+    let place = Place::alone();
+    place.write("bad.yml", "labels: {aliyun.project_type: batch}\nservices:\n  s1: {image: busybox, imge: busybox}\n");
+    let answer = place.run(&["validate", "-o", "json", "bad.yml"]);
+    assert_eq!((answer.code, answer.stderr.as_str()), (2, ""));
+    let files: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+    assert_eq!(files[0]["valid"], false);
+    assert_eq!(files[0]["diagnostics"][0]["line"], 3);
+    assert_eq!(files[0]["diagnostics"][0]["severity"], "error");
+}
+
+#[test]
+fn a_file_on_stdin_sees_variables() {
+    let place = Place::alone();
+    let file = "labels: {aliyun.project_type: batch}\nservices: {s1: {image: \"busybox:${TAG:?say which}\"}}";
+    place.run_with_input(&["validate", "-"], file).expect_error(2, "say which");
+    let stdout = place.run_with_input(&["validate", "-", "--var", "TAG=1"], file).expect(0);
+    assert_eq!(stdout, "<stdin>: ok: no schedule: run by hand\n");
+}
+
+#[test]
+fn instants_are_printed_in_their_zone() {
+    let arguments = ["next", "--schedule", "0 30 2 * * *", "--tz", "Europe/Berlin", "--from", "2027-03-27T00:00:00Z"];
+    let stdout = Place::alone().run(&[&arguments[..], &["-n", "3"]].concat()).expect(0);
+    // The second one falls into the gap at the beginning of summer.
+    assert_eq!(stdout, "2027-03-27T02:30:00+01:00\n2027-03-28T03:00:00+02:00\n2027-03-29T02:30:00+02:00\n");
+}
+
+#[track_caller]
+fn check_refused(arguments: &[&str], said: &str) {
+    Place::alone().run(arguments).expect_error(2, said);
+}
+
+#[test]
+fn bad_input_is_refused_with_a_reason() {
+    check_refused(&["frobnicate"], "unrecognized subcommand 'frobnicate'");
+    check_refused(&["next"], "required arguments were not provided");
+    check_refused(&["next", "--schedule", "0 0 25 * * *"], "  0 0 25 * * *\n      ^\n");
+    check_refused(&["next", "--schedule", "@daily", "--tz", "Asia/Shangai"], "hint: write `Asia/Shanghai`");
+    check_refused(&["next", "--schedule", "@daily", "-n", "0"], "0 is not in 1..=10000");
+    check_refused(&["validate", "missing.yml"], "cannot read missing.yml: No such file or directory");
+    check_refused(&["show", "a/b/c"], "`b` is not the number of a run");
+    check_refused(&["rm", "no.name"], "app name `no.name` is not valid");
+    check_refused(&["run", "nightly", "--env", "NAME"], "it must be NAME=VALUE");
+    check_refused(&["run", "nightly", "-e", &format!("A={}", "x".repeat(4096))], "4097 bytes are more than the 4096");
+    check_refused(&["--namespace", "a.b", "ls"], "namespace name `a.b` is not valid");
+    check_refused(&["agent", "--allow-path", "data"], "the path must be absolute");
+}
+
+#[test]
+fn an_unreachable_mesh_is_told_in_one_line_with_a_way_out() {
+    let answer = Place::alone().run(&["--nats", "nats://127.0.0.1:1", "ls"]);
+    let lines: Vec<&str> = answer.stderr.lines().collect();
+    assert_eq!((answer.code, lines.len()), (3, 2), "{answer:?}");
+    assert!(lines[0].starts_with("error: failed to connect to NATS at `nats://127.0.0.1:1`: "), "{answer:?}");
+    assert_eq!(lines[1], "  hint: start it with `tickmesh up`, or set --nats");
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_ends_the_command_without_a_word() {
+    let mut child = Place::alone().start(&["next", "--schedule", "* * * * * *", "-n", "10000"]);
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    // 10,000 instants are 260 kB: more than a pipe holds, so the command notices.
+    drop(stdout);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}

@@ -1,0 +1,124 @@
+//! Runs the command.
+
+use std::{
+    io::Write as _,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use tempfile::TempDir;
+use tickmesh_core::name::Namespace;
+use tickmesh_messaging::{ConnectOptions, Mesh, Provisioning};
+use tickmesh_testkit::nats::Server;
+
+/// A directory to run commands in, and where they find a mesh.
+pub(crate) struct Place {
+    pub folder: TempDir,
+    url: Option<String>,
+}
+
+/// What a command left behind.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Place {
+    /// Without a mesh.
+    pub(crate) fn alone() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), url: None }
+    }
+
+    /// With a mesh that nobody leads.
+    pub(crate) fn with_mesh(server: &Server) -> Self {
+        let options = ConnectOptions {
+            url: server.url(),
+            credentials: None,
+            namespace: Namespace::new("tickmesh").unwrap(),
+            client_name: "test".to_owned(),
+            request_timeout: std::time::Duration::from_secs(5),
+        };
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let mesh = Mesh::connect(&options).await.unwrap();
+            mesh.provision(&Provisioning::default()).await.unwrap();
+        });
+        Self { url: Some(server.url()), ..Self::alone() }
+    }
+
+    /// Writes a file.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    /// The command, in this place and without anything of the environment that could change its answer.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tickmesh"));
+        for variable in ["TICKMESH_NATS_URL", "TICKMESH_NAMESPACE", "TICKMESH_LOG", "NO_COLOR", "CLICOLOR_FORCE"] {
+            command.env_remove(variable);
+        }
+        if let Some(url) = &self.url {
+            command.env("TICKMESH_NATS_URL", url);
+        }
+        command.env("USER", "me").args(arguments).current_dir(self.folder.path());
+        command
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Answer {
+        self.run_with_input(arguments, "")
+    }
+
+    /// The same with text on its stdin.
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Answer {
+        let mut command = self.command(arguments);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap().into()
+    }
+
+    /// Starts it, with all that it prints as a pipe.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+}
+
+impl From<Output> for Answer {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Answer {
+    /// The answer's stdout, if that is how the command ended.
+    #[track_caller]
+    pub(crate) fn expect(self, code: i32) -> String {
+        assert_eq!(self.code, code, "{self:?}");
+        self.stdout
+    }
+
+    /// Checks that the command failed so, and said this on stderr and nothing on stdout.
+    #[track_caller]
+    pub(crate) fn expect_error(self, code: i32, said: &str) {
+        assert_eq!(self.code, code, "{self:?}");
+        assert_eq!(self.stdout, "", "{self:?}");
+        assert!(self.stderr.contains(said), "`{said}` is not in {self:?}");
+    }
+
+    /// The answer as JSON, if the command succeeded.
+    #[track_caller]
+    pub(crate) fn json(self) -> serde_json::Value {
+        serde_json::from_str(&self.expect(0)).unwrap()
+    }
+}
+
+/// A file of this repository.
+pub(crate) fn repository_file(path: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path).canonicalize().unwrap().display().to_string()
+}

@@ -1,0 +1,184 @@
+//! Whole meshes in one process, with a real Docker engine.
+
+use std::{
+    io::{BufRead, BufReader, Read as _},
+    net::TcpStream,
+    process::Child,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::command::{Answer, Place};
+
+/// Long enough for anything on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const COUNTING: &str = r#"
+labels: {aliyun.project_type: batch}
+services:
+  s1:
+    image: busybox
+    network_mode: none
+    labels: {tickmesh.scale: "2", tickmesh.remove_containers: remove-all}
+    command: ["sh", "-c", "echo replica $$TICKMESH_REPLICA of $$GREETING"]
+  "#;
+
+const FAILING: &str = r#"
+labels: {aliyun.project_type: batch}
+services:
+  s1:
+    image: busybox
+    network_mode: none
+    labels: {tickmesh.retry_count: "0", tickmesh.remove_containers: remove-all}
+    command: ["sh", "-c", "exit $$CODE"]
+  "#;
+
+/// `tickmesh up`, which is killed if a test fails.
+struct Up {
+    child: Child,
+    url: String,
+    place: Place,
+}
+
+impl Up {
+    fn start(place: Place) -> Self {
+        let mut child = place.start(&["up", "--data", "data", "--name", "host-1"]);
+        let mut line = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
+        let Some(url) = line.trim_end().strip_prefix("export TICKMESH_NATS_URL=") else {
+            let mut stderr = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+            panic!("`up` said {line:?} and {stderr}");
+        };
+        Self { url: url.to_owned(), child, place }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Answer {
+        self.place.run(&[&["--nats", &self.url], arguments].concat())
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Stops it in order.
+    fn stop(mut self) -> Place {
+        self.signal(Signal::INT);
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        std::mem::replace(&mut self.place, Place::alone())
+    }
+
+    /// A connection to its nats-server, which ends when the server does.
+    fn connection(&self) -> TcpStream {
+        let connection = TcpStream::connect(self.url.strip_prefix("nats://").unwrap()).unwrap();
+        connection.set_read_timeout(Some(PATIENCE)).unwrap();
+        connection
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        let _ended_before = self.child.kill();
+        let _reaped_before = self.child.wait();
+    }
+}
+
+#[test]
+fn the_demo_shows_three_runs_and_leaves_nothing_behind() {
+    let place = Place::alone();
+    let stdout = place.run(&["demo"]).expect(0);
+    for run in 1..=3 {
+        assert!(stdout.contains(&format!("starts run demo/{run}\n")), "{stdout}");
+        assert!(stdout.contains(&format!("run demo/{run} succeeded after ")), "{stdout}");
+    }
+    assert_eq!(stdout.matches("exited with 0\n").count(), 15, "three runs of five replicas: {stdout}");
+    let table: Vec<&str> = stdout.lines().skip_while(|line| !line.starts_with("RUN ")).collect();
+    assert_eq!(table.len(), 4, "{stdout}");
+    assert!(table[1].starts_with("demo/3") && table[1].ends_with("succeeded  5/5"), "{stdout}");
+    let namespace = stdout.split("namespace ").nth(1).and_then(|rest| rest.lines().next()).unwrap();
+    assert_eq!(containers_named(namespace), "");
+}
+
+/// The containers whose name has this in it, as docker tells.
+fn containers_named(text: &str) -> String {
+    let arguments = ["ps", "--all", "--quiet", "--filter", &format!("name={text}")];
+    let output = std::process::Command::new("docker").args(arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn up_runs_apps_and_keeps_what_it_knows() {
+    let place = Place::alone();
+    place.write("counting.yml", COUNTING);
+    place.write("failing.yml", FAILING);
+    let up = Up::start(place);
+    up.run(&["apply", "counting.yml"]).expect(0);
+    up.run(&["apply", "failing.yml"]).expect(0);
+
+    let answer = up.run(&["run", "counting", "--wait", "-e", "GREETING=many"]);
+    assert!(answer.stderr.starts_with("run counting/1 started\n"), "{answer:?}");
+    let stdout = answer.expect(0);
+    assert!(stdout.starts_with("run counting/1 succeeded after "), "{stdout}");
+    assert!(stdout.ends_with(", 2 of 2 replicas succeeded\n"), "{stdout}");
+    let answer = up.run(&["run", "failing", "--wait", "--env", "CODE=42"]);
+    assert!(answer.stderr.ends_with("exit code 42 is that of the run's only container\n"), "{answer:?}");
+    answer.expect(42);
+    let answer = up.run(&["run", "counting", "--wait", "--", "echo", "other words"]);
+    answer.expect(0);
+
+    let stdout = up.run(&["logs", "counting/1"]).expect(0);
+    let mut lines: Vec<&str> = stdout.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["s1/0 | replica 0 of many", "s1/1 | replica 1 of many"]);
+    assert_eq!(up.run(&["logs", "counting/1/s1/1"]).expect(0), "replica 1 of many\n");
+    assert_eq!(up.run(&["logs", "counting/2/s1/0"]).expect(0), "other words\n");
+    assert_eq!(up.run(&["logs", "counting", "--tail", "0"]).expect(0), "");
+    up.run(&["logs", "counting/1/s2"]).expect_error(2, "run counting/1 has no `s2`");
+
+    let agents = up.run(&["agents", "-o", "json"]).json();
+    assert_eq!((&agents[0]["name"], &agents[0]["state"]), (&"host-1".into(), &"ready".into()), "{agents}");
+    let run = up.run(&["show", "failing/1", "-o", "json"]).json();
+    assert_eq!(run["replicas"][0]["reason"], "exit code 42");
+
+    let again = Up::start(up.stop());
+    let stdout = again.run(&["runs", "counting", "-o", "name"]).expect(0);
+    assert_eq!(stdout, "counting/2\ncounting/1\n");
+    again.stop();
+}
+
+#[test]
+fn a_data_directory_has_one_user() {
+    let up = Up::start(Place::alone());
+    let second = up.place.run(&["up", "--data", "data"]);
+    second
+        .expect_error(2, "error: another `tickmesh up` uses data\n  hint: stop it, or give this one another directory");
+}
+
+#[test]
+fn the_server_ends_with_a_killed_supervisor() {
+    let mut up = Up::start(Place::alone());
+    let mut connection = up.connection();
+    up.child.kill().unwrap();
+    up.child.wait().unwrap();
+    let mut said = Vec::new();
+    // Ends with the server, or else fails with a timeout.
+    connection.read_to_end(&mut said).unwrap();
+    assert!(said.starts_with(b"INFO "), "{}", String::from_utf8_lossy(&said));
+}
+
+#[test]
+fn a_machine_without_an_engine_is_told_so_in_one_sentence() {
+    let place = Place::alone();
+    let nowhere = format!("unix://{}", place.folder.path().join("no.sock").display());
+    for command in ["demo", "up"] {
+        let mut command = place.command(&[command]);
+        command.env("DOCKER_HOST", &nowhere).env("XDG_DATA_HOME", place.folder.path());
+        let answer = Answer::from(command.output().unwrap());
+        assert_eq!(answer.stderr.matches("error: ").count(), 1, "{answer:?}");
+        answer.expect_error(3, "hint: start Docker, or say with DOCKER_HOST where it is");
+    }
+}

@@ -1,0 +1,8 @@
+//! The command as people and scripts use it: arguments in; stdout, stderr and exit code out.
+
+#![expect(clippy::unwrap_used, reason = "all of this is tests, helpers included, and a test fails by panicking")]
+
+mod alone;
+mod command;
+mod local;
+mod mesh;

@@ -1,0 +1,181 @@
+use futures_util::StreamExt;
+use tickmesh_core::message::{AppRecord, AttemptReport, TickRecord};
+use tickmesh_messaging::{Change, Entry, Error, Following, Start, Unreadable};
+
+use crate::support::*;
+
+/// A change as a line, so that a test is a list of lines.
+async fn app_change(changes: &mut Following<Change<AppRecord>>) -> String {
+    match next("a change", changes).await {
+        Change::Entry(entry) => format!("{} by {}", entry.key, entry.value.by),
+        Change::Unreadable { key, error, .. } => format!("{key} unreadable: {error}"),
+        Change::SnapshotEnd { last_sequence } => format!("end at {last_sequence}"),
+    }
+}
+
+async fn result_change(changes: &mut Following<Change<AttemptReport>>) -> String {
+    match next("a report", changes).await {
+        Change::Entry(entry) => format!("{} run {}", entry.sequence, entry.value.attempt.run),
+        Change::Unreadable { sequence, error, .. } => format!("{sequence} unreadable: {error}"),
+        Change::SnapshotEnd { last_sequence } => format!("end at {last_sequence}"),
+    }
+}
+
+#[tokio::test]
+async fn an_empty_bucket_has_an_end_at_once() {
+    let (_server, mesh) = mesh().await;
+    let mut changes = mesh.apps().follow().await.unwrap();
+    assert_eq!(app_change(&mut changes).await, "end at 0");
+    assert_eq!(mesh.apps().list().await.unwrap(), []);
+    stored(mesh.apps().compare_and_set("nightly", &record("me"), 0).await.unwrap());
+    assert_eq!(app_change(&mut changes).await, "nightly by me");
+}
+
+#[tokio::test]
+async fn the_snapshot_has_the_last_record_of_each_key_and_live_changes_follow() {
+    let (server, mesh) = mesh().await;
+    let apps = mesh.apps();
+    let first = stored(apps.compare_and_set("a", &record("old"), 0).await.unwrap());
+    stored(apps.compare_and_set("b", &record("b"), 0).await.unwrap());
+    stored(apps.compare_and_set("a", &record("new"), first).await.unwrap());
+    let raw = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    raw.publish("$KV.mesh_apps.c", "{".into()).await.unwrap().await.unwrap();
+
+    let mut changes = apps.follow().await.unwrap();
+    assert_eq!(app_change(&mut changes).await, "b by b");
+    assert_eq!(app_change(&mut changes).await, "a by new");
+    assert_eq!(app_change(&mut changes).await, "c unreadable: not a valid record");
+    assert_eq!(app_change(&mut changes).await, "end at 4");
+    stored(apps.compare_and_set("d", &record("d"), 0).await.unwrap());
+    assert_eq!(app_change(&mut changes).await, "d by d");
+}
+
+#[tokio::test]
+async fn a_deleted_record_is_told_and_can_be_written_over() {
+    let (server, mesh) = mesh().await;
+    let apps = mesh.apps();
+    let raw = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    raw.publish("$KV.mesh_apps.a", "".into()).await.unwrap().await.unwrap();
+    let mut changes = apps.follow().await.unwrap();
+    assert_eq!(app_change(&mut changes).await, "a unreadable: the record was deleted by another program");
+    stored(apps.compare_and_set("a", &record("me"), 1).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_reader_misses_nothing_and_repeats_nothing_over_restarts() {
+    let (mut server, mesh) = mesh().await;
+    let results = mesh.results();
+    let mut changes = results.follow(0).await.unwrap();
+    let mut seen = Vec::new();
+    for round in 0..3 {
+        for number in 0..40 {
+            stored(within("a write", results.append(&claim(round * 40 + number, 0), 0)).await.unwrap());
+        }
+        server.restart();
+    }
+    while seen.len() < 120 {
+        if let Change::Entry(entry) = next("a report", &mut changes).await {
+            seen.push(entry.sequence);
+        }
+    }
+    assert_eq!(seen, (1..=120).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_idle_reader_goes_on_after_a_restart() {
+    let (mut server, mesh) = mesh().await;
+    let mut changes = mesh.apps().follow().await.unwrap();
+    let mut orders = mesh.orders().follow(&agent("host-1")).await.unwrap();
+    assert_eq!(app_change(&mut changes).await, "end at 0");
+    server.restart();
+    stored(within("the write", mesh.apps().compare_and_set("a", &record("me"), 0)).await.unwrap());
+    within("the order", mesh.orders().send(&order("host-1", 3))).await.unwrap();
+    assert_eq!(app_change(&mut changes).await, "a by me");
+    assert_eq!(next("the order", &mut orders).await, order("host-1", 3));
+}
+
+#[tokio::test]
+async fn a_bucket_is_followed_without_repeats_over_a_restart() {
+    let (mut server, mesh) = mesh().await;
+    let apps = mesh.apps();
+    for name in ["a", "b"] {
+        stored(apps.compare_and_set(name, &record(name), 0).await.unwrap());
+    }
+    let mut changes = apps.follow().await.unwrap();
+    assert_eq!(app_change(&mut changes).await, "a by a");
+    server.restart();
+    assert_eq!(app_change(&mut changes).await, "b by b");
+    assert_eq!(app_change(&mut changes).await, "end at 2");
+    stored(within("the write", apps.compare_and_set("c", &record("c"), 0)).await.unwrap());
+    assert_eq!(app_change(&mut changes).await, "c by c");
+}
+
+#[tokio::test]
+async fn results_are_followed_from_a_sequence() {
+    let (_server, mesh) = mesh().await;
+    let results = mesh.results();
+    for run in 1..=4 {
+        stored(results.append(&claim(run, 0), 0).await.unwrap());
+    }
+    let mut changes = results.follow(2).await.unwrap();
+    assert_eq!(result_change(&mut changes).await, "3 run 3");
+    assert_eq!(result_change(&mut changes).await, "4 run 4");
+    assert_eq!(result_change(&mut changes).await, "end at 4");
+    stored(results.append(&claim(5, 0), 0).await.unwrap());
+    assert_eq!(result_change(&mut changes).await, "5 run 5");
+
+    let mut up_to_date = results.follow(5).await.unwrap();
+    assert_eq!(result_change(&mut up_to_date).await, "end at 5");
+    let beyond = results.follow(6).await.err().unwrap();
+    assert!(beyond.to_string().contains("stored data was lost"), "{beyond}");
+}
+
+#[tokio::test]
+async fn a_report_on_the_subject_of_another_attempt_is_not_believed() {
+    let (server, mesh) = mesh().await;
+    let report = claim(1, 0);
+    let body = serde_json::to_vec(&report).unwrap();
+    let raw = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let subject = mesh.names().result(&report.attempt, &agent("intruder"));
+    raw.publish(subject, body.into()).await.unwrap().await.unwrap();
+    let mut changes = mesh.results().follow(0).await.unwrap();
+    let change = next("a report", &mut changes).await;
+    assert!(matches!(change, Change::Unreadable { error: Unreadable::Misplaced, .. }), "{change:?}");
+}
+
+#[tokio::test]
+async fn a_journal_keeps_the_last_ten_of_each_app() {
+    let (_server, mesh) = mesh().await;
+    let ticks = mesh.ticks();
+    let mut live = ticks.follow(None, Start::New).await.unwrap();
+    let mut sequence = 0;
+    for number in 1..=15 {
+        sequence = stored(ticks.append(&app("nightly"), &tick(number), sequence).await.unwrap());
+        assert_eq!(next("a new tick", &mut live).await.value.number, number);
+    }
+    let other = stored(ticks.append(&app("other"), &tick(1), 0).await.unwrap());
+    let numbers = |entries: &[Entry<TickRecord>]| entries.iter().map(|entry| entry.value.number).collect::<Vec<_>>();
+    assert_eq!(numbers(&ticks.last(&app("nightly")).await.unwrap()), (6..=15).collect::<Vec<_>>());
+    assert_eq!(numbers(&ticks.last(&app("other")).await.unwrap()), [1]);
+    assert_eq!(ticks.last(&app("never")).await.unwrap(), []);
+    let mut all = ticks.follow(Some(&app("nightly")), Start::All).await.unwrap();
+    for number in 6..=15 {
+        assert_eq!(next("a tick", &mut all).await.value.number, number);
+    }
+    assert_eq!(next("a tick", &mut live).await.sequence, other);
+}
+
+#[tokio::test]
+async fn readers_end_when_their_connection_is_closed() {
+    let (_server, mesh) = mesh().await;
+    let mut changes = mesh.apps().follow().await.unwrap();
+    let mut commands = mesh.commands().receive().await.unwrap();
+    assert!(matches!(next("the snapshot", &mut changes).await, Change::SnapshotEnd { .. }));
+    within("the connection to close", mesh.close()).await;
+    let error = within("the end of the changes", changes.next()).await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::Closed { .. }), "{error:?}");
+    assert!(changes.next().await.is_none());
+    let error = within("the end of the commands", commands.next()).await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::Closed { .. }), "{error:?}");
+    assert!(commands.next().await.is_none());
+}

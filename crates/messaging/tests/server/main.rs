@@ -1,0 +1,12 @@
+//! The crate against a real `nats-server`, one for each test.
+
+// The lint's exception for tests covers test functions, not their helpers.
+#![allow(clippy::unwrap_used)]
+
+mod commands;
+mod compare_and_set;
+mod connect;
+mod follow;
+mod lease;
+mod streams;
+mod support;

@@ -1,0 +1,175 @@
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use tickmesh_core::{
+    message::{LogBatch, MeshEvent},
+    name::ServiceName,
+};
+use tickmesh_messaging::{Cas, Error, LogFilter, Provisioning, RunSelector, Start, StreamKind};
+use tickmesh_testkit::nats::Server;
+
+use crate::support::*;
+
+#[tokio::test]
+async fn all_who_provision_get_the_same_mesh() {
+    let server = Server::start();
+    let (one, two) = (connect(&server, "mesh").await, connect(&server, "mesh").await);
+    let settings = Provisioning::default();
+    let (first, second) = tokio::join!(one.provision(&settings), two.provision(&settings));
+    let id = first.unwrap();
+    assert_eq!(second.unwrap(), id);
+    assert_eq!(one.provision(&settings).await.unwrap(), id);
+    assert_eq!(two.open().await.unwrap(), id);
+}
+
+#[tokio::test]
+async fn a_mesh_outlives_its_server_and_takes_new_settings() {
+    let (mut server, mesh) = mesh().await;
+    let id = mesh.open().await.unwrap();
+    let sequence = stored(mesh.apps().compare_and_set("a", &record("me"), 0).await.unwrap());
+    server.restart();
+    let mesh = connect(&server, "mesh").await;
+    let settings = Provisioning { log_age: Duration::from_secs(30), ..Provisioning::default() };
+    assert_eq!(mesh.provision(&settings).await.unwrap(), id);
+    assert_eq!(mesh.apps().read("a").await.unwrap().unwrap().sequence, sequence);
+    let raw = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let mut logs = raw.get_stream("mesh_logs").await.unwrap();
+    assert_eq!(logs.info().await.unwrap().config.max_age, Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn a_mesh_that_nobody_made_is_not_there() {
+    let (server, _mesh) = mesh().await;
+    let other = connect(&server, "other").await;
+    let error = other.open().await.unwrap_err();
+    assert!(matches!(error, Error::NotProvisioned { .. }), "{error:?}");
+    assert_eq!(error.to_string(), "there is no mesh `other` on this NATS");
+    let error = other.apps().read("a").await.unwrap_err();
+    assert!(matches!(error, Error::StreamGone { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn buckets_are_what_nats_tools_take_for_buckets() {
+    let (server, mesh) = mesh().await;
+    stored(mesh.apps().compare_and_set("a", &record("me"), 0).await.unwrap());
+    let raw = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    for (bucket, history) in [("mesh_apps", 10), ("mesh_ledger", 1), ("mesh_lease", 1), ("mesh_agents", 1)] {
+        let status = raw.get_key_value(bucket).await.unwrap().status().await.unwrap();
+        assert_eq!((status.history(), status.max_age()), (history, Duration::ZERO), "{bucket}");
+    }
+    let body = raw.get_key_value("mesh_apps").await.unwrap().get("a").await.unwrap().unwrap();
+    assert_eq!(body, serde_json::to_vec(&record("me")).unwrap());
+}
+
+#[tokio::test]
+async fn two_meshes_on_one_server_do_not_see_each_other() {
+    let (server, mesh) = mesh().await;
+    let other = connect(&server, "mesh-2").await;
+    let id = other.provision(&Provisioning::default()).await.unwrap();
+    assert_ne!(id, mesh.open().await.unwrap());
+
+    stored(mesh.apps().compare_and_set("a", &record("one"), 0).await.unwrap());
+    stored(mesh.results().append(&claim(1, 0), 0).await.unwrap());
+    mesh.orders().send(&order("host-1", 0)).await.unwrap();
+    mesh.commands().send(&command(1)).await.unwrap();
+
+    assert_eq!(other.apps().list().await.unwrap(), []);
+    assert_eq!(other.results().last_sequence().await.unwrap(), 0);
+    let mut orders = other.orders().follow(&agent("host-1")).await.unwrap();
+    let mut commands = other.commands().receive().await.unwrap();
+    stored(other.apps().compare_and_set("a", &record("two"), 0).await.unwrap());
+    other.orders().send(&order("host-1", 2)).await.unwrap();
+    other.commands().send(&command(2)).await.unwrap();
+    assert_eq!(next("the order", &mut orders).await, order("host-1", 2));
+    assert_eq!(next("the command", &mut commands).await.command, command(2));
+    assert_eq!(mesh.apps().read("a").await.unwrap().unwrap().value, record("one"));
+}
+
+#[tokio::test]
+async fn an_agent_that_subscribes_late_sees_its_orders_and_no_others() {
+    let (_server, mesh) = mesh().await;
+    mesh.orders().send(&order("host-1", 1)).await.unwrap();
+    mesh.orders().send(&order("host-2", 2)).await.unwrap();
+    mesh.orders().send(&order("host-1", 3)).await.unwrap();
+    let mut orders = mesh.orders().follow(&agent("host-1")).await.unwrap();
+    assert_eq!(next("the first order", &mut orders).await, order("host-1", 1));
+    assert_eq!(next("the second order", &mut orders).await, order("host-1", 3));
+    mesh.orders().send(&order("host-1", 4)).await.unwrap();
+    assert_eq!(next("the third order", &mut orders).await, order("host-1", 4));
+}
+
+#[tokio::test]
+async fn results_are_purged_below_a_sequence() {
+    let (_server, mesh) = mesh().await;
+    let results = mesh.results();
+    for run in 1..=3 {
+        stored(results.append(&claim(run, 0), 0).await.unwrap());
+    }
+    let mut end = claim(3, 0);
+    end.event = tickmesh_core::message::AttemptEvent::Cancelled { exit_code: None };
+    stored(results.append(&end, 3).await.unwrap());
+    results.purge_below(3).await.unwrap();
+
+    let run = |run| attempt(run, 0).token();
+    assert_eq!(results.of_run(&app("nightly"), run(1)).await.unwrap(), []);
+    let kept = results.of_run(&app("nightly"), run(3)).await.unwrap();
+    assert_eq!(kept.iter().map(|entry| entry.sequence).collect::<Vec<_>>(), [3, 4]);
+    assert_eq!(results.last_of(&attempt(1, 0), &agent("host-1")).await.unwrap(), None);
+    assert_eq!(results.last_of(&attempt(3, 0), &agent("host-1")).await.unwrap().unwrap().value, end);
+    assert_eq!(results.last_sequence().await.unwrap(), 4);
+
+    results.purge_below(5).await.unwrap();
+    let mut changes = results.follow(0).await.unwrap();
+    let change = next("the end", &mut changes).await;
+    assert!(matches!(change, tickmesh_messaging::Change::SnapshotEnd { last_sequence: 4 }), "{change:?}");
+    assert!(matches!(results.append(&claim(9, 0), 0).await.unwrap(), Cas::Stored { sequence: 5 }));
+}
+
+async fn read_logs(mesh: &tickmesh_messaging::Mesh, filter: LogFilter) -> Vec<LogBatch> {
+    let batches = mesh.logs().read(filter).await.unwrap();
+    within("the end of the output", batches.try_collect()).await.unwrap()
+}
+
+#[tokio::test]
+async fn output_is_read_to_its_end_as_far_as_it_is_asked_for() {
+    let (_server, mesh) = mesh().await;
+    let all = [batch(1, 0, 0), batch(1, 1, 0), batch(2, 0, 0), batch(2, 0, 1)];
+    for batch in &all {
+        mesh.logs().publish(batch).await.unwrap();
+    }
+    let whole_app = LogFilter::of_app(app("nightly"));
+    let service = |name: &str| Some(ServiceName::new(name).unwrap());
+    let by_number = LogFilter { run: Some(RunSelector::Number(2)), ..whole_app.clone() };
+    let by_token = LogFilter { run: Some(RunSelector::Token(attempt(1, 0).token())), ..whole_app.clone() };
+    let one_replica = LogFilter { service: service("db.backup"), replica: Some(1), ..whole_app.clone() };
+    assert_eq!(read_logs(&mesh, whole_app.clone()).await, all);
+    assert_eq!(read_logs(&mesh, by_number).await, all[2..]);
+    assert_eq!(read_logs(&mesh, by_token).await, all[..2]);
+    assert_eq!(read_logs(&mesh, one_replica).await, all[1..2]);
+    assert_eq!(read_logs(&mesh, LogFilter { service: service("web"), ..whole_app.clone() }).await, []);
+    assert_eq!(read_logs(&mesh, LogFilter::of_app(app("other"))).await, []);
+
+    let mut live = mesh.logs().follow(LogFilter { replica: Some(1), ..whole_app }).await.unwrap();
+    assert_eq!(next("stored output", &mut live).await, all[1]);
+    mesh.logs().publish(&batch(3, 1, 0)).await.unwrap();
+    assert_eq!(next("new output", &mut live).await, batch(3, 1, 0));
+}
+
+#[tokio::test]
+async fn events_are_kept_for_monitors() {
+    let (_server, mesh) = mesh().await;
+    let joined = MeshEvent::AgentJoined { agent: agent("host-1") };
+    mesh.events().publish(&joined).await;
+    let mut events = mesh.events().follow(Start::All).await.unwrap();
+    let entry = next("the event", &mut events).await;
+    assert_eq!((entry.key.as_str(), entry.value), ("mesh.mesh.agent-joined", joined));
+}
+
+#[tokio::test]
+async fn last_sequences_are_those_of_the_streams() {
+    let (_server, mesh) = mesh().await;
+    stored(mesh.apps().compare_and_set("a", &record("me"), 0).await.unwrap());
+    let sequences = mesh.last_sequences().await.unwrap();
+    assert_eq!(sequences.get(StreamKind::Apps.as_str()), Some(&1));
+    assert_eq!(sequences.get(StreamKind::Ledger.as_str()), Some(&0));
+}
