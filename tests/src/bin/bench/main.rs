@@ -15,7 +15,7 @@ mod floor;
 mod rounds;
 mod spread;
 
-use std::{fs, thread::available_parallelism, time::Duration};
+use std::{fs, num::NonZeroUsize, thread::available_parallelism, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use futures_util::{StreamExt as _, stream};
@@ -35,7 +35,7 @@ use self::{
 };
 
 /// Apps, unless the command line says otherwise.
-const APPS: usize = 1_000;
+const APPS: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
 /// Agents that share them.
 const AGENTS: usize = 10;
 /// Slots of an agent: never what a run waits for.
@@ -57,6 +57,7 @@ fn main() -> anyhow::Result<()> {
         Some(argument) => argument.parse().with_context(|| format!("`{argument}` is not a number of apps"))?,
         None => APPS,
     };
+    let apps = apps.get();
     let (scheduler, agents) = (threads("scheduler")?, threads("agents")?);
     threads("bench")?.block_on(bench(apps, &scheduler, &agents))
 }
