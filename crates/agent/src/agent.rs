@@ -120,7 +120,7 @@ impl<E: ContainerEngine> Agent<E> {
                     tracing::info!(?intake, "intake changed");
                     self.roster.set_intake(intake);
                 }
-                _ = clean.tick() => self.executor.clean(),
+                _ = clean.tick() => self.executor.clean(self.roster.held()),
             }
         }
     }
@@ -150,9 +150,9 @@ impl<E: ContainerEngine> Agent<E> {
                     return;
                 }
             },
-            News::Forgotten { attempt, .. } if self.roster.knows(&attempt) => return,
-            News::Forgotten { attempt, container } => {
-                tracing::info!(attempt_id = %attempt, container = %container, "kept container left the history");
+            News::Leftover { attempt, .. } if self.roster.knows(&attempt) => return,
+            News::Leftover { attempt, container } => {
+                tracing::info!(attempt_id = %attempt, container = %container, "nobody needs this container");
                 self.roster.adopt(attempt, State::adopt_leftover(container))
             }
         };

@@ -140,6 +140,14 @@ impl World {
         }
     }
 
+    /// Stores the end of a claimed attempt, as the leader would.
+    pub(crate) async fn end(&self, replica: u32, claim_sequence: u64, event: AttemptEvent) {
+        let attempt = self.attempt(replica);
+        let report = AttemptReport { schema: SCHEMA, attempt, agent: agent(), at: Timestamp::now(), event };
+        let stored = self.mesh.results().append(&report, claim_sequence).await.unwrap();
+        assert!(matches!(stored, Cas::Stored { .. }), "somebody else ended it: {stored:?}");
+    }
+
     /// Creates the container of a claim, as an earlier agent process of `owner` would have.
     pub(crate) async fn create(&self, owner: &Owner, name: &str, tag: &Tag, order: &StartOrder) -> ContainerId {
         let request = container::request(name.to_owned(), owner, tag, order);
