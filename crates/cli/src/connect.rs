@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use tickmesh_core::name::Namespace;
+use tickmesh_core::{encoded::shortened, message::BY_BYTES_MAX, name::Namespace};
 use tickmesh_messaging::{ConnectOptions, Mesh};
 
 /// How long a request may take. A person waits, and a cluster that elects a leader needs a few seconds.
@@ -65,11 +65,12 @@ impl MeshArgs {
     }
 }
 
-/// `user@host`: who applied, ran or cancelled something, for people.
+/// `user@host`: who applied, ran or cancelled something, for people. A host may have any name, and must not be refused for
+/// it.
 pub(crate) fn who() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
     let user = user.unwrap_or_else(|_| format!("uid-{}", rustix::process::getuid().as_raw()));
-    format!("{user}@{}", host())
+    shortened(&format!("{user}@{}", host()), BY_BYTES_MAX)
 }
 
 /// Name of this host.

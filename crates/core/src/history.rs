@@ -33,12 +33,13 @@ pub struct RunSummary {
     pub finished_at: Timestamp,
     /// How it ended.
     pub outcome: Outcome,
-    /// Its replicas.
+    /// Its replicas: those of one service together, by index. Stored as `services`.
+    #[serde(rename = "services", with = "by_service")]
     pub replicas: Vec<ReplicaSummary>,
 }
 
 /// How one replica ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplicaSummary {
     /// The service.
     pub service: ServiceName,
@@ -50,4 +51,66 @@ pub struct ReplicaSummary {
     pub outcome: Outcome,
     /// Where its last attempt was.
     pub agent: Option<AgentName>,
+}
+
+/// Stores replicas by service, so that a name of a service is there once and an index not at all: a run may have
+/// thousands of replicas, and its summary waits in a ledger until it is published.
+mod by_service {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::ReplicaSummary;
+    use crate::{
+        name::{AgentName, ServiceName},
+        outcome::Outcome,
+    };
+
+    /// Replicas of one service with consecutive indexes.
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Service {
+        name: ServiceName,
+        /// Index of the first.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        first: u32,
+        replicas: Vec<Replica>,
+    }
+
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Replica {
+        attempts: u32,
+        outcome: Outcome,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<AgentName>,
+    }
+
+    pub(super) fn serialize<S: Serializer>(replicas: &[ReplicaSummary], serializer: S) -> Result<S::Ok, S::Error> {
+        let consecutive = |one: &ReplicaSummary, next: &ReplicaSummary| {
+            one.service == next.service && one.replica.checked_add(1) == Some(next.replica)
+        };
+        serializer.collect_seq(replicas.chunk_by(consecutive).filter_map(stored))
+    }
+
+    fn stored(replicas: &[ReplicaSummary]) -> Option<Service> {
+        let ReplicaSummary { service, replica: first, .. } = replicas.first()?;
+        let replica = |ReplicaSummary { attempts, outcome, agent, .. }: &ReplicaSummary| Replica {
+            attempts: *attempts,
+            outcome: outcome.clone(),
+            agent: agent.clone(),
+        };
+        Some(Service { name: service.clone(), first: *first, replicas: replicas.iter().map(replica).collect() })
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ReplicaSummary>, D::Error> {
+        let services = Vec::<Service>::deserialize(deserializer)?;
+        let replicas = services.into_iter().flat_map(|Service { name, first, replicas }| {
+            (first..=u32::MAX).zip(replicas).map(move |(replica, Replica { attempts, outcome, agent })| {
+                ReplicaSummary { service: name.clone(), replica, attempts, outcome, agent }
+            })
+        });
+        Ok(replicas.collect())
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_zero(number: &u32) -> bool {
+        *number == 0
+    }
 }

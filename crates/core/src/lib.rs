@@ -5,6 +5,7 @@
 
 pub mod compose;
 pub mod decide;
+pub mod encoded;
 pub mod fleet;
 pub mod history;
 pub mod id;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// How an attempt, a replica or a run ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Every container exited with 0.
     Succeeded,

@@ -19,11 +19,6 @@ use crate::{
     views::run::RunView,
 };
 
-/// Most that a request may add to the environment, names included. It is stored in the ledger with every run that waits.
-const ENVIRONMENT_BYTES_MAX: usize = 4 * 1024;
-/// Most that the arguments of a request may have together, for the same reason.
-const ARGUMENTS_BYTES_MAX: usize = 4 * 1024;
-
 /// What `run` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -54,17 +49,11 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
 }
 
 fn request(args: &Args) -> anyhow::Result<RunRequest> {
-    let environment = args.environment.iter().map(|(name, value)| name.len() + value.len()).sum();
-    check_size("--env", environment, ENVIRONMENT_BYTES_MAX)?;
-    check_size("the arguments", args.arguments.iter().map(String::len).sum(), ARGUMENTS_BYTES_MAX)?;
-    Ok(RunRequest { environment: args.environment.iter().cloned().collect(), arguments: args.arguments.clone() })
-}
-
-fn check_size(what: &str, bytes: usize, limit: usize) -> anyhow::Result<()> {
-    if bytes > limit {
-        return Err(BadInput::new(format!("{what}: {bytes} bytes are more than the {limit} allowed")).into());
-    }
-    Ok(())
+    let environment = args.environment.iter().cloned().collect();
+    let request = RunRequest { environment, arguments: args.arguments.clone() };
+    // The leader would refuse it too, but later, and with another exit code.
+    request.check().map_err(|error| BadInput::new(error.to_string()))?;
+    Ok(request)
 }
 
 async fn wait_for_answer(session: &Session, mesh: &Mesh, app: &AppName, request: RequestId) -> anyhow::Result<Exit> {
@@ -165,9 +154,11 @@ mod tests {
     }
 
     #[test]
-    fn requests_have_a_limit() {
-        assert!(check_size("--env", ENVIRONMENT_BYTES_MAX, ENVIRONMENT_BYTES_MAX).is_ok());
-        let error = check_size("--env", ENVIRONMENT_BYTES_MAX + 1, ENVIRONMENT_BYTES_MAX).unwrap_err();
-        assert_eq!(error.to_string(), "--env: 4097 bytes are more than the 4096 allowed");
+    fn a_request_that_no_ledger_takes_is_not_sent() {
+        let args = |arguments| Args { app: fixture::app(), environment: vec![], wait: false, arguments };
+        assert!(request(&args(vec!["a".repeat(4_000)])).is_ok());
+        let error = request(&args(vec!["a".repeat(5_000)])).unwrap_err();
+        assert!(error.is::<BadInput>(), "{error}");
+        assert_eq!(error.to_string(), "the list of arguments takes 5004 bytes to store, at most 4096 are allowed");
     }
 }

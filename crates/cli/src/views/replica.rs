@@ -68,7 +68,7 @@ pub(crate) fn of_active(run: &ActiveRun, reports: &[AttemptReport]) -> Vec<Repli
         ReplicaState::Pending { .. } => {
             view(service, index, replica.last_attempt).doing(Doing::Pending, pending_reason(run, replica))
         }
-        ReplicaState::Open(open) => open_view(service, index, open, reports),
+        ReplicaState::Open(open) => open_view(view(service, index, replica.last_attempt), open, reports),
         ReplicaState::Ended { outcome, agent } => {
             let agent = agent.as_ref().map(ToString::to_string);
             ReplicaView { agent, ..view(service, index, replica.last_attempt) }.ended(outcome)
@@ -171,14 +171,14 @@ fn pending_reason(run: &ActiveRun, replica: &Replica) -> Option<String> {
     }
 }
 
-fn open_view(service: &ServiceName, index: u32, open: &OpenAttempt, reports: &[AttemptReport]) -> ReplicaView {
-    let base = ReplicaView { agent: Some(open.agent.to_string()), ..view(service, index, open.number) };
+fn open_view(base: ReplicaView, open: &OpenAttempt, reports: &[AttemptReport]) -> ReplicaView {
+    let base = ReplicaView { agent: Some(open.agent.to_string()), ..base };
     let is_mine = |report: &&AttemptReport| {
         let id = &report.attempt;
-        id.service == *service && id.replica == index && id.attempt == open.number
+        id.service.as_str() == base.service && id.replica == base.replica && id.attempt == base.attempt
     };
     let Some(last) = reports.iter().rfind(is_mine) else {
-        let state = if open.claim.is_some() { Doing::Running } else { Doing::Ordered };
+        let state = if open.claim().is_some() { Doing::Running } else { Doing::Ordered };
         return base.doing(state, None);
     };
     match &last.event {
@@ -202,7 +202,7 @@ impl ReplicaView {
 mod tests {
     use tickmesh_core::{
         id::Nonce,
-        ledger::Cause,
+        ledger::{Cause, Progress},
         message::{Capacity, MachineId},
     };
 
@@ -211,11 +211,9 @@ mod tests {
 
     fn open() -> ReplicaState {
         ReplicaState::Open(OpenAttempt {
-            number: 1,
             agent: fixture::agent(),
-            ordered_at: fixture::now(),
+            progress: Progress::Ordered { at: fixture::now() },
             sent_at: None,
-            claim: None,
         })
     }
 

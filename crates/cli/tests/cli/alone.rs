@@ -80,7 +80,10 @@ fn bad_input_is_refused_with_a_reason() {
     check_refused(&["show", "a/b/c"], "`b` is not the number of a run");
     check_refused(&["rm", "no.name"], "app name `no.name` is not valid");
     check_refused(&["run", "nightly", "--env", "NAME"], "it must be NAME=VALUE");
-    check_refused(&["run", "nightly", "-e", &format!("A={}", "x".repeat(4096))], "4097 bytes are more than the 4096");
+    check_refused(
+        &["run", "nightly", "-e", &format!("A={}", "x".repeat(4096))],
+        "the environment takes 4104 bytes to store, at most 4096 are allowed",
+    );
     check_refused(&["--namespace", "a.b", "ls"], "namespace name `a.b` is not valid");
     check_refused(&["agent", "--allow-path", "data"], "the path must be absolute");
 }

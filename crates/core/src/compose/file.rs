@@ -13,12 +13,10 @@ use super::{
     yaml::{Entry, Item, Node, Value},
 };
 use crate::{
+    ledger::{RUN_BYTES_MAX, run_bytes},
     schedule::{Schedule, ScheduleError, zone},
     spec::{AppSpec, REPLICAS_MAX, RunSpec, ServiceSpec},
 };
-
-/// Largest run, as the ledger stores it: the half of a ledger, so that the state of its attempts has the other half.
-const RUN_BYTES_MAX: usize = 256 * 1024;
 
 /// Most text in the variables that a file uses: they are stored with it, in one message of NATS.
 const VARIABLES_BYTES_MAX: usize = 64 * 1024;
@@ -180,12 +178,15 @@ fn check_run(reader: &mut Reader<'_>, run: &RunSpec, place: &Place) {
     if replicas > REPLICAS_MAX {
         let message = format!("the services have {replicas} replicas together, at most {REPLICAS_MAX} are allowed");
         reader.report.error(place.clone(), message);
+        return;
     }
-    // Serialising this type into memory cannot fail; if it did, the run could not be stored either.
-    let bytes = serde_json::to_vec(run).map_or(usize::MAX, |encoded| encoded.len());
+    let bytes = run_bytes(run);
     if bytes > RUN_BYTES_MAX {
-        let message = format!("the services take {bytes} bytes to store, at most {RUN_BYTES_MAX} are allowed");
-        reader.report.error_with_hint(place.clone(), message, "move long values into the image or a volume");
+        let message = format!(
+            "the services and their {replicas} replicas take {bytes} bytes to store, at most {RUN_BYTES_MAX} are allowed"
+        );
+        let hint = "lower `scale`, or move long values into the image or a volume";
+        reader.report.error_with_hint(place.clone(), message, hint);
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Record, Transition};
 use crate::{
     id::{RunNumber, RunUid},
-    ledger::{ActiveRun, Cause, Phase, Replica, ReplicaState, ServiceRun, Verdict, Waiting},
+    ledger::{ActiveRun, Cause, Phase, Replica, ReplicaState, ServiceRun, TICKS_PENDING_MAX, Verdict, Waiting},
     message::{Admission, Command, DropReason, RunRequest, SCHEMA, TickRecord},
     spec::{AppSpec, RunSpec, ServiceSpec},
 };
@@ -45,6 +45,7 @@ impl Transition<'_> {
             admission,
             coalesced: tick.coalesced,
         });
+        self.ledger.ticks.keep_newest(TICKS_PENDING_MAX);
     }
 
     /// Starts, enqueues or drops a run that a person asked for. It obeys the same bound as a tick.
@@ -73,11 +74,14 @@ impl Transition<'_> {
 
     /// One run at a time (guarantee G1), and never more waiting than may (G3).
     fn admit(&mut self, spec: &AppSpec, waiting: Waiting) -> Admission {
-        if self.ledger.active.is_empty() && self.ledger.queue.is_empty() {
+        if self.ledger.active.is_empty() && self.ledger.queue.is_empty() && self.ledger.has_room_for_run(&spec.run) {
             return Admission::Start { run: self.start_run(waiting, spec.run.clone()) };
         }
         if self.ledger.queue.len() >= spec.queue_limit as usize {
             return Admission::Drop { reason: DropReason::QueueFull };
+        }
+        if !self.ledger.has_room_in_queue(&waiting) {
+            return Admission::Drop { reason: DropReason::QueueTooLarge };
         }
         self.ledger.queue.push_back(waiting);
         Admission::Enqueue { waiting: self.ledger.queue.len() as u32 }

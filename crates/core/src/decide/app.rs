@@ -4,8 +4,9 @@ use jiff::Timestamp;
 
 use super::{AppChange, AppContent, Record, Transition};
 use crate::{
+    encoded::shortened,
     id::RunNumber,
-    ledger::{Cause, Phase, ReplicaState, Standing},
+    ledger::{Cause, Phase, REASON_BYTES_MAX, ReplicaState, Standing},
 };
 
 impl Transition<'_> {
@@ -25,7 +26,7 @@ impl Transition<'_> {
                 self.spec = Some(spec);
             }
             AppContent::Invalid { reason } => {
-                self.ledger.standing = Standing::Invalid { reason };
+                self.ledger.standing = Standing::Invalid { reason: shortened(&reason, REASON_BYTES_MAX) };
                 self.spec = None;
             }
             AppContent::Removed => {

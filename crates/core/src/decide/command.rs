@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::{Record, Transition};
 use crate::{
+    encoded::shortened,
     id::RunNumber,
-    ledger::{HandledRequest, REQUESTS_MAX, Standing, Verdict},
+    ledger::{HandledRequest, REASON_BYTES_MAX, REQUESTS_MAX, Standing, Verdict},
     message::{Command, CommandKind},
     spec::AppSpec,
 };
@@ -16,7 +17,9 @@ impl Transition<'_> {
         if self.ledger.requests.iter().any(|handled| handled.request == command.request) {
             return;
         }
-        let verdict = self.carry_out(command).unwrap_or_else(|reason| Verdict::Refused { reason });
+        let verdict = self
+            .carry_out(command)
+            .unwrap_or_else(|reason| Verdict::Refused { reason: shortened(&reason, REASON_BYTES_MAX) });
         // Only confirmed requests leave the ring: any other may come again (protocol rule P13). The dispatcher holds
         // commands back while there is no room.
         if self.ledger.requests.len() >= REQUESTS_MAX
@@ -38,6 +41,7 @@ impl Transition<'_> {
         if command.app_revision < self.ledger.tombstone_revision {
             return Err("the app was removed after this was sent".to_owned());
         }
+        command.check().map_err(|error| error.to_string())?;
         match &command.kind {
             CommandKind::Run(run) => {
                 let spec = self.runnable()?;

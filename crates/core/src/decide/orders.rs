@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Action, Record, Transition};
 use crate::{
     id::AttemptId,
-    ledger::{ActiveRun, OpenAttempt, Phase, ReplicaState},
+    ledger::{ActiveRun, OpenAttempt, Phase, Progress, ReplicaState},
     message::{Order, OrderKind, RunRequest, SCHEMA, StartOrder},
     name::AgentName,
     spec::ContainerSpec,
@@ -70,14 +70,11 @@ fn wanted(open: &OpenAttempt, phase: &Phase, now: Timestamp, timing: &Timing) ->
     if open.sent_at.is_some_and(|sent_at| now < time::after(sent_at, timing.resend)) {
         return None;
     }
-    let claimed = open.claim.is_some();
-    if !claimed && time::after(open.ordered_at, timing.unclaimed) <= now {
-        return Some(Wanted::Revoke);
-    }
-    match phase {
-        Phase::Stopping { .. } => Some(Wanted::Stop),
-        Phase::Running if claimed => None,
-        Phase::Running => Some(Wanted::Start),
+    match (&open.progress, phase) {
+        (Progress::Ordered { at }, _) if time::after(*at, timing.unclaimed) <= now => Some(Wanted::Revoke),
+        (_, Phase::Stopping { .. }) => Some(Wanted::Stop),
+        (Progress::Ordered { .. }, Phase::Running) => Some(Wanted::Start),
+        (Progress::Claimed(_), Phase::Running) => None,
     }
 }
 
@@ -102,7 +99,7 @@ fn with_request(mut container: ContainerSpec, request: &RunRequest) -> Container
 }
 
 /// When [`Transition::send_orders`] has something to do for this attempt, unless something else happens first.
-pub(super) fn overdue_at(open: &OpenAttempt, phase: &Phase, timing: &Timing) -> Option<Timestamp> {
-    let waits = open.claim.is_none() || *phase != Phase::Running;
-    waits.then(|| open.sent_at.map_or(open.ordered_at, |sent_at| time::after(sent_at, timing.resend)))
+pub(super) fn overdue_at(open: &OpenAttempt, phase: &Phase, timing: &Timing, now: Timestamp) -> Option<Timestamp> {
+    let waits = open.claim().is_none() || *phase != Phase::Running;
+    waits.then(|| open.sent_at.map_or(now, |sent_at| time::after(sent_at, timing.resend)))
 }

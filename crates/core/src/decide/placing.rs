@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Placing, Record, Transition};
 use crate::{
     fleet::{Load, LoadChange},
-    ledger::{ActiveRun, OpenAttempt, Phase, Replica, ReplicaState},
+    ledger::{ActiveRun, OpenAttempt, Phase, Progress, Replica, ReplicaState},
     name::AgentName,
     placement::{Placement, Spread},
 };
@@ -75,13 +75,7 @@ fn avoided(replica: &Replica) -> Option<&AgentName> {
 /// The attempt belongs to this agent for ever: if it does not take it, there will be another attempt.
 fn bind(replica: &mut Replica, agent: AgentName, now: Timestamp) {
     replica.last_attempt += 1;
-    replica.state = ReplicaState::Open(OpenAttempt {
-        number: replica.last_attempt,
-        agent,
-        ordered_at: now,
-        sent_at: None,
-        claim: None,
-    });
+    replica.state = ReplicaState::Open(OpenAttempt { agent, progress: Progress::Ordered { at: now }, sent_at: None });
 }
 
 fn spread_of(run: &ActiveRun) -> Spread {

@@ -63,10 +63,10 @@ impl Transition<'_> {
         });
     }
 
-    /// The queue is looked at only when no run is active. A queued tick takes the spec as it is now.
+    /// The queue is looked at only when no run is active, and there is room for the next one. A queued tick takes the spec as it is now.
     fn start_waiting(&mut self) {
         let Some(spec) = self.spec.clone() else { return };
-        if !self.ledger.active.is_empty() {
+        if !self.ledger.active.is_empty() || !self.ledger.has_room_for_run(&spec.run) {
             return;
         }
         let Some(waiting) = self.ledger.queue.pop_front() else { return };

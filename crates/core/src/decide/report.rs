@@ -8,8 +8,9 @@ use rand::Rng;
 
 use super::{Record, Transition};
 use crate::{
+    encoded::shortened,
     fleet::{Load, LoadChange},
-    ledger::{Claim, Phase, Replica, ReplicaState},
+    ledger::{Claim, Phase, Progress, Replica, ReplicaState},
     message::{AttemptEvent, AttemptReport},
     name::AgentName,
     outcome::{LostReason, Outcome},
@@ -30,14 +31,15 @@ impl Transition<'_> {
         self.record = self.record.max(Record::WithNext);
         let Some(service) = run.spec.service(&id.service) else { return };
         let (policy, load) = (service.retry, Load::of(&service.container));
+        let reason_bytes_max = run.reason_bytes_max();
         let going_on = run.phase == Phase::Running;
         let Some(replica) = run.replica_mut(&id.service, id.replica) else { return };
         let ReplicaState::Open(open) = &mut replica.state else { return };
-        if open.number != id.attempt || open.agent != report.agent {
+        if replica.last_attempt != id.attempt || open.agent != report.agent {
             return;
         }
-        if let AttemptEvent::Claimed { nonce, machine } = &report.event {
-            open.claim = Some(Claim { sequence, nonce: *nonce, machine: machine.clone(), at: report.at });
+        if let AttemptEvent::Claimed { machine, .. } = &report.event {
+            open.progress = Progress::Claimed(Claim { sequence, machine: machine.digest() });
             if !going_on {
                 // The stop may have been overtaken by the claim: say it again at once.
                 open.sent_at = None;
@@ -45,7 +47,7 @@ impl Transition<'_> {
             return;
         }
         let agent = open.agent.clone();
-        replica.state = match AttemptEnd::of(&report.event) {
+        replica.state = match AttemptEnd::of(&report.event, reason_bytes_max) {
             None => return,
             Some(end) if going_on => {
                 let (now, refusal_pause) = (self.context.now, self.context.timing.heartbeat);
@@ -74,7 +76,7 @@ enum AttemptEnd {
 }
 
 impl AttemptEnd {
-    fn of(event: &AttemptEvent) -> Option<Self> {
+    fn of(event: &AttemptEvent, reason_bytes_max: usize) -> Option<Self> {
         Some(match event {
             AttemptEvent::Claimed { .. } => return None,
             AttemptEvent::Revoked { .. } | AttemptEvent::Cancelled { exit_code: None } => Self::NeverWas,
@@ -82,7 +84,7 @@ impl AttemptEnd {
             AttemptEvent::Exited { exit_code: 0, .. } => Self::Succeeded,
             AttemptEvent::Exited { exit_code, .. } => Self::Unsuccessful(Outcome::Failed { exit_code: *exit_code }),
             AttemptEvent::CouldNotStart { reason, permanent } => {
-                let outcome = Outcome::CouldNotStart { reason: reason.clone() };
+                let outcome = Outcome::CouldNotStart { reason: shortened(reason, reason_bytes_max) };
                 if *permanent { Self::Hopeless(outcome) } else { Self::Unsuccessful(outcome) }
             }
             AttemptEvent::Lost { reason } => Self::Lost(*reason),

@@ -18,15 +18,15 @@ impl Transition<'_> {
     /// agent holds an attempt from before its claim until after its end (P1). On another machine than the claim's the old
     /// one may still run the container: what it left is lost once the name has been elsewhere for as long as silence takes.
     pub(super) fn judge_heartbeat(&mut self, record: &AgentRecord, machine_for: Duration) {
-        let moved_for_good = machine_for >= self.context.timing.lost;
+        let (machine, moved_for_good) = (record.machine.digest(), machine_for >= self.context.timing.lost);
         let dropped = |claim: &Claim, id: &AttemptId| {
             claim.sequence <= record.results_seen
-                && (claim.machine == record.machine || moved_for_good)
+                && (claim.machine == machine || moved_for_good)
                 && !record.held.contains(id)
         };
         let lost: Vec<_> = self
             .open_on(&record.agent)
-            .filter_map(|(id, open)| open.claim.as_ref().map(|claim| (id, claim.sequence, claim)))
+            .filter_map(|(id, open)| open.claim().map(|claim| (id, claim.sequence, claim)))
             .filter(|(id, _, claim)| dropped(claim, id))
             .map(|(id, sequence, _)| (id, sequence))
             .collect();
@@ -39,7 +39,7 @@ impl Transition<'_> {
     /// above is news: the agent has come back since.
     pub(super) fn judge_silence(&mut self, agent: &AgentName, results_through: u64) {
         let open: Vec<_> =
-            self.open_on(agent).map(|(id, open)| (id, open.claim.as_ref().map(|claim| claim.sequence))).collect();
+            self.open_on(agent).map(|(id, open)| (id, open.claim().map(|claim| claim.sequence))).collect();
         for (id, claim_sequence) in open {
             match claim_sequence {
                 Some(sequence) if sequence > results_through => {}

@@ -21,7 +21,7 @@ pub fn wake_at(ledger: &Ledger, spec: Option<&AppSpec>, timing: &Timing, now: Ti
             ReplicaState::Pending { not_before, .. } => {
                 (run.phase == Phase::Running && *not_before > now).then_some(*not_before)
             }
-            ReplicaState::Open(open) => overdue_at(open, &run.phase, timing),
+            ReplicaState::Open(open) => overdue_at(open, &run.phase, timing, now),
             ReplicaState::Ended { .. } => None,
         })
     });

@@ -1,8 +1,10 @@
 //! The durable record of one app: what has been decided, and what is under way. Written only by the leader, by
 //! compare-and-set, before anything that it says is acted on.
 
+mod limits;
 mod outbox;
 mod run;
+mod stored;
 
 use std::collections::VecDeque;
 
@@ -10,8 +12,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    limits::{
+        HISTORY_PENDING_MAX, LEDGER_BYTES_MAX, QUEUE_BY_HAND_BYTES_MAX, REASON_BYTES_MAX, RUN_BYTES_MAX,
+        TICKS_PENDING_MAX, run_bytes,
+    },
     outbox::Outbox,
-    run::{ActiveRun, Claim, OpenAttempt, Phase, Replica, ReplicaState, ServiceRun},
+    run::{ActiveRun, Claim, OpenAttempt, Phase, Progress, Replica, ReplicaState, ServiceRun},
 };
 use crate::{
     history::RunSummary,
@@ -19,8 +25,6 @@ use crate::{
     message::{DropReason, RunRequest, SCHEMA, TickRecord},
 };
 
-/// Largest encoded ledger, in bytes: half of what a NATS server takes in one message by default.
-pub const LEDGER_BYTES_MAX: usize = 512 * 1024;
 /// Requests that a ledger remembers. With this many unconfirmed no further command of the app is folded (rule P13).
 pub const REQUESTS_MAX: usize = 64;
 /// Runs that are kept with their results.
@@ -120,11 +124,12 @@ pub struct Waiting {
     /// Why it is to run.
     pub cause: Cause,
     /// Its instant, if a schedule asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled_at: Option<Timestamp>,
     /// Since when it waits.
     pub enqueued_at: Timestamp,
     /// Changes that a person asked for.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "RunRequest::is_empty")]
     pub request: RunRequest,
 }
 

@@ -10,13 +10,16 @@ pub struct Outbox<T> {
     pub last_number: u64,
     /// Stream sequence of the subject's last message as far as known: the next one is a compare-and-set on it.
     pub last_sequence: u64,
+    /// Messages that were given up, because too many waited.
+    #[serde(default)]
+    pub given_up: u64,
     /// Messages not known to be stored. The last one has the number `last_number`.
     pub pending: VecDeque<T>,
 }
 
 impl<T> Default for Outbox<T> {
     fn default() -> Self {
-        Self { last_number: 0, last_sequence: 0, pending: VecDeque::new() }
+        Self { last_number: 0, last_sequence: 0, given_up: 0, pending: VecDeque::new() }
     }
 }
 
@@ -25,6 +28,14 @@ impl<T> Outbox<T> {
     pub fn push(&mut self, make: impl FnOnce(u64) -> T) {
         self.last_number += 1;
         self.pending.push_back(make(self.last_number));
+    }
+
+    /// Gives up the oldest messages until at most `count` wait. Their numbers are not used again.
+    pub fn keep_newest(&mut self, count: usize) {
+        while self.pending.len() > count {
+            self.pending.pop_front();
+            self.given_up += 1;
+        }
     }
 
     /// Number of the oldest message not known to be stored, and the message.
@@ -59,5 +70,17 @@ mod tests {
         assert_eq!((outbox.first(), outbox.last_sequence), (Some((3, &3)), 70));
         outbox.stored(3, 71);
         assert_eq!(outbox.first(), None);
+    }
+
+    #[test]
+    fn of_too_many_messages_the_newest_are_kept_with_their_numbers() {
+        let mut outbox = Outbox::default();
+        for _ in 0..5 {
+            outbox.push(|number| number);
+        }
+        outbox.keep_newest(2);
+        assert_eq!((outbox.first(), outbox.given_up), (Some((4, &4)), 3));
+        outbox.stored(2, 70);
+        assert_eq!(outbox.first(), Some((4, &4)), "one that was given up after all is old news");
     }
 }

@@ -3,10 +3,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Cause;
+use super::{Cause, stored::StoredReplica};
 use crate::{
-    id::{AttemptId, Nonce, RunNumber, RunToken, RunUid},
-    message::{MachineId, RunRequest},
+    id::{AttemptId, RunNumber, RunToken, RunUid},
+    message::{MachineDigest, RunRequest},
     name::{AgentName, AppName, ServiceName},
     outcome::Outcome,
     spec::RunSpec,
@@ -26,7 +26,7 @@ pub struct ActiveRun {
     /// When it began.
     pub started_at: Timestamp,
     /// What a person asked to be different.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "RunRequest::is_empty")]
     pub request: RunRequest,
     /// The spec it began with, and keeps.
     pub spec: Arc<RunSpec>,
@@ -62,20 +62,20 @@ pub struct ServiceRun {
 
 /// One replica of a service in a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "StoredReplica", try_from = "StoredReplica")]
 pub struct Replica {
     /// Number of the last attempt that was ordered; 0: none.
     pub last_attempt: u32,
-    /// Attempts that ran to an end and did not succeed.
+    /// Attempts that ran to an end and did not succeed. Forgotten when the replica has ended.
     pub failures: u32,
-    /// Attempts that were lost.
+    /// Attempts that were lost. Forgotten when the replica has ended.
     pub losses: u32,
     /// What it is doing.
     pub state: ReplicaState,
 }
 
 /// What a replica is doing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReplicaState {
     /// It wants an agent.
     Pending {
@@ -84,7 +84,7 @@ pub enum ReplicaState {
         /// An agent that did not take it, to be chosen last (protocol rule P12).
         avoid: Option<AgentName>,
     },
-    /// An attempt is bound to an agent.
+    /// Its last attempt is bound to an agent.
     Open(OpenAttempt),
     /// It ended.
     Ended {
@@ -95,32 +95,46 @@ pub enum ReplicaState {
     },
 }
 
-/// An attempt that is bound to an agent and has not ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The last attempt of a replica: it is bound to an agent and has not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenAttempt {
-    /// Number of the attempt in its replica.
-    pub number: u32,
     /// The agent, for ever.
     pub agent: AgentName,
-    /// When it was bound.
-    pub ordered_at: Timestamp,
-    /// When its last order was sent; `None`: one is to be sent now.
+    /// How far it has come.
+    pub progress: Progress,
+    /// When its last order was sent; `None`: one is to be sent now. Not stored: whoever takes over sends its own.
     pub sent_at: Option<Timestamp>,
-    /// The agent's claim, once known.
-    pub claim: Option<Claim>,
+}
+
+/// How far an open attempt has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// The agent was told, or is about to be.
+    Ordered {
+        /// Since when it is bound to the agent.
+        at: Timestamp,
+    },
+    /// The agent made it its own.
+    Claimed(Claim),
 }
 
 /// The claim of an attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claim {
     /// Its sequence in the results stream: the terminal message is a compare-and-set on it.
     pub sequence: u64,
-    /// Process and try.
-    pub nonce: Nonce,
     /// The agent's host.
-    pub machine: MachineId,
-    /// When it was made, by the agent's clock.
-    pub at: Timestamp,
+    pub machine: MachineDigest,
+}
+
+impl OpenAttempt {
+    /// The agent's claim, once known.
+    pub fn claim(&self) -> Option<&Claim> {
+        match &self.progress {
+            Progress::Ordered { .. } => None,
+            Progress::Claimed(claim) => Some(claim),
+        }
+    }
 }
 
 impl Replica {
@@ -146,7 +160,7 @@ impl ActiveRun {
     /// Every attempt that may have a container, by id.
     pub fn open_attempts<'a>(&'a self, app: &'a AppName) -> impl Iterator<Item = (AttemptId, &'a OpenAttempt)> {
         self.replicas().filter_map(|(service, index, replica)| match &replica.state {
-            ReplicaState::Open(open) => Some((self.attempt_id(app, service, index, open.number), open)),
+            ReplicaState::Open(open) => Some((self.attempt_id(app, service, index, replica.last_attempt), open)),
             ReplicaState::Pending { .. } | ReplicaState::Ended { .. } => None,
         })
     }
@@ -167,7 +181,7 @@ impl ActiveRun {
     /// The claims of attempts that have not ended.
     pub fn claims(&self) -> impl Iterator<Item = &Claim> {
         self.replicas().filter_map(|(_, _, replica)| match &replica.state {
-            ReplicaState::Open(open) => open.claim.as_ref(),
+            ReplicaState::Open(open) => open.claim(),
             ReplicaState::Pending { .. } | ReplicaState::Ended { .. } => None,
         })
     }

@@ -6,15 +6,17 @@ mod agent;
 mod app;
 mod command;
 mod event;
+mod limits;
 mod log;
 mod order;
 mod report;
 mod tick;
 
-pub use agent::{AgentRecord, Capacity, HeartbeatNumber, MachineId};
+pub use agent::{AgentRecord, Capacity, HeartbeatNumber, MachineDigest, MachineId};
 pub use app::{AppRecord, AppSource};
 pub use command::{Command, CommandKind, RunRequest};
 pub use event::MeshEvent;
+pub use limits::{ARGUMENTS_BYTES_MAX, BY_BYTES_MAX, ENVIRONMENT_BYTES_MAX, TooMuch};
 pub use log::{LogBatch, LogBytes, LogChunk, LogStream};
 pub use order::{Order, OrderKind, StartOrder};
 pub use report::{AttemptEvent, AttemptReport, Revoker};

@@ -51,12 +51,15 @@ pub enum Admission {
 pub enum DropReason {
     /// As many ticks wait as may.
     QueueFull,
+    /// The runs by hand that wait carry as much as a ledger takes.
+    QueueTooLarge,
 }
 
 impl fmt::Display for DropReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::QueueFull => formatter.write_str("the queue is full"),
+            Self::QueueTooLarge => formatter.write_str("the runs that wait carry too many variables and arguments"),
         }
     }
 }

@@ -112,8 +112,25 @@ fn a_run_has_a_size() {
         let services: String = (0..services).map(service).collect();
         format!("x-long: &long {}\nlabels: {{aliyun.project_type: batch}}\nservices:\n{services}", "x".repeat(60_000))
     };
-    check(&text(4), &[]);
-    assert!(rendered(&text(5)).starts_with("f:3:1: error: the services take 30"), "{}", rendered(&text(5)));
+    check(&text(6), &[]);
+    assert!(
+        rendered(&text(7)).starts_with("f:3:1: error: the services and their 7 replicas take 42"),
+        "{}",
+        rendered(&text(7))
+    );
+}
+
+#[test]
+fn the_more_replicas_the_smaller_the_services() {
+    let service = |name: &str, bytes: usize| {
+        format!("  {name}: {{image: a, labels: {{aliyun.scale: 1000}}, environment: {{A: {}}}}}\n", "x".repeat(bytes))
+    };
+    let text = |bytes: usize| {
+        format!("labels: {{aliyun.project_type: batch}}\nservices:\n{}{}", service("s1", bytes), service("s2", bytes))
+    };
+    check(&text(20_000), &[]);
+    let message = "f:2:1: error: the services and their 2000 replicas take 4";
+    assert!(rendered(&text(24_000)).starts_with(message), "{}", rendered(&text(24_000)));
 }
 
 #[test]

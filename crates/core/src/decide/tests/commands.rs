@@ -7,7 +7,7 @@ use super::{
 use crate::{
     id::RunNumber,
     ledger::{Cause, Phase, REQUESTS_MAX, Verdict},
-    message::{CommandKind, DropReason, OrderKind, RunRequest},
+    message::{Command, CommandKind, DropReason, OrderKind, RunRequest},
 };
 
 fn by_hand() -> World {
@@ -73,6 +73,19 @@ fn check_refused(world: &mut World, kind: CommandKind, reason: &str) {
     assert_eq!(world.decide(Input::Command { sequence: 1, command: &command }).record, Record::Due);
     let verdict = &world.ledger.requests.back().unwrap().verdict;
     assert_eq!(*verdict, Verdict::Refused { reason: reason.to_owned() });
+}
+
+#[test]
+fn a_command_that_is_too_large_for_the_ledger_is_refused() {
+    let mut world = by_hand();
+    let run = RunRequest { arguments: vec!["a".repeat(700_000)], ..RunRequest::default() };
+    let reason = "the list of arguments takes 700004 bytes to store, at most 4096 are allowed";
+    check_refused(&mut world, CommandKind::Run(run), reason);
+    let command = Command { by: "x".repeat(129), ..world.command(CommandKind::Cancel { run: None }) };
+    world.decide(Input::Command { sequence: 1, command: &command });
+    let reason = "the name of the sender takes 129 bytes to store, at most 128 are allowed".to_owned();
+    assert_eq!(world.ledger.requests.back().unwrap().verdict, Verdict::Refused { reason });
+    assert!(serde_json::to_string(&world.ledger).unwrap().len() < 2_000, "nothing of it is kept");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod answer;
 mod commands;
 mod edits;
+mod limits;
 mod orders;
 mod outboxes;
 mod placing;

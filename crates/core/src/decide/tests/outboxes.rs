@@ -4,7 +4,7 @@ use super::{
     super::{Input, Record},
     world::{World, at, every_ten_seconds},
 };
-use crate::ledger::HISTORY_RUNS;
+use crate::ledger::{ActiveRun, HISTORY_RUNS, Ledger, ReplicaState};
 
 #[test]
 fn tick_messages_are_numbered_from_1_and_kept_until_stored() {
@@ -67,5 +67,11 @@ fn a_ledger_survives_the_store() {
     world.run();
     world.cancel();
     let stored = serde_json::to_string(&world.ledger).unwrap();
-    assert_eq!(serde_json::from_str::<crate::ledger::Ledger>(&stored).unwrap(), world.ledger);
+    // Whoever reads it sends the orders again.
+    for replica in world.ledger.active.iter_mut().flat_map(ActiveRun::replicas_mut) {
+        if let ReplicaState::Open(open) = &mut replica.state {
+            assert!(open.sent_at.take().is_some());
+        }
+    }
+    assert_eq!(serde_json::from_str::<Ledger>(&stored).unwrap(), world.ledger);
 }

@@ -108,7 +108,7 @@ fn a_claim_is_noted_with_its_sequence_and_needs_no_write_of_its_own() {
     let id = world.only_open();
     assert_eq!(world.claim(&id).record, Record::WithNext);
     let ReplicaState::Open(open) = world.replica(0) else { panic!("not open") };
-    assert_eq!(open.claim.as_ref().unwrap().sequence, world.sequence);
+    assert_eq!(open.claim().unwrap().sequence, world.sequence);
     assert_eq!(world.ledger.active[0].results_through, world.sequence);
 }
 

@@ -1,0 +1,141 @@
+//! Why a ledger always fits into one message.
+//!
+//! A ledger that has grown too large can never be written again: its app would stand still for ever. So each part has a
+//! limit, kept where the part grows, and the limits add up to [`LEDGER_BYTES_MAX`] (checked by the compiler, below).
+//!
+//! | part | limit | kept by |
+//! |---|---|---|
+//! | the spec and the replicas of the active run, and the replicas of finished runs whose summaries wait to be published | [`RUN_BYTES_MAX`] | [`Ledger::has_room_for_run`] before a run starts; a file whose run alone exceeds it is not valid |
+//! | reasons in them | 32 of a run long, the others short | [`ActiveRun::reason_bytes_max`] |
+//! | what else a summary has | [`HISTORY_PENDING_MAX`] summaries | [`Ledger::has_room_for_run`] |
+//! | what else the active run has | one is active; one request | [`crate::message::Command::check`] |
+//! | the queue | `queue_limit` at most 100; runs by hand 24 KiB together | admission, [`Ledger::has_room_in_queue`] |
+//! | tick messages | [`TICKS_PENDING_MAX`] | [`super::Outbox::keep_newest`] |
+//! | requests | [`REQUESTS_MAX`], with a reason that is shortened | the ring |
+//!
+//! A run that does not fit yet waits in the queue until summaries are published, a matter of milliseconds unless NATS
+//! takes writes of ledgers and none of summaries. No result is ever given up to make room.
+
+use super::{ActiveRun, Cause, Ledger, REQUESTS_MAX, ReplicaState, Waiting, stored::REPLICA_BYTES_MAX};
+use crate::{
+    encoded::{encoded_bytes, text_bytes},
+    history::RunSummary,
+    message::{ARGUMENTS_BYTES_MAX, ENVIRONMENT_BYTES_MAX},
+    outcome::Outcome,
+    spec::{QUEUE_LIMIT_MAX, REPLICAS_MAX, RunSpec},
+};
+
+/// Largest encoded ledger, in bytes: half of what a NATS server takes in one message by default.
+pub const LEDGER_BYTES_MAX: usize = 512 * 1024;
+
+/// Longest reason that is kept of anything, as JSON: a line or two on a terminal.
+pub const REASON_BYTES_MAX: usize = 200;
+/// Longest reason of a replica when its run has [`REASONS_LONG_MAX`] long ones already.
+pub(super) const REASON_SHORT_BYTES_MAX: usize = 40;
+/// Long reasons in one run. Replicas that could not start mostly have the same one.
+const REASONS_LONG_MAX: usize = 32;
+
+/// Summaries that may wait to be published before the next run starts: half a minute of runs at a period of one second.
+pub const HISTORY_PENDING_MAX: usize = 24;
+/// Tick messages that may wait to be published, above a minute of them at a period of one second. Their stream keeps the
+/// last 10 of an app, so those before are of interest only to who watches at that moment.
+pub const TICKS_PENDING_MAX: usize = 64;
+/// Most that the runs by hand in the queue may take together.
+pub const QUEUE_BY_HAND_BYTES_MAX: usize = 24 * 1024;
+
+/// Names, numbers, counters, standing and the list of recent outcomes.
+const HEAD_BYTES_MAX: usize = 2_304;
+/// The active run without its spec and replicas.
+const ACTIVE_HEAD_BYTES_MAX: usize = 704 + ENVIRONMENT_BYTES_MAX + ARGUMENTS_BYTES_MAX;
+/// A summary without its replicas.
+const SUMMARY_HEAD_BYTES_MAX: usize = 800;
+/// A service of a run without its replicas.
+const SERVICE_BYTES_MAX: usize = 96;
+/// A tick message.
+const TICK_BYTES_MAX: usize = 304;
+/// A tick in the queue.
+const WAITING_TICK_BYTES_MAX: usize = 160;
+/// A request in the ring.
+const REQUEST_BYTES_MAX: usize = 348;
+
+/// Everything but specs and replicas.
+const FRAME_BYTES_MAX: usize = HEAD_BYTES_MAX
+    + ACTIVE_HEAD_BYTES_MAX
+    + HISTORY_PENDING_MAX * SUMMARY_HEAD_BYTES_MAX
+    + TICKS_PENDING_MAX * TICK_BYTES_MAX
+    + QUEUE_LIMIT_MAX as usize * WAITING_TICK_BYTES_MAX
+    + QUEUE_BY_HAND_BYTES_MAX
+    + REQUESTS_MAX * REQUEST_BYTES_MAX;
+
+/// Most that the spec and the replicas of one run may take, from its start to the moment at which its summary is known to
+/// be published.
+pub const RUN_BYTES_MAX: usize = LEDGER_BYTES_MAX - FRAME_BYTES_MAX;
+
+// The largest run that is allowed leaves room for a spec that is worth its name.
+const _: () = assert!(replicas_bytes(1, REPLICAS_MAX as usize) + 40 * 1024 <= RUN_BYTES_MAX);
+
+/// Most that a run of this spec ever takes in a ledger.
+pub fn run_bytes(spec: &RunSpec) -> usize {
+    encoded_bytes(spec).saturating_add(replicas_bytes(spec.services.len(), spec.replica_count() as usize))
+}
+
+/// Most that so many replicas take, of an active run or in a summary.
+const fn replicas_bytes(services: usize, replicas: usize) -> usize {
+    let reasons_long = if replicas < REASONS_LONG_MAX { replicas } else { REASONS_LONG_MAX };
+    services * SERVICE_BYTES_MAX
+        + replicas * REPLICA_BYTES_MAX
+        + reasons_long * (REASON_BYTES_MAX - REASON_SHORT_BYTES_MAX)
+}
+
+fn summary_bytes(summary: &RunSummary) -> usize {
+    let services = summary.replicas.chunk_by(|one, next| one.service == next.service).count();
+    replicas_bytes(services, summary.replicas.len())
+}
+
+impl Ledger {
+    /// Whether a run of this spec may start: it fits beside the summaries that wait, whatever becomes of it, and so does its
+    /// own. Where none waits there is room for every valid app.
+    pub fn has_room_for_run(&self, spec: &RunSpec) -> bool {
+        let waiting = &self.history.pending;
+        if waiting.is_empty() {
+            return true;
+        }
+        let taken: usize = waiting.iter().map(summary_bytes).sum();
+        waiting.len() < HISTORY_PENDING_MAX && taken.saturating_add(run_bytes(spec)) <= RUN_BYTES_MAX
+    }
+
+    /// Whether the queue may take this besides what it has. A tick always fits.
+    pub fn has_room_in_queue(&self, waiting: &Waiting) -> bool {
+        let by_hand = self.queue.iter().filter(|waiting| is_by_hand(waiting));
+        let taken: usize = by_hand.map(waiting_bytes).sum();
+        !is_by_hand(waiting) || taken + waiting_bytes(waiting) <= QUEUE_BY_HAND_BYTES_MAX
+    }
+}
+
+fn is_by_hand(waiting: &Waiting) -> bool {
+    match waiting.cause {
+        Cause::Manual { .. } => true,
+        Cause::Schedule | Cause::CatchUp { .. } => false,
+    }
+}
+
+fn waiting_bytes(waiting: &Waiting) -> usize {
+    encoded_bytes(waiting) + ",".len()
+}
+
+impl ActiveRun {
+    /// Longest reason that the next replica of this run may end with.
+    pub fn reason_bytes_max(&self) -> usize {
+        let is_long = |state: &ReplicaState| match state {
+            ReplicaState::Ended { outcome: Outcome::CouldNotStart { reason }, .. } => {
+                text_bytes(reason) > REASON_SHORT_BYTES_MAX
+            }
+            ReplicaState::Pending { .. } | ReplicaState::Open(_) | ReplicaState::Ended { .. } => false,
+        };
+        let long = self.replicas().filter(|(_, _, replica)| is_long(&replica.state)).count();
+        if long < REASONS_LONG_MAX { REASON_BYTES_MAX } else { REASON_SHORT_BYTES_MAX }
+    }
+}
+
+#[cfg(test)]
+mod tests;
