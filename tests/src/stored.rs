@@ -72,7 +72,7 @@ impl Stored {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "no test stores 2^52 messages")]
-fn ratio(count: u64, runs: u64) -> f64 {
+/// So many messages for each of so many runs.
+pub fn ratio(count: u64, runs: u64) -> f64 {
     count as f64 / runs as f64
 }

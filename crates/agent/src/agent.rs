@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tickmesh_core::{
     id::{AttemptId, MeshId, Nonce},
     message::{AgentRecord, Capacity, MeshEvent, Order, SCHEMA},
+    name::AgentName,
 };
 use tickmesh_messaging::{Following, Mesh};
 use tokio::{
@@ -19,10 +20,12 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use crate::{
     adopt::adopt,
     attempt::State,
+    backoff::Backoff,
+    clock::uptime,
     config::Config,
     depose::give_up,
     engine::{ContainerEngine, EngineInfo},
-    error::Error,
+    error::{Error, chain},
     executor::{Executor, News, Surroundings},
     heartbeat::{Heart, claim_name},
     host::NameLock,
@@ -35,6 +38,7 @@ const CALM_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Runs an agent until `shutdown`, which leaves its containers to the next process.
 ///
+/// An engine that does not answer at the start is an error, for somebody has to start it; an outage of NATS is waited for.
 /// `mesh` carries orders, claims, ends and heartbeats; `logs` is a second connection, for output only. `mesh_id` is what
 /// [`Mesh::open`] said.
 pub async fn run<E: ContainerEngine>(
@@ -94,8 +98,7 @@ impl<E: ContainerEngine> Agent<E> {
 
         let (wishes, intake) = watch::channel(predecessor.intake);
         let mut heart = Heart::new(&surroundings.mesh, record, config.timing, predecessor, heart_held, wishes);
-        let orders = surroundings.mesh.orders().follow(&config.agent).await;
-        let orders = orders.map_err(|source| Error::Messaging { agent: config.agent.clone(), source })?;
+        let orders = follow_orders(&surroundings.mesh, &config.agent).await?;
         // Last of all: whoever has shown a sign of life says farewell as well.
         heart.first().await?;
         let heart_stop = CancellationToken::new();
@@ -119,7 +122,7 @@ impl<E: ContainerEngine> Agent<E> {
                     tracing::info!(?intake, "intake changed");
                     self.roster.set_intake(intake);
                 }
-                _ = clean.tick() => self.executor.clean(),
+                _ = clean.tick() => self.executor.clean(self.roster.held()),
             }
         }
     }
@@ -127,7 +130,7 @@ impl<E: ContainerEngine> Agent<E> {
     fn take(&mut self, order: Option<Result<Order, tickmesh_messaging::Error>>) -> Result<(), Error> {
         match order {
             Some(Ok(order)) => {
-                let tasks = self.roster.order(order, new_nonce());
+                let tasks = self.roster.order(order, new_nonce(), uptime());
                 self.act(tasks);
             }
             Some(Err(source)) => {
@@ -149,9 +152,9 @@ impl<E: ContainerEngine> Agent<E> {
                     return;
                 }
             },
-            News::Forgotten { attempt, .. } if self.roster.knows(&attempt) => return,
-            News::Forgotten { attempt, container } => {
-                tracing::info!(attempt_id = %attempt, container = %container, "kept container left the history");
+            News::Leftover { attempt, .. } if self.roster.knows(&attempt) => return,
+            News::Leftover { attempt, container } => {
+                tracing::info!(attempt_id = %attempt, container = %container, "nobody needs this container");
                 self.roster.adopt(attempt, State::adopt_leftover(container))
             }
         };
@@ -196,6 +199,21 @@ impl<E: ContainerEngine> Agent<E> {
             give_up(&surroundings, roster.own_claims()).await;
         }
         ended
+    }
+}
+
+/// Begins to read orders, however long that takes: an outage of NATS ends, and what was adopted is watched meanwhile.
+async fn follow_orders(mesh: &Mesh, agent: &AgentName) -> Result<Following<Order>, Error> {
+    let mut backoff = Backoff::default();
+    loop {
+        match mesh.orders().follow(agent).await {
+            Ok(orders) => return Ok(orders),
+            Err(error) if error.is_unavailable() => {
+                tracing::warn!(error = %chain(&error), "orders not read yet");
+                backoff.pause().await;
+            }
+            Err(source) => return Err(Error::Messaging { agent: agent.clone(), source }),
+        }
     }
 }
 

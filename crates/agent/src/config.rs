@@ -35,7 +35,7 @@ pub struct Config {
     pub lock_dir: PathBuf,
     /// Output kept of one attempt, in bytes. What is written beyond it is counted, and dropped.
     pub log_bytes_max: usize,
-    /// How often kept containers are compared with the history.
+    /// How often the agent looks for containers that can go.
     pub clean_interval: Duration,
     /// The host.
     pub host: Host,

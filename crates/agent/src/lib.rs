@@ -17,6 +17,7 @@ mod agent;
 pub mod attempt;
 mod backoff;
 pub mod clean;
+mod clock;
 mod config;
 pub mod container;
 mod depose;

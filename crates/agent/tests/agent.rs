@@ -6,14 +6,16 @@ mod world;
 
 use std::{collections::BTreeMap, time::Duration};
 
+use jiff::Timestamp;
 use tickmesh_agent::{
     Config, Error, Host,
     engine::{ContainerEngine, ContainerStatus},
     labels::{Owner, Tag},
 };
 use tickmesh_core::{
-    id::MeshId,
-    message::{AttemptEvent, LogBytes, MachineId, Revoker},
+    id::{AttemptId, MeshId},
+    ledger::Ledger,
+    message::{AttemptEvent, LogBytes, MachineId, Revoker, SCHEMA},
     outcome::LostReason,
     spec::RemoveContainers,
     timing::Timing,
@@ -271,6 +273,63 @@ async fn a_created_container_is_removed_and_lost() {
     running.stop().await;
 }
 
+fn looking_often(world: &World) -> Config {
+    Config { clean_interval: Duration::from_millis(50), ..world.config() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_shows_up_after_the_end_of_its_attempt_goes() {
+    let world = World::new().await;
+    let running = world.start_agent_with(looking_often(&world)).await;
+    world.wait_for_heartbeat("life", |_| true).await;
+    let create = async |tag: &Tag| {
+        let name = world.mesh.names().container(&tag.attempt);
+        world.create(&world.owner(), &name, tag, &script("true")).await
+    };
+    let lost = AttemptEvent::Lost { reason: LostReason::NotHeld };
+    // The leader has not ended this one yet, and the agent does not do it in its stead.
+    let open = adopted_tag(&world, 0).await;
+    let open_container = create(&open).await;
+    let ended = adopted_tag(&world, 1).await;
+    world.end(1, ended.claim_sequence, lost.clone()).await;
+    create(&ended).await;
+    let other_nonce = Tag { nonce: nonce(), ..adopted_tag(&world, 2).await };
+    create(&other_nonce).await;
+    eventually("the strays to go", async || (world.containers().await.len() == 1).then_some(())).await;
+    assert_eq!(world.containers().await[0].id, open_container);
+    world.end(0, open.claim_sequence, lost).await;
+    world.wait_for_no_containers().await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_that_cannot_be_read_keeps_only_the_containers_of_its_app() {
+    let world = World::new().await;
+    let unreadable = |replica| AttemptId { app: "broken".parse().unwrap(), ..world.attempt(replica) };
+    let ledger = Ledger { schema: SCHEMA + 1, ..Ledger::new(1, Timestamp::UNIX_EPOCH) };
+    let stored = world.mesh.ledgers().compare_and_set("broken", &ledger, 0).await.unwrap();
+    assert!(matches!(stored, Cas::Stored { .. }));
+    let mut containers = Vec::new();
+    // Whatever the order of the engine's list: one of the two comes first.
+    for attempt in [unreadable(0), world.attempt(1), unreadable(2)] {
+        let remove_containers = RemoveContainers::RemoveNone;
+        let name = world.mesh.names().container(&attempt);
+        let tag = Tag { attempt, nonce: nonce(), claim_sequence: 1, remove_containers };
+        let id = world.create(&world.owner(), &name, &tag, &script("true")).await;
+        world.engine.start(&id).await.unwrap();
+        world.engine.wait(&id).await.unwrap();
+        containers.push(id);
+    }
+    let running = world.start_agent_with(looking_often(&world)).await;
+    eventually("the other app's container to go", async || {
+        let left = world.containers().await;
+        (!left.iter().any(|view| view.id == containers[1])).then_some(())
+    })
+    .await;
+    assert_eq!(world.containers().await.len(), 2);
+    running.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn containers_of_others_are_left_alone() {
     let world = World::new().await;
@@ -291,7 +350,7 @@ async fn containers_of_others_are_left_alone() {
     let foreign = world.create(&other_mesh, &container_name(2), &attempt(2), &foreign_order).await;
     // Ours, without any claim: when it is gone, the agent has looked at all of them.
     world.create(&world.owner(), &container_name(3), &attempt(3), &order).await;
-    let running = world.start_agent_with(Config { clean_interval: Duration::from_millis(50), ..world.config() }).await;
+    let running = world.start_agent_with(looking_often(&world)).await;
     eventually("our own container to go", async || (world.containers().await.len() == 2).then_some(())).await;
     running.stop().await;
     let left = world.engine.inspect(&foreign).await;

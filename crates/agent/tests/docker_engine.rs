@@ -247,6 +247,90 @@ async fn a_command_that_does_not_exist_is_an_exit_with_127() {
     assert_eq!(bench.wait(&id).await.unwrap().code, 127);
 }
 
+/// An image that says who it is: `echo entrypoint` by its entrypoint, `echo command` by its command.
+struct Image {
+    name: String,
+}
+
+impl Image {
+    /// Without `entrypoint` the image has only its command.
+    async fn new(bench: &Bench, entrypoint: Option<&str>) -> Self {
+        let container = bench.create("true").await;
+        let image = Self { name: format!("tickmesh-test-{}:1", bench.test) };
+        let mut commit = std::process::Command::new("docker");
+        commit.args(["commit", "--change", r#"CMD ["echo", "command"]"#]);
+        let entrypoint = format!("ENTRYPOINT {}", entrypoint.unwrap_or("[]"));
+        commit.args(["--change", &entrypoint, &container.0, &image.name]);
+        let made = commit.output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        bench.engine.remove(&container).await.unwrap();
+        image
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        // By force: after a failed test its container may be there still, and goes with the bench.
+        let _ = std::process::Command::new("docker").args(["rmi", "-f", &self.name]).output();
+    }
+}
+
+/// Asks for `entrypoint` and `command` on an image that has both, or only a command. Expected is the output, or the refusal.
+async fn check_words(
+    image_entrypoint: Option<&str>,
+    entrypoint: Option<&[&str]>,
+    command: Option<&[&str]>,
+    expected: Result<&str, &str>,
+) {
+    let bench = Bench::new().await;
+    let image = Image::new(&bench, image_entrypoint).await;
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let mut request = bench.request("words", "");
+    request.spec.image = image.name.clone();
+    request.spec.entrypoint = entrypoint.map(words);
+    request.spec.command = command.map(words);
+    let found = match bench.engine.create(&request).await {
+        Ok(id) => {
+            bench.engine.start(&id).await.unwrap();
+            bench.wait(&id).await.unwrap();
+            let lines = bench.logs(&id, None).await;
+            bench.engine.remove(&id).await.unwrap();
+            Ok(lines.iter().map(|line| String::from_utf8_lossy(&line.output).into_owned()).collect::<String>())
+        }
+        Err(Error::CouldNotStart { message, .. }) => Err(message),
+        Err(error) => panic!("{error:?}"),
+    };
+    let found = found.as_deref().map_err(String::as_str);
+    assert_eq!(found, expected, "image {image_entrypoint:?}, entrypoint {entrypoint:?}, command {command:?}");
+}
+
+const BOTH: Option<&str> = Some(r#"["echo", "entrypoint"]"#);
+
+#[tokio::test]
+async fn words_that_are_not_given_are_the_images() {
+    check_words(BOTH, None, None, Ok("entrypoint echo command\n")).await;
+    check_words(BOTH, None, Some(&["mine"]), Ok("entrypoint mine\n")).await;
+    check_words(BOTH, Some(&["echo", "mine"]), None, Ok("mine\n")).await;
+}
+
+#[tokio::test]
+async fn an_empty_entrypoint_takes_the_images_away() {
+    check_words(BOTH, Some(&[]), None, Ok("command\n")).await;
+    check_words(BOTH, Some(&[]), Some(&["echo", "mine"]), Ok("mine\n")).await;
+}
+
+#[tokio::test]
+async fn an_empty_command_takes_the_images_away() {
+    check_words(BOTH, None, Some(&[]), Ok("entrypoint\n")).await;
+    check_words(BOTH, Some(&["echo", "mine"]), Some(&[]), Ok("mine\n")).await;
+}
+
+#[tokio::test]
+async fn without_any_word_there_is_nothing_to_run() {
+    check_words(BOTH, Some(&[]), Some(&[]), Err("No command specified")).await;
+    check_words(None, None, Some(&[]), Err("No command specified")).await;
+}
+
 #[tokio::test]
 async fn init_passes_the_signal_on_to_a_process_without_a_handler() {
     let bench = Bench::new().await;

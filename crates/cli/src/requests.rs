@@ -228,7 +228,12 @@ mod tests {
 
     fn handled(verdict: Verdict) -> Ledger {
         let mut ledger = fixture::ledger(vec![]);
-        ledger.requests.push_back(HandledRequest { request: fixture::request(), verdict, confirmed: true });
+        ledger.requests.push_back(HandledRequest {
+            request: fixture::request(),
+            sequence: 1,
+            verdict,
+            confirmed: true,
+        });
         ledger
     }
 

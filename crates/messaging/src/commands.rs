@@ -59,6 +59,12 @@ impl Commands {
         self.store.publish(&subject, message).await
     }
 
+    /// Sequence of the oldest stored command; that of the next one to come if none is stored. Whatever is below was confirmed,
+    /// or could not be read, and is never delivered again.
+    pub async fn first_sequence(&self) -> Result<u64, Error> {
+        self.store.first_sequence().await
+    }
+
     /// The commands that nobody has confirmed, oldest first, then those to come. Whoever received before is told
     /// [`Error::Superseded`]. A command that cannot be read is logged and removed.
     pub async fn receive(&self) -> Result<Following<Delivery>, Error> {
@@ -196,7 +202,8 @@ impl Receiver {
             let message = tokio::select! {
                 biased;
                 message = self.messages.next() => message,
-                _ = self.connections.changed() => {
+                connection = self.connections.changed() => {
+                    self.commands.store.still_open(connection)?;
                     self.check_owner().await?;
                     continue;
                 }
@@ -222,6 +229,7 @@ impl Receiver {
     /// Pulls again. Waits while the server is away.
     async fn resume(&mut self) -> Result<(), Error> {
         loop {
+            self.commands.store.still_open(self.connections.has_changed())?;
             if self.check_owner().await? == Owner::Us {
                 match self.commands.pull(&self.consumer).await {
                     Ok(messages) => {

@@ -94,6 +94,12 @@ pub enum Error {
         /// The stream.
         stream: String,
     },
+    /// This process has closed the connection: see [`crate::Mesh::close`].
+    #[error("the connection to NATS was closed while stream `{stream}` was read")]
+    Closed {
+        /// The stream.
+        stream: String,
+    },
     /// The server did not answer in time, or refused. **The outcome of a write is unknown**: it may still be stored.
     #[error("failed to {action}")]
     Unavailable {

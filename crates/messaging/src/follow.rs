@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// A stream that goes on until it is dropped. An error is its last item: it says that the stream itself is gone or was
-/// replaced. Disconnects are no errors, they only take time.
+/// replaced, or that this process has closed its connection. Disconnects are no errors, they only take time.
 pub type Following<T> = BoxStream<'static, Result<T, Error>>;
 
 /// Messages asked for at a time.
@@ -137,7 +137,10 @@ impl Follower {
             };
             let message = tokio::select! {
                 biased;
-                _ = self.connections.changed() => None,
+                connection = self.connections.changed() => {
+                    self.store.still_open(connection)?;
+                    None
+                }
                 message = consumer.messages.next() => message,
             };
             let outcome = match message {
@@ -244,6 +247,7 @@ impl Follower {
 
     /// Gets a new consumer, after a pause if the last attempt failed.
     async fn reopen(&mut self) -> Result<(), Error> {
+        self.store.still_open(self.connections.has_changed())?;
         match self.open_boxed().await {
             Ok(()) => {
                 self.pause = RETRY_PAUSE_MIN;

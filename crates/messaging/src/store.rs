@@ -11,12 +11,15 @@ use async_nats::{
         ErrorCode,
         context::{GetStreamErrorKind, PublishError, PublishErrorKind},
         message::{PublishMessage, StreamMessage},
-        stream::{LastRawMessageErrorKind, Stream},
+        stream::{LastRawMessageErrorKind, State as StreamState, Stream},
     },
 };
 use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout_at},
+};
 
 use crate::{
     connect::Link,
@@ -72,9 +75,21 @@ impl Store {
 
     /// Sequence of the last message that the stream ever had.
     pub(crate) async fn last_sequence(&self) -> Result<u64, Error> {
+        Ok(self.state().await?.last_sequence)
+    }
+
+    /// Sequence of the oldest stored message; that of the next one to come if none is stored.
+    pub(crate) async fn first_sequence(&self) -> Result<u64, Error> {
+        let state = self.state().await?;
+        // Of a stream that never had a message, the server says that it begins with 0.
+        Ok(if state.messages == 0 { state.last_sequence + 1 } else { state.first_sequence })
+    }
+
+    /// The stream's state, as its leader has it.
+    async fn state(&self) -> Result<StreamState, Error> {
         let action = || format!("ask for the state of stream `{}`", self.name);
         match self.bounded(self.link.context.get_stream(&self.name)).await {
-            Ok(Ok(stream)) => Ok(stream.cached_info().state.last_sequence),
+            Ok(Ok(stream)) => Ok(stream.cached_info().state.clone()),
             Ok(Err(error)) => match error.kind() {
                 GetStreamErrorKind::JetStream(problem) if problem.error_code() == ErrorCode::STREAM_NOT_FOUND => {
                     Err(Error::StreamGone { stream: self.name.clone() })
@@ -149,6 +164,12 @@ impl Store {
             Ok(Err(error)) => Err(Error::unavailable(action(), error)),
             Err(late) => Err(Error::unavailable(action(), late)),
         }
+    }
+
+    /// What a reader makes of news about its connection. The library's side of the channel is gone once the connection was
+    /// closed for good: then there will be no news any more, and asking for them again would be a busy loop.
+    pub(crate) fn still_open<T>(&self, connection: Result<T, watch::error::RecvError>) -> Result<(), Error> {
+        connection.map(drop).map_err(|_| Error::Closed { stream: self.name.clone() })
     }
 
     /// Ends a wait of any kind: also the library's waits for a free place in its own queues, which have no end.

@@ -1,5 +1,7 @@
 //! The streams that a tenure follows, made into events.
 
+use std::collections::BTreeMap;
+
 use futures_util::StreamExt as _;
 use jiff::tz::TimeZoneDatabase;
 use tickmesh_core::{
@@ -33,6 +35,7 @@ pub(crate) async fn load(mesh: &Mesh, zones: &TimeZoneDatabase) -> Result<Loaded
     let mut apps: Changes<AppRecord> = mesh.apps().follow_history().await.map_err(Error::Load)?;
     let mut events = Vec::new();
     snapshot(&mut ledgers, &mut events, ledger_loaded).await?;
+    keep_newest(&mut events);
     snapshot(&mut agents, &mut events, agent_seen).await?;
     snapshot(&mut apps, &mut events, |change| app_seen(change, zones)).await?;
     Ok(Loaded { events, ledgers, agents, apps, zones: zones.clone() })
@@ -96,6 +99,17 @@ async fn snapshot<T>(
         events.extend(event(change));
     }
     Err(Error::StreamEnded)
+}
+
+/// A ledger that was written while it was loaded comes twice: what it binds must not be counted twice.
+fn keep_newest(events: &mut Vec<Event>) {
+    let mut newest = BTreeMap::new();
+    for event in events.drain(..) {
+        if let Event::LedgerLoaded { app, .. } = &event {
+            newest.insert(app.clone(), event);
+        }
+    }
+    events.extend(newest.into_values());
 }
 
 /// Passes changes on until the stream or the tenure ends; returned is why the stream ended.
@@ -162,7 +176,8 @@ fn report_seen(change: Change<AttemptReport>) -> Option<Event> {
             warn!(%key, sequence, error = &error as &dyn std::error::Error, "unreadable result ignored");
             Some(Event::ReportSeen { sequence, report: None })
         }
-        Change::SnapshotEnd { .. } => None,
+        // The same for a stream whose end was removed by hand.
+        Change::SnapshotEnd { last_sequence } => Some(Event::ReportSeen { sequence: last_sequence, report: None }),
     }
 }
 

@@ -18,11 +18,12 @@ mod perform;
 mod purge;
 mod tenure;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::tz::TimeZoneDatabase;
-use tickmesh_core::timing::Timing;
+use tickmesh_core::timing::{Timing, UnsafeTiming};
 use tickmesh_messaging::{self as messaging, LeaseKeeper, Mesh};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -58,13 +59,20 @@ pub enum Error {
     /// A stream that a leader must follow cannot be followed any more.
     #[error("failed to follow the mesh's streams")]
     Follow(#[source] messaging::Error),
+    /// The periods and deadlines contradict each other.
+    #[error("the timing is not safe")]
+    Timing(#[source] UnsafeTiming),
     /// A stream that a leader must follow ended without saying why.
     #[error("a stream of the mesh ended")]
     StreamEnded,
 }
 
+/// Between two tenures of one process.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Runs a scheduler until `shutdown`.
 pub async fn run(config: Config, mesh: Mesh, shutdown: CancellationToken) -> Result<(), Error> {
+    config.timing.check().map_err(Error::Timing)?;
     let keeper = LeaseKeeper::new(&mesh, config.id.clone(), config.host.clone(), config.timing.lease);
     loop {
         info!(scheduler = %config.id, "standing by");
@@ -82,6 +90,10 @@ pub async fn run(config: Config, mesh: Mesh, shutdown: CancellationToken) -> Res
             End::Broken(error) => {
                 warn!(scheduler = %config.id, error = &error as &dyn std::error::Error, "tenure ended");
             }
+        }
+        // Whatever ended it may last: the streams are not asked for everything again and again without a pause.
+        if shutdown.run_until_cancelled(sleep(PAUSE)).await.is_none() {
+            return Ok(());
         }
     }
 }

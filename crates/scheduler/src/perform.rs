@@ -66,9 +66,27 @@ impl Performer {
         });
     }
 
+    /// Begins to ask where the command stream begins: what it does not hold any more was confirmed.
+    pub(crate) fn read_commands_begin(&mut self) {
+        let hands = self.hands.clone();
+        self.spawn(async move {
+            match hands.mesh.commands().first_sequence().await {
+                Ok(sequence) => hands.tell(Event::CommandsBegin { sequence }).await,
+                Err(error) => warn!(error = &error as &dyn std::error::Error, "the first command was not read"),
+            }
+        });
+    }
+
+    /// Waits until a task has ended. One that panicked leaves an app in doubt: then this process ends as well.
+    pub(crate) async fn reap(&mut self) {
+        match self.tasks.join_next().await {
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Some(_) => {}
+            None => std::future::pending().await,
+        }
+    }
+
     fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        // Tasks that have ended are taken out here, so that the set does not grow with the age of the tenure.
-        while self.tasks.try_join_next().is_some() {}
         self.tasks.spawn(task);
     }
 }
@@ -80,53 +98,76 @@ impl Hands {
     }
 
     async fn perform(&self, effect: Effect) {
-        match effect {
+        let event = self.event_of(effect).await.unwrap_or_else(|error| Some(Event::Failed { reason: chain(&error) }));
+        if let Some(event) = event {
+            self.tell(event).await;
+        }
+    }
+
+    /// Carries an effect out; returned is what the dispatcher is told.
+    async fn event_of(&self, effect: Effect) -> Result<Option<Event>, Error> {
+        Ok(match effect {
             Effect::WriteLedger { app, ledger, expected } => {
                 let ledgers = self.mesh.ledgers();
                 let write = || ledgers.compare_and_set(app.as_str(), &ledger, expected);
-                let event = match until_done("write a ledger", write).await {
+                Some(match until_done("write a ledger", write).await? {
                     Cas::Stored { sequence } => Event::LedgerWritten { app, revision: sequence },
                     Cas::Refused { .. } => Event::LedgerRefused { app },
-                };
-                self.tell(event).await;
+                })
             }
             Effect::Send(order) => {
                 let orders = self.mesh.orders();
-                until_done("send an order", || orders.send(&order)).await;
+                until_done("send an order", || orders.send(&order)).await?;
+                None
             }
             Effect::StoreReport { report, expected } => {
                 let results = self.mesh.results();
                 // Refused: another message was faster, and comes as an event.
-                until_done("store a report", || results.append(&report, expected)).await;
+                until_done("store a report", || results.append(&report, expected)).await?;
+                None
             }
             Effect::PublishTick { tick, expected } => {
                 let (app, number) = (tick.app.clone(), tick.number);
                 let ticks = self.mesh.ticks();
-                let sequence = publish(&ticks, &app, &tick, number, |stored| stored.number, expected).await;
-                self.tell(Event::TickStored { app, number, sequence }).await;
+                let sequence = publish(&ticks, &app, &tick, number, |stored| stored.number, expected).await?;
+                Some(Event::TickStored { app, number, sequence })
             }
             Effect::PublishHistory { summary, expected } => {
                 let (app, number) = (summary.app.clone(), summary.number);
                 let history = self.mesh.history();
-                let sequence = publish(&history, &app, &*summary, number, |stored| stored.number, expected).await;
-                self.tell(Event::HistoryStored { app, number, sequence }).await;
+                let sequence = publish(&history, &app, &*summary, number, |stored| stored.number, expected).await?;
+                Some(Event::HistoryStored { app, number, sequence })
             }
             Effect::ReadResultsEnd { agent } => {
                 let results = self.mesh.results();
-                let sequence = until_done("read the end of the results", || results.last_sequence()).await;
-                self.tell(Event::ResultsEnd { agent, sequence }).await;
+                let sequence = until_done("read the end of the results", || results.last_sequence()).await?;
+                Some(Event::ResultsEnd { agent, sequence })
             }
             Effect::ReadAgent { agent } => {
                 let agents = self.mesh.agents();
-                let entry = until_done("read an agent", || agents.read(agent.as_str())).await;
-                let revision = entry.map_or(0, |entry| entry.sequence);
-                self.tell(Event::AgentRead { agent, revision }).await;
+                let entry = until_done("read an agent", || agents.read(agent.as_str())).await?;
+                Some(Event::AgentRead { agent, revision: entry.map_or(0, |entry| entry.sequence) })
             }
-            Effect::Announce(event) => self.mesh.events().publish(&event).await,
+            Effect::ReadLedger { app, attempt, agent } => {
+                let ledgers = self.mesh.ledgers();
+                let entry = until_done("read a ledger", || ledgers.read(app.as_str())).await?;
+                let epoch = entry.map(|entry| entry.value.write.epoch);
+                Some(Event::LedgerRead { app, epoch, attempt, agent })
+            }
+            Effect::Announce(event) => {
+                self.mesh.events().publish(&event).await;
+                None
+            }
             // Not begun as tasks: the tenure itself carries them out.
-            Effect::ConfirmCommand { .. } | Effect::EndTenure { .. } => {}
-        }
+            Effect::ConfirmCommand { .. } | Effect::EndTenure { .. } => None,
+        })
     }
+}
+
+/// An error with all its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Publishes a numbered message after the one at `expected`, as protocol rule P11 says: refused, the last message on the
@@ -138,28 +179,31 @@ async fn publish<T>(
     number: u64,
     number_of: impl Fn(&T) -> u64,
     mut expected: u64,
-) -> u64
+) -> Result<u64, Error>
 where
     T: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
     loop {
-        match until_done("publish a message", || journal.append(app, message, expected)).await {
-            Cas::Stored { sequence } => return sequence,
-            Cas::Refused { current: Some(last) } if number_of(&last.value) >= number => return last.sequence,
+        match until_done("publish a message", || journal.append(app, message, expected)).await? {
+            Cas::Stored { sequence } => return Ok(sequence),
+            Cas::Refused { current: Some(last) } if number_of(&last.value) >= number => {
+                return Ok(last.sequence);
+            }
             Cas::Refused { current } => expected = current.map_or(0, |last| last.sequence),
         }
     }
 }
 
-/// Tries until it is done. Only the end of the tenure gives up.
-async fn until_done<T, F>(what: &'static str, attempt: impl Fn() -> F) -> T
+/// Tries until it is done or can never be. Beside that only the end of the tenure gives up.
+async fn until_done<T, F>(what: &'static str, attempt: impl Fn() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
     let mut pause = PAUSE_MIN;
     loop {
         match attempt().await {
-            Ok(done) => return done,
+            Ok(done) => return Ok(done),
+            Err(error) if !error.is_unavailable() => return Err(error),
             Err(error) => {
                 warn!(what, error = &error as &dyn std::error::Error, "failed, trying again");
                 tokio::time::sleep(pause).await;

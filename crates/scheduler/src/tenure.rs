@@ -124,6 +124,7 @@ impl<'a> Leader<'a> {
         let folded = leader.dispatcher.results_through();
         follow::follow_results(mesh, folded, &event_sender, &mut leader.followers).await?;
         follow::follow_commands(mesh, command_sender, &mut leader.followers).await?;
+        leader.performer.read_commands_begin();
         leader.performer.begin(Effect::Announce(MeshEvent::LeaderChanged {
             leader: config.id.clone(),
             host: config.host.clone(),
@@ -139,6 +140,7 @@ impl<'a> Leader<'a> {
         tokio::select! {
             Some(event) = self.events.recv() => self.handle(event),
             Some(delivery) = self.commands.recv() => self.deliver(delivery),
+            () = self.performer.reap() => Ok(()),
             Some(ended) = self.followers.join_next() => Err(End::Broken(ended.unwrap_or(Error::StreamEnded))),
             () = sleep_until(wake_at) => {
                 self.housekeeping_at = Instant::now() + self.housekeeping_period;
@@ -146,8 +148,7 @@ impl<'a> Leader<'a> {
             }
             () = sleep_until(self.purge_at) => {
                 self.purge_at += PURGE_PERIOD;
-                self.purge();
-                Ok(())
+                self.purge()
             }
         }
     }
@@ -174,6 +175,7 @@ impl<'a> Leader<'a> {
                 | Effect::PublishHistory { .. }
                 | Effect::ReadResultsEnd { .. }
                 | Effect::ReadAgent { .. }
+                | Effect::ReadLedger { .. }
                 | Effect::Announce(_)) => self.performer.begin(effect),
             }
         }
@@ -181,15 +183,18 @@ impl<'a> Leader<'a> {
     }
 
     fn deliver(&mut self, delivery: Delivery) -> Result<(), End> {
-        let command = Box::new(delivery.command.clone());
+        let (sequence, command) = (delivery.sequence, Box::new(delivery.command.clone()));
         self.deliveries.insert(command.request, delivery);
-        self.handle(Event::CommandSeen(command))
+        self.handle(Event::CommandSeen { sequence, command })
     }
 
-    fn purge(&mut self) {
+    fn purge(&mut self) -> Result<(), End> {
+        self.performer.read_commands_begin();
         let end = self.dispatcher.results_through();
         let needed_from = self.dispatcher.results_needed_after().map_or(end, |after| after + 1);
         let below = self.ends.purge_below(clock::now().uptime, end, needed_from);
         self.performer.purge_results(below);
+        // For the next time: what is stored by then needs less.
+        self.handle(Event::Checkpoint)
     }
 }

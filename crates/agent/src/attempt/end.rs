@@ -56,3 +56,7 @@ pub(super) fn could_not_start(reason: String) -> AttemptEvent {
 pub(super) fn removed() -> AttemptEvent {
     AttemptEvent::Lost { reason: LostReason::ContainerRemoved }
 }
+
+pub(super) fn not_started() -> AttemptEvent {
+    AttemptEvent::Lost { reason: LostReason::NotStarted }
+}

@@ -1,6 +1,6 @@
 //! What happens to an attempt, and what is to be done for it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tickmesh_core::{
     id::Nonce,
@@ -20,6 +20,8 @@ pub struct Job {
     pub nonce: Nonce,
     /// The order.
     pub order: Box<StartOrder>,
+    /// When the order arrived, as uptime of the host.
+    pub ordered_at: Duration,
     /// What the host's policy says. A refused job is claimed all the same: its end is the answer.
     pub verdict: Result<(), Refusal>,
 }
@@ -78,6 +80,8 @@ pub enum Event {
     ClaimStored {
         /// Its sequence.
         sequence: u64,
+        /// When that was known, as uptime of the host.
+        at: Duration,
     },
     /// Somebody else wrote first.
     ClaimRefused,

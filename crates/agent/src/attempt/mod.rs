@@ -14,16 +14,22 @@
 mod end;
 mod event;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tickmesh_core::{message::AttemptEvent, outcome::LostReason};
+use tickmesh_core::message::AttemptEvent;
 
-use self::end::{cancelled, could_not_start, end_of, removed, unless_stopped};
+use self::end::{cancelled, could_not_start, end_of, not_started, removed, unless_stopped};
 pub use self::{
     end::is_removed_after,
     event::{Claimed, Disposal, Effect, Event, IllegalEvent, Job, OutputFrom, Watched, Wish},
 };
 use crate::engine::{ContainerId, ExitState};
+
+/// A claim that is stored this long after its order arrived creates nothing. It is tried until NATS answers, however long
+/// that takes; but the leader may have revoked the attempt meanwhile, the run may be over, and an hour later the revocation
+/// that would refuse the claim is purged (protocol rule P14). A fraction of that hour, and far more than the half minute after
+/// which a leader revokes what nobody claims: whoever is this late has missed an outage, and the leader has long decided.
+const CLAIM_DELAY_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// Where an attempt stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,7 +137,7 @@ impl State {
 
     /// A container of an earlier process that never ran, as far as known.
     pub fn adopt_created(claimed: Claimed, container: ContainerId) -> Step {
-        clear(claimed, container)
+        clear(claimed, container, not_started())
     }
 
     /// A container whose attempt has ended without it.
@@ -198,7 +204,7 @@ impl State {
         Ok(match (self, event) {
             (S::Declining, E::Declined) => gone(),
 
-            (S::Claiming { job, wish }, E::ClaimStored { sequence }) => claim_stored(job, wish, sequence),
+            (S::Claiming { job, wish }, E::ClaimStored { sequence, at }) => claim_stored(job, wish, sequence, at),
             (S::Claiming { .. }, E::ClaimRefused) => gone(),
             (S::Claiming { job, .. }, E::StopOrdered) => still(S::Claiming { job, wish: Wish::Stop }),
 
@@ -229,10 +235,11 @@ impl State {
             (S::Creating { claimed, .. }, E::StopOrdered) => still(S::Creating { claimed, wish: Wish::Stop }),
 
             (S::Starting { claimed, container, wish }, E::Started) => started(claimed, container, wish),
+            // An engine that gave up waiting for its own start answers so, too; the container may yet come up.
             (S::Starting { claimed, container, wish }, E::CouldNotStart { reason }) => {
-                end_and_remove(claimed, container, unless_stopped(wish, could_not_start(reason)))
+                clear(claimed, container, unless_stopped(wish, could_not_start(reason)))
             }
-            (S::Starting { claimed, container, .. }, E::StartUnanswered) => clear(claimed, container),
+            (S::Starting { claimed, container, .. }, E::StartUnanswered) => clear(claimed, container, not_started()),
             (S::Starting { claimed, wish, .. }, E::ContainerGone) => {
                 end_without(claimed, unless_stopped(wish, removed()))
             }
@@ -303,13 +310,15 @@ fn gone() -> Step {
     still(State::Gone)
 }
 
-fn claim_stored(job: Arc<Job>, wish: Wish, sequence: u64) -> Step {
+fn claim_stored(job: Arc<Job>, wish: Wish, sequence: u64, at: Duration) -> Step {
     let claimed = Claimed { sequence, remove_containers: job.order.remove_containers };
+    let is_late = at.saturating_sub(job.ordered_at) >= CLAIM_DELAY_MAX;
     match (wish, &job.verdict) {
         (Wish::Stop, _) => end_without(claimed, cancelled(None)),
         (Wish::Run, Err(refusal)) => {
             end_without(claimed, AttemptEvent::CouldNotStart { reason: refusal.to_string(), permanent: true })
         }
+        (Wish::Run, Ok(())) if is_late => end_without(claimed, not_started()),
         (Wish::Run, Ok(())) => {
             let pull = Effect::Pull { image: job.order.container.image.clone() };
             (State::Pulling { claimed, job }, vec![pull])
@@ -332,8 +341,8 @@ fn exited(claimed: Claimed, container: ContainerId, exit: &ExitState, watched: W
     end_by_policy(claimed, container, end_of(exit, watched))
 }
 
-fn clear(claimed: Claimed, container: ContainerId) -> Step {
-    let end = AttemptEvent::Lost { reason: LostReason::NotStarted };
+/// Removes a container before the end of its attempt is told: the replacement may begin as soon as that is stored.
+fn clear(claimed: Claimed, container: ContainerId, end: AttemptEvent) -> Step {
     (State::Clearing { claimed, end }, vec![Effect::Remove { container }])
 }
 

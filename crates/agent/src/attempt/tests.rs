@@ -1,5 +1,6 @@
 use tickmesh_core::{
     message::StartOrder,
+    outcome::LostReason,
     spec::{ContainerSpec, RemoveContainers},
 };
 
@@ -10,9 +11,11 @@ use crate::{
 };
 
 const CLAIM_SEQUENCE: u64 = 7;
+/// Uptime of the host when the order arrives.
+const ORDERED_AT: Duration = Duration::from_secs(100_000);
 
 fn job() -> Job {
-    Job { nonce: nonce(1), order: Box::new(fixture::start_order()), verdict: Ok(()) }
+    Job { nonce: nonce(1), order: Box::new(fixture::start_order()), ordered_at: ORDERED_AT, verdict: Ok(()) }
 }
 
 fn claimed() -> Claimed {
@@ -59,7 +62,11 @@ fn check(events: impl IntoIterator<Item = Event>, expected: &[Effect], last: &st
 }
 
 fn stored() -> Event {
-    Event::ClaimStored { sequence: CLAIM_SEQUENCE }
+    stored_after(Duration::from_secs(1))
+}
+
+fn stored_after(delay: Duration) -> Event {
+    Event::ClaimStored { sequence: CLAIM_SEQUENCE, at: ORDERED_AT + delay }
 }
 
 fn created() -> Event {
@@ -104,6 +111,17 @@ fn a_claim_that_somebody_else_won_leaves_nothing() {
 }
 
 #[test]
+fn a_claim_that_comes_late_creates_nothing() {
+    let lost = report(not_started());
+    let too_late = stored_after(CLAIM_DELAY_MAX);
+    check([too_late.clone(), Event::EndStored], std::slice::from_ref(&lost), "gone");
+    check([stored_after(CLAIM_DELAY_MAX * 10)], &[lost], "ending");
+    check([stored_after(CLAIM_DELAY_MAX - Duration::from_nanos(1))], &[], "pulling");
+    // What would have ended without a container anyway says so.
+    check([Event::StopOrdered, too_late], &[report(cancelled(None))], "ending");
+}
+
+#[test]
 fn the_container_of_a_failed_attempt_is_kept_by_the_default_policy() {
     check(running_then([Event::Exited(exit(3)), Event::EndStored]), &[report(exit_event(3))], "gone");
 }
@@ -144,9 +162,10 @@ fn a_failure_after_a_stop_is_the_stop() {
         created(),
         Event::StopOrdered,
         Event::CouldNotStart { reason: refused("no") },
+        Event::Removed,
         Event::EndStored,
     ]);
-    check(start, &[none, Effect::Remove { container: container_id() }], "removing");
+    check(start, &[Effect::Remove { container: container_id() }, none], "gone");
 }
 
 #[test]
@@ -157,12 +176,18 @@ fn what_cannot_start_says_why_and_leaves_no_container() {
     let create =
         [stored(), Event::ImageReady, Event::TurnCame, Event::CouldNotCreate { reason: refused("no such image") }];
     check(create, std::slice::from_ref(&end), "ending");
-    let start = [stored(), Event::ImageReady, Event::TurnCame, created()].into_iter().chain([
-        Event::CouldNotStart { reason: refused("no such image") },
-        Event::EndStored,
-        Event::Removed,
-    ]);
-    check(start, &[end, Effect::Remove { container: container_id() }], "gone");
+}
+
+#[test]
+fn a_refused_start_is_cleared_before_it_is_told() {
+    let start = [stored(), Event::ImageReady, Event::TurnCame, created()]
+        .into_iter()
+        .chain([Event::CouldNotStart { reason: refused("context deadline exceeded") }]);
+    let remove = Effect::Remove { container: container_id() };
+    check(start.clone(), std::slice::from_ref(&remove), "clearing");
+    let end = report(could_not_start(refused("context deadline exceeded")));
+    check(start.clone().chain([Event::Removed]), &[remove.clone(), end.clone()], "ending");
+    check(start.chain([Event::Removed, Event::EndStored]), &[remove, end], "gone");
 }
 
 #[test]
@@ -170,7 +195,7 @@ fn what_the_host_does_not_allow_is_never_created_nor_tried_again() {
     let container = ContainerSpec { network_mode: Some("host".to_owned()), ..fixture::container() };
     let order = Box::new(StartOrder { container, ..fixture::start_order() });
     let refusal = Refusal::NetworkMode { mode: "host".to_owned() };
-    let first = State::claim(Job { nonce: nonce(1), order, verdict: Err(refusal.clone()) });
+    let first = State::claim(Job { order, verdict: Err(refusal.clone()), ..job() });
     let (effects, _) = live(first, [stored()]);
     let end = AttemptEvent::CouldNotStart { reason: refusal.to_string(), permanent: true };
     assert_eq!(effects, [Effect::Claim { nonce: nonce(1) }, report(end)]);
@@ -289,7 +314,7 @@ fn every_pair_of_state_and_event_is_decided() {
         pulling: image-ready>queued could-not-pull>ending stop-ordered>ending\n\
         queued: turn-came>creating stop-ordered>ending\n\
         creating: created>starting could-not-create>ending stop-ordered>creating\n\
-        starting: started>running could-not-start>ending start-unanswered>clearing container-gone>ending \
+        starting: started>running could-not-start>clearing start-unanswered>clearing container-gone>ending \
             stop-ordered>starting\n\
         running: watch-interrupted>running exited>ending container-gone>ending stop-ordered>stopping\n\
         stopping: watch-interrupted>stopping exited>ending container-gone>ending stop-ordered>stopping\n\

@@ -4,10 +4,12 @@
 //! - `Init` is on: without it a process with number 1 ignores SIGTERM, and every stop lasts the whole grace.
 //! - The client's timeout covers an answer's headers only; a frozen engine lets wait and logs hang for ever. So a wait
 //!   looks at the container now and then.
+//! - An empty command is taken for none given, and the image's is used. So it is asked for together with an entrypoint.
 //! - Stopping is done with signals of our own, since a client timeout would cut a long stop, and engines before API 1.42
 //!   ignore the signal of a stop.
 
 mod convert;
+mod pull;
 
 use std::{collections::HashMap, time::Duration};
 
@@ -23,6 +25,7 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use jiff::Timestamp;
+use tickmesh_core::spec::ContainerSpec;
 
 use super::{
     ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, ContainerView, EngineInfo, Error, ExitState,
@@ -42,6 +45,8 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 /// After a process was ended by a signal: how long the engine may take to show what became of the container, or that it is
 /// going down itself.
 const SECOND_LOOK: Duration = Duration::from_millis(300);
+/// How the engine is told that there is no entrypoint, and that the image's command is not to be used either.
+const NO_ENTRYPOINT: &str = "";
 /// Exit code of a process that SIGKILL ended.
 const EXIT_KILLED: i64 = 137;
 /// Exit code of a process that SIGTERM ended.
@@ -79,6 +84,22 @@ impl Docker {
         let attempted = format!("inspect container `{name}`");
         let found = answer(&attempted, self.client.inspect_container(name, None)).await?;
         Ok(convert::view(found))
+    }
+
+    /// The entrypoint to ask for. An empty one takes the image's away; an empty command does so only beside an entrypoint, so
+    /// the image's own is asked for.
+    async fn entrypoint(&self, spec: &ContainerSpec) -> Result<Option<Vec<String>>, DockerError> {
+        if spec.command.as_ref().is_none_or(|command| !command.is_empty()) {
+            return Ok(spec.entrypoint.clone());
+        }
+        let entrypoint = match &spec.entrypoint {
+            Some(entrypoint) => entrypoint.clone(),
+            None => {
+                let image = self.client.inspect_image(&spec.image).await?;
+                image.config.and_then(|config| config.entrypoint).unwrap_or_default()
+            }
+        };
+        Ok(Some(if entrypoint.is_empty() { vec![NO_ENTRYPOINT.to_owned()] } else { entrypoint }))
     }
 
     /// Waits for the engine to tell that the container does not run any more.
@@ -167,17 +188,16 @@ impl ContainerEngine for Docker {
         let (repository, tag) = convert::image_reference(image);
         let options = CreateImageOptionsBuilder::default().from_image(repository).tag(tag).build();
         let progress = self.client.create_image(Some(options), None, None);
-        // A failure can come as any item of the progress: only its end is success.
-        progress
-            .try_for_each(|_| async { Ok(()) })
-            .await
-            .map_err(convert::refusal(&format!("pull image `{image}`")))?;
-        Ok(())
+        pull::finish(image, progress, pull::STALL_MAX).await
     }
 
     async fn create(&self, request: &ContainerRequest) -> Result<ContainerId, Error> {
         let options = CreateContainerOptionsBuilder::default().name(&request.name).build();
-        let created = answer_raw(self.client.create_container(Some(options), convert::create_body(request))).await;
+        let created = answer_raw(async {
+            let entrypoint = self.entrypoint(&request.spec).await?;
+            self.client.create_container(Some(options), convert::create_body(request, entrypoint)).await
+        })
+        .await;
         let attempted = format!("create container `{}` from image `{}`", request.name, request.spec.image);
         match created {
             Ok(created) => Ok(ContainerId(created.id)),

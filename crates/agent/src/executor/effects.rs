@@ -14,6 +14,7 @@ use super::{News, Surroundings};
 use crate::{
     attempt::{Event, Job, OutputFrom},
     backoff::Backoff,
+    clock::uptime,
     container,
     engine::{ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, Error},
     error::chain,
@@ -47,7 +48,7 @@ impl<E: ContainerEngine> Unit<E> {
         let machine = self.surroundings.machine.clone();
         let report = self.surroundings.report(&self.attempt, AttemptEvent::Claimed { nonce, machine });
         let event = match self.append(&report, 0).await {
-            Cas::Stored { sequence } => Event::ClaimStored { sequence },
+            Cas::Stored { sequence } => Event::ClaimStored { sequence, at: uptime() },
             Cas::Refused { .. } => Event::ClaimRefused,
         };
         self.tell(event).await;

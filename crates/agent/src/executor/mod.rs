@@ -4,9 +4,12 @@
 //! because the attempt stays held, and the leader waits for its end. Dropping the executor ends all tasks; containers live on.
 
 mod effects;
-mod forgotten;
+mod leftovers;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use tickmesh_core::{
     id::AttemptId,
@@ -39,8 +42,8 @@ pub(crate) enum News {
         /// What.
         event: Event,
     },
-    /// A kept container whose run has left the history.
-    Forgotten {
+    /// A container that nobody needs any more, or ever did.
+    Leftover {
         /// Its attempt.
         attempt: AttemptId,
         /// The container.
@@ -149,10 +152,10 @@ impl<E: ContainerEngine> Executor<E> {
         }
     }
 
-    /// Looks for kept containers whose run has left the history.
-    pub(crate) fn clean(&mut self) {
+    /// Looks for containers that nobody needs any more. Those of `held` attempts are left alone.
+    pub(crate) fn clean(&mut self, held: BTreeSet<AttemptId>) {
         self.reap();
-        self.tasks.spawn(forgotten::tell_forgotten(self.surroundings.clone(), self.news.clone()));
+        self.tasks.spawn(leftovers::tell_leftovers(self.surroundings.clone(), held, self.news.clone()));
     }
 
     fn spawn<F, T>(&mut self, attempt: AttemptId, work: F)

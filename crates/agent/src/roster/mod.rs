@@ -3,7 +3,10 @@
 //! The roster decides what an order means (claim it, refuse it, ignore it), limits how many containers are brought up at
 //! once, and says what a heartbeat lists as held. The life of each attempt is in [`crate::attempt`].
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use tickmesh_core::{
     id::{AttemptId, Epoch, Nonce},
@@ -108,8 +111,8 @@ impl Roster {
         self.intake = intake;
     }
 
-    /// Takes an order. `nonce` is a fresh one, for the claim that may come of it.
-    pub fn order(&mut self, order: Order, nonce: Nonce) -> Vec<Task> {
+    /// Takes an order. `nonce` is a fresh one, for the claim that may come of it; `now` is the host's uptime.
+    pub fn order(&mut self, order: Order, nonce: Nonce, now: Duration) -> Vec<Task> {
         if order.agent != self.settings.agent || order.epoch < self.epoch {
             tracing::debug!(attempt_id = %order.attempt, epoch = %order.epoch, newest = %self.epoch, "order refused");
             return Vec::new();
@@ -119,12 +122,12 @@ impl Roster {
             return Vec::new();
         }
         match order.kind {
-            OrderKind::Start(start) => self.start(order.attempt, start, nonce),
+            OrderKind::Start(start) => self.start(order.attempt, start, nonce, now),
             OrderKind::Stop => self.stop(order.attempt, nonce),
         }
     }
 
-    fn start(&mut self, attempt: AttemptId, order: Box<StartOrder>, nonce: Nonce) -> Vec<Task> {
+    fn start(&mut self, attempt: AttemptId, order: Box<StartOrder>, nonce: Nonce, now: Duration) -> Vec<Task> {
         if self.attempts.contains_key(&attempt) {
             return Vec::new();
         }
@@ -132,7 +135,7 @@ impl Roster {
             Some(reason) => State::decline(AttemptEvent::Revoked { by: Revoker::Agent, reason: reason.to_owned() }),
             None => {
                 let verdict = self.settings.policy.check(&order.container);
-                State::claim(Job { nonce, order, verdict })
+                State::claim(Job { nonce, order, ordered_at: now, verdict })
             }
         };
         self.settle(attempt, Origin::Ordered(nonce), step)

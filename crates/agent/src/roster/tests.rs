@@ -6,6 +6,9 @@ use crate::{
     fixture::{self, attempt_of_replica, container_id, exit, nonce},
 };
 
+/// Uptime of the host when every order of these tests arrives.
+const ORDERED_AT: Duration = Duration::from_secs(100_000);
+
 fn roster(slots: usize, start_limit: usize) -> Roster {
     let settings = Settings { agent: fixture::agent(), slots, start_limit, policy: HostPolicy::default() };
     Roster::new(settings, Intake::Open)
@@ -42,7 +45,7 @@ fn names(tasks: &[Task]) -> Vec<(u32, &'static str)> {
 
 #[track_caller]
 fn check_order(roster: &mut Roster, order: Order, expected: &[(u32, &'static str)]) {
-    assert_eq!(names(&roster.order(order, nonce(1))), expected);
+    assert_eq!(names(&roster.order(order, nonce(1), ORDERED_AT)), expected);
 }
 
 #[track_caller]
@@ -52,7 +55,7 @@ fn check_event(roster: &mut Roster, replica: u32, event: Event, expected: &[(u32
 
 fn claim(roster: &mut Roster, replica: u32) {
     check_order(roster, start(replica), &[(replica, "claim")]);
-    check_event(roster, replica, Event::ClaimStored { sequence: 7 }, &[(replica, "pull")]);
+    check_event(roster, replica, Event::ClaimStored { sequence: 7, at: ORDERED_AT }, &[(replica, "pull")]);
 }
 
 fn run(roster: &mut Roster, replica: u32) {
@@ -67,6 +70,16 @@ fn an_order_is_held_before_its_claim_is_sent() {
     let mut roster = roster(4, 4);
     check_order(&mut roster, start(0), &[(0, "claim")]);
     assert_eq!(roster.held(), [attempt_of_replica(0)].into());
+}
+
+#[test]
+fn the_age_of_an_order_counts_from_its_arrival() {
+    let mut roster = roster(4, 4);
+    for (replica, minutes, next) in [(0, 9, "pull"), (1, 11, "report")] {
+        check_order(&mut roster, start(replica), &[(replica, "claim")]);
+        let stored = Event::ClaimStored { sequence: 7, at: ORDERED_AT + Duration::from_secs(minutes * 60) };
+        check_event(&mut roster, replica, stored, &[(replica, next)]);
+    }
 }
 
 #[test]

@@ -29,6 +29,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Every wait of these tests ends by then: a container on a loaded host takes seconds, not minutes.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// How long one request to NATS may take.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause between two looks at something that nobody announces.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// All deadlines of the protocol are this much shorter: a heartbeat every 100 ms, lost after 3 s.
@@ -80,9 +82,14 @@ impl World {
 
     /// Starts an agent and returns at once: see [`Self::wait_for_heartbeat`].
     pub(crate) async fn start_agent_with(&self, config: Config) -> RunningAgent {
+        self.start_agent_on(config, self.engine.clone()).await
+    }
+
+    /// The same on another engine than the world's.
+    pub(crate) async fn start_agent_on(&self, config: Config, engine: impl ContainerEngine) -> RunningAgent {
         let (mesh, logs) = (connect(&self.server).await, connect(&self.server).await);
         let shutdown = CancellationToken::new();
-        let ended = tokio::spawn(run(config, mesh, logs, self.mesh_id, self.engine.clone(), shutdown.clone()));
+        let ended = tokio::spawn(run(config, mesh, logs, self.mesh_id, engine, shutdown.clone()));
         RunningAgent { shutdown, ended }
     }
 
@@ -138,6 +145,14 @@ impl World {
             Cas::Stored { sequence } => sequence,
             Cas::Refused { current } => panic!("claimed already: {current:?}"),
         }
+    }
+
+    /// Stores the end of a claimed attempt, as the leader would.
+    pub(crate) async fn end(&self, replica: u32, claim_sequence: u64, event: AttemptEvent) {
+        let attempt = self.attempt(replica);
+        let report = AttemptReport { schema: SCHEMA, attempt, agent: agent(), at: Timestamp::now(), event };
+        let stored = self.mesh.results().append(&report, claim_sequence).await.unwrap();
+        assert!(matches!(stored, Cas::Stored { .. }), "somebody else ended it: {stored:?}");
     }
 
     /// Creates the container of a claim, as an earlier agent process of `owner` would have.
@@ -234,7 +249,7 @@ async fn connect(server: &Server) -> Mesh {
         credentials: None,
         namespace: Namespace::new("agent-test").unwrap(),
         client_name: "agent-test".to_owned(),
-        request_timeout: Duration::from_secs(5),
+        request_timeout: REQUEST_TIMEOUT,
     };
     Mesh::connect(&options).await.unwrap()
 }

@@ -9,7 +9,10 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::command::{Answer, Place};
+use crate::{
+    command::{Answer, Place},
+    readme,
+};
 
 /// Long enough for anything on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -98,6 +101,7 @@ fn the_demo_shows_three_runs_and_leaves_nothing_behind() {
     let table: Vec<&str> = stdout.lines().skip_while(|line| !line.starts_with("RUN ")).collect();
     assert_eq!(table.len(), 4, "{stdout}");
     assert!(table[1].starts_with("demo/3") && table[1].ends_with("succeeded  5/5"), "{stdout}");
+    readme::check_demo(&stdout);
     let namespace = stdout.split("namespace ").nth(1).and_then(|rest| rest.lines().next()).unwrap();
     assert_eq!(containers_named(namespace), "");
 }

@@ -6,3 +6,4 @@ mod alone;
 mod command;
 mod local;
 mod mesh;
+mod readme;

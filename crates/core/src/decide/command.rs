@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Record, Transition};
 use crate::{
     encoded::shortened,
-    id::{RequestId, RunNumber},
+    id::RunNumber,
     ledger::{HandledRequest, REASON_BYTES_MAX, REQUESTS_MAX, Standing, Verdict},
     message::{Command, CommandKind},
     spec::AppSpec,
@@ -13,7 +13,7 @@ use crate::{
 
 impl Transition<'_> {
     /// Carries out a request, unless it was carried out before, and remembers what became of it.
-    pub(super) fn fold_command(&mut self, command: &Command) {
+    pub(super) fn fold_command(&mut self, sequence: u64, command: &Command) {
         if self.ledger.requests.iter().any(|handled| handled.request == command.request) {
             return;
         }
@@ -27,7 +27,12 @@ impl Transition<'_> {
         {
             self.ledger.requests.remove(oldest);
         }
-        self.ledger.requests.push_back(HandledRequest { request: command.request, verdict, confirmed: false });
+        self.ledger.requests.push_back(HandledRequest {
+            request: command.request,
+            sequence,
+            verdict,
+            confirmed: false,
+        });
         self.note(Record::Due);
     }
 
@@ -66,11 +71,13 @@ impl Transition<'_> {
         Ok(Verdict::Stopping { runs })
     }
 
-    /// The stream will not send this request again, so it may leave the ring when its place is needed.
-    pub(super) fn confirm_command(&mut self, request: RequestId) {
-        if let Some(handled) = self.ledger.requests.iter_mut().find(|handled| handled.request == request) {
-            handled.confirmed = true;
-            self.note(Record::WithNext);
+    /// The stream will not send these requests again, so they may leave the ring when their place is needed.
+    pub(super) fn confirm_commands(&mut self, is_confirmed: impl Fn(&HandledRequest) -> bool) {
+        for handled in &mut self.ledger.requests {
+            if !handled.confirmed && is_confirmed(handled) {
+                handled.confirmed = true;
+                self.record = self.record.max(Record::WithNext);
+            }
         }
     }
 }

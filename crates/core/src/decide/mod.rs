@@ -22,7 +22,7 @@ mod silence;
 mod tests;
 mod wake;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use rand::Rng;
@@ -55,6 +55,29 @@ pub struct Context<'a> {
     pub results_through: u64,
     /// Periods and deadlines.
     pub timing: &'a Timing,
+    /// Whether instants are decided now.
+    pub clock: Clock,
+    /// Whether replicas are placed now.
+    pub placing: Placing,
+}
+
+/// Whether instants are decided now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// They are.
+    Running,
+    /// Not yet: results from before the take-over are still being folded, and a run that has ended already must not make
+    /// a tick wait.
+    CatchingUp,
+}
+
+/// Whether replicas are placed now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placing {
+    /// They are.
+    Now,
+    /// Another app has waited longer for an agent: this one's turn comes after it.
+    InTurn,
 }
 
 /// One leader's time in office.
@@ -76,9 +99,19 @@ pub enum Input<'a> {
     /// A new revision of the app.
     App(AppChange),
     /// Somebody asks for something.
-    Command(&'a Command),
+    Command {
+        /// Its sequence in the command stream.
+        sequence: u64,
+        /// The command.
+        command: &'a Command,
+    },
     /// The command stream will not send this request again.
     CommandConfirmed(RequestId),
+    /// Nor any that it held below this sequence: an acknowledgement that nobody heard of is found out so.
+    CommandsConfirmed {
+        /// The oldest sequence that the stream still holds.
+        below: u64,
+    },
     /// A message about an attempt of this app.
     Report {
         /// Its sequence in the results stream.
@@ -87,9 +120,21 @@ pub enum Input<'a> {
         report: &'a AttemptReport,
     },
     /// A heartbeat, after all results that it has seen were folded.
-    Heartbeat(&'a AgentRecord),
+    Heartbeat {
+        /// The heartbeat.
+        record: &'a AgentRecord,
+        /// For how long this leader has seen the name on that machine.
+        machine_for: Duration,
+    },
     /// The agent is silent, and nothing of it is under way: the checks of protocol rule P3 are done.
-    Silent(&'a AgentName),
+    Silent {
+        /// The agent.
+        agent: &'a AgentName,
+        /// What was folded when its key was read: a claim above is news, and no silence.
+        results_through: u64,
+    },
+    /// Results are about to be purged: the stored ledger must not need them.
+    Checkpoint,
     /// A tick message is stored, and with it all before it.
     TickStored {
         /// Its number.
@@ -183,7 +228,7 @@ pub fn decide(context: &Context<'_>, ledger: Ledger, input: Input<'_>, random: &
         loads: Vec::new(),
         unplaced: false,
     };
-    if !matches!(input, Input::App(_)) {
+    if context.clock == Clock::Running && !matches!(input, Input::App(_)) {
         transition.fold_instants(context.now);
     }
     transition.fold(input);
@@ -216,11 +261,13 @@ impl Transition<'_> {
             Input::TakeOver => self.take_over(),
             Input::Clock => {}
             Input::App(change) => self.fold_app(change),
-            Input::Command(command) => self.fold_command(command),
-            Input::CommandConfirmed(request) => self.confirm_command(request),
+            Input::Command { sequence, command } => self.fold_command(sequence, command),
+            Input::CommandConfirmed(request) => self.confirm_commands(|handled| handled.request == request),
+            Input::CommandsConfirmed { below } => self.confirm_commands(|handled| handled.sequence < below),
             Input::Report { sequence, report } => self.fold_report(sequence, report),
-            Input::Heartbeat(record) => self.judge_heartbeat(record),
-            Input::Silent(agent) => self.judge_silence(agent),
+            Input::Heartbeat { record, machine_for } => self.judge_heartbeat(record, machine_for),
+            Input::Silent { agent, results_through } => self.judge_silence(agent, results_through),
+            Input::Checkpoint => self.checkpoint(),
             Input::TickStored { number, sequence } => {
                 self.ledger.ticks.stored(number, sequence);
                 self.note(Record::WithNext);
@@ -236,6 +283,16 @@ impl Transition<'_> {
     fn take_over(&mut self) {
         if !self.ledger.active.is_empty() || !self.ledger.queue.is_empty() {
             self.note(Record::Due);
+        }
+    }
+
+    /// Says of every active run how far its results are folded, and has that stored.
+    fn checkpoint(&mut self) {
+        for run in &mut self.ledger.active {
+            if run.results_through < self.context.results_through {
+                run.results_through = self.context.results_through;
+                self.record = Record::Due;
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Record, Transition};
+use super::{Placing, Record, Transition};
 use crate::{
     fleet::{Load, LoadChange},
     ledger::{ActiveRun, OpenAttempt, Phase, Progress, Replica, ReplicaState},
@@ -11,8 +11,15 @@ use crate::{
 };
 
 impl Transition<'_> {
-    /// Places every replica that is due. What does not fit stays pending and is tried again when the fleet changes.
+    /// Places every replica that is due. What does not fit stays pending and is tried again when the fleet changes, or
+    /// when those that have waited longer have had their turn.
     pub(super) fn place_replicas(&mut self) {
+        if self.context.placing == Placing::InTurn {
+            let now = self.context.now;
+            let running = self.ledger.active.iter().filter(|run| run.phase == Phase::Running);
+            self.unplaced = running.flat_map(ActiveRun::replicas).any(|(_, _, replica)| is_due(replica, now));
+            return;
+        }
         let mut placement = Placement::new(self.context.fleet).after(&self.loads);
         for run in self.ledger.active.iter_mut().filter(|run| run.phase == Phase::Running) {
             let placed = place_run(run, &mut placement, self.context.now);

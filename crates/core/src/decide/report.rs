@@ -1,6 +1,8 @@
 //! Messages about attempts, and what they make of a replica. Folding a message twice, late, or out of its attempt's time
 //! changes nothing (guarantee G7).
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rand::Rng;
 
@@ -47,7 +49,11 @@ impl Transition<'_> {
         let agent = open.agent.clone();
         replica.state = match AttemptEnd::of(&report.event, reason_bytes_max) {
             None => return,
-            Some(end) if going_on => after(replica, end, &policy, &agent, self.context.now, self.random),
+            Some(end) if going_on => {
+                let (now, refusal_pause) = (self.context.now, self.context.timing.heartbeat);
+                let circumstances = Circumstances { policy: &policy, agent: &agent, now, refusal_pause };
+                circumstances.after(replica, end, self.random)
+            }
             Some(end) => after_while_stopping(replica, end, &agent),
         };
         self.loads.push(LoadChange::Release(agent, load));
@@ -86,42 +92,53 @@ impl AttemptEnd {
     }
 }
 
-/// The next state of a replica of a run that goes on.
-fn after(
-    replica: &mut Replica,
-    end: AttemptEnd,
-    policy: &RetryPolicy,
-    agent: &AgentName,
+/// What decides about the next state of a replica of a run that goes on.
+struct Circumstances<'a> {
+    policy: &'a RetryPolicy,
+    /// Where the attempt was.
+    agent: &'a AgentName,
     now: Timestamp,
-    random: &mut dyn Rng,
-) -> ReplicaState {
-    let ended = |outcome| ReplicaState::Ended { outcome, agent: Some(agent.clone()) };
-    let again = |decision, avoid: Option<AgentName>, outcome| match decision {
-        RetryDecision::After(pause) => ReplicaState::Pending { not_before: time::after(now, pause), avoid },
-        RetryDecision::GiveUp => ended(outcome),
-    };
-    match end {
-        AttemptEnd::NeverWas => ReplicaState::Pending { not_before: now, avoid: Some(agent.clone()) },
-        AttemptEnd::Succeeded => ended(Outcome::Succeeded),
-        AttemptEnd::Unsuccessful(outcome) => {
-            replica.failures += 1;
-            again(retry::after_failure(policy, replica.failures, random), None, outcome)
+    /// Before an attempt that nobody took is placed again. An agent that refuses (it holds more than this leader knows of)
+    /// would be asked again at once, as fast as messages travel.
+    refusal_pause: Duration,
+}
+
+impl Circumstances<'_> {
+    fn after(&self, replica: &mut Replica, end: AttemptEnd, random: &mut dyn Rng) -> ReplicaState {
+        match end {
+            AttemptEnd::NeverWas => self.pending_after(self.refusal_pause, Some(self.agent)),
+            AttemptEnd::Succeeded => ended(Outcome::Succeeded, self.agent),
+            AttemptEnd::Unsuccessful(outcome) => {
+                replica.failures += 1;
+                match retry::after_failure(self.policy, replica.failures, random) {
+                    RetryDecision::After(pause) => self.pending_after(pause, None),
+                    RetryDecision::GiveUp => ended(outcome, self.agent),
+                }
+            }
+            AttemptEnd::Hopeless(outcome) => {
+                replica.failures += 1;
+                ended(outcome, self.agent)
+            }
+            AttemptEnd::Lost(reason) => {
+                replica.losses += 1;
+                match retry::after_loss(replica.losses) {
+                    RetryDecision::After(pause) => self.pending_after(pause, Some(self.agent)),
+                    RetryDecision::GiveUp => ended(Outcome::Lost { reason }, self.agent),
+                }
+            }
         }
-        AttemptEnd::Hopeless(outcome) => {
-            replica.failures += 1;
-            ended(outcome)
-        }
-        AttemptEnd::Lost(reason) => {
-            replica.losses += 1;
-            again(retry::after_loss(replica.losses), Some(agent.clone()), Outcome::Lost { reason })
-        }
+    }
+
+    fn pending_after(&self, pause: Duration, avoid: Option<&AgentName>) -> ReplicaState {
+        ReplicaState::Pending { not_before: time::after(self.now, pause), avoid: avoid.cloned() }
     }
 }
 
 /// The last state of a replica of a run that is being stopped: nothing is tried again.
 fn after_while_stopping(replica: &mut Replica, end: AttemptEnd, agent: &AgentName) -> ReplicaState {
     let outcome = match end {
-        AttemptEnd::NeverWas => Outcome::Cancelled,
+        // A container that was stopped while nobody watched looks like one that its engine stopped.
+        AttemptEnd::NeverWas | AttemptEnd::Lost(LostReason::EngineRestarted) => Outcome::Cancelled,
         AttemptEnd::Succeeded => Outcome::Succeeded,
         AttemptEnd::Unsuccessful(outcome) | AttemptEnd::Hopeless(outcome) => {
             replica.failures += 1;
@@ -132,5 +149,9 @@ fn after_while_stopping(replica: &mut Replica, end: AttemptEnd, agent: &AgentNam
             Outcome::Lost { reason }
         }
     };
+    ended(outcome, agent)
+}
+
+fn ended(outcome: Outcome, agent: &AgentName) -> ReplicaState {
     ReplicaState::Ended { outcome, agent: Some(agent.clone()) }
 }

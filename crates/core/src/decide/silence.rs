@@ -2,6 +2,8 @@
 //! attempt's own subject first and comes back as a report like any other; the compare-and-set decides if the agent was
 //! faster.
 
+use std::time::Duration;
+
 use super::{Action, Transition};
 use crate::{
     id::AttemptId,
@@ -13,11 +15,14 @@ use crate::{
 
 impl Transition<'_> {
     /// Lost at once (protocol rule P9): the heartbeat has seen the claim and does not hold the attempt. Sound because an
-    /// agent holds an attempt from before its claim until after its end (P1), and only on the same machine.
-    pub(super) fn judge_heartbeat(&mut self, record: &AgentRecord) {
-        let machine = record.machine.digest();
+    /// agent holds an attempt from before its claim until after its end (P1). On another machine than the claim's the old
+    /// one may still run the container: what it left is lost once the name has been elsewhere for as long as silence takes.
+    pub(super) fn judge_heartbeat(&mut self, record: &AgentRecord, machine_for: Duration) {
+        let (machine, moved_for_good) = (record.machine.digest(), machine_for >= self.context.timing.lost);
         let dropped = |claim: &Claim, id: &AttemptId| {
-            claim.sequence <= record.results_seen && claim.machine == machine && !record.held.contains(id)
+            claim.sequence <= record.results_seen
+                && (claim.machine == machine || moved_for_good)
+                && !record.held.contains(id)
         };
         let lost: Vec<_> = self
             .open_on(&record.agent)
@@ -30,12 +35,14 @@ impl Transition<'_> {
         }
     }
 
-    /// The agent is silent, and the fold shows all that it had stored (protocol rule P3).
-    pub(super) fn judge_silence(&mut self, agent: &AgentName) {
+    /// The agent is silent, and the fold up to `results_through` shows all that it had stored (protocol rule P3). A claim
+    /// above is news: the agent has come back since.
+    pub(super) fn judge_silence(&mut self, agent: &AgentName, results_through: u64) {
         let open: Vec<_> =
             self.open_on(agent).map(|(id, open)| (id, open.claim().map(|claim| claim.sequence))).collect();
         for (id, claim_sequence) in open {
             match claim_sequence {
+                Some(sequence) if sequence > results_through => {}
                 Some(sequence) => self.declare_lost(id, agent, sequence, LostReason::AgentSilent),
                 None => self.revoke(id, agent, "the agent fell silent"),
             }

@@ -56,7 +56,7 @@ const TICK_BYTES_MAX: usize = 304;
 /// A tick in the queue.
 const WAITING_TICK_BYTES_MAX: usize = 160;
 /// A request in the ring.
-const REQUEST_BYTES_MAX: usize = 316;
+const REQUEST_BYTES_MAX: usize = 348;
 
 /// Everything but specs and replicas.
 const FRAME_BYTES_MAX: usize = HEAD_BYTES_MAX

@@ -176,6 +176,8 @@ pub struct ManualCounters {
 pub struct HandledRequest {
     /// The request.
     pub request: RequestId,
+    /// Its sequence in the command stream.
+    pub sequence: u64,
     /// What became of it.
     pub verdict: Verdict,
     /// The stream knows that it is done: it will not come again.

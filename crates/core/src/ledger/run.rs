@@ -178,6 +178,14 @@ impl ActiveRun {
         })
     }
 
+    /// The claims of attempts that have not ended.
+    pub fn claims(&self) -> impl Iterator<Item = &Claim> {
+        self.replicas().filter_map(|(_, _, replica)| match &replica.state {
+            ReplicaState::Open(open) => open.claim(),
+            ReplicaState::Pending { .. } | ReplicaState::Ended { .. } => None,
+        })
+    }
+
     /// Whether every replica has ended, and so every attempt.
     pub fn has_ended(&self) -> bool {
         self.replicas().all(|(_, _, replica)| replica.has_ended())

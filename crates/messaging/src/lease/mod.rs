@@ -15,8 +15,8 @@ use std::{collections::BTreeMap, time::Duration};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use tickmesh_core::message::SCHEMA;
-use tokio::time::timeout;
-use tracing::{debug, info};
+use tokio::time::{sleep, timeout};
+use tracing::{debug, info, warn};
 
 pub use self::tenure::Tenure;
 use self::{
@@ -87,7 +87,7 @@ impl LeaseKeeper {
     /// Waits until this process holds the lease. Outages only make it wait longer; an error means that nobody can lead:
     /// [`Error::StateLost`] if stored data is missing, [`Error::Unreadable`] if a later release wrote the lease.
     pub async fn acquire(&self) -> Result<Tenure, Error> {
-        let mut changes = self.bucket.follow().await?;
+        let mut changes = self.watch().await?;
         let mut standby = Standby { candidate: Candidate::new(self.ttl, BootTime::now()), record: None };
         loop {
             match standby.candidate.step(BootTime::now()) {
@@ -97,6 +97,19 @@ impl LeaseKeeper {
                         return Ok(tenure);
                     }
                 }
+            }
+        }
+    }
+
+    /// Begins to watch the lease, however long that takes.
+    async fn watch(&self) -> Result<Following<Change<LeaseRecord>>, Error> {
+        loop {
+            match self.bucket.follow().await {
+                Err(error) if error.is_unavailable() => {
+                    warn!(error = %chain(&error), "cannot watch the lease yet");
+                    sleep(self.ttl / RENEWALS_PER_TERM).await;
+                }
+                watched => return watched,
             }
         }
     }

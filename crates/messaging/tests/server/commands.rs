@@ -52,6 +52,25 @@ async fn what_a_leader_did_not_confirm_comes_to_the_next_one_at_once_and_the_res
 }
 
 #[tokio::test]
+async fn the_first_sequence_is_that_of_the_oldest_command_that_nobody_has_confirmed() {
+    let (_server, mesh) = mesh().await;
+    let queue = mesh.commands();
+    assert_eq!(queue.first_sequence().await.unwrap(), 1, "nothing was ever sent");
+    for number in 1..=3 {
+        queue.send(&command(number)).await.unwrap();
+    }
+    let mut commands = queue.receive().await.unwrap();
+    let first = receive(&mut commands).await;
+    // The second is confirmed before the first, which keeps its place.
+    receive(&mut commands).await.confirm().await.unwrap();
+    assert_eq!(queue.first_sequence().await.unwrap(), 1);
+    first.confirm().await.unwrap();
+    assert_eq!(queue.first_sequence().await.unwrap(), 3);
+    receive(&mut commands).await.confirm().await.unwrap();
+    assert_eq!(queue.first_sequence().await.unwrap(), 4, "everything is confirmed");
+}
+
+#[tokio::test]
 async fn a_leader_that_stays_receives_on_after_a_restart() {
     let (mut server, mesh) = mesh().await;
     let mut commands = mesh.commands().receive().await.unwrap();

@@ -1,5 +1,6 @@
+use futures_util::StreamExt;
 use tickmesh_core::message::{AppRecord, AttemptReport, TickRecord};
-use tickmesh_messaging::{Change, Entry, Following, Start, Unreadable};
+use tickmesh_messaging::{Change, Entry, Error, Following, Start, Unreadable};
 
 use crate::support::*;
 
@@ -162,4 +163,19 @@ async fn a_journal_keeps_the_last_ten_of_each_app() {
         assert_eq!(next("a tick", &mut all).await.value.number, number);
     }
     assert_eq!(next("a tick", &mut live).await.sequence, other);
+}
+
+#[tokio::test]
+async fn readers_end_when_their_connection_is_closed() {
+    let (_server, mesh) = mesh().await;
+    let mut changes = mesh.apps().follow().await.unwrap();
+    let mut commands = mesh.commands().receive().await.unwrap();
+    assert!(matches!(next("the snapshot", &mut changes).await, Change::SnapshotEnd { .. }));
+    within("the connection to close", mesh.close()).await;
+    let error = within("the end of the changes", changes.next()).await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::Closed { .. }), "{error:?}");
+    assert!(changes.next().await.is_none());
+    let error = within("the end of the commands", commands.next()).await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::Closed { .. }), "{error:?}");
+    assert!(commands.next().await.is_none());
 }

@@ -129,6 +129,22 @@ async fn a_holder_distrusts_its_lease_while_the_server_is_away_and_keeps_it_when
     assert_eq!(holder(&mesh).await, "first");
 }
 
+#[tokio::test]
+async fn a_candidate_that_begins_while_the_server_is_away_waits_for_it() {
+    let (mut server, mesh) = mesh().await;
+    let first = acquire(&mesh, "first").await;
+    let epoch = first.epoch();
+    server.kill();
+    within("the release to be given up", first.release()).await;
+    let mut waiting = tokio::spawn(async move { (acquire(&mesh, "second").await, mesh) });
+    // More than one request goes unanswered.
+    assert!(timeout(REQUEST_TIMEOUT * 2, &mut waiting).await.is_err(), "nobody can have a lease without a server");
+    server.restart();
+    let (second, mesh) = within("the lease", waiting).await.unwrap();
+    assert!(second.epoch() > epoch && second.is_trusted());
+    assert_eq!(holder(&mesh).await, "second");
+}
+
 /// Looks every few milliseconds.
 async fn until(condition: impl Fn() -> bool) {
     while !condition() {

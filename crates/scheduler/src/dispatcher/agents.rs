@@ -1,10 +1,14 @@
-//! The agents as this tenure has seen them: who is fresh, who is silent, and whose heartbeat says that something is gone.
+//! The agents as this tenure has seen them: who is fresh, who is silent, and what a heartbeat holds that nobody knows.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tickmesh_core::{
     fleet::{AgentView, Readiness},
+    id::AttemptId,
     message::AgentRecord,
     name::AgentName,
     timing::Timing,
@@ -15,19 +19,24 @@ use super::boundary::Moment;
 /// One agent.
 #[derive(Debug)]
 pub(super) struct AgentState {
-    pub(super) record: AgentRecord,
+    /// Its last heartbeat; `None`: attempts are bound to it, and it has no key that could be read.
+    pub(super) record: Option<AgentRecord>,
     pub(super) revision: u64,
     /// When the key was first seen with this revision, on this leader's clock: what silence is measured from.
     changed_at: Duration,
-    /// How old that revision already was when it was read. For placement only: it compares two clocks.
-    age_when_seen: Duration,
+    /// When the name was first seen on this machine.
+    machine_since: Duration,
+    /// How old that revision already was when it was loaded. For placement only: it compares two clocks.
+    age_when_loaded: Duration,
     /// The heartbeat waits until all results that it has seen are folded.
     pub(super) unjudged: bool,
+    /// Held attempts that no ledger had open at the last heartbeat.
+    pub(super) strangers: BTreeSet<AttemptId>,
     /// The checks before it is declared silent.
     pub(super) silence: SilenceCheck,
 }
 
-/// How far the checks of protocol rule P3 are. Each ends when the agent's key moves.
+/// How far the checks of protocol rule P3 are. A heartbeat ends them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SilenceCheck {
     /// Not begun.
@@ -37,9 +46,21 @@ pub(super) enum SilenceCheck {
     /// The results are being folded up to there.
     Folding { end: u64 },
     /// The agent's key is being read.
-    ReadingKey,
+    ReadingKey {
+        /// What was folded when that began.
+        results_through: u64,
+    },
     /// It was declared silent. If it was faster and still holds something, the checks begin again after a while.
     Declared { at: Duration },
+}
+
+/// How a heartbeat came to be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// It was stored before the tenure began, nobody knows how long.
+    Loaded,
+    /// It came just now.
+    Live,
 }
 
 /// All agents.
@@ -49,24 +70,36 @@ pub(super) struct Agents {
 }
 
 impl Agents {
-    /// Takes a heartbeat in. Returned is whether the agent is new.
-    pub(super) fn seen(&mut self, revision: u64, at: Timestamp, record: AgentRecord, moment: Moment) -> bool {
-        let age = Duration::try_from(moment.wall.duration_since(at)).unwrap_or(Duration::ZERO);
-        let known = self.states.get(&record.agent);
-        if known.is_some_and(|known| known.revision >= revision) {
-            return false;
+    /// Takes a heartbeat in.
+    pub(super) fn heartbeat(&mut self, revision: u64, at: Timestamp, record: AgentRecord, seen: Seen, moment: Moment) {
+        let known = self.states.remove(&record.agent);
+        if let Some(known) = known {
+            if known.revision >= revision {
+                self.states.insert(record.agent.clone(), known);
+                return;
+            }
+            let same_machine = known.record.as_ref().is_some_and(|before| before.machine == record.machine);
+            let machine_since = if same_machine { known.machine_since } else { moment.uptime };
+            let state = AgentState::new(revision, Some(record), moment.uptime);
+            self.insert(AgentState { machine_since, strangers: known.strangers, ..state });
+            return;
         }
-        let new = known.is_none();
-        let state = AgentState {
-            revision,
-            changed_at: moment.uptime,
-            age_when_seen: age,
-            unjudged: true,
-            silence: SilenceCheck::None,
-            record,
+        let age_when_loaded = match seen {
+            Seen::Loaded => Duration::try_from(moment.wall.duration_since(at)).unwrap_or(Duration::ZERO),
+            Seen::Live => Duration::ZERO,
         };
-        self.states.insert(state.record.agent.clone(), state);
-        new
+        self.insert(AgentState { age_when_loaded, ..AgentState::new(revision, Some(record), moment.uptime) });
+    }
+
+    fn insert(&mut self, state: AgentState) {
+        if let Some(record) = &state.record {
+            self.states.insert(record.agent.clone(), state);
+        }
+    }
+
+    /// Makes sure that an agent is watched that attempts are bound to: one without a key falls silent like any other.
+    pub(super) fn expect(&mut self, agent: &AgentName, moment: Moment) {
+        self.states.entry(agent.clone()).or_insert_with(|| AgentState::new(0, None, moment.uptime));
     }
 
     pub(super) fn get_mut(&mut self, agent: &AgentName) -> Option<&mut AgentState> {
@@ -79,21 +112,44 @@ impl Agents {
 
     /// The fleet as placement sees it.
     pub(super) fn views(&self, uptime: Duration, timing: &Timing) -> BTreeMap<AgentName, AgentView> {
-        let view = |state: &AgentState| AgentView {
-            readiness: state.readiness(uptime, timing),
-            capacity: state.record.capacity,
+        let view = |state: &AgentState| {
+            let record = state.record.as_ref()?;
+            Some(AgentView { readiness: state.readiness(record, uptime, timing), capacity: record.capacity })
         };
-        self.states.iter().map(|(name, state)| (name.clone(), view(state))).collect()
+        self.states.iter().filter_map(|(name, state)| Some((name.clone(), view(state)?))).collect()
     }
 }
 
 impl AgentState {
+    fn new(revision: u64, record: Option<AgentRecord>, uptime: Duration) -> Self {
+        Self {
+            record,
+            revision,
+            changed_at: uptime,
+            machine_since: uptime,
+            age_when_loaded: Duration::ZERO,
+            unjudged: true,
+            strangers: BTreeSet::new(),
+            silence: SilenceCheck::None,
+        }
+    }
+
+    /// How long the name has been seen on this machine.
+    pub(super) fn machine_for(&self, uptime: Duration) -> Duration {
+        uptime.saturating_sub(self.machine_since)
+    }
+
+    /// Whether the heartbeat can be judged: all results that it has seen are folded.
+    pub(super) fn is_due(&self, results_through: u64) -> bool {
+        self.unjudged && self.record.as_ref().is_some_and(|record| record.results_seen <= results_through)
+    }
+
     /// Whether the checks of its silence may begin: they have not yet, or what they led to was refused.
     pub(super) fn may_be_checked(&self, uptime: Duration, timing: &Timing) -> bool {
         let pause_over = match self.silence {
             SilenceCheck::None => true,
             SilenceCheck::Declared { at } => uptime.saturating_sub(at) >= timing.resend,
-            SilenceCheck::ReadingEnd | SilenceCheck::Folding { .. } | SilenceCheck::ReadingKey => false,
+            SilenceCheck::ReadingEnd | SilenceCheck::Folding { .. } | SilenceCheck::ReadingKey { .. } => false,
         };
         pause_over && self.silent_for(uptime) >= timing.lost
     }
@@ -103,13 +159,13 @@ impl AgentState {
         uptime.saturating_sub(self.changed_at)
     }
 
-    fn readiness(&self, uptime: Duration, timing: &Timing) -> Readiness {
-        let deadline_ms = self.record.fence_ms.saturating_add(self.record.kill_margin_ms);
-        if self.record.stopped || self.silent_for(uptime) + self.age_when_seen >= timing.stale {
+    fn readiness(&self, record: &AgentRecord, uptime: Duration, timing: &Timing) -> Readiness {
+        let deadline_ms = record.fence_ms.saturating_add(record.kill_margin_ms);
+        if record.stopped || self.silent_for(uptime) + self.age_when_loaded >= timing.stale {
             Readiness::Silent
         } else if Duration::from_millis(deadline_ms) >= timing.lost {
             Readiness::UnsafeTiming
-        } else if self.record.draining {
+        } else if record.draining {
             Readiness::Draining
         } else {
             Readiness::Ready

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tickmesh_core::{
     decide::{Action, Record},
     id::RequestId,
-    ledger::{Ledger, WriteStamp},
+    ledger::{ActiveRun, Ledger, WriteStamp},
     message::Command,
     name::AppName,
     spec::AppSpec,
@@ -34,6 +34,7 @@ struct Write {
     consequences: Consequences,
     ticks_through: u64,
     history_through: u64,
+    results_needed: Option<u64>,
 }
 
 /// One app.
@@ -46,6 +47,8 @@ pub(super) struct AppState {
     pub(super) ledger: Option<Ledger>,
     /// Revision of the stored ledger; 0: none.
     revision: u64,
+    /// Results after this sequence are not in the stored ledger; `None`: it has no active run.
+    results_needed: Option<u64>,
     /// Something was decided that no write under way contains.
     due: bool,
     /// What follows from it.
@@ -58,10 +61,15 @@ pub(super) struct AppState {
     publishing_tick: bool,
     publishing_history: bool,
     /// Commands that wait for a revision of the app, or for room in the ring of requests.
-    pub(super) held: VecDeque<Command>,
+    pub(super) held: VecDeque<(u64, Command)>,
     /// When the clock must be looked at.
     pub(super) wake_at: Option<Timestamp>,
+    /// Its place among the apps that wait for an agent.
+    pub(super) ticket: Option<Ticket>,
 }
+
+/// Apps that wait for an agent are served in the order of their tickets.
+pub(super) type Ticket = u64;
 
 impl AppState {
     pub(super) fn new(name: AppName) -> Self {
@@ -70,6 +78,7 @@ impl AppState {
             spec: None,
             ledger: None,
             revision: 0,
+            results_needed: None,
             due: false,
             unrecorded: Consequences::default(),
             write: None,
@@ -80,6 +89,7 @@ impl AppState {
             publishing_history: false,
             held: VecDeque::new(),
             wake_at: None,
+            ticket: None,
         }
     }
 
@@ -88,7 +98,21 @@ impl AppState {
         self.revision = revision;
         self.ticks_recorded = ledger.ticks.last_number;
         self.history_recorded = ledger.history.last_number;
+        self.results_needed = results_through(&ledger);
         self.ledger = Some(ledger);
+    }
+
+    /// Revision of the stored ledger.
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Results after this sequence are still needed by this app; `None`: none are. What is folded only in memory is
+    /// needed by the next leader, and the claim of an open attempt by the compare-and-set that stores its end.
+    pub(super) fn results_needed_after(&self) -> Option<u64> {
+        let runs = self.ledger.iter().flat_map(|ledger| &ledger.active);
+        let claims = runs.flat_map(ActiveRun::claims).map(|claim| claim.sequence.saturating_sub(1));
+        claims.chain(self.results_needed).min()
     }
 
     /// Takes what a decision wants done. Returned is what may be done at once, because nothing of it waits for a write.
@@ -122,6 +146,7 @@ impl AppState {
             consequences: std::mem::take(&mut self.unrecorded),
             ticks_through: ledger.ticks.last_number,
             history_through: ledger.history.last_number,
+            results_needed: results_through(ledger),
         });
         Some(Effect::WriteLedger { app: self.name.clone(), ledger: Box::new(ledger.clone()), expected: self.revision })
     }
@@ -146,6 +171,7 @@ impl AppState {
         let Some(write) = self.write.take() else { return Consequences::default() };
         self.ticks_recorded = write.ticks_through;
         self.history_recorded = write.history_through;
+        self.results_needed = write.results_needed;
         write.consequences
     }
 
@@ -178,4 +204,9 @@ impl AppState {
     pub(super) fn history_published(&mut self) {
         self.publishing_history = false;
     }
+}
+
+/// How far the results are folded into every active run.
+fn results_through(ledger: &Ledger) -> Option<u64> {
+    ledger.active.iter().map(|run| run.results_through).min()
 }

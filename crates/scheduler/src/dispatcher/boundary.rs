@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tickmesh_core::{
     decide::AppContent,
     history::RunSummary,
-    id::{Epoch, RequestId},
+    id::{AttemptId, Epoch, RequestId},
     ledger::Ledger,
     message::{AgentRecord, AttemptReport, Command, MeshEvent, Order, TickRecord},
     name::{AgentName, AppName},
@@ -76,7 +76,19 @@ pub enum Event {
         report: Option<Box<AttemptReport>>,
     },
     /// A command was delivered, maybe not for the first time.
-    CommandSeen(Box<Command>),
+    CommandSeen {
+        /// Its sequence in the command stream.
+        sequence: u64,
+        /// The command.
+        command: Box<Command>,
+    },
+    /// The command stream holds nothing below this sequence any more.
+    CommandsBegin {
+        /// The sequence.
+        sequence: u64,
+    },
+    /// Results are about to be purged.
+    Checkpoint,
     /// [`Effect::WriteLedger`] was done.
     LedgerWritten {
         /// The app.
@@ -127,6 +139,22 @@ pub enum Event {
         agent: AgentName,
         /// Revision of its key now.
         revision: u64,
+    },
+    /// Answer to [`Effect::ReadLedger`].
+    LedgerRead {
+        /// The app.
+        app: AppName,
+        /// Tenure of the stored ledger's writer; `None`: there is no ledger.
+        epoch: Option<Epoch>,
+        /// The attempt that it was asked for.
+        attempt: Box<AttemptId>,
+        /// The agent that holds it.
+        agent: AgentName,
+    },
+    /// An effect can never be done.
+    Failed {
+        /// What, and why.
+        reason: String,
     },
     /// Time passed.
     Woken,
@@ -182,6 +210,15 @@ pub enum Effect {
     },
     /// Read an agent's key now, from its stream's leader.
     ReadAgent {
+        /// The agent.
+        agent: AgentName,
+    },
+    /// Read an app's ledger now, from its stream's leader.
+    ReadLedger {
+        /// The app.
+        app: AppName,
+        /// An attempt of it that the agent holds, and the leader does not know.
+        attempt: Box<AttemptId>,
         /// The agent.
         agent: AgentName,
     },

@@ -8,7 +8,7 @@ use super::{
 };
 
 impl Dispatcher {
-    pub(super) fn command_seen(&mut self, command: Command, moment: Moment) {
+    pub(super) fn command_seen(&mut self, sequence: u64, command: Command, moment: Moment) {
         let app = command.app.clone();
         if self.apps.get(&app).is_none_or(|state| state.ledger.is_none()) && command.app_revision <= self.apps_through {
             // There is no such app, and the sender did not see more than this leader: nothing will ever come of it.
@@ -16,22 +16,33 @@ impl Dispatcher {
             return;
         }
         let state = self.app(&app);
-        if state.held.iter().all(|held| held.request != command.request) {
-            state.held.push_back(command);
+        if state.held.iter().all(|(_, held)| held.request != command.request) {
+            state.held.push_back((sequence, command));
         }
         self.release_commands(&app, moment);
     }
 
     /// Folds the commands of an app that need not wait any more, in the order in which they came.
     pub(super) fn release_commands(&mut self, app: &AppName, moment: Moment) {
-        while let Some(command) = self.next_command(app) {
-            self.step_with(app, Input::Command(&command), vec![command.request], moment);
+        while let Some((sequence, command)) = self.next_command(app) {
+            self.step_with(app, Input::Command { sequence, command: &command }, vec![command.request], moment);
         }
     }
 
-    fn next_command(&mut self, app: &AppName) -> Option<Command> {
+    /// The same for all apps.
+    pub(super) fn release_all_commands(&mut self, moment: Moment) {
+        let apps: Vec<AppName> = self.apps.keys().cloned().collect();
+        for app in apps {
+            self.release_commands(&app, moment);
+        }
+    }
+
+    fn next_command(&mut self, app: &AppName) -> Option<(u64, Command)> {
+        if !self.caught_up {
+            return None;
+        }
         let state = self.apps.get_mut(app)?;
-        let first = state.held.front()?;
+        let (_, first) = state.held.front()?;
         let Some(ledger) = &state.ledger else {
             // Not applied as far as this leader has seen; the sender saw more, and so will it.
             return None;

@@ -15,6 +15,8 @@ mod agents;
 mod app;
 mod boundary;
 mod commands;
+mod placing;
+mod revisions;
 mod silence;
 #[cfg(test)]
 mod tests;
@@ -27,8 +29,8 @@ use std::{
 use jiff::Timestamp;
 use rand::rngs::StdRng;
 use tickmesh_core::{
-    decide::{self, Action, AppChange, AppContent, Context, Input, Tenure},
-    fleet::{Fleet, LoadChange},
+    decide::{self, Action, AppChange, Clock, Context, Input, Tenure},
+    fleet::Fleet,
     id::{Epoch, RequestId},
     ledger::{Ledger, WriteStamp},
     message::AgentRecord,
@@ -38,8 +40,9 @@ use tickmesh_core::{
 
 pub use self::boundary::{Effect, Event, Moment};
 use self::{
-    agents::Agents,
+    agents::{Agents, Seen},
     app::{AppState, Consequences},
+    placing::Line,
 };
 
 /// One tenure's dispatcher.
@@ -48,15 +51,24 @@ pub struct Dispatcher {
     tenure: Tenure,
     timing: Timing,
     random: StdRng,
+    /// What is stored has been told: writes may begin.
     loaded: bool,
+    /// The results from before the take-over are folded: the clock, edits and commands may go on.
+    caught_up: bool,
+    /// Last sequence of these results.
+    results_end: u64,
+    /// Revisions of apps that wait for them.
+    deferred: Vec<(AppName, AppChange)>,
     apps: BTreeMap<AppName, AppState>,
     agents: Agents,
     fleet: Fleet,
     /// Apps with open attempts on an agent, with how many.
     bound: BTreeMap<AgentName, BTreeMap<AppName, u32>>,
     /// Apps with a replica that no agent took.
-    unplaced: BTreeSet<AppName>,
-    /// The fleet has more room than when they were asked for last.
+    line: Line,
+    /// Those in line are being served.
+    serving: bool,
+    /// The fleet may have more room than when they were served last.
     room: bool,
     wakes: BTreeSet<(Timestamp, AppName)>,
     /// Apps whose write waits for the pace.
@@ -76,11 +88,15 @@ impl Dispatcher {
             timing,
             random,
             loaded: false,
+            caught_up: false,
+            results_end: 0,
+            deferred: Vec::new(),
             apps: BTreeMap::new(),
             agents: Agents::default(),
             fleet: Fleet::default(),
             bound: BTreeMap::new(),
-            unplaced: BTreeSet::new(),
+            line: Line::default(),
+            serving: false,
             room: false,
             wakes: BTreeSet::new(),
             paced: BTreeSet::new(),
@@ -106,9 +122,15 @@ impl Dispatcher {
                 if let Some(report) = report {
                     self.step(&report.attempt.app, Input::Report { sequence, report: &report }, moment);
                 }
+                self.catch_up(moment);
                 self.results_folded(moment);
             }
-            Event::CommandSeen(command) => self.command_seen(*command, moment),
+            Event::CommandSeen { sequence, command } => self.command_seen(sequence, *command, moment),
+            Event::CommandsBegin { sequence } => {
+                self.step_all(&Input::CommandsConfirmed { below: sequence }, moment);
+                self.release_all_commands(moment);
+            }
+            Event::Checkpoint => self.step_all(&Input::Checkpoint, moment),
             Event::LedgerWritten { app, revision } => self.ledger_written(&app, revision, moment),
             Event::LedgerRefused { app } => {
                 let reason = format!("the ledger of `{app}` was written by another scheduler");
@@ -128,6 +150,8 @@ impl Dispatcher {
             }
             Event::ResultsEnd { agent, sequence } => self.results_end(&agent, sequence),
             Event::AgentRead { agent, revision } => self.agent_read(&agent, revision, moment),
+            Event::LedgerRead { app, epoch, attempt, agent } => self.ledger_read(&app, epoch, *attempt, agent),
+            Event::Failed { reason } => self.effects.push(Effect::EndTenure { reason }),
             Event::Woken => self.woken(moment),
         }
         self.place_unplaced(moment);
@@ -136,18 +160,15 @@ impl Dispatcher {
 
     /// When [`Event::Woken`] is next needed, at the latest; `None`: when something else happens.
     pub fn wake_in(&self, moment: Moment) -> Option<Duration> {
-        let instant = self
-            .wakes
-            .first()
-            .map(|(at, _)| Duration::try_from(at.duration_since(moment.wall)).unwrap_or(Duration::ZERO));
+        let due = self.wakes.first().filter(|_| self.caught_up);
+        let instant = due.map(|(at, _)| Duration::try_from(at.duration_since(moment.wall)).unwrap_or(Duration::ZERO));
         let paced = self.paced.first().map(|(at, _)| at.saturating_sub(moment.uptime));
         instant.into_iter().chain(paced).min()
     }
 
-    /// Results up to this sequence are folded into every active run; `None`: no run is active.
+    /// Results after this sequence are still needed by an app; `None`: none are.
     pub fn results_needed_after(&self) -> Option<u64> {
-        let active = self.apps.values().filter_map(|state| state.ledger.as_ref()).flat_map(|ledger| &ledger.active);
-        active.map(|run| run.results_through).min()
+        self.apps.values().filter_map(AppState::results_needed_after).min()
     }
 
     /// The sequence up to which all results are folded.
@@ -156,45 +177,23 @@ impl Dispatcher {
     }
 
     fn load(&mut self, app: AppName, revision: u64, ledger: Ledger) {
-        self.fleet.bind_all(&ledger);
-        for (_, agent) in ledger.active.iter().flat_map(|run| run.bound_agents()) {
-            *self.bound.entry(agent.clone()).or_default().entry(app.clone()).or_default() += 1;
-        }
+        self.bind_loaded(&app, &ledger);
         self.app(&app).load(revision, ledger);
     }
 
+    /// Somebody else's revision of a ledger means that what this tenure has in memory is not what is stored.
     fn ledger_seen(&mut self, app: &AppName, revision: u64, epoch: Epoch) {
-        if epoch > self.tenure.epoch {
-            let reason = format!("the ledger of `{app}` has revision {revision} of the later tenure {epoch}");
+        let known = self.apps.get(app).map_or(0, AppState::revision);
+        if epoch != self.tenure.epoch && revision > known {
+            let reason = format!("the ledger of `{app}` has a revision {revision} of tenure {epoch}");
             self.effects.push(Effect::EndTenure { reason });
         }
     }
 
-    fn app_seen(&mut self, app: AppName, change: AppChange, moment: Moment) {
-        self.apps_through = self.apps_through.max(change.revision);
-        let spec = match &change.content {
-            AppContent::Applied(spec) => Some(spec.clone()),
-            AppContent::Invalid { .. } | AppContent::Removed => None,
-        };
-        let state = self.app(&app);
-        let removed = matches!(change.content, AppContent::Removed);
-        if state.ledger.is_none() && !removed {
-            state.ledger = Some(Ledger::new(0, change.at));
-        }
-        let folded = state.ledger.as_ref().map_or(u64::MAX, |ledger| ledger.app_revision);
-        if change.revision > folded {
-            self.step(&app, Input::App(change), moment);
-        } else if change.revision < folded {
-            return;
-        }
-        self.app(&app).spec = spec;
-        self.schedule_wake(&app, moment);
-        self.release_commands(&app, moment);
-    }
-
     fn agent_seen(&mut self, revision: u64, at: Timestamp, record: AgentRecord, moment: Moment) {
         let agent = record.agent.clone();
-        self.agents.seen(revision, at, record, moment);
+        let seen = if self.loaded { Seen::Live } else { Seen::Loaded };
+        self.agents.heartbeat(revision, at, record, seen, moment);
         self.refresh_fleet(moment);
         self.judge_agent(&agent, moment);
     }
@@ -202,13 +201,34 @@ impl Dispatcher {
     /// The tenure begins: what is under way becomes this leader's, and what ledgers still hold unpublished is published.
     fn take_over(&mut self, results_end: u64, moment: Moment) {
         self.loaded = true;
+        self.results_end = results_end;
         self.results_through = results_end.min(self.results_needed_after().unwrap_or(results_end));
+        let bound: Vec<AgentName> = self.bound.keys().cloned().collect();
+        for agent in bound {
+            self.agents.expect(&agent, moment);
+        }
         self.refresh_fleet(moment);
+        self.step_all(&Input::TakeOver, moment);
+        self.catch_up(moment);
+        self.results_folded(moment);
+    }
+
+    /// Once the results from before the take-over are folded, what waited for them goes on: edits, the clock, commands.
+    fn catch_up(&mut self, moment: Moment) {
+        if self.caught_up || self.results_through < self.results_end {
+            return;
+        }
+        self.caught_up = true;
+        self.fold_deferred(moment);
+        self.step_all(&Input::Clock, moment);
+        self.release_all_commands(moment);
+    }
+
+    fn step_all(&mut self, input: &Input<'_>, moment: Moment) {
         let apps: Vec<AppName> = self.apps.keys().cloned().collect();
         for app in apps {
-            self.step(&app, Input::TakeOver, moment);
+            self.step(&app, input.clone(), moment);
         }
-        self.results_folded(moment);
     }
 
     fn ledger_written(&mut self, app: &AppName, revision: u64, moment: Moment) {
@@ -218,8 +238,7 @@ impl Dispatcher {
     }
 
     fn woken(&mut self, moment: Moment) {
-        let due: Vec<AppName> =
-            self.wakes.iter().take_while(|(at, _)| *at <= moment.wall).map(|(_, app)| app.clone()).collect();
+        let due: Vec<AppName> = if self.caught_up { self.due_apps(moment) } else { Vec::new() };
         for app in due {
             self.step(&app, Input::Clock, moment);
         }
@@ -231,12 +250,17 @@ impl Dispatcher {
         self.check_silence(moment);
     }
 
+    fn due_apps(&self, moment: Moment) -> Vec<AppName> {
+        self.wakes.iter().take_while(|(at, _)| *at <= moment.wall).map(|(_, app)| app.clone()).collect()
+    }
+
     /// Decides about one app, and does or records what follows.
     fn step(&mut self, app: &AppName, input: Input<'_>, moment: Moment) {
         self.step_with(app, input, Vec::new(), moment);
     }
 
     fn step_with(&mut self, app: &AppName, input: Input<'_>, confirmations: Vec<RequestId>, moment: Moment) {
+        let placing = self.placing(app);
         let Some(state) = self.apps.get_mut(app) else { return };
         let Some(ledger) = state.ledger.take() else { return };
         let context = Context {
@@ -247,6 +271,8 @@ impl Dispatcher {
             tenure: self.tenure,
             results_through: self.results_through,
             timing: &self.timing,
+            clock: if self.caught_up { Clock::Running } else { Clock::CatchingUp },
+            placing,
         };
         let decision = decide::decide(&context, ledger, input, &mut self.random);
         state.ledger = Some(decision.ledger);
@@ -255,11 +281,7 @@ impl Dispatcher {
         for change in decision.loads {
             self.apply_load(app, &change);
         }
-        if decision.unplaced {
-            self.unplaced.insert(app.clone());
-        } else {
-            self.unplaced.remove(app);
-        }
+        self.note_unplaced(app, decision.unplaced, placing);
         self.act(app, at_once);
         self.schedule_wake(app, moment);
         self.pump(app, moment);
@@ -305,46 +327,6 @@ impl Dispatcher {
             self.wakes.remove(&(at, app.clone()));
         }
         self.wakes.extend(wake_at.map(|at| (at, app.clone())));
-    }
-
-    fn apply_load(&mut self, app: &AppName, change: &LoadChange) {
-        self.fleet.apply(change);
-        match change {
-            LoadChange::Bind(agent, _) => {
-                *self.bound.entry(agent.clone()).or_default().entry(app.clone()).or_default() += 1;
-            }
-            LoadChange::Release(agent, _) => {
-                self.room = true;
-                if let Some(apps) = self.bound.get_mut(agent)
-                    && let Some(count) = apps.get_mut(app)
-                {
-                    *count -= 1;
-                    if *count == 0 {
-                        apps.remove(app);
-                    }
-                }
-            }
-        }
-    }
-
-    fn refresh_fleet(&mut self, moment: Moment) {
-        let views = self.agents.views(moment.uptime, &self.timing);
-        if views != self.fleet.agents {
-            self.fleet.agents = views;
-            self.room = true;
-        }
-    }
-
-    /// Asks again for the replicas that no agent took, if the fleet changed since.
-    fn place_unplaced(&mut self, moment: Moment) {
-        if !std::mem::take(&mut self.room) || self.unplaced.is_empty() {
-            return;
-        }
-        let apps: Vec<AppName> = self.unplaced.iter().cloned().collect();
-        for app in apps {
-            self.step(&app, Input::Clock, moment);
-        }
-        self.room = false;
     }
 
     fn app(&mut self, app: &AppName) -> &mut AppState {

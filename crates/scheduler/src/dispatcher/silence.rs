@@ -1,9 +1,12 @@
 //! Agents that fell silent, checked on the key and not on the watch, in the order of protocol rule P3; and heartbeats that
-//! do not hold what they should (P9), judged once the results that they have seen are folded.
+//! hold less than they should (P9) or more (P8), judged once the results that they have seen are folded.
+
+use std::collections::BTreeSet;
 
 use tickmesh_core::{
     decide::Input,
-    message::MeshEvent,
+    id::{AttemptId, Epoch},
+    message::{MeshEvent, Order, OrderKind, SCHEMA},
     name::{AgentName, AppName},
 };
 
@@ -34,12 +37,9 @@ impl Dispatcher {
 
     /// Results were folded: heartbeats and silent agents that waited for them are looked at.
     pub(super) fn results_folded(&mut self, moment: Moment) {
-        let judged: Vec<AgentName> = self
-            .agents
-            .iter_mut()
-            .filter(|(_, state)| state.unjudged && state.record.results_seen <= self.results_through)
-            .map(|(agent, _)| agent.clone())
-            .collect();
+        let through = self.results_through;
+        let due = self.agents.iter_mut().filter(|(_, state)| state.is_due(through));
+        let judged: Vec<AgentName> = due.map(|(agent, _)| agent.clone()).collect();
         for agent in judged {
             self.judge_agent(&agent, moment);
         }
@@ -47,11 +47,12 @@ impl Dispatcher {
     }
 
     fn read_silent_keys(&mut self) {
+        let results_through = self.results_through;
         for (agent, state) in self.agents.iter_mut() {
             if let SilenceCheck::Folding { end } = state.silence
-                && end <= self.results_through
+                && end <= results_through
             {
-                state.silence = SilenceCheck::ReadingKey;
+                state.silence = SilenceCheck::ReadingKey { results_through };
                 self.effects.push(Effect::ReadAgent { agent: agent.clone() });
             }
         }
@@ -60,9 +61,8 @@ impl Dispatcher {
     /// The last check: the key still has the revision that the count began with. If it moved, the heartbeat will come as
     /// an event and begin the count anew.
     pub(super) fn agent_read(&mut self, agent: &AgentName, revision: u64, moment: Moment) {
-        let Some(state) = self.agents.get_mut(agent).filter(|state| state.silence == SilenceCheck::ReadingKey) else {
-            return;
-        };
+        let Some(state) = self.agents.get_mut(agent) else { return };
+        let SilenceCheck::ReadingKey { results_through } = state.silence else { return };
         if state.revision != revision {
             state.silence = SilenceCheck::None;
             return;
@@ -70,21 +70,53 @@ impl Dispatcher {
         state.silence = SilenceCheck::Declared { at: moment.uptime };
         self.effects.push(Effect::Announce(MeshEvent::AgentLost { agent: agent.clone() }));
         for app in self.bound_apps(agent) {
-            self.step(&app, Input::Silent(agent), moment);
+            self.step(&app, Input::Silent { agent, results_through }, moment);
         }
     }
 
     /// Judges a heartbeat, if everything that it has seen is folded.
     pub(super) fn judge_agent(&mut self, agent: &AgentName, moment: Moment) {
         let folded = self.results_through;
-        let Some(state) = self.agents.get_mut(agent) else { return };
-        if !self.loaded || !state.unjudged || state.record.results_seen > folded {
+        let Some(state) = self.agents.get_mut(agent).filter(|state| state.is_due(folded)) else { return };
+        if !self.caught_up {
             return;
         }
         state.unjudged = false;
-        let record = state.record.clone();
+        let machine_for = state.machine_for(moment.uptime);
+        let Some(record) = state.record.clone() else { return };
         for app in self.bound_apps(agent) {
-            self.step(&app, Input::Heartbeat(&record), moment);
+            self.step(&app, Input::Heartbeat { record: &record, machine_for }, moment);
+        }
+        self.ask_about_strangers(agent, &record.held);
+    }
+
+    /// What an agent holds and no ledger has open was ended by a leader while the agent was away: it is stopped. Asked only
+    /// at the second heartbeat, since the end of an attempt may have overtaken the first; and only after the stored ledger
+    /// was read, since another leader may know what this one does not (protocol rule P8).
+    fn ask_about_strangers(&mut self, agent: &AgentName, held: &BTreeSet<AttemptId>) {
+        let strangers: BTreeSet<AttemptId> = held.iter().filter(|id| !self.is_open(id)).cloned().collect();
+        let Some(state) = self.agents.get_mut(agent) else { return };
+        let before = std::mem::replace(&mut state.strangers, strangers);
+        for attempt in state.strangers.intersection(&before) {
+            let (app, attempt) = (attempt.app.clone(), Box::new(attempt.clone()));
+            self.effects.push(Effect::ReadLedger { app, attempt, agent: agent.clone() });
+        }
+    }
+
+    fn is_open(&self, attempt: &AttemptId) -> bool {
+        let ledger = self.apps.get(&attempt.app).and_then(|state| state.ledger.as_ref());
+        let run = ledger.and_then(|ledger| ledger.active.iter().find(|run| run.uid == attempt.uid));
+        run.is_some_and(|run| run.open_attempts(&attempt.app).any(|(id, _)| id == *attempt))
+    }
+
+    /// The stored ledger of a stranger's app was read.
+    pub(super) fn ledger_read(&mut self, app: &AppName, epoch: Option<Epoch>, attempt: AttemptId, agent: AgentName) {
+        if epoch.is_some_and(|epoch| epoch > self.tenure.epoch) {
+            let reason = format!("the ledger of `{app}` was written by a later tenure");
+            self.effects.push(Effect::EndTenure { reason });
+        } else if !self.is_open(&attempt) {
+            let epoch = self.tenure.epoch;
+            self.effects.push(Effect::Send(Order { schema: SCHEMA, epoch, agent, attempt, kind: OrderKind::Stop }));
         }
     }
 

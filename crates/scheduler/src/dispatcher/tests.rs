@@ -30,6 +30,7 @@ struct World {
     dispatcher: Dispatcher,
     moment: Moment,
     heartbeat: u64,
+    slots: u32,
 }
 
 fn app() -> AppName {
@@ -85,6 +86,7 @@ impl World {
             dispatcher: Dispatcher::new(tenure, Timing::default(), StdRng::seed_from_u64(1)),
             moment: Moment { wall: start(), uptime: Duration::from_secs(1_000) },
             heartbeat: 0,
+            slots: 4,
         }
     }
 
@@ -128,7 +130,7 @@ impl World {
             engine: String::new(),
             at: self.moment.wall,
             labels: BTreeMap::new(),
-            capacity: Capacity { slots: 4, cpu_millis: 2_000, memory_bytes: 1 << 30 },
+            capacity: Capacity { slots: self.slots, cpu_millis: 2_000, memory_bytes: 1 << 30 },
             draining: false,
             stopped: false,
             results_seen,
@@ -146,16 +148,20 @@ impl World {
     }
 
     fn command(&mut self, number: u128, app_revision: u64) -> Vec<Effect> {
+        self.command_for(app(), number, app_revision)
+    }
+
+    fn command_for(&mut self, app: AppName, number: u128, app_revision: u64) -> Vec<Effect> {
         let command = Command {
             schema: SCHEMA,
             request: RequestId(Uuid::from_u128(number)),
-            app: app(),
+            app,
             app_revision,
             by: "me".to_owned(),
             at: self.moment.wall,
             kind: CommandKind::Run(RunRequest::default()),
         };
-        self.handle(Event::CommandSeen(Box::new(command)))
+        self.handle(Event::CommandSeen { sequence: 1, command: Box::new(command) })
     }
 
     /// A run asked for, recorded and ordered: the attempt of its only replica, with the revision of its ledger.
@@ -410,4 +416,139 @@ fn a_replica_that_nobody_took_goes_to_the_agent_that_comes() {
 fn wakes_come_when_the_next_instant_is_due() {
     let world = World::leading(Some("@every 10s"));
     assert_eq!(world.dispatcher.wake_in(world.moment), Some(Duration::from_secs(10)));
+}
+
+#[test]
+fn results_that_the_stored_ledger_or_an_open_claim_needs_are_kept() {
+    let mut world = World::leading(None);
+    let (attempt, revision) = world.ordered();
+    world.report(10, &attempt, claimed());
+    for other in 11..=500 {
+        world.handle(Event::ReportSeen { sequence: other, report: None });
+    }
+    assert_eq!(world.dispatcher.results_needed_after(), Some(0), "the claim is in no stored ledger");
+    world.pass(Duration::from_secs(60));
+    let (checkpoint, expected) = written(&world.handle(Event::Checkpoint));
+    assert_eq!((checkpoint.active[0].results_through, expected), (500, revision));
+    world.handle(Event::LedgerWritten { app: app(), revision: revision + 1 });
+    assert_eq!(world.dispatcher.results_needed_after(), Some(9), "its end is a compare-and-set on the claim");
+    world.report(501, &attempt, succeeded());
+    let (_, expected) = written(&world.pass(Duration::from_secs(1)));
+    world.handle(Event::LedgerWritten { app: app(), revision: expected + 1 });
+    assert_eq!(world.dispatcher.results_needed_after(), None);
+}
+
+#[test]
+fn instants_wait_until_the_results_from_before_the_take_over_are_folded() {
+    let mut first = World::leading(Some("@every 10s"));
+    let (ledger, revision) = written(&first.pass(Duration::from_secs(10)));
+    let (attempt, _) = ledger.active[0].open_attempts(&app()).next().unwrap();
+    let mut second = World::new();
+    second.moment.wall = tickmesh_core::time::after(start(), Duration::from_secs(25));
+    second.handle(Event::LedgerLoaded { app: app(), revision: revision + 1, ledger: Box::new(ledger) });
+    second.heartbeat(0, &[]);
+    let content = AppContent::Applied(spec(Some("@every 10s")));
+    second.handle(Event::AppSeen { app: app(), revision: 1, at: start(), content });
+    let (stamped, _) = written(&second.handle(Event::Loaded { results_end: 2 }));
+    assert_eq!(stamped.counters.decided, 1, "the run may be over already: nothing is enqueued beside it");
+    second.report(1, &attempt, claimed());
+    second.report(2, &attempt, succeeded());
+    let (ledger, _) = written(&second.handle(Event::LedgerWritten { app: app(), revision: revision + 2 }));
+    assert_eq!((ledger.counters.started, ledger.counters.enqueued, ledger.last_run), (2, 0, 2));
+}
+
+#[test]
+fn an_edit_waits_for_them_too() {
+    let mut first = World::leading(Some("@every 10s"));
+    let (ledger, revision) = written(&first.pass(Duration::from_secs(10)));
+    let mut second = World::new();
+    second.moment.wall = tickmesh_core::time::after(start(), Duration::from_secs(25));
+    second.handle(Event::LedgerLoaded { app: app(), revision: revision + 1, ledger: Box::new(ledger) });
+    for (app_revision, seconds) in [(1, 0), (2, 15)] {
+        let at = tickmesh_core::time::after(start(), Duration::from_secs(seconds));
+        let content = AppContent::Applied(spec(Some("@every 10s")));
+        second.handle(Event::AppSeen { app: app(), revision: app_revision, at, content });
+    }
+    let (stamped, _) = written(&second.handle(Event::Loaded { results_end: 1 }));
+    assert_eq!(stamped.app_revision, 1);
+    second.handle(Event::ReportSeen { sequence: 1, report: None });
+    second.handle(Event::LedgerWritten { app: app(), revision: revision + 2 });
+    let (ledger, _) = written(&second.pass(Duration::from_millis(50)));
+    assert_eq!((ledger.app_revision, ledger.counters.decided), (2, 2));
+}
+
+#[test]
+fn a_ledger_written_by_any_other_tenure_ends_this_one() {
+    let mut world = World::leading(None);
+    let stale = world.handle(Event::LedgerSeen { app: app(), revision: 9, epoch: Epoch(6) });
+    assert_eq!(count(&stale, |effect| matches!(effect, Effect::EndTenure { .. })), 1);
+}
+
+#[test]
+fn requests_that_the_stream_does_not_hold_any_more_are_confirmed() {
+    let mut world = World::leading(None);
+    let (_, revision) = world.ordered();
+    world.handle(Event::CommandsBegin { sequence: 2 });
+    world.pass(Duration::from_secs(1));
+    let (ledger, _) = written(&world.command(2, 1));
+    assert_eq!(ledger.requests.iter().map(|handled| handled.confirmed).collect::<Vec<_>>(), [true, false]);
+    assert!(revision > 0);
+}
+
+#[test]
+fn what_an_agent_holds_and_nobody_knows_is_stopped_at_the_second_heartbeat() {
+    let mut world = World::leading(None);
+    let (attempt, _) = world.ordered();
+    world.report(1, &attempt, claimed());
+    world.report(2, &attempt, AttemptEvent::Lost { reason: LostReason::AgentSilent });
+    let asks = |effect: &Effect| matches!(effect, Effect::ReadLedger { .. });
+    assert_eq!(count(&world.heartbeat(2, &[&attempt]), asks), 0, "its end may have overtaken the heartbeat");
+    assert_eq!(count(&world.heartbeat(2, &[&attempt]), asks), 1);
+    let answer = |epoch| Event::LedgerRead {
+        app: app(),
+        epoch: Some(epoch),
+        attempt: Box::new(attempt.clone()),
+        agent: agent(),
+    };
+    let effects = world.handle(answer(Epoch(7)));
+    assert!(matches!(orders(&effects)[..], [Order { kind: OrderKind::Stop, .. }]), "{effects:?}");
+    let effects = world.handle(answer(Epoch(8)));
+    assert_eq!(count(&effects, |effect| matches!(effect, Effect::EndTenure { .. })), 1, "another leader knows more");
+}
+
+#[test]
+fn an_agent_without_a_key_falls_silent_like_any_other() {
+    let mut first = World::leading(None);
+    let (ledger, revision) = written(&first.command(1, 1));
+    let mut second = World::new();
+    second.handle(Event::LedgerLoaded { app: app(), revision: revision + 1, ledger: Box::new(ledger) });
+    second.handle(Event::Loaded { results_end: 0 });
+    let effects = second.pass(Duration::from_secs(60));
+    assert_eq!(count(&effects, |effect| matches!(effect, Effect::ReadResultsEnd { .. })), 1);
+}
+
+#[test]
+fn an_app_whose_queue_is_never_empty_does_not_keep_others_waiting() {
+    let mut world = World::leading(None);
+    world.slots = 1;
+    world.heartbeat(0, &[]);
+    let (attempt, revision) = world.ordered();
+    let zebra = AppName::new("zebra").unwrap();
+    let content = AppContent::Applied(spec(None));
+    world.handle(Event::AppSeen { app: zebra.clone(), revision: 2, at: start(), content });
+    world.handle(Event::LedgerWritten { app: zebra.clone(), revision: 100 });
+    world.command_for(zebra.clone(), 2, 2);
+    world.command(3, 1);
+    world.pass(Duration::from_millis(50));
+    world.handle(Event::LedgerWritten { app: app(), revision: revision + 1 });
+    world.handle(Event::LedgerWritten { app: zebra.clone(), revision: 101 });
+    let effects = world.report(1, &attempt, succeeded());
+    let bound: Vec<_> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::WriteLedger { app, ledger, .. } if ledger.active[0].bound_agents().count() == 1 => Some(app),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(bound, [&zebra], "{effects:?}");
 }

@@ -239,7 +239,7 @@ impl World {
         }
         let name = agent.name.clone();
         self.leader.fold_results(&mut self.bus, u64::MAX)?;
-        self.leader.decide(&mut self.bus, Input::Silent(&name))
+        self.leader.decide(&mut self.bus, Input::Silent { agent: &name, results_through: u64::MAX })
     }
 
     pub(super) fn summary(&self) -> Summary {

@@ -10,11 +10,12 @@
 
 #![expect(clippy::print_stdout, reason = "a table for people is what this binary is for")]
 
+mod cpu;
 mod floor;
 mod rounds;
 mod spread;
 
-use std::{fs, thread::available_parallelism, time::Duration};
+use std::{fs, num::NonZeroUsize, thread::available_parallelism, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use futures_util::{StreamExt as _, stream};
@@ -22,17 +23,19 @@ use jiff::{Timestamp, ToSpan as _, Unit};
 use tickmesh_core::timing::Timing;
 use tickmesh_messaging::StreamKind;
 use tickmesh_tests::{
-    FakeEngine, Stored, World, until,
+    FakeEngine, World, until,
     world::{PATIENCE, Part},
 };
+use tokio::runtime::{Builder, Runtime};
 
 use self::{
+    cpu::CpuTimes,
     rounds::{Milestone, Rounds, Watch},
     spread::Spread,
 };
 
 /// Apps, unless the command line says otherwise.
-const APPS: usize = 1_000;
+const APPS: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
 /// Agents that share them.
 const AGENTS: usize = 10;
 /// Slots of an agent: never what a run waits for.
@@ -49,27 +52,43 @@ const APPLY_TIME_PER_APP: Duration = Duration::from_millis(2);
 /// How long after the last instant the last run may end.
 const LAST_RUN_PATIENCE: Duration = Duration::from_secs(15);
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
     let apps = match std::env::args().nth(1) {
         Some(argument) => argument.parse().with_context(|| format!("`{argument}` is not a number of apps"))?,
         None => APPS,
     };
+    let apps = apps.get();
+    let (scheduler, agents) = (threads("scheduler")?, threads("agents")?);
+    threads("bench")?.block_on(bench(apps, &scheduler, &agents))
+}
+
+/// Threads of its own for a part, as it has in production: on shared ones its tasks would queue behind those of the others.
+fn threads(part: &str) -> anyhow::Result<Runtime> {
+    let threads = Builder::new_multi_thread().thread_name(part).enable_all().build();
+    threads.with_context(|| format!("start the threads of {part}"))
+}
+
+async fn bench(apps: usize, scheduler: &Runtime, agents: &Runtime) -> anyhow::Result<()> {
     let mut world = World::new().await;
     world.timing = Timing::default();
-    let parts = start(&world).await;
+    let parts = start(&world, scheduler, agents).await;
     let watch = Watch::begin(&world, AGENTS).await?;
 
     let instants = instants(apps)?;
     apply(&world, apps, &instants).await;
     ensure!(Timestamp::now() < instants[0], "applying {apps} apps took until their first instant");
-    let before = world.stored().await;
+    let (before, cpu_before) = (world.stored().await, CpuTimes::now(world.server.pid())?);
     let rounds = watch.collect(&instants, apps, LAST_RUN_PATIENCE).await;
+    let cpu = CpuTimes::now(world.server.pid())?.since(&cpu_before, rounds.ended());
     let stored = world.stored().await.since(&before);
     let floor = floor::measure(&world, apps, rounds.order_bytes).await?;
 
     print(&world, apps, &rounds, &floor);
-    println!("\n{}", stored_per_run(&stored, rounds.ended()));
+    println!("\nprocessor time for one run: {cpu}");
+    if let Some(memory) = resident_memory() {
+        println!("memory of scheduler, agents and bench, one process: {memory}");
+    }
+    println!("\nmessages stored for {} runs\n{}", rounds.ended(), stored.table(rounds.ended() as u64));
     for part in parts {
         part.stop().await;
     }
@@ -78,19 +97,25 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts the scheduler and the agents, and waits for them.
-async fn start(world: &World) -> Vec<Part> {
-    let mut parts = vec![world.scheduler().await];
+/// Starts the scheduler and the agents, each on their threads, and waits for them.
+async fn start(world: &World, scheduler: &Runtime, agents: &Runtime) -> Vec<Part> {
+    let mut parts = vec![on(scheduler, world.scheduler()).await];
     for number in 0..AGENTS {
         let mut config = world.agent_config(&rounds::agent(number));
         config.slots = Some(SLOTS);
-        parts.push(world.agent_with(config, FakeEngine::default()).await);
+        parts.push(on(agents, world.agent_with(config, FakeEngine::default())).await);
     }
     until("all agents", PATIENCE, || async {
         (world.mesh.agents().list().await.expect("list agents").len() == AGENTS).then_some(())
     })
     .await;
     parts
+}
+
+/// Does something whose tasks, and all that they spawn, are to run on those threads.
+async fn on<T>(threads: &Runtime, work: impl Future<Output = T>) -> T {
+    let _entered = threads.enter();
+    work.await
 }
 
 /// The instants at which every app is going to be due, with time to apply the apps before the first.
@@ -137,13 +162,6 @@ fn print(world: &World, apps: usize, rounds: &Rounds, floor: &Spread) {
     }
     let what = format!("floor: {apps} bare messages of {} bytes", rounds.order_bytes);
     println!("{what:<44}{floor}");
-    if let Some(memory) = resident_memory() {
-        println!("\nmemory of scheduler, agents and bench, one process: {memory}");
-    }
-}
-
-fn stored_per_run(stored: &Stored, runs: usize) -> String {
-    format!("messages stored for {runs} runs\n{}", stored.table(runs as u64))
 }
 
 /// What the kernel says of this process, as it says it.

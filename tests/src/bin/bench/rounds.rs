@@ -58,7 +58,7 @@ impl Watch {
         let (sender, sightings) = mpsc::unbounded_channel();
         let mut followers = JoinSet::new();
         for number in 0..agents {
-            let orders = world.mesh.orders().follow(&AgentName::new(&agent(number))?).await?;
+            let orders = world.mesh.orders().follow(&AgentName::new(agent(number))?).await?;
             followers.spawn(forward(orders, sender.clone(), |order| Seen::Order(Box::new(order))));
         }
         let history = world.mesh.history().follow(None, Start::New).await.context("follow the history")?;

@@ -135,12 +135,12 @@ fn instant(text: &str) -> Option<Timestamp> {
 }
 
 /// The request to create a container.
-pub(super) fn create_body(request: &ContainerRequest) -> ContainerCreateBody {
+pub(super) fn create_body(request: &ContainerRequest, entrypoint: Option<Vec<String>>) -> ContainerCreateBody {
     let spec = &request.spec;
     ContainerCreateBody {
         image: Some(spec.image.clone()),
         cmd: spec.command.clone(),
-        entrypoint: spec.entrypoint.clone(),
+        entrypoint,
         env: Some(request.environment.iter().map(|(key, value)| format!("{key}={value}")).collect()),
         labels: Some(request.labels.clone().into_iter().collect::<HashMap<_, _>>()),
         working_dir: spec.working_dir.clone(),

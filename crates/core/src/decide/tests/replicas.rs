@@ -22,7 +22,7 @@ fn started(scale: u32, retry_count: u32) -> World {
 
 /// Lets the pause before a retry pass.
 fn pass_pause(world: &mut World) {
-    world.now = time::after(world.now, Duration::from_secs(1));
+    world.now = time::after(world.now, Duration::from_secs(2));
     world.decide(Input::Clock);
 }
 
@@ -176,6 +176,7 @@ fn a_revoked_attempt_counts_for_nothing_and_its_agent_comes_last() {
         assert_eq!(id.attempt, attempt);
         let by = if attempt % 2 == 0 { Revoker::Agent } else { Revoker::Leader };
         world.report(&id, revoked(by));
+        pass_pause(&mut world);
         assert_ne!(world.open()[0].1.agent, open.agent);
     }
     world.finish(0);
@@ -188,6 +189,7 @@ fn an_agent_to_avoid_is_taken_if_there_is_no_other() {
     world.fleet.agents.retain(|name, _| *name == agent("a1"));
     let id = world.only_open();
     world.report(&id, revoked(Revoker::Leader));
+    pass_pause(&mut world);
     assert_eq!(world.open()[0].1.agent, agent("a1"));
 }
 

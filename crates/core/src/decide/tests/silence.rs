@@ -1,6 +1,8 @@
 //! Attempts that nobody holds. The leader's word goes to the attempt's subject, on exactly the sequence that it saw
 //! (protocol rules P3 and P9).
 
+use std::time::Duration;
+
 use super::{
     super::{Input, Record},
     world::{World, agent, claimed, service, unscheduled},
@@ -26,7 +28,7 @@ fn check_heartbeat(change: impl Fn(&mut AgentRecord, &AttemptId, u64), expect_lo
     let claim_sequence = world.sequence;
     let mut record = world.heartbeat("a1", &[]);
     change(&mut record, &id, claim_sequence);
-    let answer = world.decide(Input::Heartbeat(&record));
+    let answer = world.decide(Input::Heartbeat { record: &record, machine_for: Duration::ZERO });
     let lost = AttemptEvent::Lost { reason: LostReason::NotHeld };
     assert_eq!(answer.stored(), vec![(&id, &lost, claim_sequence); expect_lost]);
     // Nothing is believed before it is stored.
@@ -47,7 +49,7 @@ fn an_attempt_is_lost_at_once_only_if_a_heartbeat_of_its_machine_has_seen_its_cl
 fn a_heartbeat_says_nothing_about_an_attempt_without_a_claim() {
     let (mut world, _) = started();
     let record = world.heartbeat("a1", &[]);
-    assert!(world.decide(Input::Heartbeat(&record)).actions.is_empty());
+    assert!(world.decide(Input::Heartbeat { record: &record, machine_for: Duration::ZERO }).actions.is_empty());
 }
 
 #[test]
@@ -58,7 +60,7 @@ fn an_agent_that_falls_silent_loses_what_it_claimed_and_is_relieved_of_the_rest(
     let [(first, _), (second, _)] = &on_a1[..] else { panic!("{on_a1:?}") };
     world.claim(second);
     let sequence = world.sequence;
-    let answer = world.decide(Input::Silent(&agent("a1")));
+    let answer = world.decide(Input::Silent { agent: &agent("a1"), results_through: u64::MAX });
     let stored = answer.stored();
     assert!(matches!(stored[0], (id, AttemptEvent::Revoked { .. }, 0) if id == first), "{stored:?}");
     let lost = AttemptEvent::Lost { reason: LostReason::AgentSilent };
@@ -69,14 +71,14 @@ fn an_agent_that_falls_silent_loses_what_it_claimed_and_is_relieved_of_the_rest(
 #[test]
 fn silence_of_one_agent_is_nothing_to_the_others() {
     let (mut world, _) = started();
-    assert!(world.decide(Input::Silent(&agent("a2"))).actions.is_empty());
+    assert!(world.decide(Input::Silent { agent: &agent("a2"), results_through: u64::MAX }).actions.is_empty());
 }
 
 #[test]
 fn a_lost_attempt_stays_open_until_the_word_is_stored() {
     let (mut world, id) = started();
     world.claim(&id);
-    world.decide(Input::Silent(&agent("a1")));
+    world.decide(Input::Silent { agent: &agent("a1"), results_through: u64::MAX });
     // The agent was faster: its own end stands, and the leader's word was refused.
     world.exit(&id, 0);
     assert_eq!(world.ledger.history.pending[0].outcome.label(), "succeeded");
@@ -87,6 +89,30 @@ fn a_claim_after_the_silence_began_is_judged_on_its_own_sequence() {
     let (mut world, id) = started();
     world.sequence += 10;
     world.report_by(&id, agent("a1"), claimed(&agent("a1")));
-    let answer = world.decide(Input::Silent(&agent("a1")));
+    let answer = world.decide(Input::Silent { agent: &agent("a1"), results_through: u64::MAX });
     assert_eq!(answer.stored()[0].2, 111);
+}
+
+#[test]
+fn a_name_that_moved_to_another_machine_loses_what_it_left_once_silence_would_have() {
+    let (mut world, id) = started();
+    world.claim(&id);
+    let mut record = world.heartbeat("a1", &[]);
+    record.machine = MachineId("another".to_owned());
+    let lost = world.timing.lost;
+    let early = Input::Heartbeat { record: &record, machine_for: lost - Duration::from_millis(1) };
+    assert!(world.decide(early).actions.is_empty());
+    let late = world.decide(Input::Heartbeat { record: &record, machine_for: lost });
+    assert_eq!(late.stored().len(), 1, "{late:?}");
+}
+
+#[test]
+fn a_claim_that_was_not_folded_when_the_key_was_read_is_no_silence() {
+    let (mut world, id) = started();
+    world.claim(&id);
+    let claim = world.ledger.active[0].claims().next().unwrap().sequence;
+    let before = Input::Silent { agent: &agent("a1"), results_through: claim - 1 };
+    assert!(world.decide(before).actions.is_empty());
+    let answer = world.decide(Input::Silent { agent: &agent("a1"), results_through: claim });
+    assert_eq!(answer.stored().len(), 1);
 }

@@ -8,7 +8,7 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use uuid::Uuid;
 
 use super::{
-    super::{AppChange, AppContent, Context, Decision, Input, Tenure, decide, wake_at},
+    super::{AppChange, AppContent, Clock, Context, Decision, Input, Placing, Tenure, decide, wake_at},
     answer::Answer,
 };
 use crate::{
@@ -135,6 +135,8 @@ impl World {
             tenure: self.tenure,
             results_through: self.sequence,
             timing: &self.timing,
+            clock: Clock::Running,
+            placing: Placing::Now,
         };
         let Decision { ledger, record, actions, loads, unplaced } =
             decide(&context, self.ledger.clone(), input, &mut self.random);
@@ -206,14 +208,14 @@ impl World {
     /// Somebody runs the app; what became of it.
     pub(super) fn run(&mut self) -> Verdict {
         let command = self.command(CommandKind::Run(RunRequest::default()));
-        self.decide(Input::Command(&command));
+        self.decide(Input::Command { sequence: 1, command: &command });
         self.ledger.requests.back().unwrap().verdict.clone()
     }
 
     /// Somebody cancels what is active.
     pub(super) fn cancel(&mut self) -> Answer {
         let command = self.command(CommandKind::Cancel { run: None });
-        self.decide(Input::Command(&command))
+        self.decide(Input::Command { sequence: 1, command: &command })
     }
 
     /// All open attempts.

@@ -148,7 +148,7 @@ fn largest_request() -> RunRequest {
 
 fn handled() -> HandledRequest {
     let verdict = Verdict::Refused { reason: reason(REASON_BYTES_MAX) };
-    HandledRequest { request: request_id(), verdict, confirmed: false }
+    HandledRequest { request: request_id(), sequence: u64::MAX, verdict, confirmed: false }
 }
 
 fn spec_of(scales: &[u32], image: String) -> RunSpec {

@@ -1,5 +1,7 @@
 //! What reaches the leader, in the order that the core asks for.
 
+use std::time::Duration;
+
 use anyhow::ensure;
 use rand::RngExt as _;
 use tickmesh_core::{
@@ -58,7 +60,7 @@ impl Leader {
     /// A heartbeat counts only after all results that it has seen.
     pub(in crate::core_driver) fn fold_heartbeat(&mut self, bus: &mut Bus, record: &AgentRecord) -> anyhow::Result<()> {
         self.fold_results(bus, record.results_seen.saturating_sub(self.results_through))?;
-        self.decide(bus, Input::Heartbeat(record))
+        self.decide(bus, Input::Heartbeat { record, machine_for: Duration::ZERO })
     }
 
     /// A command of the work queue, if it may be folded now.
@@ -74,7 +76,7 @@ impl Leader {
         }
         let outdated = command.app_revision < bus.tombstone(self.ledger.app_revision);
         let known = self.ledger.requests.iter().any(|handled| handled.request == command.request);
-        self.decide(bus, Input::Command(&command))?;
+        self.decide(bus, Input::Command { sequence: 1, command: &command })?;
         if outdated && !known {
             bus.count(Fault::CommandFromBeforeTombstone);
             ensure!(!self.runs_for(command.request), "G7: a command from before the tombstone was carried out");

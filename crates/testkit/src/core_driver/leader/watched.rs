@@ -3,7 +3,7 @@
 use anyhow::{Context as _, ensure};
 use jiff::Timestamp;
 use tickmesh_core::{
-    decide::{AppContent, Context, Input, Record, decide, wake_at},
+    decide::{AppContent, Clock, Context, Input, Placing, Record, decide, wake_at},
     ledger::Ledger,
     message::CommandKind,
     spec::QUEUE_LIMIT_MAX,
@@ -53,6 +53,8 @@ impl Leader {
             tenure: self.tenure,
             results_through: self.results_through,
             timing: &bus.timing,
+            clock: Clock::Running,
+            placing: Placing::Now,
         };
         let through = through(bus, &input, before);
         let decision = decide(&context, before.clone(), input.clone(), &mut bus.random);
@@ -91,11 +93,13 @@ enum Decided {
 /// Inputs that the ledger remembers: given again at the same moment they change nothing.
 fn is_remembered(input: &Input<'_>) -> bool {
     match input {
-        Input::Clock | Input::App(_) | Input::Command(_) | Input::Report { .. } => true,
+        Input::Clock | Input::App(_) | Input::Command { .. } | Input::Report { .. } => true,
         Input::TakeOver
         | Input::CommandConfirmed(_)
-        | Input::Heartbeat(_)
-        | Input::Silent(_)
+        | Input::CommandsConfirmed { .. }
+        | Input::Checkpoint
+        | Input::Heartbeat { .. }
+        | Input::Silent { .. }
         | Input::TickStored { .. }
         | Input::HistoryStored { .. } => false,
     }
@@ -113,13 +117,15 @@ fn through(bus: &Bus, input: &Input<'_>, before: &Ledger) -> Through {
 fn asks_to_stop(input: &Input<'_>) -> bool {
     match input {
         Input::App(change) => matches!(change.content, AppContent::Removed),
-        Input::Command(command) => matches!(command.kind, CommandKind::Cancel { .. }),
+        Input::Command { command, .. } => matches!(command.kind, CommandKind::Cancel { .. }),
         Input::TakeOver
         | Input::Clock
         | Input::CommandConfirmed(_)
+        | Input::CommandsConfirmed { .. }
+        | Input::Checkpoint
         | Input::Report { .. }
-        | Input::Heartbeat(_)
-        | Input::Silent(_)
+        | Input::Heartbeat { .. }
+        | Input::Silent { .. }
         | Input::TickStored { .. }
         | Input::HistoryStored { .. } => false,
     }

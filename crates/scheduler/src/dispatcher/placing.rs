@@ -1,0 +1,112 @@
+//! What is bound to which agent, and whose turn it is to get one.
+
+use std::collections::BTreeMap;
+
+use tickmesh_core::{
+    decide::{Input, Placing},
+    fleet::{LoadChange, Readiness},
+    ledger::Ledger,
+    name::{AgentName, AppName},
+};
+
+use super::{Dispatcher, app::Ticket, boundary::Moment};
+
+/// Apps that wait for an agent, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    waiting: BTreeMap<Ticket, AppName>,
+    last: Ticket,
+}
+
+impl Line {
+    fn join(&mut self, app: &AppName) -> Ticket {
+        self.last += 1;
+        self.waiting.insert(self.last, app.clone());
+        self.last
+    }
+}
+
+impl Dispatcher {
+    /// Whether an app may be placed at once. While others wait it gets in line, so that one whose queue is never empty
+    /// does not keep them waiting for ever.
+    pub(super) fn placing(&self, app: &AppName) -> Placing {
+        if self.serving || self.line.waiting.values().all(|waiting| waiting == app) {
+            Placing::Now
+        } else {
+            Placing::InTurn
+        }
+    }
+
+    /// Notes whether an app waits for an agent after a decision.
+    pub(super) fn note_unplaced(&mut self, app: &AppName, unplaced: bool, placing: Placing) {
+        let Some(state) = self.apps.get_mut(app) else { return };
+        match (unplaced, state.ticket) {
+            (true, None) => state.ticket = Some(self.line.join(app)),
+            (false, Some(ticket)) => {
+                self.line.waiting.remove(&ticket);
+                state.ticket = None;
+            }
+            (true, Some(_)) | (false, None) => {}
+        }
+        // It was not even tried: there may be room for it beside those before it.
+        self.room |= unplaced && placing == Placing::InTurn;
+    }
+
+    /// Asks again for the replicas that no agent took, oldest first, if the fleet changed since.
+    pub(super) fn place_unplaced(&mut self, moment: Moment) {
+        if !std::mem::take(&mut self.room) || self.line.waiting.is_empty() || !self.has_free_slot() {
+            return;
+        }
+        let apps: Vec<AppName> = self.line.waiting.values().cloned().collect();
+        self.serving = true;
+        for app in apps {
+            self.step(&app, Input::Clock, moment);
+        }
+        self.serving = false;
+        self.room = false;
+    }
+
+    fn has_free_slot(&self) -> bool {
+        self.fleet.agents.iter().any(|(agent, view)| {
+            view.readiness == Readiness::Ready && self.fleet.load(agent).slots < view.capacity.slots
+        })
+    }
+
+    /// Counts in what a loaded ledger has bound.
+    pub(super) fn bind_loaded(&mut self, app: &AppName, ledger: &Ledger) {
+        self.fleet.bind_all(ledger);
+        for (_, agent) in ledger.active.iter().flat_map(|run| run.bound_agents()) {
+            *self.bound.entry(agent.clone()).or_default().entry(app.clone()).or_default() += 1;
+        }
+    }
+
+    pub(super) fn apply_load(&mut self, app: &AppName, change: &LoadChange) {
+        self.fleet.apply(change);
+        match change {
+            LoadChange::Bind(agent, _) => {
+                *self.bound.entry(agent.clone()).or_default().entry(app.clone()).or_default() += 1;
+            }
+            LoadChange::Release(agent, _) => {
+                self.room = true;
+                self.unbind(app, agent);
+            }
+        }
+    }
+
+    fn unbind(&mut self, app: &AppName, agent: &AgentName) {
+        let Some(apps) = self.bound.get_mut(agent) else { return };
+        let Some(count) = apps.get_mut(app) else { return };
+        *count -= 1;
+        if *count == 0 {
+            apps.remove(app);
+        }
+    }
+
+    pub(super) fn refresh_fleet(&mut self, moment: Moment) {
+        let views = self.agents.views(moment.uptime, &self.timing);
+        if views != self.fleet.agents {
+            self.fleet.agents = views;
+            self.room = true;
+        }
+    }
+}
