@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all a newcomer needs; both first bring what the machine lacks.
 
-# Rounds of each crash test in `make chaos`; `make test` runs the same tests with a few.
+# Rounds of each crash test in `make chaos`; `make test` runs each once.
 TICKMESH_CHAOS_ROUNDS ?= 50
 
 .PHONY: help setup demo test lint bench chaos

@@ -1,5 +1,5 @@
 //! Processes killed with `-9` at every moment that matters. The jobs themselves append to a journal on the host: that file
-//! is the judge. `TICKMESH_CHAOS_ROUNDS` repeats what is random.
+//! is the judge. `TICKMESH_CHAOS_ROUNDS` repeats each.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -27,6 +27,13 @@ fn compose(world: &World, schedule: Option<&str>, scale: u32, remove: &str, paus
          tickmesh.retry_backoff: 100ms\n    volumes:\n      - \"{}\"\n    entrypoint: [sh, -c]\n    command: ['{script}']\n",
         world.journal.volume()
     )
+}
+
+/// A crash test as many times as there are rounds.
+async fn each_round<F: Future<Output = ()>>(mut test: impl FnMut() -> F) {
+    for _ in 0..rounds() {
+        test().await;
+    }
 }
 
 /// What the journal must show whatever was killed: no attempt had two containers, and no replica ran again after an attempt
@@ -75,26 +82,26 @@ async fn check_agent_crash(point: &str, remove: &str, kept: usize, runs_twice: b
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_killed_after_the_claim() {
-    check_agent_crash("claim", "remove-all", 0, true).await;
-    check_agent_crash("claim", "remove-none", 1, true).await;
+    each_round(|| check_agent_crash("claim", "remove-all", 0, true)).await;
+    each_round(|| check_agent_crash("claim", "remove-none", 1, true)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_killed_after_the_create() {
-    check_agent_crash("create", "remove-all", 0, true).await;
-    check_agent_crash("create", "remove-none", 1, true).await;
+    each_round(|| check_agent_crash("create", "remove-all", 0, true)).await;
+    each_round(|| check_agent_crash("create", "remove-none", 1, true)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_killed_after_the_start() {
-    check_agent_crash("start", "remove-all", 0, false).await;
-    check_agent_crash("start", "remove-none", 1, false).await;
+    each_round(|| check_agent_crash("start", "remove-all", 0, false)).await;
+    each_round(|| check_agent_crash("start", "remove-none", 1, false)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_killed_after_the_exit() {
-    check_agent_crash("exit", "remove-all", 0, false).await;
-    check_agent_crash("exit", "remove-none", 1, false).await;
+    each_round(|| check_agent_crash("exit", "remove-all", 0, false)).await;
+    each_round(|| check_agent_crash("exit", "remove-none", 1, false)).await;
 }
 
 /// A scheduler that dies between recording and acting, and its successor.
@@ -115,22 +122,22 @@ async fn check_scheduler_crash(point: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scheduler_killed_before_it_records() {
-    check_scheduler_crash("write").await;
+    each_round(|| check_scheduler_crash("write")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scheduler_killed_before_it_sends_orders() {
-    check_scheduler_crash("send").await;
+    each_round(|| check_scheduler_crash("send")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scheduler_killed_before_it_publishes_a_tick() {
-    check_scheduler_crash("tick").await;
+    each_round(|| check_scheduler_crash("tick")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scheduler_killed_before_it_publishes_history() {
-    check_scheduler_crash("history").await;
+    each_round(|| check_scheduler_crash("history")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! What a run costs the store: DESIGN.md promises about seven stored messages for a run of one replica.
+//! What a run costs the store: ARCHITECTURE.md promises about seven stored messages for a run of one replica.
 
 use std::time::Duration;
 

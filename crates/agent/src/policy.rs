@@ -1,7 +1,7 @@
 //! What a host lets containers do.
 //!
 //! A compose file comes from somebody who may run jobs, not from somebody who owns the hosts. So what reaches out of a
-//! container is refused unless the agent's own configuration allows it (DESIGN.md section 6, "Host safety").
+//! container is refused unless the agent's own configuration allows it.
 
 use std::path::{Component, Path, PathBuf};
 

@@ -80,7 +80,7 @@ impl Outcome {
         }
     }
 
-    /// Where this stands when a run sums up its replicas: the lowest wins (DESIGN.md section 2, "outcome").
+    /// Where this stands when a run sums up its replicas: the lowest wins.
     fn rank(&self) -> u8 {
         match self {
             Self::Cancelled => 0,

@@ -148,6 +148,15 @@ impl AppView {
         }
     }
 
+    /// How many wait, how many may, and what was dropped because as many waited.
+    fn queue_text(&self) -> String {
+        let queue = format!("{}/{}", self.queue.waiting, self.queue.limit);
+        match self.counters.dropped {
+            0 => queue,
+            dropped => format!("{queue}, {dropped} dropped"),
+        }
+    }
+
     /// The last run that ended, for people.
     pub(crate) fn last_text(&self, now: Timestamp) -> String {
         let last = self.recent.last();
@@ -226,7 +235,7 @@ impl View for AppsView {
                 cell(app.schedule.as_deref().unwrap_or("-"), Tone::Plain),
                 cell(&app.timezone, Tone::Plain),
                 cell(app.state.label(), app.state_tone()),
-                cell(format!("{}/{}", app.queue.waiting, app.queue.limit), Tone::Plain),
+                cell(app.queue_text(), Tone::Plain),
                 cell(app.last_text(style.now), Tone::Plain),
                 cell(app.next.map_or("-".to_owned(), |next| when::relative(next, style.now)), Tone::Plain),
             ];

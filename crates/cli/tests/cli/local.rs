@@ -8,6 +8,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use tickmesh_testkit::wait::wait_until;
 
 use crate::{
     command::{Answer, Place},
@@ -152,6 +153,38 @@ fn up_runs_apps_and_keeps_what_it_knows() {
     let stdout = again.run(&["runs", "counting", "-o", "name"]).expect(0);
     assert_eq!(stdout, "counting/2\ncounting/1\n");
     again.stop();
+}
+
+/// Due every second, and never done.
+const BUSY: &str = r#"
+labels:
+  aliyun.schedule: "* * * * * *"
+services:
+  s1:
+    image: busybox
+    network_mode: none
+    labels:
+      aliyun.remove_containers: remove-all
+    command: sleep 600
+    stop_signal: KILL
+"#;
+
+#[test]
+fn ls_shows_what_waits_and_what_was_dropped() {
+    let place = Place::alone();
+    place.write("busy.yml", BUSY);
+    let up = Up::start(place);
+    up.run(&["apply", "busy.yml"]).expect(0);
+    wait_until("a dropped tick", PATIENCE, || {
+        let apps = up.run(&["ls", "-o", "json"]).json();
+        assert!(apps[0]["queue"]["waiting"].as_u64() <= Some(3), "{apps}");
+        apps[0]["counters"]["dropped"].as_u64() > Some(0)
+    });
+    let table = up.run(&["ls"]).expect(0);
+    assert!(table.contains("3/3, ") && table.contains(" dropped"), "{table}");
+    up.run(&["rm", "busy"]).expect(0);
+    wait_until("the end of the last run", PATIENCE, || up.run(&["ls", "-o", "name"]).expect(0).is_empty());
+    up.stop();
 }
 
 #[test]

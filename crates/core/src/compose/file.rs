@@ -55,6 +55,10 @@ pub(super) fn read_file(reader: &mut Reader<'_>, file: &ComposeFile<'_>, root: &
     }
     let timezone = read_timezone(reader, &labels, file.timezone_default);
     let schedule = read_schedule(reader, &labels, &timezone);
+    if schedule.is_none() && labels.project_type.is_none() && !mentions_schedule(entries) {
+        let hint = "add the label `aliyun.schedule`, or `aliyun.project_type: batch` to run it by hand";
+        reader.report.error_with_hint(Place::file(), "the file does not say when to run", hint);
+    }
     let Some((services, place)) = services else {
         explain_missing_services(reader, entries);
         return Contents { spec: None, timezone };
@@ -145,15 +149,24 @@ fn read_schedule(reader: &mut Reader<'_>, labels: &AppLabels, timezone: &str) ->
         let message = format!("`project_type` is {}: only `batch` apps run here", quote(&text.value));
         reader.report.error(text.place(), message);
     }
-    match &labels.schedule {
-        Some(text) => parse_schedule(reader, text, timezone),
-        None => {
-            if labels.project_type.is_none() {
-                let hint = "add the label `aliyun.schedule`, or `aliyun.project_type: batch` to run it by hand";
-                reader.report.error_with_hint(Place::file(), "the file does not say when to run", hint);
-            }
-            None
-        }
+    labels.schedule.as_ref().and_then(|text| parse_schedule(reader, text, timezone))
+}
+
+/// Whether the file tries to say when to run. Where that could not be read, the reader knows already.
+fn mentions_schedule(entries: &[Entry]) -> bool {
+    let is_label = |text: &str| {
+        let name = text.split('=').next().unwrap_or(text).trim();
+        name.ends_with(".schedule") || name.ends_with(".project_type")
+    };
+    let labels = entries.iter().find(|entry| entry.key.text == "labels").map(|entry| &entry.value.value);
+    match labels {
+        None => false,
+        Some(Value::Mapping(labels)) => labels.iter().any(|label| is_label(&label.key.text)),
+        Some(Value::Sequence(labels)) => labels.iter().any(|label| match &label.value {
+            Value::Scalar(scalar) => is_label(&scalar.text),
+            Value::Sequence(_) | Value::Mapping(_) => true,
+        }),
+        Some(Value::Scalar(scalar)) => !scalar.is_null(),
     }
 }
 

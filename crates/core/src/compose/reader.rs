@@ -90,7 +90,15 @@ impl<'f> Reader<'f> {
     /// The text of a scalar.
     pub(super) fn text(&mut self, item: &Item<'_>) -> Option<Text> {
         match &item.node.value {
-            Value::Scalar(scalar) if !scalar.is_null() => self.interpolated(scalar, item),
+            Value::Scalar(scalar) if !scalar.is_null() => {
+                let text = self.interpolated(scalar, item)?;
+                if text.value.contains('\0') {
+                    // Ends a text for the system: what follows would be lost without a word.
+                    self.report.error(text.place(), "the text contains a NUL character");
+                    return None;
+                }
+                Some(text)
+            }
             Value::Scalar(_) | Value::Sequence(_) | Value::Mapping(_) => {
                 self.expected("a text", item);
                 None

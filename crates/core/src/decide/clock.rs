@@ -27,8 +27,7 @@ impl Transition<'_> {
         }
     }
 
-    /// An instant before this moment is missed: it fell due before the take-over, or is folded too late (DESIGN.md
-    /// section 4, "Ticks").
+    /// An instant before this moment is missed: it fell due before the take-over, or is folded too late.
     fn first_instant_on_time(&self) -> Timestamp {
         let late = time::before(self.context.now, self.context.timing.late_after);
         late.max(self.context.tenure.since)

@@ -252,7 +252,7 @@ impl Ledger {
         self.requests.len() < REQUESTS_MAX || self.requests.iter().any(|handled| handled.confirmed)
     }
 
-    /// State as people see it (DESIGN.md section 7).
+    /// State as people see it.
     pub fn state(&self) -> State {
         if self.active.iter().any(|run| run.phase == Phase::Running) {
             return State::Running;

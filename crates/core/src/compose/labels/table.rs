@@ -101,6 +101,7 @@ pub(super) const SERVICE_LABELS: &[Label<ServiceLabels>] = &[
     Label { name: "remove_containers", takes: Takes::Value(read_remove_containers) },
     Label { name: "attempt_timeout", takes: Takes::Later },
     Label { name: "depends", takes: Takes::Later },
+    Label { name: "gpu", takes: Takes::Later },
     Label { name: "global", takes: Takes::Later },
     Label { name: "constraint", takes: Takes::Later },
 ];
@@ -120,7 +121,6 @@ pub(super) const USELESS: &[&str] = &[
     "lb.*",
     "auto_scaling.*",
     "monitoring.*",
-    "gpu",
 ];
 
 impl<S> Label<S> {

@@ -211,7 +211,6 @@ fn labels_of_online_services_are_ignored_with_a_warning() {
         "lb.port_80",
         "auto_scaling.max_instances",
         "monitoring.addon",
-        "gpu",
     ] {
         let message = format!("5:14: warning: the label `aliyun.{label}` has no effect on a batch job");
         check_service_labels(&format!("aliyun.{label}: x"), &[&message]);
@@ -243,9 +242,9 @@ fn unknown_labels_are_errors_if_ours_and_warnings_if_theirs() {
 #[test]
 fn labels_of_users_are_passed_on_as_written() {
     let labels =
-        container("labels: {team: ' data ', n: 05, on: yes, none: , aliyun.gpu: 1, com.example/x: '$$5'}").labels;
+        container("labels: {team: ' data ', n: 05, on: yes, none: , aliyun.logs: 1, com.example/x: '$$5'}").labels;
     let expect =
-        [("team", " data "), ("n", "05"), ("on", "yes"), ("none", ""), ("aliyun.gpu", "1"), ("com.example/x", "$5")];
+        [("team", " data "), ("n", "05"), ("on", "yes"), ("none", ""), ("aliyun.logs", "1"), ("com.example/x", "$5")];
     assert_eq!(labels, map(&expect));
     check_labels(
         &format!("{BATCH}team: data"),

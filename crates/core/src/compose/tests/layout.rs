@@ -139,3 +139,12 @@ fn all_problems_are_shown_in_the_order_of_the_file() {
         ],
     );
 }
+
+#[test]
+fn a_schedule_that_cannot_be_read_is_reported_once() {
+    let service = "services: {s1: {image: busybox}}\n";
+    for labels in ["labels: {aliyun.schedule: \"${UNSET:?set it}\"}", "labels: {aliyun.schedule: [a]}", "labels: foo"] {
+        let said = rendered(&format!("{labels}\n{service}"));
+        assert!(!said.contains("does not say when") && said.matches("error:").count() == 1, "{labels}: {said}");
+    }
+}

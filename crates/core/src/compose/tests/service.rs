@@ -64,7 +64,8 @@ fn environments_are_maps_or_lists() {
         "environment: ['=x', 'a b=c']",
         &["5:19: error: `` is not the name of a variable", "5:25: error: `a b` is not the name of a variable"],
     );
-    check_service("environment: {A: \"x\\0\"}", &["5:19: error: the value of `A` contains a NUL character"]);
+    check_service("environment: {A: \"x\\0\"}", &["5:22: error: the text contains a NUL character"]);
+    check_service("working_dir: \"/a\\0b\"", &["5:18: error: the text contains a NUL character"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What becomes of instants (DESIGN.md section 4, "Ticks"; guarantees G2 and G3).
+//! What becomes of instants (guarantees G2 and G3).
 
 use super::{
     super::Record,

@@ -1,4 +1,4 @@
-//! An agent, its guard and its engine, as notes/protocol.md "Life" has them: here what it is and how it fares; how its
+//! An agent, its guard and its engine, as the rules of the protocol have them: here what it is and how it fares; how its
 //! attempts fare is in `life`, its containers in `engine`.
 
 mod engine;
