@@ -64,8 +64,8 @@ async fn the_container_of_a_failed_attempt_is_kept_until_its_app_is_unknown() {
     world.wait_for_heartbeat("that nothing is held", |record| record.results_seen >= 2 && record.held.is_empty()).await;
     assert_eq!(world.containers().await.len(), 1, "the default policy removes what succeeded");
     running.stop().await;
-    // A new process adopts nothing of it; its first look at the history finds no ledger of the app.
-    let running = world.start_agent().await;
+    // A new process adopts nothing of it; when it looks at the history it finds no ledger of the app.
+    let running = world.start_agent_with(looking_often(&world)).await;
     world.wait_for_no_containers().await;
     running.stop().await;
 }
