@@ -14,7 +14,8 @@
 //! | requests | [`REQUESTS_MAX`], with a reason that is shortened | the ring |
 //!
 //! A run that does not fit yet waits in the queue until summaries are published, a matter of milliseconds unless NATS
-//! takes writes of ledgers and none of summaries. No result is ever given up to make room.
+//! takes writes of ledgers and none of summaries; where the queue is full, or may have nothing in it, its tick is dropped and
+//! counted as such. No result is ever given up to make room.
 
 use super::{ActiveRun, Cause, Ledger, REQUESTS_MAX, ReplicaState, Waiting, stored::REPLICA_BYTES_MAX};
 use crate::{

@@ -244,11 +244,10 @@ fn full() -> Ledger {
         requests: vec![handled(); REQUESTS_MAX].into(),
         ..head()
     };
-    while ledger.has_room_in_queue(&waiting_by_hand()) {
-        ledger.queue.push_back(waiting_by_hand());
-    }
     while ledger.queue.len() < QUEUE_LIMIT_MAX as usize {
-        ledger.queue.push_back(waiting_tick());
+        let by_hand = waiting_by_hand();
+        let fits = ledger.has_room_in_queue(&by_hand);
+        ledger.queue.push_back(if fits { by_hand } else { waiting_tick() });
     }
     ledger
 }
