@@ -154,6 +154,12 @@ impl Hands {
                 let epoch = entry.map(|entry| entry.value.write.epoch);
                 Some(Event::LedgerRead { app, epoch, attempt, agent })
             }
+            Effect::ReadSummary { app, request, run } => {
+                let history = self.mesh.history();
+                let summaries = until_done("read the history", || history.last(&app)).await?;
+                let summary = summaries.into_iter().map(|entry| entry.value).find(|summary| summary.run == run);
+                Some(Event::SummaryRead { app, request, summary: summary.map(Box::new) })
+            }
             Effect::Announce(event) => {
                 self.mesh.events().publish(&event).await;
                 None

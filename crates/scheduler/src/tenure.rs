@@ -176,6 +176,7 @@ impl<'a> Leader<'a> {
                 | Effect::ReadResultsEnd { .. }
                 | Effect::ReadAgent { .. }
                 | Effect::ReadLedger { .. }
+                | Effect::ReadSummary { .. }
                 | Effect::Announce(_)) => self.performer.begin(effect),
             }
         }
