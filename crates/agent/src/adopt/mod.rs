@@ -36,7 +36,8 @@ pub(crate) async fn adopt<E: ContainerEngine>(
     Ok(tasks)
 }
 
-fn step(tag: &Tag, container: ContainerView, last: Option<&Entry<AttemptReport>>) -> Option<Step> {
+/// How an attempt begins whose container was found, by the last message on its subject. `None`: the container is kept as it is.
+pub fn step(tag: &Tag, container: ContainerView, last: Option<&Entry<AttemptReport>>) -> Option<Step> {
     let decision = decide_adoption(tag, &container.status, last.map(|entry| &entry.value.event));
     tracing::info!(attempt_id = %tag.attempt, container = %container.id, ?decision, "container found");
     let sequence = last.map_or(tag.claim_sequence, |entry| entry.sequence);
