@@ -26,7 +26,7 @@ mod tests {
 
     use jiff::Timestamp;
     use tickmesh_core::{
-        ledger::{ActiveRun, Cause, Phase, RecentRun},
+        ledger::{ActiveRun, Carried, Cause, NewRun, RecentRun, Waiting},
         message::RunRequest,
         spec::RunSpec,
     };
@@ -45,18 +45,21 @@ mod tests {
 
     fn active_run() -> ActiveRun {
         let attempt = fixture::attempt();
-        ActiveRun {
-            number: attempt.run,
-            uid: attempt.uid,
+        let waiting = Waiting {
             cause: Cause::Schedule,
             scheduled_at: None,
-            started_at: Timestamp::UNIX_EPOCH,
+            enqueued_at: Timestamp::UNIX_EPOCH,
             request: RunRequest::default(),
-            spec: Arc::new(RunSpec { services: Vec::new() }),
+            carried: Carried::default(),
+        };
+        ActiveRun::begin(NewRun {
+            number: attempt.run,
+            uid: attempt.uid,
+            waiting,
+            started_at: Timestamp::UNIX_EPOCH,
+            spec: Arc::new(RunSpec::new(Vec::new())),
             results_through: 0,
-            phase: Phase::Running,
-            services: Vec::new(),
-        }
+        })
     }
 
     #[track_caller]

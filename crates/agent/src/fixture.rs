@@ -1,13 +1,13 @@
 //! Values that the unit tests of this crate share.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use tickmesh_core::{
     id::{AttemptId, Nonce, RunUid},
     ledger::Cause,
     message::{MachineId, StartOrder},
     name::{AgentName, AppName, ServiceName},
-    spec::{ContainerSpec, RemoveContainers},
+    spec::{ContainerSpec, OnDisconnect, RemoveContainers},
 };
 
 use crate::engine::{ContainerId, ExitState};
@@ -49,20 +49,9 @@ pub(crate) fn exit(code: i64) -> ExitState {
 
 pub(crate) fn container() -> ContainerSpec {
     ContainerSpec {
-        image: "busybox:latest".to_owned(),
         command: Some(vec!["date".to_owned()]),
-        entrypoint: None,
-        environment: BTreeMap::new(),
-        labels: BTreeMap::new(),
-        working_dir: None,
-        user: None,
-        memory_bytes: None,
-        cpu_millis: None,
-        cpu_shares: None,
-        network_mode: None,
-        volumes: Vec::new(),
-        stop_signal: None,
         stop_grace: Duration::from_secs(1),
+        ..ContainerSpec::new("busybox:latest")
     }
 }
 
@@ -70,6 +59,8 @@ pub(crate) fn start_order() -> StartOrder {
     StartOrder {
         container: container(),
         remove_containers: RemoveContainers::RemoveFinished,
+        attempt_timeout: None,
+        on_disconnect: OnDisconnect::Stop,
         replicas: 5,
         scheduled_at: Some("2026-11-22T01:30:00Z".parse().unwrap()),
         cause: Cause::Schedule,

@@ -7,7 +7,7 @@ use tickmesh_core::{
     compose::{self, ComposeFile, TIMEZONE_DEFAULT},
     history::{ReplicaSummary, RunSummary},
     id::{AttemptId, RequestId, RunNumber, RunUid},
-    ledger::{ActiveRun, Cause, Ledger, Phase, Replica, ReplicaState, ServiceRun},
+    ledger::{ActiveRun, Carried, Cause, Ledger, NewRun, ReplicaPlace, ReplicaState, Waiting},
     message::{AppRecord, AppSource, AttemptEvent, AttemptReport, RunRequest, SCHEMA},
     name::{AgentName, AppName, ServiceName},
     outcome::Outcome,
@@ -64,22 +64,27 @@ pub(crate) fn run_spec() -> Arc<RunSpec> {
 
 /// An active run whose replicas do this.
 pub(crate) fn active(number: RunNumber, cause: Cause, states: Vec<ReplicaState>) -> ActiveRun {
-    let replica = |state| Replica { last_attempt: 1, failures: 0, losses: 0, state };
-    ActiveRun {
-        number,
-        uid: RunUid::from_random([1; 16]),
+    let mut spec = RunSpec::clone(&run_spec());
+    spec.services[0].scale = states.len() as u32;
+    let waiting = Waiting {
         cause,
         scheduled_at: None,
-        started_at: now(),
+        enqueued_at: now(),
         request: RunRequest::default(),
-        spec: run_spec(),
+        carried: Carried::default(),
+    };
+    let mut run = ActiveRun::begin(NewRun {
+        number,
+        uid: RunUid::from_random([1; 16]),
+        waiting,
+        started_at: now(),
+        spec: Arc::new(spec),
         results_through: 0,
-        phase: Phase::Running,
-        services: vec![ServiceRun {
-            name: ServiceName::new("s1").unwrap(),
-            replicas: states.into_iter().map(replica).collect(),
-        }],
+    });
+    for (replica, state) in (0..).zip(states) {
+        run.change(ReplicaPlace { service: 0, replica }, |it| (it.last_attempt, it.state) = (1, state));
     }
+    run
 }
 
 pub(crate) fn ended(outcome: Outcome) -> ReplicaState {
@@ -118,6 +123,7 @@ pub(crate) fn summary(number: RunNumber, cause: Cause, outcomes: &[Outcome]) -> 
         started_at: now(),
         finished_at: now(),
         outcome: Outcome::of_all(outcomes),
+        request: RunRequest::default(),
         replicas: (0..).zip(outcomes).map(replica).collect(),
     }
 }

@@ -136,7 +136,7 @@ pub(crate) fn verdict(ledger: &Ledger, request: RequestId) -> Option<Verdict> {
 /// Whether a run exists because of a request.
 pub(crate) fn is_of(cause: &Cause, request: RequestId) -> bool {
     match cause {
-        Cause::Manual { request: of, .. } => *of == request,
+        Cause::Manual { request: of, .. } | Cause::Retry { request: of, .. } => *of == request,
         Cause::Schedule | Cause::CatchUp { .. } => false,
     }
 }
@@ -192,18 +192,29 @@ impl RunWatch {
         match verdict(ledger, self.request) {
             Some(Verdict::Dropped { reason }) => Step::NoRun(format!("there will be no run: {reason}")),
             Some(Verdict::Refused { reason }) => Step::NoRun(format!("there will be no run: {reason}")),
-            Some(Verdict::Enqueued { .. }) if self.was_flushed(ledger) => {
-                Step::NoRun("there will be no run: the app was removed".to_owned())
-            }
-            Some(Verdict::Started { .. } | Verdict::Enqueued { .. } | Verdict::Stopping { .. }) | None => Step::Nothing,
+            Some(Verdict::Skipped { reason }) => Step::NoRun(format!("there will be no run: {reason}")),
+            Some(Verdict::Enqueued { .. }) if self.is_gone(ledger) => Step::NoRun(match ledger.standing {
+                Standing::Removed => "there will be no run: the app was removed".to_owned(),
+                Standing::Applied | Standing::Invalid { .. } => {
+                    "there will be no run: it was thrown out of the queue".to_owned()
+                }
+            }),
+            Some(
+                Verdict::Started { .. }
+                | Verdict::Enqueued { .. }
+                | Verdict::Paused
+                | Verdict::Resumed { .. }
+                | Verdict::Flushed { .. }
+                | Verdict::Stopping { .. },
+            )
+            | None => Step::Nothing,
         }
     }
 
-    /// A run that waited and waits no more has started, unless the app was removed and the run is not about to enter the
-    /// history.
-    fn was_flushed(&self, ledger: &Ledger) -> bool {
-        ledger.standing == Standing::Removed
-            && !ledger.history.pending.iter().any(|summary| is_of(&summary.cause, self.request))
+    /// A run that waited, waits no more and is not active has ended and is in the history, or is about to enter it, or was
+    /// thrown out. Whoever is told that it is gone looks into the history.
+    fn is_gone(&self, ledger: &Ledger) -> bool {
+        !ledger.history.pending.iter().any(|summary| is_of(&summary.cause, self.request))
     }
 
     fn tell(&mut self, text: String) -> Step {
@@ -218,7 +229,7 @@ impl RunWatch {
 #[cfg(test)]
 mod tests {
     use tickmesh_core::{
-        ledger::{HandledRequest, Waiting},
+        ledger::{Carried, HandledRequest, Waiting},
         message::{DropReason, RunRequest},
         outcome::Outcome,
     };
@@ -238,7 +249,8 @@ mod tests {
     }
 
     fn waiting(cause: Cause) -> Waiting {
-        Waiting { cause, scheduled_at: None, enqueued_at: fixture::now(), request: RunRequest::default() }
+        let (request, carried) = (RunRequest::default(), Carried::default());
+        Waiting { cause, scheduled_at: None, enqueued_at: fixture::now(), request, carried }
     }
 
     #[test]
@@ -275,7 +287,9 @@ mod tests {
         check(&mut watch, run(vec![fixture::pending(), fixture::pending()]), progress("run nightly/4 started"));
         let half = run(vec![fixture::ended(Outcome::Succeeded), fixture::pending()]);
         check(&mut watch, half, progress("run nightly/4: 1 of 2 replicas have ended"));
-        check(&mut watch, handled(Verdict::Enqueued { waiting: 1 }), Step::Nothing);
+        let mut ending = handled(Verdict::Enqueued { waiting: 1 });
+        ending.history.push(|_| fixture::summary(4, fixture::manual(), &[Outcome::Succeeded]));
+        check(&mut watch, ending, Step::Nothing);
 
         let other = fixture::summary(3, Cause::Schedule, &[Outcome::Succeeded]);
         assert_eq!(watch.fold(News::Ended(Box::new(other))), Step::Nothing);
@@ -291,6 +305,7 @@ mod tests {
         check(&mut watch, dropped, no_run("the queue is full"));
         let flushed = Ledger { standing: Standing::Removed, ..handled(Verdict::Enqueued { waiting: 1 }) };
         check(&mut watch, flushed.clone(), no_run("the app was removed"));
+        check(&mut watch, handled(Verdict::Enqueued { waiting: 1 }), no_run("it was thrown out of the queue"));
         let mut ending = flushed;
         ending.history.push(|_| fixture::summary(4, fixture::manual(), &[Outcome::Succeeded]));
         check(&mut watch, ending, Step::Nothing);

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     id::{RunNumber, RunUid},
     ledger::Cause,
+    message::RunRequest,
     name::{AgentName, AppName, ServiceName},
     outcome::Outcome,
 };
@@ -33,6 +34,9 @@ pub struct RunSummary {
     pub finished_at: Timestamp,
     /// How it ended.
     pub outcome: Outcome,
+    /// What a person asked to be different: a retry asks for the same.
+    #[serde(default, skip_serializing_if = "RunRequest::is_empty")]
+    pub request: RunRequest,
     /// Its replicas: those of one service together, by index. Stored as `services`.
     #[serde(rename = "services", with = "by_service")]
     pub replicas: Vec<ReplicaSummary>,

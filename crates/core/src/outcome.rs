@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::name::ServiceName;
+
 /// How an attempt, a replica or a run ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -28,6 +30,11 @@ pub enum Outcome {
     CouldNotStart {
         /// What the engine, the registry or the host's policy said.
         reason: String,
+    },
+    /// It was not tried, because a service that it depends on did not succeed.
+    Skipped {
+        /// That service.
+        dependency: ServiceName,
     },
 }
 
@@ -77,6 +84,7 @@ impl Outcome {
             Self::Lost { .. } => "lost",
             Self::Cancelled => "cancelled",
             Self::CouldNotStart { .. } => "could_not_start",
+            Self::Skipped { .. } => "skipped",
         }
     }
 
@@ -88,7 +96,9 @@ impl Outcome {
             Self::CouldNotStart { .. } => 2,
             Self::Failed { .. } => 3,
             Self::Lost { .. } => 4,
-            Self::Succeeded => 5,
+            // What it depends on did not succeed either, and says why.
+            Self::Skipped { .. } => 5,
+            Self::Succeeded => 6,
         }
     }
 
@@ -106,6 +116,7 @@ impl fmt::Display for Outcome {
             Self::Lost { reason } => write!(formatter, "lost ({reason})"),
             Self::CouldNotStart { reason } => write!(formatter, "could not start ({reason})"),
             Self::TimedOut => formatter.write_str("timed out"),
+            Self::Skipped { dependency } => write!(formatter, "skipped (service `{dependency}` did not succeed)"),
             Self::Succeeded | Self::Cancelled => formatter.write_str(self.label()),
         }
     }

@@ -3,8 +3,9 @@
 use std::{cmp::Reverse, collections::BTreeMap, fmt};
 
 use crate::{
-    fleet::{Fleet, Load, LoadChange, Readiness},
+    fleet::{AgentView, Fleet, Load, LoadChange, Readiness},
     name::AgentName,
+    spec::Constraint,
 };
 
 /// The fleet while one decision places replicas: what it has placed so far counts.
@@ -74,6 +75,27 @@ impl<'a> Placement<'a> {
             .ok_or_else(|| self.explain(wanted))?;
         self.changed.insert(best.clone(), self.load_with(&best, wanted));
         Ok(best)
+    }
+
+    /// Whether an agent takes attempts; `None`: it is not known.
+    pub fn readiness(&self, agent: &AgentName) -> Option<Readiness> {
+        self.fleet.agents.get(agent).map(|view| view.readiness)
+    }
+
+    /// Binds a replica that reserves `wanted` to this agent, if it fits there.
+    pub fn place_on(&mut self, agent: &AgentName, wanted: Load) -> bool {
+        let load = self.load_with(agent, wanted);
+        let fits = self.fleet.agents.get(agent).is_some_and(|view| load.fits(&view.capacity));
+        if fits {
+            self.changed.insert(agent.clone(), load);
+        }
+        fits
+    }
+
+    /// The agents that a global service runs on when its run begins, by name.
+    pub fn matching(&self, _constraints: &[Constraint]) -> Vec<AgentName> {
+        let ready = |view: &AgentView| view.readiness == Readiness::Ready;
+        self.fleet.agents.iter().filter(|(_, view)| ready(view)).map(|(name, _)| name.clone()).collect()
     }
 
     fn load(&self, agent: &AgentName) -> Load {

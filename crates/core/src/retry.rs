@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::{Rng, RngExt as _};
 
-use crate::spec::{LOSSES_MAX, RetryPolicy};
+use crate::spec::{LOSSES_MAX, OnLost, RetryPolicy};
 
 /// What becomes of a replica whose attempt did not succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,9 +24,13 @@ pub fn after_failure(policy: &RetryPolicy, failures: u32, random: &mut dyn Rng) 
     RetryDecision::After(jittered(backoff(policy, failures), random))
 }
 
-/// After loss number `losses` (from 1): losses are not the job's fault, so they are counted apart and retried at once.
-pub fn after_loss(losses: u32) -> RetryDecision {
-    if losses >= LOSSES_MAX { RetryDecision::GiveUp } else { RetryDecision::After(Duration::ZERO) }
+/// After loss number `losses` (from 1): losses are not the job's fault, so they are counted apart and retried at once; unless
+/// the job must not run twice, for a lost attempt may have done its work.
+pub fn after_loss(on_lost: OnLost, losses: u32) -> RetryDecision {
+    match on_lost {
+        OnLost::Retry if losses < LOSSES_MAX => RetryDecision::After(Duration::ZERO),
+        OnLost::Retry | OnLost::Fail => RetryDecision::GiveUp,
+    }
 }
 
 /// The pause before retry number `retry` (from 1), without jitter: `delay * factor^(retry - 1)`, at most the maximum.
@@ -83,7 +87,12 @@ mod tests {
 
     #[test]
     fn the_third_loss_fails_a_replica() {
-        assert_eq!(after_loss(2), RetryDecision::After(Duration::ZERO));
-        assert_eq!(after_loss(3), RetryDecision::GiveUp);
+        assert_eq!(after_loss(OnLost::Retry, 2), RetryDecision::After(Duration::ZERO));
+        assert_eq!(after_loss(OnLost::Retry, 3), RetryDecision::GiveUp);
+    }
+
+    #[test]
+    fn the_first_loss_fails_a_replica_that_must_not_run_twice() {
+        assert_eq!(after_loss(OnLost::Fail, 1), RetryDecision::GiveUp);
     }
 }

@@ -112,54 +112,57 @@ async fn read_back(
         Ok(last) => last?,
         Err(_) => return Err(Error::unavailable("read back a write", NoAnswer(patience.request))),
     };
-    Ok(judge(write, last))
+    Ok(match judge(&write.body, write.expected, last.as_ref().map(|last| (last.sequence, &last.body))) {
+        Judgement::Open => None,
+        Judgement::Stored { sequence } => Some(Verdict::Stored { sequence }),
+        Judgement::Refused => Some(Verdict::Refused { current: last }),
+    })
 }
 
-/// The verdict that the last message on the subject allows.
-fn judge(write: &Write<'_>, last: Option<Stored>) -> Option<Verdict> {
-    let sequence = last.as_ref().map_or(0, |last| last.sequence);
-    if sequence == write.expected {
-        // Not stored so far. A try whose answer was lost may still be under way: the next one competes with it, and
-        // whichever comes second finds the other's body, which is its own.
-        return None;
-    }
+/// What a message that was read back says about a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// Nothing yet: the write was not stored so far.
+    Open,
+    /// It is the write's own.
+    Stored {
+        /// Its sequence.
+        sequence: u64,
+    },
+    /// Another writer was there before.
+    Refused,
+}
+
+/// Judges the write of `body` on the message at `expected` by the `last` message on its subject, with its sequence. Public so
+/// that a simulated network can lose answers, too.
+pub fn judge<B: PartialEq>(body: &B, expected: u64, last: Option<(u64, &B)>) -> Judgement {
     match last {
-        Some(last) if sequence > write.expected && last.body == write.body => Some(Verdict::Stored { sequence }),
-        current => Some(Verdict::Refused { current }),
+        // A try whose answer was lost may still be under way: the next one competes with it, and whichever comes second
+        // finds the other's body, which is its own.
+        Some((sequence, _)) if sequence == expected => Judgement::Open,
+        None if expected == 0 => Judgement::Open,
+        Some((sequence, stored)) if sequence > expected && stored == body => Judgement::Stored { sequence },
+        Some(_) | None => Judgement::Refused,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
 
     /// Judges the write of `mine` on 7 when `(sequence, body)` is the last message.
     #[track_caller]
-    fn check(last: Option<(u64, &'static str)>, verdict: &str) {
-        let write = Write { subject: "s", body: Bytes::from_static(b"mine"), expected: 7 };
-        let last = last.map(|(sequence, body)| Stored {
-            subject: "s".to_owned(),
-            sequence,
-            at: Timestamp::UNIX_EPOCH,
-            body: Bytes::from_static(body.as_bytes()),
-        });
-        let found = match judge(&write, last) {
-            None => "open".to_owned(),
-            Some(Verdict::Stored { sequence }) => format!("stored at {sequence}"),
-            Some(Verdict::Refused { current }) => format!("refused by {:?}", current.map(|last| last.sequence)),
-        };
-        assert_eq!(found, verdict);
+    fn check(last: Option<(u64, &'static str)>, expected: Judgement) {
+        assert_eq!(judge(&"mine", 7, last.as_ref().map(|(sequence, body)| (*sequence, body))), expected);
     }
 
     #[test]
     fn what_is_read_back_decides() {
-        check(Some((7, "old")), "open");
-        check(Some((7, "mine")), "open");
-        check(Some((9, "mine")), "stored at 9");
-        check(Some((9, "other")), "refused by Some(9)");
-        check(Some((5, "mine")), "refused by Some(5)");
-        check(None, "refused by None");
+        check(Some((7, "old")), Judgement::Open);
+        check(Some((7, "mine")), Judgement::Open);
+        check(Some((9, "mine")), Judgement::Stored { sequence: 9 });
+        check(Some((9, "other")), Judgement::Refused);
+        check(Some((5, "mine")), Judgement::Refused);
+        check(None, Judgement::Refused);
     }
 }

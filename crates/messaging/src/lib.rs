@@ -23,7 +23,7 @@ mod error;
 mod events;
 mod follow;
 mod journal;
-mod lease;
+pub mod lease;
 mod logs;
 mod mesh;
 mod names;
@@ -37,7 +37,7 @@ pub use crate::{
     address::{AttemptAddress, ContainerAddress, InvalidAddress},
     bucket::{Bucket, Change},
     commands::{Commands, Delivery},
-    compare_and_set::Cas,
+    compare_and_set::{Cas, Judgement, judge},
     connect::ConnectOptions,
     error::Error,
     events::Events,
@@ -45,7 +45,7 @@ pub use crate::{
     journal::{Journal, Start},
     lease::{LeaseKeeper, LeaseRecord, Tenure},
     logs::Logs,
-    mesh::Mesh,
+    mesh::{Mesh, PRECIOUS},
     names::{LogFilter, Names, RunSelector, StreamKind},
     orders::Orders,
     results::Results,

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// The streams whose messages must never get lost: what a leader has seen in them, the next one must find.
-const PRECIOUS: [StreamKind; 4] = [StreamKind::Apps, StreamKind::Ledger, StreamKind::Results, StreamKind::History];
+pub const PRECIOUS: [StreamKind; 4] = [StreamKind::Apps, StreamKind::Ledger, StreamKind::Results, StreamKind::History];
 
 /// A connection to a mesh. Cheap to clone; every clone uses the same connection, which is kept up for ever.
 #[derive(Debug, Clone)]

@@ -6,7 +6,8 @@
 //!                                    `------- answers --------'
 //! ```
 //!
-//! All decisions are in [`dispatcher`], which does no I/O; everything else here moves events and effects. A tenure ends
+//! All decisions are in [`leader`], [`dispatcher`], [`publication`] and [`purge`], which do no I/O: a simulator can drive
+//! them. Everything else here moves events and effects. A tenure ends
 //! when the lease is lost, when another writer is seen, or on shutdown, and leaves nothing behind: the next one, of this
 //! process or another, reads everything from the streams. There is no other path for a restart or a failover.
 
@@ -14,8 +15,10 @@ mod apps;
 mod clock;
 pub mod dispatcher;
 mod follow;
+pub mod leader;
 mod perform;
-mod purge;
+pub mod publication;
+pub mod purge;
 mod tenure;
 
 use std::{sync::Arc, time::Duration};

@@ -12,6 +12,7 @@ use tracing::warn;
 use crate::{
     Tap,
     dispatcher::{Effect, Event},
+    publication::{Progress, Publication},
 };
 
 /// First pause after an effect failed; doubled up to [`PAUSE_MAX`].
@@ -129,13 +130,15 @@ impl Hands {
             Effect::PublishTick { tick, expected } => {
                 let (app, number) = (tick.app.clone(), tick.number);
                 let ticks = self.mesh.ticks();
-                let sequence = publish(&ticks, &app, &tick, number, |stored| stored.number, expected).await?;
+                let sequence =
+                    publish(&ticks, &app, &tick, Publication::new(number, expected), |stored| stored.number).await?;
                 Some(Event::TickStored { app, number, sequence })
             }
             Effect::PublishHistory { summary, expected } => {
                 let (app, number) = (summary.app.clone(), summary.number);
                 let history = self.mesh.history();
-                let sequence = publish(&history, &app, &*summary, number, |stored| stored.number, expected).await?;
+                let publication = Publication::new(number, expected);
+                let sequence = publish(&history, &app, &*summary, publication, |stored| stored.number).await?;
                 Some(Event::HistoryStored { app, number, sequence })
             }
             Effect::ReadResultsEnd { agent } => {
@@ -154,6 +157,12 @@ impl Hands {
                 let epoch = entry.map(|entry| entry.value.write.epoch);
                 Some(Event::LedgerRead { app, epoch, attempt, agent })
             }
+            Effect::ReadSummary { app, request, run } => {
+                let history = self.mesh.history();
+                let summaries = until_done("read the history", || history.last(&app)).await?;
+                let summary = summaries.into_iter().map(|entry| entry.value).find(|summary| summary.run == run);
+                Some(Event::SummaryRead { app, request, summary: summary.map(Box::new) })
+            }
             Effect::Announce(event) => {
                 self.mesh.events().publish(&event).await;
                 None
@@ -170,26 +179,23 @@ fn chain(error: &dyn std::error::Error) -> String {
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// Publishes a numbered message after the one at `expected`, as protocol rule P11 says: refused, the last message on the
-/// subject has this number or a higher one (done), or a lower one (again, on its sequence).
+/// Publishes a numbered message, and returns the sequence of its subject's last one.
 async fn publish<T>(
     journal: &Journal<T>,
     app: &AppName,
     message: &T,
-    number: u64,
+    mut publication: Publication,
     number_of: impl Fn(&T) -> u64,
-    mut expected: u64,
 ) -> Result<u64, Error>
 where
     T: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
     loop {
-        match until_done("publish a message", || journal.append(app, message, expected)).await? {
-            Cas::Stored { sequence } => return Ok(sequence),
-            Cas::Refused { current: Some(last) } if number_of(&last.value) >= number => {
-                return Ok(last.sequence);
-            }
-            Cas::Refused { current } => expected = current.map_or(0, |last| last.sequence),
+        let append = || journal.append(app, message, publication.expected());
+        let answer = until_done("publish a message", append).await?;
+        match publication.answered(answer, &number_of) {
+            Progress::Stored { sequence } => return Ok(sequence),
+            Progress::Again(again) => publication = again,
         }
     }
 }

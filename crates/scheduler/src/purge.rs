@@ -3,21 +3,21 @@
 use std::{collections::VecDeque, time::Duration};
 
 /// How often results are purged.
-pub(crate) const PURGE_PERIOD: Duration = Duration::from_secs(60);
+pub const PURGE_PERIOD: Duration = Duration::from_secs(60);
 /// How long results are kept at least: far above the 60 s that an order lives, so that no order can claim an attempt whose
 /// messages are gone.
 const RESULTS_AGE_MIN: Duration = Duration::from_secs(3_600);
 
 /// Where the end of the results stream was, at every purge of the last hour.
 #[derive(Debug, Default)]
-pub(crate) struct Ends {
+pub struct Ends {
     seen: VecDeque<(Duration, u64)>,
 }
 
 impl Ends {
     /// Takes in where the stream ends now. Returned is the sequence below which nothing is needed: the lowest of the first
     /// one that an active run needs, and that of an hour ago.
-    pub(crate) fn purge_below(&mut self, uptime: Duration, end: u64, needed_from: u64) -> u64 {
+    pub fn purge_below(&mut self, uptime: Duration, end: u64, needed_from: u64) -> u64 {
         self.seen.push_back((uptime, end));
         let old = |at: Duration| uptime.saturating_sub(at) >= RESULTS_AGE_MIN;
         // The youngest entry that is old enough stays: it is the answer until the next one is.

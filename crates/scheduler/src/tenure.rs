@@ -1,9 +1,9 @@
 //! One tenure: load, take over, then events in and effects out until it ends.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use rand::{SeedableRng as _, rngs::StdRng};
-use tickmesh_core::{decide::Tenure, id::RequestId, message::MeshEvent};
+use tickmesh_core::{decide::Tenure, message::MeshEvent};
 use tickmesh_messaging::{self as messaging, Delivery, Mesh};
 use tokio::{
     sync::mpsc,
@@ -15,10 +15,11 @@ use tracing::warn;
 
 use crate::{
     Config, Error, clock,
-    dispatcher::{Dispatcher, Effect, Event},
+    dispatcher::{Effect, Event},
     follow,
+    leader::{Leader, Step, Stop, Trust},
     perform::Performer,
-    purge::{Ends, PURGE_PERIOD},
+    purge::PURGE_PERIOD,
 };
 
 /// Events that may wait for the dispatcher. A full channel makes the followers wait, and with them the server's flow
@@ -46,6 +47,15 @@ impl From<Error> for End {
     }
 }
 
+impl From<Stop> for End {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::LeaseLost => Self::LeaseLost,
+            Stop::Conflict { reason } => Self::Conflict { reason },
+        }
+    }
+}
+
 /// Leads until the tenure ends.
 pub(crate) async fn lead(config: &Config, mesh: &Mesh, held: &messaging::Tenure, shutdown: &CancellationToken) -> End {
     tokio::select! {
@@ -57,12 +67,12 @@ pub(crate) async fn lead(config: &Config, mesh: &Mesh, held: &messaging::Tenure,
 }
 
 async fn work(config: &Config, mesh: &Mesh, held: &messaging::Tenure) -> End {
-    let mut leader = match Leader::take_over(config, mesh, held).await {
-        Ok(leader) => leader,
+    let mut office = match Office::take_over(config, mesh, held).await {
+        Ok(office) => office,
         Err(end) => return end,
     };
     loop {
-        if let Err(end) = leader.turn().await {
+        if let Err(end) = office.turn().await {
             return end;
         }
     }
@@ -79,63 +89,59 @@ async fn note_sequences(mesh: &Mesh, held: &messaging::Tenure, period: Duration)
     }
 }
 
-struct Leader<'a> {
+/// The leader, and all that it reads from and works with.
+struct Office<'a> {
     held: &'a messaging::Tenure,
-    dispatcher: Dispatcher,
+    leader: Leader<Delivery>,
     performer: Performer,
     events: mpsc::Receiver<Event>,
     commands: mpsc::Receiver<Delivery>,
-    /// Commands that are not confirmed yet; of one that came twice, the later delivery.
-    deliveries: HashMap<RequestId, Delivery>,
     followers: JoinSet<Error>,
     housekeeping_period: Duration,
     housekeeping_at: Instant,
     purge_at: Instant,
-    ends: Ends,
 }
 
-impl<'a> Leader<'a> {
+impl<'a> Office<'a> {
     /// Loads what is stored, takes it over, and begins to follow the streams where the load ended.
     async fn take_over(config: &Config, mesh: &Mesh, held: &'a messaging::Tenure) -> Result<Self, End> {
         let tenure = Tenure { epoch: held.epoch(), since: clock::now().wall };
         let (event_sender, events) = mpsc::channel(EVENTS_WAITING_MAX);
         let (command_sender, commands) = mpsc::channel(EVENTS_WAITING_MAX);
         let housekeeping_period = config.timing.heartbeat / 2;
-        let mut leader = Self {
+        let mut office = Self {
             held,
-            dispatcher: Dispatcher::new(tenure, config.timing, StdRng::from_rng(&mut rand::rng())),
+            leader: Leader::new(tenure, config.timing, StdRng::from_rng(&mut rand::rng())),
             performer: Performer::new(mesh.clone(), event_sender.clone(), config.tap.clone()),
             events,
             commands,
-            deliveries: HashMap::new(),
             followers: JoinSet::new(),
             housekeeping_period,
             housekeeping_at: Instant::now() + housekeeping_period,
             purge_at: Instant::now() + PURGE_PERIOD,
-            ends: Ends::default(),
         };
         let mut loaded = follow::load(mesh, &config.zones).await?;
         for event in std::mem::take(&mut loaded.events) {
-            leader.handle(event)?;
+            office.handle(event)?;
         }
         let results_end = mesh.results().last_sequence().await.map_err(Error::Load)?;
-        leader.handle(Event::Loaded { results_end })?;
-        loaded.follow(&event_sender, &mut leader.followers);
-        let folded = leader.dispatcher.results_through();
-        follow::follow_results(mesh, folded, &event_sender, &mut leader.followers).await?;
-        follow::follow_commands(mesh, command_sender, &mut leader.followers).await?;
-        leader.performer.read_commands_begin();
-        leader.performer.begin(Effect::Announce(MeshEvent::LeaderChanged {
+        office.handle(Event::Loaded { results_end })?;
+        loaded.follow(&event_sender, &mut office.followers);
+        let folded = office.leader.results_through();
+        follow::follow_results(mesh, folded, &event_sender, &mut office.followers).await?;
+        follow::follow_commands(mesh, command_sender, &mut office.followers).await?;
+        office.performer.read_commands_begin();
+        office.performer.begin(Effect::Announce(MeshEvent::LeaderChanged {
             leader: config.id.clone(),
             host: config.host.clone(),
             epoch: tenure.epoch,
         }));
-        Ok(leader)
+        Ok(office)
     }
 
     /// Waits for the next thing to happen, and deals with it.
     async fn turn(&mut self) -> Result<(), End> {
-        let wake_in = self.dispatcher.wake_in(clock::now()).unwrap_or(self.housekeeping_period);
+        let wake_in = self.leader.wake_in(clock::now()).unwrap_or(self.housekeeping_period);
         let wake_at = self.housekeeping_at.min(Instant::now() + wake_in);
         tokio::select! {
             Some(event) = self.events.recv() => self.handle(event),
@@ -155,46 +161,38 @@ impl<'a> Leader<'a> {
 
     /// Folds an event and begins what follows from it.
     fn handle(&mut self, event: Event) -> Result<(), End> {
-        let effects = self.dispatcher.handle(event, clock::now());
-        // A process that was stopped for a while finds its lease too old before it does anything.
-        if !self.held.is_trusted() {
-            return Err(End::LeaseLost);
-        }
-        for effect in effects {
-            match effect {
-                Effect::EndTenure { reason } => return Err(End::Conflict { reason }),
-                Effect::ConfirmCommand { app, request } => {
-                    if let Some(delivery) = self.deliveries.remove(&request) {
-                        self.performer.confirm(app, request, delivery);
-                    }
-                }
-                effect @ (Effect::WriteLedger { .. }
-                | Effect::Send(_)
-                | Effect::StoreReport { .. }
-                | Effect::PublishTick { .. }
-                | Effect::PublishHistory { .. }
-                | Effect::ReadResultsEnd { .. }
-                | Effect::ReadAgent { .. }
-                | Effect::ReadLedger { .. }
-                | Effect::Announce(_)) => self.performer.begin(effect),
-            }
-        }
+        let held = self.held;
+        let steps = self.leader.handle(event, clock::now(), || trust(held))?;
+        self.begin(steps);
         Ok(())
     }
 
     fn deliver(&mut self, delivery: Delivery) -> Result<(), End> {
-        let (sequence, command) = (delivery.sequence, Box::new(delivery.command.clone()));
-        self.deliveries.insert(command.request, delivery);
-        self.handle(Event::CommandSeen { sequence, command })
+        let (held, sequence, command) = (self.held, delivery.sequence, delivery.command.clone());
+        let steps = self.leader.deliver(sequence, command, delivery, clock::now(), || trust(held))?;
+        self.begin(steps);
+        Ok(())
     }
 
     fn purge(&mut self) -> Result<(), End> {
-        self.performer.read_commands_begin();
-        let end = self.dispatcher.results_through();
-        let needed_from = self.dispatcher.results_needed_after().map_or(end, |after| after + 1);
-        let below = self.ends.purge_below(clock::now().uptime, end, needed_from);
-        self.performer.purge_results(below);
-        // For the next time: what is stored by then needs less.
-        self.handle(Event::Checkpoint)
+        let held = self.held;
+        let steps = self.leader.purge(clock::now(), || trust(held))?;
+        self.begin(steps);
+        Ok(())
     }
+
+    fn begin(&mut self, steps: Vec<Step<Delivery>>) {
+        for step in steps {
+            match step {
+                Step::Perform(effect) => self.performer.begin(effect),
+                Step::Confirm { app, request, delivery } => self.performer.confirm(app, request, delivery),
+                Step::ReadCommandsBegin => self.performer.read_commands_begin(),
+                Step::PurgeResults { below } => self.performer.purge_results(below),
+            }
+        }
+    }
+}
+
+fn trust(held: &messaging::Tenure) -> Trust {
+    if held.is_trusted() { Trust::Held } else { Trust::Expired }
 }

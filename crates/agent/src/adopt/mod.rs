@@ -45,7 +45,8 @@ impl Inventory {
     }
 }
 
-fn step(tag: &Tag, container: ContainerView, last: Option<&LastReport>) -> Option<Step> {
+/// How an attempt begins whose container was found, by the last message on its subject. `None`: the container is left as it is.
+pub fn step(tag: &Tag, container: ContainerView, last: Option<&LastReport>) -> Option<Step> {
     let decision = decide_adoption(tag, &container.status, last.map(|last| &last.event));
     tracing::info!(attempt_id = %tag.attempt, container = %container.id, ?decision, "container found");
     let sequence = last.map_or(tag.claim_sequence, |last| last.sequence);

@@ -30,7 +30,7 @@ pub(super) fn end_of(exit: &ExitState, watched: Watched) -> AttemptEvent {
 pub fn is_removed_after(end: &AttemptEvent, policy: RemoveContainers) -> bool {
     match end {
         AttemptEvent::Exited { exit_code, .. } => policy.removes(*exit_code == 0),
-        AttemptEvent::Cancelled { .. } => policy.removes(false),
+        AttemptEvent::Cancelled { .. } | AttemptEvent::TimedOut { .. } => policy.removes(false),
         AttemptEvent::Lost { .. }
         | AttemptEvent::CouldNotStart { .. }
         | AttemptEvent::Revoked { .. }

@@ -1,6 +1,6 @@
 //! One mesh for one test: a NATS server, a mesh id of its own, and the containers that carry it.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use futures_util::StreamExt;
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use tickmesh_core::{
     ledger::Cause,
     message::{AgentRecord, AttemptEvent, AttemptReport, LogBatch, MachineId, Order, OrderKind, SCHEMA, StartOrder},
     name::{AgentName, AppName, Namespace, ServiceName},
-    spec::{ContainerSpec, RemoveContainers, Volume, VolumeSource},
+    spec::{ContainerSpec, OnDisconnect, RemoveContainers, Volume, VolumeSource},
     timing::Timing,
 };
 use tickmesh_messaging::{Cas, ConnectOptions, LogFilter, Mesh, Provisioning};
@@ -274,22 +274,14 @@ pub(crate) fn output_text(batches: &[LogBatch]) -> String {
 pub(crate) fn script(script: &str) -> StartOrder {
     StartOrder {
         container: ContainerSpec {
-            image: "busybox:latest".to_owned(),
             command: Some(["sh", "-c", script].map(str::to_owned).into()),
-            entrypoint: None,
-            environment: BTreeMap::new(),
-            labels: BTreeMap::new(),
-            working_dir: None,
-            user: None,
-            memory_bytes: None,
-            cpu_millis: None,
-            cpu_shares: None,
             network_mode: Some("none".to_owned()),
-            volumes: Vec::new(),
-            stop_signal: None,
             stop_grace: Duration::from_secs(5),
+            ..ContainerSpec::new("busybox:latest")
         },
         remove_containers: RemoveContainers::RemoveFinished,
+        attempt_timeout: None,
+        on_disconnect: OnDisconnect::Stop,
         replicas: 3,
         scheduled_at: Some("2026-11-22T01:30:00Z".parse().unwrap()),
         cause: Cause::Schedule,

@@ -30,7 +30,15 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
     let runs = match requests::answer(&mut watch, request).await? {
         Some(Verdict::Stopping { runs }) => runs,
         Some(Verdict::Refused { reason }) => anyhow::bail!("cannot cancel {}: {reason}", args.target),
-        Some(Verdict::Started { .. } | Verdict::Enqueued { .. } | Verdict::Dropped { .. }) => {
+        Some(
+            Verdict::Started { .. }
+            | Verdict::Enqueued { .. }
+            | Verdict::Dropped { .. }
+            | Verdict::Skipped { .. }
+            | Verdict::Paused
+            | Verdict::Resumed { .. }
+            | Verdict::Flushed { .. },
+        ) => {
             anyhow::bail!("cannot cancel {}: the leader took the request for another one", args.target)
         }
         None => {

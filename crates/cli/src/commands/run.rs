@@ -62,8 +62,11 @@ async fn wait_for_answer(session: &Session, mesh: &Mesh, app: &AppName, request:
         Some(Verdict::Started { run }) => format!("run {app}/{run} started"),
         Some(Verdict::Enqueued { waiting }) => format!("app {app}: the run waits, at place {waiting}"),
         Some(Verdict::Dropped { reason }) => anyhow::bail!("app `{app}`: there will be no run: {reason}"),
+        Some(Verdict::Skipped { reason }) => anyhow::bail!("app `{app}`: there will be no run: {reason}"),
         Some(Verdict::Refused { reason }) => anyhow::bail!("app `{app}`: there will be no run: {reason}"),
-        Some(Verdict::Stopping { .. }) => anyhow::bail!("app `{app}`: the leader took the request for another one"),
+        Some(Verdict::Stopping { .. } | Verdict::Paused | Verdict::Resumed { .. } | Verdict::Flushed { .. }) => {
+            anyhow::bail!("app `{app}`: the leader took the request for another one")
+        }
         None => {
             session.output.talk(&unanswered());
             return Ok(Exit::Success);
@@ -126,7 +129,8 @@ fn exit_of(summary: &RunSummary) -> Exit {
             | Outcome::TimedOut
             | Outcome::Lost { .. }
             | Outcome::Cancelled
-            | Outcome::CouldNotStart { .. },
+            | Outcome::CouldNotStart { .. }
+            | Outcome::Skipped { .. },
             _,
         ) => Exit::Failed,
     }

@@ -142,7 +142,7 @@ impl AppView {
         match self.state {
             State::Waiting => Tone::Plain,
             State::Running => Tone::Busy,
-            State::Stopping => Tone::Unsure,
+            State::Stopping | State::Paused => Tone::Unsure,
             State::Invalid => Tone::Bad,
             State::Removed => Tone::Dim,
         }
@@ -258,7 +258,7 @@ impl View for AppsView {
 #[cfg(test)]
 mod tests {
     use tickmesh_core::{
-        ledger::{Cause, Phase},
+        ledger::{Cause, StopReason},
         outcome::Outcome,
     };
 
@@ -297,7 +297,7 @@ mod tests {
         let running = at_revision(2, Standing::Applied, fixture::ledger(vec![run.clone()]));
         check_state(Some(fixture::COMPOSE), Some(&running), Some(State::Running));
         let mut stopping = run;
-        stopping.phase = Phase::Stopping { by: "me@here".to_owned() };
+        stopping.stop(StopReason::Cancelled { by: "me@here".to_owned() });
         let removed = at_revision(2, Standing::Removed, fixture::ledger(vec![stopping]));
         check_state(None, Some(&removed), Some(State::Stopping));
         check_state(None, Some(&at_revision(2, Standing::Removed, fixture::ledger(vec![]))), None);

@@ -144,6 +144,7 @@ pub(crate) fn detail(outcome: &Outcome) -> Option<String> {
         Outcome::Failed { exit_code } => Some(format!("exit code {exit_code}")),
         Outcome::Lost { reason } => Some(reason.to_string()),
         Outcome::CouldNotStart { reason } => Some(reason.clone()),
+        Outcome::Skipped { dependency } => Some(format!("service {dependency} did not succeed")),
         Outcome::Succeeded | Outcome::TimedOut | Outcome::Cancelled => None,
     }
 }
@@ -161,7 +162,7 @@ fn view(service: &ServiceName, replica: u32, attempt: u32) -> ReplicaView {
 }
 
 fn pending_reason(run: &ActiveRun, replica: &Replica) -> Option<String> {
-    if run.phase != Phase::Running {
+    if *run.phase() != Phase::Running {
         return Some("the run is being stopped".to_owned());
     }
     match (replica.failures, replica.losses) {
@@ -185,6 +186,7 @@ fn open_view(base: ReplicaView, open: &OpenAttempt, reports: &[AttemptReport]) -
         AttemptEvent::Claimed { .. } => base.doing(Doing::Running, None),
         AttemptEvent::Revoked { reason, .. } => base.doing(Doing::Reported, Some(format!("revoked: {reason}"))),
         AttemptEvent::Cancelled { .. } => base.reported(&Outcome::Cancelled),
+        AttemptEvent::TimedOut { .. } => base.reported(&Outcome::TimedOut),
         AttemptEvent::Exited { exit_code: 0, .. } => base.reported(&Outcome::Succeeded),
         AttemptEvent::Exited { exit_code, .. } => base.reported(&Outcome::Failed { exit_code: *exit_code }),
         AttemptEvent::CouldNotStart { reason, .. } => base.reported(&Outcome::CouldNotStart { reason: reason.clone() }),
@@ -202,7 +204,7 @@ impl ReplicaView {
 mod tests {
     use tickmesh_core::{
         id::Nonce,
-        ledger::{Cause, Progress},
+        ledger::{Cause, Progress, ReplicaPlace},
         message::{Capacity, MachineId},
     };
 
@@ -241,7 +243,7 @@ mod tests {
     #[track_caller]
     fn check_pending(slots: Option<u32>, failures: u32, reason: Option<&str>) {
         let mut run = fixture::active(1, Cause::Schedule, vec![fixture::pending()]);
-        run.services[0].replicas[0].failures = failures;
+        run.change(ReplicaPlace { service: 0, replica: 0 }, |replica| replica.failures = failures);
         let mut fleet = Fleet::default();
         if let Some(slots) = slots {
             let capacity = Capacity { slots, cpu_millis: 1000, memory_bytes: 1 << 30 };

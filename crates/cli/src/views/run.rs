@@ -71,7 +71,7 @@ pub(crate) struct RunsView(pub Vec<RunView>);
 impl RunView {
     /// A run that goes on. `reports` may be newer than its ledger.
     pub(crate) fn of_active(app: &AppName, run: &ActiveRun, reports: &[AttemptReport]) -> Self {
-        let state = match run.phase {
+        let state = match run.phase() {
             Phase::Running => RunState::Running,
             Phase::Stopping { .. } => RunState::Stopping,
         };
@@ -105,7 +105,7 @@ impl RunView {
         let (by, missed) = match cause {
             Cause::Schedule => (None, None),
             Cause::CatchUp { missed } => (None, Some(*missed)),
-            Cause::Manual { by, .. } => (Some(by.clone()), None),
+            Cause::Manual { by, .. } | Cause::Retry { by, .. } => (Some(by.clone()), None),
         };
         let success = Some(Outcome::Succeeded.label());
         Self {

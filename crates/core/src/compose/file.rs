@@ -63,10 +63,10 @@ pub(super) fn read_file(reader: &mut Reader<'_>, file: &ComposeFile<'_>, root: &
         explain_missing_services(reader, entries);
         return Contents { spec: None, timezone };
     };
-    let run = Arc::new(RunSpec { services });
+    let run = Arc::new(RunSpec::new(services));
     check_run(reader, &run, &place);
     check_variables(reader);
-    let spec = AppSpec { name: file.app.clone(), schedule, queue_limit: labels.queue_limit, run };
+    let spec = AppSpec { schedule, queue_limit: labels.queue_limit, ..AppSpec::new(file.app.clone(), run) };
     Contents { spec: Some(spec), timezone }
 }
 

@@ -1,15 +1,18 @@
-//! Admission: what becomes of a tick or a manual run, and how a run begins.
+//! Admission: what becomes of a tick or of a run that a person asked for, and how a run begins.
 
-use std::{iter, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 
 use super::{Record, Transition};
 use crate::{
     id::{RunNumber, RunUid},
-    ledger::{ActiveRun, Cause, Phase, Replica, ReplicaState, ServiceRun, TICKS_PENDING_MAX, Verdict, Waiting},
-    message::{Admission, Command, DropReason, RunRequest, SCHEMA, TickRecord},
-    spec::{AppSpec, RunSpec, ServiceSpec},
+    ledger::{
+        ActiveRun, Carried, Cause, NewRun, Origin, RequestCounters, StopReason, TICKS_PENDING_MAX, Verdict, Waiting,
+    },
+    message::{Admission, DiscardReason, DropReason, RunRequest, SCHEMA, SkipReason, TickRecord},
+    spec::{AppSpec, Overlap, RunSpec},
+    time,
 };
 
 /// An instant to be admitted, with those that are folded into it.
@@ -19,93 +22,156 @@ pub(super) struct Tick {
     pub(super) coalesced: u64,
 }
 
+/// What becomes of something that is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Admitted {
+    Start { run: RunNumber },
+    Enqueue { waiting: u32 },
+    Drop { reason: DropReason },
+    Skip { reason: SkipReason },
+}
+
 impl Transition<'_> {
-    /// Starts, enqueues or drops a tick, counts it, and puts the decision on record.
+    /// Decides about a tick, counts it, and puts the decision on record.
     pub(super) fn admit_tick(&mut self, spec: &AppSpec, tick: Tick) {
-        let waiting = Waiting {
-            cause: tick.cause,
-            scheduled_at: Some(tick.scheduled_at),
-            enqueued_at: self.context.now,
-            request: RunRequest::default(),
+        let Tick { scheduled_at, cause, coalesced } = tick;
+        let admitted = if self.is_too_late(spec, scheduled_at) {
+            Admitted::Skip { reason: SkipReason::Deadline }
+        } else {
+            self.admit(spec, self.waiting(cause, Some(scheduled_at)))
         };
-        let admission = self.admit(spec, waiting);
         let counters = &mut self.ledger.counters;
-        match &admission {
-            Admission::Start { .. } => counters.started += 1,
-            Admission::Enqueue { .. } => counters.enqueued += 1,
-            Admission::Drop { .. } => counters.dropped += 1,
-        }
-        let (app, now) = (self.context.app.clone(), self.context.now);
-        self.ledger.ticks.push(|number| TickRecord {
-            schema: SCHEMA,
-            number,
-            app,
-            scheduled_at: tick.scheduled_at,
-            decided_at: now,
-            admission,
-            coalesced: tick.coalesced,
-        });
-        self.ledger.ticks.keep_newest(TICKS_PENDING_MAX);
-    }
-
-    /// Starts, enqueues or drops a run that a person asked for. It obeys the same bound as a tick.
-    pub(super) fn admit_manual(&mut self, spec: &AppSpec, command: &Command, run: &RunRequest) -> Verdict {
-        let waiting = Waiting {
-            cause: Cause::Manual { by: command.by.clone(), request: command.request },
-            scheduled_at: None,
-            enqueued_at: self.context.now,
-            request: run.clone(),
+        let (count, admission) = match admitted {
+            Admitted::Start { run } => (&mut counters.started, Admission::Start { run }),
+            Admitted::Enqueue { waiting } => (&mut counters.enqueued, Admission::Enqueue { waiting }),
+            Admitted::Drop { reason } => (&mut counters.dropped, Admission::Drop { reason }),
+            Admitted::Skip { reason } => (&mut counters.skipped, Admission::Skip { reason, instants: 1 }),
         };
-        match self.admit(spec, waiting) {
-            Admission::Start { run } => {
-                self.ledger.counters.manual.started += 1;
-                Verdict::Started { run }
-            }
-            Admission::Enqueue { waiting } => {
-                self.ledger.counters.manual.enqueued += 1;
-                Verdict::Enqueued { waiting }
-            }
-            Admission::Drop { reason } => {
-                self.ledger.counters.manual.dropped += 1;
-                Verdict::Dropped { reason }
-            }
-        }
+        *count += 1;
+        self.put_on_record(scheduled_at, admission, coalesced);
     }
 
-    /// One run at a time (guarantee G1), and never more waiting than may (G3).
-    fn admit(&mut self, spec: &AppSpec, waiting: Waiting) -> Admission {
-        if self.ledger.active.is_empty() && self.ledger.queue.is_empty() && self.ledger.has_room_for_run(&spec.run) {
-            return Admission::Start { run: self.start_run(waiting, spec.run.clone()) };
+    /// Decides about a run that a person asked for, and counts it. It obeys the same bounds as a tick.
+    pub(super) fn admit_manual(&mut self, spec: &AppSpec, waiting: Waiting) -> Verdict {
+        let admitted = self.admit(spec, waiting);
+        self.ledger.counters.manual.count(admitted)
+    }
+
+    /// The same for a run that does again what had not succeeded.
+    pub(super) fn admit_retry(&mut self, spec: &AppSpec, waiting: Waiting) -> Verdict {
+        let admitted = self.admit(spec, waiting);
+        self.ledger.counters.retry.count(admitted)
+    }
+
+    /// Something that waits since now, with nothing special about it.
+    pub(super) fn waiting(&self, cause: Cause, scheduled_at: Option<Timestamp>) -> Waiting {
+        let enqueued_at = self.context.now;
+        Waiting { cause, scheduled_at, enqueued_at, request: RunRequest::default(), carried: Carried::default() }
+    }
+
+    /// One run at a time, or as many as may overlap (guarantee G1), and never more waiting than may (G3).
+    fn admit(&mut self, spec: &AppSpec, waiting: Waiting) -> Admitted {
+        self.expire_waiting(spec);
+        if self.may_start(spec) && self.ledger.queue.is_empty() {
+            return Admitted::Start { run: self.start_run(waiting, spec.run.clone()) };
         }
+        match spec.overlap {
+            Overlap::Skip if !self.ledger.active.is_empty() => {
+                return Admitted::Skip { reason: SkipReason::Overlap };
+            }
+            Overlap::Replace => {
+                self.stop_all(&StopReason::Replaced);
+                self.discard_waiting(DiscardReason::Replaced, |_| true);
+            }
+            Overlap::Queue | Overlap::Skip | Overlap::Allow { .. } => {}
+        }
+        self.enqueue(spec, waiting)
+    }
+
+    fn enqueue(&mut self, spec: &AppSpec, waiting: Waiting) -> Admitted {
         if self.ledger.queue.len() >= spec.queue_limit as usize {
-            return Admission::Drop { reason: DropReason::QueueFull };
+            return Admitted::Drop { reason: DropReason::QueueFull };
         }
         if !self.ledger.has_room_in_queue(&waiting) {
-            return Admission::Drop { reason: DropReason::QueueTooLarge };
+            return Admitted::Drop { reason: DropReason::QueueTooLarge };
         }
         self.ledger.queue.push_back(waiting);
-        Admission::Enqueue { waiting: self.ledger.queue.len() as u32 }
+        Admitted::Enqueue { waiting: self.ledger.queue.len() as u32 }
+    }
+
+    /// Whether another run may begin beside those that are active, and has room in the ledger.
+    pub(super) fn may_start(&self, spec: &AppSpec) -> bool {
+        let active_max = match spec.overlap {
+            Overlap::Queue | Overlap::Skip | Overlap::Replace => 1,
+            Overlap::Allow { max_active } => max_active as usize,
+        };
+        self.ledger.active.len() < active_max && self.ledger.has_room_for_run(&spec.run)
+    }
+
+    /// Whether a tick may not start a run any more, because too much time has passed since it was due.
+    fn is_too_late(&self, spec: &AppSpec, scheduled_at: Timestamp) -> bool {
+        let due_at = time::after(scheduled_at, spec.offset());
+        spec.start_deadline.is_some_and(|deadline| time::after(due_at, deadline) < self.context.now)
+    }
+
+    /// Throws out the ticks that have waited for longer than they may: their places are free.
+    pub(super) fn expire_waiting(&mut self, spec: &AppSpec) {
+        let is_expired = |waiting: &Waiting| {
+            let tick = waiting.scheduled_at.filter(|_| waiting.cause.origin() == Origin::Tick);
+            tick.is_some_and(|scheduled_at| self.is_too_late(spec, scheduled_at))
+        };
+        if self.ledger.queue.iter().any(is_expired) {
+            let expired: BTreeSet<_> =
+                self.ledger.queue.iter().filter(|it| is_expired(it)).map(|it| it.scheduled_at).collect();
+            self.discard_waiting(DiscardReason::Expired, |it| {
+                it.cause.origin() == Origin::Tick && expired.contains(&it.scheduled_at)
+            });
+        }
+    }
+
+    /// Throws out what waits and fits, oldest first, counts it, and puts the ticks among it on record. Returned is how many
+    /// runs that were.
+    pub(super) fn discard_waiting(&mut self, reason: DiscardReason, mut discards: impl FnMut(&Waiting) -> bool) -> u32 {
+        let (discarded, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.ledger.queue).into_iter().partition(|waiting| discards(waiting));
+        self.ledger.queue = kept.into();
+        for waiting in &discarded {
+            self.ledger.counters.count_discarded(waiting.cause.origin(), reason);
+        }
+        let is_tick = |waiting: &&Waiting| waiting.cause.origin() == Origin::Tick;
+        let ticks = discarded.iter().filter(is_tick).count() as u64;
+        if let Some(last) = discarded.iter().filter(is_tick).filter_map(|waiting| waiting.scheduled_at).max() {
+            self.put_on_record(last, Admission::Discard { reason, ticks }, 0);
+        }
+        if !discarded.is_empty() {
+            self.note(Record::Due);
+        }
+        discarded.len() as u32
     }
 
     /// Begins a run; its replicas are placed when the decision comes to [`Transition::progress`].
     pub(super) fn start_run(&mut self, waiting: Waiting, spec: Arc<RunSpec>) -> RunNumber {
         self.ledger.last_run += 1;
-        let number = self.ledger.last_run;
-        let (uid, now) = (self.random_uid(), self.context.now);
-        self.ledger.active.push(ActiveRun {
-            number,
-            uid,
-            cause: waiting.cause,
-            scheduled_at: waiting.scheduled_at,
-            started_at: now,
-            request: waiting.request,
-            services: spec.services.iter().map(|service| new_service_run(service, now)).collect(),
-            spec,
-            results_through: self.context.results_through,
-            phase: Phase::Running,
-        });
+        let (number, uid, results_through) = (self.ledger.last_run, self.random_uid(), self.context.results_through);
+        let started_at = self.context.now;
+        self.ledger.active.push(ActiveRun::begin(NewRun { number, uid, waiting, started_at, spec, results_through }));
         self.note(Record::Due);
         number
+    }
+
+    /// The public record of the clock's decisions.
+    pub(super) fn put_on_record(&mut self, scheduled_at: Timestamp, admission: Admission, coalesced: u64) {
+        let (app, decided_at) = (self.context.app.clone(), self.context.now);
+        self.ledger.ticks.push(|number| TickRecord {
+            schema: SCHEMA,
+            number,
+            app,
+            scheduled_at,
+            decided_at,
+            admission,
+            coalesced,
+        });
+        self.ledger.ticks.keep_newest(TICKS_PENDING_MAX);
     }
 
     fn random_uid(&mut self) -> RunUid {
@@ -115,12 +181,16 @@ impl Transition<'_> {
     }
 }
 
-fn new_service_run(service: &ServiceSpec, now: Timestamp) -> ServiceRun {
-    let replica = Replica {
-        last_attempt: 0,
-        failures: 0,
-        losses: 0,
-        state: ReplicaState::Pending { not_before: now, avoid: None },
-    };
-    ServiceRun { name: service.name.clone(), replicas: iter::repeat_n(replica, service.scale as usize).collect() }
+impl RequestCounters {
+    /// Counts a run that a person asked for, and says what became of it.
+    fn count(&mut self, admitted: Admitted) -> Verdict {
+        let (count, verdict) = match admitted {
+            Admitted::Start { run } => (&mut self.started, Verdict::Started { run }),
+            Admitted::Enqueue { waiting } => (&mut self.enqueued, Verdict::Enqueued { waiting }),
+            Admitted::Drop { reason } => (&mut self.dropped, Verdict::Dropped { reason }),
+            Admitted::Skip { reason } => (&mut self.skipped, Verdict::Skipped { reason }),
+        };
+        *count += 1;
+        verdict
+    }
 }

@@ -6,12 +6,18 @@ use super::{AppChange, AppContent, Record, Transition};
 use crate::{
     encoded::shortened,
     id::RunNumber,
-    ledger::{Cause, Phase, REASON_BYTES_MAX, ReplicaState, Standing},
+    ledger::{Pause, Phase, REASON_BYTES_MAX, Standing, StopReason},
+    message::DiscardReason,
+    spec::AppSpec,
 };
+
+/// Who paused an app whose file says so.
+const BY_LABEL: &str = "the label `paused`";
 
 impl Transition<'_> {
     /// Folds a revision. The old schedule is first decided up to the moment of the change, and no further even if that
     /// moment is long past, as it is for a leader that comes after hours without one; the new one yields nothing before it.
+    /// An instant that jitter would have delayed beyond that moment is decided at once: it belongs to the old schedule.
     pub(super) fn fold_app(&mut self, change: AppChange) {
         if change.revision <= self.ledger.app_revision {
             return;
@@ -23,6 +29,7 @@ impl Transition<'_> {
         match change.content {
             AppContent::Applied(spec) => {
                 self.ledger.standing = Standing::Applied;
+                self.heed_pause_label(&spec, change.at);
                 self.spec = Some(spec);
             }
             AppContent::Invalid { reason } => {
@@ -32,10 +39,19 @@ impl Transition<'_> {
             AppContent::Removed => {
                 self.ledger.standing = Standing::Removed;
                 self.ledger.tombstone_revision = change.revision;
+                (self.ledger.pause, self.ledger.pause_label) = (None, false);
                 self.spec = None;
-                self.flush_queue();
-                self.stop_all("rm");
+                self.discard_waiting(DiscardReason::Flushed, |_| true);
+                self.stop_all(&StopReason::Removed);
             }
+        }
+    }
+
+    /// The label acts when it changes: a file that is applied again does not undo what somebody did by hand meanwhile.
+    fn heed_pause_label(&mut self, spec: &AppSpec, at: Timestamp) {
+        if spec.paused != self.ledger.pause_label {
+            self.ledger.pause_label = spec.paused;
+            self.ledger.pause = spec.paused.then(|| Pause { by: BY_LABEL.to_owned(), since: at });
         }
     }
 
@@ -43,32 +59,19 @@ impl Transition<'_> {
         self.ledger.decided_through = self.ledger.decided_through.max(at);
     }
 
-    fn flush_queue(&mut self) {
-        for waiting in self.ledger.queue.drain(..) {
-            match waiting.cause {
-                Cause::Schedule | Cause::CatchUp { .. } => self.ledger.counters.flushed += 1,
-                Cause::Manual { .. } => self.ledger.counters.manual.flushed += 1,
-            }
-        }
-    }
-
-    fn stop_all(&mut self, by: &str) {
+    /// Lets every active run end.
+    pub(super) fn stop_all(&mut self, reason: &StopReason) {
         let numbers: Vec<_> = self.ledger.active.iter().map(|run| run.number).collect();
         for number in numbers {
-            self.stop_run(number, by);
+            self.stop_run(number, reason.clone());
         }
     }
 
-    /// Lets a run end: nothing new of it is started, and its open attempts are told at once.
-    pub(super) fn stop_run(&mut self, number: RunNumber, by: &str) {
-        let Some(run) = self.ledger.active.iter_mut().find(|run| run.number == number) else { return };
-        if run.phase == Phase::Running {
-            run.phase = Phase::Stopping { by: by.to_owned() };
-            for replica in run.replicas_mut() {
-                if let ReplicaState::Open(open) = &mut replica.state {
-                    open.sent_at = None;
-                }
-            }
+    /// Lets a run end. One that is being stopped keeps its reason.
+    pub(super) fn stop_run(&mut self, number: RunNumber, reason: StopReason) {
+        let run = self.ledger.active.iter_mut().find(|run| run.number == number);
+        if let Some(run) = run.filter(|run| *run.phase() == Phase::Running) {
+            run.stop(reason);
             self.note(Record::Due);
         }
     }

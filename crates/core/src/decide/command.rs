@@ -5,20 +5,25 @@ use std::sync::Arc;
 use super::{Record, Transition};
 use crate::{
     encoded::shortened,
+    history::RunSummary,
     id::RunNumber,
-    ledger::{HandledRequest, REASON_BYTES_MAX, REQUESTS_MAX, Standing, Verdict},
-    message::{Command, CommandKind},
+    ledger::{
+        Carried, Cause, HandledRequest, Pause, REASON_BYTES_MAX, REQUESTS_MAX, Standing, StopReason, Verdict, Waiting,
+    },
+    message::{Command, CommandKind, DiscardReason, SkipReason},
+    outcome::Outcome,
     spec::AppSpec,
+    time,
 };
 
 impl Transition<'_> {
     /// Carries out a request, unless it was carried out before, and remembers what became of it.
-    pub(super) fn fold_command(&mut self, sequence: u64, command: &Command) {
+    pub(super) fn fold_command(&mut self, sequence: u64, command: &Command, retried: Option<&RunSummary>) {
         if self.ledger.requests.iter().any(|handled| handled.request == command.request) {
             return;
         }
         let verdict = self
-            .carry_out(command)
+            .carry_out(command, retried)
             .unwrap_or_else(|reason| Verdict::Refused { reason: shortened(&reason, REASON_BYTES_MAX) });
         // Only confirmed requests leave the ring: any other may come again (protocol rule P13). The dispatcher holds
         // commands back while there is no room.
@@ -37,17 +42,25 @@ impl Transition<'_> {
     }
 
     /// Carries a request out, or says why not.
-    fn carry_out(&mut self, command: &Command) -> Result<Verdict, String> {
+    fn carry_out(&mut self, command: &Command, retried: Option<&RunSummary>) -> Result<Verdict, String> {
         if command.app_revision < self.ledger.tombstone_revision {
             return Err("the app was removed after this was sent".to_owned());
         }
         command.check().map_err(|error| error.to_string())?;
         match &command.kind {
-            CommandKind::Run(run) => {
+            CommandKind::Run(request) => {
                 let spec = self.runnable()?;
-                Ok(self.admit_manual(&spec, command, run))
+                let cause = Cause::Manual { by: command.by.clone(), request: command.request };
+                let waiting = Waiting { request: request.clone(), ..self.waiting(cause, None) };
+                Ok(self.admit_manual(&spec, waiting))
             }
+            CommandKind::Retry { run } => self.retry(*run, command, retried),
             CommandKind::Cancel { run } => self.cancel(*run, &command.by),
+            CommandKind::Pause => self.pause(&command.by),
+            CommandKind::Resume => self.resume(),
+            CommandKind::Flush => {
+                Ok(Verdict::Flushed { waiting: self.discard_waiting(DiscardReason::Flushed, |_| true) })
+            }
         }
     }
 
@@ -59,6 +72,25 @@ impl Transition<'_> {
         }
     }
 
+    /// Asks for a new run of what did not succeed in an earlier one. It is a run of the spec as it is at its start, as any
+    /// other: who retries has often mended the file.
+    fn retry(&mut self, run: RunNumber, command: &Command, retried: Option<&RunSummary>) -> Result<Verdict, String> {
+        let spec = self.runnable()?;
+        if self.ledger.active.iter().any(|active| active.number == run) {
+            return Err(format!("run {run} is active: only one that has ended can be retried"));
+        }
+        let unpublished = self.ledger.history.pending.iter().find(|summary| summary.run == run);
+        let summary = unpublished.or_else(|| retried.filter(|summary| summary.run == run));
+        let summary = summary.ok_or_else(|| format!("run {run} is not in the history"))?;
+        if summary.outcome == Outcome::Succeeded {
+            return Err(format!("run {run} succeeded: nothing of it is left to do"));
+        }
+        let cause = Cause::Retry { of: run, by: command.by.clone(), request: command.request };
+        let (request, carried) = (summary.request.clone(), Carried::of(summary, &spec.run));
+        let waiting = Waiting { request, carried, ..self.waiting(cause, summary.scheduled_at) };
+        Ok(self.admit_retry(&spec, waiting))
+    }
+
     fn cancel(&mut self, wanted: Option<RunNumber>, by: &str) -> Result<Verdict, String> {
         let active = self.ledger.active.iter().map(|run| run.number);
         let runs: Vec<RunNumber> = active.filter(|number| wanted.is_none_or(|wanted| wanted == *number)).collect();
@@ -66,9 +98,38 @@ impl Transition<'_> {
             return Err(wanted.map_or("no run is active".to_owned(), |run| format!("run {run} is not active")));
         }
         for number in &runs {
-            self.stop_run(*number, by);
+            self.stop_run(*number, StopReason::Cancelled { by: by.to_owned() });
         }
         Ok(Verdict::Stopping { runs })
+    }
+
+    /// From now on no instant is decided and nothing that waits is started. What is active goes on.
+    fn pause(&mut self, by: &str) -> Result<Verdict, String> {
+        self.not_removed()?;
+        let since = self.context.now;
+        self.ledger.pause.get_or_insert_with(|| Pause { by: by.to_owned(), since });
+        Ok(Verdict::Paused)
+    }
+
+    /// The instants that fell due meanwhile are skipped, all with one word.
+    fn resume(&mut self) -> Result<Verdict, String> {
+        self.not_removed()?;
+        let mut skipped = 0;
+        if let Some(spec) = self.spec.clone().filter(|_| self.ledger.pause.is_some())
+            && let Some(schedule) = &spec.schedule
+        {
+            let through = time::before(self.context.now, spec.offset());
+            skipped = self.skip_instants(schedule, through, SkipReason::Paused);
+        }
+        self.ledger.pause = None;
+        Ok(Verdict::Resumed { skipped })
+    }
+
+    fn not_removed(&self) -> Result<(), String> {
+        match self.ledger.standing {
+            Standing::Removed => Err("the app was removed".to_owned()),
+            Standing::Applied | Standing::Invalid { .. } => Ok(()),
+        }
     }
 
     /// The stream will not send these requests again, so they may leave the ring when their place is needed.

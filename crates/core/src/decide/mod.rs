@@ -30,6 +30,7 @@ use rand::Rng;
 pub use self::wake::wake_at;
 use crate::{
     fleet::{Fleet, LoadChange},
+    history::RunSummary,
     id::{Epoch, RequestId},
     ledger::Ledger,
     message::{AgentRecord, AttemptReport, Command, Order},
@@ -104,6 +105,8 @@ pub enum Input<'a> {
         sequence: u64,
         /// The command.
         command: &'a Command,
+        /// The run that it wants to be retried, if it does, and the history has it.
+        retried: Option<&'a RunSummary>,
     },
     /// The command stream will not send this request again.
     CommandConfirmed(RequestId),
@@ -229,7 +232,7 @@ pub fn decide(context: &Context<'_>, ledger: Ledger, input: Input<'_>, random: &
         unplaced: false,
     };
     if context.clock == Clock::Running && !matches!(input, Input::App(_)) {
-        transition.fold_instants(context.now);
+        transition.fold_due_instants();
     }
     transition.fold(input);
     transition.progress();
@@ -261,7 +264,7 @@ impl Transition<'_> {
             Input::TakeOver => self.take_over(),
             Input::Clock => {}
             Input::App(change) => self.fold_app(change),
-            Input::Command { sequence, command } => self.fold_command(sequence, command),
+            Input::Command { sequence, command, retried } => self.fold_command(sequence, command, retried),
             Input::CommandConfirmed(request) => self.confirm_commands(|handled| handled.request == request),
             Input::CommandsConfirmed { below } => self.confirm_commands(|handled| handled.sequence < below),
             Input::Report { sequence, report } => self.fold_report(sequence, report),

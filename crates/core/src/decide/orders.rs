@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Action, Record, Transition};
 use crate::{
     id::AttemptId,
-    ledger::{ActiveRun, OpenAttempt, Phase, Progress, ReplicaState},
+    ledger::{ActiveRun, OpenAttempt, Phase, Progress, ReplicaPlace, ReplicaState},
     message::{Order, OrderKind, RunRequest, SCHEMA, StartOrder},
     name::AgentName,
     spec::ContainerSpec,
@@ -13,7 +13,7 @@ use crate::{
     timing::Timing,
 };
 
-/// What an open attempt needs now.
+/// What an open attempt needs now that its agent has not claimed, or is to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
     Start,
@@ -24,39 +24,39 @@ enum Wanted {
 
 impl Transition<'_> {
     pub(super) fn send_orders(&mut self) {
+        for position in 0..self.ledger.active.len() {
+            for place in self.due_orders(position) {
+                self.send_due(position, place);
+            }
+        }
+    }
+
+    /// The attempts that need an order now: those to which none was sent, or none for a while.
+    fn due_orders(&self, run: usize) -> Vec<ReplicaPlace> {
+        let (now, resend) = (self.context.now, self.context.timing.resend);
+        let is_due = |sent_at: Option<Timestamp>| sent_at.is_none_or(|sent_at| time::after(sent_at, resend) <= now);
+        self.ledger.active[run].unheeded().take_while(|(sent_at, _)| is_due(*sent_at)).map(|(_, place)| place).collect()
+    }
+
+    fn send_due(&mut self, run: usize, place: ReplicaPlace) {
         let (app, now, timing) = (self.context.app, self.context.now, self.context.timing);
-        let mut due: Vec<(AttemptId, AgentName, Wanted)> = Vec::new();
-        for run in &self.ledger.active {
-            for (id, open) in run.open_attempts(app) {
-                if let Some(wanted) = wanted(open, &run.phase, now, timing) {
-                    due.push((id, open.agent.clone(), wanted));
-                }
+        let run = &mut self.ledger.active[run];
+        let Some((attempt, open)) = run.open_attempt(app, place) else { return };
+        let (wanted, agent) = (wanted(open, run.phase(), now, timing), open.agent.clone());
+        let kind = match wanted {
+            Wanted::Start => start_order(run, place).map(|start| OrderKind::Start(Box::new(start))),
+            Wanted::Stop => Some(OrderKind::Stop),
+            Wanted::Revoke => None,
+        };
+        run.change(place, |replica| {
+            if let ReplicaState::Open(open) = &mut replica.state {
+                open.sent_at = Some(now);
             }
-        }
-        for (id, agent, wanted) in due {
-            self.mark_sent(&id);
-            match wanted {
-                Wanted::Start => self.send_start(id, agent),
-                Wanted::Stop => self.send(id, agent, OrderKind::Stop),
-                Wanted::Revoke => self.revoke(id, &agent, "nobody took it"),
-            }
-        }
-    }
-
-    fn mark_sent(&mut self, id: &AttemptId) {
-        let run = self.ledger.active.iter_mut().find(|run| run.uid == id.uid);
-        if let Some(replica) = run.and_then(|run| run.replica_mut(&id.service, id.replica))
-            && let ReplicaState::Open(open) = &mut replica.state
-        {
-            open.sent_at = Some(self.context.now);
-            self.record = self.record.max(Record::WithNext);
-        }
-    }
-
-    fn send_start(&mut self, id: AttemptId, agent: AgentName) {
-        let start = self.ledger.active.iter().find(|run| run.uid == id.uid).and_then(|run| start_order(run, &id));
-        if let Some(start) = start {
-            self.send(id, agent, OrderKind::Start(Box::new(start)));
+        });
+        self.record = self.record.max(Record::WithNext);
+        match kind {
+            Some(kind) => self.send(attempt, agent, kind),
+            None => self.revoke(attempt, &agent, "nobody took it"),
         }
     }
 
@@ -66,24 +66,23 @@ impl Transition<'_> {
     }
 }
 
-fn wanted(open: &OpenAttempt, phase: &Phase, now: Timestamp, timing: &Timing) -> Option<Wanted> {
-    if open.sent_at.is_some_and(|sent_at| now < time::after(sent_at, timing.resend)) {
-        return None;
-    }
+fn wanted(open: &OpenAttempt, phase: &Phase, now: Timestamp, timing: &Timing) -> Wanted {
     match (&open.progress, phase) {
-        (Progress::Ordered { at }, _) if time::after(*at, timing.unclaimed) <= now => Some(Wanted::Revoke),
-        (_, Phase::Stopping { .. }) => Some(Wanted::Stop),
-        (Progress::Ordered { .. }, Phase::Running) => Some(Wanted::Start),
-        (Progress::Claimed(_), Phase::Running) => None,
+        (Progress::Ordered { at }, _) if time::after(*at, timing.unclaimed) <= now => Wanted::Revoke,
+        (_, Phase::Stopping { .. }) => Wanted::Stop,
+        // One that is claimed needs nothing, and is not asked about.
+        (Progress::Ordered { .. } | Progress::Claimed(_), Phase::Running) => Wanted::Start,
     }
 }
 
-fn start_order(run: &ActiveRun, id: &AttemptId) -> Option<StartOrder> {
-    let service = run.spec.service(&id.service)?;
+fn start_order(run: &ActiveRun, place: ReplicaPlace) -> Option<StartOrder> {
+    let service = run.service_spec(place.service)?;
     Some(StartOrder {
         container: with_request(service.container.clone(), &run.request),
         remove_containers: service.remove_containers,
-        replicas: service.scale,
+        attempt_timeout: service.attempt_timeout,
+        on_disconnect: run.spec.on_disconnect,
+        replicas: run.services()[place.service as usize].replicas.len() as u32,
         scheduled_at: run.scheduled_at,
         cause: run.cause.clone(),
     })
@@ -98,8 +97,8 @@ fn with_request(mut container: ContainerSpec, request: &RunRequest) -> Container
     container
 }
 
-/// When [`Transition::send_orders`] has something to do for this attempt, unless something else happens first.
-pub(super) fn overdue_at(open: &OpenAttempt, phase: &Phase, timing: &Timing, now: Timestamp) -> Option<Timestamp> {
-    let waits = open.claim().is_none() || *phase != Phase::Running;
-    waits.then(|| open.sent_at.map_or(now, |sent_at| time::after(sent_at, timing.resend)))
+/// When [`Transition::send_orders`] has something to do for this run, unless something else happens first.
+pub(super) fn overdue_at(run: &ActiveRun, timing: &Timing, now: Timestamp) -> Option<Timestamp> {
+    let (sent_at, _) = run.unheeded().next()?;
+    Some(sent_at.map_or(now, |sent_at| time::after(sent_at, timing.resend)))
 }

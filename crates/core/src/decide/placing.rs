@@ -2,86 +2,171 @@
 
 use jiff::Timestamp;
 
-use super::{Placing, Record, Transition};
+use super::{Clock, Placing, Record, Transition};
 use crate::{
-    fleet::{Load, LoadChange},
-    ledger::{ActiveRun, OpenAttempt, Phase, Progress, Replica, ReplicaState},
+    encoded::shortened,
+    fleet::{Load, LoadChange, Readiness},
+    ledger::{ActiveRun, OpenAttempt, Progress, ReplicaPlace, ReplicaState},
     name::AgentName,
+    outcome::Outcome,
     placement::{Placement, Spread},
+    time,
 };
 
 impl Transition<'_> {
+    /// Gives global services their replicas, once there are agents that match: one on each, and the same until the run ends.
+    pub(super) fn resolve_global_services(&mut self) {
+        for position in 0..self.ledger.active.len() {
+            let run = &self.ledger.active[position];
+            let unresolved: Vec<u32> = run.unresolved().collect();
+            for service in unresolved {
+                self.resolve_global_service(position, service);
+            }
+        }
+    }
+
+    fn resolve_global_service(&mut self, run: usize, service: u32) {
+        let Some(spec) = self.ledger.active[run].service_spec(service) else { return };
+        let agents = Placement::new(self.context.fleet).matching(&spec.constraints);
+        if agents.is_empty() {
+            self.unplaced = true;
+            return;
+        }
+        let has_room = self.ledger.has_room_for_agents(&agents);
+        let run = &mut self.ledger.active[run];
+        if has_room {
+            run.resolve(service, agents, self.context.now);
+        } else {
+            let reason = format!("{} agents match, more than a run has room for", agents.len());
+            let reason = shortened(&reason, run.reason_bytes_max());
+            run.give_up(service, Outcome::CouldNotStart { reason });
+        }
+        self.note(Record::Due);
+    }
+
     /// Places every replica that is due. What does not fit stays pending and is tried again when the fleet changes, or
     /// when those that have waited longer have had their turn.
     pub(super) fn place_replicas(&mut self) {
+        let now = self.context.now;
         if self.context.placing == Placing::InTurn {
-            let now = self.context.now;
-            let running = self.ledger.active.iter().filter(|run| run.phase == Phase::Running);
-            self.unplaced = running.flat_map(ActiveRun::replicas).any(|(_, _, replica)| is_due(replica, now));
+            let mut pending = self.ledger.active.iter().flat_map(ActiveRun::pending_services);
+            self.unplaced |= pending.any(|(_, since)| since <= now);
             return;
         }
         let mut placement = Placement::new(self.context.fleet).after(&self.loads);
-        for run in self.ledger.active.iter_mut().filter(|run| run.phase == Phase::Running) {
-            let placed = place_run(run, &mut placement, self.context.now);
-            self.unplaced |= placed.unplaced;
-            if !placed.loads.is_empty() {
+        let gone_since = (self.context.clock == Clock::Running)
+            .then(|| time::before(now, self.context.timing.lost))
+            .filter(|moment| *moment >= self.context.tenure.since);
+        for run in &mut self.ledger.active {
+            let mut placer = Placer { placement: &mut placement, now, gone_since, placed: Placed::default() };
+            placer.place_run(run);
+            let Placed { loads, unplaced, given_up } = placer.placed;
+            self.unplaced |= unplaced;
+            if given_up || !loads.is_empty() {
                 self.record = Record::Due;
             }
-            self.loads.extend(placed.loads);
+            self.loads.extend(loads);
         }
     }
 }
 
+/// What came of placing the replicas of one run.
+#[derive(Debug, Default)]
 struct Placed {
     loads: Vec<LoadChange>,
     unplaced: bool,
+    given_up: bool,
 }
 
-fn place_run(run: &mut ActiveRun, placement: &mut Placement<'_>, now: Timestamp) -> Placed {
-    let mut placed = Placed { loads: Vec::new(), unplaced: false };
-    if !run.replicas().any(|(_, _, replica)| is_due(replica, now)) {
-        return placed;
-    }
-    let mut spread = spread_of(run);
-    let spec = run.spec.clone();
-    for service in &mut run.services {
-        let Some(container) = spec.service(&service.name).map(|service| &service.container) else { continue };
-        let load = Load::of(container);
-        for replica in service.replicas.iter_mut().filter(|replica| is_due(replica, now)) {
-            let Ok(agent) = placement.place(load, &spread, avoided(replica)) else {
-                // Its siblings ask for the same and would not fit either.
-                placed.unplaced = true;
-                break;
-            };
-            *spread.entry(agent.clone()).or_default() += 1;
-            placed.loads.push(LoadChange::Bind(agent.clone(), load));
-            bind(replica, agent, now);
+struct Placer<'p, 'f> {
+    placement: &'p mut Placement<'f>,
+    now: Timestamp,
+    /// A replica of a global service that has waited since then for an agent that is not there is given up; `None`: this
+    /// leader has not looked for long enough.
+    gone_since: Option<Timestamp>,
+    placed: Placed,
+}
+
+impl Placer<'_, '_> {
+    fn place_run(&mut self, run: &mut ActiveRun) {
+        let due: Vec<u32> =
+            run.pending_services().filter(|(_, since)| *since <= self.now).map(|(service, _)| service).collect();
+        for service in due {
+            let Some(spec) = run.service_spec(service) else { continue };
+            let load = Load::of(&spec.container);
+            match run.services()[service as usize].agents.is_some() {
+                true => self.place_global(run, service, load),
+                false => self.place_anywhere(run, service, load),
+            }
         }
     }
-    placed
+
+    fn place_anywhere(&mut self, run: &mut ActiveRun, service: u32, load: Load) {
+        let mut spread = spread_of(run);
+        while let Some(place) = next_due(run, service, self.now) {
+            let Ok(agent) = self.placement.place(load, &spread, avoided(run, place)) else {
+                // Its siblings ask for the same and would not fit either.
+                self.placed.unplaced = true;
+                return;
+            };
+            *spread.entry(agent.clone()).or_default() += 1;
+            self.bind(run, place, agent, load);
+        }
+    }
+
+    /// Each replica of a global service has an agent of its own, and waits for that one.
+    fn place_global(&mut self, run: &mut ActiveRun, service: u32, load: Load) {
+        let due: Vec<(Timestamp, ReplicaPlace)> =
+            run.pending(service).take_while(|(not_before, _)| *not_before <= self.now).collect();
+        for (not_before, place) in due {
+            let Some(agent) = run.pinned_agent(place).cloned() else { continue };
+            match self.placement.readiness(&agent) {
+                Some(Readiness::Ready) if self.placement.place_on(&agent, load) => self.bind(run, place, agent, load),
+                Some(Readiness::Ready) => self.placed.unplaced = true,
+                readiness if self.gone_since.is_some_and(|moment| not_before <= moment) => {
+                    let outcome = Outcome::CouldNotStart { reason: absence(&agent, readiness) };
+                    run.change(place, |replica| replica.state = ReplicaState::Ended { outcome, agent: Some(agent) });
+                    self.placed.given_up = true;
+                }
+                Some(Readiness::Draining | Readiness::Silent | Readiness::UnsafeTiming) | None => {
+                    self.placed.unplaced = true;
+                }
+            }
+        }
+    }
+
+    /// The attempt belongs to this agent for ever: if it does not take it, there will be another attempt.
+    fn bind(&mut self, run: &mut ActiveRun, place: ReplicaPlace, agent: AgentName, load: Load) {
+        self.placed.loads.push(LoadChange::Bind(agent.clone(), load));
+        let progress = Progress::Ordered { at: self.now };
+        run.change(place, |replica| {
+            replica.last_attempt += 1;
+            replica.state = ReplicaState::Open(OpenAttempt { agent, progress, sent_at: None });
+        });
+    }
 }
 
-fn is_due(replica: &Replica, now: Timestamp) -> bool {
-    matches!(replica.state, ReplicaState::Pending { not_before, .. } if not_before <= now)
+fn next_due(run: &ActiveRun, service: u32, now: Timestamp) -> Option<ReplicaPlace> {
+    run.pending(service).next().filter(|(not_before, _)| *not_before <= now).map(|(_, place)| place)
 }
 
-fn avoided(replica: &Replica) -> Option<&AgentName> {
-    match &replica.state {
+fn avoided(run: &ActiveRun, place: ReplicaPlace) -> Option<&AgentName> {
+    match &run.replica(place).state {
         ReplicaState::Pending { avoid, .. } => avoid.as_ref(),
         ReplicaState::Open(_) | ReplicaState::Ended { .. } => None,
     }
 }
 
-/// The attempt belongs to this agent for ever: if it does not take it, there will be another attempt.
-fn bind(replica: &mut Replica, agent: AgentName, now: Timestamp) {
-    replica.last_attempt += 1;
-    replica.state = ReplicaState::Open(OpenAttempt { agent, progress: Progress::Ordered { at: now }, sent_at: None });
+fn spread_of(run: &ActiveRun) -> Spread {
+    run.open_by_agent().map(|(agent, count)| (agent.clone(), count as u32)).collect()
 }
 
-fn spread_of(run: &ActiveRun) -> Spread {
-    let mut spread = Spread::new();
-    for (_, agent) in run.bound_agents() {
-        *spread.entry(agent.clone()).or_default() += 1;
-    }
-    spread
+fn absence(agent: &AgentName, readiness: Option<Readiness>) -> String {
+    let what = match readiness {
+        Some(Readiness::Draining) => "is draining",
+        Some(Readiness::Silent) => "is silent",
+        Some(Readiness::UnsafeTiming) => "has unsafe deadlines",
+        Some(Readiness::Ready) | None => "is not there",
+    };
+    format!("agent `{agent}` {what}")
 }

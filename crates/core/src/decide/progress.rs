@@ -1,41 +1,47 @@
-//! What follows from the state, whatever the input was: runs end, the next one starts, replicas are placed, orders sent.
+//! What follows from the state, whatever the input was: runs time out and end, the next one starts, replicas are placed,
+//! orders sent.
 
 use std::collections::VecDeque;
 
-use super::{Record, Transition};
+use jiff::Timestamp;
+
+use super::{Clock, Record, Transition};
 use crate::{
     history::{ReplicaSummary, RunSummary},
-    ledger::{ActiveRun, Cause, HISTORY_RUNS, Phase, RecentRun, ReplicaState},
+    ledger::{ActiveRun, HISTORY_RUNS, Phase, RecentRun, ReplicaPlace, ReplicaState, StopReason},
     message::SCHEMA,
+    name::AgentName,
     outcome::Outcome,
+    time,
 };
 
 impl Transition<'_> {
     pub(super) fn progress(&mut self) {
-        self.cancel_pending();
+        self.time_out_runs();
+        self.resolve_global_services();
         self.finish_runs();
         self.start_waiting();
         self.place_replicas();
         self.send_orders();
     }
 
-    /// In a run that is being stopped nothing is started any more.
-    fn cancel_pending(&mut self) {
-        for run in self.ledger.active.iter_mut().filter(|run| run.phase != Phase::Running) {
-            for replica in run.replicas_mut() {
-                if matches!(replica.state, ReplicaState::Pending { .. }) {
-                    replica.state = ReplicaState::Ended { outcome: Outcome::Cancelled, agent: None };
-                }
+    /// Stops the runs that last longer than they may. Not while results from before the take-over are folded: they may have
+    /// ended in time.
+    fn time_out_runs(&mut self) {
+        let now = self.context.now;
+        let is_due = |run: &&ActiveRun| deadline(run).is_some_and(|deadline| deadline <= now);
+        if self.context.clock == Clock::Running {
+            let due: Vec<_> = self.ledger.active.iter().filter(is_due).map(|run| run.number).collect();
+            for number in due {
+                self.stop_run(number, StopReason::TimedOut);
             }
         }
     }
 
     /// A run has ended when every attempt of it is terminal or revoked, and not before (guarantee G1).
     fn finish_runs(&mut self) {
-        let active = std::mem::take(&mut self.ledger.active);
-        let (ended, active) = active.into_iter().partition(ActiveRun::has_ended);
-        self.ledger.active = active;
-        for run in ended {
+        while let Some(position) = self.ledger.active.iter().position(ActiveRun::has_ended) {
+            let run = self.ledger.active.remove(position);
             self.put_into_history(run);
             self.note(Record::Due);
         }
@@ -59,23 +65,28 @@ impl Transition<'_> {
             started_at: run.started_at,
             finished_at,
             outcome,
+            request: run.request,
             replicas,
         });
     }
 
-    /// The queue is looked at only when no run is active, and there is room for the next one. A queued tick takes the spec as it is now.
+    /// The queue is looked at only when another run may begin, and not while the app is paused. What waited takes the spec as
+    /// it is now.
     fn start_waiting(&mut self) {
         let Some(spec) = self.spec.clone() else { return };
-        if !self.ledger.active.is_empty() || self.ledger.queue.is_empty() || !self.ledger.has_room_for_run(&spec.run) {
-            return;
+        while self.ledger.pause.is_none() && !self.ledger.queue.is_empty() && self.may_start(&spec) {
+            self.expire_waiting(&spec);
+            let Some(waiting) = self.ledger.queue.pop_front() else { return };
+            self.ledger.counters.count_started_later(waiting.cause.origin());
+            self.start_run(waiting, spec.run.clone());
         }
-        let Some(waiting) = self.ledger.queue.pop_front() else { return };
-        match waiting.cause {
-            Cause::Schedule | Cause::CatchUp { .. } => self.ledger.counters.started_later += 1,
-            Cause::Manual { .. } => self.ledger.counters.manual.started_later += 1,
-        }
-        self.start_run(waiting, spec.run.clone());
     }
+}
+
+/// When a run has lasted as long as it may.
+pub(super) fn deadline(run: &ActiveRun) -> Option<Timestamp> {
+    let timeout = run.spec.timeout.filter(|_| *run.phase() == Phase::Running)?;
+    Some(time::after(run.started_at, timeout))
 }
 
 fn keep_last<T>(items: &mut VecDeque<T>, count: usize) {
@@ -85,16 +96,28 @@ fn keep_last<T>(items: &mut VecDeque<T>, count: usize) {
 }
 
 fn replica_summaries(run: &ActiveRun) -> Vec<ReplicaSummary> {
-    run.replicas()
-        .filter_map(|(service, index, replica)| match &replica.state {
+    let services = (0..).zip(run.services());
+    let replicas = services.flat_map(|(service, it)| {
+        (0..)
+            .zip(&it.replicas)
+            .map(move |(index, replica)| (ReplicaPlace { service, replica: index }, &it.name, replica))
+    });
+    replicas
+        .filter_map(|(place, service, replica)| match &replica.state {
             ReplicaState::Ended { outcome, agent } => Some(ReplicaSummary {
                 service: service.clone(),
-                replica: index,
+                replica: place.replica,
                 attempts: replica.last_attempt,
                 outcome: outcome.clone(),
-                agent: agent.clone(),
+                agent: agent.as_ref().or_else(|| agent_of(run, place, outcome)).cloned(),
             }),
             ReplicaState::Pending { .. } | ReplicaState::Open(_) => None,
         })
         .collect()
+}
+
+/// The agent that a replica of a global service would have run on. One that was skipped was nowhere yet: a retry looks for
+/// agents anew.
+fn agent_of<'a>(run: &'a ActiveRun, place: ReplicaPlace, outcome: &Outcome) -> Option<&'a AgentName> {
+    run.pinned_agent(place).filter(|_| !matches!(outcome, Outcome::Skipped { .. }))
 }

@@ -10,12 +10,12 @@ use super::{Record, Transition};
 use crate::{
     encoded::shortened,
     fleet::{Load, LoadChange},
-    ledger::{Claim, Phase, Progress, Replica, ReplicaState},
+    ledger::{Claim, Phase, Progress, Replica, ReplicaPlace, ReplicaState, StopReason},
     message::{AttemptEvent, AttemptReport},
     name::AgentName,
     outcome::{LostReason, Outcome},
     retry::{self, RetryDecision},
-    spec::RetryPolicy,
+    spec::{OnLost, RetryPolicy},
     time,
 };
 
@@ -23,40 +23,59 @@ impl Transition<'_> {
     /// Folds a message into the attempt that it is about, if that attempt is open and bound to the message's agent.
     pub(super) fn fold_report(&mut self, sequence: u64, report: &AttemptReport) {
         let id = &report.attempt;
-        let Some(run) = self.ledger.active.iter_mut().find(|run| run.uid == id.uid) else { return };
+        let Some(position) = self.ledger.active.iter().position(|run| run.uid == id.uid) else { return };
+        let run = &mut self.ledger.active[position];
         if sequence <= run.results_through {
             return;
         }
         run.results_through = sequence;
         self.record = self.record.max(Record::WithNext);
-        let Some(service) = run.spec.service(&id.service) else { return };
-        let (policy, load) = (service.retry, Load::of(&service.container));
-        let reason_bytes_max = run.reason_bytes_max();
-        let going_on = run.phase == Phase::Running;
-        let Some(replica) = run.replica_mut(&id.service, id.replica) else { return };
-        let ReplicaState::Open(open) = &mut replica.state else { return };
+        let Some(place) = run.place_of(&id.service, id.replica) else { return };
+        let replica = run.replica(place);
+        let ReplicaState::Open(open) = &replica.state else { return };
         if replica.last_attempt != id.attempt || open.agent != report.agent {
             return;
         }
-        if let AttemptEvent::Claimed { machine, .. } = &report.event {
-            open.progress = Progress::Claimed(Claim { sequence, machine: machine.digest() });
-            if !going_on {
-                // The stop may have been overtaken by the claim: say it again at once.
-                open.sent_at = None;
+        match &report.event {
+            AttemptEvent::Claimed { machine, .. } => {
+                let claim = Claim { sequence, machine: machine.digest() };
+                self.take_claim(position, place, claim);
             }
-            return;
+            event => {
+                if let Some(end) = AttemptEnd::of(event, run.reason_bytes_max()) {
+                    self.end_attempt(position, place, &report.agent, end);
+                }
+            }
         }
-        let agent = open.agent.clone();
-        replica.state = match AttemptEnd::of(&report.event, reason_bytes_max) {
-            None => return,
-            Some(end) if going_on => {
-                let (now, refusal_pause) = (self.context.now, self.context.timing.heartbeat);
-                let circumstances = Circumstances { policy: &policy, agent: &agent, now, refusal_pause };
-                circumstances.after(replica, end, self.random)
+    }
+
+    fn take_claim(&mut self, run: usize, place: ReplicaPlace, claim: Claim) {
+        let run = &mut self.ledger.active[run];
+        let going_on = *run.phase() == Phase::Running;
+        run.change(place, |replica| {
+            if let ReplicaState::Open(open) = &mut replica.state {
+                open.progress = Progress::Claimed(claim);
+                if !going_on {
+                    // The stop may have been overtaken by the claim: say it again at once.
+                    open.sent_at = None;
+                }
             }
-            Some(end) => after_while_stopping(replica, end, &agent),
-        };
-        self.loads.push(LoadChange::Release(agent, load));
+        });
+    }
+
+    fn end_attempt(&mut self, run: usize, place: ReplicaPlace, agent: &AgentName, end: AttemptEnd) {
+        let run = &mut self.ledger.active[run];
+        let Some(service) = run.service_spec(place.service) else { return };
+        let (now, refusal_pause) = (self.context.now, self.context.timing.heartbeat);
+        let rules = Rules { retry: service.retry, on_lost: run.spec.on_lost, agent, now, refusal_pause };
+        let (load, phase, random) = (Load::of(&service.container), run.phase().clone(), &mut *self.random);
+        run.change(place, |replica| {
+            replica.state = match &phase {
+                Phase::Running => rules.after(replica, end, random),
+                Phase::Stopping { reason } => after_while_stopping(replica, end, agent, reason),
+            };
+        });
+        self.loads.push(LoadChange::Release(agent.clone(), load));
         self.note(Record::Due);
     }
 }
@@ -81,6 +100,7 @@ impl AttemptEnd {
             AttemptEvent::Claimed { .. } => return None,
             AttemptEvent::Revoked { .. } | AttemptEvent::Cancelled { exit_code: None } => Self::NeverWas,
             AttemptEvent::Cancelled { exit_code: Some(_) } => Self::Unsuccessful(Outcome::Cancelled),
+            AttemptEvent::TimedOut { .. } => Self::Unsuccessful(Outcome::TimedOut),
             AttemptEvent::Exited { exit_code: 0, .. } => Self::Succeeded,
             AttemptEvent::Exited { exit_code, .. } => Self::Unsuccessful(Outcome::Failed { exit_code: *exit_code }),
             AttemptEvent::CouldNotStart { reason, permanent } => {
@@ -93,8 +113,9 @@ impl AttemptEnd {
 }
 
 /// What decides about the next state of a replica of a run that goes on.
-struct Circumstances<'a> {
-    policy: &'a RetryPolicy,
+struct Rules<'a> {
+    retry: RetryPolicy,
+    on_lost: OnLost,
     /// Where the attempt was.
     agent: &'a AgentName,
     now: Timestamp,
@@ -103,14 +124,14 @@ struct Circumstances<'a> {
     refusal_pause: Duration,
 }
 
-impl Circumstances<'_> {
+impl Rules<'_> {
     fn after(&self, replica: &mut Replica, end: AttemptEnd, random: &mut dyn Rng) -> ReplicaState {
         match end {
             AttemptEnd::NeverWas => self.pending_after(self.refusal_pause, Some(self.agent)),
             AttemptEnd::Succeeded => ended(Outcome::Succeeded, self.agent),
             AttemptEnd::Unsuccessful(outcome) => {
                 replica.failures += 1;
-                match retry::after_failure(self.policy, replica.failures, random) {
+                match retry::after_failure(&self.retry, replica.failures, random) {
                     RetryDecision::After(pause) => self.pending_after(pause, None),
                     RetryDecision::GiveUp => ended(outcome, self.agent),
                 }
@@ -121,7 +142,7 @@ impl Circumstances<'_> {
             }
             AttemptEnd::Lost(reason) => {
                 replica.losses += 1;
-                match retry::after_loss(replica.losses) {
+                match retry::after_loss(self.on_lost, replica.losses) {
                     RetryDecision::After(pause) => self.pending_after(pause, Some(self.agent)),
                     RetryDecision::GiveUp => ended(Outcome::Lost { reason }, self.agent),
                 }
@@ -135,10 +156,19 @@ impl Circumstances<'_> {
 }
 
 /// The last state of a replica of a run that is being stopped: nothing is tried again.
-fn after_while_stopping(replica: &mut Replica, end: AttemptEnd, agent: &AgentName) -> ReplicaState {
+fn after_while_stopping(
+    replica: &mut Replica,
+    end: AttemptEnd,
+    agent: &AgentName,
+    reason: &StopReason,
+) -> ReplicaState {
     let outcome = match end {
         // A container that was stopped while nobody watched looks like one that its engine stopped.
-        AttemptEnd::NeverWas | AttemptEnd::Lost(LostReason::EngineRestarted) => Outcome::Cancelled,
+        AttemptEnd::NeverWas | AttemptEnd::Lost(LostReason::EngineRestarted) => reason.outcome(),
+        AttemptEnd::Unsuccessful(Outcome::Cancelled) => {
+            replica.failures += 1;
+            reason.outcome()
+        }
         AttemptEnd::Succeeded => Outcome::Succeeded,
         AttemptEnd::Unsuccessful(outcome) | AttemptEnd::Hopeless(outcome) => {
             replica.failures += 1;

@@ -7,44 +7,45 @@ use std::time::Duration;
 use super::{Action, Transition};
 use crate::{
     id::AttemptId,
-    ledger::{Claim, OpenAttempt},
+    ledger::Claim,
     message::{AgentRecord, AttemptEvent, AttemptReport, Revoker, SCHEMA},
     name::AgentName,
     outcome::LostReason,
+    spec::OnDisconnect,
 };
 
 impl Transition<'_> {
     /// Lost at once (protocol rule P9): the heartbeat has seen the claim and does not hold the attempt. Sound because an
     /// agent holds an attempt from before its claim until after its end (P1). On another machine than the claim's the old
-    /// one may still run the container: what it left is lost once the name has been elsewhere for as long as silence takes.
+    /// one may still run the container: what it left is lost once the name has been elsewhere for as long as silence takes,
+    /// unless its containers go on without a mesh (`on_disconnect: continue`).
     pub(super) fn judge_heartbeat(&mut self, record: &AgentRecord, machine_for: Duration) {
         let (machine, moved_for_good) = (record.machine.digest(), machine_for >= self.context.timing.lost);
-        let dropped = |claim: &Claim, id: &AttemptId| {
-            claim.sequence <= record.results_seen
-                && (claim.machine == machine || moved_for_good)
-                && !record.held.contains(id)
+        let dropped = |open: &OnAgent| {
+            let moved = moved_for_good && open.on_disconnect == OnDisconnect::Stop;
+            let gone = |claim: Claim| claim.sequence <= record.results_seen && (claim.machine == machine || moved);
+            open.claim.is_some_and(gone) && !record.held.contains(&open.attempt)
         };
-        let lost: Vec<_> = self
-            .open_on(&record.agent)
-            .filter_map(|(id, open)| open.claim().map(|claim| (id, claim.sequence, claim)))
-            .filter(|(id, _, claim)| dropped(claim, id))
-            .map(|(id, sequence, _)| (id, sequence))
-            .collect();
-        for (id, claim_sequence) in lost {
-            self.declare_lost(id, &record.agent, claim_sequence, LostReason::NotHeld);
+        for OnAgent { attempt, claim, .. } in self.open_on(&record.agent).into_iter().filter(dropped) {
+            if let Some(claim) = claim {
+                self.declare_lost(attempt, &record.agent, claim.sequence, LostReason::NotHeld);
+            }
         }
     }
 
     /// The agent is silent, and the fold up to `results_through` shows all that it had stored (protocol rule P3). A claim
-    /// above is news: the agent has come back since.
+    /// above is news: the agent has come back since. Containers that go on without a mesh are nobody's to declare lost: they
+    /// wait for their agent.
     pub(super) fn judge_silence(&mut self, agent: &AgentName, results_through: u64) {
-        let open: Vec<_> =
-            self.open_on(agent).map(|(id, open)| (id, open.claim().map(|claim| claim.sequence))).collect();
-        for (id, claim_sequence) in open {
-            match claim_sequence {
-                Some(sequence) if sequence > results_through => {}
-                Some(sequence) => self.declare_lost(id, agent, sequence, LostReason::AgentSilent),
-                None => self.revoke(id, agent, "the agent fell silent"),
+        for OnAgent { attempt, claim, on_disconnect } in self.open_on(agent) {
+            match (claim, on_disconnect) {
+                (Some(claim), OnDisconnect::Stop) if claim.sequence <= results_through => {
+                    self.declare_lost(attempt, agent, claim.sequence, LostReason::AgentSilent);
+                }
+                (Some(_), OnDisconnect::Stop | OnDisconnect::Continue) => {}
+                (None, OnDisconnect::Stop | OnDisconnect::Continue) => {
+                    self.revoke(attempt, agent, "the agent fell silent");
+                }
             }
         }
     }
@@ -64,8 +65,20 @@ impl Transition<'_> {
         self.actions.push(Action::StoreReport { report, expected });
     }
 
-    fn open_on(&self, agent: &AgentName) -> impl Iterator<Item = (AttemptId, &OpenAttempt)> {
-        let app = self.context.app;
-        self.ledger.active.iter().flat_map(|run| run.open_attempts(app)).filter(move |(_, open)| open.agent == *agent)
+    fn open_on(&self, agent: &AgentName) -> Vec<OnAgent> {
+        let runs = self.ledger.active.iter();
+        let open = runs.flat_map(|run| {
+            let on_disconnect = run.spec.on_disconnect;
+            let attempts = run.open_attempts_on(self.context.app, agent);
+            attempts.map(move |(attempt, open)| OnAgent { attempt, claim: open.claim().copied(), on_disconnect })
+        });
+        open.collect()
     }
+}
+
+/// An attempt that is bound to an agent and has not ended.
+struct OnAgent {
+    attempt: AttemptId,
+    claim: Option<Claim>,
+    on_disconnect: OnDisconnect,
 }

@@ -8,7 +8,7 @@
 //! | the spec and the replicas of the active run, and the replicas of finished runs whose summaries wait to be published | [`RUN_BYTES_MAX`] | [`Ledger::has_room_for_run`] before a run starts; a file whose run alone exceeds it is not valid |
 //! | reasons in them | 32 of a run long, the others short | [`ActiveRun::reason_bytes_max`] |
 //! | what else a summary has | [`HISTORY_PENDING_MAX`] summaries | [`Ledger::has_room_for_run`] |
-//! | what else the active run has | one is active; one request | [`crate::message::Command::check`] |
+//! | what else the active run has | one is active; one request; those of further runs (`overlap: allow`) count as the first part | [`crate::message::Command::check`] |
 //! | the queue | `queue_limit` at most 100; runs by hand 24 KiB together | admission, [`Ledger::has_room_in_queue`] |
 //! | tick messages | [`TICKS_PENDING_MAX`] | [`super::Outbox::keep_newest`] |
 //! | requests | [`REQUESTS_MAX`], with a reason that is shortened | the ring |
@@ -17,11 +17,12 @@
 //! takes writes of ledgers and none of summaries; where the queue is full, or may have nothing in it, its tick is dropped and
 //! counted as such. No result is ever given up to make room.
 
-use super::{ActiveRun, Cause, Ledger, REQUESTS_MAX, ReplicaState, Waiting, stored::REPLICA_BYTES_MAX};
+use super::{ActiveRun, Ledger, Origin, REQUESTS_MAX, Waiting, stored::REPLICA_BYTES_MAX};
 use crate::{
     encoded::{encoded_bytes, text_bytes},
     history::RunSummary,
-    message::{ARGUMENTS_BYTES_MAX, ENVIRONMENT_BYTES_MAX},
+    message::{ARGUMENTS_BYTES_MAX, ENVIRONMENT_BYTES_MAX, RunRequest},
+    name::AgentName,
     outcome::Outcome,
     spec::{QUEUE_LIMIT_MAX, REPLICAS_MAX, RunSpec},
 };
@@ -45,9 +46,11 @@ pub const TICKS_PENDING_MAX: usize = 64;
 pub const QUEUE_BY_HAND_BYTES_MAX: usize = 24 * 1024;
 
 /// Names, numbers, counters, standing and the list of recent outcomes.
-const HEAD_BYTES_MAX: usize = 2_304;
-/// The active run without its spec and replicas.
-const ACTIVE_HEAD_BYTES_MAX: usize = 704 + ENVIRONMENT_BYTES_MAX + ARGUMENTS_BYTES_MAX;
+const HEAD_BYTES_MAX: usize = 2_880;
+/// An active run without its spec, its replicas and what a person asked to be different.
+const ACTIVE_HEAD_BYTES_MAX: usize = 704;
+/// What a person asked to be different in one run.
+const RUN_REQUEST_BYTES_MAX: usize = 64 + ENVIRONMENT_BYTES_MAX + ARGUMENTS_BYTES_MAX;
 /// A summary without its replicas.
 const SUMMARY_HEAD_BYTES_MAX: usize = 800;
 /// A service of a run without its replicas.
@@ -62,6 +65,7 @@ const REQUEST_BYTES_MAX: usize = 348;
 /// Everything but specs and replicas.
 const FRAME_BYTES_MAX: usize = HEAD_BYTES_MAX
     + ACTIVE_HEAD_BYTES_MAX
+    + RUN_REQUEST_BYTES_MAX
     + HISTORY_PENDING_MAX * SUMMARY_HEAD_BYTES_MAX
     + TICKS_PENDING_MAX * TICK_BYTES_MAX
     + QUEUE_LIMIT_MAX as usize * WAITING_TICK_BYTES_MAX
@@ -90,19 +94,54 @@ const fn replicas_bytes(services: usize, replicas: usize) -> usize {
 
 fn summary_bytes(summary: &RunSummary) -> usize {
     let services = summary.replicas.chunk_by(|one, next| one.service == next.service).count();
-    replicas_bytes(services, summary.replicas.len())
+    replicas_bytes(services, summary.replicas.len()) + request_bytes(&summary.request)
+}
+
+fn request_bytes(request: &RunRequest) -> usize {
+    if request.is_empty() { 0 } else { encoded_bytes(request) }
+}
+
+/// What an agent of a global service takes in the list of them.
+fn pinned_bytes(agent: &AgentName) -> usize {
+    agent.as_str().len() + r#""",""#.len()
+}
+
+/// Most that an active run, and later its summary, ever takes.
+fn active_bytes(run: &ActiveRun) -> usize {
+    let replicas: usize = run.services().iter().map(|service| service.replicas.len()).sum();
+    let pinned: usize = run.services().iter().flat_map(|service| &service.agents).flatten().map(pinned_bytes).sum();
+    ACTIVE_HEAD_BYTES_MAX
+        + encoded_bytes(&*run.spec)
+        + replicas_bytes(run.services().len(), replicas)
+        + pinned
+        + request_bytes(&run.request)
 }
 
 impl Ledger {
-    /// Whether a run of this spec may start: it fits beside the summaries that wait, whatever becomes of it, and so does its
-    /// own. Where none waits there is room for every valid app.
+    /// Whether a run of this spec may start: it fits beside the active runs and the summaries that wait, whatever becomes of
+    /// it, and so does its own summary. Where there are none there is room for every valid app.
     pub fn has_room_for_run(&self, spec: &RunSpec) -> bool {
-        let waiting = &self.history.pending;
-        if waiting.is_empty() {
+        if self.active.is_empty() && self.history.pending.is_empty() {
             return true;
         }
-        let taken: usize = waiting.iter().map(summary_bytes).sum();
-        waiting.len() < HISTORY_PENDING_MAX && taken.saturating_add(run_bytes(spec)) <= RUN_BYTES_MAX
+        // Each active run becomes a summary.
+        self.history.pending.len() + self.active.len() < HISTORY_PENDING_MAX
+            && self.taken_bytes().saturating_add(run_bytes(spec)) <= RUN_BYTES_MAX
+    }
+
+    /// Whether a global service of an active run may have a replica on each of these agents, beside everything that there is.
+    pub fn has_room_for_agents(&self, agents: &[AgentName]) -> bool {
+        let replicas: usize = self.active.iter().map(|run| run.replicas().count()).sum();
+        let names: usize = agents.iter().map(pinned_bytes).sum();
+        replicas + agents.len() <= REPLICAS_MAX as usize
+            && self.taken_bytes() + names + replicas_bytes(0, agents.len()) <= RUN_BYTES_MAX
+    }
+
+    /// What active runs and unpublished summaries take at most, beyond what there is always room for.
+    fn taken_bytes(&self) -> usize {
+        let summaries: usize = self.history.pending.iter().map(summary_bytes).sum();
+        let active: usize = self.active.iter().map(active_bytes).sum();
+        summaries + active
     }
 
     /// Whether the queue may take this besides what it has. A tick always fits.
@@ -114,9 +153,9 @@ impl Ledger {
 }
 
 fn is_by_hand(waiting: &Waiting) -> bool {
-    match waiting.cause {
-        Cause::Manual { .. } => true,
-        Cause::Schedule | Cause::CatchUp { .. } => false,
+    match waiting.cause.origin() {
+        Origin::Manual | Origin::Retry => true,
+        Origin::Tick => false,
     }
 }
 
@@ -124,17 +163,23 @@ fn waiting_bytes(waiting: &Waiting) -> usize {
     encoded_bytes(waiting) + ",".len()
 }
 
+/// Whether an outcome has a reason that is more than short.
+pub(super) fn is_long(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::CouldNotStart { reason } => text_bytes(reason) > REASON_SHORT_BYTES_MAX,
+        Outcome::Succeeded
+        | Outcome::Failed { .. }
+        | Outcome::TimedOut
+        | Outcome::Lost { .. }
+        | Outcome::Cancelled
+        | Outcome::Skipped { .. } => false,
+    }
+}
+
 impl ActiveRun {
     /// Longest reason that the next replica of this run may end with.
     pub fn reason_bytes_max(&self) -> usize {
-        let is_long = |state: &ReplicaState| match state {
-            ReplicaState::Ended { outcome: Outcome::CouldNotStart { reason }, .. } => {
-                text_bytes(reason) > REASON_SHORT_BYTES_MAX
-            }
-            ReplicaState::Pending { .. } | ReplicaState::Open(_) | ReplicaState::Ended { .. } => false,
-        };
-        let long = self.replicas().filter(|(_, _, replica)| is_long(&replica.state)).count();
-        if long < REASONS_LONG_MAX { REASON_BYTES_MAX } else { REASON_SHORT_BYTES_MAX }
+        if self.long_reasons() < REASONS_LONG_MAX { REASON_BYTES_MAX } else { REASON_SHORT_BYTES_MAX }
     }
 }
 

@@ -1,10 +1,15 @@
 //! The durable record of one app: what has been decided, and what is under way. Written only by the leader, by
 //! compare-and-set, before anything that it says is acted on.
 
+mod carried;
+mod counters;
+mod index;
 mod limits;
 mod outbox;
+mod replica;
 mod run;
 mod stored;
+mod waiting;
 
 use std::collections::VecDeque;
 
@@ -12,17 +17,21 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    carried::Carried,
+    counters::{Counters, RequestCounters},
     limits::{
         HISTORY_PENDING_MAX, LEDGER_BYTES_MAX, QUEUE_BY_HAND_BYTES_MAX, REASON_BYTES_MAX, RUN_BYTES_MAX,
         TICKS_PENDING_MAX, run_bytes,
     },
     outbox::Outbox,
-    run::{ActiveRun, Claim, OpenAttempt, Phase, Progress, Replica, ReplicaState, ServiceRun},
+    replica::{Claim, OpenAttempt, Progress, Replica, ReplicaState},
+    run::{ActiveRun, NewRun, Phase, ReplicaPlace, ServiceRun, StopReason},
+    waiting::{Cause, Origin, Waiting},
 };
 use crate::{
     history::RunSummary,
     id::{Epoch, RequestId, RunNumber},
-    message::{DropReason, RunRequest, SCHEMA, TickRecord},
+    message::{DropReason, SCHEMA, SkipReason, TickRecord},
 };
 
 /// Requests that a ledger remembers. With this many unconfirmed no further command of the app is folded (rule P13).
@@ -45,6 +54,12 @@ pub struct Ledger {
     pub tombstone_revision: u64,
     /// Every instant up to and including this one is decided.
     pub decided_through: Timestamp,
+    /// Set while the app is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+    /// What the label `paused` of the last applied file says: it acts when it changes.
+    #[serde(default)]
+    pub pause_label: bool,
     /// Number of the last run that was started; kept when the app is removed, so that numbers never come back.
     pub last_run: RunNumber,
     /// Runs that have not ended.
@@ -87,88 +102,13 @@ pub enum Standing {
     Removed,
 }
 
-/// Why a run exists.
+/// No instants are decided, and nothing that waits is started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "cause", rename_all = "snake_case")]
-pub enum Cause {
-    /// An instant of the schedule.
-    Schedule,
-    /// Instants that were missed, coalesced into the latest.
-    CatchUp {
-        /// How many.
-        missed: u64,
-    },
-    /// A person.
-    Manual {
-        /// Who.
-        by: String,
-        /// The command.
-        request: RequestId,
-    },
-}
-
-impl Cause {
-    /// One word for tables and environments.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::Schedule => "schedule",
-            Self::CatchUp { .. } => "catch_up",
-            Self::Manual { .. } => "manual",
-        }
-    }
-}
-
-/// A run that waits for its start.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Waiting {
-    /// Why it is to run.
-    pub cause: Cause,
-    /// Its instant, if a schedule asked for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scheduled_at: Option<Timestamp>,
-    /// Since when it waits.
-    pub enqueued_at: Timestamp,
-    /// Changes that a person asked for.
-    #[serde(default, skip_serializing_if = "RunRequest::is_empty")]
-    pub request: RunRequest,
-}
-
-/// What became of every instant: `decided = started + enqueued + dropped + coalesced` and
-/// `enqueued = started_later + flushed + waiting` hold after every decision (guarantee G2). Manual runs have counters of
-/// their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Counters {
-    /// Instants decided.
-    pub decided: u64,
-    /// Instants that started a run at once.
-    pub started: u64,
-    /// Instants that had to wait.
-    pub enqueued: u64,
-    /// Instants that found the queue full.
-    pub dropped: u64,
-    /// Missed instants folded into a later one.
-    pub coalesced: u64,
-    /// Enqueued instants that started a run in the end.
-    pub started_later: u64,
-    /// Enqueued instants thrown away because the app was removed.
-    pub flushed: u64,
-    /// Manual runs asked for.
-    pub manual: ManualCounters,
-}
-
-/// What became of the runs that people asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct ManualCounters {
-    /// Started at once.
-    pub started: u64,
-    /// Had to wait.
-    pub enqueued: u64,
-    /// Found the queue full.
-    pub dropped: u64,
-    /// Waited, and started in the end.
-    pub started_later: u64,
-    /// Waited, and were thrown away because the app was removed.
-    pub flushed: u64,
+pub struct Pause {
+    /// Who asked, for people.
+    pub by: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// A request and what became of it.
@@ -203,6 +143,23 @@ pub enum Verdict {
         /// Why.
         reason: DropReason,
     },
+    /// No run was wanted.
+    Skipped {
+        /// Why.
+        reason: SkipReason,
+    },
+    /// The app is paused.
+    Paused,
+    /// The app goes on.
+    Resumed {
+        /// Instants that passed meanwhile, and were skipped.
+        skipped: u64,
+    },
+    /// Nothing waits any more.
+    Flushed {
+        /// Runs that waited.
+        waiting: u32,
+    },
     /// These runs are being stopped.
     Stopping {
         /// Their numbers.
@@ -236,6 +193,8 @@ impl Ledger {
             standing: Standing::Applied,
             tombstone_revision: 0,
             decided_through: applied_at,
+            pause: None,
+            pause_label: false,
             last_run: 0,
             active: Vec::new(),
             queue: VecDeque::new(),
@@ -254,13 +213,14 @@ impl Ledger {
 
     /// State as people see it.
     pub fn state(&self) -> State {
-        if self.active.iter().any(|run| run.phase == Phase::Running) {
+        if self.active.iter().any(|run| *run.phase() == Phase::Running) {
             return State::Running;
         }
         if !self.active.is_empty() {
             return State::Stopping;
         }
         match self.standing {
+            Standing::Applied if self.pause.is_some() => State::Paused,
             Standing::Applied => State::Waiting,
             Standing::Invalid { .. } => State::Invalid,
             Standing::Removed => State::Removed,
@@ -278,6 +238,8 @@ pub enum State {
     Running,
     /// A run is being stopped.
     Stopping,
+    /// Nothing runs, and nothing will before it is resumed.
+    Paused,
     /// The stored file is not valid.
     Invalid,
     /// The app was removed.
@@ -291,6 +253,7 @@ impl State {
             Self::Waiting => "waiting",
             Self::Running => "running",
             Self::Stopping => "stopping",
+            Self::Paused => "paused",
             Self::Invalid => "invalid",
             Self::Removed => "removed",
         }

@@ -3,17 +3,24 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, stored::StoredReplica};
+use super::{
+    Carried, Cause, Waiting,
+    index::Index,
+    replica::{Claim, OpenAttempt, Replica, ReplicaState},
+};
 use crate::{
     id::{AttemptId, RunNumber, RunToken, RunUid},
-    message::{MachineDigest, RunRequest},
+    message::RunRequest,
     name::{AgentName, AppName, ServiceName},
     outcome::Outcome,
-    spec::RunSpec,
+    spec::{RunSpec, ServiceSpec},
 };
 
 /// A run that has not ended: some attempt of it may still have a container.
+///
+/// Its replicas change one by one, through [`ActiveRun::change`], which keeps what is known of all of them together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredRun")]
 pub struct ActiveRun {
     /// Its number.
     pub number: RunNumber,
@@ -26,16 +33,32 @@ pub struct ActiveRun {
     /// When it began.
     pub started_at: Timestamp,
     /// What a person asked to be different.
-    #[serde(default, skip_serializing_if = "RunRequest::is_empty")]
+    #[serde(skip_serializing_if = "RunRequest::is_empty")]
     pub request: RunRequest,
     /// The spec it began with, and keeps.
     pub spec: Arc<RunSpec>,
     /// Every message about this run up to this sequence of the results stream is folded in.
     pub results_through: u64,
-    /// Whether it goes on.
-    pub phase: Phase,
-    /// Its services, in the order of the spec.
-    pub services: Vec<ServiceRun>,
+    phase: Phase,
+    services: Vec<ServiceRun>,
+    #[serde(skip)]
+    index: Index,
+}
+
+/// A run as it is stored.
+#[derive(Deserialize)]
+struct StoredRun {
+    number: RunNumber,
+    uid: RunUid,
+    cause: Cause,
+    scheduled_at: Option<Timestamp>,
+    started_at: Timestamp,
+    #[serde(default)]
+    request: RunRequest,
+    spec: Arc<RunSpec>,
+    results_through: u64,
+    phase: Phase,
+    services: Vec<ServiceRun>,
 }
 
 /// Whether a run goes on.
@@ -46,9 +69,36 @@ pub enum Phase {
     Running,
     /// No attempt is started any more, and those that are open are being stopped.
     Stopping {
-        /// Who asked, for people.
+        /// Why.
+        reason: StopReason,
+    },
+}
+
+/// Why a run is stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// Somebody asked for it.
+    Cancelled {
+        /// Who, for people.
         by: String,
     },
+    /// It lasted longer than it may.
+    TimedOut,
+    /// A newer one takes its place.
+    Replaced,
+    /// The app was removed.
+    Removed,
+}
+
+impl StopReason {
+    /// How what is stopped ends.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::TimedOut => Outcome::TimedOut,
+            Self::Cancelled { .. } | Self::Replaced | Self::Removed => Outcome::Cancelled,
+        }
+    }
 }
 
 /// One service of a run.
@@ -56,98 +106,98 @@ pub enum Phase {
 pub struct ServiceRun {
     /// The service.
     pub name: ServiceName,
+    /// Of a global service, the agents of its replicas, by index. `None` where any agent will do, and until agents match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agents: Option<Vec<AgentName>>,
     /// Its replicas, by index.
     pub replicas: Vec<Replica>,
 }
 
-/// One replica of a service in a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "StoredReplica", try_from = "StoredReplica")]
-pub struct Replica {
-    /// Number of the last attempt that was ordered; 0: none.
-    pub last_attempt: u32,
-    /// Attempts that ran to an end and did not succeed. Forgotten when the replica has ended.
-    pub failures: u32,
-    /// Attempts that were lost. Forgotten when the replica has ended.
-    pub losses: u32,
-    /// What it is doing.
-    pub state: ReplicaState,
-}
-
-/// What a replica is doing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReplicaState {
-    /// It wants an agent.
-    Pending {
-        /// Not before this moment: the pause before a retry.
-        not_before: Timestamp,
-        /// An agent that did not take it, to be chosen last (protocol rule P12).
-        avoid: Option<AgentName>,
-    },
-    /// Its last attempt is bound to an agent.
-    Open(OpenAttempt),
-    /// It ended.
-    Ended {
-        /// How.
-        outcome: Outcome,
-        /// On which agent, if any.
-        agent: Option<AgentName>,
-    },
-}
-
-/// The last attempt of a replica: it is bound to an agent and has not ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenAttempt {
-    /// The agent, for ever.
-    pub agent: AgentName,
-    /// How far it has come.
-    pub progress: Progress,
-    /// When its last order was sent; `None`: one is to be sent now. Not stored: whoever takes over sends its own.
-    pub sent_at: Option<Timestamp>,
-}
-
-/// How far an open attempt has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Progress {
-    /// The agent was told, or is about to be.
-    Ordered {
-        /// Since when it is bound to the agent.
-        at: Timestamp,
-    },
-    /// The agent made it its own.
-    Claimed(Claim),
-}
-
-/// The claim of an attempt.
+/// A service as those see it that wait for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Claim {
-    /// Its sequence in the results stream: the terminal message is a compare-and-set on it.
-    pub sequence: u64,
-    /// The agent's host.
-    pub machine: MachineDigest,
+enum ServiceState {
+    /// It may yet succeed.
+    Open,
+    /// Every replica has succeeded.
+    Succeeded,
+    /// A replica has ended otherwise.
+    Unsuccessful,
 }
 
-impl OpenAttempt {
-    /// The agent's claim, once known.
-    pub fn claim(&self) -> Option<&Claim> {
-        match &self.progress {
-            Progress::Ordered { .. } => None,
-            Progress::Claimed(claim) => Some(claim),
-        }
-    }
+/// Which replica of a run: positions, as the run has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReplicaPlace {
+    /// Position of the service.
+    pub service: u32,
+    /// Index of the replica.
+    pub replica: u32,
 }
 
-impl Replica {
-    /// Whether no attempt of it is open or will be.
-    pub fn has_ended(&self) -> bool {
-        matches!(self.state, ReplicaState::Ended { .. })
+/// What a run begins with.
+#[derive(Debug)]
+pub struct NewRun {
+    /// Its number.
+    pub number: RunNumber,
+    /// Its random identity.
+    pub uid: RunUid,
+    /// What asked for it.
+    pub waiting: Waiting,
+    /// When it begins.
+    pub started_at: Timestamp,
+    /// What it consists of.
+    pub spec: Arc<RunSpec>,
+    /// No message about it can be at or below this sequence.
+    pub results_through: u64,
+}
+
+impl From<StoredRun> for ActiveRun {
+    fn from(stored: StoredRun) -> Self {
+        let StoredRun { number, uid, cause, scheduled_at, started_at, request, spec, results_through, phase, services } =
+            stored;
+        let index = Index::default();
+        Self { number, uid, cause, scheduled_at, started_at, request, spec, results_through, phase, services, index }
+            .indexed()
     }
 }
 
 impl ActiveRun {
+    /// A run that begins: its replicas are due, but for those that had succeeded before.
+    pub fn begin(new: NewRun) -> Self {
+        let NewRun { number, uid, waiting, started_at, spec, results_through } = new;
+        let Waiting { cause, scheduled_at, enqueued_at: _, request, carried } = waiting;
+        let service = |service| new_service(service, &carried, started_at);
+        let services = spec.services.iter().map(service).collect();
+        let (phase, index) = (Phase::Running, Index::default());
+        Self { number, uid, cause, scheduled_at, started_at, request, spec, results_through, phase, services, index }
+            .indexed()
+    }
+
+    fn indexed(mut self) -> Self {
+        self.index = Index::of_services(&self.spec, &self.services);
+        for (place, replica) in places(&self.services) {
+            self.index.insert(place, replica, &self.phase);
+        }
+        for service in 0..self.services.len() as u32 {
+            if self.service_state(service) == ServiceState::Succeeded {
+                self.open_gates(service);
+            }
+        }
+        self
+    }
+
     /// The run's token.
     pub fn token(&self) -> RunToken {
         RunToken::new(self.number, self.uid)
+    }
+
+    /// Whether it goes on.
+    pub fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    /// Its services, in the order of the spec.
+    pub fn services(&self) -> &[ServiceRun] {
+        &self.services
     }
 
     /// Every replica, with its service and index.
@@ -157,12 +207,66 @@ impl ActiveRun {
             .flat_map(|service| (0..).zip(&service.replicas).map(|(index, replica)| (&service.name, index, replica)))
     }
 
+    /// One replica.
+    pub fn replica(&self, place: ReplicaPlace) -> &Replica {
+        &self.services[place.service as usize].replicas[place.replica as usize]
+    }
+
+    /// Where a replica is, if the run has it.
+    pub fn place_of(&self, service: &ServiceName, replica: u32) -> Option<ReplicaPlace> {
+        let position = self.index.position(service)?;
+        let exists = (replica as usize) < self.services[position as usize].replicas.len();
+        exists.then_some(ReplicaPlace { service: position, replica })
+    }
+
+    /// What a service is.
+    pub fn service_spec(&self, service: u32) -> Option<&ServiceSpec> {
+        // The run has its services in the order of its spec, but what is read from a store may be damaged.
+        let name = &self.services[service as usize].name;
+        self.spec.services.get(service as usize).filter(|spec| spec.name == *name).or_else(|| self.spec.service(name))
+    }
+
+    /// The agent that a replica of a global service belongs to.
+    pub fn pinned_agent(&self, place: ReplicaPlace) -> Option<&AgentName> {
+        self.services[place.service as usize].agents.as_ref()?.get(place.replica as usize)
+    }
+
     /// Every attempt that may have a container, by id.
     pub fn open_attempts<'a>(&'a self, app: &'a AppName) -> impl Iterator<Item = (AttemptId, &'a OpenAttempt)> {
-        self.replicas().filter_map(|(service, index, replica)| match &replica.state {
-            ReplicaState::Open(open) => Some((self.attempt_id(app, service, index, replica.last_attempt), open)),
+        places(&self.services).filter_map(|(place, _)| self.open_attempt(app, place))
+    }
+
+    /// The same for one agent.
+    pub fn open_attempts_on<'a>(
+        &'a self,
+        app: &'a AppName,
+        agent: &AgentName,
+    ) -> impl Iterator<Item = (AttemptId, &'a OpenAttempt)> {
+        self.index.open_on(agent).filter_map(|place| self.open_attempt(app, place))
+    }
+
+    /// Every attempt whose agent has something to answer still: with when the last order for it was sent, longest ago first.
+    pub fn unheeded(&self) -> impl Iterator<Item = (Option<Timestamp>, ReplicaPlace)> {
+        self.index.unheeded()
+    }
+
+    /// The open attempt of a replica, if it has one.
+    pub fn open_attempt(&self, app: &AppName, place: ReplicaPlace) -> Option<(AttemptId, &OpenAttempt)> {
+        let replica = self.replica(place);
+        match &replica.state {
+            ReplicaState::Open(open) => {
+                let service = &self.services[place.service as usize].name;
+                Some((self.attempt_id(app, service, place.replica, replica.last_attempt), open))
+            }
             ReplicaState::Pending { .. } | ReplicaState::Ended { .. } => None,
-        })
+        }
+    }
+
+    /// Whether this attempt is open.
+    pub fn is_open(&self, attempt: &AttemptId) -> bool {
+        let replica = self.place_of(&attempt.service, attempt.replica).map(|place| self.replica(place));
+        let open = replica.filter(|replica| matches!(replica.state, ReplicaState::Open(_)));
+        attempt.uid == self.uid && open.is_some_and(|replica| replica.last_attempt == attempt.attempt)
     }
 
     /// The id of an attempt of this run.
@@ -178,6 +282,11 @@ impl ActiveRun {
         })
     }
 
+    /// How many attempts are open on each agent.
+    pub fn open_by_agent(&self) -> impl Iterator<Item = (&AgentName, usize)> {
+        self.index.open_by_agent()
+    }
+
     /// The claims of attempts that have not ended.
     pub fn claims(&self) -> impl Iterator<Item = &Claim> {
         self.replicas().filter_map(|(_, _, replica)| match &replica.state {
@@ -188,17 +297,168 @@ impl ActiveRun {
 
     /// Whether every replica has ended, and so every attempt.
     pub fn has_ended(&self) -> bool {
-        self.replicas().all(|(_, _, replica)| replica.has_ended())
+        self.index.unended() == 0 && self.unresolved().next().is_none()
     }
 
-    /// A replica, to be changed.
-    pub fn replica_mut(&mut self, service: &ServiceName, index: u32) -> Option<&mut Replica> {
-        let service = self.services.iter_mut().find(|run| run.name == *service)?;
-        service.replicas.get_mut(index as usize)
+    /// Services that may begin and have replicas that want an agent, and since when the first of them does.
+    pub fn pending_services(&self) -> impl Iterator<Item = (u32, Timestamp)> {
+        self.index.pending_services()
     }
 
-    /// Every replica, to be changed.
-    pub fn replicas_mut(&mut self) -> impl Iterator<Item = &mut Replica> {
-        self.services.iter_mut().flat_map(|service| &mut service.replicas)
+    /// Replicas of a service that want an agent, the longest waiting first.
+    pub fn pending(&self, service: u32) -> impl Iterator<Item = (Timestamp, ReplicaPlace)> {
+        self.index.pending(service)
     }
+
+    /// The first moment after `now` from which a replica wants an agent.
+    pub fn next_pending_after(&self, now: Timestamp) -> Option<Timestamp> {
+        self.index.next_pending_after(now)
+    }
+
+    /// Services that wait for others to succeed, by position.
+    pub fn is_gated(&self, service: u32) -> bool {
+        !self.index.may_begin(service)
+    }
+
+    /// Global services that no agent has matched so far.
+    pub fn unresolved(&self) -> impl Iterator<Item = u32> {
+        (0..).zip(&self.services).filter(|(_, service)| service.replicas.is_empty()).map(|(position, _)| position)
+    }
+
+    /// Reasons among the replicas that are longer than short.
+    pub(super) fn long_reasons(&self) -> usize {
+        self.index.long_reasons()
+    }
+
+    /// Changes one replica. A service of which all have succeeded lets those begin that wait for it; one of which the first
+    /// did not succeed lets them be skipped.
+    pub fn change<T>(&mut self, place: ReplicaPlace, change: impl FnOnce(&mut Replica) -> T) -> T {
+        let ReplicaPlace { service, replica } = place;
+        let before = self.service_state(service);
+        let it = &mut self.services[service as usize].replicas[replica as usize];
+        self.index.remove(place, it);
+        let changed = change(it);
+        self.index.insert(place, it, &self.phase);
+        self.after_change(service, before);
+        changed
+    }
+
+    /// Gives a global service its replicas: one on each of these agents.
+    pub fn resolve(&mut self, service: u32, agents: Vec<AgentName>, now: Timestamp) {
+        let replicas = agents.iter().map(|_| pending(now)).collect();
+        self.put_replicas(service, agents, replicas);
+    }
+
+    /// Ends a global service that no agent ever matched, as one replica.
+    pub fn give_up(&mut self, service: u32, outcome: Outcome) {
+        let ended = Replica { state: ReplicaState::Ended { outcome, agent: None }, ..pending(self.started_at) };
+        self.put_replicas(service, Vec::new(), vec![ended]);
+    }
+
+    /// Lets the run end: nothing new of it is started, and its open attempts are told at once.
+    pub fn stop(&mut self, reason: StopReason) {
+        let outcome = reason.outcome();
+        self.phase = Phase::Stopping { reason };
+        let all: Vec<ReplicaPlace> = places(&self.services).map(|(place, _)| place).collect();
+        for place in all {
+            self.change(place, |replica| match &mut replica.state {
+                ReplicaState::Pending { .. } => {
+                    replica.state = ReplicaState::Ended { outcome: outcome.clone(), agent: None };
+                }
+                ReplicaState::Open(open) => open.sent_at = None,
+                ReplicaState::Ended { .. } => {}
+            });
+        }
+        let unresolved: Vec<u32> = self.unresolved().collect();
+        for service in unresolved {
+            self.give_up(service, outcome.clone());
+        }
+    }
+
+    fn put_replicas(&mut self, service: u32, agents: Vec<AgentName>, replicas: Vec<Replica>) {
+        let before = self.service_state(service);
+        let run = &mut self.services[service as usize];
+        (run.agents, run.replicas) = (Some(agents), replicas);
+        for (index, replica) in (0..).zip(&run.replicas) {
+            self.index.insert(ReplicaPlace { service, replica: index }, replica, &self.phase);
+        }
+        self.after_change(service, before);
+    }
+
+    fn after_change(&mut self, service: u32, before: ServiceState) {
+        match (before, self.service_state(service), &self.phase) {
+            (ServiceState::Open, ServiceState::Unsuccessful, Phase::Running) => self.skip_dependents(service),
+            (ServiceState::Open, ServiceState::Succeeded, _) => self.open_gates(service),
+            // In a run that is being stopped everything that was not tried has the same end.
+            (ServiceState::Open, ServiceState::Unsuccessful, Phase::Stopping { .. })
+            | (ServiceState::Open, ServiceState::Open, _)
+            | (ServiceState::Succeeded | ServiceState::Unsuccessful, _, _) => {}
+        }
+    }
+
+    fn service_state(&self, service: u32) -> ServiceState {
+        let replicas = self.services[service as usize].replicas.len();
+        if self.index.unsuccessful(service) > 0 {
+            ServiceState::Unsuccessful
+        } else if replicas > 0 && self.index.succeeded(service) as usize == replicas {
+            ServiceState::Succeeded
+        } else {
+            ServiceState::Open
+        }
+    }
+
+    fn open_gates(&mut self, service: u32) {
+        for dependent in self.index.meet_dependents(service) {
+            for (index, replica) in (0..).zip(&self.services[dependent as usize].replicas) {
+                if matches!(replica.state, ReplicaState::Pending { .. }) {
+                    let place = ReplicaPlace { service: dependent, replica: index };
+                    self.index.remove(place, replica);
+                    self.index.insert(place, replica, &self.phase);
+                }
+            }
+        }
+    }
+
+    /// What waits for a service that did not succeed is not tried, and neither is what waits for that.
+    fn skip_dependents(&mut self, service: u32) {
+        let dependency = self.services[service as usize].name.clone();
+        for dependent in self.index.dependents(service) {
+            let outcome = Outcome::Skipped { dependency: dependency.clone() };
+            if self.services[dependent as usize].replicas.is_empty() {
+                self.give_up(dependent, outcome);
+                continue;
+            }
+            for replica in 0..self.services[dependent as usize].replicas.len() as u32 {
+                self.change(ReplicaPlace { service: dependent, replica }, |replica| {
+                    if matches!(replica.state, ReplicaState::Pending { .. }) {
+                        replica.state = ReplicaState::Ended { outcome: outcome.clone(), agent: None };
+                    }
+                });
+            }
+        }
+    }
+}
+
+fn places(services: &[ServiceRun]) -> impl Iterator<Item = (ReplicaPlace, &Replica)> {
+    (0..).zip(services).flat_map(|(service, run)| {
+        (0..).zip(&run.replicas).map(move |(index, replica)| (ReplicaPlace { service, replica: index }, replica))
+    })
+}
+
+fn new_service(service: &ServiceSpec, carried: &Carried, now: Timestamp) -> ServiceRun {
+    let agents = if service.global { carried.agents(&service.name).map(<[AgentName]>::to_vec) } else { None };
+    let count = match (&agents, service.global) {
+        (Some(agents), _) => agents.len() as u32,
+        (None, true) => 0,
+        (None, false) => service.scale,
+    };
+    let replica = |index| match carried.has_succeeded(&service.name, index) {
+        true => Replica { state: ReplicaState::Ended { outcome: Outcome::Succeeded, agent: None }, ..pending(now) },
+        false => pending(now),
+    };
+    ServiceRun { name: service.name.clone(), agents, replicas: (0..count).map(replica).collect() }
+}
+
+fn pending(now: Timestamp) -> Replica {
+    Replica { last_attempt: 0, failures: 0, losses: 0, state: ReplicaState::Pending { not_before: now, avoid: None } }
 }

@@ -38,6 +38,17 @@ pub enum CommandKind {
         /// The run; `None`: every active one.
         run: Option<RunNumber>,
     },
+    /// Run again what did not succeed in a run that has ended.
+    Retry {
+        /// The run.
+        run: RunNumber,
+    },
+    /// Decide no instants, and start nothing that waits, until [`CommandKind::Resume`].
+    Pause,
+    /// Go on.
+    Resume,
+    /// Throw away what waits.
+    Flush,
 }
 
 /// Changes to one manual run.

@@ -26,7 +26,11 @@ impl Command {
         check("the name of the sender", text_bytes(&self.by), BY_BYTES_MAX)?;
         match &self.kind {
             CommandKind::Run(run) => run.check(),
-            CommandKind::Cancel { .. } => Ok(()),
+            CommandKind::Cancel { .. }
+            | CommandKind::Retry { .. }
+            | CommandKind::Pause
+            | CommandKind::Resume
+            | CommandKind::Flush => Ok(()),
         }
     }
 }

@@ -20,7 +20,7 @@ pub use limits::{ARGUMENTS_BYTES_MAX, BY_BYTES_MAX, ENVIRONMENT_BYTES_MAX, TooMu
 pub use log::{LogBatch, LogBytes, LogChunk, LogStream};
 pub use order::{Order, OrderKind, StartOrder};
 pub use report::{AttemptEvent, AttemptReport, Revoker};
-pub use tick::{Admission, DropReason, TickRecord};
+pub use tick::{Admission, DiscardReason, DropReason, SkipReason, TickRecord};
 
 /// Version of all stored records and messages.
 pub const SCHEMA: u32 = 1;

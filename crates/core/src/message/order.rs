@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -5,7 +7,7 @@ use crate::{
     id::{AttemptId, Epoch},
     ledger::Cause,
     name::AgentName,
-    spec::{ContainerSpec, RemoveContainers},
+    spec::{ContainerSpec, OnDisconnect, RemoveContainers},
 };
 
 /// A wake-up for one agent. It may come twice, late or never: only the claim decides.
@@ -40,6 +42,12 @@ pub struct StartOrder {
     pub container: ContainerSpec,
     /// Whether it is removed after its end.
     pub remove_containers: RemoveContainers,
+    /// A container that runs longer is stopped, and its attempt has timed out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt_timeout: Option<Duration>,
+    /// Whether it goes on while the host is cut off from the mesh.
+    #[serde(default)]
+    pub on_disconnect: OnDisconnect,
     /// Replicas of the service in this run.
     pub replicas: u32,
     /// The instant that the run is for, if a schedule asked for it.

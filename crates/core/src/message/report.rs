@@ -58,6 +58,11 @@ pub enum AttemptEvent {
         /// When it ended, by the engine's clock.
         finished_at: Option<Timestamp>,
     },
+    /// The container ran longer than it may, and was stopped.
+    TimedOut {
+        /// Exit code, if there was a process.
+        exit_code: Option<i64>,
+    },
     /// There was never a process.
     CouldNotStart {
         /// What the engine or the registry said.
@@ -90,6 +95,7 @@ impl AttemptEvent {
             Self::Revoked { .. }
             | Self::Cancelled { .. }
             | Self::Exited { .. }
+            | Self::TimedOut { .. }
             | Self::CouldNotStart { .. }
             | Self::Lost { .. } => true,
         }

@@ -38,14 +38,28 @@ pub enum Admission {
         /// Ticks that wait now, this one included.
         waiting: u32,
     },
-    /// No run will come of it.
+    /// No run will come of it: too much waits already.
     Drop {
         /// Why.
         reason: DropReason,
     },
+    /// No run will come of these instants: none was wanted.
+    Skip {
+        /// Why.
+        reason: SkipReason,
+        /// How many they are; [`TickRecord::scheduled_at`] is the latest.
+        instants: u64,
+    },
+    /// These ticks waited, and no run will come of them. A second word on instants that were enqueued before.
+    Discard {
+        /// Why.
+        reason: DiscardReason,
+        /// How many they are; [`TickRecord::scheduled_at`] is the latest.
+        ticks: u64,
+    },
 }
 
-/// Why no run comes of an instant or a command.
+/// Why too much waits for another run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DropReason {
@@ -55,11 +69,58 @@ pub enum DropReason {
     QueueTooLarge,
 }
 
+/// Why no run of an instant or a command was wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipReason {
+    /// The app was paused.
+    Paused,
+    /// A run was active, and `overlap` is `skip`.
+    Overlap,
+    /// Nobody was there to decide in time, and `misfire` is `skip`.
+    Misfire,
+    /// It was decided later than `start_deadline` allows.
+    Deadline,
+}
+
+/// Why what waited was thrown away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiscardReason {
+    /// It waited for longer than `start_deadline` allows.
+    Expired,
+    /// Somebody emptied the queue, or removed the app.
+    Flushed,
+    /// A newer one took its place: `overlap` is `replace`.
+    Replaced,
+}
+
 impl fmt::Display for DropReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::QueueFull => formatter.write_str("the queue is full"),
-            Self::QueueTooLarge => formatter.write_str("the runs that wait carry too many variables and arguments"),
-        }
+        formatter.write_str(match self {
+            Self::QueueFull => "the queue is full",
+            Self::QueueTooLarge => "the runs that wait carry too many variables and arguments",
+        })
+    }
+}
+
+impl fmt::Display for SkipReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Paused => "the app was paused",
+            Self::Overlap => "a run is active",
+            Self::Misfire => "it was missed",
+            Self::Deadline => "its start deadline was over",
+        })
+    }
+}
+
+impl fmt::Display for DiscardReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Expired => "it waited longer than its start deadline",
+            Self::Flushed => "the queue was emptied",
+            Self::Replaced => "a newer one took its place",
+        })
     }
 }

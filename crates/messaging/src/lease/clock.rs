@@ -6,7 +6,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// A moment, as time since the host's boot. Means nothing on another host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct BootTime(pub(crate) Duration);
+pub struct BootTime(pub Duration);
 
 impl BootTime {
     /// This moment. A monotonic clock that stops during suspend would let a leader that slept for an hour believe that it
@@ -19,12 +19,12 @@ impl BootTime {
     }
 
     /// The moment that much later.
-    pub(crate) fn after(self, time: Duration) -> Self {
+    pub fn after(self, time: Duration) -> Self {
         Self(self.0.saturating_add(time))
     }
 
     /// Time from `earlier` to this moment; none if it is not earlier.
-    pub(crate) fn since(self, earlier: Self) -> Duration {
+    pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 }

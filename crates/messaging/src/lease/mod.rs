@@ -2,9 +2,10 @@
 //!
 //! It is one key without any expiry on the server, renewed by compare-and-set four times in a term; a standby takes it by
 //! compare-and-set once no new revision has come for a whole term, or at once when it was released. The revision of the write
-//! that took it is the tenure's epoch. What is decided is in [`state`], without I/O; here it meets the network.
+//! that took it is the tenure's epoch. What is decided is in [`Candidate`] and [`Hold`], without I/O; here it meets the network.
 //!
 //! The lease only keeps leaders from getting in each other's way. Safe they are by the compare-and-set on every record.
+//! [`Candidate`], [`Hold`] and [`first_loss`] are public so that a simulated network can drive them, too.
 
 mod clock;
 mod state;
@@ -18,10 +19,10 @@ use tickmesh_core::message::SCHEMA;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
-pub use self::tenure::Tenure;
-use self::{
+pub use self::{
     clock::BootTime,
     state::{Candidate, Hold, RENEWALS_PER_TERM, Step},
+    tenure::Tenure,
 };
 use crate::{
     bucket::{Bucket, Change},
@@ -52,7 +53,21 @@ pub struct LeaseRecord {
 }
 
 impl LeaseRecord {
-    fn next(&self) -> Self {
+    /// The record with which a process takes the lease from the one before, if there was one.
+    pub fn first(process: &str, host: &str, previous: Option<&Self>) -> Self {
+        Self {
+            schema: SCHEMA,
+            holder: process.to_owned(),
+            host: host.to_owned(),
+            released: false,
+            renewal: previous.map_or(0, |record| record.renewal) + 1,
+            last_sequences: previous.map_or_else(BTreeMap::new, |record| record.last_sequences.clone()),
+        }
+    }
+
+    /// The record that renews this one.
+    #[must_use]
+    pub fn next(&self) -> Self {
         Self { renewal: self.renewal + 1, ..self.clone() }
     }
 }
@@ -116,7 +131,7 @@ impl LeaseKeeper {
 
     /// Tries to take the lease from `revision`.
     async fn take(&self, standby: &mut Standby, revision: u64) -> Result<Option<Tenure>, Error> {
-        let record = self.first_record(standby.record.as_ref());
+        let record = LeaseRecord::first(&self.process, &self.host, standby.record.as_ref());
         let sent_at = BootTime::now();
         let taken = match self.check_streams(&record.last_sequences).await {
             Ok(()) => self.bucket.compare_and_set(LEASE_KEY, &record, revision).await,
@@ -146,17 +161,6 @@ impl LeaseKeeper {
         }
     }
 
-    fn first_record(&self, previous: Option<&LeaseRecord>) -> LeaseRecord {
-        LeaseRecord {
-            schema: SCHEMA,
-            holder: self.process.clone(),
-            host: self.host.clone(),
-            released: false,
-            renewal: previous.map_or(0, |record| record.renewal) + 1,
-            last_sequences: previous.map_or_else(BTreeMap::new, |record| record.last_sequences.clone()),
-        }
-    }
-
     /// Refuses to lead on streams that lack what an earlier leader has seen in them: ticks that were decided, and attempts
     /// that were claimed, would be so again.
     async fn check_streams(&self, recorded: &BTreeMap<String, u64>) -> Result<(), Error> {
@@ -172,7 +176,7 @@ impl LeaseKeeper {
 }
 
 /// The first stream that ends before its recorded sequence. Streams that this release does not ask about are passed over.
-fn first_loss(recorded: &BTreeMap<String, u64>, found: &BTreeMap<String, u64>) -> Option<(String, u64, u64)> {
+pub fn first_loss(recorded: &BTreeMap<String, u64>, found: &BTreeMap<String, u64>) -> Option<(String, u64, u64)> {
     recorded.iter().find_map(|(stream, recorded)| {
         let found = *found.get(stream)?;
         (found < *recorded).then(|| (stream.clone(), *recorded, found))

@@ -6,7 +6,7 @@ use super::clock::BootTime;
 
 /// What a standby does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
+pub enum Step {
     /// Wait for a change of the lease, at most until then.
     Wait(BootTime),
     /// Try to take the lease from this revision; 0: there is none.
@@ -18,7 +18,7 @@ pub(crate) enum Step {
 /// Silence is counted from the arrival of a revision on this host's clock; no two clocks are compared. A candidate that is
 /// wrong, because the revisions did not reach it, only finds its compare-and-set refused.
 #[derive(Debug)]
-pub(crate) struct Candidate {
+pub struct Candidate {
     ttl: Duration,
     revision: u64,
     free_at: BootTime,
@@ -26,26 +26,26 @@ pub(crate) struct Candidate {
 
 impl Candidate {
     /// A candidate that has not seen the lease yet, and lets a whole term pass unless it does.
-    pub(crate) fn new(ttl: Duration, now: BootTime) -> Self {
+    pub fn new(ttl: Duration, now: BootTime) -> Self {
         Self { ttl, revision: 0, free_at: now.after(ttl) }
     }
 
     /// There is no lease: nobody ever led.
-    pub(crate) fn absent(&mut self, now: BootTime) {
+    pub fn absent(&mut self, now: BootTime) {
         if self.revision == 0 {
             self.free_at = now;
         }
     }
 
     /// The lease was written: its holder is alive.
-    pub(crate) fn renewed(&mut self, revision: u64, now: BootTime) {
+    pub fn renewed(&mut self, revision: u64, now: BootTime) {
         if self.supersedes(revision) {
             self.free_at = now.after(self.ttl);
         }
     }
 
     /// The lease was released by its holder.
-    pub(crate) fn released(&mut self, revision: u64, now: BootTime) {
+    pub fn released(&mut self, revision: u64, now: BootTime) {
         if self.supersedes(revision) {
             self.free_at = now;
         }
@@ -53,11 +53,12 @@ impl Candidate {
 
     /// A try ended without an answer. The next one waits for a fraction of the term, so that a server that is back up is not
     /// met by a rush.
-    pub(crate) fn unanswered(&mut self, now: BootTime) {
+    pub fn unanswered(&mut self, now: BootTime) {
         self.free_at = now.after(self.ttl / RENEWALS_PER_TERM);
     }
 
-    pub(crate) fn step(&self, now: BootTime) -> Step {
+    /// What to do next.
+    pub fn step(&self, now: BootTime) -> Step {
         if now >= self.free_at { Step::Take(self.revision) } else { Step::Wait(self.free_at) }
     }
 
@@ -70,11 +71,11 @@ impl Candidate {
 }
 
 /// The lease is renewed this often in one term.
-pub(crate) const RENEWALS_PER_TERM: u32 = 4;
+pub const RENEWALS_PER_TERM: u32 = 4;
 
 /// A holder: knows how long its lease may be trusted.
 #[derive(Debug)]
-pub(crate) struct Hold {
+pub struct Hold {
     ttl: Duration,
     /// Revision of the last acknowledged write.
     revision: u64,
@@ -84,28 +85,28 @@ pub(crate) struct Hold {
 
 impl Hold {
     /// A lease that was just taken by a write sent then.
-    pub(crate) fn new(ttl: Duration, revision: u64, sent_at: BootTime) -> Self {
+    pub fn new(ttl: Duration, revision: u64, sent_at: BootTime) -> Self {
         Self { ttl, revision, sent_at }
     }
 
     /// A renewal was acknowledged.
-    pub(crate) fn renewed(&mut self, revision: u64, sent_at: BootTime) {
+    pub fn renewed(&mut self, revision: u64, sent_at: BootTime) {
         self.revision = revision;
         self.sent_at = sent_at;
     }
 
     /// The revision to renew.
-    pub(crate) fn revision(&self) -> u64 {
+    pub fn revision(&self) -> u64 {
         self.revision
     }
 
     /// When the next renewal is due.
-    pub(crate) fn renew_at(&self) -> BootTime {
+    pub fn renew_at(&self) -> BootTime {
         self.sent_at.after(self.ttl / RENEWALS_PER_TERM)
     }
 
     /// Whether nobody else can hold the lease. The last quarter of the term is the margin for what is under way.
-    pub(crate) fn is_trusted(&self, now: BootTime) -> bool {
+    pub fn is_trusted(&self, now: BootTime) -> bool {
         now.since(self.sent_at) < self.ttl - self.ttl / RENEWALS_PER_TERM
     }
 }

@@ -5,6 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use tickmesh_core::{
     decide::{Action, Record},
+    history::RunSummary,
     id::RequestId,
     ledger::{ActiveRun, Ledger, WriteStamp},
     message::Command,
@@ -61,11 +62,31 @@ pub(super) struct AppState {
     publishing_tick: bool,
     publishing_history: bool,
     /// Commands that wait for a revision of the app, or for room in the ring of requests.
-    pub(super) held: VecDeque<(u64, Command)>,
+    pub(super) held: VecDeque<HeldCommand>,
     /// When the clock must be looked at.
     pub(super) wake_at: Option<Timestamp>,
     /// Its place among the apps that wait for an agent.
     pub(super) ticket: Option<Ticket>,
+}
+
+/// A command that is not folded yet.
+#[derive(Debug)]
+pub(super) struct HeldCommand {
+    pub(super) sequence: u64,
+    pub(super) command: Command,
+    /// The run that it wants to be retried.
+    pub(super) retried: Retried,
+}
+
+/// How far the run that a command wants to be retried is known.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Retried {
+    /// Nobody has asked, or has had to.
+    Unasked,
+    /// The history is being read.
+    Asked,
+    /// The history was read.
+    Read(Option<Box<RunSummary>>),
 }
 
 /// Apps that wait for an agent are served in the order of their tickets.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tickmesh_core::{
     decide::AppContent,
     history::RunSummary,
-    id::{AttemptId, Epoch, RequestId},
+    id::{AttemptId, Epoch, RequestId, RunNumber},
     ledger::Ledger,
     message::{AgentRecord, AttemptReport, Command, MeshEvent, Order, TickRecord},
     name::{AgentName, AppName},
@@ -151,6 +151,15 @@ pub enum Event {
         /// The agent that holds it.
         agent: AgentName,
     },
+    /// Answer to [`Effect::ReadSummary`].
+    SummaryRead {
+        /// The app.
+        app: AppName,
+        /// The command that it was asked for.
+        request: RequestId,
+        /// The summary; `None`: the history does not have it.
+        summary: Option<Box<RunSummary>>,
+    },
     /// An effect can never be done.
     Failed {
         /// What, and why.
@@ -221,6 +230,15 @@ pub enum Effect {
         attempt: Box<AttemptId>,
         /// The agent.
         agent: AgentName,
+    },
+    /// Read the summary of a run from the history.
+    ReadSummary {
+        /// The app.
+        app: AppName,
+        /// The command that wants it to be retried.
+        request: RequestId,
+        /// The run.
+        run: RunNumber,
     },
     /// Tell the world.
     Announce(MeshEvent),

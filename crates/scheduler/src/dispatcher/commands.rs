@@ -1,9 +1,17 @@
 //! Commands: each is folded once its sender's view of the app is, and confirmed once its verdict is recorded.
 
-use tickmesh_core::{decide::Input, message::Command, name::AppName};
+use tickmesh_core::{
+    decide::Input,
+    history::RunSummary,
+    id::{RequestId, RunNumber},
+    ledger::Ledger,
+    message::{Command, CommandKind},
+    name::AppName,
+};
 
 use super::{
     Dispatcher,
+    app::{HeldCommand, Retried},
     boundary::{Effect, Moment},
 };
 
@@ -16,16 +24,21 @@ impl Dispatcher {
             return;
         }
         let state = self.app(&app);
-        if state.held.iter().all(|(_, held)| held.request != command.request) {
-            state.held.push_back((sequence, command));
+        if state.held.iter().all(|held| held.command.request != command.request) {
+            state.held.push_back(HeldCommand { sequence, command, retried: Retried::Unasked });
         }
         self.release_commands(&app, moment);
     }
 
     /// Folds the commands of an app that need not wait any more, in the order in which they came.
     pub(super) fn release_commands(&mut self, app: &AppName, moment: Moment) {
-        while let Some((sequence, command)) = self.next_command(app) {
-            self.step_with(app, Input::Command { sequence, command: &command }, vec![command.request], moment);
+        while let Some(HeldCommand { sequence, command, retried }) = self.next_command(app) {
+            let retried = match &retried {
+                Retried::Read(summary) => summary.as_deref(),
+                Retried::Unasked | Retried::Asked => None,
+            };
+            let input = Input::Command { sequence, command: &command, retried };
+            self.step_with(app, input, vec![command.request], moment);
         }
     }
 
@@ -37,18 +50,60 @@ impl Dispatcher {
         }
     }
 
-    fn next_command(&mut self, app: &AppName) -> Option<(u64, Command)> {
+    /// The history of an app was read for a command.
+    pub(super) fn summary_read(
+        &mut self,
+        app: &AppName,
+        request: RequestId,
+        summary: Option<Box<RunSummary>>,
+        moment: Moment,
+    ) {
+        let held =
+            self.apps.get_mut(app).and_then(|state| state.held.iter_mut().find(|it| it.command.request == request));
+        if let Some(held) = held {
+            held.retried = Retried::Read(summary);
+        }
+        self.release_commands(app, moment);
+    }
+
+    fn next_command(&mut self, app: &AppName) -> Option<HeldCommand> {
         if !self.caught_up {
             return None;
         }
         let state = self.apps.get_mut(app)?;
-        let (_, first) = state.held.front()?;
+        let first = state.held.front_mut()?;
         let Some(ledger) = &state.ledger else {
             // Not applied as far as this leader has seen; the sender saw more, and so will it.
             return None;
         };
-        let known = ledger.requests.iter().any(|handled| handled.request == first.request);
-        let seen = first.app_revision <= ledger.app_revision;
-        if known || (seen && ledger.has_room_for_request()) { state.held.pop_front() } else { None }
+        if ledger.requests.iter().any(|handled| handled.request == first.command.request) {
+            return state.held.pop_front();
+        }
+        if first.command.app_revision > ledger.app_revision || !ledger.has_room_for_request() {
+            return None;
+        }
+        if first.retried == Retried::Unasked
+            && let Some(run) = wants_from_history(&first.command, ledger)
+        {
+            first.retried = Retried::Asked;
+            self.effects.push(Effect::ReadSummary { app: app.clone(), request: first.command.request, run });
+        }
+        if first.retried == Retried::Asked { None } else { state.held.pop_front() }
+    }
+}
+
+/// The run that a command is about, if only the history can tell how it ended.
+fn wants_from_history(command: &Command, ledger: &Ledger) -> Option<RunNumber> {
+    match command.kind {
+        CommandKind::Retry { run } => {
+            let unpublished = ledger.history.pending.iter().any(|summary| summary.run == run);
+            let active = ledger.active.iter().any(|active| active.number == run);
+            (!unpublished && !active).then_some(run)
+        }
+        CommandKind::Run(_)
+        | CommandKind::Cancel { .. }
+        | CommandKind::Pause
+        | CommandKind::Resume
+        | CommandKind::Flush => None,
     }
 }

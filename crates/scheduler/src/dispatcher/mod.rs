@@ -151,6 +151,7 @@ impl Dispatcher {
             Event::ResultsEnd { agent, sequence } => self.results_end(&agent, sequence),
             Event::AgentRead { agent, revision } => self.agent_read(&agent, revision, moment),
             Event::LedgerRead { app, epoch, attempt, agent } => self.ledger_read(&app, epoch, *attempt, agent),
+            Event::SummaryRead { app, request, summary } => self.summary_read(&app, request, summary, moment),
             Event::Failed { reason } => self.effects.push(Effect::EndTenure { reason }),
             Event::Woken => self.woken(moment),
         }

@@ -105,8 +105,7 @@ impl Dispatcher {
 
     fn is_open(&self, attempt: &AttemptId) -> bool {
         let ledger = self.apps.get(&attempt.app).and_then(|state| state.ledger.as_ref());
-        let run = ledger.and_then(|ledger| ledger.active.iter().find(|run| run.uid == attempt.uid));
-        run.is_some_and(|run| run.open_attempts(&attempt.app).any(|(id, _)| id == *attempt))
+        ledger.is_some_and(|ledger| ledger.active.iter().any(|run| run.is_open(attempt)))
     }
 
     /// The stored ledger of a stranger's app was read.

@@ -15,7 +15,7 @@ use tickmesh_core::{
     name::{AgentName, AppName, ServiceName},
     outcome::LostReason,
     schedule::Schedule,
-    spec::{AppSpec, ContainerSpec, RemoveContainers, RetryPolicy, RunSpec, STOP_GRACE_DEFAULT, ServiceSpec},
+    spec::{AppSpec, ContainerSpec, RemoveContainers, RunSpec, ServiceSpec},
     timing::Timing,
 };
 use uuid::Uuid;
@@ -47,35 +47,12 @@ fn start() -> Timestamp {
 
 fn spec(expression: Option<&str>) -> Arc<AppSpec> {
     let zones = TimeZoneDatabase::bundled();
-    let container = ContainerSpec {
-        image: "busybox".to_owned(),
-        command: None,
-        entrypoint: None,
-        environment: BTreeMap::new(),
-        labels: BTreeMap::new(),
-        working_dir: None,
-        user: None,
-        memory_bytes: None,
-        cpu_millis: None,
-        cpu_shares: None,
-        network_mode: None,
-        volumes: Vec::new(),
-        stop_signal: None,
-        stop_grace: STOP_GRACE_DEFAULT,
-    };
     let service = ServiceSpec {
-        name: ServiceName::new("s1").unwrap(),
-        scale: 1,
-        retry: RetryPolicy::default(),
         remove_containers: RemoveContainers::RemoveAll,
-        container,
+        ..ServiceSpec::new(ServiceName::new("s1").unwrap(), ContainerSpec::new("busybox"))
     };
-    Arc::new(AppSpec {
-        name: app(),
-        schedule: expression.map(|expression| Schedule::parse(expression, "UTC", &zones).unwrap()),
-        queue_limit: 3,
-        run: Arc::new(RunSpec { services: vec![service] }),
-    })
+    let schedule = expression.map(|expression| Schedule::parse(expression, "UTC", &zones).unwrap());
+    Arc::new(AppSpec { schedule, ..AppSpec::new(app(), RunSpec::new(vec![service])) })
 }
 
 impl World {

@@ -11,7 +11,7 @@ use tickmesh_core::{
     message::{Command, CommandKind, RunRequest, SCHEMA},
     name::{AgentName, AppName, ServiceName},
     schedule::Schedule,
-    spec::{AppSpec, ContainerSpec, RemoveContainers, RetryPolicy, RunSpec, STOP_GRACE_DEFAULT, ServiceSpec},
+    spec::{AppSpec, ContainerSpec, RemoveContainers, RetryPolicy, RunSpec, ServiceSpec},
 };
 
 use super::almanac::{RHYTHMS, Rhythm};
@@ -39,10 +39,9 @@ impl Revision {
     pub(super) fn applied(revision: u64, at: Timestamp, rhythm: Option<usize>, random: &mut StdRng) -> Self {
         let names: &[&str] = if random.random_ratio(1, 3) { &["s1", "s2.db"] } else { &["s1"] };
         let spec = Arc::new(AppSpec {
-            name: APP.clone(),
             schedule: rhythm.map(|index| SCHEDULES[index].clone()),
             queue_limit: [3, 3, 0, 1, 5][random.random_range(0..5)],
-            run: Arc::new(run(names, random)),
+            ..AppSpec::new(APP.clone(), run(names, random))
         });
         let content = AppContent::Applied(spec.clone());
         let rhythm = rhythm.map(|index| &RHYTHMS[index]);
@@ -57,7 +56,7 @@ impl Revision {
 
 /// Once in a while as large as a ledger takes, so that the next run has no room beside a summary that is not published.
 fn run(names: &[&str], random: &mut StdRng) -> RunSpec {
-    let mut run = RunSpec { services: names.iter().map(|name| service(name, random)).collect() };
+    let mut run = RunSpec::new(names.iter().map(|name| service(name, random)).collect());
     if random.random_ratio(1, 10) {
         let room = RUN_BYTES_MAX - run_bytes(&run);
         run.services[0].container.image.push_str(&"x".repeat(room));
@@ -66,27 +65,13 @@ fn run(names: &[&str], random: &mut StdRng) -> RunSpec {
 }
 
 fn service(name: &str, random: &mut StdRng) -> ServiceSpec {
+    let name = ServiceName::new(name).expect("a valid name");
+    let memory_bytes = random.random_ratio(1, 3).then_some(1 << 20);
     ServiceSpec {
-        name: ServiceName::new(name).expect("a valid name"),
         scale: random.random_range(1..=3),
         retry: RetryPolicy { count: random.random_range(0..=3), delay_ms: 400, factor: 2, delay_ms_max: 2_000 },
         remove_containers: RemoveContainers::RemoveAll,
-        container: ContainerSpec {
-            image: "busybox".to_owned(),
-            command: None,
-            entrypoint: None,
-            environment: Default::default(),
-            labels: Default::default(),
-            working_dir: None,
-            user: None,
-            memory_bytes: random.random_ratio(1, 3).then_some(1 << 20),
-            cpu_millis: None,
-            cpu_shares: None,
-            network_mode: None,
-            volumes: Vec::new(),
-            stop_signal: None,
-            stop_grace: STOP_GRACE_DEFAULT,
-        },
+        ..ServiceSpec::new(name, ContainerSpec { memory_bytes, ..ContainerSpec::new("busybox") })
     }
 }
 

@@ -7,6 +7,7 @@ use rand::RngExt as _;
 use tickmesh_core::{
     decide::{AppContent, Input, Record},
     ledger::State,
+    message::{Admission, TickRecord},
 };
 
 use super::{bus::Weather, faults::Fault, makers::Revision, world::World};
@@ -100,7 +101,7 @@ impl World {
         ensure!(matches!(ledger.state(), State::Waiting | State::Removed), "state {:?} at the end", ledger.state());
         let runs: Vec<_> = bus.history.messages.iter().map(|summary| summary.run).collect();
         ensure!(runs == (1..=ledger.last_run).collect::<Vec<_>>(), "run numbers {runs:?}");
-        let in_ticks: u64 = bus.ticks.messages.iter().map(|tick| tick.coalesced + 1).sum();
+        let in_ticks: u64 = bus.ticks.messages.iter().map(instants).sum();
         let (decided, given_up) = (ledger.counters.decided, ledger.ticks.given_up);
         let complete = in_ticks == decided || (given_up > 0 && in_ticks < decided);
         ensure!(
@@ -114,5 +115,14 @@ impl World {
             self.bus.count(Fault::TicksGivenUp);
         }
         Ok(())
+    }
+}
+
+/// Instants that a tick message accounts for.
+fn instants(tick: &TickRecord) -> u64 {
+    match tick.admission {
+        Admission::Start { .. } | Admission::Enqueue { .. } | Admission::Drop { .. } => tick.coalesced + 1,
+        Admission::Skip { instants, .. } => instants,
+        Admission::Discard { .. } => 0,
     }
 }

@@ -99,6 +99,8 @@ impl Story {
             Admission::Start { run } => format!("starts run {}/{run}", self.app),
             Admission::Enqueue { waiting } => format!("waits in the queue, at place {waiting}"),
             Admission::Drop { reason } => format!("is dropped: {reason}"),
+            Admission::Skip { reason, .. } => format!("is skipped: {reason}"),
+            Admission::Discard { reason, .. } => format!("leaves the queue: {reason}"),
         };
         Tone::Busy.paint(&format!("tick of {} {what}", self.clock(tick.scheduled_at, "%H:%M:%S")))
     }
@@ -114,6 +116,7 @@ fn report(report: &AttemptReport) -> String {
         AttemptEvent::Revoked { reason, .. } => format!("revoked: {reason}"),
         AttemptEvent::Cancelled { .. } => "cancelled".to_owned(),
         AttemptEvent::Exited { exit_code, .. } => format!("exited with {exit_code}"),
+        AttemptEvent::TimedOut { .. } => "timed out".to_owned(),
         AttemptEvent::CouldNotStart { reason, .. } => format!("could not start: {reason}"),
         AttemptEvent::Lost { reason } => format!("lost: {reason}"),
     };

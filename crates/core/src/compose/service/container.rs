@@ -40,22 +40,7 @@ pub(super) struct ServiceDraft {
 
 impl Default for ServiceDraft {
     fn default() -> Self {
-        let container = ContainerSpec {
-            image: String::new(),
-            command: None,
-            entrypoint: None,
-            environment: Default::default(),
-            labels: Default::default(),
-            working_dir: None,
-            user: None,
-            memory_bytes: None,
-            cpu_millis: None,
-            cpu_shares: None,
-            network_mode: None,
-            volumes: Vec::new(),
-            stop_signal: None,
-            stop_grace: STOP_GRACE_DEFAULT,
-        };
+        let container = ContainerSpec::new(String::new());
         Self { container, labels: ServiceLabels::default() }
     }
 }

@@ -58,5 +58,5 @@ fn read_service(reader: &mut Reader<'_>, services: &Item<'_>, entry: &Entry) -> 
         reader.report.error(place, message);
     }
     let ServiceDraft { container, labels: ServiceLabels { scale, retry, remove_containers } } = draft;
-    Some(ServiceSpec { name: name?, scale, retry, remove_containers, container })
+    Some(ServiceSpec { scale, retry, remove_containers, ..ServiceSpec::new(name?, container) })
 }

@@ -43,7 +43,7 @@ fn a_run_by_hand_carries_its_environment_and_arguments_into_the_order() {
     let environment = [("A".to_owned(), "hand".to_owned()), ("B".to_owned(), "2".to_owned())].into();
     let run = RunRequest { environment, arguments: vec!["date".to_owned()] };
     let command = world.command(CommandKind::Run(run));
-    let answer = world.decide(Input::Command { sequence: 1, command: &command });
+    let answer = world.decide(Input::Command { sequence: 1, command: &command, retried: None });
     let OrderKind::Start(start) = &answer.orders()[0].kind else { panic!("{answer:?}") };
     assert_eq!(start.container.environment["A"], "hand");
     assert_eq!(start.container.environment["B"], "2");
@@ -56,21 +56,21 @@ fn a_run_by_hand_carries_its_environment_and_arguments_into_the_order() {
 fn a_request_is_carried_out_once() {
     let mut world = by_hand();
     let command = world.command(CommandKind::Run(RunRequest::default()));
-    assert_eq!(world.decide(Input::Command { sequence: 1, command: &command }).record, Record::Due);
+    assert_eq!(world.decide(Input::Command { sequence: 1, command: &command, retried: None }).record, Record::Due);
     let before = world.ledger.clone();
     world.now = at(60.0);
     let before_decision = world.ledger.requests.clone();
-    world.decide(Input::Command { sequence: 1, command: &command });
+    world.decide(Input::Command { sequence: 1, command: &command, retried: None });
     assert_eq!((&world.ledger.requests, world.ledger.last_run), (&before_decision, before.last_run));
     world.decide(Input::CommandConfirmed(command.request));
-    world.decide(Input::Command { sequence: 1, command: &command });
+    world.decide(Input::Command { sequence: 1, command: &command, retried: None });
     assert_eq!((world.ledger.last_run, world.ledger.queue.len()), (1, 0));
 }
 
 #[track_caller]
 fn check_refused(world: &mut World, kind: CommandKind, reason: &str) {
     let command = world.command(kind);
-    assert_eq!(world.decide(Input::Command { sequence: 1, command: &command }).record, Record::Due);
+    assert_eq!(world.decide(Input::Command { sequence: 1, command: &command, retried: None }).record, Record::Due);
     let verdict = &world.ledger.requests.back().unwrap().verdict;
     assert_eq!(*verdict, Verdict::Refused { reason: reason.to_owned() });
 }
@@ -82,7 +82,7 @@ fn a_command_that_is_too_large_for_the_ledger_is_refused() {
     let reason = "the list of arguments takes 700004 bytes to store, at most 4096 are allowed";
     check_refused(&mut world, CommandKind::Run(run), reason);
     let command = Command { by: "x".repeat(129), ..world.command(CommandKind::Cancel { run: None }) };
-    world.decide(Input::Command { sequence: 1, command: &command });
+    world.decide(Input::Command { sequence: 1, command: &command, retried: None });
     let reason = "the name of the sender takes 129 bytes to store, at most 128 are allowed".to_owned();
     assert_eq!(world.ledger.requests.back().unwrap().verdict, Verdict::Refused { reason });
     assert!(serde_json::to_string(&world.ledger).unwrap().len() < 2_000, "nothing of it is kept");
@@ -107,7 +107,7 @@ fn a_command_from_before_a_tombstone_is_refused() {
     let before = world.command(CommandKind::Run(RunRequest::default()));
     world.remove(1.0);
     world.apply(2.0, every_ten_seconds());
-    world.decide(Input::Command { sequence: 1, command: &before });
+    world.decide(Input::Command { sequence: 1, command: &before, retried: None });
     let reason = "the app was removed after this was sent".to_owned();
     assert_eq!(world.ledger.requests.back().unwrap().verdict, Verdict::Refused { reason });
     assert_eq!(world.run(), Verdict::Started { run: 1 });
@@ -118,7 +118,7 @@ fn an_edit_leaves_older_commands_in_force() {
     let mut world = World::new(every_ten_seconds());
     let before = world.command(CommandKind::Run(RunRequest::default()));
     world.apply(2.0, every_ten_seconds());
-    world.decide(Input::Command { sequence: 1, command: &before });
+    world.decide(Input::Command { sequence: 1, command: &before, retried: None });
     assert_eq!(world.ledger.last_run, 1);
 }
 
@@ -127,9 +127,9 @@ fn check_cancel(wanted: Option<RunNumber>, expect: Verdict) {
     let mut world = by_hand();
     world.run();
     let command = world.command(CommandKind::Cancel { run: wanted });
-    world.decide(Input::Command { sequence: 1, command: &command });
+    world.decide(Input::Command { sequence: 1, command: &command, retried: None });
     assert_eq!(world.ledger.requests.back().unwrap().verdict, expect);
-    let stopping = matches!(world.ledger.active[0].phase, Phase::Stopping { .. });
+    let stopping = matches!(world.ledger.active[0].phase(), Phase::Stopping { .. });
     assert_eq!(stopping, matches!(expect, Verdict::Stopping { .. }));
 }
 

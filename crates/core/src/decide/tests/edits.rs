@@ -5,7 +5,7 @@ use super::{
     world::{World, app, at, every_ten_seconds, service, unscheduled},
 };
 use crate::{
-    ledger::{Cause, Ledger, Phase, Standing, State},
+    ledger::{Cause, Ledger, Phase, Standing, State, StopReason},
     message::{Admission, DropReason},
     outcome::Outcome,
     spec::AppSpec,
@@ -83,7 +83,7 @@ fn the_active_run_keeps_its_spec_and_a_waiting_tick_takes_the_new_one() {
     world.apply(21.0, app("@every 10s", vec![service(2, 0)]));
     assert_eq!(world.ledger.active[0].spec.replica_count(), 1);
     world.finish(0);
-    assert_eq!(world.ledger.active[0].services[0].replicas.len(), 2);
+    assert_eq!(world.ledger.active[0].services()[0].replicas.len(), 2);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn rm_flushes_the_queue_and_cancels_the_active_run_but_keeps_its_number() {
     assert_eq!(answer.stops(), [&attempt]);
     assert_eq!((world.ledger.queue.len(), world.ledger.counters.flushed), (0, 1));
     assert_eq!(world.ledger.counters.manual.flushed, 1);
-    assert_eq!(world.ledger.active[0].phase, Phase::Stopping { by: "rm".to_owned() });
+    assert_eq!(*world.ledger.active[0].phase(), Phase::Stopping { reason: StopReason::Removed });
     assert_eq!((world.ledger.tombstone_revision, world.ledger.last_run), (2, 1));
 
     world.exit(&attempt, 137);

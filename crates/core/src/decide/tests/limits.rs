@@ -75,7 +75,7 @@ fn a_queue_takes_so_much_of_what_people_ask_for_and_no_more() {
     let mut verdicts = Vec::new();
     for _ in 0..6 {
         let command = world.command(CommandKind::Run(largest.clone()));
-        world.decide(Input::Command { sequence: 1, command: &command });
+        world.decide(Input::Command { sequence: 1, command: &command, retried: None });
         verdicts.push(world.ledger.requests.back().unwrap().verdict.clone());
     }
     assert_eq!(verdicts[4], Verdict::Enqueued { waiting: 5 });

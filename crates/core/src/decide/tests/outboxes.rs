@@ -4,7 +4,7 @@ use super::{
     super::{Input, Record},
     world::{World, at, every_ten_seconds},
 };
-use crate::ledger::{ActiveRun, HISTORY_RUNS, Ledger, ReplicaState};
+use crate::ledger::{HISTORY_RUNS, Ledger, ReplicaPlace, ReplicaState};
 
 #[test]
 fn tick_messages_are_numbered_from_1_and_kept_until_stored() {
@@ -68,10 +68,10 @@ fn a_ledger_survives_the_store() {
     world.cancel();
     let stored = serde_json::to_string(&world.ledger).unwrap();
     // Whoever reads it sends the orders again.
-    for replica in world.ledger.active.iter_mut().flat_map(ActiveRun::replicas_mut) {
-        if let ReplicaState::Open(open) = &mut replica.state {
-            assert!(open.sent_at.take().is_some());
-        }
-    }
+    let place = ReplicaPlace { service: 0, replica: 0 };
+    world.ledger.active[0].change(place, |replica| match &mut replica.state {
+        ReplicaState::Open(open) => assert!(open.sent_at.take().is_some()),
+        ReplicaState::Pending { .. } | ReplicaState::Ended { .. } => panic!("{replica:?}"),
+    });
     assert_eq!(serde_json::from_str::<Ledger>(&stored).unwrap(), world.ledger);
 }

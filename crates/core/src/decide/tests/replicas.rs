@@ -38,7 +38,7 @@ fn a_run_has_as_many_replicas_as_its_scale_with_indexes_from_0() {
         let indexes: Vec<_> = open.iter().map(|(id, _)| id.replica).collect();
         assert_eq!(indexes, (0..scale).collect::<Vec<_>>());
         assert!(open.iter().all(|(id, _)| id.attempt == 1));
-        assert_eq!(world.ledger.active[0].services[0].replicas.len(), scale as usize);
+        assert_eq!(world.ledger.active[0].services()[0].replicas.len(), scale as usize);
     }
 }
 

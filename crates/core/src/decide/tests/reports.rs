@@ -47,9 +47,9 @@ fn check_ignored(change: impl Fn(&mut AttemptId), by: Option<AgentName>) {
     change(&mut id);
     let by = by.unwrap_or(open.agent);
     for event in every_event(&by) {
-        let before = world.ledger.active[0].services.clone();
+        let before = world.ledger.active[0].services().to_vec();
         let answer = world.report_by(&id, by.clone(), event.clone());
-        assert_eq!(world.ledger.active[0].services, before, "{event:?}");
+        assert_eq!(world.ledger.active[0].services(), before, "{event:?}");
         assert!(answer.actions.is_empty() && answer.record < Record::Due, "{event:?}: {answer:?}");
     }
 }

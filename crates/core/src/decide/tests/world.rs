@@ -21,7 +21,7 @@ use crate::{
     },
     name::{AgentName, AppName, ServiceName},
     schedule::Schedule,
-    spec::{AppSpec, ContainerSpec, RemoveContainers, RetryPolicy, RunSpec, STOP_GRACE_DEFAULT, ServiceSpec},
+    spec::{AppSpec, ContainerSpec, RetryPolicy, RunSpec, ServiceSpec},
     timing::Timing,
 };
 
@@ -43,27 +43,12 @@ pub(super) fn machine(agent: &AgentName) -> MachineId {
 
 /// One service `s1`; every retry comes after exactly one second, or half of it.
 pub(super) fn service(scale: u32, retry_count: u32) -> ServiceSpec {
+    let environment = [("A".to_owned(), "file".to_owned())].into();
+    let container = ContainerSpec { environment, ..ContainerSpec::new("busybox") };
     ServiceSpec {
-        name: ServiceName::new("s1").unwrap(),
         scale,
         retry: RetryPolicy { count: retry_count, delay_ms: 1_000, factor: 1, delay_ms_max: 1_000 },
-        remove_containers: RemoveContainers::RemoveFinished,
-        container: ContainerSpec {
-            image: "busybox".to_owned(),
-            command: None,
-            entrypoint: None,
-            environment: [("A".to_owned(), "file".to_owned())].into(),
-            labels: Default::default(),
-            working_dir: None,
-            user: None,
-            memory_bytes: None,
-            cpu_millis: None,
-            cpu_shares: None,
-            network_mode: None,
-            volumes: Vec::new(),
-            stop_signal: None,
-            stop_grace: STOP_GRACE_DEFAULT,
-        },
+        ..ServiceSpec::new(ServiceName::new("s1").unwrap(), container)
     }
 }
 
@@ -75,12 +60,7 @@ pub(super) fn app(expression: &str, services: Vec<ServiceSpec>) -> AppSpec {
 
 /// An app that runs by hand only.
 pub(super) fn unscheduled(services: Vec<ServiceSpec>) -> AppSpec {
-    AppSpec {
-        name: AppName::new("nightly").unwrap(),
-        schedule: None,
-        queue_limit: 3,
-        run: Arc::new(RunSpec { services }),
-    }
+    AppSpec::new(AppName::new("nightly").unwrap(), RunSpec::new(services))
 }
 
 /// An app with one replica, due every ten seconds, never retried.
@@ -150,13 +130,7 @@ impl World {
 
     /// Guarantee G2, after every decision of every story.
     fn check_balance(&self) {
-        let (counters, manual) = (self.ledger.counters, self.ledger.counters.manual);
-        let by_hand = self.ledger.queue.iter().filter(|waiting| waiting.scheduled_at.is_none()).count() as u64;
-        let ticks = self.ledger.queue.len() as u64 - by_hand;
-        let decided = counters.started + counters.enqueued + counters.dropped + counters.coalesced;
-        assert_eq!(counters.decided, decided, "{counters:?}");
-        assert_eq!(counters.enqueued, counters.started_later + counters.flushed + ticks, "{counters:?}");
-        assert_eq!(manual.enqueued, manual.started_later + manual.flushed + by_hand, "{manual:?}");
+        assert!(self.ledger.is_balanced(), "{:?}", self.ledger.counters);
     }
 
     /// Moves the clock to `seconds` after the start, and folds that.
@@ -208,14 +182,14 @@ impl World {
     /// Somebody runs the app; what became of it.
     pub(super) fn run(&mut self) -> Verdict {
         let command = self.command(CommandKind::Run(RunRequest::default()));
-        self.decide(Input::Command { sequence: 1, command: &command });
+        self.decide(Input::Command { sequence: 1, command: &command, retried: None });
         self.ledger.requests.back().unwrap().verdict.clone()
     }
 
     /// Somebody cancels what is active.
     pub(super) fn cancel(&mut self) -> Answer {
         let command = self.command(CommandKind::Cancel { run: None });
-        self.decide(Input::Command { sequence: 1, command: &command })
+        self.decide(Input::Command { sequence: 1, command: &command, retried: None })
     }
 
     /// All open attempts.
@@ -237,7 +211,7 @@ impl World {
 
     /// State of the replica with this index of the first service of the first active run.
     pub(super) fn replica(&self, index: usize) -> &ReplicaState {
-        &self.ledger.active[0].services[0].replicas[index].state
+        &self.ledger.active[0].services()[0].replicas[index].state
     }
 
     /// A message about an attempt, of the agent that it is bound to.

@@ -10,16 +10,14 @@ use crate::{
     history::ReplicaSummary,
     id::{Epoch, RequestId, RunUid},
     ledger::{
-        Claim, Counters, HISTORY_RUNS, HandledRequest, ManualCounters, OpenAttempt, Outbox, Phase, Progress, RecentRun,
-        Replica, ServiceRun, Standing, Verdict, WriteStamp,
+        Carried, Cause, Claim, Counters, HISTORY_RUNS, HandledRequest, NewRun, OpenAttempt, Outbox, Pause, Progress,
+        RecentRun, Replica, ReplicaPlace, ReplicaState, RequestCounters, ServiceRun, Standing, StopReason, Verdict,
+        WriteStamp,
     },
     message::{Admission, DropReason, MachineDigest, RunRequest, SCHEMA, TickRecord},
     name::{AgentName, AppName, NAME_LENGTH_MAX, ServiceName},
     outcome::LostReason,
-    spec::{
-        ContainerSpec, LOSSES_MAX, RETRY_COUNT_MAX, RemoveContainers, RetryPolicy, SCALE_MAX, STOP_GRACE_DEFAULT,
-        ServiceSpec,
-    },
+    spec::{ContainerSpec, LOSSES_MAX, RETRY_COUNT_MAX, SCALE_MAX, ServiceSpec},
 };
 
 const LATEST: Timestamp = Timestamp::MAX;
@@ -60,7 +58,7 @@ fn could_not_start(bytes_max: usize) -> Outcome {
 }
 
 /// The largest outcomes of a replica whose reason is short.
-fn outcomes() -> [Outcome; 6] {
+fn outcomes() -> [Outcome; 7] {
     [
         Outcome::Succeeded,
         Outcome::Failed { exit_code: i64::MIN },
@@ -68,7 +66,13 @@ fn outcomes() -> [Outcome; 6] {
         Outcome::Lost { reason: LostReason::ContainerRemoved },
         Outcome::Cancelled,
         could_not_start(REASON_SHORT_BYTES_MAX),
+        Outcome::Skipped { dependency: service_name(0) },
     ]
+}
+
+/// Where a replica that ended so was: what is skipped was nowhere.
+fn agent_after(outcome: &Outcome) -> Option<AgentName> {
+    (!matches!(outcome, Outcome::Skipped { .. })).then(agent)
 }
 
 /// The largest replica in every state.
@@ -80,7 +84,7 @@ fn states() -> Vec<ReplicaState> {
         open(Progress::Ordered { at: LATEST }),
         open(Progress::Claimed(claim)),
     ];
-    states.extend(outcomes().map(|outcome| ReplicaState::Ended { outcome, agent: Some(agent()) }));
+    states.extend(outcomes().map(|outcome| ReplicaState::Ended { agent: agent_after(&outcome), outcome }));
     states
 }
 
@@ -89,7 +93,8 @@ fn replica(state: ReplicaState) -> Replica {
 }
 
 fn replica_summary(service: usize, index: u32, outcome: Outcome) -> ReplicaSummary {
-    ReplicaSummary { service: service_name(service), replica: index, attempts: u32::MAX, outcome, agent: Some(agent()) }
+    let (service, agent) = (service_name(service), agent_after(&outcome));
+    ReplicaSummary { service, replica: index, attempts: u32::MAX, outcome, agent }
 }
 
 fn cause() -> Cause {
@@ -108,6 +113,7 @@ fn summary(replicas: Vec<ReplicaSummary>) -> RunSummary {
         started_at: LATEST,
         finished_at: LATEST,
         outcome: could_not_start(REASON_BYTES_MAX),
+        request: RunRequest::default(),
         replicas,
     }
 }
@@ -130,12 +136,13 @@ fn waiting_tick() -> Waiting {
         scheduled_at: Some(LATEST),
         enqueued_at: LATEST,
         request: RunRequest::default(),
+        carried: Carried::default(),
     }
 }
 
 /// A run by hand with the largest request.
 fn waiting_by_hand() -> Waiting {
-    Waiting { cause: cause(), scheduled_at: None, enqueued_at: LATEST, request: largest_request() }
+    Waiting { cause: cause(), scheduled_at: None, request: largest_request(), ..waiting_tick() }
 }
 
 fn largest_request() -> RunRequest {
@@ -152,33 +159,11 @@ fn handled() -> HandledRequest {
 }
 
 fn spec_of(scales: &[u32], image: String) -> RunSpec {
-    let container = ContainerSpec {
-        image,
-        command: None,
-        entrypoint: None,
-        environment: Default::default(),
-        labels: Default::default(),
-        working_dir: None,
-        user: None,
-        memory_bytes: None,
-        cpu_millis: None,
-        cpu_shares: None,
-        network_mode: None,
-        volumes: Vec::new(),
-        stop_signal: None,
-        stop_grace: STOP_GRACE_DEFAULT,
-    };
     let service = |(index, scale): (usize, &u32)| ServiceSpec {
-        name: service_name(index),
         scale: *scale,
-        retry: RetryPolicy::default(),
-        remove_containers: RemoveContainers::RemoveFinished,
-        container: ContainerSpec {
-            image: if index == 0 { container.image.clone() } else { String::new() },
-            ..container.clone()
-        },
+        ..ServiceSpec::new(service_name(index), ContainerSpec::new(if index == 0 { image.as_str() } else { "" }))
     };
-    RunSpec { services: scales.iter().enumerate().map(service).collect() }
+    RunSpec::new(scales.iter().enumerate().map(service).collect())
 }
 
 /// A spec of these scales that is as large as `run_bytes_max` lets it be.
@@ -190,28 +175,46 @@ fn spec(scales: &[u32], run_bytes_max: usize) -> Arc<RunSpec> {
 }
 
 fn active(spec: Arc<RunSpec>, state: &ReplicaState) -> ActiveRun {
-    let services = spec.services.iter().map(|service| ServiceRun {
-        name: service.name.clone(),
-        replicas: vec![replica(state.clone()); service.scale as usize],
-    });
-    ActiveRun {
-        number: u64::MAX,
-        uid: RunUid::from_random([255; 16]),
-        cause: cause(),
-        scheduled_at: Some(LATEST),
-        started_at: LATEST,
-        request: largest_request(),
-        services: services.collect(),
-        spec,
-        results_through: u64::MAX,
-        phase: Phase::Stopping { by: by() },
+    let mut run = running(spec, &replica(state.clone()));
+    run.stop(StopReason::Cancelled { by: by() });
+    set_all(&mut run, &replica(state.clone()));
+    run
+}
+
+fn running(spec: Arc<RunSpec>, replica: &Replica) -> ActiveRun {
+    let waiting = Waiting { cause: cause(), scheduled_at: Some(LATEST), request: largest_request(), ..waiting_tick() };
+    let uid = RunUid::from_random([255; 16]);
+    let (number, started_at, results_through) = (u64::MAX, LATEST, u64::MAX);
+    let mut run = ActiveRun::begin(NewRun { number, uid, waiting, started_at, spec, results_through });
+    set_all(&mut run, replica);
+    run
+}
+
+fn set_all(run: &mut ActiveRun, replica: &Replica) {
+    for place in places(run) {
+        run.change(place, |it| *it = replica.clone());
     }
+}
+
+fn places(run: &ActiveRun) -> Vec<ReplicaPlace> {
+    let service = |(service, run): (u32, &ServiceRun)| {
+        (0..run.replicas.len() as u32).map(move |replica| ReplicaPlace { service, replica })
+    };
+    (0..).zip(run.services()).flat_map(service).collect()
 }
 
 /// A ledger without anything that has a limit of its own.
 fn head() -> Ledger {
     let (most, write) = (u64::MAX, WriteStamp { epoch: Epoch(u64::MAX), number: u64::MAX });
-    let manual = ManualCounters { started: most, enqueued: most, dropped: most, started_later: most, flushed: most };
+    let requests = RequestCounters {
+        started: most,
+        enqueued: most,
+        dropped: most,
+        skipped: most,
+        started_later: most,
+        flushed: most,
+        replaced: most,
+    };
     let recent =
         RecentRun { run: most, outcome: could_not_start(REASON_BYTES_MAX).label().to_owned(), finished_at: LATEST };
     Ledger {
@@ -225,11 +228,17 @@ fn head() -> Ledger {
             started: most,
             enqueued: most,
             dropped: most,
+            skipped: most,
             coalesced: most,
             started_later: most,
+            expired: most,
             flushed: most,
-            manual,
+            replaced: most,
+            manual: requests,
+            retry: requests,
         },
+        pause: Some(Pause { by: by(), since: LATEST }),
+        pause_label: false,
         ticks: Outbox { last_number: most, last_sequence: most, given_up: most, pending: [].into() },
         history: Outbox { last_number: most, last_sequence: most, given_up: most, pending: [].into() },
         recent: vec![recent; HISTORY_RUNS].into(),
@@ -270,10 +279,12 @@ fn no_part_is_larger_than_it_may_be() {
         let bytes = encoded_bytes(&one(outcome)) - empty + 1;
         check_part("a service and a replica of a summary", bytes, SERVICE_BYTES_MAX + REPLICA_BYTES_MAX);
     }
-    let service = ServiceRun { name: service_name(0), replicas: vec![] };
+    let service = ServiceRun { name: service_name(0), agents: None, replicas: vec![] };
     check_part("the head of a service", encoded_bytes(&service) + 1, SERVICE_BYTES_MAX);
-    let run = active(Arc::new(RunSpec { services: vec![] }), &states()[0]);
-    check_part("the head of a run", encoded_bytes(&run), ACTIVE_HEAD_BYTES_MAX);
+    let run = active(Arc::new(RunSpec::new(vec![])), &states()[0]);
+    let limit = ACTIVE_HEAD_BYTES_MAX + RUN_REQUEST_BYTES_MAX;
+    check_part("the head of a run", encoded_bytes(&run), limit);
+    check_part("a request", encoded_bytes(&largest_request()), RUN_REQUEST_BYTES_MAX);
     check_part("a tick message", encoded_bytes(&tick()) + 1, TICK_BYTES_MAX);
     check_part("a tick in the queue", waiting_bytes(&waiting_tick()), WAITING_TICK_BYTES_MAX);
     check_part("a request", encoded_bytes(&handled()) + 1, REQUEST_BYTES_MAX);
@@ -300,9 +311,7 @@ fn the_largest_run_fits_beside_everything_else_whatever_it_does() {
         for state in states() {
             let mut run = active(spec(scales, RUN_BYTES_MAX), &state);
             if let ReplicaState::Ended { outcome: Outcome::CouldNotStart { .. }, .. } = &state {
-                for replica in run.replicas_mut() {
-                    replica.state = ReplicaState::Pending { not_before: LATEST, avoid: None };
-                }
+                set_all(&mut run, &replica(ReplicaState::Pending { not_before: LATEST, avoid: None }));
                 end_one_by_one(&mut run);
             }
             let ledger = Ledger { active: vec![run], ..full() };
@@ -313,16 +322,15 @@ fn the_largest_run_fits_beside_everything_else_whatever_it_does() {
 
 /// Each replica could not start, and has as long a reason as it may.
 fn end_one_by_one(run: &mut ActiveRun) {
-    let places: Vec<_> = run.replicas().map(|(service, index, _)| (service.clone(), index)).collect();
-    for (service, index) in places {
+    for place in places(run) {
         let outcome = could_not_start(run.reason_bytes_max());
         let ended = ReplicaState::Ended { outcome, agent: Some(agent()) };
-        *run.replica_mut(&service, index).unwrap() = replica(ended);
+        run.change(place, |it| *it = replica(ended));
     }
 }
 
 fn summary_of(run: &ActiveRun) -> RunSummary {
-    let services = run.services.iter().enumerate();
+    let services = run.services().iter().enumerate();
     let replicas = services.flat_map(|(service, it)| {
         (0..).zip(&it.replicas).map(move |(index, replica)| {
             let ReplicaState::Ended { outcome, .. } = &replica.state else { panic!("{replica:?}") };
@@ -385,11 +393,7 @@ fn a_run_of_two_thousand_replicas_is_stored_in_short() {
     let claim = Claim { sequence: 4_711_000, machine: MachineDigest(u32::MAX) };
     let run = |state| {
         let spec = spec_of(SCALES[0], "registry.aliyuncs.com/jimmycmh/busybox:latest".to_owned());
-        let mut run = ActiveRun { phase: Phase::Running, ..active(Arc::new(spec), &state) };
-        for replica in run.replicas_mut() {
-            (replica.last_attempt, replica.failures, replica.losses) = (1, 0, 0);
-        }
-        run
+        running(Arc::new(spec), &Replica { last_attempt: 1, failures: 0, losses: 0, state })
     };
     let ordered = run(state(Progress::Ordered { at: "2026-01-01T00:00:00Z".parse().unwrap() }));
     let claimed = run(state(Progress::Claimed(claim)));

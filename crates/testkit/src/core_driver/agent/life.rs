@@ -147,6 +147,7 @@ impl Agent {
                 | AttemptEvent::Revoked { .. }
                 | AttemptEvent::Cancelled { .. }
                 | AttemptEvent::Exited { .. }
+                | AttemptEvent::TimedOut { .. }
                 | AttemptEvent::CouldNotStart { .. }
                 | AttemptEvent::Lost { .. } => None,
             }),

@@ -93,6 +93,7 @@ impl Replicas {
             AttemptEvent::Revoked { .. } | AttemptEvent::Cancelled { exit_code: None } => {}
             AttemptEvent::Cancelled { exit_code: Some(_) }
             | AttemptEvent::Exited { .. }
+            | AttemptEvent::TimedOut { .. }
             | AttemptEvent::CouldNotStart { .. } => replica.ends += 1,
             AttemptEvent::Lost { .. } => replica.losses += 1,
         }

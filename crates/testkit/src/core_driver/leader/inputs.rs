@@ -76,7 +76,7 @@ impl Leader {
         }
         let outdated = command.app_revision < bus.tombstone(self.ledger.app_revision);
         let known = self.ledger.requests.iter().any(|handled| handled.request == command.request);
-        self.decide(bus, Input::Command { sequence: 1, command: &command })?;
+        self.decide(bus, Input::Command { sequence: 1, command: &command, retried: None })?;
         if outdated && !known {
             bus.count(Fault::CommandFromBeforeTombstone);
             ensure!(!self.runs_for(command.request), "G7: a command from before the tombstone was carried out");

@@ -1,0 +1,203 @@
+//! What a compose file asks for, after validation: plain data that everything downstream trusts.
+
+mod constraint;
+mod container;
+mod policy;
+
+use std::{sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    constraint::{Attribute, Constraint, Operator},
+    container::{ContainerSpec, STOP_GRACE_DEFAULT, Volume, VolumeSource},
+    policy::{Misfire, OnDisconnect, OnLost, Overlap, RemoveContainers, RetryPolicy},
+};
+use crate::{
+    name::{AppName, ServiceName},
+    schedule::Schedule,
+};
+
+/// Most replicas of one service.
+pub const SCALE_MAX: u32 = 1_000;
+/// Most replicas of one run, all services together: keeps the ledger of a run below its size limit.
+pub const REPLICAS_MAX: u32 = 2_000;
+/// Most retries of one replica.
+pub const RETRY_COUNT_MAX: u32 = 100;
+/// Most waiting ticks an app may ask for.
+pub const QUEUE_LIMIT_MAX: u32 = 100;
+/// A replica that was lost this often fails.
+pub const LOSSES_MAX: u32 = 3;
+/// Default of `queue_limit`: the original's bound.
+pub const QUEUE_LIMIT_DEFAULT: u32 = 3;
+/// Most runs of an app that `overlap: allow` lets be active at once. One ledger holds them all, each decision looks at all
+/// of them, and when they end together their summaries wait together.
+pub const ACTIVE_RUNS_MAX: u32 = 20;
+/// Default of `max_active`.
+pub const ACTIVE_RUNS_DEFAULT: u32 = 10;
+
+/// An app: what is scheduled, and what a run of it is.
+#[derive(Debug, Clone)]
+pub struct AppSpec {
+    /// The app's name.
+    pub name: AppName,
+    /// When it runs; `None`: by hand only.
+    pub schedule: Option<Schedule>,
+    /// What becomes of a tick that finds a run active.
+    pub overlap: Overlap,
+    /// Most ticks that may wait.
+    pub queue_limit: u32,
+    /// What becomes of missed instants.
+    pub misfire: Misfire,
+    /// A tick that could not start a run this long after it was due is given up.
+    pub start_deadline: Option<Duration>,
+    /// Instants fall due up to this much later, each app's by the same: see [`AppSpec::offset`].
+    pub jitter: Duration,
+    /// The file wants the app paused. Acts when it differs from what the last applied file wanted.
+    pub paused: bool,
+    /// What a run consists of.
+    pub run: Arc<RunSpec>,
+}
+
+/// What one run consists of. Pinned in the ledger when the run starts: an edit never changes an active run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSpec {
+    /// The services, in the order of the file.
+    pub services: Vec<ServiceSpec>,
+    /// A run that lasts longer is stopped, and nothing of it is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// What becomes of containers on a host that is cut off.
+    #[serde(default)]
+    pub on_disconnect: OnDisconnect,
+    /// What becomes of a replica whose attempt was lost.
+    #[serde(default)]
+    pub on_lost: OnLost,
+}
+
+impl RunSpec {
+    /// A run of these services, with every default.
+    pub fn new(services: Vec<ServiceSpec>) -> Self {
+        Self { services, timeout: None, on_disconnect: OnDisconnect::default(), on_lost: OnLost::default() }
+    }
+
+    /// Replicas of all services; a global one counts as one, until a run of it begins.
+    pub fn replica_count(&self) -> u32 {
+        self.services.iter().map(|service| service.scale).sum()
+    }
+
+    /// The service of that name.
+    pub fn service(&self, name: &ServiceName) -> Option<&ServiceSpec> {
+        self.services.iter().find(|service| service.name == *name)
+    }
+}
+
+/// One service: how many replicas, how they are retried, and the container each of them is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceSpec {
+    /// The service's name.
+    pub name: ServiceName,
+    /// Number of replicas of a run, from 1.
+    pub scale: u32,
+    /// What happens after an attempt failed.
+    pub retry: RetryPolicy,
+    /// Which containers are removed after their end.
+    pub remove_containers: RemoveContainers,
+    /// Services of the same app that must have succeeded before this one begins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends: Vec<ServiceName>,
+    /// A container that runs longer is stopped; that counts as a failure, and is retried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt_timeout: Option<Duration>,
+    /// One replica on each agent that matches when the run starts, instead of `scale` replicas.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub global: bool,
+    /// What an agent must be to run a replica: all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constraints: Vec<Constraint>,
+    /// The container of each replica.
+    pub container: ContainerSpec,
+}
+
+impl ServiceSpec {
+    /// One replica of a container, with every default.
+    pub fn new(name: ServiceName, container: ContainerSpec) -> Self {
+        Self {
+            name,
+            scale: 1,
+            retry: RetryPolicy::default(),
+            remove_containers: RemoveContainers::default(),
+            depends: Vec::new(),
+            attempt_timeout: None,
+            global: false,
+            constraints: Vec::new(),
+            container,
+        }
+    }
+}
+
+impl AppSpec {
+    /// An app that runs by hand only, with every default.
+    pub fn new(name: AppName, run: impl Into<Arc<RunSpec>>) -> Self {
+        Self {
+            name,
+            schedule: None,
+            overlap: Overlap::default(),
+            queue_limit: QUEUE_LIMIT_DEFAULT,
+            misfire: Misfire::default(),
+            start_deadline: None,
+            jitter: Duration::ZERO,
+            paused: false,
+            run: run.into(),
+        }
+    }
+
+    /// How much later than its schedule says every instant of this app falls due: below [`AppSpec::jitter`], in
+    /// milliseconds, and the same for ever, so that apps of one schedule spread out and each keeps its period.
+    pub fn offset(&self) -> Duration {
+        let span = u64::try_from(self.jitter.as_millis()).unwrap_or(u64::MAX);
+        match span {
+            0 => Duration::ZERO,
+            _ => Duration::from_millis(stable_hash(self.name.as_str()) % span),
+        }
+    }
+}
+
+/// FNV-1a with 64 bits: the same in every release, on every host.
+fn stable_hash(text: &str) -> u64 {
+    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0100_0000_01b3;
+    text.bytes().fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app(name: &str, jitter: Duration) -> AppSpec {
+        AppSpec { jitter, ..AppSpec::new(AppName::new(name).unwrap(), RunSpec::new(Vec::new())) }
+    }
+
+    #[test]
+    fn apps_of_one_jitter_spread_over_all_of_it() {
+        let jitter = Duration::from_secs(10);
+        let mut seconds: Vec<u64> =
+            (0..200).map(|app_number| app(&format!("app-{app_number}"), jitter).offset().as_secs()).collect();
+        seconds.sort_unstable();
+        seconds.dedup();
+        assert_eq!(seconds, (0..10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_app_without_jitter_is_due_when_its_schedule_says() {
+        assert_eq!(app("nightly", Duration::ZERO).offset(), Duration::ZERO);
+    }
+
+    #[test]
+    fn an_offset_never_changes() {
+        assert_eq!(app("nightly", Duration::from_secs(60)).offset(), OFFSET_OF_NIGHTLY);
+    }
+
+    /// Stored ledgers count on it: instants decided under another offset would be decided again, or never.
+    const OFFSET_OF_NIGHTLY: Duration = Duration::from_millis(29_258);
+}
