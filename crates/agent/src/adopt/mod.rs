@@ -50,7 +50,7 @@ pub fn step(tag: &Tag, container: ContainerView, last: Option<&LastReport>) -> O
     let decision = decide_adoption(tag, &container.status, last.map(|last| &last.event));
     tracing::info!(attempt_id = %tag.attempt, container = %container.id, ?decision, "container found");
     let sequence = last.map_or(tag.claim_sequence, |last| last.sequence);
-    let claimed = Claimed { sequence, remove_containers: tag.remove_containers };
+    let claimed = Claimed { sequence, terms: tag.terms };
     match decision {
         Adoption::Watch => Some(State::adopt_started(claimed, container.id)),
         Adoption::Clear => Some(State::adopt_created(claimed, container.id)),

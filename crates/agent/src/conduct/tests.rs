@@ -5,7 +5,6 @@ use tickmesh_core::{
     id::{Epoch, MeshId},
     message::{AttemptEvent, Capacity, MachineId, OrderKind, SCHEMA},
     name::Namespace,
-    spec::RemoveContainers,
 };
 
 use super::*;
@@ -204,8 +203,8 @@ fn for_attempt(effect: &ForAttempt) -> &'static str {
 
 /// A container of this agent, created under the claim with that nonce.
 fn container(replica: u32, claim: u8, status: ContainerStatus) -> ContainerView {
-    let (attempt, remove_containers) = (attempt_of_replica(replica), RemoveContainers::RemoveFinished);
-    let tag = Tag { attempt, nonce: nonce(claim), claim_sequence: 20, remove_containers };
+    let (attempt, terms) = (attempt_of_replica(replica), fixture::terms());
+    let tag = Tag { attempt, nonce: nonce(claim), claim_sequence: 20, terms };
     ContainerView {
         id: ContainerId(format!("c{replica}")),
         name: Ownership::of(owner()).container_name(&tag.attempt),

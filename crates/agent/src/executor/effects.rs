@@ -12,7 +12,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::Surroundings;
 use crate::{
-    attempt::{Event, Job, OutputFrom},
+    attempt::{Event, Job, OutputFrom, Terms},
     backoff::Backoff,
     clock::uptime,
     conduct, container,
@@ -78,8 +78,8 @@ impl<E: ContainerEngine> Unit<E> {
     }
 
     pub(super) async fn create(self, claim_sequence: u64, job: Arc<Job>) {
-        let remove_containers = job.order.remove_containers;
-        let tag = Tag { attempt: self.attempt.clone(), nonce: job.nonce, claim_sequence, remove_containers };
+        let (attempt, terms) = (self.attempt.clone(), Terms::of(&job.order));
+        let tag = Tag { attempt, nonce: job.nonce, claim_sequence, terms };
         let name = self.surroundings.ownership.container_name(&self.attempt);
         let request = container::request(name, self.surroundings.ownership.owner(), &tag, &job.order);
         let event = self.created(&request).await;
