@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use tickmesh_agent::{
     Config, Error, Host,
+    attempt::Terms,
     engine::{ContainerEngine, ContainerStatus},
     labels::{Owner, Tag},
 };
@@ -257,8 +258,8 @@ async fn what_ended_without_an_agent_is_reported_and_not_run_again() {
 async fn adopted_tag(world: &World, replica: u32) -> Tag {
     let nonce = nonce();
     let claim_sequence = world.claim(replica, nonce).await;
-    let remove_containers = RemoveContainers::RemoveNone;
-    Tag { attempt: world.attempt(replica), nonce, claim_sequence, remove_containers }
+    let terms = Terms { remove_containers: RemoveContainers::RemoveNone, ..Terms::of(&script("true")) };
+    Tag { attempt: world.attempt(replica), nonce, claim_sequence, terms }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -312,9 +313,9 @@ async fn a_ledger_that_cannot_be_read_keeps_only_the_containers_of_its_app() {
     let mut containers = Vec::new();
     // Whatever the order of the engine's list: one of the two comes first.
     for attempt in [unreadable(0), world.attempt(1), unreadable(2)] {
-        let remove_containers = RemoveContainers::RemoveNone;
+        let terms = Terms { remove_containers: RemoveContainers::RemoveNone, ..Terms::of(&script("true")) };
         let name = world.mesh.names().container(&attempt);
-        let tag = Tag { attempt, nonce: nonce(), claim_sequence: 1, remove_containers };
+        let tag = Tag { attempt, nonce: nonce(), claim_sequence: 1, terms };
         let id = world.create(&world.owner(), &name, &tag, &script("true")).await;
         world.engine.start(&id).await.unwrap();
         world.engine.wait(&id).await.unwrap();
@@ -335,8 +336,8 @@ async fn containers_of_others_are_left_alone() {
     let world = World::new().await;
     let order = script("true");
     let attempt = |replica| {
-        let (nonce, remove_containers) = (nonce(), RemoveContainers::RemoveAll);
-        Tag { attempt: world.attempt(replica), nonce, claim_sequence: 1, remove_containers }
+        let terms = Terms { remove_containers: RemoveContainers::RemoveAll, ..Terms::of(&order) };
+        Tag { attempt: world.attempt(replica), nonce: nonce(), claim_sequence: 1, terms }
     };
     let container_name = |replica| world.mesh.names().container(&world.attempt(replica));
     // Of another agent, and with our labels but not our name: somebody runs an image made of a container of ours.

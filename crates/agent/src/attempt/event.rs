@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tickmesh_core::{
     id::Nonce,
     message::{AttemptEvent, StartOrder},
-    spec::RemoveContainers,
+    spec::{OnDisconnect, RemoveContainers},
 };
 
 use crate::{
@@ -26,13 +26,32 @@ pub struct Job {
     pub verdict: Result<(), Refusal>,
 }
 
-/// A claim that is stored, and the policy for what it leads to.
+/// What the order says about the container's time on its host. The container carries it, for the next agent process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// Whether it is removed after its end.
+    pub remove_containers: RemoveContainers,
+    /// How long it may run.
+    pub attempt_timeout: Option<Duration>,
+    /// Whether it goes on while the host is cut off from the mesh.
+    pub on_disconnect: OnDisconnect,
+}
+
+impl Terms {
+    /// Those of an order.
+    pub fn of(order: &StartOrder) -> Self {
+        let StartOrder { remove_containers, attempt_timeout, on_disconnect, .. } = *order;
+        Self { remove_containers, attempt_timeout, on_disconnect }
+    }
+}
+
+/// A claim that is stored, and the terms of what it leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claimed {
     /// The claim's sequence: the end is a compare-and-set on it.
     pub sequence: u64,
-    /// Whether the container is removed after its end.
-    pub remove_containers: RemoveContainers,
+    /// The terms.
+    pub terms: Terms,
 }
 
 /// Whether a stop was ordered.

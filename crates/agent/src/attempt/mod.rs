@@ -21,7 +21,7 @@ use tickmesh_core::message::AttemptEvent;
 use self::end::{cancelled, could_not_start, end_of, not_started, removed, unless_stopped};
 pub use self::{
     end::is_removed_after,
-    event::{Claimed, Disposal, Effect, Event, IllegalEvent, Job, OutputFrom, Watched, Wish},
+    event::{Claimed, Disposal, Effect, Event, IllegalEvent, Job, OutputFrom, Terms, Watched, Wish},
 };
 use crate::engine::{ContainerId, ExitState};
 
@@ -311,7 +311,7 @@ fn gone() -> Step {
 }
 
 fn claim_stored(job: Arc<Job>, wish: Wish, sequence: u64, at: Duration) -> Step {
-    let claimed = Claimed { sequence, remove_containers: job.order.remove_containers };
+    let claimed = Claimed { sequence, terms: Terms::of(&job.order) };
     let is_late = at.saturating_sub(job.ordered_at) >= CLAIM_DELAY_MAX;
     match (wish, &job.verdict) {
         (Wish::Stop, _) => end_without(claimed, cancelled(None)),
@@ -362,7 +362,7 @@ fn end_and_remove(claimed: Claimed, container: ContainerId, event: AttemptEvent)
 }
 
 fn end_by_policy(claimed: Claimed, container: ContainerId, event: AttemptEvent) -> Step {
-    let removed = is_removed_after(&event, claimed.remove_containers);
+    let removed = is_removed_after(&event, claimed.terms.remove_containers);
     let disposal = if removed { Disposal::Remove } else { Disposal::Keep };
     report(State::Ending { claimed, event, container: Some(container), disposal })
 }

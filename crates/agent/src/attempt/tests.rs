@@ -1,8 +1,4 @@
-use tickmesh_core::{
-    message::StartOrder,
-    outcome::LostReason,
-    spec::{ContainerSpec, RemoveContainers},
-};
+use tickmesh_core::{message::StartOrder, outcome::LostReason, spec::ContainerSpec};
 
 use super::*;
 use crate::{
@@ -19,7 +15,7 @@ fn job() -> Job {
 }
 
 fn claimed() -> Claimed {
-    Claimed { sequence: CLAIM_SEQUENCE, remove_containers: RemoveContainers::RemoveFinished }
+    Claimed { sequence: CLAIM_SEQUENCE, terms: fixture::terms() }
 }
 
 fn report(event: AttemptEvent) -> Effect {

@@ -10,12 +10,12 @@ use tickmesh_messaging::Cas;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{News, Surroundings};
+use super::Surroundings;
 use crate::{
-    attempt::{Event, Job, OutputFrom},
+    attempt::{Event, Job, OutputFrom, Terms},
     backoff::Backoff,
     clock::uptime,
-    container,
+    conduct, container,
     engine::{ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, Error},
     error::chain,
     labels::Tag,
@@ -32,7 +32,7 @@ const REASON_CHARS_MAX: usize = 500;
 /// An effect's surroundings, and the attempt that it is for.
 pub(crate) struct Unit<E> {
     pub(super) surroundings: Arc<Surroundings<E>>,
-    pub(super) news: mpsc::Sender<News>,
+    pub(super) news: mpsc::Sender<conduct::Event>,
     pub(super) attempt: AttemptId,
 }
 
@@ -78,10 +78,10 @@ impl<E: ContainerEngine> Unit<E> {
     }
 
     pub(super) async fn create(self, claim_sequence: u64, job: Arc<Job>) {
-        let remove_containers = job.order.remove_containers;
-        let tag = Tag { attempt: self.attempt.clone(), nonce: job.nonce, claim_sequence, remove_containers };
-        let name = self.surroundings.mesh.names().container(&self.attempt);
-        let request = container::request(name, &self.surroundings.owner, &tag, &job.order);
+        let (attempt, terms) = (self.attempt.clone(), Terms::of(&job.order));
+        let tag = Tag { attempt, nonce: job.nonce, claim_sequence, terms };
+        let name = self.surroundings.ownership.container_name(&self.attempt);
+        let request = container::request(name, self.surroundings.ownership.owner(), &tag, &job.order);
         let event = self.created(&request).await;
         self.tell(event).await;
     }
@@ -145,7 +145,7 @@ impl<E: ContainerEngine> Unit<E> {
         let pump = Pump {
             engine: surroundings.engine.clone(),
             logs: surroundings.logs.logs(),
-            agent: surroundings.owner.agent.clone(),
+            agent: surroundings.ownership.owner().agent.clone(),
             attempt: self.attempt.clone(),
             container: container.clone(),
             bytes_max: surroundings.log_bytes_max,
@@ -224,7 +224,7 @@ impl<E: ContainerEngine> Unit<E> {
     }
 
     async fn tell(&self, event: Event) {
-        let news = News::Attempt { attempt: self.attempt.clone(), event };
+        let news = conduct::Event::Attempt { attempt: self.attempt.clone(), event };
         // Nobody listens any more when the agent is ending: then nobody needs to know.
         let _ = self.news.send(news).await;
     }

@@ -111,6 +111,11 @@ impl Roster {
         self.intake = intake;
     }
 
+    /// Whether new attempts are taken.
+    pub fn intake(&self) -> Intake {
+        self.intake
+    }
+
     /// Takes an order. `nonce` is a fresh one, for the claim that may come of it; `now` is the host's uptime.
     pub fn order(&mut self, order: Order, nonce: Nonce, now: Duration) -> Vec<Task> {
         if order.agent != self.settings.agent || order.epoch < self.epoch {
