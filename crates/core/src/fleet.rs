@@ -49,11 +49,7 @@ pub struct Load {
 impl Load {
     /// What one container takes.
     pub fn of(container: &ContainerSpec) -> Self {
-        Self {
-            slots: 1,
-            cpu_millis: container.cpu_millis.unwrap_or(0),
-            memory_bytes: container.memory_bytes.unwrap_or(0),
-        }
+        Self { slots: 1, cpu_millis: container.reserved_cpu_millis(), memory_bytes: container.reserved_memory_bytes() }
     }
 
     /// Both together.

@@ -34,6 +34,8 @@ pub(super) struct AgentState {
     pub(super) strangers: BTreeSet<AttemptId>,
     /// The checks before it is declared silent.
     pub(super) silence: SilenceCheck,
+    /// The world was told that it is silent. Once: the checks go on for as long as attempts are bound to it.
+    pub(super) announced: bool,
 }
 
 /// How far the checks of protocol rule P3 are. A heartbeat ends them.
@@ -131,6 +133,7 @@ impl AgentState {
             unjudged: true,
             strangers: BTreeSet::new(),
             silence: SilenceCheck::None,
+            announced: false,
         }
     }
 

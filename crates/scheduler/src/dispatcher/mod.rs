@@ -322,7 +322,7 @@ impl Dispatcher {
     fn schedule_wake(&mut self, app: &AppName, moment: Moment) {
         let Some(state) = self.apps.get_mut(app) else { return };
         let Some(ledger) = &state.ledger else { return };
-        let wake_at = decide::wake_at(ledger, state.spec.as_deref(), &self.timing, moment.wall);
+        let wake_at = decide::wake_at(ledger, state.spec.as_deref(), &self.timing, self.tenure, moment.wall);
         let before = std::mem::replace(&mut state.wake_at, wake_at);
         if let Some(at) = before {
             self.wakes.remove(&(at, app.clone()));
