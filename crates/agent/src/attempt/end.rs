@@ -6,7 +6,7 @@ use super::event::{Watched, Wish};
 use crate::engine::ExitState;
 
 /// Exit code of a process that SIGKILL ended.
-const EXIT_KILLED: i64 = 137;
+pub(crate) const EXIT_KILLED: i64 = 137;
 /// Exit code of a process that SIGTERM ended.
 const EXIT_TERMINATED: i64 = 143;
 
@@ -51,6 +51,10 @@ pub(super) fn cancelled(exit_code: Option<i64>) -> AttemptEvent {
 
 pub(super) fn could_not_start(reason: String) -> AttemptEvent {
     AttemptEvent::CouldNotStart { reason, permanent: false }
+}
+
+pub(super) fn fenced() -> AttemptEvent {
+    AttemptEvent::Lost { reason: LostReason::Fenced }
 }
 
 pub(super) fn removed() -> AttemptEvent {

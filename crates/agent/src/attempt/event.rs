@@ -136,8 +136,12 @@ pub enum Event {
     WatchInterrupted,
     /// The container ended.
     Exited(ExitState),
+    /// The guard killed the container (protocol rule P16).
+    KilledByGuard(ExitState),
     /// The container is gone.
     ContainerGone,
+    /// A deadline of the guard passed since the order came: what was to be done next is not done (protocol rule P4).
+    Fenced,
     /// The leader wants it stopped.
     StopOrdered,
     /// The end is stored.
@@ -231,7 +235,9 @@ impl Event {
             Self::StartUnanswered => "start-unanswered",
             Self::WatchInterrupted => "watch-interrupted",
             Self::Exited(_) => "exited",
+            Self::KilledByGuard(_) => "killed-by-guard",
             Self::ContainerGone => "container-gone",
+            Self::Fenced => "fenced",
             Self::StopOrdered => "stop-ordered",
             Self::EndStored => "end-stored",
             Self::EndRefused => "end-refused",

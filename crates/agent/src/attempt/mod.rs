@@ -16,9 +16,10 @@ mod event;
 
 use std::{sync::Arc, time::Duration};
 
-use tickmesh_core::message::AttemptEvent;
+use tickmesh_core::message::{AttemptEvent, Revoker};
 
-use self::end::{cancelled, could_not_start, end_of, not_started, removed, unless_stopped};
+pub(crate) use self::end::EXIT_KILLED;
+use self::end::{cancelled, could_not_start, end_of, fenced, not_started, removed, unless_stopped};
 pub use self::{
     end::is_removed_after,
     event::{Claimed, Disposal, Effect, Event, IllegalEvent, Job, OutputFrom, Terms, Watched, Wish},
@@ -206,6 +207,7 @@ impl State {
 
             (S::Claiming { job, wish }, E::ClaimStored { sequence, at }) => claim_stored(job, wish, sequence, at),
             (S::Claiming { .. }, E::ClaimRefused) => gone(),
+            (S::Claiming { wish, .. }, E::Fenced) => S::decline(not_claimed(wish)),
             (S::Claiming { job, .. }, E::StopOrdered) => still(S::Claiming { job, wish: Wish::Stop }),
 
             (S::Pulling { claimed, job }, E::ImageReady) => still(S::Queued { claimed, job }),
@@ -232,6 +234,7 @@ impl State {
             (S::Creating { claimed, wish }, E::CouldNotCreate { reason }) => {
                 end_without(claimed, unless_stopped(wish, could_not_start(reason)))
             }
+            (S::Creating { claimed, wish }, E::Fenced) => end_without(claimed, unless_stopped(wish, fenced())),
             (S::Creating { claimed, .. }, E::StopOrdered) => still(S::Creating { claimed, wish: Wish::Stop }),
 
             (S::Starting { claimed, container, wish }, E::Started) => started(claimed, container, wish),
@@ -243,6 +246,9 @@ impl State {
             (S::Starting { claimed, wish, .. }, E::ContainerGone) => {
                 end_without(claimed, unless_stopped(wish, removed()))
             }
+            (S::Starting { claimed, container, wish }, E::Fenced) => {
+                clear(claimed, container, unless_stopped(wish, fenced()))
+            }
             (S::Starting { claimed, container, .. }, E::StopOrdered) => {
                 still(S::Starting { claimed, container, wish: Wish::Stop })
             }
@@ -251,13 +257,14 @@ impl State {
                 still(S::Running { claimed, container, watched: Watched::WithGaps })
             }
             (S::Running { claimed, container, watched }, E::Exited(exit)) => exited(claimed, container, &exit, watched),
+            (S::Running { claimed, container, .. }, E::KilledByGuard(_)) => end_by_policy(claimed, container, fenced()),
             (S::Running { claimed, .. }, E::ContainerGone) => end_without(claimed, removed()),
             (S::Running { claimed, container, .. }, E::StopOrdered) => {
                 let stop = Effect::Stop { container: container.clone() };
                 (S::Stopping { claimed, container }, vec![stop])
             }
 
-            (S::Stopping { claimed, container }, E::Exited(exit)) => {
+            (S::Stopping { claimed, container }, E::Exited(exit) | E::KilledByGuard(exit)) => {
                 end_by_policy(claimed, container, cancelled(Some(exit.code)))
             }
             (S::Stopping { claimed, .. }, E::ContainerGone) => end_without(claimed, cancelled(None)),
@@ -281,6 +288,23 @@ impl State {
 
             (state, event) => return Err(IllegalEvent { state: state.name(), event: event.name() }),
         })
+    }
+
+    /// The container, once it has been started.
+    pub fn started(&self) -> Option<&ContainerId> {
+        match self {
+            Self::Running { container, .. } | Self::Stopping { container, .. } => Some(container),
+            Self::Declining
+            | Self::Claiming { .. }
+            | Self::Pulling { .. }
+            | Self::Queued { .. }
+            | Self::Creating { .. }
+            | Self::Starting { .. }
+            | Self::Clearing { .. }
+            | Self::Ending { .. }
+            | Self::Removing
+            | Self::Gone => None,
+        }
     }
 
     /// One word for logs.
@@ -308,6 +332,14 @@ fn still(state: State) -> Step {
 
 fn gone() -> Step {
     still(State::Gone)
+}
+
+/// What is said about an attempt whose claim was never sent.
+fn not_claimed(wish: Wish) -> AttemptEvent {
+    match wish {
+        Wish::Run => AttemptEvent::Revoked { by: Revoker::Agent, reason: "the agent was cut off meanwhile".to_owned() },
+        Wish::Stop => cancelled(None),
+    }
 }
 
 fn claim_stored(job: Arc<Job>, wish: Wish, sequence: u64, at: Duration) -> Step {

@@ -237,6 +237,31 @@ fn a_kill_that_nobody_asked_for_is_a_loss_only_if_nobody_watched() {
 }
 
 #[test]
+fn what_a_deadline_passed_over_never_starts_and_says_so() {
+    let fenced = report(AttemptEvent::Lost { reason: LostReason::Fenced });
+    let revoked = AttemptEvent::Revoked { by: Revoker::Agent, reason: "the agent was cut off meanwhile".to_owned() };
+    check([Event::Fenced, Event::Declined], &[Effect::Decline { event: revoked }], "gone");
+    let creating = [stored(), Event::ImageReady, Event::TurnCame, Event::Fenced, Event::EndStored];
+    check(creating, std::slice::from_ref(&fenced), "gone");
+    let starting = [stored(), Event::ImageReady, Event::TurnCame, created(), Event::Fenced, Event::Removed];
+    check(starting, &[Effect::Remove { container: container_id() }, fenced.clone()], "ending");
+    // The guard's kill is a loss, and its container goes whatever the policy.
+    let killed = running_then([Event::KilledByGuard(exit(137)), Event::EndStored]);
+    check(killed, &[fenced, Effect::Remove { container: container_id() }], "removing");
+}
+
+#[test]
+fn a_stop_wins_over_the_guard() {
+    let none = report(cancelled(None));
+    check([Event::StopOrdered, Event::Fenced], &[Effect::Decline { event: cancelled(None) }], "declining");
+    let creating = [stored(), Event::ImageReady, Event::TurnCame, Event::StopOrdered, Event::Fenced];
+    check(creating, &[none], "ending");
+    let stop = Effect::Stop { container: container_id() };
+    let killed = running_then([Event::StopOrdered, Event::KilledByGuard(exit(137))]);
+    check(killed, &[stop, report(cancelled(Some(137)))], "ending");
+}
+
+#[test]
 fn what_the_leader_declared_lost_goes_whatever_the_policy() {
     let kept = report(exit_event(3));
     let remove = Effect::Remove { container: container_id() };
@@ -294,7 +319,9 @@ fn events() -> Vec<Event> {
         Event::StartUnanswered,
         Event::WatchInterrupted,
         Event::Exited(exit(0)),
+        Event::KilledByGuard(exit(137)),
         Event::ContainerGone,
+        Event::Fenced,
         Event::StopOrdered,
         Event::EndStored,
         Event::EndRefused,
@@ -306,14 +333,16 @@ fn events() -> Vec<Event> {
 fn every_pair_of_state_and_event_is_decided() {
     let legal = "\
         declining: declined>gone stop-ordered>declining\n\
-        claiming: claim-stored>pulling claim-refused>gone stop-ordered>claiming\n\
+        claiming: claim-stored>pulling claim-refused>gone fenced>declining stop-ordered>claiming\n\
         pulling: image-ready>queued could-not-pull>ending stop-ordered>ending\n\
         queued: turn-came>creating stop-ordered>ending\n\
-        creating: created>starting could-not-create>ending stop-ordered>creating\n\
+        creating: created>starting could-not-create>ending fenced>ending stop-ordered>creating\n\
         starting: started>running could-not-start>clearing start-unanswered>clearing container-gone>ending \
-            stop-ordered>starting\n\
-        running: watch-interrupted>running exited>ending container-gone>ending stop-ordered>stopping\n\
-        stopping: watch-interrupted>stopping exited>ending container-gone>ending stop-ordered>stopping\n\
+            fenced>clearing stop-ordered>starting\n\
+        running: watch-interrupted>running exited>ending killed-by-guard>ending container-gone>ending \
+            stop-ordered>stopping\n\
+        stopping: watch-interrupted>stopping exited>ending killed-by-guard>ending container-gone>ending \
+            stop-ordered>stopping\n\
         clearing: stop-ordered>clearing removed>ending\n\
         ending: image-ready>ending could-not-pull>ending stop-ordered>ending end-stored>gone end-refused>gone\n\
         removing: image-ready>removing could-not-pull>removing stop-ordered>removing removed>gone\n\
