@@ -196,22 +196,7 @@ mod tests {
     const FOR_EVER: Duration = Duration::from_secs(3600);
 
     async fn create(engine: &FakeEngine, name: &str) -> ContainerId {
-        let spec = ContainerSpec {
-            image: "any".to_owned(),
-            command: None,
-            entrypoint: None,
-            environment: BTreeMap::new(),
-            labels: BTreeMap::new(),
-            working_dir: None,
-            user: None,
-            memory_bytes: None,
-            cpu_millis: None,
-            cpu_shares: None,
-            network_mode: None,
-            volumes: Vec::new(),
-            stop_signal: None,
-            stop_grace: Duration::from_secs(1),
-        };
+        let spec = ContainerSpec { stop_grace: Duration::from_secs(1), ..ContainerSpec::new("any") };
         let labels = BTreeMap::from([("name".to_owned(), name.to_owned())]);
         let request = ContainerRequest { name: name.to_owned(), labels, environment: BTreeMap::new(), spec };
         engine.create(&request).await.unwrap()
