@@ -156,6 +156,12 @@ impl ContainerEngine for FakeEngine {
         self.with("inspect", id, |container| container.view(id))
     }
 
+    async fn running_for(&self, id: &ContainerId) -> Result<Duration, Error> {
+        let started_at = self.with("look at", id, |container| container.started_at)?;
+        let age = started_at.map(|started_at| Timestamp::now().duration_since(started_at));
+        Ok(age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default())
+    }
+
     fn logs(&self, id: &ContainerId, _after: Option<Timestamp>) -> BoxStream<'static, Result<LogLine, Error>> {
         let (engine, id) = (self.clone(), id.clone());
         let end = stream::once(async move { engine.wait(&id).await });

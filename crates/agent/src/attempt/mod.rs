@@ -4,7 +4,7 @@
 //!  Claiming -> Pulling -> Queued -> Creating -> Starting -> Running -> Ending -> Removing -> Gone
 //!      |          |         |          |           |           |          ^
 //!      |          +---------+----------+-----------+-----------+----------+  (stopped, failed: the end is reported)
-//!      |                                           +-> Stopping +---------+
+//!      |                                           +-> Stopping +---------+  (by order, or its time is up)
 //!      +-> Gone  (somebody else wrote first)       +-> Clearing (removed *before* the end is reported)
 //! ```
 //!
@@ -19,10 +19,12 @@ use std::{sync::Arc, time::Duration};
 use tickmesh_core::message::{AttemptEvent, Revoker};
 
 pub(crate) use self::end::EXIT_KILLED;
-use self::end::{cancelled, could_not_start, end_of, fenced, not_started, removed, unless_stopped};
+use self::end::{
+    cancelled, could_not_start, end_of, end_of_stopped, fenced, not_started, removed, stopped, unless_stopped,
+};
 pub use self::{
     end::is_removed_after,
-    event::{Claimed, Disposal, Effect, Event, IllegalEvent, Job, OutputFrom, Terms, Watched, Wish},
+    event::{Claimed, Disposal, Effect, Event, IllegalEvent, Job, OutputFrom, Stop, Terms, Watched, Wish},
 };
 use crate::engine::{ContainerId, ExitState};
 
@@ -83,12 +85,16 @@ pub enum State {
         /// Whether we saw all of it.
         watched: Watched,
     },
-    /// The container is being stopped because somebody ordered it.
+    /// The container is being stopped.
     Stopping {
         /// The claim.
         claimed: Claimed,
         /// The container.
         container: ContainerId,
+        /// Whether we saw all of it.
+        watched: Watched,
+        /// Why.
+        stop: Stop,
     },
     /// A container that may be about to start is being removed; only then may the end be known (protocol rule P6).
     Clearing {
@@ -132,8 +138,7 @@ impl State {
     /// A container of an earlier process that has been started. If it has ended meanwhile, the watch says so; it is never
     /// started again.
     pub fn adopt_started(claimed: Claimed, container: ContainerId) -> Step {
-        let watch = Effect::Watch { container: container.clone(), output: OutputFrom::LastStored };
-        (Self::Running { claimed, container, watched: Watched::WithGaps }, vec![watch])
+        run(claimed, container, OutputFrom::LastStored)
     }
 
     /// A container of an earlier process that never ran, as far as known.
@@ -259,16 +264,24 @@ impl State {
             (S::Running { claimed, container, watched }, E::Exited(exit)) => exited(claimed, container, &exit, watched),
             (S::Running { claimed, container, .. }, E::KilledByGuard(_)) => end_by_policy(claimed, container, fenced()),
             (S::Running { claimed, .. }, E::ContainerGone) => end_without(claimed, removed()),
-            (S::Running { claimed, container, .. }, E::StopOrdered) => {
-                let stop = Effect::Stop { container: container.clone() };
-                (S::Stopping { claimed, container }, vec![stop])
+            (S::Running { claimed, container, watched }, E::StopOrdered) => {
+                stop(claimed, container, watched, Stop::Ordered)
+            }
+            (S::Running { claimed, container, watched }, E::TimeUp) => {
+                stop(claimed, container, watched, Stop::TimedOut)
             }
 
-            (S::Stopping { claimed, container }, E::Exited(exit) | E::KilledByGuard(exit)) => {
-                end_by_policy(claimed, container, cancelled(Some(exit.code)))
+            (S::Stopping { claimed, container, watched, stop }, E::Exited(exit)) => {
+                let own = end_of(&exit, watched);
+                end_by_policy(claimed, container, end_of_stopped(stop, claimed.terms, &exit, own))
             }
-            (S::Stopping { claimed, .. }, E::ContainerGone) => end_without(claimed, cancelled(None)),
-            (state @ S::Stopping { .. }, E::WatchInterrupted) => still(state),
+            (S::Stopping { claimed, container, stop, .. }, E::KilledByGuard(exit)) => {
+                end_by_policy(claimed, container, end_of_stopped(stop, claimed.terms, &exit, fenced()))
+            }
+            (S::Stopping { claimed, stop, .. }, E::ContainerGone) => end_without(claimed, stopped(stop, None)),
+            (S::Stopping { claimed, container, stop, .. }, E::WatchInterrupted) => {
+                still(S::Stopping { claimed, container, watched: Watched::WithGaps, stop })
+            }
 
             (S::Clearing { claimed, end }, E::Removed) => end_without(claimed, end),
 
@@ -283,6 +296,8 @@ impl State {
                 state @ (S::Declining | S::Stopping { .. } | S::Clearing { .. } | S::Ending { .. } | S::Removing),
                 E::StopOrdered,
             ) => still(state),
+            // The first reason to stop it counts; and it may end just before its time is up.
+            (state @ (S::Stopping { .. } | S::Ending { .. } | S::Removing), E::TimeUp) => still(state),
             // The pull ended just before it was given up.
             (state @ (S::Ending { .. } | S::Removing), E::ImageReady | E::CouldNotPull { .. }) => still(state),
 
@@ -359,14 +374,32 @@ fn claim_stored(job: Arc<Job>, wish: Wish, sequence: u64, at: Duration) -> Step 
 }
 
 fn started(claimed: Claimed, container: ContainerId, wish: Wish) -> Step {
-    let watch = Effect::Watch { container: container.clone(), output: OutputFrom::Beginning };
     match wish {
-        Wish::Run => (State::Running { claimed, container, watched: Watched::Throughout }, vec![watch]),
+        Wish::Run => run(claimed, container, OutputFrom::Beginning),
         Wish::Stop => {
-            let stop = Effect::Stop { container: container.clone() };
-            (State::Stopping { claimed, container }, vec![watch, stop])
+            let watch = Effect::Watch { container: container.clone(), output: OutputFrom::Beginning };
+            let (state, mut effects) = stop(claimed, container, Watched::Throughout, Stop::Ordered);
+            effects.insert(0, watch);
+            (state, effects)
         }
     }
+}
+
+/// Watches a container that has been started, by whomever, and has its time kept.
+fn run(claimed: Claimed, container: ContainerId, output: OutputFrom) -> Step {
+    let watched = match output {
+        OutputFrom::Beginning => Watched::Throughout,
+        OutputFrom::LastStored => Watched::WithGaps,
+    };
+    let mut effects = vec![Effect::Watch { container: container.clone(), output }];
+    let time = |limit| Effect::Time { container: container.clone(), limit };
+    effects.extend(claimed.terms.attempt_timeout.map(time));
+    (State::Running { claimed, container, watched }, effects)
+}
+
+fn stop(claimed: Claimed, container: ContainerId, watched: Watched, stop: Stop) -> Step {
+    let effect = Effect::Stop { container: container.clone() };
+    (State::Stopping { claimed, container, watched, stop }, vec![effect])
 }
 
 fn exited(claimed: Claimed, container: ContainerId, exit: &ExitState, watched: Watched) -> Step {

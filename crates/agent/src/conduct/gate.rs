@@ -153,6 +153,7 @@ fn needs_leave(effect: &attempt::Effect, ordered: Ordered) -> Option<Duration> {
         | attempt::Effect::Pull { .. }
         | attempt::Effect::AbandonPull
         | attempt::Effect::Watch { .. }
+        | attempt::Effect::Time { .. }
         | attempt::Effect::Stop { .. }
         | attempt::Effect::Report { .. }
         | attempt::Effect::Remove { .. } => false,

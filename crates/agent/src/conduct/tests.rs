@@ -211,6 +211,7 @@ fn for_attempt(effect: &ForAttempt) -> &'static str {
         ForAttempt::Create { .. } => "create",
         ForAttempt::Start { .. } => "start",
         ForAttempt::Watch { .. } => "watch",
+        ForAttempt::Time { .. } => "time",
         ForAttempt::Stop { .. } => "stop",
         ForAttempt::Report { .. } => "report",
         ForAttempt::Remove { .. } => "remove",
