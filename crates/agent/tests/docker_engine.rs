@@ -98,20 +98,9 @@ impl Drop for Bench {
 
 fn spec(command: &[&str]) -> ContainerSpec {
     ContainerSpec {
-        image: IMAGE.to_owned(),
         command: Some(command.iter().map(|word| (*word).to_owned()).collect()),
-        entrypoint: None,
-        environment: BTreeMap::new(),
-        labels: BTreeMap::new(),
-        working_dir: None,
-        user: None,
-        memory_bytes: None,
-        cpu_millis: None,
-        cpu_shares: None,
         network_mode: Some("none".to_owned()),
-        volumes: Vec::new(),
-        stop_signal: None,
-        stop_grace: Duration::from_secs(10),
+        ..ContainerSpec::new(IMAGE)
     }
 }
 

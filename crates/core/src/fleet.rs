@@ -80,7 +80,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// What one container takes. Cores that it asks for count, or else its weight, if weights reserve anything.
+    /// What one container takes. Cores that its file speaks of count, or else its weight, if weights reserve anything.
     pub fn of(container: &ContainerSpec, reservations: Reservations) -> Self {
         let by_weight = || {
             let (shares, per_core) = (container.cpu_shares?, reservations.cpu_shares_per_core?);
@@ -88,8 +88,8 @@ impl Load {
         };
         Self {
             slots: 1,
-            cpu_millis: container.cpu_millis.or_else(by_weight).unwrap_or(0),
-            memory_bytes: container.memory_bytes.unwrap_or(0),
+            cpu_millis: container.reserved_cpu_millis().or_else(by_weight).unwrap_or(0),
+            memory_bytes: container.reserved_memory_bytes(),
         }
     }
 

@@ -1,11 +1,10 @@
 //! The file itself: its version, its labels, and what its services come to together.
 
-use std::sync::Arc;
-
 use super::{
     ComposeFile,
+    app::{app_spec, run_spec},
     keys::{SERVICE_KEYS, TOP_KEYS, TopKey},
-    labels::{AppLabels, read_app_labels},
+    labels::{AppLabels, Labels, read_app_labels},
     reader::{Reader, Text},
     report::{Place, quote},
     service::read_services,
@@ -37,7 +36,7 @@ pub(super) fn read_file(reader: &mut Reader<'_>, file: &ComposeFile<'_>, root: &
         reader.expected("a map", &root);
         return Contents { spec: None, timezone: file.timezone_default.to_owned() };
     };
-    let mut labels = AppLabels::default();
+    let mut labels = Labels::default();
     let mut services: Option<(Vec<ServiceSpec>, Place)> = None;
     for entry in entries {
         let item = root.child(entry);
@@ -63,10 +62,10 @@ pub(super) fn read_file(reader: &mut Reader<'_>, file: &ComposeFile<'_>, root: &
         explain_missing_services(reader, entries);
         return Contents { spec: None, timezone };
     };
-    let run = Arc::new(RunSpec::new(services));
+    let run = run_spec(&labels, services);
     check_run(reader, &run, &place);
     check_variables(reader);
-    let spec = AppSpec { schedule, queue_limit: labels.queue_limit, ..AppSpec::new(file.app.clone(), run) };
+    let spec = app_spec(reader, file.app, &labels, schedule, run);
     Contents { spec: Some(spec), timezone }
 }
 
@@ -131,7 +130,7 @@ fn explain_missing_services(reader: &mut Reader<'_>, entries: &[Entry]) {
 }
 
 /// The zone of the schedule. A zone that nobody knows is reported at its label, and the default stands in.
-fn read_timezone(reader: &mut Reader<'_>, labels: &AppLabels, default: &str) -> String {
+fn read_timezone(reader: &mut Reader<'_>, labels: &Labels<AppLabels>, default: &str) -> String {
     let Some(text) = &labels.timezone else { return default.to_owned() };
     match zone(reader.zones, &text.value) {
         Ok(zone) => zone.iana_name().unwrap_or(&text.value).to_owned(),
@@ -142,7 +141,7 @@ fn read_timezone(reader: &mut Reader<'_>, labels: &AppLabels, default: &str) -> 
     }
 }
 
-fn read_schedule(reader: &mut Reader<'_>, labels: &AppLabels, timezone: &str) -> Option<Schedule> {
+fn read_schedule(reader: &mut Reader<'_>, labels: &Labels<AppLabels>, timezone: &str) -> Option<Schedule> {
     if let Some(text) = &labels.project_type
         && text.value != "batch"
     {

@@ -10,6 +10,7 @@
 //! and label. The reader of a stored file is the scheduler, which reads it again and trusts no parsed form: so reading is
 //! a pure function of the text, the variables and the zone database, and every cost has a limit.
 
+mod app;
 mod diagnostic;
 mod file;
 mod interpolate;

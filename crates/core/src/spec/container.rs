@@ -28,12 +28,18 @@ pub struct ContainerSpec {
     /// User, and group after a colon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// Memory limit and reservation, in bytes.
+    /// Memory limit, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
-    /// Processor limit and reservation, in thousandths of a core.
+    /// Reserved memory, in bytes, if it is not the limit: see [`ContainerSpec::reserved_memory_bytes`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_reservation_bytes: Option<u64>,
+    /// Processor limit, in thousandths of a core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_millis: Option<u64>,
+    /// Reserved processors, in thousandths of a core, if it is not the limit: see [`ContainerSpec::reserved_cpu_millis`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_reservation_millis: Option<u64>,
     /// Relative processor weight.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_shares: Option<u64>,
@@ -62,13 +68,25 @@ impl ContainerSpec {
             working_dir: None,
             user: None,
             memory_bytes: None,
+            memory_reservation_bytes: None,
             cpu_millis: None,
+            cpu_reservation_millis: None,
             cpu_shares: None,
             network_mode: None,
             volumes: Vec::new(),
             stop_signal: None,
             stop_grace: STOP_GRACE_DEFAULT,
         }
+    }
+
+    /// Memory that a host must have left to run it: what it may use, unless it says that it mostly uses less.
+    pub fn reserved_memory_bytes(&self) -> u64 {
+        self.memory_reservation_bytes.or(self.memory_bytes).unwrap_or(0)
+    }
+
+    /// Thousandths of a core that a host must have left to run it, by the same rule; `None`: the file says nothing of cores.
+    pub fn reserved_cpu_millis(&self) -> Option<u64> {
+        self.cpu_reservation_millis.or(self.cpu_millis)
     }
 }
 
@@ -93,4 +111,33 @@ pub enum VolumeSource {
     Named(String),
     /// A new volume that goes with the container.
     Anonymous,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::{Load, Reservations};
+
+    /// All four in the order of the fields; `expect` is the memory and the thousandths of a core that a host must have left.
+    #[track_caller]
+    fn check(settings: [Option<u64>; 4], expect: (u64, u64)) {
+        let [memory_bytes, memory_reservation_bytes, cpu_millis, cpu_reservation_millis] = settings;
+        let container = ContainerSpec {
+            memory_bytes,
+            memory_reservation_bytes,
+            cpu_millis,
+            cpu_reservation_millis,
+            ..ContainerSpec::new("busybox")
+        };
+        let Load { slots, cpu_millis, memory_bytes } = Load::of(&container, Reservations::default());
+        assert_eq!((slots, memory_bytes, cpu_millis), (1, expect.0, expect.1));
+    }
+
+    #[test]
+    fn a_container_reserves_its_limit_unless_it_says_how_much() {
+        check([None, None, None, None], (0, 0));
+        check([Some(9), None, Some(500), None], (9, 500));
+        check([Some(9), Some(4), Some(500), Some(100)], (4, 100));
+        check([None, Some(4), None, Some(100)], (4, 100));
+    }
 }

@@ -17,6 +17,11 @@ pub enum Overlap {
     },
 }
 
+impl Overlap {
+    /// `allow`, with the default of `max_active`.
+    pub const ALLOW: Self = Self::Allow { max_active: super::ACTIVE_RUNS_DEFAULT };
+}
+
 /// What becomes of instants that nobody was there to decide in time (label `misfire`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Misfire {
@@ -88,7 +93,7 @@ impl RemoveContainers {
     pub const ALL: [Self; 4] = [Self::RemoveFinished, Self::RemoveFailed, Self::RemoveAll, Self::RemoveNone];
 
     /// The label's value.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::RemoveFinished => "remove-finished",
             Self::RemoveFailed => "remove-failed",

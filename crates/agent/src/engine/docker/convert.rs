@@ -152,6 +152,7 @@ pub(super) fn create_body(request: &ContainerRequest, entrypoint: Option<Vec<Str
             init: Some(true),
             auto_remove: Some(false),
             memory: spec.memory_bytes.map(saturate),
+            memory_reservation: spec.memory_reservation_bytes.map(saturate),
             nano_cpus: spec.cpu_millis.map(|millis| saturate(millis.saturating_mul(NANO_PER_MILLI))),
             cpu_shares: spec.cpu_shares.map(saturate),
             network_mode: spec.network_mode.clone(),

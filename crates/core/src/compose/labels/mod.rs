@@ -2,11 +2,15 @@
 
 mod backoff;
 mod table;
+mod takes;
+#[cfg(test)]
+mod tests;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Deref};
 
-use table::{APP_LABELS, Label, SERVICE_LABELS, Takes, USELESS};
+use table::{APP_LABELS, Label, SERVICE_LABELS, USELESS};
 pub(super) use table::{AppLabels, ServiceLabels};
+use takes::Takes;
 
 use super::{
     reader::{Pair, Reader, Text},
@@ -53,8 +57,47 @@ impl LabelSet for ServiceLabels {
     }
 }
 
+/// The labels of one place: their values, and where each of them stands.
+#[derive(Debug)]
+pub(super) struct Labels<S> {
+    values: S,
+    given: BTreeMap<&'static str, Given>,
+}
+
+/// A label as the file has it.
+#[derive(Debug)]
+pub(super) struct Given {
+    /// Its name with the prefix.
+    pub(super) name: String,
+    /// Its value as it was written.
+    pub(super) value: String,
+    /// Where its value is.
+    pub(super) place: Place,
+}
+
+impl<S> Labels<S> {
+    /// The label of that name, without prefix, if the file has it.
+    pub(super) fn given(&self, name: &str) -> Option<&Given> {
+        self.given.get(name)
+    }
+}
+
+impl<S: Default> Default for Labels<S> {
+    fn default() -> Self {
+        Self { values: S::default(), given: BTreeMap::new() }
+    }
+}
+
+impl<S> Deref for Labels<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.values
+    }
+}
+
 /// Reads the labels at the top of the file.
-pub(super) fn read_app_labels(reader: &mut Reader<'_>, item: &Item<'_>) -> AppLabels {
+pub(super) fn read_app_labels(reader: &mut Reader<'_>, item: &Item<'_>) -> Labels<AppLabels> {
     let (labels, others) = read(reader, item);
     for Other { name, place, .. } in others {
         let message = format!("the label {} has no effect at the top of the file", quote(&name));
@@ -67,7 +110,7 @@ pub(super) fn read_app_labels(reader: &mut Reader<'_>, item: &Item<'_>) -> AppLa
 pub(super) fn read_service_labels(
     reader: &mut Reader<'_>,
     item: &Item<'_>,
-) -> (ServiceLabels, BTreeMap<String, String>) {
+) -> (Labels<ServiceLabels>, BTreeMap<String, String>) {
     let (labels, others) = read(reader, item);
     (labels, others.into_iter().map(|other| (other.name, other.value)).collect())
 }
@@ -79,16 +122,15 @@ struct Other {
     value: String,
 }
 
-fn read<S: LabelSet>(reader: &mut Reader<'_>, item: &Item<'_>) -> (S, Vec<Other>) {
-    let mut labels = S::default();
-    let mut seen = BTreeMap::new();
+fn read<S: LabelSet>(reader: &mut Reader<'_>, item: &Item<'_>) -> (Labels<S>, Vec<Other>) {
+    let mut labels = Labels::default();
     let mut others = Vec::new();
     for Pair { name, place, value } in reader.pairs(item) {
         let short = name.strip_prefix(TICKMESH).or_else(|| name.strip_prefix(ALIYUN));
         if let Some(label) = short.and_then(|short| find(S::TABLE, short)) {
             // Old templates have space around values, and the original took it away.
             let text = value.map(|value| value.trimmed());
-            read_known(reader, label, Given { name, place, text }, &mut seen, &mut labels);
+            read_known(reader, label, Written { name, place, text }, &mut labels);
         } else if short.is_some_and(S::is_elsewhere) {
             let message = format!("the label {} has no effect here", quote(&name));
             reader.report.error_with_hint(place, message, format!("it belongs to {}", S::ELSEWHERE));
@@ -99,37 +141,33 @@ fn read<S: LabelSet>(reader: &mut Reader<'_>, item: &Item<'_>) -> (S, Vec<Other>
     (labels, others)
 }
 
-/// A label as the file has it.
-struct Given {
+/// A label of the table, before anything is known about its value.
+struct Written {
     name: String,
     place: Place,
     text: Option<Text>,
 }
 
-fn read_known<S>(
-    reader: &mut Reader<'_>,
-    label: &'static Label<S>,
-    given: Given,
-    seen: &mut BTreeMap<&'static str, (String, String)>,
-    labels: &mut S,
-) {
-    let Given { name, place, text } = given;
-    if matches!(label.takes, Takes::Later) {
-        return reader.report.error(place, format!("the label {} is not supported yet", quote(&name)));
+fn read_known<S>(reader: &mut Reader<'_>, label: &'static Label<S>, written: Written, labels: &mut Labels<S>) {
+    let Written { name, place, text } = written;
+    if let Takes::Nothing { why, hint } = label.takes {
+        return reader.report.error_with_hint(place, format!("the label `{name}` is not supported: {why}"), hint);
     }
     let Some(text) = text.filter(|text| !text.value.is_empty()) else {
-        return reader.report.error(place, format!("the label `{name}` has no value"));
+        let message = format!("the label `{name}` has no value");
+        return reader.report.error_with_hint(place, message, label.help());
     };
-    if let Some((first_name, first_value)) = seen.get(label.name) {
-        if *first_value != text.value {
-            let message = format!("`{name}` is {}, but `{first_name}` is {}", quote(&text.value), quote(first_value));
+    if let Some(first) = labels.given(label.name) {
+        if first.value != text.value {
+            let message =
+                format!("`{name}` is {}, but `{}` is {}", quote(&text.value), first.name, quote(&first.value));
             reader.report.error_with_hint(place, message, "both are the same label: keep one");
         }
         return;
     }
-    seen.insert(label.name, (name.clone(), text.value.clone()));
     let place = text.place();
-    if let Err(error) = label.read(text, labels) {
+    labels.given.insert(label.name, Given { name: name.clone(), value: text.value.clone(), place: place.clone() });
+    if let Err(error) = label.takes.read(text, &mut labels.values) {
         reader.report.error(place, format!("`{name}`: {error}"));
     }
 }

@@ -1,19 +1,25 @@
-//! Every label, in one table for each of the two places where labels stand: what it takes, and where its value goes.
-//!
-//! What is true without a label is in the `Default` of the two structs.
+//! Every label, in one table for each of the two places where labels stand: what it takes, what is true without it, and what
+//! it does. The README's tables are made of these, which a test holds.
+
+use std::time::Duration;
 
 use super::{
-    super::{
-        reader::Text,
-        report::one_of,
-        value::{Refused, number},
-    },
+    super::reader::Text,
     backoff,
+    takes::Takes::{self, Flag, Nothing, Number, Value, Word},
 };
-use crate::spec::{QUEUE_LIMIT_MAX, RETRY_COUNT_MAX, RemoveContainers, RetryPolicy, SCALE_MAX};
+use crate::spec::{
+    ACTIVE_RUNS_MAX, Misfire, OnDisconnect, OnLost, Overlap, QUEUE_LIMIT_MAX, RETRY_COUNT_MAX, RemoveContainers,
+    RetryPolicy, SCALE_MAX,
+};
+
+/// Shortest time that a limit may be: one that is over at once would let nothing run.
+const LIMIT_MIN: Duration = Duration::from_secs(1);
+/// Longest time of any label: more than a year is a typing error, as it is in `@every`.
+const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// What the labels at the top of the file say about the app.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::compose) struct AppLabels {
     /// When it runs.
     pub(in crate::compose) schedule: Option<Text>,
@@ -21,31 +27,41 @@ pub(in crate::compose) struct AppLabels {
     pub(in crate::compose) timezone: Option<Text>,
     /// What sort of app it is: `batch`.
     pub(in crate::compose) project_type: Option<Text>,
+    /// What becomes of a tick that finds a run active; as many runs as there may be are another label.
+    pub(in crate::compose) overlap: Option<Overlap>,
+    /// Most runs at once, where they may overlap.
+    pub(in crate::compose) max_active: Option<u32>,
     /// Most ticks that may wait.
-    pub(in crate::compose) queue_limit: u32,
-}
-
-impl Default for AppLabels {
-    fn default() -> Self {
-        Self { schedule: None, timezone: None, project_type: None, queue_limit: 3 }
-    }
+    pub(in crate::compose) queue_limit: Option<u32>,
+    /// What becomes of missed instants.
+    pub(in crate::compose) misfire: Misfire,
+    /// How late a tick may start a run.
+    pub(in crate::compose) start_deadline: Option<Duration>,
+    /// How long a run may last.
+    pub(in crate::compose) timeout: Option<Duration>,
+    /// How far apps of one schedule are spread.
+    pub(in crate::compose) jitter: Option<Duration>,
+    /// Whether the app is to be paused.
+    pub(in crate::compose) paused: bool,
+    /// What becomes of containers on a host that is cut off.
+    pub(in crate::compose) on_disconnect: OnDisconnect,
+    /// What becomes of a lost replica.
+    pub(in crate::compose) on_lost: OnLost,
 }
 
 /// What the labels of a service say about it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::compose) struct ServiceLabels {
     /// Number of replicas.
-    pub(in crate::compose) scale: u32,
+    pub(in crate::compose) scale: Option<u32>,
     /// Retries of each.
+    pub(in crate::compose) retry_count: Option<u32>,
+    /// Pauses between them; its count is that of the label before.
     pub(in crate::compose) retry: RetryPolicy,
+    /// How long an attempt may last.
+    pub(in crate::compose) attempt_timeout: Option<Duration>,
     /// Which containers are removed.
     pub(in crate::compose) remove_containers: RemoveContainers,
-}
-
-impl Default for ServiceLabels {
-    fn default() -> Self {
-        Self { scale: 1, retry: RetryPolicy::default(), remove_containers: RemoveContainers::default() }
-    }
 }
 
 /// A label whose value goes into an `S`.
@@ -55,55 +71,191 @@ pub(super) struct Label<S: 'static> {
     pub(super) name: &'static str,
     /// What it takes.
     pub(super) takes: Takes<S>,
+    /// What is true without it, as a value; `None`: nothing that could be written.
+    pub(super) default: Option<&'static str>,
+    /// What it does, for people.
+    pub(super) does: &'static str,
 }
 
-/// What a label takes, and where its value goes.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Takes<S> {
-    /// A whole number.
-    Number { min: u32, max: u32, into: fn(&mut S) -> &mut u32 },
-    /// Something that has a reader of its own.
-    Value(fn(&str, &mut S) -> Result<(), Refused>),
-    /// What can only be read when all labels are known.
-    Text(fn(&mut S) -> &mut Option<Text>),
-    /// Nothing, for as long as nobody has written it: an error.
-    Later,
+impl<S> Label<S> {
+    /// What to know about it, in one line.
+    pub(super) fn help(&self) -> String {
+        let values = self.takes.values().unwrap_or_default();
+        let default = self.default.unwrap_or(NO_DEFAULT);
+        format!("it takes {values} (default: {default}): {}", self.does)
+    }
 }
+
+/// What people read where there is no default.
+pub(super) const NO_DEFAULT: &str = "none";
 
 /// Labels at the top of the file.
 pub(super) const APP_LABELS: &[Label<AppLabels>] = &[
-    Label { name: "schedule", takes: Takes::Text(|labels| &mut labels.schedule) },
-    Label { name: "timezone", takes: Takes::Text(|labels| &mut labels.timezone) },
-    Label { name: "project_type", takes: Takes::Text(|labels| &mut labels.project_type) },
+    Label {
+        name: "schedule",
+        takes: Takes::Text { looks: "six cron fields, or `@daily` and the like", into: |labels| &mut labels.schedule },
+        default: None,
+        does: "when it runs; without it, by hand only",
+    },
+    Label {
+        name: "project_type",
+        takes: Takes::Text { looks: "`batch`", into: |labels| &mut labels.project_type },
+        default: None,
+        does: "implied by `schedule`; an app that runs by hand only needs it",
+    },
+    Label {
+        name: "timezone",
+        takes: Takes::Text { looks: "an IANA name", into: |labels| &mut labels.timezone },
+        default: Some("Asia/Shanghai"),
+        does: "where the schedule's clock hangs",
+    },
+    Label {
+        name: "overlap",
+        takes: Word(&[
+            ("queue", |labels| labels.overlap = Some(Overlap::Queue)),
+            ("skip", |labels| labels.overlap = Some(Overlap::Skip)),
+            ("replace", |labels| labels.overlap = Some(Overlap::Replace)),
+            ("allow", |labels| labels.overlap = Some(Overlap::ALLOW)),
+        ]),
+        default: Some("queue"),
+        does: "a tick that finds a run active waits, is skipped, stops that run and takes its place, or runs beside it",
+    },
+    Label {
+        name: "max_active",
+        takes: Number { min: 1, max: ACTIVE_RUNS_MAX, into: |labels| &mut labels.max_active },
+        default: Some("10"),
+        does: "runs at once with `overlap: allow`; further ticks wait",
+    },
     Label {
         name: "queue_limit",
-        takes: Takes::Number { min: 0, max: QUEUE_LIMIT_MAX, into: |labels| &mut labels.queue_limit },
+        takes: Number { min: 0, max: QUEUE_LIMIT_MAX, into: |labels| &mut labels.queue_limit },
+        default: Some("3"),
+        does: "ticks that may wait; one more is dropped",
     },
-    Label { name: "overlap", takes: Takes::Later },
-    Label { name: "max_active", takes: Takes::Later },
-    Label { name: "misfire", takes: Takes::Later },
-    Label { name: "start_deadline", takes: Takes::Later },
-    Label { name: "timeout", takes: Takes::Later },
-    Label { name: "jitter", takes: Takes::Later },
-    Label { name: "paused", takes: Takes::Later },
-    Label { name: "on_disconnect", takes: Takes::Later },
-    Label { name: "on_lost", takes: Takes::Later },
+    Label {
+        name: "misfire",
+        takes: Word(&[
+            ("latest", |labels| labels.misfire = Misfire::Latest),
+            ("skip", |labels| labels.misfire = Misfire::Skip),
+        ]),
+        default: Some("latest"),
+        does: "ticks that fell due while no scheduler lived become one run, or none",
+    },
+    Label {
+        name: "start_deadline",
+        takes: Takes::Duration { min: LIMIT_MIN, max: DURATION_MAX, into: |labels| &mut labels.start_deadline },
+        default: None,
+        does: "a tick that could start no run for this long is given up",
+    },
+    Label {
+        name: "timeout",
+        takes: Takes::Duration { min: LIMIT_MIN, max: DURATION_MAX, into: |labels| &mut labels.timeout },
+        default: None,
+        does: "a run that lasts longer is stopped; nothing of it is retried",
+    },
+    Label {
+        name: "jitter",
+        takes: Takes::Duration { min: Duration::ZERO, max: DURATION_MAX, into: |labels| &mut labels.jitter },
+        default: Some("0s"),
+        does: "every tick is due up to this much later, always by the same; shorter than the schedule's period",
+    },
+    Label {
+        name: "paused",
+        takes: Flag(|labels| &mut labels.paused),
+        default: Some("false"),
+        does: "pauses or resumes the app when the value differs from that of the last applied file",
+    },
+    Label {
+        name: "on_disconnect",
+        takes: Word(&[
+            ("stop", |labels| labels.on_disconnect = OnDisconnect::Stop),
+            ("continue", |labels| labels.on_disconnect = OnDisconnect::Continue),
+        ]),
+        default: Some("stop"),
+        does: "containers of a host that is cut off are stopped and run elsewhere, or go on and are waited for",
+    },
+    Label {
+        name: "on_lost",
+        takes: Word(&[
+            ("retry", |labels| labels.on_lost = OnLost::Retry),
+            ("fail", |labels| labels.on_lost = OnLost::Fail),
+        ]),
+        default: Some("retry"),
+        does: "a replica whose outcome nobody knows is tried again (at least once), or fails (at most once)",
+    },
 ];
 
 /// Labels of a service.
 pub(super) const SERVICE_LABELS: &[Label<ServiceLabels>] = &[
-    Label { name: "scale", takes: Takes::Number { min: 1, max: SCALE_MAX, into: |labels| &mut labels.scale } },
+    Label {
+        name: "scale",
+        takes: Number { min: 1, max: SCALE_MAX, into: |labels| &mut labels.scale },
+        default: Some("1"),
+        does: "containers of a run; at most 2000 of all services together",
+    },
     Label {
         name: "retry_count",
-        takes: Takes::Number { min: 0, max: RETRY_COUNT_MAX, into: |labels| &mut labels.retry.count },
+        takes: Number { min: 0, max: RETRY_COUNT_MAX, into: |labels| &mut labels.retry_count },
+        default: Some("3"),
+        does: "retries of each container",
     },
-    Label { name: "retry_backoff", takes: Takes::Value(|text, labels| backoff::read(text, &mut labels.retry)) },
-    Label { name: "remove_containers", takes: Takes::Value(read_remove_containers) },
-    Label { name: "attempt_timeout", takes: Takes::Later },
-    Label { name: "depends", takes: Takes::Later },
-    Label { name: "gpu", takes: Takes::Later },
-    Label { name: "global", takes: Takes::Later },
-    Label { name: "constraint", takes: Takes::Later },
+    Label {
+        name: "retry_backoff",
+        takes: Value {
+            looks: "`delay` or `delay,factor,max`",
+            read: |text, labels| backoff::read(text, &mut labels.retry),
+        },
+        default: Some("1s,2,60s"),
+        does: "pauses before the retries; each is between half and the whole of it",
+    },
+    Label {
+        name: "attempt_timeout",
+        takes: Takes::Duration { min: LIMIT_MIN, max: DURATION_MAX, into: |labels| &mut labels.attempt_timeout },
+        default: None,
+        does: "a container that runs longer is stopped; that is a failure, and is retried",
+    },
+    Label {
+        name: "remove_containers",
+        takes: Word(&[
+            (RemoveContainers::RemoveFinished.as_str(), |labels| {
+                labels.remove_containers = RemoveContainers::RemoveFinished;
+            }),
+            (RemoveContainers::RemoveFailed.as_str(), |labels| {
+                labels.remove_containers = RemoveContainers::RemoveFailed;
+            }),
+            (RemoveContainers::RemoveAll.as_str(), |labels| labels.remove_containers = RemoveContainers::RemoveAll),
+            (RemoveContainers::RemoveNone.as_str(), |labels| labels.remove_containers = RemoveContainers::RemoveNone),
+        ]),
+        default: Some("remove-finished"),
+        does: "which containers go after their end: those that exited with 0, all others, all, none",
+    },
+    Label {
+        name: "depends",
+        takes: Nothing { why: "services of a run begin together", hint: "make them apps of their own" },
+        default: None,
+        does: "",
+    },
+    Label {
+        name: "global",
+        takes: Nothing { why: "the number of replicas is that of `scale`", hint: "write the label `aliyun.scale`" },
+        default: None,
+        does: "",
+    },
+    Label {
+        name: "constraint",
+        takes: Nothing { why: "every agent runs replicas of every service", hint: "remove it" },
+        default: None,
+        does: "",
+    },
+    Label {
+        name: "gpu",
+        takes: Nothing {
+            why: "agents hand out processors and memory, not GPUs, and without one the job would not do what it says",
+            hint: "remove it if the hosts' default runtime gives every container their GPUs",
+        },
+        default: None,
+        does: "",
+    },
 ];
 
 /// Labels of the original's online services, and the beginnings of such labels: a batch job has no use for them.
@@ -122,28 +274,3 @@ pub(super) const USELESS: &[&str] = &[
     "auto_scaling.*",
     "monitoring.*",
 ];
-
-impl<S> Label<S> {
-    /// Puts the value where it belongs.
-    pub(super) fn read(&self, text: Text, labels: &mut S) -> Result<(), Refused> {
-        match self.takes {
-            Takes::Number { min, max, into } => {
-                let value = number(&text.value, u64::from(min)..=u64::from(max))?;
-                *into(labels) = u32::try_from(value).unwrap_or(max);
-                Ok(())
-            }
-            Takes::Value(read) => read(&text.value, labels),
-            Takes::Text(into) => {
-                *into(labels) = Some(text);
-                Ok(())
-            }
-            Takes::Later => Ok(()),
-        }
-    }
-}
-
-fn read_remove_containers(text: &str, labels: &mut ServiceLabels) -> Result<(), Refused> {
-    let refused = || Refused::new(text, one_of(RemoveContainers::ALL.map(RemoveContainers::as_str)));
-    labels.remove_containers = RemoveContainers::parse(text).ok_or_else(refused)?;
-    Ok(())
-}

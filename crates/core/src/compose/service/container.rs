@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     super::{
         keys::ServiceKey,
-        labels::{ServiceLabels, read_service_labels},
+        labels::{Labels, ServiceLabels, read_service_labels},
         reader::Reader,
         report::quote,
         value::{Refused, boolean, cpus, duration, duration_text, number, size},
@@ -35,13 +35,13 @@ const TEXT_BYTES_MAX: usize = 4096;
 #[derive(Debug)]
 pub(super) struct ServiceDraft {
     pub(super) container: ContainerSpec,
-    pub(super) labels: ServiceLabels,
+    pub(super) labels: Labels<ServiceLabels>,
 }
 
 impl Default for ServiceDraft {
     fn default() -> Self {
         let container = ContainerSpec::new(String::new());
-        Self { container, labels: ServiceLabels::default() }
+        Self { container, labels: Labels::default() }
     }
 }
 

@@ -8,12 +8,14 @@ mod volumes;
 
 use super::{
     keys::SERVICE_KEYS,
-    labels::ServiceLabels,
     reader::Reader,
     report::{Place, quote},
     yaml::{Entry, Item, Value},
 };
-use crate::{name::ServiceName, spec::ServiceSpec};
+use crate::{
+    name::ServiceName,
+    spec::{RetryPolicy, ServiceSpec},
+};
 use container::ServiceDraft;
 
 /// Most services of an app: its runs must fit into the ledger, and people must be able to read them.
@@ -57,6 +59,13 @@ fn read_service(reader: &mut Reader<'_>, services: &Item<'_>, entry: &Entry) -> 
         let message = format!("the service {} has no `image`", quote(&entry.key.text));
         reader.report.error(place, message);
     }
-    let ServiceDraft { container, labels: ServiceLabels { scale, retry, remove_containers } } = draft;
-    Some(ServiceSpec { scale, retry, remove_containers, ..ServiceSpec::new(name?, container) })
+    let ServiceDraft { container, labels } = draft;
+    let spec = ServiceSpec::new(name?, container);
+    Some(ServiceSpec {
+        scale: labels.scale.unwrap_or(spec.scale),
+        retry: RetryPolicy { count: labels.retry_count.unwrap_or(spec.retry.count), ..labels.retry },
+        remove_containers: labels.remove_containers,
+        attempt_timeout: labels.attempt_timeout,
+        ..spec
+    })
 }

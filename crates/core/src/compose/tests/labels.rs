@@ -83,7 +83,7 @@ fn labels_may_be_a_list() {
     check(
         "labels: ['aliyun.schedule=@daily', aliyun.timezone]\nservices: {s1: {image: a, labels: text}}\n",
         &[
-            "1:36: error: the label `aliyun.timezone` has no value",
+            "1:36: error: the label `aliyun.timezone` has no value\n  hint: it takes an IANA name (default: Asia/Shanghai): where the schedule's clock hangs",
             "2:35: error: a map or a list of `KEY=VALUE` is needed here, but this is a text",
         ],
     );
@@ -130,8 +130,9 @@ fn values_out_of_bounds_say_what_is_possible() {
             "5:38: error: `tickmesh.retry_backoff`: `fast` is not `delay` or `delay,factor,max` such as `1s,2,60s`, with pauses up to 24h, a factor from 1 to 100, and a max no shorter than the delay",
         ],
     );
-    check_service_labels("aliyun.scale: ", &["5:14: error: the label `aliyun.scale` has no value"]);
-    check_service_labels("aliyun.scale: ' '", &["5:14: error: the label `aliyun.scale` has no value"]);
+    let no_value = "5:14: error: the label `aliyun.scale` has no value\n  hint: it takes 1 to 1000 (default: 1): containers of a run; at most 2000 of all services together";
+    check_service_labels("aliyun.scale: ", &[no_value]);
+    check_service_labels("aliyun.scale: ' '", &[no_value]);
     check_service_labels("aliyun.scale: [1]", &["5:28: error: a text is needed here, but this is a list"]);
 }
 
@@ -174,25 +175,13 @@ fn a_label_on_the_wrong_level_says_where_it_belongs() {
 }
 
 #[test]
-fn labels_that_are_not_written_yet_are_errors() {
-    for label in [
-        "overlap",
-        "max_active",
-        "misfire",
-        "start_deadline",
-        "timeout",
-        "jitter",
-        "paused",
-        "on_disconnect",
-        "on_lost",
-    ] {
-        let message = format!("3:3: error: the label `tickmesh.{label}` is not supported yet");
-        check_labels(&format!("{BATCH}tickmesh.{label}: x"), &[&message]);
-    }
-    for label in ["attempt_timeout", "depends", "global", "constraint"] {
-        let message = format!("5:14: error: the label `aliyun.{label}` is not supported yet");
-        check_service_labels(&format!("aliyun.{label}: x"), &[&message]);
-    }
+fn gpus_are_an_error_with_a_reason() {
+    check_service_labels(
+        "aliyun.gpu: '2'",
+        &[
+            "5:14: error: the label `aliyun.gpu` is not supported: agents hand out processors and memory, not GPUs, and without one the job would not do what it says\n  hint: remove it if the hosts' default runtime gives every container their GPUs",
+        ],
+    );
 }
 
 #[test]

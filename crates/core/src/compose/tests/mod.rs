@@ -3,6 +3,7 @@
 mod hostile;
 mod labels;
 mod layout;
+mod policies;
 mod samples;
 mod service;
 mod variables;

@@ -105,11 +105,22 @@ pub(super) fn duration(text: &str) -> Result<Duration, Refused> {
     if text.is_empty() { Err(refused()) } else { Ok(Duration::from_millis(total)) }
 }
 
+/// A duration within bounds.
+pub(super) fn duration_within(text: &str, bounds: RangeInclusive<Duration>) -> Result<Duration, Refused> {
+    let [least, most] = [*bounds.start(), *bounds.end()].map(duration_text);
+    match duration(text)? {
+        duration if bounds.contains(&duration) => Ok(duration),
+        _ => Err(Refused::new(text, format!("a duration from {least} to {most}"))),
+    }
+}
+
 /// A duration as this file writes it.
 pub(super) fn duration_text(duration: Duration) -> String {
     let millis = duration.as_millis();
     match millis {
         0 => "0s".to_owned(),
+        // One day is as well known as 24 hours; more of them are easier to read as days.
+        _ if millis.is_multiple_of(86_400_000) && millis > 86_400_000 => format!("{}d", millis / 86_400_000),
         _ if millis.is_multiple_of(3_600_000) => format!("{}h", millis / 3_600_000),
         _ if millis.is_multiple_of(60_000) => format!("{}m", millis / 60_000),
         _ if millis.is_multiple_of(1_000) => format!("{}s", millis / 1_000),
