@@ -80,7 +80,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// What one container takes. Cores that it asks for count, or else its weight, if weights reserve anything.
+    /// What one container takes. Cores that its file speaks of count, or else its weight, if weights reserve anything.
     pub fn of(container: &ContainerSpec, reservations: Reservations) -> Self {
         let by_weight = || {
             let (shares, per_core) = (container.cpu_shares?, reservations.cpu_shares_per_core?);

@@ -84,7 +84,7 @@ impl ContainerSpec {
         self.memory_reservation_bytes.or(self.memory_bytes).unwrap_or(0)
     }
 
-    /// Thousandths of a core that a host must have left to run it, by the same rule; `None`: the file does not say.
+    /// Thousandths of a core that a host must have left to run it, by the same rule; `None`: the file says nothing of cores.
     pub fn reserved_cpu_millis(&self) -> Option<u64> {
         self.cpu_reservation_millis.or(self.cpu_millis)
     }
