@@ -25,7 +25,8 @@ impl Backoff {
         tokio::time::sleep(self.advance()).await;
     }
 
-    fn advance(&mut self) -> Duration {
+    /// The next pause, for who waits elsewhere.
+    pub(crate) fn advance(&mut self) -> Duration {
         let pause = self.next;
         self.next = (pause * 2).min(PAUSE_MAX);
         pause

@@ -10,7 +10,10 @@ use tickmesh_core::{
     spec::{ContainerSpec, OnDisconnect, RemoveContainers},
 };
 
-use crate::engine::{ContainerId, ExitState};
+use crate::{
+    attempt::Terms,
+    engine::{ContainerId, ExitState},
+};
 
 pub(crate) fn attempt() -> AttemptId {
     attempt_of_replica(3)
@@ -53,6 +56,11 @@ pub(crate) fn container() -> ContainerSpec {
         stop_grace: Duration::from_secs(1),
         ..ContainerSpec::new("busybox:latest")
     }
+}
+
+/// What [`start_order`] says about a container's time.
+pub(crate) fn terms() -> Terms {
+    Terms::of(&start_order())
 }
 
 pub(crate) fn start_order() -> StartOrder {

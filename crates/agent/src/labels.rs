@@ -4,15 +4,15 @@
 //! one host, never touch each other's containers (guarantee G10). The other labels are what an agent process needs to
 //! know about a container that an earlier process made.
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
 use tickmesh_core::{
     id::{AttemptId, MeshId, Nonce},
     name::{AgentName, Namespace},
-    spec::RemoveContainers,
+    spec::{OnDisconnect, RemoveContainers},
 };
 
-use crate::engine::LabelFilter;
+use crate::{attempt::Terms, engine::LabelFilter};
 
 const MESH: &str = "io.tickmesh.mesh";
 const NAMESPACE: &str = "io.tickmesh.namespace";
@@ -26,6 +26,9 @@ const ATTEMPT: &str = "io.tickmesh.attempt";
 const NONCE: &str = "io.tickmesh.nonce";
 const CLAIM: &str = "io.tickmesh.claim";
 const REMOVE: &str = "io.tickmesh.remove";
+/// Milliseconds.
+const TIMEOUT: &str = "io.tickmesh.timeout";
+const DISCONNECT: &str = "io.tickmesh.disconnect";
 
 /// Who owns containers: one agent of one mesh.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,8 +59,8 @@ pub struct Tag {
     pub nonce: Nonce,
     /// Sequence of that claim: the end of the attempt is a compare-and-set on it.
     pub claim_sequence: u64,
-    /// Whether it is removed after its end.
-    pub remove_containers: RemoveContainers,
+    /// What the order said about its time here.
+    pub terms: Terms,
 }
 
 /// A container of ours whose labels do not say what it is.
@@ -82,15 +85,18 @@ impl Tag {
             (ATTEMPT, attempt.attempt.to_string()),
             (NONCE, self.nonce.to_string()),
             (CLAIM, self.claim_sequence.to_string()),
-            (REMOVE, self.remove_containers.as_str().to_owned()),
+            (REMOVE, self.terms.remove_containers.as_str().to_owned()),
+            (DISCONNECT, disconnect(self.terms.on_disconnect).to_owned()),
         ];
         labels.extend(ours.map(|(key, value)| (key.to_owned(), value)));
+        // A user's label of that name would be read back as ours.
+        labels.remove(TIMEOUT);
+        labels.extend(self.terms.attempt_timeout.map(|limit| (TIMEOUT.to_owned(), limit.as_millis().to_string())));
         labels
     }
 
     /// Reads it back from a container's labels.
     pub fn parse(labels: &BTreeMap<String, String>) -> Result<Self, Unreadable> {
-        let remove = labels.get(REMOVE).and_then(|text| RemoveContainers::parse(text));
         Ok(Self {
             attempt: AttemptId {
                 app: value(labels, APP)?,
@@ -102,8 +108,30 @@ impl Tag {
             },
             nonce: value(labels, NONCE)?,
             claim_sequence: value(labels, CLAIM)?,
-            remove_containers: remove.ok_or(Unreadable { label: REMOVE })?,
+            terms: terms(labels)?,
         })
+    }
+}
+
+/// The last two labels are younger than the others: what a container without them was made to do is the default.
+fn terms(labels: &BTreeMap<String, String>) -> Result<Terms, Unreadable> {
+    let remove = labels.get(REMOVE).and_then(|text| RemoveContainers::parse(text));
+    let timeout = labels.get(TIMEOUT).map(|_| value(labels, TIMEOUT).map(Duration::from_millis));
+    let on_disconnect = match labels.get(DISCONNECT) {
+        Some(text) => [OnDisconnect::Stop, OnDisconnect::Continue].into_iter().find(|value| disconnect(*value) == text),
+        None => Some(OnDisconnect::default()),
+    };
+    Ok(Terms {
+        remove_containers: remove.ok_or(Unreadable { label: REMOVE })?,
+        attempt_timeout: timeout.transpose()?,
+        on_disconnect: on_disconnect.ok_or(Unreadable { label: DISCONNECT })?,
+    })
+}
+
+fn disconnect(value: OnDisconnect) -> &'static str {
+    match value {
+        OnDisconnect::Stop => "stop",
+        OnDisconnect::Continue => "continue",
     }
 }
 
@@ -124,16 +152,36 @@ mod tests {
         }
     }
 
+    fn tag_with(terms: Terms) -> Tag {
+        Tag { attempt: fixture::attempt(), nonce: fixture::nonce(1), claim_sequence: 42, terms }
+    }
+
     fn tag(remove_containers: RemoveContainers) -> Tag {
-        Tag { attempt: fixture::attempt(), nonce: fixture::nonce(1), claim_sequence: 42, remove_containers }
+        tag_with(Terms { remove_containers, ..fixture::terms() })
+    }
+
+    #[track_caller]
+    fn check_read_back(tag: &Tag) {
+        assert_eq!(Tag::parse(&tag.labels(&owner(), &BTreeMap::new())).as_ref(), Ok(tag));
     }
 
     #[test]
     fn what_is_built_is_read_back() {
         for remove in RemoveContainers::ALL {
-            let labels = tag(remove).labels(&owner(), &BTreeMap::new());
-            assert_eq!(Tag::parse(&labels), Ok(tag(remove)));
+            check_read_back(&tag(remove));
         }
+        for on_disconnect in [OnDisconnect::Stop, OnDisconnect::Continue] {
+            check_read_back(&tag_with(Terms { on_disconnect, ..fixture::terms() }));
+        }
+        let attempt_timeout = Some(Duration::from_millis(90_500));
+        check_read_back(&tag_with(Terms { attempt_timeout, ..fixture::terms() }));
+    }
+
+    #[test]
+    fn a_container_of_an_earlier_release_is_on_the_default_terms() {
+        let mut labels = tag(RemoveContainers::RemoveAll).labels(&owner(), &BTreeMap::new());
+        labels.remove(DISCONNECT);
+        assert_eq!(Tag::parse(&labels), Ok(tag(RemoveContainers::RemoveAll)));
     }
 
     #[test]
@@ -145,7 +193,7 @@ mod tests {
 
     #[test]
     fn users_labels_are_passed_on_and_cannot_replace_ours() {
-        let user = BTreeMap::from([("team", "billing"), (AGENT, "other"), (NONCE, "0")]);
+        let user = BTreeMap::from([("team", "billing"), (AGENT, "other"), (NONCE, "0"), (TIMEOUT, "1")]);
         let user = user.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         let labels = tag(RemoveContainers::RemoveAll).labels(&owner(), &user);
         assert_eq!(labels.get("team").map(String::as_str), Some("billing"));
@@ -156,10 +204,13 @@ mod tests {
     #[test]
     fn every_missing_or_damaged_label_is_named() {
         let whole = tag(RemoveContainers::RemoveAll).labels(&owner(), &BTreeMap::new());
-        for label in [APP, RUN, UID, SERVICE, REPLICA, ATTEMPT, NONCE, CLAIM, REMOVE] {
+        let required = [APP, RUN, UID, SERVICE, REPLICA, ATTEMPT, NONCE, CLAIM, REMOVE];
+        for label in required {
             let mut missing = whole.clone();
             missing.remove(label);
             assert_eq!(Tag::parse(&missing), Err(Unreadable { label }));
+        }
+        for label in required.into_iter().chain([TIMEOUT, DISCONNECT]) {
             let mut damaged = whole.clone();
             damaged.insert(label.to_owned(), "?".to_owned());
             assert_eq!(Tag::parse(&damaged), Err(Unreadable { label }));

@@ -1,16 +1,15 @@
 //! The agent: the process on a Docker host that runs attempts. [`run`] is the way in.
 //!
 //! ```text
-//!   orders ----> roster (pure) ----> executor ----> results (claims, ends), engine (containers), logs
-//!                  ^   |                |
-//!                  |   |                +-- each effect is a task; its answer is an event on one channel --+
-//!                  |   +-- held attempts --> heartbeat --> agents                                          |
-//!                  +---------------------------------------------------------------------------------------+
+//!   orders ----> conduct (pure) ----> executor ----> results (claims, ends), agents (heartbeats), engine (containers), logs
+//!                  ^  roster, heart      |
+//!                  |                     +-- each effect is a task; its answer is an event on one channel --+
+//!                  +----------------------------------------------------------------------------------------+
 //! ```
 //!
-//! Decisions are in pure modules ([`attempt`], [`roster`], [`clean`], [`policy`], and [`adopt::decide_adoption`]): a simulator can
-//! drive them with the same events that Docker and NATS produce here. An attempt is claimed before a container exists and
-//! its end is stored before it is forgotten, so whatever crashes, the next process and the leader can tell what happened.
+//! Decisions are in pure modules ([`conduct`] with [`roster`], [`attempt`] and [`adopt`]; [`guard`], [`clean`], [`policy`]): a simulator drives
+//! them with the same events that Docker and NATS produce here. An attempt is claimed before a container exists and its end is
+//! stored before it is forgotten, so whatever crashes, the next process and the leader can tell what happened.
 
 pub mod adopt;
 mod agent;
@@ -18,16 +17,18 @@ pub mod attempt;
 mod backoff;
 pub mod clean;
 mod clock;
+pub mod conduct;
 mod config;
 pub mod container;
-mod depose;
 pub mod engine;
 mod error;
 mod executor;
-mod heartbeat;
+pub mod guard;
 mod host;
 pub mod labels;
+mod orders;
 pub mod output;
+pub mod ownership;
 pub mod policy;
 pub mod roster;
 

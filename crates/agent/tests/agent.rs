@@ -9,13 +9,14 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use tickmesh_agent::{
     Config, Error, Host,
+    attempt::Terms,
     engine::{ContainerEngine, ContainerStatus},
     labels::{Owner, Tag},
 };
 use tickmesh_core::{
     id::{AttemptId, MeshId},
     ledger::Ledger,
-    message::{AttemptEvent, LogBytes, MachineId, Revoker, SCHEMA},
+    message::{AttemptEvent, LogBytes, MachineId, Revoker, SCHEMA, StartOrder},
     outcome::LostReason,
     spec::RemoveContainers,
     timing::Timing,
@@ -79,6 +80,47 @@ async fn a_stop_ends_a_running_container_as_cancelled() {
     world.wait_for_heartbeat("the attempt", |record| record.held.contains(&world.attempt(0))).await;
     world.order_stop(0).await;
     assert_eq!(world.end_of(0).await, AttemptEvent::Cancelled { exit_code: Some(143) });
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_runs_too_long_is_stopped_and_has_timed_out() {
+    let world = World::new().await;
+    let running = world.start_agent().await;
+    let limited = |script_text, limit| StartOrder { attempt_timeout: Some(limit), ..script(script_text) };
+    let limit = Duration::from_secs(1);
+    world.order_start(0, limited("echo up; exec sleep 600", limit)).await;
+    // One that does not obey is killed after its grace.
+    let mut stubborn = limited("trap '' TERM; while :; do sleep 0.1; done", limit);
+    stubborn.container.stop_grace = Duration::from_secs(1);
+    world.order_start(1, stubborn).await;
+    world.order_start(2, limited("exit 0", Duration::from_secs(600))).await;
+    assert_eq!(world.end_of(0).await, AttemptEvent::TimedOut { exit_code: Some(143) });
+    assert_eq!(world.end_of(1).await, AttemptEvent::TimedOut { exit_code: Some(137) });
+    check_exit(&world.end_of(2).await, 0);
+    assert_eq!(output_text(&world.stored_output(0).await), "up\n", "it did run");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_of_a_container_goes_on_while_no_agent_is_there() {
+    // An agent that counted it anew would need this long once more, and takes much less to begin.
+    const LIMIT: Duration = Duration::from_secs(5);
+    let world = World::new().await;
+    let order = StartOrder { attempt_timeout: Some(LIMIT), ..script("exec sleep 600") };
+    let terms = Terms { remove_containers: RemoveContainers::RemoveNone, ..Terms::of(&order) };
+    let tag = Tag { terms, ..adopted_tag(&world, 0).await };
+    let name = world.mesh.names().container(&tag.attempt);
+    let id = world.create(&world.owner(), &name, &tag, &order).await;
+    world.engine.start(&id).await.unwrap();
+    eventually("its time to be up", async || (world.engine.running_for(&id).await.unwrap() >= LIMIT).then_some(()))
+        .await;
+    assert_eq!(world.containers().await[0].status, ContainerStatus::Running, "nobody is there to stop it");
+    let running = world.start_agent().await;
+    assert_eq!(world.end_of(0).await, AttemptEvent::TimedOut { exit_code: Some(143) });
+    let exit = world.engine.wait(&id).await.unwrap();
+    let ran = exit.finished_at.unwrap().duration_since(exit.started_at.unwrap());
+    assert!(ran.unsigned_abs() < LIMIT * 2, "it ran for {ran:?}");
     running.stop().await;
 }
 
@@ -257,8 +299,8 @@ async fn what_ended_without_an_agent_is_reported_and_not_run_again() {
 async fn adopted_tag(world: &World, replica: u32) -> Tag {
     let nonce = nonce();
     let claim_sequence = world.claim(replica, nonce).await;
-    let remove_containers = RemoveContainers::RemoveNone;
-    Tag { attempt: world.attempt(replica), nonce, claim_sequence, remove_containers }
+    let terms = Terms { remove_containers: RemoveContainers::RemoveNone, ..Terms::of(&script("true")) };
+    Tag { attempt: world.attempt(replica), nonce, claim_sequence, terms }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -312,9 +354,9 @@ async fn a_ledger_that_cannot_be_read_keeps_only_the_containers_of_its_app() {
     let mut containers = Vec::new();
     // Whatever the order of the engine's list: one of the two comes first.
     for attempt in [unreadable(0), world.attempt(1), unreadable(2)] {
-        let remove_containers = RemoveContainers::RemoveNone;
+        let terms = Terms { remove_containers: RemoveContainers::RemoveNone, ..Terms::of(&script("true")) };
         let name = world.mesh.names().container(&attempt);
-        let tag = Tag { attempt, nonce: nonce(), claim_sequence: 1, remove_containers };
+        let tag = Tag { attempt, nonce: nonce(), claim_sequence: 1, terms };
         let id = world.create(&world.owner(), &name, &tag, &script("true")).await;
         world.engine.start(&id).await.unwrap();
         world.engine.wait(&id).await.unwrap();
@@ -335,8 +377,8 @@ async fn containers_of_others_are_left_alone() {
     let world = World::new().await;
     let order = script("true");
     let attempt = |replica| {
-        let (nonce, remove_containers) = (nonce(), RemoveContainers::RemoveAll);
-        Tag { attempt: world.attempt(replica), nonce, claim_sequence: 1, remove_containers }
+        let terms = Terms { remove_containers: RemoveContainers::RemoveAll, ..Terms::of(&order) };
+        Tag { attempt: world.attempt(replica), nonce: nonce(), claim_sequence: 1, terms }
     };
     let container_name = |replica| world.mesh.names().container(&world.attempt(replica));
     // Of another agent, and with our labels but not our name: somebody runs an image made of a container of ours.

@@ -6,7 +6,7 @@
 //! fleet scheduler --nats URL --namespace NAME [--die write|send|tick|history]
 //! ```
 
-use std::{collections::BTreeMap, io::Read as _, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, io::Read as _, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use futures_util::stream::BoxStream;
@@ -19,7 +19,10 @@ use tickmesh_agent::{
     },
     policy::HostPolicy,
 };
-use tickmesh_core::name::{AgentName, Namespace};
+use tickmesh_core::{
+    fleet::Reservations,
+    name::{AgentName, Namespace},
+};
 use tickmesh_messaging::Mesh;
 use tickmesh_scheduler::dispatcher::Effect;
 use tickmesh_tests::world::{connect_options, timing};
@@ -98,6 +101,10 @@ impl ContainerEngine for CrashingEngine {
 
     async fn inspect(&self, id: &ContainerId) -> Result<ContainerView, Error> {
         self.docker.inspect(id).await
+    }
+
+    async fn running_for(&self, id: &ContainerId) -> Result<Duration, Error> {
+        self.docker.running_for(id).await
     }
 
     fn logs(&self, id: &ContainerId, after: Option<Timestamp>) -> BoxStream<'static, Result<LogLine, Error>> {
@@ -215,6 +222,7 @@ async fn scheduler(arguments: &Arguments, shutdown: CancellationToken) -> anyhow
         id: Uuid::now_v7().to_string(),
         host: "test".to_owned(),
         timing: timing(),
+        reservations: Reservations::default(),
         zones: TimeZoneDatabase::bundled(),
         tap,
     };

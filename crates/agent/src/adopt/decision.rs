@@ -43,7 +43,7 @@ pub fn decide_adoption(tag: &Tag, status: &ContainerStatus, last: Option<&Attemp
 }
 
 fn dispose(tag: &Tag, end: &AttemptEvent) -> Adoption {
-    if is_removed_after(end, tag.remove_containers) { Adoption::Remove } else { Adoption::Keep }
+    if is_removed_after(end, tag.terms.remove_containers) { Adoption::Remove } else { Adoption::Keep }
 }
 
 fn exit_event(exit: &ExitState) -> AttemptEvent {
@@ -60,7 +60,7 @@ mod tests {
     use tickmesh_core::{message::Revoker, outcome::LostReason, spec::RemoveContainers};
 
     use super::*;
-    use crate::fixture;
+    use crate::{attempt::Terms, fixture};
 
     fn claimed(seed: u8) -> Option<AttemptEvent> {
         Some(AttemptEvent::Claimed { nonce: fixture::nonce(seed), machine: fixture::machine() })
@@ -77,7 +77,8 @@ mod tests {
     #[track_caller]
     fn check_with(policy: RemoveContainers, status: ContainerStatus, last: Option<AttemptEvent>, expected: Adoption) {
         let nonce = fixture::nonce(1);
-        let tag = Tag { attempt: fixture::attempt(), nonce, claim_sequence: 7, remove_containers: policy };
+        let terms = Terms { remove_containers: policy, ..fixture::terms() };
+        let tag = Tag { attempt: fixture::attempt(), nonce, claim_sequence: 7, terms };
         assert_eq!(decide_adoption(&tag, &status, last.as_ref()), expected, "{status:?}, {last:?}, {policy:?}");
     }
 

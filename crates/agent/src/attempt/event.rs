@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tickmesh_core::{
     id::Nonce,
     message::{AttemptEvent, StartOrder},
-    spec::RemoveContainers,
+    spec::{OnDisconnect, RemoveContainers},
 };
 
 use crate::{
@@ -26,13 +26,32 @@ pub struct Job {
     pub verdict: Result<(), Refusal>,
 }
 
-/// A claim that is stored, and the policy for what it leads to.
+/// What the order says about the container's time on its host. The container carries it, for the next agent process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// Whether it is removed after its end.
+    pub remove_containers: RemoveContainers,
+    /// How long it may run.
+    pub attempt_timeout: Option<Duration>,
+    /// Whether it goes on while the host is cut off from the mesh.
+    pub on_disconnect: OnDisconnect,
+}
+
+impl Terms {
+    /// Those of an order.
+    pub fn of(order: &StartOrder) -> Self {
+        let StartOrder { remove_containers, attempt_timeout, on_disconnect, .. } = *order;
+        Self { remove_containers, attempt_timeout, on_disconnect }
+    }
+}
+
+/// A claim that is stored, and the terms of what it leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claimed {
     /// The claim's sequence: the end is a compare-and-set on it.
     pub sequence: u64,
-    /// Whether the container is removed after its end.
-    pub remove_containers: RemoveContainers,
+    /// The terms.
+    pub terms: Terms,
 }
 
 /// Whether a stop was ordered.
@@ -51,6 +70,15 @@ pub enum Watched {
     Throughout,
     /// The engine, or this agent, was away for a while: the engine may have stopped the container itself.
     WithGaps,
+}
+
+/// Why a container is being stopped. The first reason counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// The leader ordered it.
+    Ordered,
+    /// It ran for as long as it may.
+    TimedOut,
 }
 
 /// What becomes of a container once the end of its attempt is stored.
@@ -117,8 +145,14 @@ pub enum Event {
     WatchInterrupted,
     /// The container ended.
     Exited(ExitState),
+    /// The container has run for as long as it may.
+    TimeUp,
+    /// The guard killed the container (protocol rule P16).
+    KilledByGuard(ExitState),
     /// The container is gone.
     ContainerGone,
+    /// A deadline of the guard passed since the order came: what was to be done next is not done (protocol rule P4).
+    Fenced,
     /// The leader wants it stopped.
     StopOrdered,
     /// The end is stored.
@@ -168,6 +202,14 @@ pub enum Effect {
         /// From where its output is followed.
         output: OutputFrom,
     },
+    /// Tell when the container has run for so long, by the engine's clock, whoever started it. Answer: `TimeUp`, unless the attempt
+    /// ended before.
+    Time {
+        /// The container.
+        container: ContainerId,
+        /// How long it may run.
+        limit: Duration,
+    },
     /// Stop it, until it does not run. The answer comes from the watch.
     Stop {
         /// The container.
@@ -212,7 +254,10 @@ impl Event {
             Self::StartUnanswered => "start-unanswered",
             Self::WatchInterrupted => "watch-interrupted",
             Self::Exited(_) => "exited",
+            Self::TimeUp => "time-up",
+            Self::KilledByGuard(_) => "killed-by-guard",
             Self::ContainerGone => "container-gone",
+            Self::Fenced => "fenced",
             Self::StopOrdered => "stop-ordered",
             Self::EndStored => "end-stored",
             Self::EndRefused => "end-refused",

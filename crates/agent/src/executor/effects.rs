@@ -7,15 +7,18 @@ use tickmesh_core::{
     message::{AttemptEvent, AttemptReport},
 };
 use tickmesh_messaging::Cas;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{News, Surroundings};
+use super::Surroundings;
 use crate::{
-    attempt::{Event, Job, OutputFrom},
+    attempt::{Event, Job, OutputFrom, Terms},
     backoff::Backoff,
     clock::uptime,
-    container,
+    conduct, container,
     engine::{ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, Error},
     error::chain,
     labels::Tag,
@@ -26,13 +29,16 @@ use crate::{
 const OUTPUT_GRACE: Duration = Duration::from_secs(2);
 /// After that the output has this long to get stored, and only the removal of the container waits; then it is given up.
 const OUTPUT_GIVEN_UP_AFTER: Duration = Duration::from_secs(60);
+/// How often the engine is asked how long a container has been running that may run for longer: a time-out is late by no more than
+/// that after its host slept.
+const TIME_LOOK_INTERVAL: Duration = Duration::from_secs(60);
 /// What an engine says may be long, and goes into reports and ledgers.
 const REASON_CHARS_MAX: usize = 500;
 
 /// An effect's surroundings, and the attempt that it is for.
 pub(crate) struct Unit<E> {
     pub(super) surroundings: Arc<Surroundings<E>>,
-    pub(super) news: mpsc::Sender<News>,
+    pub(super) news: mpsc::Sender<conduct::Event>,
     pub(super) attempt: AttemptId,
 }
 
@@ -78,10 +84,10 @@ impl<E: ContainerEngine> Unit<E> {
     }
 
     pub(super) async fn create(self, claim_sequence: u64, job: Arc<Job>) {
-        let remove_containers = job.order.remove_containers;
-        let tag = Tag { attempt: self.attempt.clone(), nonce: job.nonce, claim_sequence, remove_containers };
-        let name = self.surroundings.mesh.names().container(&self.attempt);
-        let request = container::request(name, &self.surroundings.owner, &tag, &job.order);
+        let (attempt, terms) = (self.attempt.clone(), Terms::of(&job.order));
+        let tag = Tag { attempt, nonce: job.nonce, claim_sequence, terms };
+        let name = self.surroundings.ownership.container_name(&self.attempt);
+        let request = container::request(name, self.surroundings.ownership.owner(), &tag, &job.order);
         let event = self.created(&request).await;
         self.tell(event).await;
     }
@@ -145,7 +151,7 @@ impl<E: ContainerEngine> Unit<E> {
         let pump = Pump {
             engine: surroundings.engine.clone(),
             logs: surroundings.logs.logs(),
-            agent: surroundings.owner.agent.clone(),
+            agent: surroundings.ownership.owner().agent.clone(),
             attempt: self.attempt.clone(),
             container: container.clone(),
             bytes_max: surroundings.log_bytes_max,
@@ -171,6 +177,25 @@ impl<E: ContainerEngine> Unit<E> {
                     self.tell(Event::WatchInterrupted).await;
                     self.again("watch", &error, &mut backoff).await;
                 }
+            }
+        }
+    }
+
+    pub(super) async fn time(self, container: ContainerId, limit: Duration, ended: CancellationToken) {
+        if let Some(event) = ended.run_until_cancelled(self.time_up(&container, limit)).await {
+            self.tell(event).await;
+        }
+    }
+
+    /// Asks the engine again and again, for its clock may be set, and the host may sleep.
+    async fn time_up(&self, container: &ContainerId, limit: Duration) -> Event {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.surroundings.engine.running_for(container).await {
+                Ok(age) if age >= limit => return Event::TimeUp,
+                Ok(age) => sleep((limit - age).min(TIME_LOOK_INTERVAL)).await,
+                // The watch tells of a container that is gone, and that ends this.
+                Err(error) => self.again("time", &error, &mut backoff).await,
             }
         }
     }
@@ -224,7 +249,7 @@ impl<E: ContainerEngine> Unit<E> {
     }
 
     async fn tell(&self, event: Event) {
-        let news = News::Attempt { attempt: self.attempt.clone(), event };
+        let news = conduct::Event::Attempt { attempt: self.attempt.clone(), event };
         // Nobody listens any more when the agent is ending: then nobody needs to know.
         let _ = self.news.send(news).await;
     }

@@ -15,10 +15,11 @@ use std::{
 use tickmesh_core::{id::AttemptId, ledger::Ledger, name::AppName};
 use tokio::sync::mpsc;
 
-use super::{News, Surroundings};
+use super::Surroundings;
 use crate::{
     adopt::{Adoption, decide_adoption},
     clean::is_forgotten,
+    conduct::Event,
     engine::{self, ContainerEngine, ContainerStatus, ContainerView},
     error::chain,
     labels::Tag,
@@ -37,7 +38,7 @@ enum Error {
 pub(super) async fn tell_leftovers<E: ContainerEngine>(
     surroundings: Arc<Surroundings<E>>,
     held: BTreeSet<AttemptId>,
-    news: mpsc::Sender<News>,
+    news: mpsc::Sender<Event>,
 ) {
     let mut search = Search { surroundings: &surroundings, ledgers: BTreeMap::new() };
     if let Err(error) = search.run(&held, &news).await {
@@ -56,14 +57,14 @@ struct Search<'a, E> {
 type StoredLedger = Option<tickmesh_messaging::Entry<Ledger>>;
 
 impl<E: ContainerEngine> Search<'_, E> {
-    async fn run(&mut self, held: &BTreeSet<AttemptId>, news: &mpsc::Sender<News>) -> Result<(), Error> {
-        for container in self.surroundings.engine.list(&self.surroundings.owner.filter()).await? {
-            let Some(tag) = self.surroundings.tag_of(&container) else { continue };
+    async fn run(&mut self, held: &BTreeSet<AttemptId>, news: &mpsc::Sender<Event>) -> Result<(), Error> {
+        for container in self.surroundings.engine.list(&self.surroundings.ownership.filter()).await? {
+            let Some(tag) = self.surroundings.ownership.tag_of(&container) else { continue };
             if held.contains(&tag.attempt) || !self.can_go(&tag, &container).await? {
                 continue;
             }
             // Nobody listens any more when the agent is ending.
-            let _ = news.send(News::Leftover { attempt: tag.attempt, container: container.id }).await;
+            let _ = news.send(Event::Leftover { attempt: tag.attempt, container: container.id }).await;
         }
         Ok(())
     }
@@ -91,8 +92,10 @@ impl<E: ContainerEngine> Search<'_, E> {
     /// Whether a container that never ended has outlived its attempt, or belongs to a claim that did not win. One under an open
     /// claim is no stray yet: the leader sees that nobody holds it, and ends the attempt.
     async fn is_stray(&self, tag: &Tag, container: &ContainerView) -> Result<bool, Error> {
-        let Surroundings { engine, mesh, owner, .. } = self.surroundings;
-        let Some(last) = readable(mesh.results().last_of(&tag.attempt, &owner.agent).await)? else { return Ok(false) };
+        let Surroundings { engine, mesh, ownership, .. } = self.surroundings;
+        let Some(last) = readable(mesh.results().last_of(&tag.attempt, &ownership.owner().agent).await)? else {
+            return Ok(false);
+        };
         let last = last.map(|entry| entry.value.event);
         // The attempt may have gone its whole way since the list was made. An end that was stored before this look, and a
         // container that has not ended at it, do not belong together.

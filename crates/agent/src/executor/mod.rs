@@ -1,19 +1,21 @@
-//! Does what the roster asks for. Each effect is a task of its own; what comes of it is an event on one channel.
+//! Does what the agent's conduct asks for. Each effect is a task of its own; what comes of it is an event on one channel.
 //!
 //! Nothing is decided here but how often to try again: what concerns a held attempt is tried until NATS or the engine answers,
 //! because the attempt stays held, and the leader waits for its end. Dropping the executor ends all tasks; containers live on.
 
 mod effects;
 mod leftovers;
+mod requests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
+pub(crate) use self::requests::follow_orders;
 use tickmesh_core::{
     id::AttemptId,
-    message::{AttemptEvent, AttemptReport, MachineId, SCHEMA},
+    message::{AttemptEvent, AttemptReport, MachineId, MeshEvent, SCHEMA},
 };
 use tickmesh_messaging::Mesh;
 use tokio::{
@@ -22,34 +24,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    attempt::{Effect, Event},
-    engine::{ContainerEngine, ContainerId, ContainerView},
-    labels::{Owner, Tag},
-    roster::Task,
-};
+use crate::{attempt::Effect, conduct::Event, engine::ContainerEngine, ownership::Ownership, roster::Task};
 
 /// News that wait for the main loop. Tasks that have more to say wait: each says little.
 const NEWS_MAX: usize = 256;
-
-/// What tasks tell the main loop.
-#[derive(Debug)]
-pub(crate) enum News {
-    /// Something happened to an attempt.
-    Attempt {
-        /// The attempt.
-        attempt: AttemptId,
-        /// What.
-        event: Event,
-    },
-    /// A container that nobody needs any more, or ever did.
-    Leftover {
-        /// Its attempt.
-        attempt: AttemptId,
-        /// The container.
-        container: ContainerId,
-    },
-}
 
 /// What every task knows.
 #[derive(Debug)]
@@ -61,7 +39,7 @@ pub(crate) struct Surroundings<E> {
     /// Output goes here: a connection of its own.
     pub(crate) logs: Mesh,
     /// Whose containers these are.
-    pub(crate) owner: Owner,
+    pub(crate) ownership: Ownership,
     /// The host.
     pub(crate) machine: MachineId,
     /// Output kept of one attempt.
@@ -71,21 +49,8 @@ pub(crate) struct Surroundings<E> {
 impl<E> Surroundings<E> {
     /// A report of this agent, now.
     pub(crate) fn report(&self, attempt: &AttemptId, event: AttemptEvent) -> AttemptReport {
-        let agent = self.owner.agent.clone();
+        let agent = self.ownership.owner().agent.clone();
         AttemptReport { schema: SCHEMA, attempt: attempt.clone(), agent, at: jiff::Timestamp::now(), event }
-    }
-
-    /// What a listed container of this owner says of itself. Its name must say the same: an image made of one of our
-    /// containers has our labels, and a container of it is somebody else's.
-    pub(crate) fn tag_of(&self, container: &ContainerView) -> Option<Tag> {
-        match Tag::parse(&container.labels) {
-            Ok(tag) if self.mesh.names().container(&tag.attempt) == container.name => Some(tag),
-            Ok(_) => None,
-            Err(error) => {
-                tracing::warn!(container = %container.id, error = %error, "container left alone");
-                None
-            }
-        }
     }
 }
 
@@ -93,30 +58,29 @@ impl<E> Surroundings<E> {
 #[derive(Debug)]
 pub(crate) struct Executor<E> {
     surroundings: Arc<Surroundings<E>>,
-    news: mpsc::Sender<News>,
+    news: mpsc::Sender<Event>,
     tasks: JoinSet<()>,
+    announcements: JoinSet<()>,
     /// What gives a pull up, while it lasts.
     pulls: BTreeMap<AttemptId, CancellationToken>,
+    /// What ends the timer of a container that may not run for ever, while it runs.
+    timers: BTreeMap<AttemptId, CancellationToken>,
     /// What tells that the output of a container is not needed any more, while it is.
     outputs: BTreeMap<AttemptId, CancellationToken>,
 }
 
 impl<E: ContainerEngine> Executor<E> {
     /// An executor, and where its news come out.
-    pub(crate) fn new(surroundings: Arc<Surroundings<E>>) -> (Self, mpsc::Receiver<News>) {
+    pub(crate) fn new(surroundings: Arc<Surroundings<E>>) -> (Self, mpsc::Receiver<Event>) {
         let (news, inbox) = mpsc::channel(NEWS_MAX);
-        (Self { surroundings, news, tasks: JoinSet::new(), pulls: BTreeMap::new(), outputs: BTreeMap::new() }, inbox)
+        let (tasks, announcements) = (JoinSet::new(), JoinSet::new());
+        let (pulls, timers, outputs) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        (Self { surroundings, news, tasks, announcements, pulls, timers, outputs }, inbox)
     }
 
-    /// Begins all of these.
-    pub(crate) fn perform(&mut self, tasks: impl IntoIterator<Item = Task>) {
+    /// Begins something for an attempt.
+    pub(crate) fn begin(&mut self, Task { attempt, effect }: Task) {
         self.reap();
-        for Task { attempt, effect } in tasks {
-            self.begin(attempt, effect);
-        }
-    }
-
-    fn begin(&mut self, attempt: AttemptId, effect: Effect) {
         match effect {
             Effect::Decline { event } => self.spawn(attempt, |unit| unit.decline(event)),
             Effect::Claim { nonce } => self.spawn(attempt, move |unit| unit.claim(nonce)),
@@ -140,9 +104,17 @@ impl<E: ContainerEngine> Executor<E> {
                 self.outputs.insert(attempt.clone(), drained.clone());
                 self.spawn(attempt, move |unit| unit.watch(container, output, drained));
             }
+            Effect::Time { container, limit } => {
+                let ended = CancellationToken::new();
+                self.timers.insert(attempt.clone(), ended.clone());
+                self.spawn(attempt, move |unit| unit.time(container, limit, ended));
+            }
             Effect::Stop { container } => self.spawn(attempt, |unit| unit.stop(container)),
             Effect::Report { claim_sequence, event } => {
                 self.pulls.remove(&attempt);
+                if let Some(timer) = self.timers.remove(&attempt) {
+                    timer.cancel();
+                }
                 self.spawn(attempt, move |unit| unit.report(claim_sequence, event));
             }
             Effect::Remove { container } => {
@@ -156,6 +128,40 @@ impl<E: ContainerEngine> Executor<E> {
     pub(crate) fn clean(&mut self, held: BTreeSet<AttemptId>) {
         self.reap();
         self.tasks.spawn(leftovers::tell_leftovers(self.surroundings.clone(), held, self.news.clone()));
+    }
+
+    /// Asks for something; what comes of it is told to the main loop.
+    pub(crate) fn ask<F, T>(&mut self, request: F)
+    where
+        F: FnOnce(Arc<Surroundings<E>>) -> T,
+        T: Future<Output = Event> + Send + 'static,
+    {
+        self.reap();
+        let (request, news) = (request(self.surroundings.clone()), self.news.clone());
+        self.tasks.spawn(async move {
+            // Nobody listens any more when the agent is ending: then nobody needs to know.
+            let _ = news.send(request.await).await;
+        });
+    }
+
+    /// Tells the world.
+    pub(crate) fn announce(&mut self, event: MeshEvent) {
+        let surroundings = self.surroundings.clone();
+        self.announcements.spawn(async move { surroundings.mesh.events().publish(&event).await });
+    }
+
+    /// Gives up everything that is under way.
+    pub(crate) fn abandon(&mut self) {
+        self.tasks = JoinSet::new();
+        self.pulls.clear();
+        self.timers.clear();
+        self.outputs.clear();
+    }
+
+    /// Ends all tasks, once the world has been told what it is to know.
+    pub(crate) async fn finish(mut self) {
+        drop(self.tasks);
+        while self.announcements.join_next().await.is_some() {}
     }
 
     fn spawn<F, T>(&mut self, attempt: AttemptId, work: F)

@@ -1,4 +1,4 @@
-use tickmesh_core::{message::SCHEMA, spec::RemoveContainers};
+use tickmesh_core::message::SCHEMA;
 
 use super::*;
 use crate::{
@@ -36,6 +36,7 @@ fn names(tasks: &[Task]) -> Vec<(u32, &'static str)> {
         Effect::Create { .. } => "create",
         Effect::Start { .. } => "start",
         Effect::Watch { .. } => "watch",
+        Effect::Time { .. } => "time",
         Effect::Stop { .. } => "stop",
         Effect::Report { .. } => "report",
         Effect::Remove { .. } => "remove",
@@ -189,7 +190,7 @@ fn only_claims_of_this_process_are_its_own() {
     let mut roster = roster(4, 4);
     run(&mut roster, 0);
     check_order(&mut roster, start(1), &[(1, "claim")]);
-    let claimed = Claimed { sequence: 3, remove_containers: RemoveContainers::default() };
+    let claimed = Claimed { sequence: 3, terms: fixture::terms() };
     let adopted = roster.adopt(attempt_of_replica(2), State::adopt_started(claimed, container_id()));
     assert_eq!(names(&adopted), [(2, "watch")]);
     let own: Vec<_> =

@@ -9,7 +9,7 @@ use crate::{
     ledger::{ActiveRun, OpenAttempt, Progress, ReplicaPlace, ReplicaState},
     name::AgentName,
     outcome::Outcome,
-    placement::{Placement, Spread},
+    placement::{Candidates, Placement, Spread, Wanted},
     time,
 };
 
@@ -87,30 +87,31 @@ struct Placer<'p, 'f> {
     placed: Placed,
 }
 
-impl Placer<'_, '_> {
+impl<'f> Placer<'_, 'f> {
     fn place_run(&mut self, run: &mut ActiveRun) {
         let due: Vec<u32> =
             run.pending_services().filter(|(_, since)| *since <= self.now).map(|(service, _)| service).collect();
         for service in due {
             let Some(spec) = run.service_spec(service) else { continue };
-            let load = Load::of(&spec.container);
-            match run.services()[service as usize].agents.is_some() {
-                true => self.place_global(run, service, load),
-                false => self.place_anywhere(run, service, load),
+            let load = self.placement.load_of(&spec.container);
+            if run.services()[service as usize].agents.is_some() {
+                self.place_global(run, service, load);
+            } else {
+                let wanted = Wanted { load, constraints: &spec.constraints };
+                let candidates = self.placement.candidates(wanted, &spread_of(run));
+                self.place_anywhere(run, service, candidates);
             }
         }
     }
 
-    fn place_anywhere(&mut self, run: &mut ActiveRun, service: u32, load: Load) {
-        let mut spread = spread_of(run);
+    fn place_anywhere(&mut self, run: &mut ActiveRun, service: u32, mut candidates: Candidates<'f>) {
         while let Some(place) = next_due(run, service, self.now) {
-            let Ok(agent) = self.placement.place(load, &spread, avoided(run, place)) else {
+            let Some(agent) = self.placement.take(&mut candidates, avoided(run, place)) else {
                 // Its siblings ask for the same and would not fit either.
                 self.placed.unplaced = true;
                 return;
             };
-            *spread.entry(agent.clone()).or_default() += 1;
-            self.bind(run, place, agent, load);
+            self.bind(run, place, agent, candidates.load());
         }
     }
 

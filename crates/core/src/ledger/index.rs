@@ -1,7 +1,10 @@
 //! What can be computed from a run, kept at hand: so that a decision costs what it changes, and not what the run has. It is
 //! never stored; whoever reads a ledger builds it anew.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
 
 use jiff::Timestamp;
 
@@ -172,13 +175,14 @@ impl Index {
         pending.map(move |(not_before, replica)| (*not_before, ReplicaPlace { service, replica: *replica }))
     }
 
-    /// The first moment after `now` from which a replica wants an agent.
-    pub(super) fn next_pending_after(&self, now: Timestamp) -> Option<Timestamp> {
-        let after = (now, u32::MAX);
-        let next = |pending: &BTreeSet<(Timestamp, u32)>| {
-            pending.range((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded)).next().map(|(at, _)| *at)
-        };
-        self.pending.values().filter_map(next).min()
+    /// The first moment after `moment` from which a replica wants an agent.
+    pub(super) fn next_pending_after(&self, moment: Timestamp) -> Option<Timestamp> {
+        self.pending.values().filter_map(|pending| first_after(pending, moment)).min()
+    }
+
+    /// The same for one service.
+    pub(super) fn next_pending_of(&self, service: u32, moment: Timestamp) -> Option<Timestamp> {
+        first_after(self.pending.get(&service)?, moment)
     }
 
     /// Open attempts that an order must go to, by when the last one was sent.
@@ -200,4 +204,8 @@ impl Index {
 /// Whether the agent has something to answer still: it has not claimed the attempt, or is to stop it.
 fn needs_order(open: &OpenAttempt, phase: &Phase) -> bool {
     open.claim().is_none() || *phase != Phase::Running
+}
+
+fn first_after(pending: &BTreeSet<(Timestamp, u32)>, moment: Timestamp) -> Option<Timestamp> {
+    pending.range((Bound::Excluded((moment, u32::MAX)), Bound::Unbounded)).next().map(|(not_before, _)| *not_before)
 }

@@ -315,9 +315,18 @@ impl ActiveRun {
         self.index.next_pending_after(now)
     }
 
-    /// Services that wait for others to succeed, by position.
-    pub fn is_gated(&self, service: u32) -> bool {
-        !self.index.may_begin(service)
+    /// Since when the longest waiting replica of a global service has waited for its agent.
+    pub fn pinned_since(&self) -> Option<Timestamp> {
+        self.pinned_services().map(|(_, since)| since).min()
+    }
+
+    /// The same of those that have waited since after this moment.
+    pub fn pinned_after(&self, moment: Timestamp) -> Option<Timestamp> {
+        self.pinned_services().filter_map(|(service, _)| self.index.next_pending_of(service, moment)).min()
+    }
+
+    fn pinned_services(&self) -> impl Iterator<Item = (u32, Timestamp)> {
+        self.pending_services().filter(|(service, _)| self.services[*service as usize].agents.is_some())
     }
 
     /// Global services that no agent has matched so far.

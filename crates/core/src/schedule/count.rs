@@ -88,6 +88,15 @@ impl TimesOfDay {
         [self.hours, self.minutes, self.seconds].iter().all(|values| size(*values) == 1)
     }
 
+    /// All of them, as seconds of the day, in order.
+    pub(super) fn iter(self) -> impl Iterator<Item = i64> {
+        (0..DAY_SECONDS).filter(move |second_of_day| {
+            split(*second_of_day).is_some_and(|(hour, minute, second)| {
+                has(self.hours, hour) && has(self.minutes, minute) && has(self.seconds, second)
+            })
+        })
+    }
+
     /// How many lie within `(after, through]`, seconds of the day, and the latest of them. Both may lie outside of it.
     fn within(self, after: i64, through: i64) -> (u64, Option<i64>) {
         // At second -1 the day has not begun, and nothing is counted.

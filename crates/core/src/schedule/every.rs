@@ -44,6 +44,11 @@ impl Period {
         }
     }
 
+    /// Its length.
+    pub(super) fn seconds(self) -> i64 {
+        self.0
+    }
+
     /// The first multiple after `after`.
     pub(super) fn next_after(self, after: Timestamp) -> Option<Timestamp> {
         let number = whole_second(after).div_euclid(self.0) + 1;

@@ -24,10 +24,11 @@ mod cron;
 mod error;
 mod every;
 mod field;
+mod period;
 mod syntax;
 mod zone;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use jiff::{
     Timestamp,
@@ -92,6 +93,16 @@ impl Schedule {
             Rule::Cron(rule) => count::between(rule, &self.zone, after, through),
             Rule::Every(period) => period.count_between(after, through),
         }
+    }
+
+    /// A lower bound of the time between two consecutive instants, by the jumps that the zone's clock has made since 2024 and
+    /// is going to make. Never less than a second. Costs up to some milliseconds.
+    pub fn shortest_period(&self) -> Duration {
+        let seconds = match &self.rule {
+            Rule::Cron(rule) => period::shortest_seconds(rule, &self.zone),
+            Rule::Every(period) => period.seconds(),
+        };
+        Duration::from_secs(seconds.unsigned_abs())
     }
 
     /// The expression as it was written, with one space between fields.

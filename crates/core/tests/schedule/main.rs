@@ -6,6 +6,7 @@
 mod count;
 mod expressions;
 mod oracle;
+mod period;
 mod random;
 mod refusals;
 mod transitions;

@@ -256,7 +256,7 @@ impl WallClock {
 }
 
 /// Expressions of the kind that a jump can disturb: dense ones, and times of day near the jumps.
-fn disturbed_expression() -> impl Strategy<Value = String> {
+pub(crate) fn disturbed_expression() -> impl Strategy<Value = String> {
     let minute = select(&["0", "15", "30", "45", "1", "59", "0,30", "*/30", "*/7", "10-50/20"][..]);
     let hour = select(&["0", "1", "2", "3", "22", "23", "*", "*/2", "0-3", "1,2", "23,0"][..]);
     let day = select(&["* * *", "* * *", "* * *", "* * 0", "* * 6", "*/2 * *", "1-15 * 1"][..]);

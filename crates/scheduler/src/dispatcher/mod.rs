@@ -30,7 +30,7 @@ use jiff::Timestamp;
 use rand::rngs::StdRng;
 use tickmesh_core::{
     decide::{self, Action, AppChange, Clock, Context, Input, Tenure},
-    fleet::Fleet,
+    fleet::{Fleet, Reservations},
     id::{Epoch, RequestId},
     ledger::{Ledger, WriteStamp},
     message::AgentRecord,
@@ -105,6 +105,14 @@ impl Dispatcher {
             writes: 0,
             effects: Vec::new(),
         }
+    }
+
+    /// The same where containers reserve something else than by default. Before anything is folded: what is bound must be
+    /// released.
+    #[must_use]
+    pub fn reserving(mut self, reservations: Reservations) -> Self {
+        self.fleet.reservations = reservations;
+        self
     }
 
     /// Folds one event, and returns what is to be done.
@@ -322,7 +330,7 @@ impl Dispatcher {
     fn schedule_wake(&mut self, app: &AppName, moment: Moment) {
         let Some(state) = self.apps.get_mut(app) else { return };
         let Some(ledger) = &state.ledger else { return };
-        let wake_at = decide::wake_at(ledger, state.spec.as_deref(), &self.timing, moment.wall);
+        let wake_at = decide::wake_at(ledger, state.spec.as_deref(), &self.timing, self.tenure, moment.wall);
         let before = std::mem::replace(&mut state.wake_at, wake_at);
         if let Some(at) = before {
             self.wakes.remove(&(at, app.clone()));

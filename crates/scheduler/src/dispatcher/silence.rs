@@ -68,7 +68,9 @@ impl Dispatcher {
             return;
         }
         state.silence = SilenceCheck::Declared { at: moment.uptime };
-        self.effects.push(Effect::Announce(MeshEvent::AgentLost { agent: agent.clone() }));
+        if !std::mem::replace(&mut state.announced, true) {
+            self.effects.push(Effect::Announce(MeshEvent::AgentLost { agent: agent.clone() }));
+        }
         for app in self.bound_apps(agent) {
             self.step(&app, Input::Silent { agent, results_through }, moment);
         }

@@ -7,10 +7,10 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use tickmesh_core::{
     decide::{AppContent, Tenure},
     id::{AttemptId, Epoch, Nonce, RequestId},
-    ledger::{Ledger, Verdict},
+    ledger::{Cause, Ledger, Verdict},
     message::{
-        AgentRecord, AttemptEvent, AttemptReport, Capacity, Command, CommandKind, MachineId, Order, OrderKind,
-        RunRequest, SCHEMA,
+        AgentRecord, AttemptEvent, AttemptReport, Capacity, Command, CommandKind, MachineId, MeshEvent, Order,
+        OrderKind, RunRequest, SCHEMA,
     },
     name::{AgentName, AppName, ServiceName},
     outcome::LostReason,
@@ -129,6 +129,14 @@ impl World {
     }
 
     fn command_for(&mut self, app: AppName, number: u128, app_revision: u64) -> Vec<Effect> {
+        self.send(app, number, app_revision, CommandKind::Run(RunRequest::default()))
+    }
+
+    fn ask(&mut self, number: u128, kind: CommandKind) -> Vec<Effect> {
+        self.send(app(), number, 1, kind)
+    }
+
+    fn send(&mut self, app: AppName, number: u128, app_revision: u64, kind: CommandKind) -> Vec<Effect> {
         let command = Command {
             schema: SCHEMA,
             request: RequestId(Uuid::from_u128(number)),
@@ -136,7 +144,7 @@ impl World {
             app_revision,
             by: "me".to_owned(),
             at: self.moment.wall,
-            kind: CommandKind::Run(RunRequest::default()),
+            kind,
         };
         self.handle(Event::CommandSeen { sequence: 1, command: Box::new(command) })
     }
@@ -178,6 +186,11 @@ fn count(effects: &[Effect], wanted: impl Fn(&Effect) -> bool) -> usize {
 
 fn claimed() -> AttemptEvent {
     AttemptEvent::Claimed { nonce: Nonce(Uuid::from_u128(9)), machine: MachineId("m1".to_owned()) }
+}
+
+/// The host's policy refuses the container: nothing is tried again.
+fn refused() -> AttemptEvent {
+    AttemptEvent::CouldNotStart { reason: "policy".to_owned(), permanent: true }
 }
 
 fn succeeded() -> AttemptEvent {
@@ -270,6 +283,47 @@ fn a_command_for_an_app_that_never_was_is_confirmed_and_forgotten() {
 }
 
 #[test]
+fn a_retry_waits_for_the_history_to_be_read() {
+    let mut world = World::leading(None);
+    let (attempt, revision) = world.ordered();
+    world.report(1, &attempt, claimed());
+    world.pass(Duration::from_millis(50));
+    let (ledger, _) = written(&world.report(2, &attempt, refused()));
+    let summary = ledger.history.pending[0].clone();
+    world.handle(Event::LedgerWritten { app: app(), revision: revision + 1 });
+    world.handle(Event::HistoryStored { app: app(), number: 1, sequence: 1 });
+
+    world.pass(Duration::from_millis(50));
+    let effects = world.ask(2, CommandKind::Retry { run: 1 });
+    assert!(matches!(effects[..], [Effect::ReadSummary { run: 1, .. }]), "{effects:?}");
+    world.pass(Duration::from_millis(50));
+    let effects = world.command(3, 1);
+    assert!(effects.is_empty(), "commands of an app keep their order: {effects:?}");
+    let request = RequestId(Uuid::from_u128(2));
+    let read = Event::SummaryRead { app: app(), request, summary: Some(Box::new(summary)) };
+    let (ledger, revision) = written(&world.handle(read));
+    assert!(matches!(ledger.active[0].cause, Cause::Retry { of: 1, .. }), "{:?}", ledger.active);
+    world.handle(Event::LedgerWritten { app: app(), revision: revision + 1 });
+    let (ledger, _) = written(&world.pass(Duration::from_millis(50)));
+    assert_eq!(ledger.queue.len(), 1);
+}
+
+#[test]
+fn a_retry_of_a_run_that_is_not_published_yet_does_not_wait() {
+    let mut world = World::leading(None);
+    let (attempt, _) = world.ordered();
+    world.report(1, &attempt, claimed());
+    world.pass(Duration::from_millis(50));
+    world.report(2, &attempt, refused());
+    let effects = world.ask(2, CommandKind::Retry { run: 1 });
+    assert_eq!(count(&effects, |effect| matches!(effect, Effect::ReadSummary { .. })), 0);
+    assert!(
+        world.ask(3, CommandKind::Retry { run: 2 }).is_empty(),
+        "run 2 is active: nobody needs the history to know"
+    );
+}
+
+#[test]
 fn a_run_costs_two_writes_of_the_ledger() {
     let mut world = World::leading(None);
     let (attempt, revision) = world.ordered();
@@ -359,6 +413,18 @@ fn a_silent_agent_whose_last_claim_was_faster_is_checked_again() {
     assert_eq!(count(&effects, |effect| matches!(effect, Effect::ReadResultsEnd { .. })), 1);
     let loses = |effect: &Effect| matches!(effect, Effect::StoreReport { expected: 1, .. });
     assert_eq!(count(&declare_silent(&mut world, 1), loses), 1);
+}
+
+#[test]
+fn the_world_is_told_once_that_an_agent_is_silent() {
+    let mut world = World::leading(None);
+    let (attempt, _) = world.ordered();
+    world.report(1, &attempt, claimed());
+    world.pass(Timing::default().lost);
+    let told = |effect: &Effect| matches!(effect, Effect::Announce(MeshEvent::AgentLost { .. }));
+    assert_eq!(count(&declare_silent(&mut world, 1), told), 1);
+    world.pass(Timing::default().resend);
+    assert_eq!(count(&declare_silent(&mut world, 1), told), 0);
 }
 
 #[test]

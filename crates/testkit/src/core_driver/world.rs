@@ -115,7 +115,7 @@ impl World {
         }
         let ledger = &self.leader.ledger;
         let spec = self.bus.revision(ledger.app_revision).and_then(|it| it.spec.as_deref());
-        wake_at(ledger, spec, &self.bus.timing, self.bus.now)
+        wake_at(ledger, spec, &self.bus.timing, self.leader.tenure, self.bus.now)
             .and_then(|wake_at| Duration::try_from(wake_at.duration_since(self.bus.now)).ok())
             .map_or(moment, |until| until.min(Duration::from_secs(60)))
     }

@@ -2,15 +2,22 @@
 
 mod answer;
 mod commands;
+mod depends;
 mod edits;
+mod global;
 mod limits;
+mod missed;
 mod orders;
 mod outboxes;
+mod overlap;
+mod pause;
 mod placing;
 mod replicas;
 mod reports;
+mod retry;
 mod silence;
 mod stopping;
 mod ticks;
+mod timeouts;
 mod wake;
 mod world;

@@ -11,6 +11,7 @@ use crate::{
     id::AttemptId,
     message::{AgentRecord, AttemptEvent, MachineId},
     outcome::LostReason,
+    spec::{AppSpec, OnDisconnect, OnLost, RunSpec},
 };
 
 /// One replica on `a1`.
@@ -115,4 +116,50 @@ fn a_claim_that_was_not_folded_when_the_key_was_read_is_no_silence() {
     assert!(world.decide(before).actions.is_empty());
     let answer = world.decide(Input::Silent { agent: &agent("a1"), results_through: claim });
     assert_eq!(answer.stored().len(), 1);
+}
+
+/// One replica on `a1`, of an app with these wishes.
+fn claimed_under(on_disconnect: OnDisconnect, on_lost: OnLost) -> (World, AttemptId) {
+    let spec = unscheduled(vec![service(1, 3)]);
+    let run = RunSpec { on_disconnect, on_lost, ..(*spec.run).clone() };
+    let mut world = World::new(AppSpec { run: run.into(), ..spec });
+    world.run();
+    let id = world.only_open();
+    world.claim(&id);
+    (world, id)
+}
+
+#[test]
+fn a_container_that_goes_on_without_a_mesh_is_not_declared_lost_by_silence() {
+    let (mut world, id) = claimed_under(OnDisconnect::Continue, OnLost::Retry);
+    let silent = Input::Silent { agent: &agent("a1"), results_through: u64::MAX };
+    assert!(world.decide(silent).actions.is_empty());
+    let mut record = world.heartbeat("a1", &[]);
+    record.machine = MachineId("another".to_owned());
+    let moved = Input::Heartbeat { record: &record, machine_for: Duration::from_secs(3_600) };
+    assert!(world.decide(moved).actions.is_empty());
+    let back = world.heartbeat("a1", &[]);
+    let answer = world.decide(Input::Heartbeat { record: &back, machine_for: Duration::ZERO });
+    assert_eq!(answer.stored().len(), 1, "its agent is back and does not hold it");
+    assert_eq!(world.only_open(), id);
+}
+
+#[test]
+fn an_order_that_nobody_claimed_is_taken_back_whatever_the_containers_may_do() {
+    let spec = unscheduled(vec![service(1, 0)]);
+    let run = RunSpec { on_disconnect: OnDisconnect::Continue, ..(*spec.run).clone() };
+    let mut world = World::new(AppSpec { run: run.into(), ..spec });
+    world.run();
+    let answer = world.decide(Input::Silent { agent: &agent("a1"), results_through: u64::MAX });
+    assert!(matches!(answer.stored()[0].1, AttemptEvent::Revoked { .. }));
+}
+
+#[test]
+fn a_replica_that_must_not_run_twice_ends_with_its_first_loss() {
+    let (mut world, id) = claimed_under(OnDisconnect::Stop, OnLost::Fail);
+    world.report(&id, AttemptEvent::Lost { reason: LostReason::AgentSilent });
+    assert_eq!((world.last_outcomes(), world.open().len()), (vec!["lost"], 0));
+    let (mut world, id) = claimed_under(OnDisconnect::Stop, OnLost::Retry);
+    world.report(&id, AttemptEvent::Lost { reason: LostReason::AgentSilent });
+    assert_eq!(world.only_open().attempt, 2);
 }

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     fleet::{AgentView, Fleet, Readiness},
+    history::RunSummary,
     id::{AttemptId, Epoch, Nonce, RequestId},
     ledger::{Ledger, OpenAttempt, ReplicaState, Verdict},
     message::{
@@ -52,6 +53,12 @@ pub(super) fn service(scale: u32, retry_count: u32) -> ServiceSpec {
     }
 }
 
+/// A service of that name that begins when these have succeeded.
+pub(super) fn service_after(name: &str, depends: &[&str]) -> ServiceSpec {
+    let depends = depends.iter().map(|name| ServiceName::new(*name).unwrap()).collect();
+    ServiceSpec { name: ServiceName::new(name).unwrap(), depends, ..service(1, 0) }
+}
+
 /// An app that is due as `expression` says, with the default queue of three.
 pub(super) fn app(expression: &str, services: Vec<ServiceSpec>) -> AppSpec {
     let schedule = Schedule::parse(expression, "Asia/Shanghai", &TimeZoneDatabase::bundled()).unwrap();
@@ -74,9 +81,13 @@ pub(super) struct World {
     pub(super) now: Timestamp,
     pub(super) tenure: Tenure,
     pub(super) timing: Timing,
+    /// Whether instants are decided.
+    pub(super) clock: Clock,
     /// Sequence of the last message of the results stream.
     pub(super) sequence: u64,
     spec: Option<Arc<AppSpec>>,
+    /// Summaries that the history stream has.
+    published: Vec<RunSummary>,
     random: StdRng,
     requests: u64,
 }
@@ -90,8 +101,10 @@ impl World {
             now: at(0.0),
             tenure: Tenure { epoch: Epoch(1), since: at(0.0) },
             timing: Timing::default(),
+            clock: Clock::Running,
             sequence: 100,
             spec: Some(Arc::new(spec)),
+            published: Vec::new(),
             random: StdRng::seed_from_u64(7),
             requests: 0,
         };
@@ -103,7 +116,7 @@ impl World {
 
     pub(super) fn set_agent(&mut self, name: &str, readiness: Readiness, slots: u32) {
         let capacity = Capacity { slots, cpu_millis: 4_000, memory_bytes: 1 << 30 };
-        self.fleet.agents.insert(agent(name), AgentView { readiness, capacity });
+        self.fleet.agents.insert(agent(name), AgentView { readiness, capacity, traits: Arc::default() });
     }
 
     pub(super) fn decide(&mut self, input: Input<'_>) -> Answer {
@@ -115,7 +128,7 @@ impl World {
             tenure: self.tenure,
             results_through: self.sequence,
             timing: &self.timing,
-            clock: Clock::Running,
+            clock: self.clock,
             placing: Placing::Now,
         };
         let Decision { ledger, record, actions, loads, unplaced } =
@@ -184,6 +197,53 @@ impl World {
         let command = self.command(CommandKind::Run(RunRequest::default()));
         self.decide(Input::Command { sequence: 1, command: &command, retried: None });
         self.ledger.requests.back().unwrap().verdict.clone()
+    }
+
+    /// Somebody asks for something; what became of it.
+    pub(super) fn ask(&mut self, kind: CommandKind) -> Verdict {
+        let command = self.command(kind);
+        let wanted = |summary: &&RunSummary| command.kind == CommandKind::Retry { run: summary.run };
+        let retried = self.published.iter().find(wanted).cloned();
+        self.decide(Input::Command { sequence: 1, command: &command, retried: retried.as_ref() });
+        self.ledger.requests.back().unwrap().verdict.clone()
+    }
+
+    /// All that waits in the outboxes is published.
+    pub(super) fn publish(&mut self) {
+        self.published.extend(self.ledger.history.pending.iter().cloned());
+        let (ticks, history) = (self.ledger.ticks.last_number, self.ledger.history.last_number);
+        self.decide(Input::TickStored { number: ticks, sequence: ticks });
+        self.decide(Input::HistoryStored { number: history, sequence: history });
+    }
+
+    /// The summary of the last run that ended.
+    pub(super) fn last_summary(&self) -> &RunSummary {
+        self.ledger.history.pending.back().unwrap()
+    }
+
+    /// Outcomes of the replicas of the last run that ended, as words.
+    pub(super) fn last_outcomes(&self) -> Vec<&'static str> {
+        self.last_summary().replicas.iter().map(|replica| replica.outcome.label()).collect()
+    }
+
+    /// The open attempt of a service with one replica.
+    #[track_caller]
+    pub(super) fn open_of(&self, service: &str) -> AttemptId {
+        let open = self.open().into_iter().map(|(id, _)| id).find(|id| id.service.as_str() == service);
+        open.unwrap_or_else(|| panic!("{service} has no open attempt"))
+    }
+
+    /// Services with an open attempt.
+    pub(super) fn open_services(&self) -> Vec<String> {
+        self.open().into_iter().map(|(id, _)| id.service.to_string()).collect()
+    }
+
+    /// Claims the only open attempt of a service and ends it.
+    #[track_caller]
+    pub(super) fn finish_service(&mut self, service: &str, exit_code: i64) -> Answer {
+        let attempt = self.open_of(service);
+        self.claim(&attempt);
+        self.exit(&attempt, exit_code)
     }
 
     /// Somebody cancels what is active.
@@ -280,7 +340,7 @@ impl World {
     }
 
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
-        wake_at(&self.ledger, self.spec.as_deref(), &self.timing, self.now)
+        wake_at(&self.ledger, self.spec.as_deref(), &self.timing, self.tenure, self.now)
     }
 
     /// The tick messages that are not known to be stored.

@@ -32,7 +32,7 @@ impl Leader {
             ensure!(decided == Decided::Nothing && self.ledger == settled, "G7: {input:?} changed something twice");
         }
         let spec = bus.revision(self.ledger.app_revision).and_then(|it| it.spec.as_deref());
-        let wake_at = wake_at(&self.ledger, spec, &bus.timing, bus.now);
+        let wake_at = wake_at(&self.ledger, spec, &bus.timing, self.tenure, bus.now);
         self.promise = Some(Promise { wake_at, fleet: self.fleet.clone() });
         Ok(())
     }

@@ -1,0 +1,359 @@
+//! What an agent process does, and in which order. Pure: events in, effects out. The shipped agent and the simulator drive
+//! this same code, so dropping a rule of the protocol means changing it here.
+//!
+//! ```text
+//!  Locking -> Naming -> Arming -> Listing -> Adopting -> Subscribing -> Appearing -> Serving -> Calming -> Leaving -> Ended
+//!   (P10)      (P10)     (P15)     (P2)       (P2)               (first heartbeat)   (shutdown)       (farewell)     ^
+//!                                                                     |          |        |           |              |
+//!                                                                     +----------+--------+-----------+-> Surrendering
+//!                                                                            (another process has the name: P10)
+//! ```
+//!
+//! Heartbeats go on from `Appearing` to `Leaving`. What becomes of each attempt is the roster's; an attempt is on
+//! it before its claim is among the effects, and a heartbeat looks at it after the end of the results is known (P1).
+
+mod arrival;
+mod boundary;
+mod departure;
+mod gate;
+mod heart;
+mod naming;
+mod surrender;
+
+use std::time::Duration;
+
+use tickmesh_core::{
+    id::{AttemptId, Nonce},
+    message::{AgentRecord, MeshEvent, Order},
+    timing::Timing,
+};
+
+pub use self::{
+    boundary::{Effect, Event, KeyState, LastReport, Moment},
+    gate::Guarding,
+};
+use self::{
+    gate::{Gate, News, Release},
+    heart::{Answer, Heart},
+    naming::Naming,
+    surrender::Surrender,
+};
+use crate::{
+    adopt::Inventory,
+    attempt::{self, State},
+    engine::ContainerId,
+    guard,
+    labels::Owner,
+    ownership::Ownership,
+    roster::{self, Intake, Roster, Task},
+};
+
+/// What an agent process begins with.
+#[derive(Debug)]
+pub struct Settings {
+    /// Whose containers it looks after.
+    pub owner: Owner,
+    /// Its first heartbeat, but for what each of them says anew. The process's nonce is in it (protocol rule P7).
+    pub record: AgentRecord,
+    /// Periods and deadlines.
+    pub timing: Timing,
+    /// How often it looks for containers that can go.
+    pub clean_interval: Duration,
+    /// Whether it has a guard.
+    pub guarding: Guarding,
+    /// What its roster needs to know.
+    pub roster: roster::Settings,
+}
+
+/// One agent process.
+#[derive(Debug)]
+pub struct Conduct {
+    ownership: Ownership,
+    timing: Timing,
+    clean_interval: Duration,
+    roster: Roster,
+    heart: Heart,
+    gate: Gate,
+    /// When the last acknowledged heartbeat was sent: what a new guard has to know.
+    acknowledged: Option<Duration>,
+    stage: Stage,
+}
+
+/// How far the process has come.
+#[derive(Debug)]
+enum Stage {
+    /// It takes the lock of its name.
+    Locking,
+    /// It looks whether its name is free.
+    Naming(Naming),
+    /// It has a guard listen.
+    Arming,
+    /// It asks the engine what an earlier process left.
+    Listing,
+    /// It looks into that.
+    Adopting(Inventory),
+    /// It begins to follow orders. Last of all: whoever has shown a sign of life says farewell as well.
+    Subscribing,
+    /// Its first heartbeat is under way.
+    Appearing,
+    /// It takes orders.
+    Serving { clean_at: Duration },
+    /// It is to stop, and gives what is under way a moment.
+    Calming { until: Duration },
+    /// It says farewell.
+    Leaving { until: Duration },
+    /// It lost its name.
+    Surrendering(Surrender),
+    /// It is over.
+    Ended,
+}
+
+impl Conduct {
+    /// A process that begins now, and what it does first.
+    pub fn begin(settings: Settings) -> (Self, Vec<Effect>) {
+        let Settings { owner, record, timing, clean_interval, guarding, roster } = settings;
+        let conduct = Self {
+            ownership: Ownership::of(owner),
+            timing,
+            clean_interval,
+            roster: Roster::new(roster, Intake::Open),
+            heart: Heart::new(record),
+            gate: Gate::new(guarding),
+            acknowledged: None,
+            stage: Stage::Locking,
+        };
+        (conduct, vec![Effect::LockName])
+    }
+
+    /// What this process knows of its attempts.
+    pub fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// Whether orders are taken now. Those that come at other times had better wait where they are.
+    pub fn takes_orders(&self) -> bool {
+        matches!(self.stage, Stage::Serving { .. })
+    }
+
+    /// When [`Event::Woken`] is due. It may come early, late and often.
+    pub fn wake_at(&self) -> Option<Duration> {
+        let own = match &self.stage {
+            Stage::Naming(naming) => naming.wake_at(),
+            Stage::Serving { clean_at: at } | Stage::Calming { until: at } | Stage::Leaving { until: at } => Some(*at),
+            Stage::Surrendering(surrender) => return Some(surrender.wake_at()),
+            Stage::Locking
+            | Stage::Arming
+            | Stage::Listing
+            | Stage::Adopting(_)
+            | Stage::Subscribing
+            | Stage::Appearing => None,
+            Stage::Ended => return None,
+        };
+        own.into_iter().chain(self.heart.wake_at()).min()
+    }
+
+    /// Folds in what happened, and says what is to be done. The roster has changed before the effects begin (rule P1).
+    pub fn fold(&mut self, event: Event, now: Moment) -> Vec<Effect> {
+        if let Stage::Ended = self.stage {
+            return Vec::new();
+        }
+        match event {
+            Event::NameLocked => self.name_locked(),
+            Event::KeyRead { current } => self.key_read(current, now.uptime),
+            Event::KeyUnread => self.key_unread(now.uptime),
+            Event::GuardReady => self.guard_ready(),
+            Event::GuardLost => self.guard_lost(),
+            Event::GuardAnswered(answer) => self.guard_answered(answer, now.uptime),
+            Event::Listed { containers } => self.listed(containers, now.uptime),
+            Event::Unlisted(error) => self.unlisted(error, now.uptime),
+            Event::ReportRead { last } => self.report_read(last.as_ref()),
+            Event::OrdersFollowed => self.orders_followed(now.uptime),
+            Event::Order { order, nonce } => self.order(*order, nonce, now.uptime),
+            Event::ResultsEnd { sequence } => self.results_end(sequence, now),
+            Event::KeyWritten { revision } => {
+                let answer = self.heart.written(revision, &self.timing);
+                self.heartbeat_answered(answer, now.uptime)
+            }
+            Event::KeyRefused { current } => {
+                let answer = self.heart.refused(current);
+                self.heartbeat_answered(answer, now.uptime)
+            }
+            Event::HeartbeatUnanswered => {
+                self.heart.unanswered(&self.timing, now.uptime);
+                Vec::new()
+            }
+            Event::Attempt { attempt, event } => self.attempt(&attempt, event, now.uptime),
+            Event::Leftover { attempt, container } => self.leftover(attempt, container),
+            Event::OwnRemoved => self.surrender(|surrender| surrender.removed(now.uptime)),
+            Event::OwnNotRemoved(error) => self.own_not_removed(&error, now.uptime),
+            Event::EndTold => self.surrender(Surrender::told),
+            Event::Shutdown => self.shutdown(now.uptime),
+            Event::Failed(error) => self.end(Err(error)),
+            Event::Woken => self.woken(now.uptime),
+        }
+    }
+
+    /// A guard that may know nothing learns first when the last heartbeat was acknowledged (rule P15).
+    fn guard_ready(&mut self) -> Vec<Effect> {
+        if !self.gate.is_guarded() {
+            return Vec::new();
+        }
+        let last = self.acknowledged.map(|sent_at| Effect::FeedGuard { sent_at });
+        let mut effects: Vec<_> = last.into_iter().collect();
+        effects.extend(self.gate.ready());
+        if let Stage::Arming = self.stage {
+            self.stage = Stage::Listing;
+            effects.push(Effect::List);
+        }
+        effects
+    }
+
+    fn guard_lost(&mut self) -> Vec<Effect> {
+        if !self.gate.is_guarded() {
+            return Vec::new();
+        }
+        tracing::error!("the guard is gone: nothing is claimed until another one listens");
+        self.gate.lost();
+        vec![Effect::StartGuard]
+    }
+
+    fn guard_answered(&mut self, answer: guard::Answer, now: Duration) -> Vec<Effect> {
+        match self.gate.answered(answer) {
+            Some(Release::Do(task)) => vec![Effect::Attempt(task)],
+            Some(Release::Tell(attempt, event)) => self.tell(&attempt, event, now),
+            None => Vec::new(),
+        }
+    }
+
+    fn order(&mut self, order: Order, nonce: Nonce, now: Duration) -> Vec<Effect> {
+        if !self.takes_orders() {
+            return Vec::new();
+        }
+        let tasks = self.roster.order(order, nonce, now);
+        self.for_attempts(tasks)
+    }
+
+    fn results_end(&mut self, sequence: u64, now: Moment) -> Vec<Effect> {
+        let write = self.heart.results_end(sequence, self.roster.held(), self.roster.intake(), now);
+        write.into_iter().collect()
+    }
+
+    fn heartbeat_answered(&mut self, answer: Answer, now: Duration) -> Vec<Effect> {
+        match answer {
+            Answer::Acknowledged { sent_at } => {
+                let mut effects = self.feed(sent_at);
+                effects.extend(self.heartbeat_acknowledged(now));
+                effects
+            }
+            Answer::Again(wish) => {
+                self.obey(wish);
+                vec![self.heart.try_again()]
+            }
+            Answer::Deposed => self.depose(now),
+            Answer::Unexpected => Vec::new(),
+        }
+    }
+
+    fn feed(&mut self, sent_at: Duration) -> Vec<Effect> {
+        self.acknowledged = Some(sent_at);
+        if self.gate.is_up() { vec![Effect::FeedGuard { sent_at }] } else { Vec::new() }
+    }
+
+    fn heartbeat_acknowledged(&mut self, now: Duration) -> Vec<Effect> {
+        match self.stage {
+            Stage::Appearing => {
+                self.stage = Stage::Serving { clean_at: now };
+                vec![Effect::Announce(MeshEvent::AgentJoined { agent: self.ownership.owner().agent.clone() })]
+            }
+            Stage::Leaving { .. } if self.heart.said_farewell() => self.leave(),
+            Stage::Leaving { .. } => vec![self.heart.begin(now)],
+            Stage::Locking
+            | Stage::Naming(_)
+            | Stage::Arming
+            | Stage::Listing
+            | Stage::Adopting(_)
+            | Stage::Subscribing
+            | Stage::Serving { .. }
+            | Stage::Calming { .. }
+            | Stage::Surrendering(_)
+            | Stage::Ended => Vec::new(),
+        }
+    }
+
+    fn obey(&mut self, wish: Option<Intake>) {
+        if let Some(intake) = wish.filter(|wish| *wish != self.roster.intake()) {
+            tracing::info!(?intake, "intake changed");
+            self.roster.set_intake(intake);
+        }
+    }
+
+    fn attempt(&mut self, attempt: &AttemptId, event: attempt::Event, now: Duration) -> Vec<Effect> {
+        // What the tasks of a deposed process still report is said once, by its surrender.
+        if let Stage::Surrendering(_) | Stage::Ended = self.stage {
+            return Vec::new();
+        }
+        match self.gate.news(attempt, event, self.roster.started(attempt)) {
+            News::Tell(event) => self.tell(attempt, event, now),
+            News::Ask(question) => question.into_iter().collect(),
+        }
+    }
+
+    fn tell(&mut self, attempt: &AttemptId, event: attempt::Event, now: Duration) -> Vec<Effect> {
+        let tasks = self.roster.event(attempt, event).unwrap_or_else(|illegal| {
+            tracing::error!(attempt_id = %attempt, error = %illegal, "event ignored");
+            Vec::new()
+        });
+        let mut effects = self.for_attempts(tasks);
+        effects.extend(self.leave_once_calm(now));
+        effects
+    }
+
+    /// What is to be done for attempts, as far as it needs nobody's leave.
+    fn for_attempts(&mut self, tasks: Vec<Task>) -> Vec<Effect> {
+        let pass = |task: Task| {
+            let ordered = self.roster.ordered(&task.attempt);
+            self.gate.pass(task, ordered)
+        };
+        tasks.into_iter().filter_map(pass).collect()
+    }
+
+    fn leftover(&mut self, attempt: AttemptId, container: ContainerId) -> Vec<Effect> {
+        if !self.takes_orders() || self.roster.knows(&attempt) {
+            return Vec::new();
+        }
+        tracing::info!(attempt_id = %attempt, container = %container, "nobody needs this container");
+        let tasks = self.roster.adopt(attempt, State::adopt_leftover(container));
+        self.for_attempts(tasks)
+    }
+
+    fn woken(&mut self, now: Duration) -> Vec<Effect> {
+        let mut effects = match &mut self.stage {
+            Stage::Naming(naming) => naming.woken(now).into_iter().collect(),
+            Stage::Serving { clean_at } if *clean_at <= now => {
+                *clean_at = now + self.clean_interval;
+                vec![Effect::Clean { held: self.roster.held() }]
+            }
+            Stage::Calming { until } if *until <= now => self.say_farewell(now),
+            Stage::Leaving { until } if *until <= now => {
+                tracing::warn!("stopping without a farewell");
+                return self.leave();
+            }
+            Stage::Surrendering(_) => return self.surrender(|surrender| surrender.woken(now)),
+            Stage::Ended => return Vec::new(),
+            Stage::Locking
+            | Stage::Arming
+            | Stage::Listing
+            | Stage::Adopting(_)
+            | Stage::Subscribing
+            | Stage::Appearing
+            | Stage::Serving { .. }
+            | Stage::Calming { .. }
+            | Stage::Leaving { .. } => Vec::new(),
+        };
+        effects.extend(self.heart.woken(now));
+        effects
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,241 @@
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use tickmesh_core::{
+    id::{Epoch, MeshId},
+    message::{AttemptEvent, Capacity, MachineId, OrderKind, SCHEMA},
+    name::Namespace,
+    outcome::LostReason,
+};
+
+use super::*;
+use crate::{
+    attempt::Effect as ForAttempt,
+    engine::{self, ContainerStatus, ContainerView},
+    error::Error,
+    fixture::{self, attempt_of_replica, nonce},
+    guard::{Matter, Question},
+    labels::Tag,
+    policy::HostPolicy,
+};
+
+/// Uptime of the host when every process of these tests begins.
+const BEGUN: Duration = Duration::from_secs(100_000);
+/// Revision of the predecessor's last heartbeat.
+const REVISION: u64 = 7;
+
+fn owner() -> Owner {
+    Owner {
+        mesh: MeshId::from_random([7; 16]),
+        namespace: Namespace::new("tickmesh").unwrap(),
+        agent: fixture::agent(),
+    }
+}
+
+/// The heartbeat of a process, by its nonce.
+fn record(process: u8) -> AgentRecord {
+    let Timing { fence, kill_margin, .. } = Timing::default();
+    AgentRecord {
+        schema: SCHEMA,
+        agent: fixture::agent(),
+        process: nonce(process),
+        number: 0,
+        machine: fixture::machine(),
+        boot: "boot-1".to_owned(),
+        host: "test-host".to_owned(),
+        version: "1".to_owned(),
+        engine: "1".to_owned(),
+        at: Timestamp::UNIX_EPOCH,
+        labels: [].into(),
+        capacity: Capacity { slots: 4, cpu_millis: 1_000, memory_bytes: 1 << 30 },
+        draining: false,
+        stopped: false,
+        results_seen: 0,
+        held: BTreeSet::new(),
+        fence_ms: fence.as_millis().try_into().unwrap(),
+        kill_margin_ms: kill_margin.as_millis().try_into().unwrap(),
+    }
+}
+
+fn elsewhere(record: AgentRecord) -> AgentRecord {
+    AgentRecord { machine: MachineId("machine-2".to_owned()), host: "other-host".to_owned(), ..record }
+}
+
+fn key(revision: u64, record: AgentRecord) -> Option<KeyState> {
+    Some(KeyState { revision, record: Box::new(record) })
+}
+
+fn settings(guarding: Guarding) -> Settings {
+    let policy = HostPolicy::default();
+    Settings {
+        owner: owner(),
+        record: record(1),
+        timing: Timing::default(),
+        clean_interval: Duration::from_secs(60),
+        guarding,
+        roster: roster::Settings { agent: fixture::agent(), slots: 4, start_limit: 4, policy },
+    }
+}
+
+/// A process, and how long it has been there.
+struct Process {
+    conduct: Conduct,
+    age: Duration,
+}
+
+impl Process {
+    fn begin() -> Self {
+        Self::begin_with(Guarding::Absent)
+    }
+
+    fn begin_with(guarding: Guarding) -> Self {
+        let (conduct, effects) = Conduct::begin(settings(guarding));
+        assert_eq!(lines(&effects), ["lock-name"]);
+        Self { conduct, age: Duration::ZERO }
+    }
+
+    /// One that has its name, found those containers, and follows orders.
+    fn subscribed(containers: Vec<ContainerView>) -> Self {
+        let mut process = Self::begin();
+        process.tell(Event::NameLocked, &["read-key"]);
+        process.tell(Event::KeyRead { current: key(REVISION, record(0)) }, &["list"]);
+        assert_eq!(process.conduct.roster.held(), BTreeSet::new());
+        process.fold(Event::Listed { containers });
+        process
+    }
+
+    /// One that takes orders.
+    fn serving() -> Self {
+        let mut process = Self::subscribed(Vec::new());
+        process.tell(Event::OrdersFollowed, &["read-results-end"]);
+        process.tell(Event::ResultsEnd { sequence: 40 }, &["write-key 1 on 7: seen 40, holds []"]);
+        process.tell(Event::KeyWritten { revision: 8 }, &["announce agent-joined"]);
+        process.tell(Event::Woken, &["clean []"]);
+        process
+    }
+
+    fn fold(&mut self, event: Event) -> Vec<String> {
+        let now = Moment { uptime: BEGUN + self.age, wall: Timestamp::UNIX_EPOCH };
+        lines(&self.conduct.fold(event, now))
+    }
+
+    #[track_caller]
+    fn tell(&mut self, event: Event, expected: &[&str]) {
+        let what = format!("{event:?}");
+        assert_eq!(self.fold(event), expected, "{what}");
+    }
+
+    /// Lets time pass until something is due, which must be after `pause`.
+    #[track_caller]
+    fn wait(&mut self, pause: Duration, expected: &[&str]) {
+        assert_eq!(self.conduct.wake_at(), Some(BEGUN + self.age + pause), "when it is due");
+        if !pause.is_zero() {
+            self.age += pause - Duration::from_nanos(1);
+            self.tell(Event::Woken, &[]);
+            self.age += Duration::from_nanos(1);
+        }
+        self.tell(Event::Woken, expected);
+    }
+
+    #[track_caller]
+    fn order(&mut self, replica: u32, expected: &[&str]) {
+        self.tell(Event::Order { order: Box::new(start(replica)), nonce: nonce(50) }, expected);
+    }
+
+    fn attempt(&mut self, replica: u32, event: attempt::Event) -> Vec<String> {
+        self.fold(Event::Attempt { attempt: attempt_of_replica(replica), event })
+    }
+}
+
+fn start(replica: u32) -> Order {
+    let kind = OrderKind::Start(Box::new(fixture::start_order()));
+    Order { schema: SCHEMA, epoch: Epoch(1), agent: fixture::agent(), attempt: attempt_of_replica(replica), kind }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn replicas<'a>(held: impl IntoIterator<Item = &'a AttemptId>) -> Vec<u32> {
+    held.into_iter().map(|attempt| attempt.replica).collect()
+}
+
+fn lines(effects: &[Effect]) -> Vec<String> {
+    effects.iter().map(line).collect()
+}
+
+fn line(effect: &Effect) -> String {
+    match effect {
+        Effect::LockName => "lock-name".to_owned(),
+        Effect::ReadKey => "read-key".to_owned(),
+        Effect::StartGuard => "start-guard".to_owned(),
+        Effect::FeedGuard { sent_at } => format!("feed-guard {:?}", *sent_at - BEGUN),
+        Effect::AskGuard(Question { attempt, matter: Matter::GoingOn { ordered_at } }) => {
+            format!("ask-guard {}: ordered at {:?}", attempt.replica, *ordered_at - BEGUN)
+        }
+        Effect::AskGuard(Question { attempt, matter: Matter::Death(container) }) => {
+            format!("ask-guard {}: who killed {container}", attempt.replica)
+        }
+        Effect::List => "list".to_owned(),
+        Effect::ReadReport { attempt } => format!("read-report {}", attempt.replica),
+        Effect::FollowOrders => "follow-orders".to_owned(),
+        Effect::ReadResultsEnd => "read-results-end".to_owned(),
+        Effect::WriteKey { record, expected } => heartbeat(record, *expected),
+        Effect::Attempt(task) => format!("{} {}", for_attempt(&task.effect), task.attempt.replica),
+        Effect::Abandon => "abandon".to_owned(),
+        Effect::Clean { held } => format!("clean {:?}", replicas(held)),
+        Effect::RemoveOwn { container } => format!("remove-own {container}"),
+        Effect::TellEnd { attempt, claim_sequence, event } => {
+            format!("tell-end {} on {claim_sequence}: {event:?}", attempt.replica)
+        }
+        Effect::Announce(event) => format!("announce {}", event.kind()),
+        Effect::End(Ok(())) => "end".to_owned(),
+        Effect::End(Err(error)) => format!("end: {error}"),
+    }
+}
+
+fn heartbeat(record: &AgentRecord, expected: u64) -> String {
+    let AgentRecord { number, results_seen, held, stopped, draining, .. } = record;
+    let mut line = format!("write-key {number} on {expected}: seen {results_seen}, holds {:?}", replicas(held));
+    let flags = [("draining", *draining), ("stopped", *stopped)];
+    line.extend(flags.iter().filter(|(_, set)| *set).map(|(name, _)| format!(", {name}")));
+    line
+}
+
+fn for_attempt(effect: &ForAttempt) -> &'static str {
+    match effect {
+        ForAttempt::Decline { .. } => "decline",
+        ForAttempt::Claim { .. } => "claim",
+        ForAttempt::Pull { .. } => "pull",
+        ForAttempt::AbandonPull => "abandon-pull",
+        ForAttempt::Create { .. } => "create",
+        ForAttempt::Start { .. } => "start",
+        ForAttempt::Watch { .. } => "watch",
+        ForAttempt::Time { .. } => "time",
+        ForAttempt::Stop { .. } => "stop",
+        ForAttempt::Report { .. } => "report",
+        ForAttempt::Remove { .. } => "remove",
+    }
+}
+
+/// A container of this agent, created under the claim with that nonce.
+fn container(replica: u32, claim: u8, status: ContainerStatus) -> ContainerView {
+    let (attempt, terms) = (attempt_of_replica(replica), fixture::terms());
+    let tag = Tag { attempt, nonce: nonce(claim), claim_sequence: 20, terms };
+    ContainerView {
+        id: ContainerId(format!("c{replica}")),
+        name: Ownership::of(owner()).container_name(&tag.attempt),
+        labels: tag.labels(&owner(), &[].into()),
+        status,
+    }
+}
+
+fn claimed_with(claim: u8) -> Option<LastReport> {
+    let event = AttemptEvent::Claimed { nonce: nonce(claim), machine: fixture::machine() };
+    Some(LastReport { sequence: 20, event })
+}
+
+mod beat;
+mod begin;
+mod end;
+mod guarded;
