@@ -21,11 +21,20 @@ pub fn zone(zones: &TimeZoneDatabase, name: &str) -> Result<TimeZone, ScheduleEr
     // A hostile name may be huge: an error message is not the place to repeat it whole.
     let name: String = name.chars().take(ZONE_NAME_LENGTH_MAX).collect();
     let nearest = nearest(zones, &name);
-    let error = ScheduleError::from(Problem::UnknownZone(name));
+    let error = ScheduleError::from(Problem::UnknownZone(printable(&name)));
     Err(match nearest {
         Some(nearest) => error.hint_is(format!("write `{nearest}`")),
         None => error.hint_is("zones have names like `Asia/Shanghai` or `UTC`"),
     })
+}
+
+/// The name with its control characters spelled out: it must not steer the terminal that shows the error.
+fn printable(name: &str) -> String {
+    let spell = |character: char| match character.is_control() {
+        true => character.escape_default().to_string(),
+        false => character.to_string(),
+    };
+    name.chars().map(spell).collect()
 }
 
 fn nearest(zones: &TimeZoneDatabase, name: &str) -> Option<String> {
@@ -34,8 +43,11 @@ fn nearest(zones: &TimeZoneDatabase, name: &str) -> Option<String> {
     let city = |zone: &str| zone.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(name));
     let all: Vec<String> = zones.available().map(|zone| zone.as_str().to_owned()).collect();
     let by_city = all.iter().find(|zone| city(zone)).cloned();
+    // The distance is at least the difference in length, and costs far more to compute.
+    let length = lower.chars().count();
+    let is_near = |zone: &&String| zone.len().abs_diff(length) <= ZONE_NAME_TYPOS_MAX;
     let by_distance = || {
-        let (distance, zone) = all.iter().map(|zone| (distance(zone), zone)).min()?;
+        let (distance, zone) = all.iter().filter(is_near).map(|zone| (distance(zone), zone)).min()?;
         (distance <= ZONE_NAME_TYPOS_MAX).then(|| zone.clone())
     };
     by_city.or_else(by_distance)

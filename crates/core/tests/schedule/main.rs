@@ -5,6 +5,7 @@
 
 mod count;
 mod expressions;
+mod hostile;
 mod oracle;
 mod period;
 mod random;

@@ -146,7 +146,7 @@ fn long_source(reader: &mut Reader<'_>, item: &Item<'_>, kind: Text, source: Opt
         "volume" => named,
         "tmpfs" => {
             let message = "volumes of type `tmpfs` are not supported yet: mounts are volumes or paths of the host";
-            let hint = "leave out the source: a volume without a name goes with its container";
+            let hint = "write `type: volume` without a source: such a volume goes with its container";
             reader.report.error_with_hint(kind.place(), message, hint);
             return None;
         }

@@ -43,6 +43,77 @@ services:
       aliyun.depends: "s1"
 "#;
 
+/// A file that uses everything there is.
+const EVERYTHING: &str = r#"version: "3.8"
+name: nightly
+x-common: &common
+  image: busybox:1.36
+  labels: &labels {aliyun.retry_count: "5", tickmesh.retry_backoff: "5s,2,1m"}
+labels:
+  - tickmesh.schedule=0 30 2 * * mon-fri
+  - tickmesh.timezone=Europe/Berlin
+  - tickmesh.overlap=allow
+  - tickmesh.max_active=2
+  - tickmesh.queue_limit=5
+  - tickmesh.misfire=skip
+  - tickmesh.start_deadline=1h
+  - tickmesh.timeout=6h
+  - tickmesh.jitter=10m
+  - tickmesh.paused=false
+  - tickmesh.on_disconnect=continue
+  - tickmesh.on_lost=fail
+services:
+  extract:
+    <<: *common
+    command: ["sh", "-c", "echo $TAG ${SIZE:-3} $$HOME"]
+    environment:
+      - A=1
+      - FROM_HOST
+      - constraint:disk==ssd
+      - constraint:zone!=(a|b)
+    mem_limit: 512m
+    mem_reservation: 128m
+    cpus: 0.5
+    volumes: ["data:/data:ro", {type: volume, source: cache, target: /cache}]
+    stop_grace_period: 1m30s
+  load:
+    <<: *common
+    depends_on:
+      extract: {condition: service_completed_successfully}
+    deploy:
+      replicas: 3
+      resources: {limits: {cpus: "1", memory: 1g}, reservations: {memory: 64m}}
+      placement: {constraints: ["node.labels.disk == ssd"]}
+    labels:
+      <<: *labels
+      tickmesh.attempt_timeout: 20m
+      tickmesh.remove_containers: remove-all
+  report:
+    image: busybox
+    entrypoint: >-
+      sh -c
+      'date'
+    restart: "no"
+    labels: {tickmesh.global: "true", tickmesh.depends: "extract,load", tickmesh.constraint: "agent!=a1", team: data}
+volumes: {data: , cache: {}}
+"#;
+
+/// All of them.
+pub(super) const ALL: [&str; 3] = [SEED, BATCH, EVERYTHING];
+
+#[test]
+fn a_file_that_uses_everything_reads_without_a_word() {
+    assert_eq!(rendered(EVERYTHING), "");
+    let run = spec(EVERYTHING).run;
+    let facts: Vec<_> = run
+        .services
+        .iter()
+        .map(|service| (service.name.as_str(), service.scale, service.depends.len(), service.constraints.len()))
+        .collect();
+    assert_eq!(facts, [("extract", 1, 0, 2), ("load", 3, 1, 1), ("report", 1, 2, 1)]);
+    assert_eq!(run.services[1].retry, RetryPolicy { count: 5, delay_ms: 5_000, factor: 2, delay_ms_max: 60_000 });
+}
+
 #[test]
 fn the_seeds_file_reads_as_it_is() {
     let reading = read_text(SEED);

@@ -85,7 +85,7 @@ fn the_long_form_is_checked_like_the_short_one() {
     check_service(
         "volumes: [{type: tmpfs, target: /in}]",
         &[
-            "5:22: error: volumes of type `tmpfs` are not supported yet: mounts are volumes or paths of the host\n  hint: leave out the source: a volume without a name goes with its container",
+            "5:22: error: volumes of type `tmpfs` are not supported yet: mounts are volumes or paths of the host\n  hint: write `type: volume` without a source: such a volume goes with its container",
         ],
     );
     check_service(

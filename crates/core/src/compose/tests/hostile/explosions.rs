@@ -1,29 +1,12 @@
-//! Files that want to hurt: each is read or refused at once.
-
-use std::time::{Duration, Instant};
-
-use proptest::prelude::*;
+//! Small causes with large effects: nesting, aliases, merges, variables, and more errors than anybody reads.
 
 use super::*;
-
-/// Far less than an explosion takes. The slowest of these takes 70 ms in a debug build; tests share a busy machine.
-const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// `expect` is the beginning of what is said.
 #[track_caller]
 fn check_at_once(text: &str, expect: &str) {
-    let (shown, taken) = timed(text);
+    let shown = read_at_once(text);
     assert!(shown.starts_with(expect), "{shown}");
-    assert!(taken < AT_ONCE, "took {taken:?}");
-    assert!(shown.len() < 200_000, "{} bytes are said", shown.len());
-}
-
-// A test may look at a clock; what it tests may not.
-#[allow(clippy::disallowed_methods)]
-fn timed(text: &str) -> (String, Duration) {
-    let begun = Instant::now();
-    let shown = rendered(text);
-    (shown, begun.elapsed())
 }
 
 #[test]
@@ -90,8 +73,7 @@ fn there_is_a_limit_to_values() {
 #[test]
 fn many_errors_are_not_all_shown() {
     let keys: String = (0..9_000).map(|key| format!("imagee_{key}: 1\n")).collect();
-    let (shown, taken) = timed(&with_service(&keys));
-    assert!(taken < AT_ONCE, "took {taken:?}");
+    let shown = read_at_once(&with_service(&keys));
     assert_eq!(shown.matches("error: unknown key").count(), 100);
     assert!(shown.ends_with("f:1:1: warning: 8900 more problems are not shown"), "{}", &shown[shown.len() - 100..]);
 }
@@ -100,9 +82,7 @@ fn many_errors_are_not_all_shown() {
 fn suggestions_are_not_made_for_ever() {
     let label = |label| format!("aliyun.retry_backoff{label}=1, tickmesh.retry_backoff{label}=1, ");
     let labels: String = (0..4_000).map(label).collect();
-    let text = with_service(&format!("labels: [{labels}]"));
-    let (shown, taken) = timed(&text);
-    assert!(taken < AT_ONCE, "took {taken:?}");
+    let shown = read_at_once(&with_service(&format!("labels: [{labels}]")));
     assert_eq!(shown.matches("did you mean").count(), 100);
     assert_eq!((shown.matches("error: ").count(), shown.matches("warning: ").count()), (100, 101));
 }
@@ -111,9 +91,10 @@ fn suggestions_are_not_made_for_ever() {
 fn a_long_key_does_not_make_long_paths() {
     let children: String = (0..5_000).map(|child| format!("c{child}: [1], ")).collect();
     let text = format!("services:\n  ? {}\n  : {{{children}}}\n", "k".repeat(100_000));
-    let (shown, taken) = timed(&text);
-    assert!(taken < AT_ONCE, "took {taken:?}");
-    assert!(shown.len() < 50_000, "{} bytes are said", shown.len());
+    read_at_once(&text);
+    // Of the hundred that are shown.
+    let longest = read_text(&text).diagnostics.iter().map(|diagnostic| diagnostic.path.len()).max();
+    assert_eq!(longest, Some("services.".len() + 64 + ".c99".len()));
 }
 
 #[test]
@@ -140,69 +121,6 @@ fn variables_that_are_used_have_a_size() {
 
 #[test]
 fn errors_repeat_only_the_beginning_of_long_values() {
-    let (shown, _) = timed(&with_service(&format!("user: '{}'", "a ".repeat(50_000))));
+    let shown = read_at_once(&with_service(&format!("user: '{}'", "a ".repeat(50_000))));
     assert!(shown.len() < 300, "{} bytes are said", shown.len());
-}
-
-/// Pieces of compose files, from which mostly sensible and sometimes broken files are made.
-const PIECES: [&str; 40] = [
-    "services:",
-    "labels:",
-    "s1:",
-    "image: busybox",
-    "\n",
-    "\n  ",
-    "\n    ",
-    "- ",
-    ": ",
-    "{",
-    "}",
-    "[",
-    "]",
-    ", ",
-    "&a ",
-    "*a",
-    "<<: ",
-    "'",
-    "\"",
-    "|\n",
-    ">-\n",
-    "# note",
-    "---",
-    "...",
-    "!!str ",
-    "!x ",
-    "~",
-    "${A:-",
-    "$$",
-    "$TAG",
-    "aliyun.scale: 5",
-    "aliyun.schedule: '@daily'",
-    "\u{feff}",
-    "\r\n",
-    "\t",
-    "%YAML 1.2\n",
-    "? ",
-    "ä",
-    "0-59/30 * * * * *",
-    "volumes: [/a]",
-];
-
-proptest! {
-    #[test]
-    fn arbitrary_text_is_read_or_refused(text in any::<String>()) {
-        read_text(&text);
-    }
-
-    #[test]
-    fn arbitrary_pieces_are_read_or_refused(pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..60)) {
-        read_text(&pieces.concat());
-    }
-
-    #[test]
-    fn arbitrary_values_are_read_or_refused(key in "[a-z_]{1,12}", value in any::<String>()) {
-        let quoted = serde_json::to_string(&value).unwrap();
-        read_text(&with_service(&format!("{key}: {quoted}\nlabels: {{aliyun.scale: {quoted}}}\nvolumes: [{quoted}]")));
-        read_text(&with_labels(&format!("aliyun.schedule: {quoted}")));
-    }
 }
