@@ -11,6 +11,8 @@ fn every_sample_app_is_valid() {
         ("config/apps/seed.yml", "0-59/30 * * * * * (Asia/Shanghai), next "),
         ("config/apps/demo.yml", "*/5 * * * * * (Asia/Shanghai), next "),
         ("config/apps/nightly-backup.yml", "0 30 2 * * * (Europe/Berlin), next "),
+        ("config/apps/pipeline.yml", "0 0 6 * * mon-fri (America/New_York), next "),
+        ("config/apps/clean-hosts.yml", "@hourly (Asia/Shanghai), next "),
     ] {
         let file = repository_file(file);
         let stdout = place.run(&["validate", &file]).expect(0);
