@@ -179,7 +179,9 @@ impl<'f> Reader<'f> {
             Some(Status::Unsupported { why, hint }) => {
                 self.report.error_with_hint(place, format!("`{name}` is not supported: {why}"), *hint);
             }
-            Some(Status::Later) => self.report.error(place, format!("`{name}` is not supported yet")),
+            Some(Status::Later { why, hint }) => {
+                self.report.error_with_hint(place, format!("`{name}` is not supported yet: {why}"), *hint);
+            }
             None if name.starts_with("x-") => {}
             None => self.unknown_key(name, place, table.iter().map(|known| known.name)),
         }

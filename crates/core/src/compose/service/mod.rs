@@ -1,9 +1,14 @@
 //! The services of a file: one after the other, each key by its reader.
 
+pub(super) mod constraint;
 mod container;
 mod depends;
+mod deploy;
+mod directive;
+mod draft;
 mod environment;
 mod image;
+mod resources;
 mod signal;
 mod volumes;
 
@@ -14,8 +19,8 @@ use super::{
     yaml::{Entry, Item, Value},
 };
 use crate::{name::ServiceName, spec::ServiceSpec};
-use container::ServiceDraft;
 use depends::{Unlinked, link};
+use draft::ServiceDraft;
 
 /// Most services of an app: its runs must fit into the ledger, and people must be able to read them.
 const SERVICES_MAX: usize = 200;
@@ -60,6 +65,7 @@ fn read_service(reader: &mut Reader<'_>, services: &Item<'_>, entry: &Entry) -> 
         let message = format!("the service {} has no `image`", quote(&entry.key.text));
         reader.report.error(place, message);
     }
-    let depends = draft.depends(reader);
-    Some(Unlinked { spec: draft.spec(name?), depends })
+    let depends = draft.take_depends(reader);
+    let spec = draft.finish(reader, &item, name)?;
+    Some(Unlinked { spec, depends })
 }
