@@ -3,11 +3,11 @@
 # Rounds of each crash test in `make chaos`; `make test` runs each once.
 TICKMESH_CHAOS_ROUNDS ?= 50
 
-.PHONY: help setup demo test lint bench chaos
+.PHONY: help setup demo test lint bench chaos mutants
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## bring nats-server into .tools/ and a busybox image to Docker
 	@scripts/setup
@@ -26,6 +26,9 @@ lint: ## check format, clippy, documentation links and house rules
 
 bench: setup ## measure throughput and tick lateness (release build, minutes)
 	cargo run --release -p tickmesh-tests --bin bench
+
+mutants: ## break the code on purpose, one break at a time, and see each found (an hour; docs/mutants.md is the result)
+	scripts/mutants.py --write
 
 chaos: setup ## run the crash tests many rounds (TICKMESH_CHAOS_ROUNDS=50), and faults of a second dockerd (needs root)
 	TICKMESH_CHAOS_ROUNDS=$(TICKMESH_CHAOS_ROUNDS) cargo test -p tickmesh-tests --test crash -- --nocapture

@@ -156,6 +156,12 @@ impl ContainerEngine for FakeEngine {
         self.with("inspect", id, |container| container.view(id))
     }
 
+    async fn running_for(&self, id: &ContainerId) -> Result<Duration, Error> {
+        let started_at = self.with("look at", id, |container| container.started_at)?;
+        let age = started_at.map(|started_at| Timestamp::now().duration_since(started_at));
+        Ok(age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default())
+    }
+
     fn logs(&self, id: &ContainerId, _after: Option<Timestamp>) -> BoxStream<'static, Result<LogLine, Error>> {
         let (engine, id) = (self.clone(), id.clone());
         let end = stream::once(async move { engine.wait(&id).await });
@@ -190,22 +196,7 @@ mod tests {
     const FOR_EVER: Duration = Duration::from_secs(3600);
 
     async fn create(engine: &FakeEngine, name: &str) -> ContainerId {
-        let spec = ContainerSpec {
-            image: "any".to_owned(),
-            command: None,
-            entrypoint: None,
-            environment: BTreeMap::new(),
-            labels: BTreeMap::new(),
-            working_dir: None,
-            user: None,
-            memory_bytes: None,
-            cpu_millis: None,
-            cpu_shares: None,
-            network_mode: None,
-            volumes: Vec::new(),
-            stop_signal: None,
-            stop_grace: Duration::from_secs(1),
-        };
+        let spec = ContainerSpec { stop_grace: Duration::from_secs(1), ..ContainerSpec::new("any") };
         let labels = BTreeMap::from([("name".to_owned(), name.to_owned())]);
         let request = ContainerRequest { name: name.to_owned(), labels, environment: BTreeMap::new(), spec };
         engine.create(&request).await.unwrap()

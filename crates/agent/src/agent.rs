@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::uptime,
-    conduct::{self, Conduct, Effect, Event, Moment},
+    conduct::{self, Conduct, Effect, Event, Guarding, Moment},
     config::Config,
     engine::{ContainerEngine, EngineInfo},
     error::Error,
@@ -126,8 +126,8 @@ impl<E: ContainerEngine> Agent<E> {
                 self.executor.ask(move |all| all.tell_end(attempt, claim_sequence, event));
             }
             Effect::Announce(event) => self.executor.announce(event),
-            // The loop ends with it, and does not come here.
-            Effect::End(_) => {}
+            // Nobody without a guard asks for it, and the loop ends with an end.
+            Effect::StartGuard | Effect::FeedGuard { .. } | Effect::AskGuard(_) | Effect::End(_) => {}
         }
     }
 
@@ -172,6 +172,8 @@ fn settings(config: &Config, engine: &EngineInfo, owner: Owner) -> conduct::Sett
         record: first_record(config, engine, capacity),
         timing: config.timing,
         clean_interval: config.clean_interval,
+        // The guard process does not exist yet.
+        guarding: Guarding::Absent,
         roster: roster::Settings {
             agent: config.agent.clone(),
             slots: usize::try_from(capacity.slots).unwrap_or(usize::MAX),

@@ -7,7 +7,7 @@
 //!                  +----------------------------------------------------------------------------------------+
 //! ```
 //!
-//! Decisions are in pure modules ([`conduct`] with [`roster`], [`attempt`] and [`adopt`]; [`clean`], [`policy`]): a simulator drives
+//! Decisions are in pure modules ([`conduct`] with [`roster`], [`attempt`] and [`adopt`]; [`guard`], [`clean`], [`policy`]): a simulator drives
 //! them with the same events that Docker and NATS produce here. An attempt is claimed before a container exists and its end is
 //! stored before it is forgotten, so whatever crashes, the next process and the leader can tell what happened.
 
@@ -23,6 +23,7 @@ pub mod container;
 pub mod engine;
 mod error;
 mod executor;
+pub mod guard;
 mod host;
 pub mod labels;
 mod orders;

@@ -16,7 +16,7 @@ use tickmesh_agent::{
 use tickmesh_core::{
     id::{AttemptId, MeshId},
     ledger::Ledger,
-    message::{AttemptEvent, LogBytes, MachineId, Revoker, SCHEMA},
+    message::{AttemptEvent, LogBytes, MachineId, Revoker, SCHEMA, StartOrder},
     outcome::LostReason,
     spec::RemoveContainers,
     timing::Timing,
@@ -80,6 +80,47 @@ async fn a_stop_ends_a_running_container_as_cancelled() {
     world.wait_for_heartbeat("the attempt", |record| record.held.contains(&world.attempt(0))).await;
     world.order_stop(0).await;
     assert_eq!(world.end_of(0).await, AttemptEvent::Cancelled { exit_code: Some(143) });
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_runs_too_long_is_stopped_and_has_timed_out() {
+    let world = World::new().await;
+    let running = world.start_agent().await;
+    let limited = |script_text, limit| StartOrder { attempt_timeout: Some(limit), ..script(script_text) };
+    let limit = Duration::from_secs(1);
+    world.order_start(0, limited("echo up; exec sleep 600", limit)).await;
+    // One that does not obey is killed after its grace.
+    let mut stubborn = limited("trap '' TERM; while :; do sleep 0.1; done", limit);
+    stubborn.container.stop_grace = Duration::from_secs(1);
+    world.order_start(1, stubborn).await;
+    world.order_start(2, limited("exit 0", Duration::from_secs(600))).await;
+    assert_eq!(world.end_of(0).await, AttemptEvent::TimedOut { exit_code: Some(143) });
+    assert_eq!(world.end_of(1).await, AttemptEvent::TimedOut { exit_code: Some(137) });
+    check_exit(&world.end_of(2).await, 0);
+    assert_eq!(output_text(&world.stored_output(0).await), "up\n", "it did run");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_of_a_container_goes_on_while_no_agent_is_there() {
+    // An agent that counted it anew would need this long once more, and takes much less to begin.
+    const LIMIT: Duration = Duration::from_secs(5);
+    let world = World::new().await;
+    let order = StartOrder { attempt_timeout: Some(LIMIT), ..script("exec sleep 600") };
+    let terms = Terms { remove_containers: RemoveContainers::RemoveNone, ..Terms::of(&order) };
+    let tag = Tag { terms, ..adopted_tag(&world, 0).await };
+    let name = world.mesh.names().container(&tag.attempt);
+    let id = world.create(&world.owner(), &name, &tag, &order).await;
+    world.engine.start(&id).await.unwrap();
+    eventually("its time to be up", async || (world.engine.running_for(&id).await.unwrap() >= LIMIT).then_some(()))
+        .await;
+    assert_eq!(world.containers().await[0].status, ContainerStatus::Running, "nobody is there to stop it");
+    let running = world.start_agent().await;
+    assert_eq!(world.end_of(0).await, AttemptEvent::TimedOut { exit_code: Some(143) });
+    let exit = world.engine.wait(&id).await.unwrap();
+    let ran = exit.finished_at.unwrap().duration_since(exit.started_at.unwrap());
+    assert!(ran.unsigned_abs() < LIMIT * 2, "it ran for {ran:?}");
     running.stop().await;
 }
 

@@ -66,6 +66,10 @@ impl ContainerEngine for Doored {
         self.docker.inspect(id).await
     }
 
+    async fn running_for(&self, id: &ContainerId) -> Result<Duration, Error> {
+        self.docker.running_for(id).await
+    }
+
     fn logs(&self, id: &ContainerId, after: Option<Timestamp>) -> BoxStream<'static, Result<LogLine, Error>> {
         self.docker.logs(id, after)
     }

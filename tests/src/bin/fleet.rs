@@ -6,7 +6,7 @@
 //! fleet scheduler --nats URL --namespace NAME [--die write|send|tick|history]
 //! ```
 
-use std::{collections::BTreeMap, io::Read as _, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, io::Read as _, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use futures_util::stream::BoxStream;
@@ -101,6 +101,10 @@ impl ContainerEngine for CrashingEngine {
 
     async fn inspect(&self, id: &ContainerId) -> Result<ContainerView, Error> {
         self.docker.inspect(id).await
+    }
+
+    async fn running_for(&self, id: &ContainerId) -> Result<Duration, Error> {
+        self.docker.running_for(id).await
     }
 
     fn logs(&self, id: &ContainerId, after: Option<Timestamp>) -> BoxStream<'static, Result<LogLine, Error>> {

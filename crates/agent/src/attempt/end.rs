@@ -1,12 +1,13 @@
 //! What the end of an attempt is, and what becomes of its container.
 
+use jiff::SignedDuration;
 use tickmesh_core::{message::AttemptEvent, outcome::LostReason, spec::RemoveContainers};
 
-use super::event::{Watched, Wish};
+use super::event::{Stop, Terms, Watched, Wish};
 use crate::engine::ExitState;
 
 /// Exit code of a process that SIGKILL ended.
-const EXIT_KILLED: i64 = 137;
+pub(crate) const EXIT_KILLED: i64 = 137;
 /// Exit code of a process that SIGTERM ended.
 const EXIT_TERMINATED: i64 = 143;
 
@@ -22,6 +23,33 @@ pub(super) fn end_of(exit: &ExitState, watched: Watched) -> AttemptEvent {
             started_at: exit.started_at,
             finished_at: exit.finished_at,
         },
+    }
+}
+
+/// What the exit of a container means that was being stopped; `own` is what it would mean otherwise.
+///
+/// Whatever came first to the attempt counts: an exit, an order to stop, or that its time was up. But the news of an exit may be slower
+/// than the end of its time, so of a container whose time was up the engine's clock has the last word: one that ended within its time
+/// ended by itself.
+pub(super) fn end_of_stopped(stop: Stop, terms: Terms, exit: &ExitState, own: AttemptEvent) -> AttemptEvent {
+    match stop {
+        Stop::TimedOut if ended_in_time(terms, exit) => own,
+        Stop::TimedOut | Stop::Ordered => stopped(stop, Some(exit.code)),
+    }
+}
+
+fn ended_in_time(terms: Terms, exit: &ExitState) -> bool {
+    let ran =
+        exit.started_at.zip(exit.finished_at).map(|(started_at, finished_at)| finished_at.duration_since(started_at));
+    let limit = terms.attempt_timeout.map(|limit| SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX));
+    ran.zip(limit).is_some_and(|(ran, limit)| ran < limit)
+}
+
+/// The end of an attempt that was stopped for that reason.
+pub(super) fn stopped(stop: Stop, exit_code: Option<i64>) -> AttemptEvent {
+    match stop {
+        Stop::Ordered => AttemptEvent::Cancelled { exit_code },
+        Stop::TimedOut => AttemptEvent::TimedOut { exit_code },
     }
 }
 
@@ -51,6 +79,10 @@ pub(super) fn cancelled(exit_code: Option<i64>) -> AttemptEvent {
 
 pub(super) fn could_not_start(reason: String) -> AttemptEvent {
     AttemptEvent::CouldNotStart { reason, permanent: false }
+}
+
+pub(super) fn fenced() -> AttemptEvent {
+    AttemptEvent::Lost { reason: LostReason::Fenced }
 }
 
 pub(super) fn removed() -> AttemptEvent {

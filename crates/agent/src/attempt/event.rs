@@ -72,6 +72,15 @@ pub enum Watched {
     WithGaps,
 }
 
+/// Why a container is being stopped. The first reason counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// The leader ordered it.
+    Ordered,
+    /// It ran for as long as it may.
+    TimedOut,
+}
+
 /// What becomes of a container once the end of its attempt is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disposal {
@@ -136,8 +145,14 @@ pub enum Event {
     WatchInterrupted,
     /// The container ended.
     Exited(ExitState),
+    /// The container has run for as long as it may.
+    TimeUp,
+    /// The guard killed the container (protocol rule P16).
+    KilledByGuard(ExitState),
     /// The container is gone.
     ContainerGone,
+    /// A deadline of the guard passed since the order came: what was to be done next is not done (protocol rule P4).
+    Fenced,
     /// The leader wants it stopped.
     StopOrdered,
     /// The end is stored.
@@ -187,6 +202,14 @@ pub enum Effect {
         /// From where its output is followed.
         output: OutputFrom,
     },
+    /// Tell when the container has run for so long, by the engine's clock, whoever started it. Answer: `TimeUp`, unless the attempt
+    /// ended before.
+    Time {
+        /// The container.
+        container: ContainerId,
+        /// How long it may run.
+        limit: Duration,
+    },
     /// Stop it, until it does not run. The answer comes from the watch.
     Stop {
         /// The container.
@@ -231,7 +254,10 @@ impl Event {
             Self::StartUnanswered => "start-unanswered",
             Self::WatchInterrupted => "watch-interrupted",
             Self::Exited(_) => "exited",
+            Self::TimeUp => "time-up",
+            Self::KilledByGuard(_) => "killed-by-guard",
             Self::ContainerGone => "container-gone",
+            Self::Fenced => "fenced",
             Self::StopOrdered => "stop-ordered",
             Self::EndStored => "end-stored",
             Self::EndRefused => "end-refused",

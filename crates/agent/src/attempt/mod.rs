@@ -4,7 +4,7 @@
 //!  Claiming -> Pulling -> Queued -> Creating -> Starting -> Running -> Ending -> Removing -> Gone
 //!      |          |         |          |           |           |          ^
 //!      |          +---------+----------+-----------+-----------+----------+  (stopped, failed: the end is reported)
-//!      |                                           +-> Stopping +---------+
+//!      |                                           +-> Stopping +---------+  (by order, or its time is up)
 //!      +-> Gone  (somebody else wrote first)       +-> Clearing (removed *before* the end is reported)
 //! ```
 //!
@@ -16,12 +16,15 @@ mod event;
 
 use std::{sync::Arc, time::Duration};
 
-use tickmesh_core::message::AttemptEvent;
+use tickmesh_core::message::{AttemptEvent, Revoker};
 
-use self::end::{cancelled, could_not_start, end_of, not_started, removed, unless_stopped};
+pub(crate) use self::end::EXIT_KILLED;
+use self::end::{
+    cancelled, could_not_start, end_of, end_of_stopped, fenced, not_started, removed, stopped, unless_stopped,
+};
 pub use self::{
     end::is_removed_after,
-    event::{Claimed, Disposal, Effect, Event, IllegalEvent, Job, OutputFrom, Terms, Watched, Wish},
+    event::{Claimed, Disposal, Effect, Event, IllegalEvent, Job, OutputFrom, Stop, Terms, Watched, Wish},
 };
 use crate::engine::{ContainerId, ExitState};
 
@@ -82,12 +85,16 @@ pub enum State {
         /// Whether we saw all of it.
         watched: Watched,
     },
-    /// The container is being stopped because somebody ordered it.
+    /// The container is being stopped.
     Stopping {
         /// The claim.
         claimed: Claimed,
         /// The container.
         container: ContainerId,
+        /// Whether we saw all of it.
+        watched: Watched,
+        /// Why.
+        stop: Stop,
     },
     /// A container that may be about to start is being removed; only then may the end be known (protocol rule P6).
     Clearing {
@@ -131,8 +138,7 @@ impl State {
     /// A container of an earlier process that has been started. If it has ended meanwhile, the watch says so; it is never
     /// started again.
     pub fn adopt_started(claimed: Claimed, container: ContainerId) -> Step {
-        let watch = Effect::Watch { container: container.clone(), output: OutputFrom::LastStored };
-        (Self::Running { claimed, container, watched: Watched::WithGaps }, vec![watch])
+        run(claimed, container, OutputFrom::LastStored)
     }
 
     /// A container of an earlier process that never ran, as far as known.
@@ -206,6 +212,7 @@ impl State {
 
             (S::Claiming { job, wish }, E::ClaimStored { sequence, at }) => claim_stored(job, wish, sequence, at),
             (S::Claiming { .. }, E::ClaimRefused) => gone(),
+            (S::Claiming { wish, .. }, E::Fenced) => S::decline(not_claimed(wish)),
             (S::Claiming { job, .. }, E::StopOrdered) => still(S::Claiming { job, wish: Wish::Stop }),
 
             (S::Pulling { claimed, job }, E::ImageReady) => still(S::Queued { claimed, job }),
@@ -232,6 +239,7 @@ impl State {
             (S::Creating { claimed, wish }, E::CouldNotCreate { reason }) => {
                 end_without(claimed, unless_stopped(wish, could_not_start(reason)))
             }
+            (S::Creating { claimed, wish }, E::Fenced) => end_without(claimed, unless_stopped(wish, fenced())),
             (S::Creating { claimed, .. }, E::StopOrdered) => still(S::Creating { claimed, wish: Wish::Stop }),
 
             (S::Starting { claimed, container, wish }, E::Started) => started(claimed, container, wish),
@@ -243,6 +251,9 @@ impl State {
             (S::Starting { claimed, wish, .. }, E::ContainerGone) => {
                 end_without(claimed, unless_stopped(wish, removed()))
             }
+            (S::Starting { claimed, container, wish }, E::Fenced) => {
+                clear(claimed, container, unless_stopped(wish, fenced()))
+            }
             (S::Starting { claimed, container, .. }, E::StopOrdered) => {
                 still(S::Starting { claimed, container, wish: Wish::Stop })
             }
@@ -251,17 +262,26 @@ impl State {
                 still(S::Running { claimed, container, watched: Watched::WithGaps })
             }
             (S::Running { claimed, container, watched }, E::Exited(exit)) => exited(claimed, container, &exit, watched),
+            (S::Running { claimed, container, .. }, E::KilledByGuard(_)) => end_by_policy(claimed, container, fenced()),
             (S::Running { claimed, .. }, E::ContainerGone) => end_without(claimed, removed()),
-            (S::Running { claimed, container, .. }, E::StopOrdered) => {
-                let stop = Effect::Stop { container: container.clone() };
-                (S::Stopping { claimed, container }, vec![stop])
+            (S::Running { claimed, container, watched }, E::StopOrdered) => {
+                stop(claimed, container, watched, Stop::Ordered)
+            }
+            (S::Running { claimed, container, watched }, E::TimeUp) => {
+                stop(claimed, container, watched, Stop::TimedOut)
             }
 
-            (S::Stopping { claimed, container }, E::Exited(exit)) => {
-                end_by_policy(claimed, container, cancelled(Some(exit.code)))
+            (S::Stopping { claimed, container, watched, stop }, E::Exited(exit)) => {
+                let own = end_of(&exit, watched);
+                end_by_policy(claimed, container, end_of_stopped(stop, claimed.terms, &exit, own))
             }
-            (S::Stopping { claimed, .. }, E::ContainerGone) => end_without(claimed, cancelled(None)),
-            (state @ S::Stopping { .. }, E::WatchInterrupted) => still(state),
+            (S::Stopping { claimed, container, stop, .. }, E::KilledByGuard(exit)) => {
+                end_by_policy(claimed, container, end_of_stopped(stop, claimed.terms, &exit, fenced()))
+            }
+            (S::Stopping { claimed, stop, .. }, E::ContainerGone) => end_without(claimed, stopped(stop, None)),
+            (S::Stopping { claimed, container, stop, .. }, E::WatchInterrupted) => {
+                still(S::Stopping { claimed, container, watched: Watched::WithGaps, stop })
+            }
 
             (S::Clearing { claimed, end }, E::Removed) => end_without(claimed, end),
 
@@ -276,11 +296,30 @@ impl State {
                 state @ (S::Declining | S::Stopping { .. } | S::Clearing { .. } | S::Ending { .. } | S::Removing),
                 E::StopOrdered,
             ) => still(state),
+            // The first reason to stop it counts; and it may end just before its time is up.
+            (state @ (S::Stopping { .. } | S::Ending { .. } | S::Removing), E::TimeUp) => still(state),
             // The pull ended just before it was given up.
             (state @ (S::Ending { .. } | S::Removing), E::ImageReady | E::CouldNotPull { .. }) => still(state),
 
             (state, event) => return Err(IllegalEvent { state: state.name(), event: event.name() }),
         })
+    }
+
+    /// The container, once it has been started.
+    pub fn started(&self) -> Option<&ContainerId> {
+        match self {
+            Self::Running { container, .. } | Self::Stopping { container, .. } => Some(container),
+            Self::Declining
+            | Self::Claiming { .. }
+            | Self::Pulling { .. }
+            | Self::Queued { .. }
+            | Self::Creating { .. }
+            | Self::Starting { .. }
+            | Self::Clearing { .. }
+            | Self::Ending { .. }
+            | Self::Removing
+            | Self::Gone => None,
+        }
     }
 
     /// One word for logs.
@@ -310,6 +349,14 @@ fn gone() -> Step {
     still(State::Gone)
 }
 
+/// What is said about an attempt whose claim was never sent.
+fn not_claimed(wish: Wish) -> AttemptEvent {
+    match wish {
+        Wish::Run => AttemptEvent::Revoked { by: Revoker::Agent, reason: "the agent was cut off meanwhile".to_owned() },
+        Wish::Stop => cancelled(None),
+    }
+}
+
 fn claim_stored(job: Arc<Job>, wish: Wish, sequence: u64, at: Duration) -> Step {
     let claimed = Claimed { sequence, terms: Terms::of(&job.order) };
     let is_late = at.saturating_sub(job.ordered_at) >= CLAIM_DELAY_MAX;
@@ -327,14 +374,32 @@ fn claim_stored(job: Arc<Job>, wish: Wish, sequence: u64, at: Duration) -> Step 
 }
 
 fn started(claimed: Claimed, container: ContainerId, wish: Wish) -> Step {
-    let watch = Effect::Watch { container: container.clone(), output: OutputFrom::Beginning };
     match wish {
-        Wish::Run => (State::Running { claimed, container, watched: Watched::Throughout }, vec![watch]),
+        Wish::Run => run(claimed, container, OutputFrom::Beginning),
         Wish::Stop => {
-            let stop = Effect::Stop { container: container.clone() };
-            (State::Stopping { claimed, container }, vec![watch, stop])
+            let watch = Effect::Watch { container: container.clone(), output: OutputFrom::Beginning };
+            let (state, mut effects) = stop(claimed, container, Watched::Throughout, Stop::Ordered);
+            effects.insert(0, watch);
+            (state, effects)
         }
     }
+}
+
+/// Watches a container that has been started, by whomever, and has its time kept.
+fn run(claimed: Claimed, container: ContainerId, output: OutputFrom) -> Step {
+    let watched = match output {
+        OutputFrom::Beginning => Watched::Throughout,
+        OutputFrom::LastStored => Watched::WithGaps,
+    };
+    let mut effects = vec![Effect::Watch { container: container.clone(), output }];
+    let time = |limit| Effect::Time { container: container.clone(), limit };
+    effects.extend(claimed.terms.attempt_timeout.map(time));
+    (State::Running { claimed, container, watched }, effects)
+}
+
+fn stop(claimed: Claimed, container: ContainerId, watched: Watched, stop: Stop) -> Step {
+    let effect = Effect::Stop { container: container.clone() };
+    (State::Stopping { claimed, container, watched, stop }, vec![effect])
 }
 
 fn exited(claimed: Claimed, container: ContainerId, exit: &ExitState, watched: Watched) -> Step {

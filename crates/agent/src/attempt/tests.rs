@@ -1,3 +1,4 @@
+use jiff::Timestamp;
 use tickmesh_core::{message::StartOrder, outcome::LostReason, spec::ContainerSpec};
 
 use super::*;
@@ -237,6 +238,96 @@ fn a_kill_that_nobody_asked_for_is_a_loss_only_if_nobody_watched() {
 }
 
 #[test]
+fn what_a_deadline_passed_over_never_starts_and_says_so() {
+    let fenced = report(AttemptEvent::Lost { reason: LostReason::Fenced });
+    let revoked = AttemptEvent::Revoked { by: Revoker::Agent, reason: "the agent was cut off meanwhile".to_owned() };
+    check([Event::Fenced, Event::Declined], &[Effect::Decline { event: revoked }], "gone");
+    let creating = [stored(), Event::ImageReady, Event::TurnCame, Event::Fenced, Event::EndStored];
+    check(creating, std::slice::from_ref(&fenced), "gone");
+    let starting = [stored(), Event::ImageReady, Event::TurnCame, created(), Event::Fenced, Event::Removed];
+    check(starting, &[Effect::Remove { container: container_id() }, fenced.clone()], "ending");
+    // The guard's kill is a loss, and its container goes whatever the policy.
+    let killed = running_then([Event::KilledByGuard(exit(137)), Event::EndStored]);
+    check(killed, &[fenced, Effect::Remove { container: container_id() }], "removing");
+}
+
+#[test]
+fn a_stop_wins_over_the_guard() {
+    let none = report(cancelled(None));
+    check([Event::StopOrdered, Event::Fenced], &[Effect::Decline { event: cancelled(None) }], "declining");
+    let creating = [stored(), Event::ImageReady, Event::TurnCame, Event::StopOrdered, Event::Fenced];
+    check(creating, &[none], "ending");
+    let stop = Effect::Stop { container: container_id() };
+    let killed = running_then([Event::StopOrdered, Event::KilledByGuard(exit(137))]);
+    check(killed, &[stop, report(cancelled(Some(137)))], "ending");
+}
+
+/// How long the containers of the attempts with a time-out may run.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// An exit, so long after the start by the engine's clock.
+fn exit_after(seconds: i64, exit: ExitState) -> ExitState {
+    let at = |second| Some(Timestamp::from_second(1_000_000 + second).unwrap());
+    ExitState { started_at: at(0), finished_at: at(seconds), ..exit }
+}
+
+/// What is reported of an attempt whose container may run for [`LIMIT`], and to which that happens while it runs.
+#[track_caller]
+fn check_limited(events: impl IntoIterator<Item = Event>, expected: &AttemptEvent) {
+    let order = StartOrder { attempt_timeout: Some(LIMIT), ..fixture::start_order() };
+    let (effects, _) = live(State::claim(Job { order: Box::new(order), ..job() }), running_then(events));
+    assert_eq!(effects.last(), Some(&report(expected.clone())));
+}
+
+#[test]
+fn the_time_of_a_container_is_kept_from_its_start_and_by_the_next_process_too() {
+    let order = StartOrder { attempt_timeout: Some(LIMIT), ..fixture::start_order() };
+    let terms = Terms::of(&order);
+    let time = Effect::Time { container: container_id(), limit: LIMIT };
+    let (effects, _) = live(State::claim(Job { order: Box::new(order), ..job() }), up_to_running());
+    assert_eq!(effects.last(), Some(&time));
+    let (_, adopted) = State::adopt_started(Claimed { terms, ..claimed() }, container_id());
+    assert_eq!(adopted.last(), Some(&time));
+    let stop = Effect::Stop { container: container_id() };
+    check(running_then([Event::TimeUp]), &[stop], "stopping");
+}
+
+#[test]
+fn whatever_ends_an_attempt_first_is_its_end() {
+    let oom = || ExitState { oom_killed: true, ..exit(137) };
+    let timed_out = |exit_code| AttemptEvent::TimedOut { exit_code };
+    let (stop, up, exited) = (Event::StopOrdered, Event::TimeUp, Event::Exited);
+    // Its time is up.
+    check_limited([up.clone(), exited(exit_after(61, exit(143)))], &timed_out(Some(143)));
+    check_limited([up.clone(), exited(exit_after(60, exit(0)))], &timed_out(Some(0)));
+    check_limited([up.clone(), exited(exit_after(61, oom()))], &timed_out(Some(137)));
+    check_limited([up.clone(), stop.clone(), exited(exit_after(61, exit(143)))], &timed_out(Some(143)));
+    check_limited([up.clone(), exited(exit(143))], &timed_out(Some(143)));
+    check_limited([up.clone(), Event::ContainerGone], &timed_out(None));
+    check_limited([up.clone(), Event::KilledByGuard(exit_after(61, exit(137)))], &timed_out(Some(137)));
+    // A stop was ordered.
+    check_limited([stop.clone(), up.clone(), exited(exit_after(61, exit(143)))], &cancelled(Some(143)));
+    check_limited([stop, up.clone(), exited(exit_after(61, oom()))], &cancelled(Some(137)));
+    // It ended by itself, within its time, and the news were slow.
+    let own = |exit: ExitState| end_of(&exit, Watched::Throughout);
+    check_limited([up.clone(), exited(exit_after(59, exit(0)))], &own(exit_after(59, exit(0))));
+    check_limited([up.clone(), exited(exit_after(59, oom()))], &own(exit_after(59, oom())));
+    let fenced = AttemptEvent::Lost { reason: LostReason::Fenced };
+    check_limited([up.clone(), Event::KilledByGuard(exit_after(59, exit(137)))], &fenced);
+    let restarted = AttemptEvent::Lost { reason: LostReason::EngineRestarted };
+    check_limited([up, Event::WatchInterrupted, exited(exit_after(59, exit(137)))], &restarted);
+    // It ended by itself before anybody noticed that its time was up.
+    check_limited([exited(exit_after(61, exit(0)))], &own(exit_after(61, exit(0))));
+}
+
+#[test]
+fn the_container_of_an_attempt_that_timed_out_is_kept_like_that_of_a_failed_one() {
+    let stop = Effect::Stop { container: container_id() };
+    let end = report(AttemptEvent::TimedOut { exit_code: Some(143) });
+    check(running_then([Event::TimeUp, Event::Exited(exit(143)), Event::EndStored]), &[stop, end], "gone");
+}
+
+#[test]
 fn what_the_leader_declared_lost_goes_whatever_the_policy() {
     let kept = report(exit_event(3));
     let remove = Effect::Remove { container: container_id() };
@@ -271,7 +362,7 @@ fn states() -> Vec<State> {
         State::Creating { claimed, wish },
         State::Starting { claimed, container: container.clone(), wish },
         State::Running { claimed, container: container.clone(), watched },
-        State::Stopping { claimed, container },
+        State::Stopping { claimed, container, watched, stop: Stop::Ordered },
         State::Clearing { claimed, end },
         State::Ending { claimed, event: cancelled(None), container: None, disposal: Disposal::Keep },
         State::Removing,
@@ -294,7 +385,10 @@ fn events() -> Vec<Event> {
         Event::StartUnanswered,
         Event::WatchInterrupted,
         Event::Exited(exit(0)),
+        Event::TimeUp,
+        Event::KilledByGuard(exit(137)),
         Event::ContainerGone,
+        Event::Fenced,
         Event::StopOrdered,
         Event::EndStored,
         Event::EndRefused,
@@ -306,17 +400,19 @@ fn events() -> Vec<Event> {
 fn every_pair_of_state_and_event_is_decided() {
     let legal = "\
         declining: declined>gone stop-ordered>declining\n\
-        claiming: claim-stored>pulling claim-refused>gone stop-ordered>claiming\n\
+        claiming: claim-stored>pulling claim-refused>gone fenced>declining stop-ordered>claiming\n\
         pulling: image-ready>queued could-not-pull>ending stop-ordered>ending\n\
         queued: turn-came>creating stop-ordered>ending\n\
-        creating: created>starting could-not-create>ending stop-ordered>creating\n\
+        creating: created>starting could-not-create>ending fenced>ending stop-ordered>creating\n\
         starting: started>running could-not-start>clearing start-unanswered>clearing container-gone>ending \
-            stop-ordered>starting\n\
-        running: watch-interrupted>running exited>ending container-gone>ending stop-ordered>stopping\n\
-        stopping: watch-interrupted>stopping exited>ending container-gone>ending stop-ordered>stopping\n\
+            fenced>clearing stop-ordered>starting\n\
+        running: watch-interrupted>running exited>ending time-up>stopping killed-by-guard>ending container-gone>ending \
+            stop-ordered>stopping\n\
+        stopping: watch-interrupted>stopping exited>ending time-up>stopping killed-by-guard>ending container-gone>ending \
+            stop-ordered>stopping\n\
         clearing: stop-ordered>clearing removed>ending\n\
-        ending: image-ready>ending could-not-pull>ending stop-ordered>ending end-stored>gone end-refused>gone\n\
-        removing: image-ready>removing could-not-pull>removing stop-ordered>removing removed>gone\n\
+        ending: image-ready>ending could-not-pull>ending time-up>ending stop-ordered>ending end-stored>gone end-refused>gone\n\
+        removing: image-ready>removing could-not-pull>removing time-up>removing stop-ordered>removing removed>gone\n\
         gone:";
     let line = |state: State| {
         let step = |event: Event| {

@@ -13,6 +13,7 @@ use crate::{
     attempt,
     engine::{self, ContainerId, ContainerView},
     error::Error,
+    guard,
     roster::Task,
 };
 
@@ -55,6 +56,12 @@ pub enum Event {
     },
     /// The other answer to [`Effect::ReadKey`]: nobody could tell.
     KeyUnread,
+    /// Answer to [`Effect::StartGuard`]: it listens, and has answered nothing yet.
+    GuardReady,
+    /// The guard died, or does not listen any more. None of its answers comes after this.
+    GuardLost,
+    /// Answer to [`Effect::AskGuard`].
+    GuardAnswered(guard::Answer),
     /// Answer to [`Effect::List`].
     Listed {
         /// Every container of the list. One that is left out would be declared lost while it runs.
@@ -129,6 +136,16 @@ pub enum Effect {
     LockName,
     /// Read the agent's key, from its stream's leader. Answer: `KeyRead`, `KeyUnread`.
     ReadKey,
+    /// Find the guard that an earlier process left, or start one, however long that takes. Answer: `GuardReady`, later
+    /// `GuardLost`.
+    StartGuard,
+    /// Tell the guard that a heartbeat was acknowledged. What it is told and asked comes to it in order.
+    FeedGuard {
+        /// When the heartbeat was sent, as uptime of the host.
+        sent_at: Duration,
+    },
+    /// Ask the guard. Answer: `GuardAnswered`, `GuardLost`.
+    AskGuard(guard::Question),
     /// List all containers of this agent, whatever their state. Answer: `Listed`, `Unlisted`.
     List,
     /// Read the last message on the attempt's subject, from its stream's leader, however long that takes. Answer: `ReportRead`.
@@ -183,6 +200,9 @@ impl Event {
             Self::NameLocked => "name-locked",
             Self::KeyRead { .. } => "key-read",
             Self::KeyUnread => "key-unread",
+            Self::GuardReady => "guard-ready",
+            Self::GuardLost => "guard-lost",
+            Self::GuardAnswered(_) => "guard-answered",
             Self::Listed { .. } => "listed",
             Self::Unlisted(_) => "unlisted",
             Self::ReportRead { .. } => "report-read",

@@ -2,17 +2,20 @@
 //! this same code, so dropping a rule of the protocol means changing it here.
 //!
 //! ```text
-//!  Locking -> Naming -> Listing -> Adopting -> Subscribing -> Appearing -> Serving -> Calming -> Leaving -> Ended
-//!   (P10)      (P10)      (P2)       (P2)                     (first heartbeat)  (shutdown)   (farewell)      ^
-//!                                                                 |          |        |           |           |
-//!                                                                 +----------+--------+-----------+-> Surrendering
-//!                                                                        (another process has the name: P10)
+//!  Locking -> Naming -> Arming -> Listing -> Adopting -> Subscribing -> Appearing -> Serving -> Calming -> Leaving -> Ended
+//!   (P10)      (P10)     (P15)     (P2)       (P2)               (first heartbeat)   (shutdown)       (farewell)     ^
+//!                                                                     |          |        |           |              |
+//!                                                                     +----------+--------+-----------+-> Surrendering
+//!                                                                            (another process has the name: P10)
 //! ```
 //!
-//! Heartbeats ([`heart`]) go on from `Appearing` to `Leaving`. What becomes of each attempt is the roster's; an attempt is on
+//! Heartbeats go on from `Appearing` to `Leaving`. What becomes of each attempt is the roster's; an attempt is on
 //! it before its claim is among the effects, and a heartbeat looks at it after the end of the results is known (P1).
 
+mod arrival;
 mod boundary;
+mod departure;
+mod gate;
 mod heart;
 mod naming;
 mod surrender;
@@ -25,26 +28,25 @@ use tickmesh_core::{
     timing::Timing,
 };
 
-pub use self::boundary::{Effect, Event, KeyState, LastReport, Moment};
+pub use self::{
+    boundary::{Effect, Event, KeyState, LastReport, Moment},
+    gate::Guarding,
+};
 use self::{
+    gate::{Gate, News, Release},
     heart::{Answer, Heart},
-    naming::{Finding, Naming},
-    surrender::{Next, Surrender},
+    naming::Naming,
+    surrender::Surrender,
 };
 use crate::{
     adopt::Inventory,
     attempt::{self, State},
-    engine::{self, ContainerId, ContainerView},
-    error::{Error, chain},
+    engine::ContainerId,
+    guard,
     labels::Owner,
     ownership::Ownership,
     roster::{self, Intake, Roster, Task},
 };
-
-/// How long a stopping agent waits for what is under way: a claim without its container costs the replica an attempt.
-const CALM_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long the farewell of an agent that stops may take. Without it the agent is lost by silence, which only takes longer.
-const FAREWELL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What an agent process begins with.
 #[derive(Debug)]
@@ -57,6 +59,8 @@ pub struct Settings {
     pub timing: Timing,
     /// How often it looks for containers that can go.
     pub clean_interval: Duration,
+    /// Whether it has a guard.
+    pub guarding: Guarding,
     /// What its roster needs to know.
     pub roster: roster::Settings,
 }
@@ -69,6 +73,9 @@ pub struct Conduct {
     clean_interval: Duration,
     roster: Roster,
     heart: Heart,
+    gate: Gate,
+    /// When the last acknowledged heartbeat was sent: what a new guard has to know.
+    acknowledged: Option<Duration>,
     stage: Stage,
 }
 
@@ -79,6 +86,8 @@ enum Stage {
     Locking,
     /// It looks whether its name is free.
     Naming(Naming),
+    /// It has a guard listen.
+    Arming,
     /// It asks the engine what an earlier process left.
     Listing,
     /// It looks into that.
@@ -102,13 +111,15 @@ enum Stage {
 impl Conduct {
     /// A process that begins now, and what it does first.
     pub fn begin(settings: Settings) -> (Self, Vec<Effect>) {
-        let Settings { owner, record, timing, clean_interval, roster } = settings;
+        let Settings { owner, record, timing, clean_interval, guarding, roster } = settings;
         let conduct = Self {
             ownership: Ownership::of(owner),
             timing,
             clean_interval,
             roster: Roster::new(roster, Intake::Open),
             heart: Heart::new(record),
+            gate: Gate::new(guarding),
+            acknowledged: None,
             stage: Stage::Locking,
         };
         (conduct, vec![Effect::LockName])
@@ -130,7 +141,12 @@ impl Conduct {
             Stage::Naming(naming) => naming.wake_at(),
             Stage::Serving { clean_at: at } | Stage::Calming { until: at } | Stage::Leaving { until: at } => Some(*at),
             Stage::Surrendering(surrender) => return Some(surrender.wake_at()),
-            Stage::Locking | Stage::Listing | Stage::Adopting(_) | Stage::Subscribing | Stage::Appearing => None,
+            Stage::Locking
+            | Stage::Arming
+            | Stage::Listing
+            | Stage::Adopting(_)
+            | Stage::Subscribing
+            | Stage::Appearing => None,
             Stage::Ended => return None,
         };
         own.into_iter().chain(self.heart.wake_at()).min()
@@ -145,6 +161,9 @@ impl Conduct {
             Event::NameLocked => self.name_locked(),
             Event::KeyRead { current } => self.key_read(current, now.uptime),
             Event::KeyUnread => self.key_unread(now.uptime),
+            Event::GuardReady => self.guard_ready(),
+            Event::GuardLost => self.guard_lost(),
+            Event::GuardAnswered(answer) => self.guard_answered(answer, now.uptime),
             Event::Listed { containers } => self.listed(containers, now.uptime),
             Event::Unlisted(error) => self.unlisted(error, now.uptime),
             Event::ReportRead { last } => self.report_read(last.as_ref()),
@@ -174,94 +193,44 @@ impl Conduct {
         }
     }
 
-    fn name_locked(&mut self) -> Vec<Effect> {
-        let Stage::Locking = self.stage else { return Vec::new() };
-        self.stage = Stage::Naming(Naming::begin());
-        vec![Effect::ReadKey]
-    }
-
-    fn key_read(&mut self, current: Option<KeyState>, now: Duration) -> Vec<Effect> {
-        let Stage::Naming(naming) = &mut self.stage else { return Vec::new() };
-        match naming.read(current, self.heart.record(), &self.timing, now) {
-            Finding::Open => Vec::new(),
-            Finding::InUse(error) => self.end(Err(error)),
-            Finding::Free(predecessor) => {
-                self.heart.succeed(predecessor);
-                self.roster.set_intake(predecessor.intake);
-                self.stage = Stage::Listing;
-                vec![Effect::List]
-            }
+    /// A guard that may know nothing learns first when the last heartbeat was acknowledged (rule P15).
+    fn guard_ready(&mut self) -> Vec<Effect> {
+        if !self.gate.is_guarded() {
+            return Vec::new();
         }
-    }
-
-    fn key_unread(&mut self, now: Duration) -> Vec<Effect> {
-        if let Stage::Naming(naming) = &mut self.stage {
-            naming.unread(&self.timing, now);
+        let last = self.acknowledged.map(|sent_at| Effect::FeedGuard { sent_at });
+        let mut effects: Vec<_> = last.into_iter().collect();
+        effects.extend(self.gate.ready());
+        if let Stage::Arming = self.stage {
+            self.stage = Stage::Listing;
+            effects.push(Effect::List);
         }
-        Vec::new()
-    }
-
-    fn listed(&mut self, containers: Vec<ContainerView>, now: Duration) -> Vec<Effect> {
-        match &mut self.stage {
-            Stage::Listing => {
-                self.stage = Stage::Adopting(Inventory::of(containers, &self.ownership));
-                self.look_into_next()
-            }
-            Stage::Surrendering(surrender) => {
-                let next = surrender.listed(containers, &self.ownership, now);
-                self.follow(next)
-            }
-            Stage::Locking
-            | Stage::Naming(_)
-            | Stage::Adopting(_)
-            | Stage::Subscribing
-            | Stage::Appearing
-            | Stage::Serving { .. }
-            | Stage::Calming { .. }
-            | Stage::Leaving { .. }
-            | Stage::Ended => Vec::new(),
-        }
-    }
-
-    /// An engine that does not answer at the start ends the process, for somebody has to start it; a process that gives up what
-    /// it has asks again.
-    fn unlisted(&mut self, error: engine::Error, now: Duration) -> Vec<Effect> {
-        if let Stage::Listing = self.stage {
-            return self.end(Err(Error::Engine(error)));
-        }
-        self.own_not_removed(&error, now)
-    }
-
-    fn report_read(&mut self, last: Option<&LastReport>) -> Vec<Effect> {
-        let Stage::Adopting(inventory) = &mut self.stage else { return Vec::new() };
-        let adopted = inventory.look_into(last);
-        let tasks = adopted.map(|(attempt, step)| self.roster.adopt(attempt, step)).unwrap_or_default();
-        let mut effects = for_attempts(tasks);
-        effects.extend(self.look_into_next());
         effects
     }
 
-    fn look_into_next(&mut self) -> Vec<Effect> {
-        let Stage::Adopting(inventory) = &self.stage else { return Vec::new() };
-        if let Some(attempt) = inventory.next() {
-            return vec![Effect::ReadReport { attempt: attempt.clone() }];
+    fn guard_lost(&mut self) -> Vec<Effect> {
+        if !self.gate.is_guarded() {
+            return Vec::new();
         }
-        self.stage = Stage::Subscribing;
-        vec![Effect::FollowOrders]
+        tracing::error!("the guard is gone: nothing is claimed until another one listens");
+        self.gate.lost();
+        vec![Effect::StartGuard]
     }
 
-    /// Everything that an earlier process left is on the roster: only now is a sign of life shown (rule P2).
-    fn orders_followed(&mut self, now: Duration) -> Vec<Effect> {
-        let Stage::Subscribing = self.stage else { return Vec::new() };
-        self.stage = Stage::Appearing;
-        vec![self.heart.begin(now)]
+    fn guard_answered(&mut self, answer: guard::Answer, now: Duration) -> Vec<Effect> {
+        match self.gate.answered(answer) {
+            Some(Release::Do(task)) => vec![Effect::Attempt(task)],
+            Some(Release::Tell(attempt, event)) => self.tell(&attempt, event, now),
+            None => Vec::new(),
+        }
     }
 
     fn order(&mut self, order: Order, nonce: Nonce, now: Duration) -> Vec<Effect> {
         if !self.takes_orders() {
             return Vec::new();
         }
-        for_attempts(self.roster.order(order, nonce, now))
+        let tasks = self.roster.order(order, nonce, now);
+        self.for_attempts(tasks)
     }
 
     fn results_end(&mut self, sequence: u64, now: Moment) -> Vec<Effect> {
@@ -271,7 +240,11 @@ impl Conduct {
 
     fn heartbeat_answered(&mut self, answer: Answer, now: Duration) -> Vec<Effect> {
         match answer {
-            Answer::Acknowledged { .. } => self.heartbeat_acknowledged(now),
+            Answer::Acknowledged { sent_at } => {
+                let mut effects = self.feed(sent_at);
+                effects.extend(self.heartbeat_acknowledged(now));
+                effects
+            }
             Answer::Again(wish) => {
                 self.obey(wish);
                 vec![self.heart.try_again()]
@@ -279,6 +252,11 @@ impl Conduct {
             Answer::Deposed => self.depose(now),
             Answer::Unexpected => Vec::new(),
         }
+    }
+
+    fn feed(&mut self, sent_at: Duration) -> Vec<Effect> {
+        self.acknowledged = Some(sent_at);
+        if self.gate.is_up() { vec![Effect::FeedGuard { sent_at }] } else { Vec::new() }
     }
 
     fn heartbeat_acknowledged(&mut self, now: Duration) -> Vec<Effect> {
@@ -291,6 +269,7 @@ impl Conduct {
             Stage::Leaving { .. } => vec![self.heart.begin(now)],
             Stage::Locking
             | Stage::Naming(_)
+            | Stage::Arming
             | Stage::Listing
             | Stage::Adopting(_)
             | Stage::Subscribing
@@ -313,13 +292,29 @@ impl Conduct {
         if let Stage::Surrendering(_) | Stage::Ended = self.stage {
             return Vec::new();
         }
+        match self.gate.news(attempt, event, self.roster.started(attempt)) {
+            News::Tell(event) => self.tell(attempt, event, now),
+            News::Ask(question) => question.into_iter().collect(),
+        }
+    }
+
+    fn tell(&mut self, attempt: &AttemptId, event: attempt::Event, now: Duration) -> Vec<Effect> {
         let tasks = self.roster.event(attempt, event).unwrap_or_else(|illegal| {
             tracing::error!(attempt_id = %attempt, error = %illegal, "event ignored");
             Vec::new()
         });
-        let mut effects = for_attempts(tasks);
+        let mut effects = self.for_attempts(tasks);
         effects.extend(self.leave_once_calm(now));
         effects
+    }
+
+    /// What is to be done for attempts, as far as it needs nobody's leave.
+    fn for_attempts(&mut self, tasks: Vec<Task>) -> Vec<Effect> {
+        let pass = |task: Task| {
+            let ordered = self.roster.ordered(&task.attempt);
+            self.gate.pass(task, ordered)
+        };
+        tasks.into_iter().filter_map(pass).collect()
     }
 
     fn leftover(&mut self, attempt: AttemptId, container: ContainerId) -> Vec<Effect> {
@@ -327,88 +322,8 @@ impl Conduct {
             return Vec::new();
         }
         tracing::info!(attempt_id = %attempt, container = %container, "nobody needs this container");
-        for_attempts(self.roster.adopt(attempt, State::adopt_leftover(container)))
-    }
-
-    /// Another process has the name.
-    fn depose(&mut self, now: Duration) -> Vec<Effect> {
-        tracing::error!(agent = %self.ownership.owner().agent, "another process has this agent's name");
-        let (surrender, next) = Surrender::begin(self.roster.own_claims(), now);
-        self.stage = Stage::Surrendering(surrender);
-        let mut effects = vec![Effect::Abandon];
-        effects.extend(self.follow(next));
-        effects
-    }
-
-    fn own_not_removed(&mut self, error: &engine::Error, now: Duration) -> Vec<Effect> {
-        tracing::error!(error = %chain(error), "containers not removed yet");
-        self.surrender(|surrender| surrender.failed(now))
-    }
-
-    fn surrender(&mut self, go_on: impl FnOnce(&mut Surrender) -> Next) -> Vec<Effect> {
-        let Stage::Surrendering(surrender) = &mut self.stage else { return Vec::new() };
-        let next = go_on(surrender);
-        self.follow(next)
-    }
-
-    fn follow(&mut self, next: Next) -> Vec<Effect> {
-        match next {
-            Next::Do(effect) => vec![effect],
-            Next::Wait => Vec::new(),
-            Next::Done => {
-                let agent = self.ownership.owner().agent.clone();
-                self.end(Err(Error::Deposed { agent }))
-            }
-        }
-    }
-
-    /// Stops in order: containers go on.
-    fn shutdown(&mut self, now: Duration) -> Vec<Effect> {
-        match self.stage {
-            // Nobody has seen a sign of life.
-            Stage::Locking | Stage::Naming(_) | Stage::Listing | Stage::Adopting(_) | Stage::Subscribing => {
-                self.end(Ok(()))
-            }
-            Stage::Appearing | Stage::Serving { .. } => {
-                self.stage = Stage::Calming { until: now + CALM_TIMEOUT };
-                self.leave_once_calm(now)
-            }
-            Stage::Calming { .. } | Stage::Leaving { .. } | Stage::Surrendering(_) | Stage::Ended => Vec::new(),
-        }
-    }
-
-    fn leave_once_calm(&mut self, now: Duration) -> Vec<Effect> {
-        match self.stage {
-            Stage::Calming { .. } if self.roster.is_calm() => self.say_farewell(now),
-            Stage::Locking
-            | Stage::Naming(_)
-            | Stage::Listing
-            | Stage::Adopting(_)
-            | Stage::Subscribing
-            | Stage::Appearing
-            | Stage::Serving { .. }
-            | Stage::Calming { .. }
-            | Stage::Leaving { .. }
-            | Stage::Surrendering(_)
-            | Stage::Ended => Vec::new(),
-        }
-    }
-
-    fn say_farewell(&mut self, now: Duration) -> Vec<Effect> {
-        self.stage = Stage::Leaving { until: now + FAREWELL_TIMEOUT };
-        self.heart.begin_farewell(now).into_iter().collect()
-    }
-
-    fn leave(&mut self) -> Vec<Effect> {
-        let agent = self.ownership.owner().agent.clone();
-        let mut effects = vec![Effect::Announce(MeshEvent::AgentStopped { agent })];
-        effects.extend(self.end(Ok(())));
-        effects
-    }
-
-    fn end(&mut self, ended: Result<(), Error>) -> Vec<Effect> {
-        self.stage = Stage::Ended;
-        vec![Effect::End(ended)]
+        let tasks = self.roster.adopt(attempt, State::adopt_leftover(container));
+        self.for_attempts(tasks)
     }
 
     fn woken(&mut self, now: Duration) -> Vec<Effect> {
@@ -426,6 +341,7 @@ impl Conduct {
             Stage::Surrendering(_) => return self.surrender(|surrender| surrender.woken(now)),
             Stage::Ended => return Vec::new(),
             Stage::Locking
+            | Stage::Arming
             | Stage::Listing
             | Stage::Adopting(_)
             | Stage::Subscribing
@@ -437,10 +353,6 @@ impl Conduct {
         effects.extend(self.heart.woken(now));
         effects
     }
-}
-
-fn for_attempts(tasks: Vec<Task>) -> Vec<Effect> {
-    tasks.into_iter().map(Effect::Attempt).collect()
 }
 
 #[cfg(test)]

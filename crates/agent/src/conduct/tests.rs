@@ -5,13 +5,16 @@ use tickmesh_core::{
     id::{Epoch, MeshId},
     message::{AttemptEvent, Capacity, MachineId, OrderKind, SCHEMA},
     name::Namespace,
+    outcome::LostReason,
 };
 
 use super::*;
 use crate::{
     attempt::Effect as ForAttempt,
-    engine::ContainerStatus,
+    engine::{self, ContainerStatus, ContainerView},
+    error::Error,
     fixture::{self, attempt_of_replica, nonce},
+    guard::{Matter, Question},
     labels::Tag,
     policy::HostPolicy,
 };
@@ -62,13 +65,14 @@ fn key(revision: u64, record: AgentRecord) -> Option<KeyState> {
     Some(KeyState { revision, record: Box::new(record) })
 }
 
-fn settings() -> Settings {
+fn settings(guarding: Guarding) -> Settings {
     let policy = HostPolicy::default();
     Settings {
         owner: owner(),
         record: record(1),
         timing: Timing::default(),
         clean_interval: Duration::from_secs(60),
+        guarding,
         roster: roster::Settings { agent: fixture::agent(), slots: 4, start_limit: 4, policy },
     }
 }
@@ -81,7 +85,11 @@ struct Process {
 
 impl Process {
     fn begin() -> Self {
-        let (conduct, effects) = Conduct::begin(settings());
+        Self::begin_with(Guarding::Absent)
+    }
+
+    fn begin_with(guarding: Guarding) -> Self {
+        let (conduct, effects) = Conduct::begin(settings(guarding));
         assert_eq!(lines(&effects), ["lock-name"]);
         Self { conduct, age: Duration::ZERO }
     }
@@ -160,6 +168,14 @@ fn line(effect: &Effect) -> String {
     match effect {
         Effect::LockName => "lock-name".to_owned(),
         Effect::ReadKey => "read-key".to_owned(),
+        Effect::StartGuard => "start-guard".to_owned(),
+        Effect::FeedGuard { sent_at } => format!("feed-guard {:?}", *sent_at - BEGUN),
+        Effect::AskGuard(Question { attempt, matter: Matter::GoingOn { ordered_at } }) => {
+            format!("ask-guard {}: ordered at {:?}", attempt.replica, *ordered_at - BEGUN)
+        }
+        Effect::AskGuard(Question { attempt, matter: Matter::Death(container) }) => {
+            format!("ask-guard {}: who killed {container}", attempt.replica)
+        }
         Effect::List => "list".to_owned(),
         Effect::ReadReport { attempt } => format!("read-report {}", attempt.replica),
         Effect::FollowOrders => "follow-orders".to_owned(),
@@ -195,6 +211,7 @@ fn for_attempt(effect: &ForAttempt) -> &'static str {
         ForAttempt::Create { .. } => "create",
         ForAttempt::Start { .. } => "start",
         ForAttempt::Watch { .. } => "watch",
+        ForAttempt::Time { .. } => "time",
         ForAttempt::Stop { .. } => "stop",
         ForAttempt::Report { .. } => "report",
         ForAttempt::Remove { .. } => "remove",
@@ -221,3 +238,4 @@ fn claimed_with(claim: u8) -> Option<LastReport> {
 mod beat;
 mod begin;
 mod end;
+mod guarded;

@@ -250,6 +250,13 @@ impl ContainerEngine for Docker {
         self.look(&id.0).await
     }
 
+    async fn running_for(&self, id: &ContainerId) -> Result<Duration, Error> {
+        let attempted = format!("ask how long container `{id}` has been running");
+        let found = answer(&attempted, self.client.inspect_container(&id.0, None)).await?;
+        let info = answer(&attempted, self.client.info()).await?;
+        Ok(convert::running_for(found, &info))
+    }
+
     fn logs(&self, id: &ContainerId, after: Option<Timestamp>) -> BoxStream<'static, Result<LogLine, Error>> {
         let client = self.client.clone();
         let id = id.clone();

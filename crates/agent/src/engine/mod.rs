@@ -6,7 +6,7 @@
 
 pub mod docker;
 
-use std::{collections::BTreeMap, fmt, future::Future};
+use std::{collections::BTreeMap, fmt, future::Future, time::Duration};
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -167,6 +167,9 @@ pub trait ContainerEngine: Clone + Send + Sync + 'static {
 
     /// What a container is doing.
     fn inspect(&self, id: &ContainerId) -> impl Future<Output = Result<ContainerView, Error>> + Send;
+
+    /// How long ago a container's process began, by the engine's clock. A container without a process began just now.
+    fn running_for(&self, id: &ContainerId) -> impl Future<Output = Result<Duration, Error>> + Send;
 
     /// What a container writes, from `after` (exclusive) or from its beginning, until it ends.
     fn logs(&self, id: &ContainerId, after: Option<Timestamp>) -> BoxStream<'static, Result<LogLine, Error>>;

@@ -7,7 +7,10 @@ use tickmesh_core::{
     message::{AttemptEvent, AttemptReport},
 };
 use tickmesh_messaging::Cas;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::Surroundings;
@@ -26,6 +29,9 @@ use crate::{
 const OUTPUT_GRACE: Duration = Duration::from_secs(2);
 /// After that the output has this long to get stored, and only the removal of the container waits; then it is given up.
 const OUTPUT_GIVEN_UP_AFTER: Duration = Duration::from_secs(60);
+/// How often the engine is asked how long a container has been running that may run for longer: a time-out is late by no more than
+/// that after its host slept.
+const TIME_LOOK_INTERVAL: Duration = Duration::from_secs(60);
 /// What an engine says may be long, and goes into reports and ledgers.
 const REASON_CHARS_MAX: usize = 500;
 
@@ -171,6 +177,25 @@ impl<E: ContainerEngine> Unit<E> {
                     self.tell(Event::WatchInterrupted).await;
                     self.again("watch", &error, &mut backoff).await;
                 }
+            }
+        }
+    }
+
+    pub(super) async fn time(self, container: ContainerId, limit: Duration, ended: CancellationToken) {
+        if let Some(event) = ended.run_until_cancelled(self.time_up(&container, limit)).await {
+            self.tell(event).await;
+        }
+    }
+
+    /// Asks the engine again and again, for its clock may be set, and the host may sleep.
+    async fn time_up(&self, container: &ContainerId, limit: Duration) -> Event {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.surroundings.engine.running_for(container).await {
+                Ok(age) if age >= limit => return Event::TimeUp,
+                Ok(age) => sleep((limit - age).min(TIME_LOOK_INTERVAL)).await,
+                // The watch tells of a container that is gone, and that ends this.
+                Err(error) => self.again("time", &error, &mut backoff).await,
             }
         }
     }

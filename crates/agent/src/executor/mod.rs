@@ -63,6 +63,8 @@ pub(crate) struct Executor<E> {
     announcements: JoinSet<()>,
     /// What gives a pull up, while it lasts.
     pulls: BTreeMap<AttemptId, CancellationToken>,
+    /// What ends the timer of a container that may not run for ever, while it runs.
+    timers: BTreeMap<AttemptId, CancellationToken>,
     /// What tells that the output of a container is not needed any more, while it is.
     outputs: BTreeMap<AttemptId, CancellationToken>,
 }
@@ -72,8 +74,8 @@ impl<E: ContainerEngine> Executor<E> {
     pub(crate) fn new(surroundings: Arc<Surroundings<E>>) -> (Self, mpsc::Receiver<Event>) {
         let (news, inbox) = mpsc::channel(NEWS_MAX);
         let (tasks, announcements) = (JoinSet::new(), JoinSet::new());
-        let (pulls, outputs) = (BTreeMap::new(), BTreeMap::new());
-        (Self { surroundings, news, tasks, announcements, pulls, outputs }, inbox)
+        let (pulls, timers, outputs) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        (Self { surroundings, news, tasks, announcements, pulls, timers, outputs }, inbox)
     }
 
     /// Begins something for an attempt.
@@ -102,9 +104,17 @@ impl<E: ContainerEngine> Executor<E> {
                 self.outputs.insert(attempt.clone(), drained.clone());
                 self.spawn(attempt, move |unit| unit.watch(container, output, drained));
             }
+            Effect::Time { container, limit } => {
+                let ended = CancellationToken::new();
+                self.timers.insert(attempt.clone(), ended.clone());
+                self.spawn(attempt, move |unit| unit.time(container, limit, ended));
+            }
             Effect::Stop { container } => self.spawn(attempt, |unit| unit.stop(container)),
             Effect::Report { claim_sequence, event } => {
                 self.pulls.remove(&attempt);
+                if let Some(timer) = self.timers.remove(&attempt) {
+                    timer.cancel();
+                }
                 self.spawn(attempt, move |unit| unit.report(claim_sequence, event));
             }
             Effect::Remove { container } => {
@@ -144,6 +154,7 @@ impl<E: ContainerEngine> Executor<E> {
     pub(crate) fn abandon(&mut self) {
         self.tasks = JoinSet::new();
         self.pulls.clear();
+        self.timers.clear();
         self.outputs.clear();
     }
 

@@ -12,10 +12,12 @@ use tickmesh_core::{
     id::{AttemptId, Epoch, Nonce},
     message::{AttemptEvent, Order, OrderKind, Revoker, StartOrder},
     name::AgentName,
+    spec::OnDisconnect,
 };
 
 use crate::{
     attempt::{Effect, Event, IllegalEvent, Job, State, Step},
+    engine::ContainerId,
     policy::HostPolicy,
 };
 
@@ -45,11 +47,22 @@ pub enum Intake {
     Draining,
 }
 
+/// An order, as far as it says how the host is to treat its attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ordered {
+    /// When it came, as uptime of the host.
+    pub at: Duration,
+    /// Whether its container goes on without the mesh.
+    pub on_disconnect: OnDisconnect,
+}
+
 /// Where an attempt came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
-    /// An order to this process: the claim, if there is one, carries this nonce.
-    Ordered(Nonce),
+    /// A start order to this process: the claim, if there is one, carries this nonce.
+    Started(Nonce, Ordered),
+    /// A stop order for an attempt that was not known.
+    Stopped,
     /// A container that an earlier process left.
     Adopted,
 }
@@ -128,7 +141,7 @@ impl Roster {
         }
         match order.kind {
             OrderKind::Start(start) => self.start(order.attempt, start, nonce, now),
-            OrderKind::Stop => self.stop(order.attempt, nonce),
+            OrderKind::Stop => self.stop(order.attempt),
         }
     }
 
@@ -136,6 +149,7 @@ impl Roster {
         if self.attempts.contains_key(&attempt) {
             return Vec::new();
         }
+        let origin = Origin::Started(nonce, Ordered { at: now, on_disconnect: order.on_disconnect });
         let step = match self.unwilling() {
             Some(reason) => State::decline(AttemptEvent::Revoked { by: Revoker::Agent, reason: reason.to_owned() }),
             None => {
@@ -143,7 +157,7 @@ impl Roster {
                 State::claim(Job { nonce, order, ordered_at: now, verdict })
             }
         };
-        self.settle(attempt, Origin::Ordered(nonce), step)
+        self.settle(attempt, origin, step)
     }
 
     /// Why a new attempt is not taken (protocol rule P12).
@@ -155,7 +169,7 @@ impl Roster {
         }
     }
 
-    fn stop(&mut self, attempt: AttemptId, nonce: Nonce) -> Vec<Task> {
+    fn stop(&mut self, attempt: AttemptId) -> Vec<Task> {
         if self.attempts.contains_key(&attempt) {
             return self.event(&attempt, Event::StopOrdered).unwrap_or_else(|illegal| {
                 tracing::error!(attempt_id = %attempt, error = %illegal, "stop ignored");
@@ -165,7 +179,7 @@ impl Roster {
         // Whoever writes first wins: a start that is still on its way will find it cancelled. If it is claimed already, by
         // an earlier process that left no container, the leader sees that nobody holds it.
         let step = State::decline(AttemptEvent::Cancelled { exit_code: None });
-        self.settle(attempt, Origin::Ordered(nonce), step)
+        self.settle(attempt, Origin::Stopped, step)
     }
 
     /// Takes over what an earlier process left.
@@ -227,6 +241,19 @@ impl Roster {
         self.attempts.contains_key(attempt)
     }
 
+    /// The order that an attempt of this process came with.
+    pub fn ordered(&self, attempt: &AttemptId) -> Option<Ordered> {
+        match self.attempts.get(attempt)?.origin {
+            Origin::Started(_, ordered) => Some(ordered),
+            Origin::Stopped | Origin::Adopted => None,
+        }
+    }
+
+    /// The attempt's container, if it has been started.
+    pub fn started(&self, attempt: &AttemptId) -> Option<&ContainerId> {
+        self.attempts.get(attempt)?.state.started()
+    }
+
     /// Whether nothing is under way that the next process would have to guess about.
     pub fn is_calm(&self) -> bool {
         self.attempts.values().all(|entry| entry.state.survives_restart())
@@ -235,10 +262,10 @@ impl Roster {
     /// What this process has to give up when another one took its name, and nothing else (protocol rule P10).
     pub fn own_claims(&self) -> Vec<OwnClaim> {
         let own = |(attempt, entry): (&AttemptId, &Entry)| match entry.origin {
-            Origin::Ordered(nonce) if entry.state.is_held() => {
+            Origin::Started(nonce, _) if entry.state.is_held() => {
                 Some(OwnClaim { attempt: attempt.clone(), nonce, last_words: entry.state.last_words() })
             }
-            Origin::Ordered(_) | Origin::Adopted => None,
+            Origin::Started(..) | Origin::Stopped | Origin::Adopted => None,
         };
         self.attempts.iter().filter_map(own).collect()
     }

@@ -36,6 +36,7 @@ fn names(tasks: &[Task]) -> Vec<(u32, &'static str)> {
         Effect::Create { .. } => "create",
         Effect::Start { .. } => "start",
         Effect::Watch { .. } => "watch",
+        Effect::Time { .. } => "time",
         Effect::Stop { .. } => "stop",
         Effect::Report { .. } => "report",
         Effect::Remove { .. } => "remove",

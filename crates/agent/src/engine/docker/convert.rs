@@ -111,6 +111,15 @@ pub(super) fn stop_policy(found: ContainerInspectResponse) -> (String, Duration)
     (signal, grace.map_or(STOP_GRACE_DEFAULT, Duration::from_secs))
 }
 
+/// How long ago the container's process began. The engine's clock need not be the host's: it tells what time it has.
+pub(super) fn running_for(found: ContainerInspectResponse, info: &SystemInfo) -> Duration {
+    let started_at = found.state.and_then(|state| instant(&state.started_at?));
+    let now = info.system_time.as_deref().and_then(instant);
+    let age = started_at.zip(now).map(|(started_at, now)| now.duration_since(started_at));
+    // Negative if the engine's clock was set back meanwhile.
+    age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default()
+}
+
 fn status(state: ContainerState) -> ContainerStatus {
     match state.status.unwrap_or(Status::EMPTY) {
         Status::RUNNING | Status::PAUSED | Status::RESTARTING | Status::STOPPING => ContainerStatus::Running,
@@ -233,6 +242,23 @@ mod tests {
     fn the_year_one_is_no_instant() {
         assert_eq!(instant("0001-01-01T00:00:00Z"), None);
         assert!(instant("2026-11-22T07:46:43.123456789Z").is_some());
+    }
+
+    #[track_caller]
+    fn check_running_for(started_at: &str, now: &str, expected: Duration) {
+        let state = ContainerState { started_at: Some(started_at.to_owned()), ..ContainerState::default() };
+        let found = ContainerInspectResponse { state: Some(state), ..ContainerInspectResponse::default() };
+        let info = SystemInfo { system_time: Some(now.to_owned()), ..SystemInfo::default() };
+        assert_eq!(running_for(found, &info), expected);
+    }
+
+    #[test]
+    fn the_engine_says_how_long_a_container_has_been_running() {
+        let now = "2026-11-22T07:46:45.5+08:00";
+        check_running_for("2026-11-21T23:46:43.25Z", now, Duration::from_millis(2_250));
+        check_running_for("2026-11-21T23:46:46Z", now, Duration::ZERO);
+        check_running_for("0001-01-01T00:00:00Z", now, Duration::ZERO);
+        check_running_for("2026-11-21T23:46:43Z", "", Duration::ZERO);
     }
 
     #[test]

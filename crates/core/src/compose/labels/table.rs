@@ -62,6 +62,8 @@ pub(in crate::compose) struct ServiceLabels {
     pub(in crate::compose) attempt_timeout: Option<Duration>,
     /// Which containers are removed.
     pub(in crate::compose) remove_containers: RemoveContainers,
+    /// Which services have to succeed first.
+    pub(in crate::compose) depends: Option<Text>,
 }
 
 /// A label whose value goes into an `S`.
@@ -231,9 +233,9 @@ pub(super) const SERVICE_LABELS: &[Label<ServiceLabels>] = &[
     },
     Label {
         name: "depends",
-        takes: Nothing { why: "services of a run begin together", hint: "make them apps of their own" },
+        takes: Takes::Text { looks: "names of services, such as `s1,s2`", into: |labels| &mut labels.depends },
         default: None,
-        does: "",
+        does: "services that have to succeed first; after a failure those that wait are skipped, the others go on",
     },
     Label {
         name: "global",

@@ -11,11 +11,15 @@ use super::{
         value::{Refused, boolean, cpus, duration, duration_text, number, size},
         yaml::{Item, Value},
     },
+    depends::{self, Dependency, read_depends_on},
     environment::read_environment,
     image, signal,
     volumes::read_volumes,
 };
-use crate::spec::{ContainerSpec, STOP_GRACE_DEFAULT};
+use crate::{
+    name::ServiceName,
+    spec::{ContainerSpec, RetryPolicy, STOP_GRACE_DEFAULT, ServiceSpec},
+};
 
 /// Smallest `mem_limit`: the original's 4 MB, in its smaller reading, since its own example counts in millions.
 const MEMORY_BYTES_MIN: u64 = 4_000_000;
@@ -36,12 +40,13 @@ const TEXT_BYTES_MAX: usize = 4096;
 pub(super) struct ServiceDraft {
     pub(super) container: ContainerSpec,
     pub(super) labels: Labels<ServiceLabels>,
+    pub(super) depends_on: Vec<Dependency>,
 }
 
 impl Default for ServiceDraft {
     fn default() -> Self {
         let container = ContainerSpec::new(String::new());
-        Self { container, labels: Labels::default() }
+        Self { container, labels: Labels::default(), depends_on: Vec::new() }
     }
 }
 
@@ -55,6 +60,7 @@ impl ServiceDraft {
             ServiceKey::Entrypoint => container.entrypoint = read_words(reader, item),
             ServiceKey::Environment => container.environment = read_environment(reader, item),
             ServiceKey::Labels => (self.labels, container.labels) = read_service_labels(reader, item),
+            ServiceKey::DependsOn => self.depends_on = read_depends_on(reader, item),
             ServiceKey::WorkingDir => container.working_dir = reader.parsed(item, working_dir),
             ServiceKey::User => container.user = reader.parsed(item, user),
             ServiceKey::MemLimit => container.memory_bytes = read_memory(reader, item),
@@ -69,6 +75,27 @@ impl ServiceDraft {
                 container.stop_grace = reader.parsed(item, stop_grace).unwrap_or(STOP_GRACE_DEFAULT);
             }
             ServiceKey::Restart => check_restart(reader, item),
+        }
+    }
+
+    /// Takes out what the service waits for, in either spelling.
+    pub(super) fn depends(&mut self, reader: &mut Reader<'_>) -> Vec<Dependency> {
+        let by_label = self.labels.depends.as_ref().map(|text| depends::read_label(reader, text));
+        let mut depends = by_label.unwrap_or_default();
+        depends.append(&mut self.depends_on);
+        depends
+    }
+
+    /// The service.
+    pub(super) fn spec(self, name: ServiceName) -> ServiceSpec {
+        let Self { container, labels, depends_on: _ } = self;
+        let spec = ServiceSpec::new(name, container);
+        ServiceSpec {
+            scale: labels.scale.unwrap_or(spec.scale),
+            retry: RetryPolicy { count: labels.retry_count.unwrap_or(spec.retry.count), ..labels.retry },
+            remove_containers: labels.remove_containers,
+            attempt_timeout: labels.attempt_timeout,
+            ..spec
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What is read from files, and what is said about them: data through [`check`].
 
+mod depends;
 mod hostile;
 mod labels;
 mod layout;

@@ -269,9 +269,7 @@ fn keys_that_cannot_work_say_why() {
 
 #[test]
 fn keys_that_are_not_written_yet_say_so() {
-    for key in
-        ["deploy", "depends_on", "hostname", "tmpfs", "init", "read_only", "cap_drop", "ulimits", "privileged", "dns"]
-    {
+    for key in ["deploy", "hostname", "tmpfs", "init", "read_only", "cap_drop", "ulimits", "privileged", "dns"] {
         check_service(&format!("{key}: x"), &[&format!("5:5: error: `{key}` is not supported yet")]);
     }
 }

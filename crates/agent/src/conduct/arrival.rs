@@ -1,0 +1,109 @@
+//! From the lock of the name to the first heartbeat.
+
+use std::time::Duration;
+
+use super::{
+    Conduct, Stage,
+    boundary::{Effect, KeyState, LastReport},
+    naming::{Finding, Naming},
+};
+use crate::{
+    adopt::Inventory,
+    engine::{self, ContainerView},
+    error::Error,
+};
+
+impl Conduct {
+    pub(super) fn name_locked(&mut self) -> Vec<Effect> {
+        let Stage::Locking = self.stage else { return Vec::new() };
+        self.stage = Stage::Naming(Naming::begin());
+        vec![Effect::ReadKey]
+    }
+
+    pub(super) fn key_read(&mut self, current: Option<KeyState>, now: Duration) -> Vec<Effect> {
+        let Stage::Naming(naming) = &mut self.stage else { return Vec::new() };
+        match naming.read(current, self.heart.record(), &self.timing, now) {
+            Finding::Open => Vec::new(),
+            Finding::InUse(error) => self.end(Err(error)),
+            Finding::Free(predecessor) => {
+                self.heart.succeed(predecessor);
+                self.roster.set_intake(predecessor.intake);
+                self.arm()
+            }
+        }
+    }
+
+    pub(super) fn key_unread(&mut self, now: Duration) -> Vec<Effect> {
+        if let Stage::Naming(naming) = &mut self.stage {
+            naming.unread(&self.timing, now);
+        }
+        Vec::new()
+    }
+
+    /// The guard has to listen before anything can be claimed.
+    pub(super) fn arm(&mut self) -> Vec<Effect> {
+        if self.gate.is_guarded() {
+            self.stage = Stage::Arming;
+            return vec![Effect::StartGuard];
+        }
+        self.stage = Stage::Listing;
+        vec![Effect::List]
+    }
+
+    pub(super) fn listed(&mut self, containers: Vec<ContainerView>, now: Duration) -> Vec<Effect> {
+        match &mut self.stage {
+            Stage::Listing => {
+                self.stage = Stage::Adopting(Inventory::of(containers, &self.ownership));
+                self.look_into_next()
+            }
+            Stage::Surrendering(surrender) => {
+                let next = surrender.listed(containers, &self.ownership, now);
+                self.follow(next)
+            }
+            Stage::Locking
+            | Stage::Naming(_)
+            | Stage::Arming
+            | Stage::Adopting(_)
+            | Stage::Subscribing
+            | Stage::Appearing
+            | Stage::Serving { .. }
+            | Stage::Calming { .. }
+            | Stage::Leaving { .. }
+            | Stage::Ended => Vec::new(),
+        }
+    }
+
+    /// An engine that does not answer at the start ends the process, for somebody has to start it; a process that gives up what
+    /// it has asks again.
+    pub(super) fn unlisted(&mut self, error: engine::Error, now: Duration) -> Vec<Effect> {
+        if let Stage::Listing = self.stage {
+            return self.end(Err(Error::Engine(error)));
+        }
+        self.own_not_removed(&error, now)
+    }
+
+    pub(super) fn report_read(&mut self, last: Option<&LastReport>) -> Vec<Effect> {
+        let Stage::Adopting(inventory) = &mut self.stage else { return Vec::new() };
+        let adopted = inventory.look_into(last);
+        let tasks = adopted.map(|(attempt, step)| self.roster.adopt(attempt, step)).unwrap_or_default();
+        let mut effects = self.for_attempts(tasks);
+        effects.extend(self.look_into_next());
+        effects
+    }
+
+    pub(super) fn look_into_next(&mut self) -> Vec<Effect> {
+        let Stage::Adopting(inventory) = &self.stage else { return Vec::new() };
+        if let Some(attempt) = inventory.next() {
+            return vec![Effect::ReadReport { attempt: attempt.clone() }];
+        }
+        self.stage = Stage::Subscribing;
+        vec![Effect::FollowOrders]
+    }
+
+    /// Everything that an earlier process left is on the roster: only now is a sign of life shown (rule P2).
+    pub(super) fn orders_followed(&mut self, now: Duration) -> Vec<Effect> {
+        let Stage::Subscribing = self.stage else { return Vec::new() };
+        self.stage = Stage::Appearing;
+        vec![self.heart.begin(now)]
+    }
+}

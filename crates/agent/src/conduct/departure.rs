@@ -1,0 +1,107 @@
+//! Stopping in order, and giving up a lost name.
+
+use std::time::Duration;
+
+use tickmesh_core::message::MeshEvent;
+
+use super::{
+    Conduct, Stage,
+    boundary::Effect,
+    surrender::{Next, Surrender},
+};
+use crate::{
+    engine,
+    error::{Error, chain},
+};
+
+/// How long a stopping agent waits for what is under way: a claim without its container costs the replica an attempt.
+const CALM_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the farewell of an agent that stops may take. Without it the agent is lost by silence, which only takes longer.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(3);
+
+impl Conduct {
+    /// Another process has the name.
+    pub(super) fn depose(&mut self, now: Duration) -> Vec<Effect> {
+        tracing::error!(agent = %self.ownership.owner().agent, "another process has this agent's name");
+        let (surrender, next) = Surrender::begin(self.roster.own_claims(), now);
+        self.stage = Stage::Surrendering(surrender);
+        let mut effects = vec![Effect::Abandon];
+        effects.extend(self.follow(next));
+        effects
+    }
+
+    pub(super) fn own_not_removed(&mut self, error: &engine::Error, now: Duration) -> Vec<Effect> {
+        tracing::error!(error = %chain(error), "containers not removed yet");
+        self.surrender(|surrender| surrender.failed(now))
+    }
+
+    pub(super) fn surrender(&mut self, go_on: impl FnOnce(&mut Surrender) -> Next) -> Vec<Effect> {
+        let Stage::Surrendering(surrender) = &mut self.stage else { return Vec::new() };
+        let next = go_on(surrender);
+        self.follow(next)
+    }
+
+    pub(super) fn follow(&mut self, next: Next) -> Vec<Effect> {
+        match next {
+            Next::Do(effect) => vec![effect],
+            Next::Wait => Vec::new(),
+            Next::Done => {
+                let agent = self.ownership.owner().agent.clone();
+                self.end(Err(Error::Deposed { agent }))
+            }
+        }
+    }
+
+    /// Stops in order: containers go on.
+    pub(super) fn shutdown(&mut self, now: Duration) -> Vec<Effect> {
+        match self.stage {
+            // Nobody has seen a sign of life.
+            Stage::Locking
+            | Stage::Naming(_)
+            | Stage::Arming
+            | Stage::Listing
+            | Stage::Adopting(_)
+            | Stage::Subscribing => self.end(Ok(())),
+            Stage::Appearing | Stage::Serving { .. } => {
+                self.stage = Stage::Calming { until: now + CALM_TIMEOUT };
+                self.leave_once_calm(now)
+            }
+            Stage::Calming { .. } | Stage::Leaving { .. } | Stage::Surrendering(_) | Stage::Ended => Vec::new(),
+        }
+    }
+
+    pub(super) fn leave_once_calm(&mut self, now: Duration) -> Vec<Effect> {
+        match self.stage {
+            Stage::Calming { .. } if self.roster.is_calm() => self.say_farewell(now),
+            Stage::Locking
+            | Stage::Naming(_)
+            | Stage::Arming
+            | Stage::Listing
+            | Stage::Adopting(_)
+            | Stage::Subscribing
+            | Stage::Appearing
+            | Stage::Serving { .. }
+            | Stage::Calming { .. }
+            | Stage::Leaving { .. }
+            | Stage::Surrendering(_)
+            | Stage::Ended => Vec::new(),
+        }
+    }
+
+    pub(super) fn say_farewell(&mut self, now: Duration) -> Vec<Effect> {
+        self.stage = Stage::Leaving { until: now + FAREWELL_TIMEOUT };
+        self.heart.begin_farewell(now).into_iter().collect()
+    }
+
+    pub(super) fn leave(&mut self) -> Vec<Effect> {
+        let agent = self.ownership.owner().agent.clone();
+        let mut effects = vec![Effect::Announce(MeshEvent::AgentStopped { agent })];
+        effects.extend(self.end(Ok(())));
+        effects
+    }
+
+    pub(super) fn end(&mut self, ended: Result<(), Error>) -> Vec<Effect> {
+        self.stage = Stage::Ended;
+        vec![Effect::End(ended)]
+    }
+}

@@ -1,0 +1,65 @@
+//! Which containers the guard has killed (protocol rule P16). The agent asks when one of them has ended.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use tickmesh_core::id::AttemptId;
+
+use super::boundary::{Answer, Fate, Verdict};
+use crate::engine::ContainerId;
+
+/// Kills that are remembered. The agent asks as soon as a container has ended; these are many times what one host runs.
+const KILLS_MAX: usize = 4_096;
+
+/// Kills, done and under way.
+#[derive(Debug, Default)]
+pub(super) struct Kills {
+    done: BTreeSet<ContainerId>,
+    order: VecDeque<ContainerId>,
+    under_way: BTreeSet<ContainerId>,
+    /// Who wants to know what a kill that is under way has come to.
+    waiting: Vec<(ContainerId, AttemptId)>,
+}
+
+impl Kills {
+    /// A kill is sent.
+    pub(super) fn begin(&mut self, container: ContainerId) {
+        self.under_way.insert(container);
+    }
+
+    /// The engine has answered. A kill that nobody knows the fate of counts: the agent asks about a container that was killed.
+    pub(super) fn end(&mut self, container: &ContainerId, fate: Fate) -> Vec<Answer> {
+        self.under_way.remove(container);
+        match fate {
+            Fate::Killed | Fate::Unknown => self.remember(container),
+            Fate::HadEnded => {}
+        }
+        let verdict = self.verdict_on(container);
+        let waiting = self.waiting.extract_if(.., |(asked, _)| asked == container);
+        waiting.map(|(_, attempt)| Answer { attempt, verdict }).collect()
+    }
+
+    /// Whether the guard killed it; `None`: that will be answered later.
+    pub(super) fn ask(&mut self, container: ContainerId, attempt: AttemptId) -> Option<Answer> {
+        let verdict = self.verdict_on(&container);
+        if verdict == Verdict::Clear && self.under_way.contains(&container) {
+            self.waiting.push((container, attempt));
+            return None;
+        }
+        Some(Answer { attempt, verdict })
+    }
+
+    fn verdict_on(&self, container: &ContainerId) -> Verdict {
+        if self.done.contains(container) { Verdict::Fenced } else { Verdict::Clear }
+    }
+
+    fn remember(&mut self, container: &ContainerId) {
+        if self.done.insert(container.clone()) {
+            self.order.push_back(container.clone());
+        }
+        while self.order.len() > KILLS_MAX {
+            if let Some(oldest) = self.order.pop_front() {
+                self.done.remove(&oldest);
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""Breaks the code on purpose, one break at a time, and sees whether anything notices.
+
+Every break of tests/mutants.toml is made in a copy of the checkout, below target/mutants. First the simulator looks for it
+with --seeds histories; where it finds nothing, the tests of the crate that was broken do. A break that nobody notices is
+a survivor, and fails the run: then the rule that was broken is not held by any test.
+
+    scripts/mutants.py                 all of them
+    scripts/mutants.py P7 act-before   those whose name begins so
+    scripts/mutants.py --write         all, and the table in docs/mutants.md
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+try:
+    import tomllib
+except ModuleNotFoundError:
+    sys.exit("mutants: python 3.11 or newer is needed: it reads TOML")
+
+ROOT = Path(__file__).resolve().parent.parent
+LIST = ROOT / "tests/mutants.toml"
+TABLE = ROOT / "docs/mutants.md"
+WORK = ROOT / "target/mutants"
+# Far above what the slowest of both takes: a break may also make something wait for ever.
+BUILD_SECONDS_MAX = 900
+TEST_SECONDS_MAX = 600
+# A list that has shrunk proves less than its table says.
+MUTANTS_MIN = 25
+
+
+def main():
+    arguments = parse_arguments()
+    mutants = [mutant for mutant in load() if is_wanted(mutant, arguments.names)]
+    if not mutants:
+        sys.exit("mutants: no break has such a name")
+    copy_checkout()
+    found = []
+    for number, mutant in enumerate(mutants, 1):
+        began = time.monotonic()
+        finder = try_mutant(mutant, arguments.seeds)
+        found.append((mutant, finder))
+        took = time.monotonic() - began
+        print(f"{number:3}/{len(mutants)}  {mutant['name']:<28} {finder or 'SURVIVED'}  ({took:.0f} s)", flush=True)
+    if arguments.write:
+        write_table(found, arguments.seeds)
+    survivors = [mutant["name"] for mutant, finder in found if not finder]
+    print(f"{len(found) - len(survivors)} of {len(found)} breaks were found")
+    if survivors:
+        sys.exit("survived: " + ", ".join(survivors))
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="beginnings of names; none: all breaks")
+    parser.add_argument("--seeds", type=int, default=2_000, help="histories that the simulator plays for each break")
+    parser.add_argument("--write", action="store_true", help="write the result to docs/mutants.md")
+    arguments = parser.parse_args()
+    if arguments.write and arguments.names:
+        parser.error("the table holds all breaks: --write takes no names")
+    return arguments
+
+
+def load():
+    mutants = tomllib.loads(LIST.read_text())["mutant"]
+    names = [mutant["name"] for mutant in mutants]
+    if len(set(names)) != len(names) or len(names) < MUTANTS_MIN:
+        sys.exit(f"mutants: {LIST.name} needs {MUTANTS_MIN} breaks or more, each with a name of its own")
+    for mutant in mutants:
+        text = (ROOT / mutant["file"]).read_text()
+        if text.count(mutant["find"]) != 1:
+            sys.exit(f"mutants: {mutant['name']}: {mutant['file']} does not have its text exactly once")
+    return mutants
+
+
+def is_wanted(mutant, names):
+    return not names or any(mutant["name"].startswith(name) for name in names)
+
+
+def copy_checkout():
+    """A copy has a folder for what is built of its own, so that nobody's next build is of a broken file."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    files = git("ls-files", "--cached", "--others", "--exclude-standard").splitlines()
+    for stale in [path for path in WORK.rglob("*.rs") if "target" not in path.relative_to(WORK).parts[:1]]:
+        if str(stale.relative_to(WORK)) not in files:
+            stale.unlink()
+    for name in files:
+        source, copy = ROOT / name, WORK / name
+        if not source.is_file():
+            continue
+        # An equal file keeps its time, and cargo its work.
+        if not copy.is_file() or copy.read_bytes() != source.read_bytes():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+            shutil.copymode(source, copy)
+
+
+def git(*arguments):
+    return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+def try_mutant(mutant, seeds):
+    """Who found the break; None: nobody."""
+    path = WORK / mutant["file"]
+    whole = path.read_text()
+    path.write_text(whole.replace(mutant["find"], mutant["replace"]))
+    try:
+        return by_simulator(mutant, seeds) or by_tests(mutant)
+    finally:
+        path.write_text(whole)
+
+
+def by_simulator(mutant, seeds):
+    build(mutant, "-p", "tickmesh-tests", "--test", "simulation")
+    status, output = cargo_test(
+        "-p", "tickmesh-tests", "--test", "simulation", "--", "--nocapture", environment={"TICKMESH_SEEDS": str(seeds)}
+    )
+    if status == 0:
+        return None
+    seed = re.search(r"seed (\d+)", output)
+    return f"simulator, seed {seed[1]}" if seed else "simulator"
+
+
+def by_tests(mutant):
+    crate = mutant.get("package") or "tickmesh-" + Path(mutant["file"]).parts[1]
+    build(mutant, "-p", crate, "--lib")
+    status, output = cargo_test("-p", crate, "--lib")
+    if status == 0:
+        return None
+    test = re.search(r"^test (\S+) \.\.\. FAILED", output, re.MULTILINE)
+    return f"test `{test[1]}`" if test else f"tests of {crate}"
+
+
+def build(mutant, *arguments):
+    done = cargo("test", "--no-run", *arguments, seconds=BUILD_SECONDS_MAX)
+    if done[0] != 0:
+        sys.exit(f"mutants: {mutant['name']} does not compile, and proves nothing:\n{done[1]}")
+
+
+def cargo_test(*arguments, environment=None):
+    return cargo("test", *arguments, seconds=TEST_SECONDS_MAX, environment=environment)
+
+
+def cargo(*arguments, seconds, environment=None):
+    """Exit status and output. What takes too long has failed: a break that makes something hang is found."""
+    environment = {**os.environ, "RUST_BACKTRACE": "0", **(environment or {})}
+    command = ["cargo", *arguments]
+    process = subprocess.Popen(
+        command, cwd=WORK, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=seconds)
+        return process.returncode, output
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, 9)
+        process.wait()
+        return 1, f"took longer than {seconds} s"
+
+
+def write_table(found, seeds):
+    lines = [
+        "# Breaks on purpose",
+        "",
+        "Each row is a break of one line or two in the code, and who noticed it: `make mutants` makes them one by one, lets the",
+        f"simulator look for each with {seeds:,} histories, and the tests of the crate where that finds nothing. The breaks",
+        "themselves are in `tests/mutants.toml`.",
+        "",
+        "| break | what it drops | found by |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {mutant['name']} | {mutant['drops']} | {finder or '**nobody**'} |" for mutant, finder in found]
+    TABLE.parent.mkdir(exist_ok=True)
+    TABLE.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
