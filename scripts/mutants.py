@@ -119,7 +119,7 @@ def try_mutant(mutant, seeds):
 def by_simulator(mutant, seeds):
     build(mutant, "-p", "tickmesh-tests", "--test", "simulation")
     status, output = cargo_test(
-        "-p", "tickmesh-tests", "--test", "simulation", "--", "--nocapture", environment={"SEEDS": str(seeds)}
+        "-p", "tickmesh-tests", "--test", "simulation", "--", "--nocapture", environment={"TICKMESH_SEEDS": str(seeds)}
     )
     if status == 0:
         return None

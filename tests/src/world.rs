@@ -11,6 +11,7 @@ use tickmesh_agent::{
 };
 use tickmesh_core::{
     compose::{self, ComposeFile},
+    fleet::Reservations,
     history::RunSummary,
     id::{MeshId, RequestId},
     ledger::{Ledger, Verdict},
@@ -137,6 +138,7 @@ impl World {
             id: Uuid::now_v7().to_string(),
             host: "test".to_owned(),
             timing: self.timing,
+            reservations: Reservations::default(),
             zones: TimeZoneDatabase::bundled(),
             tap: None,
         };

@@ -4,6 +4,7 @@ use std::{path::Path, time::Duration};
 
 use futures_util::future::join_all;
 use tickmesh_agent::engine::docker::Docker;
+use tickmesh_core::fleet::Reservations;
 use tickmesh_messaging::Mesh;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -52,7 +53,7 @@ impl Local {
         let agent = AgentConnections::open(&mesh).await?;
         let connections = vec![scheduler.clone(), agent.orders.clone(), agent.output.clone()];
         let (mut parts, shutdown) = (JoinSet::new(), CancellationToken::new());
-        parts.spawn(parts::run_scheduler(scheduler, shutdown.clone()));
+        parts.spawn(parts::run_scheduler(scheduler, Reservations::default(), shutdown.clone()));
         parts.spawn(parts::run_agent(agent, settings.agent, engine, shutdown.clone()));
         Ok(Self { mesh, nats, connections, parts, shutdown })
     }

@@ -8,6 +8,7 @@ use std::{
 use anyhow::Context;
 use tickmesh_agent::{Host, engine::docker::Docker, policy::HostPolicy};
 use tickmesh_core::{
+    fleet::Reservations,
     name::{AgentName, NAME_LENGTH_MAX},
     timing::Timing,
 };
@@ -58,11 +59,16 @@ pub(crate) async fn provision(mesh: &Mesh, replicas: Option<usize>) -> Result<()
 }
 
 /// Runs a scheduler on a mesh that exists, until `shutdown`.
-pub(crate) async fn run_scheduler(mesh: Mesh, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn run_scheduler(
+    mesh: Mesh,
+    reservations: Reservations,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let config = tickmesh_scheduler::Config {
         id: Uuid::now_v7().to_string(),
         host: crate::connect::host(),
         timing: Timing::default(),
+        reservations,
         zones: zones::database(),
         tap: None,
     };

@@ -1,8 +1,13 @@
 //! The agents as the leader sees them, and what is bound to each.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc};
 
-use crate::{ledger::Ledger, message::Capacity, name::AgentName, spec::ContainerSpec};
+use crate::{
+    ledger::Ledger,
+    message::{AgentRecord, Capacity},
+    name::AgentName,
+    spec::ContainerSpec,
+};
 
 /// All known agents.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,15 +16,43 @@ pub struct Fleet {
     pub agents: BTreeMap<AgentName, AgentView>,
     /// What is bound to each agent; also to those that nobody knows any more.
     pub loads: BTreeMap<AgentName, Load>,
+    /// What containers reserve.
+    pub reservations: Reservations,
 }
 
 /// One agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentView {
     /// Whether attempts may be placed there.
     pub readiness: Readiness,
     /// What the host offers.
     pub capacity: Capacity,
+    /// What constraints look at, shared by all views of the agent.
+    pub traits: Arc<Traits>,
+}
+
+/// What constraints look at. Changes only when an agent is started anew.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Traits {
+    /// Labels of the agent.
+    pub labels: BTreeMap<String, String>,
+    /// The host's name.
+    pub host: String,
+}
+
+impl Traits {
+    /// What a heartbeat says of them.
+    pub fn of(record: &AgentRecord) -> Self {
+        Self { labels: record.labels.clone(), host: record.host.clone() }
+    }
+}
+
+/// How what a file asks for becomes a reservation. The same for all that one leader places, since what is bound must be
+/// released.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reservations {
+    /// Weight that stands for one core. `None`: weights are passed on to the engine, and reserve nothing.
+    pub cpu_shares_per_core: Option<NonZeroU64>,
 }
 
 /// Whether an agent takes attempts.
@@ -47,9 +80,17 @@ pub struct Load {
 }
 
 impl Load {
-    /// What one container takes.
-    pub fn of(container: &ContainerSpec) -> Self {
-        Self { slots: 1, cpu_millis: container.reserved_cpu_millis(), memory_bytes: container.reserved_memory_bytes() }
+    /// What one container takes. Cores that its file speaks of count, or else its weight, if weights reserve anything.
+    pub fn of(container: &ContainerSpec, reservations: Reservations) -> Self {
+        let by_weight = || {
+            let (shares, per_core) = (container.cpu_shares?, reservations.cpu_shares_per_core?);
+            Some(shares.saturating_mul(1_000) / per_core)
+        };
+        Self {
+            slots: 1,
+            cpu_millis: container.reserved_cpu_millis().or_else(by_weight).unwrap_or(0),
+            memory_bytes: container.reserved_memory_bytes(),
+        }
     }
 
     /// Both together.
@@ -90,9 +131,19 @@ pub enum LoadChange {
 }
 
 impl Fleet {
+    /// Whether an agent takes attempts; `None`: it is not known.
+    pub fn readiness(&self, agent: &AgentName) -> Option<Readiness> {
+        self.agents.get(agent).map(|view| view.readiness)
+    }
+
     /// What is bound to an agent.
     pub fn load(&self, agent: &AgentName) -> Load {
         self.loads.get(agent).copied().unwrap_or_default()
+    }
+
+    /// What one container takes here.
+    pub fn load_of(&self, container: &ContainerSpec) -> Load {
+        Load::of(container, self.reservations)
     }
 
     /// Carries out what a decision changed.
@@ -113,7 +164,7 @@ impl Fleet {
     pub fn bind_all(&mut self, ledger: &Ledger) {
         for run in &ledger.active {
             for (service, agent) in run.bound_agents() {
-                let load = run.spec.service(service).map_or_else(Load::default, |spec| Load::of(&spec.container));
+                let load = run.spec.service(service).map_or_else(Load::default, |spec| self.load_of(&spec.container));
                 self.apply(&LoadChange::Bind(agent.clone(), load));
             }
         }

@@ -6,7 +6,9 @@
 use std::{collections::HashMap, time::Duration};
 
 use rand::rngs::StdRng;
-use tickmesh_core::{decide::Tenure, id::RequestId, message::Command, name::AppName, timing::Timing};
+use tickmesh_core::{
+    decide::Tenure, fleet::Reservations, id::RequestId, message::Command, name::AppName, timing::Timing,
+};
 
 use crate::{
     dispatcher::{Dispatcher, Effect, Event, Moment},
@@ -71,6 +73,12 @@ impl<D> Leader<D> {
     pub fn new(tenure: Tenure, timing: Timing, random: StdRng) -> Self {
         let dispatcher = Dispatcher::new(tenure, timing, random);
         Self { dispatcher, deliveries: HashMap::new(), ends: Ends::default() }
+    }
+
+    /// The same where containers reserve something else than by default.
+    #[must_use]
+    pub fn reserving(self, reservations: Reservations) -> Self {
+        Self { dispatcher: self.dispatcher.reserving(reservations), ..self }
     }
 
     /// Folds an event, and returns what is to be begun. `trust` is asked after the fold: a process that was stopped for a

@@ -24,7 +24,10 @@ mod tenure;
 use std::{sync::Arc, time::Duration};
 
 use jiff::tz::TimeZoneDatabase;
-use tickmesh_core::timing::{Timing, UnsafeTiming};
+use tickmesh_core::{
+    fleet::Reservations,
+    timing::{Timing, UnsafeTiming},
+};
 use tickmesh_messaging::{self as messaging, LeaseKeeper, Mesh};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +44,8 @@ pub struct Config {
     pub host: String,
     /// Periods and deadlines.
     pub timing: Timing,
+    /// What containers reserve on their hosts.
+    pub reservations: Reservations,
     /// The time zones that schedules are read in.
     pub zones: TimeZoneDatabase,
     /// Sees every effect before it is carried out. For tests that need a crash at a given moment.

@@ -111,7 +111,8 @@ impl<'a> Office<'a> {
         let housekeeping_period = config.timing.heartbeat / 2;
         let mut office = Self {
             held,
-            leader: Leader::new(tenure, config.timing, StdRng::from_rng(&mut rand::rng())),
+            leader: Leader::new(tenure, config.timing, StdRng::from_rng(&mut rand::rng()))
+                .reserving(config.reservations),
             performer: Performer::new(mesh.clone(), event_sender.clone(), config.tap.clone()),
             events,
             commands,

@@ -19,7 +19,10 @@ use tickmesh_agent::{
     },
     policy::HostPolicy,
 };
-use tickmesh_core::name::{AgentName, Namespace};
+use tickmesh_core::{
+    fleet::Reservations,
+    name::{AgentName, Namespace},
+};
 use tickmesh_messaging::Mesh;
 use tickmesh_scheduler::dispatcher::Effect;
 use tickmesh_tests::world::{connect_options, timing};
@@ -219,6 +222,7 @@ async fn scheduler(arguments: &Arguments, shutdown: CancellationToken) -> anyhow
         id: Uuid::now_v7().to_string(),
         host: "test".to_owned(),
         timing: timing(),
+        reservations: Reservations::default(),
         zones: TimeZoneDatabase::bundled(),
         tap,
     };

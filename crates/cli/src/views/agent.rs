@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use serde::Serialize;
 use tickmesh_core::{
-    fleet::{AgentView as Placeable, Fleet, Load, Readiness},
+    fleet::{AgentView as Placeable, Fleet, Load, Readiness, Traits},
     ledger::Ledger,
     message::AgentRecord,
     timing::Timing,
@@ -82,8 +82,10 @@ impl AgentsView {
 pub(crate) fn fleet(agents: &[Entry<AgentRecord>], ledgers: &[Entry<Ledger>], now: Timestamp) -> Fleet {
     let mut fleet = Fleet::default();
     for agent in agents {
-        let view = Placeable { readiness: AgentState::of(agent, now).readiness(), capacity: agent.value.capacity };
-        fleet.agents.insert(agent.value.agent.clone(), view);
+        let AgentRecord { agent: name, capacity, .. } = &agent.value;
+        let readiness = AgentState::of(agent, now).readiness();
+        let view = Placeable { readiness, capacity: *capacity, traits: Traits::of(&agent.value).into() };
+        fleet.agents.insert(name.clone(), view);
     }
     for ledger in ledgers {
         fleet.bind_all(&ledger.value);

@@ -3,13 +3,14 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use tickmesh_core::{
-    fleet::{Fleet, Load},
+    fleet::Fleet,
     history::ReplicaSummary,
     ledger::{ActiveRun, OpenAttempt, Phase, Replica, ReplicaState},
     message::{AttemptEvent, AttemptReport},
     name::ServiceName,
     outcome::Outcome,
-    placement::{Placement, Spread},
+    placement::{Placement, Wanted},
+    spec::ServiceSpec,
 };
 
 use super::{Table, Tone, cell, strip};
@@ -83,14 +84,15 @@ pub(crate) fn explain_pending(views: &mut [ReplicaView], run: &ActiveRun, fleet:
         let ReplicaState::Pending { not_before, .. } = &replica.state else { continue };
         let Some(spec) = run.spec.service(service) else { continue };
         let pause = (*not_before > now).then(|| format!("next attempt {}", when::relative(*not_before, now)));
-        let reasons = [view.reason.take(), pause.or_else(|| no_fit(fleet, Load::of(&spec.container)))];
+        let reasons = [view.reason.take(), pause.or_else(|| no_fit(fleet, spec))];
         let reasons: Vec<String> = reasons.into_iter().flatten().collect();
         view.reason = (!reasons.is_empty()).then(|| reasons.join("; "));
     }
 }
 
-fn no_fit(fleet: &Fleet, wanted: Load) -> Option<String> {
-    Placement::new(fleet).place(wanted, &Spread::new(), None).err().map(|no_fit| no_fit.to_string())
+fn no_fit(fleet: &Fleet, spec: &ServiceSpec) -> Option<String> {
+    let wanted = Wanted { load: fleet.load_of(&spec.container), constraints: &spec.constraints };
+    Placement::new(fleet).explain(wanted).map(|no_fit| no_fit.to_string())
 }
 
 /// A replica of a finished run.
@@ -203,6 +205,7 @@ impl ReplicaView {
 #[cfg(test)]
 mod tests {
     use tickmesh_core::{
+        fleet::{AgentView, Readiness},
         id::Nonce,
         ledger::{Cause, Progress, ReplicaPlace},
         message::{Capacity, MachineId},
@@ -247,7 +250,7 @@ mod tests {
         let mut fleet = Fleet::default();
         if let Some(slots) = slots {
             let capacity = Capacity { slots, cpu_millis: 1000, memory_bytes: 1 << 30 };
-            let view = tickmesh_core::fleet::AgentView { readiness: tickmesh_core::fleet::Readiness::Ready, capacity };
+            let view = AgentView { readiness: Readiness::Ready, capacity, traits: Default::default() };
             fleet.agents.insert(fixture::agent(), view);
         }
         let mut views = of_active(&run, &[]);

@@ -3,6 +3,7 @@
 use super::{
     labels::{AppLabels, Labels},
     reader::Reader,
+    value::duration_text,
 };
 use crate::{
     name::AppName,
@@ -44,6 +45,7 @@ pub(super) fn app_spec(
     };
     check_max_active(reader, labels);
     check_replace(reader, labels, &spec);
+    check_jitter(reader, labels, &spec);
     check_labels_of_schedules(reader, labels);
     spec
 }
@@ -79,6 +81,24 @@ fn check_replace(reader: &mut Reader<'_>, labels: &Labels<AppLabels>, spec: &App
             given.name
         );
         reader.report.error_with_hint(given.place.clone(), message, "remove it, or let at least 1 wait");
+    }
+}
+
+/// A tick that is due later than the next one would come out of order.
+fn check_jitter(reader: &mut Reader<'_>, labels: &Labels<AppLabels>, spec: &AppSpec) {
+    let (Some(given), Some(schedule)) = (labels.given("jitter"), &spec.schedule) else { return };
+    if spec.jitter.is_zero() {
+        return;
+    }
+    let period = schedule.shortest_period();
+    if spec.jitter >= period {
+        let period = duration_text(period);
+        let message = format!(
+            "`{}` is {}, but instants of this schedule are as little as {period} apart",
+            given.name,
+            duration_text(spec.jitter)
+        );
+        reader.report.error_with_hint(given.place.clone(), message, format!("write less than {period}"));
     }
 }
 

@@ -56,6 +56,17 @@ impl Text {
         Some((self.part(0, before), self.part(before.len() + separator.len_utf8(), after)))
     }
 
+    /// The pieces between separators. Each costs a walk over the text for its place: check their number first.
+    pub(super) fn split(&self, separator: char) -> Vec<Self> {
+        let mut start = 0;
+        let piece = |value: &str| {
+            let piece = self.part(start, value);
+            start += value.len() + separator.len_utf8();
+            piece
+        };
+        self.value.split(separator).map(piece).collect()
+    }
+
     fn part(&self, start: usize, value: &str) -> Self {
         let skipped = self.value[..start].chars().count();
         let verbatim_at = self.verbatim_at.map(|position| position.moved_by(skipped));
@@ -168,7 +179,9 @@ impl<'f> Reader<'f> {
             Some(Status::Unsupported { why, hint }) => {
                 self.report.error_with_hint(place, format!("`{name}` is not supported: {why}"), *hint);
             }
-            Some(Status::Later) => self.report.error(place, format!("`{name}` is not supported yet")),
+            Some(Status::Later { why, hint }) => {
+                self.report.error_with_hint(place, format!("`{name}` is not supported yet: {why}"), *hint);
+            }
             None if name.starts_with("x-") => {}
             None => self.unknown_key(name, place, table.iter().map(|known| known.name)),
         }

@@ -9,7 +9,7 @@ use rand::Rng;
 use super::{Record, Transition};
 use crate::{
     encoded::shortened,
-    fleet::{Load, LoadChange},
+    fleet::LoadChange,
     ledger::{Claim, Phase, Progress, Replica, ReplicaPlace, ReplicaState, StopReason},
     message::{AttemptEvent, AttemptReport},
     name::AgentName,
@@ -68,7 +68,8 @@ impl Transition<'_> {
         let Some(service) = run.service_spec(place.service) else { return };
         let (now, refusal_pause) = (self.context.now, self.context.timing.heartbeat);
         let rules = Rules { retry: service.retry, on_lost: run.spec.on_lost, agent, now, refusal_pause };
-        let (load, phase, random) = (Load::of(&service.container), run.phase().clone(), &mut *self.random);
+        let (load, phase, random) =
+            (self.context.fleet.load_of(&service.container), run.phase().clone(), &mut *self.random);
         run.change(place, |replica| {
             replica.state = match &phase {
                 Phase::Running => rules.after(replica, end, random),

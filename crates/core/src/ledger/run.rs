@@ -328,7 +328,8 @@ impl ActiveRun {
         self.pinned_services().filter_map(|(service, _)| self.index.next_pending_of(service, moment)).min()
     }
 
-    fn pinned_services(&self) -> impl Iterator<Item = (u32, Timestamp)> {
+    /// Global services of which a replica waits for its agent, and since when the first of them does.
+    pub fn pinned_services(&self) -> impl Iterator<Item = (u32, Timestamp)> {
         self.pending_services().filter(|(service, _)| self.services[*service as usize].agents.is_some())
     }
 

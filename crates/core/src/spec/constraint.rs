@@ -1,4 +1,8 @@
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+
+use crate::{fleet::AgentView, name::AgentName};
 
 /// What an agent must be, or must not be, to run a replica.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,4 +35,40 @@ pub enum Operator {
     Is,
     /// It is none of them. An attribute without a value is none of them.
     IsNot,
+}
+
+impl Constraint {
+    /// Whether this agent may run the replica.
+    pub fn is_met_by(&self, agent: &AgentName, view: &AgentView) -> bool {
+        let value = match &self.attribute {
+            Attribute::Label(name) => view.traits.labels.get(name).map(String::as_str),
+            Attribute::Agent => Some(agent.as_str()),
+            Attribute::Host => Some(view.traits.host.as_str()),
+        };
+        let is_one = value.is_some_and(|value| self.values.iter().any(|it| it == value));
+        match self.operator {
+            Operator::Is => is_one,
+            Operator::IsNot => !is_one,
+        }
+    }
+}
+
+impl fmt::Display for Constraint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let operator = match self.operator {
+            Operator::Is => "==",
+            Operator::IsNot => "!=",
+        };
+        write!(formatter, "{}{operator}{}", self.attribute, self.values.join("|"))
+    }
+}
+
+impl fmt::Display for Attribute {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Label(name) => name,
+            Self::Agent => "agent",
+            Self::Host => "host",
+        })
+    }
 }

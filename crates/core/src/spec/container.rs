@@ -84,9 +84,9 @@ impl ContainerSpec {
         self.memory_reservation_bytes.or(self.memory_bytes).unwrap_or(0)
     }
 
-    /// Thousandths of a core that a host must have left to run it, by the same rule.
-    pub fn reserved_cpu_millis(&self) -> u64 {
-        self.cpu_reservation_millis.or(self.cpu_millis).unwrap_or(0)
+    /// Thousandths of a core that a host must have left to run it, by the same rule; `None`: the file says nothing of cores.
+    pub fn reserved_cpu_millis(&self) -> Option<u64> {
+        self.cpu_reservation_millis.or(self.cpu_millis)
     }
 }
 
@@ -116,7 +116,7 @@ pub enum VolumeSource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::Load;
+    use crate::fleet::{Load, Reservations};
 
     /// All four in the order of the fields; `expect` is the memory and the thousandths of a core that a host must have left.
     #[track_caller]
@@ -129,7 +129,7 @@ mod tests {
             cpu_reservation_millis,
             ..ContainerSpec::new("busybox")
         };
-        let Load { slots, cpu_millis, memory_bytes } = Load::of(&container);
+        let Load { slots, cpu_millis, memory_bytes } = Load::of(&container, Reservations::default());
         assert_eq!((slots, memory_bytes, cpu_millis), (1, expect.0, expect.1));
     }
 

@@ -4,12 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests, which clippy only sees inside of `#[test]`")]
 
 mod count;
+mod croner;
 mod expressions;
 mod oracle;
 mod period;
 mod random;
 mod refusals;
 mod transitions;
+mod zones;
 
 use std::{
     sync::LazyLock,

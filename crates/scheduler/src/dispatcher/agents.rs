@@ -2,12 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
 use jiff::Timestamp;
 use tickmesh_core::{
-    fleet::{AgentView, Readiness},
+    fleet::{AgentView, Readiness, Traits},
     id::AttemptId,
     message::AgentRecord,
     name::AgentName,
@@ -22,6 +23,8 @@ pub(super) struct AgentState {
     /// Its last heartbeat; `None`: attempts are bound to it, and it has no key that could be read.
     pub(super) record: Option<AgentRecord>,
     pub(super) revision: u64,
+    /// What constraints look at: of the last heartbeat.
+    traits: Arc<Traits>,
     /// When the key was first seen with this revision, on this leader's clock: what silence is measured from.
     changed_at: Duration,
     /// When the name was first seen on this machine.
@@ -116,7 +119,8 @@ impl Agents {
     pub(super) fn views(&self, uptime: Duration, timing: &Timing) -> BTreeMap<AgentName, AgentView> {
         let view = |state: &AgentState| {
             let record = state.record.as_ref()?;
-            Some(AgentView { readiness: state.readiness(record, uptime, timing), capacity: record.capacity })
+            let (readiness, traits) = (state.readiness(record, uptime, timing), state.traits.clone());
+            Some(AgentView { readiness, capacity: record.capacity, traits })
         };
         self.states.iter().filter_map(|(name, state)| Some((name.clone(), view(state)?))).collect()
     }
@@ -125,6 +129,7 @@ impl Agents {
 impl AgentState {
     fn new(revision: u64, record: Option<AgentRecord>, uptime: Duration) -> Self {
         Self {
+            traits: Arc::new(record.as_ref().map(Traits::of).unwrap_or_default()),
             record,
             revision,
             changed_at: uptime,

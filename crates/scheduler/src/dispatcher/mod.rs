@@ -30,7 +30,7 @@ use jiff::Timestamp;
 use rand::rngs::StdRng;
 use tickmesh_core::{
     decide::{self, Action, AppChange, Clock, Context, Input, Tenure},
-    fleet::Fleet,
+    fleet::{Fleet, Reservations},
     id::{Epoch, RequestId},
     ledger::{Ledger, WriteStamp},
     message::AgentRecord,
@@ -105,6 +105,14 @@ impl Dispatcher {
             writes: 0,
             effects: Vec::new(),
         }
+    }
+
+    /// The same where containers reserve something else than by default. Before anything is folded: what is bound must be
+    /// released.
+    #[must_use]
+    pub fn reserving(mut self, reservations: Reservations) -> Self {
+        self.fleet.reservations = reservations;
+        self
     }
 
     /// Folds one event, and returns what is to be done.

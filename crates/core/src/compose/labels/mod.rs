@@ -25,6 +25,11 @@ const TICKMESH: &str = "tickmesh.";
 /// Labels that agents put on containers, to know their own again. A job that could write them could pass for another.
 const RESERVED: &str = "io.tickmesh.";
 
+/// Labels by which swarm was told where containers must run: without them the job would run elsewhere.
+const SWARM_PLACEMENT: [&str; 2] = ["com.docker.swarm.constraints", "com.docker.swarm.affinities"];
+/// The label by which swarm was told to replace containers of dead hosts.
+const SWARM_RESCHEDULING: &str = "com.docker.swarm.reschedule-policies";
+
 /// A place where labels stand.
 trait LabelSet: Default + 'static {
     /// The labels that belong there.
@@ -182,6 +187,15 @@ fn check_other<S: LabelSet>(reader: &mut Reader<'_>, name: &str, place: &Place) 
         let message = format!("the label {} is not allowed: `{RESERVED}` is reserved", quote(name));
         reader.report.error(place.clone(), message);
         return false;
+    }
+    if SWARM_PLACEMENT.contains(&name) {
+        let message = format!("the label `{name}` is not supported");
+        reader.report.error_with_hint(place.clone(), message, "write the label `tickmesh.constraint`");
+        return false;
+    }
+    if name == SWARM_RESCHEDULING {
+        let message = format!("the label `{name}` has no effect: replicas of a lost host always run elsewhere");
+        reader.report.warning(place.clone(), message);
     }
     if let Some(short) = name.strip_prefix(TICKMESH) {
         let message = format!("unknown label {}", quote(name));

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use super::{
-    super::reader::Text,
+    super::{reader::Text, service::constraint},
     backoff,
     takes::Takes::{self, Flag, Nothing, Number, Value, Word},
 };
 use crate::spec::{
-    ACTIVE_RUNS_MAX, Misfire, OnDisconnect, OnLost, Overlap, QUEUE_LIMIT_MAX, RETRY_COUNT_MAX, RemoveContainers,
-    RetryPolicy, SCALE_MAX,
+    ACTIVE_RUNS_MAX, Constraint, Misfire, OnDisconnect, OnLost, Overlap, QUEUE_LIMIT_MAX, RETRY_COUNT_MAX,
+    RemoveContainers, RetryPolicy, SCALE_MAX,
 };
 
 /// Shortest time that a limit may be: one that is over at once would let nothing run.
@@ -62,6 +62,12 @@ pub(in crate::compose) struct ServiceLabels {
     pub(in crate::compose) attempt_timeout: Option<Duration>,
     /// Which containers are removed.
     pub(in crate::compose) remove_containers: RemoveContainers,
+    /// Which services have to succeed first.
+    pub(in crate::compose) depends: Option<Text>,
+    /// Whether there is one replica on each agent.
+    pub(in crate::compose) global: bool,
+    /// What an agent must be.
+    pub(in crate::compose) constraints: Vec<Constraint>,
 }
 
 /// A label whose value goes into an `S`.
@@ -231,21 +237,24 @@ pub(super) const SERVICE_LABELS: &[Label<ServiceLabels>] = &[
     },
     Label {
         name: "depends",
-        takes: Nothing { why: "services of a run begin together", hint: "make them apps of their own" },
+        takes: Takes::Text { looks: "names of services, such as `s1,s2`", into: |labels| &mut labels.depends },
         default: None,
-        does: "",
+        does: "services that have to succeed first; after a failure those that wait are skipped, the others go on",
     },
     Label {
         name: "global",
-        takes: Nothing { why: "the number of replicas is that of `scale`", hint: "write the label `aliyun.scale`" },
-        default: None,
-        does: "",
+        takes: Flag(|labels| &mut labels.global),
+        default: Some("false"),
+        does: "one container on each agent that fits when the run begins, instead of `scale`; also `deploy.mode: global`",
     },
     Label {
         name: "constraint",
-        takes: Nothing { why: "every agent runs replicas of every service", hint: "remove it" },
+        takes: Value {
+            looks: "`disk==ssd,zone!=(a|b)`",
+            read: |text, labels| constraint::read_label(text, &mut labels.constraints),
+        },
         default: None,
-        does: "",
+        does: "labels that an agent must have, or must not; `host==NAME` and `agent==NAME` are names",
     },
     Label {
         name: "gpu",

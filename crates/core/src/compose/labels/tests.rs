@@ -15,7 +15,8 @@ const README: &str = include_str!("../../../../../README.md");
 
 fn table<S>(labels: &[Label<S>]) -> String {
     let row = |label: &Label<S>| {
-        let values = label.takes.values()?;
+        // A bar would end the cell.
+        let values = label.takes.values()?.replace('|', r"\|");
         let default = label.default.unwrap_or(NO_DEFAULT);
         Some(format!("| `{}` | {values} | {default} | {} |\n", label.name, label.does))
     };

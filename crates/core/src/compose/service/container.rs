@@ -1,80 +1,21 @@
-//! The keys of one service.
+//! What a container is, key by key: what each of them takes.
 
 use std::time::Duration;
 
-use super::{
-    super::{
-        keys::ServiceKey,
-        labels::{Labels, ServiceLabels, read_service_labels},
-        reader::Reader,
-        report::quote,
-        value::{Refused, boolean, cpus, duration, duration_text, number, size},
-        yaml::{Item, Value},
-    },
-    environment::read_environment,
-    image, signal,
-    volumes::read_volumes,
+use super::super::{
+    reader::Reader,
+    report::quote,
+    value::{Refused, boolean, duration, duration_text},
+    yaml::{Item, Value},
 };
-use crate::spec::{ContainerSpec, STOP_GRACE_DEFAULT};
 
-/// Smallest `mem_limit`: the original's 4 MB, in its smaller reading, since its own example counts in millions.
-const MEMORY_BYTES_MIN: u64 = 4_000_000;
-/// Docker engines since 20.10 refuse less than this.
-const MEMORY_BYTES_MIN_OF_DOCKER: u64 = 6 * 1024 * 1024;
-/// Largest `mem_limit`: more than any host has, and small enough to be added up.
-const MEMORY_BYTES_MAX: u64 = 1 << 50;
-/// The weights that the kernel knows.
-const CPU_SHARES_MIN: u64 = 2;
-const CPU_SHARES_MAX: u64 = 262_144;
 /// Longest wait for a container that is asked to stop: a run that is cancelled should end the same hour.
 const STOP_GRACE_MAX: Duration = Duration::from_secs(60 * 60);
 /// Longest name or path in a container's description: that of a path of Linux.
 const TEXT_BYTES_MAX: usize = 4096;
 
-/// A service while its keys are read.
-#[derive(Debug)]
-pub(super) struct ServiceDraft {
-    pub(super) container: ContainerSpec,
-    pub(super) labels: Labels<ServiceLabels>,
-}
-
-impl Default for ServiceDraft {
-    fn default() -> Self {
-        let container = ContainerSpec::new(String::new());
-        Self { container, labels: Labels::default() }
-    }
-}
-
-impl ServiceDraft {
-    /// Reads the value of a key.
-    pub(super) fn read(&mut self, key: ServiceKey, reader: &mut Reader<'_>, item: &Item<'_>) {
-        let container = &mut self.container;
-        match key {
-            ServiceKey::Image => container.image = reader.parsed(item, image::read).unwrap_or_default(),
-            ServiceKey::Command => container.command = read_words(reader, item),
-            ServiceKey::Entrypoint => container.entrypoint = read_words(reader, item),
-            ServiceKey::Environment => container.environment = read_environment(reader, item),
-            ServiceKey::Labels => (self.labels, container.labels) = read_service_labels(reader, item),
-            ServiceKey::WorkingDir => container.working_dir = reader.parsed(item, working_dir),
-            ServiceKey::User => container.user = reader.parsed(item, user),
-            ServiceKey::MemLimit => container.memory_bytes = read_memory(reader, item),
-            ServiceKey::Cpus => container.cpu_millis = reader.parsed(item, cpus),
-            ServiceKey::CpuShares => {
-                container.cpu_shares = reader.parsed(item, |text| number(text, CPU_SHARES_MIN..=CPU_SHARES_MAX));
-            }
-            ServiceKey::NetworkMode => container.network_mode = reader.parsed(item, network_mode),
-            ServiceKey::Volumes => container.volumes = read_volumes(reader, item),
-            ServiceKey::StopSignal => container.stop_signal = reader.parsed(item, signal::read),
-            ServiceKey::StopGracePeriod => {
-                container.stop_grace = reader.parsed(item, stop_grace).unwrap_or(STOP_GRACE_DEFAULT);
-            }
-            ServiceKey::Restart => check_restart(reader, item),
-        }
-    }
-}
-
 /// `command` and `entrypoint`: a list as it is, or a text that is split as a shell would, without any other of its meanings.
-fn read_words(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Vec<String>> {
+pub(super) fn read_words(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Vec<String>> {
     match &item.node.value {
         Value::Scalar(scalar) if scalar.is_null() => None,
         Value::Scalar(_) => reader.parsed(item, |text| {
@@ -88,33 +29,20 @@ fn read_words(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Vec<String>> {
     }
 }
 
-fn working_dir(text: &str) -> Result<String, Refused> {
+pub(super) fn working_dir(text: &str) -> Result<String, Refused> {
     let valid = text.starts_with('/') && text.len() <= TEXT_BYTES_MAX;
     if valid { Ok(text.to_owned()) } else { Err(Refused::new(text, "an absolute path in the container")) }
 }
 
-fn user(text: &str) -> Result<String, Refused> {
+pub(super) fn user(text: &str) -> Result<String, Refused> {
     let parts: Vec<&str> = text.split(':').collect();
     let is_name = |part: &&str| !part.is_empty() && part.chars().all(|character| character.is_ascii_graphic());
     let valid = parts.len() <= 2 && parts.iter().all(is_name) && text.len() <= TEXT_BYTES_MAX;
     if valid { Ok(text.to_owned()) } else { Err(Refused::new(text, "a user such as `app`, `1000` or `1000:1000`")) }
 }
 
-fn read_memory(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<u64> {
-    let bytes = reader.parsed(item, |text| {
-        size(text).and_then(|bytes| match bytes {
-            MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX => Ok(bytes),
-            _ => Err(Refused::new(text, "a size from 4000000 bytes (4 MB) to 1024 TiB")),
-        })
-    })?;
-    if bytes < MEMORY_BYTES_MIN_OF_DOCKER {
-        reader.report.warning(item.place(), "docker engines since 20.10 refuse less than `6m`");
-    }
-    Some(bytes)
-}
-
 /// What an agent allows is its own affair; here is only what could never work.
-fn network_mode(text: &str) -> Result<String, Refused> {
+pub(super) fn network_mode(text: &str) -> Result<String, Refused> {
     let is_name = |name: &str| {
         name.starts_with(|first: char| first.is_ascii_alphanumeric())
             && name.chars().all(|character| character.is_ascii_alphanumeric() || "_.-".contains(character))
@@ -131,7 +59,7 @@ fn network_mode(text: &str) -> Result<String, Refused> {
     Err(Refused::new(text, expected))
 }
 
-fn stop_grace(text: &str) -> Result<Duration, Refused> {
+pub(super) fn stop_grace(text: &str) -> Result<Duration, Refused> {
     let grace = duration(text)?;
     if grace > STOP_GRACE_MAX {
         return Err(Refused::new(text, format!("a duration of at most `{}`", duration_text(STOP_GRACE_MAX))));
@@ -140,7 +68,7 @@ fn stop_grace(text: &str) -> Result<Duration, Refused> {
 }
 
 /// Whatever `restart` says, containers of a batch job are never restarted: the original had it so too.
-fn check_restart(reader: &mut Reader<'_>, item: &Item<'_>) {
+pub(super) fn check_restart(reader: &mut Reader<'_>, item: &Item<'_>) {
     let Some(text) = reader.text(item) else { return };
     // Without quotes `no` is a boolean to some and a text to others.
     if boolean(&text.value) == Ok(false) {

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{
-    reader::{Pair, Reader},
-    report::quote,
-    yaml::Item,
+use super::{
+    super::{
+        reader::{Pair, Reader},
+        report::quote,
+        yaml::Item,
+    },
+    directive,
 };
+use crate::spec::Constraint;
 
 /// Most text in the variables of one service: the kernel gives names and values a megabyte, and the ledger holds them all.
 const ENVIRONMENT_BYTES_MAX: usize = 64 * 1024;
-/// Beginnings of swarm's directives.
-const DIRECTIVES: [&str; 4] = ["constraint:", "affinity:", "availability:", "reschedule:"];
 /// Variables that agents set.
 const RESERVED: [&str; 8] = [
     "TICKMESH_APP",
@@ -24,11 +26,14 @@ const RESERVED: [&str; 8] = [
     "TICKMESH_CAUSE",
 ];
 
-/// Reads `environment`.
-pub(super) fn read_environment(reader: &mut Reader<'_>, item: &Item<'_>) -> BTreeMap<String, String> {
-    let mut environment = BTreeMap::new();
+/// Reads `environment`: the variables, and the constraints among them.
+pub(super) fn read_environment(
+    reader: &mut Reader<'_>,
+    item: &Item<'_>,
+) -> (BTreeMap<String, String>, Vec<Constraint>) {
+    let (mut environment, mut constraints) = (BTreeMap::new(), Vec::new());
     for pair in reader.pairs(item) {
-        if !check_name(reader, &pair) {
+        if directive::read(reader, &pair, &mut constraints) || !check_name(reader, &pair) {
             continue;
         }
         let Pair { name, place, value } = pair;
@@ -49,17 +54,12 @@ pub(super) fn read_environment(reader: &mut Reader<'_>, item: &Item<'_>) -> BTre
         let message = format!("the variables take {bytes} bytes, at most {ENVIRONMENT_BYTES_MAX} are allowed");
         reader.report.error_with_hint(item.place(), message, "put long values into the image or a volume");
     }
-    environment
+    (environment, constraints)
 }
 
 fn check_name(reader: &mut Reader<'_>, pair: &Pair) -> bool {
     let name = pair.name.as_str();
     let place = pair.place.clone();
-    if let Some(directive) = DIRECTIVES.iter().find(|directive| name.starts_with(**directive)) {
-        let message = format!("the directive `{directive}` is not supported yet");
-        reader.report.error(place, message);
-        return false;
-    }
     if RESERVED.contains(&name) {
         reader.report.error(place, format!("the variable `{name}` is reserved: agents set it"));
         return false;

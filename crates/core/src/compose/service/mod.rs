@@ -1,8 +1,14 @@
 //! The services of a file: one after the other, each key by its reader.
 
+pub(super) mod constraint;
 mod container;
+mod depends;
+mod deploy;
+mod directive;
+mod draft;
 mod environment;
 mod image;
+mod resources;
 mod signal;
 mod volumes;
 
@@ -12,11 +18,9 @@ use super::{
     report::{Place, quote},
     yaml::{Entry, Item, Value},
 };
-use crate::{
-    name::ServiceName,
-    spec::{RetryPolicy, ServiceSpec},
-};
-use container::ServiceDraft;
+use crate::{name::ServiceName, spec::ServiceSpec};
+use depends::{Unlinked, link};
+use draft::ServiceDraft;
 
 /// Most services of an app: its runs must fit into the ledger, and people must be able to read them.
 const SERVICES_MAX: usize = 200;
@@ -35,10 +39,12 @@ pub(super) fn read_services(reader: &mut Reader<'_>, item: &Item<'_>, key: &Plac
         reader.report.error(key.clone(), message);
         return Vec::new();
     }
-    entries.into_iter().filter_map(|entry| read_service(reader, item, entry)).collect()
+    let names = entries.iter().map(|entry| entry.key.text.as_str()).collect();
+    let services = entries.iter().filter_map(|entry| read_service(reader, item, entry)).collect();
+    link(reader, services, &names)
 }
 
-fn read_service(reader: &mut Reader<'_>, services: &Item<'_>, entry: &Entry) -> Option<ServiceSpec> {
+fn read_service(reader: &mut Reader<'_>, services: &Item<'_>, entry: &Entry) -> Option<Unlinked> {
     let place = services.key_place(&entry.key);
     let name = match ServiceName::new(entry.key.text.as_str()) {
         Ok(name) => Some(name),
@@ -59,13 +65,7 @@ fn read_service(reader: &mut Reader<'_>, services: &Item<'_>, entry: &Entry) -> 
         let message = format!("the service {} has no `image`", quote(&entry.key.text));
         reader.report.error(place, message);
     }
-    let ServiceDraft { container, labels } = draft;
-    let spec = ServiceSpec::new(name?, container);
-    Some(ServiceSpec {
-        scale: labels.scale.unwrap_or(spec.scale),
-        retry: RetryPolicy { count: labels.retry_count.unwrap_or(spec.retry.count), ..labels.retry },
-        remove_containers: labels.remove_containers,
-        attempt_timeout: labels.attempt_timeout,
-        ..spec
-    })
+    let depends = draft.take_depends(reader);
+    let spec = draft.finish(reader, &item, name)?;
+    Some(Unlinked { spec, depends })
 }

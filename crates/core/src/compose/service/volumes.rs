@@ -124,7 +124,9 @@ fn read_long(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Volume> {
             "target" => long.target = reader.parsed(&child, target_path),
             "read_only" => long.read_only = reader.parsed(&child, boolean),
             later if LONG_KEYS_LATER.contains(&later) => {
-                reader.report.error(item.key_place(&entry.key), format!("`{later}` of a volume is not supported yet"));
+                let message =
+                    format!("`{later}` of a volume is not supported yet: mounts have a source, a target and a mode");
+                reader.report.error_with_hint(item.key_place(&entry.key), message, "set it up on the hosts");
             }
             unknown => reader.unknown_key(unknown, item.key_place(&entry.key), LONG_KEYS),
         }
@@ -143,7 +145,9 @@ fn long_source(reader: &mut Reader<'_>, item: &Item<'_>, kind: Text, source: Opt
         "bind" => host_path,
         "volume" => named,
         "tmpfs" => {
-            reader.report.error(kind.place(), "volumes of type `tmpfs` are not supported yet");
+            let message = "volumes of type `tmpfs` are not supported yet: mounts are volumes or paths of the host";
+            let hint = "leave out the source: a volume without a name goes with its container";
+            reader.report.error_with_hint(kind.place(), message, hint);
             return None;
         }
         other => {

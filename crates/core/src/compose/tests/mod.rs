@@ -1,8 +1,11 @@
 //! What is read from files, and what is said about them: data through [`check`].
 
+mod depends;
+mod deploy;
 mod hostile;
 mod labels;
 mod layout;
+mod placement;
 mod policies;
 mod samples;
 mod service;

@@ -106,6 +106,33 @@ fn times_have_bounds() {
     }
 }
 
+/// `expect` is the period that the jitter has to be below, or `None` if it is.
+#[track_caller]
+fn check_jitter(schedule: &str, jitter: &str, expect: Option<&str>) {
+    let message = expect.map(|period| {
+        format!(
+            "3:20: error: `tickmesh.jitter` is {jitter}, but instants of this schedule are as little as {period} apart\n  hint: write less than {period}"
+        )
+    });
+    let expect: Vec<&str> = message.as_deref().into_iter().collect();
+    check_labels(&format!("aliyun.schedule: '{schedule}'\ntickmesh.jitter: {jitter}"), &expect);
+}
+
+#[test]
+fn jitter_is_shorter_than_the_schedules_period() {
+    check_jitter("*/5 * * * * *", "4s", None);
+    check_jitter("*/5 * * * * *", "5s", Some("5s"));
+    check_jitter("0,50 * * * * *", "9999ms", None);
+    check_jitter("0,50 * * * * *", "10s", Some("10s"));
+    check_jitter("* * * * * *", "500ms", None);
+    check_jitter("* * * * * *", "1s", Some("1s"));
+    check_jitter("@every 90s", "89s", None);
+    check_jitter("@every 90s", "90s", Some("90s"));
+    check_jitter("@daily", "23h", None);
+    check_jitter("@daily", "24h", Some("24h"));
+    check_jitter("* * * * * *", "0s", None);
+}
+
 #[test]
 fn attempts_have_a_time_too() {
     let attempt_timeout = |text: &str| service(&format!("labels: {{aliyun.attempt_timeout: {text}}}")).attempt_timeout;

@@ -18,7 +18,7 @@ services:
     command: date
 "#;
 
-/// The example of the original's manual for batch jobs, but for the dependency of `s2` on `s1`.
+/// The example of the original's manual for batch jobs.
 const BATCH: &str = r#"version: "2"
 labels:
   aliyun.project_type: "batch"
@@ -40,6 +40,7 @@ services:
       aliyun.scale: "4"
       aliyun.retry_count: "20"
       aliyun.remove_containers: "remove-finished"
+      aliyun.depends: "s1"
 "#;
 
 #[test]
@@ -73,6 +74,8 @@ fn the_manuals_batch_example_reads_as_it_is() {
         .collect();
     let expect = [("s1", 10, 20, RemoveContainers::RemoveAll), ("s2", 4, 20, RemoveContainers::RemoveFinished)];
     assert_eq!(facts, expect);
+    assert_eq!(app.run.services[0].depends, []);
+    assert_eq!(app.run.services[1].depends, [app.run.services[0].name.clone()]);
     let [s1, s2] = [0, 1].map(|index| app.run.services[index].container.clone());
     assert_eq!((s1.cpu_shares, s1.memory_bytes), (Some(10), Some(100_000_000)));
     assert_eq!((s2.cpu_shares, s2.memory_bytes), (Some(50), Some(100_000_000)));

@@ -69,23 +69,6 @@ fn environments_are_maps_or_lists() {
 }
 
 #[test]
-fn directives_of_swarm_are_not_variables() {
-    check_service(
-        "environment:\n- constraint:aliyun.node_index==1\n- affinity:image==~redis\n- availability:az==3\n- reschedule:on-node-failure\n",
-        &[
-            "6:7: error: the directive `constraint:` is not supported yet",
-            "7:7: error: the directive `affinity:` is not supported yet",
-            "8:7: error: the directive `availability:` is not supported yet",
-            "9:7: error: the directive `reschedule:` is not supported yet",
-        ],
-    );
-    check_service(
-        "environment: {'constraint:group': '=1'}",
-        &["5:19: error: the directive `constraint:` is not supported yet"],
-    );
-}
-
-#[test]
 fn variables_of_agents_are_reserved() {
     check_service(
         "environment: {TICKMESH_RUN: 5}",
@@ -268,10 +251,19 @@ fn keys_that_cannot_work_say_why() {
 }
 
 #[test]
-fn keys_that_are_not_written_yet_say_so() {
-    for key in
-        ["deploy", "depends_on", "hostname", "tmpfs", "init", "read_only", "cap_drop", "ulimits", "privileged", "dns"]
-    {
-        check_service(&format!("{key}: x"), &[&format!("5:5: error: `{key}` is not supported yet")]);
+fn keys_that_are_not_written_yet_say_what_to_do_instead() {
+    check_service(
+        "privileged: true\nhostname: a\ntmpfs: /a\npull_policy: always\n",
+        &[
+            "5:5: error: `privileged` is not supported yet: agents give containers no rights on their host\n  hint: run the job without it, or on the host itself",
+            "6:5: error: `hostname` is not supported yet: a container is called by its id\n  hint: the variables `TICKMESH_RUN` and `TICKMESH_REPLICA` tell containers apart",
+            "7:5: error: `tmpfs` is not supported yet: mounts are volumes or paths of the host\n  hint: write an anonymous volume, such as `volumes: [/scratch]`",
+            "8:5: error: `pull_policy` is not supported yet: an image that a host has is not pulled again\n  hint: give every version of the image a tag of its own",
+        ],
+    );
+    for key in ["init", "read_only", "cap_drop", "ulimits", "dns", "devices", "cpuset", "platform"] {
+        let said = rendered(&with_service(&format!("{key}: x")));
+        assert!(said.starts_with(&format!("f:5:5: error: `{key}` is not supported yet: ")), "{said}");
+        assert!(said.contains("\n  hint: "), "{said}");
     }
 }

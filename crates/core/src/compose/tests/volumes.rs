@@ -84,7 +84,9 @@ fn the_long_form_is_checked_like_the_short_one() {
     check_service("volumes: [{type: nfs, source: a, target: /in}]", &["5:22: error: `nfs` is not `bind` or `volume`"]);
     check_service(
         "volumes: [{type: tmpfs, target: /in}]",
-        &["5:22: error: volumes of type `tmpfs` are not supported yet"],
+        &[
+            "5:22: error: volumes of type `tmpfs` are not supported yet: mounts are volumes or paths of the host\n  hint: leave out the source: a volume without a name goes with its container",
+        ],
     );
     check_service(
         "volumes: [{type: bind, source: ./a, target: /in}]",
@@ -94,7 +96,7 @@ fn the_long_form_is_checked_like_the_short_one() {
         "volumes: [{type: volume, sorce: aa, target: /in, volume: {nocopy: true}, read_only: 1}]",
         &[
             "5:30: error: unknown key `sorce`\n  hint: did you mean `source`?",
-            "5:54: error: `volume` of a volume is not supported yet",
+            "5:54: error: `volume` of a volume is not supported yet: mounts have a source, a target and a mode\n  hint: set it up on the hosts",
             "5:89: error: `1` is not `true` or `false`",
         ],
     );

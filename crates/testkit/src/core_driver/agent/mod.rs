@@ -4,7 +4,7 @@
 mod engine;
 mod life;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tickmesh_core::{
@@ -120,7 +120,7 @@ impl Agent {
         } else {
             Readiness::Ready
         };
-        AgentView { readiness, capacity: self.capacity() }
+        AgentView { readiness, capacity: self.capacity(), traits: Arc::default() }
     }
 
     pub(super) fn holds_anything(&self) -> bool {

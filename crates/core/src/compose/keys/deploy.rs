@@ -1,0 +1,85 @@
+//! The keys of `deploy`, level by level.
+
+use super::{Known, ignored, later, supported, unsupported};
+
+/// Keys of `deploy` that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::compose) enum DeployKey {
+    Mode,
+    Replicas,
+    Resources,
+    Placement,
+    RestartPolicy,
+}
+
+/// Keys of `deploy.resources`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::compose) enum ResourceKey {
+    Limits,
+    Reservations,
+}
+
+/// Keys of both of these that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::compose) enum AmountKey {
+    Cpus,
+    Memory,
+}
+
+/// Keys of `deploy.placement` that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::compose) enum PlacementKey {
+    Constraints,
+}
+
+const NO_UPDATE: &str = "an edit never changes an active run, and the next run begins with it";
+const NO_GPUS: &str = "agents hand out processors and memory only";
+const HOSTS_WITH_DEVICES: &str = "write a constraint on a label that only hosts with such devices have";
+
+/// Every key of `deploy`.
+pub(in crate::compose) const DEPLOY_KEYS: &[Known<DeployKey>] = &[
+    supported("mode", DeployKey::Mode),
+    supported("replicas", DeployKey::Replicas),
+    supported("resources", DeployKey::Resources),
+    supported("placement", DeployKey::Placement),
+    supported("restart_policy", DeployKey::RestartPolicy),
+    ignored("update_config", NO_UPDATE),
+    ignored("rollback_config", NO_UPDATE),
+    ignored("endpoint_mode", "nothing connects to a batch job"),
+    // Ours may be among them, and would do nothing.
+    unsupported("labels", "there is no service apart from its containers", "move them to `labels` of the service"),
+];
+
+/// Every key of `deploy.resources`.
+pub(in crate::compose) const RESOURCE_KEYS: &[Known<ResourceKey>] =
+    &[supported("limits", ResourceKey::Limits), supported("reservations", ResourceKey::Reservations)];
+
+/// Every key of `deploy.resources.limits`.
+pub(in crate::compose) const LIMIT_KEYS: &[Known<AmountKey>] = &[
+    supported("cpus", AmountKey::Cpus),
+    supported("memory", AmountKey::Memory),
+    later(
+        "pids",
+        "agents limit memory and processors only",
+        "set it for all containers in the engine's settings on the hosts",
+    ),
+];
+
+/// Every key of `deploy.resources.reservations`.
+pub(in crate::compose) const RESERVATION_KEYS: &[Known<AmountKey>] = &[
+    supported("cpus", AmountKey::Cpus),
+    supported("memory", AmountKey::Memory),
+    unsupported("devices", NO_GPUS, HOSTS_WITH_DEVICES),
+    unsupported("generic_resources", NO_GPUS, HOSTS_WITH_DEVICES),
+];
+
+/// Every key of `deploy.placement`.
+pub(in crate::compose) const PLACEMENT_KEYS: &[Known<PlacementKey>] = &[
+    supported("constraints", PlacementKey::Constraints),
+    ignored("preferences", "replicas are spread over all agents that fit"),
+    unsupported(
+        "max_replicas_per_node",
+        "replicas are spread over the agents, but share one where there are too few",
+        "write `mode: global` for one replica on each",
+    ),
+];

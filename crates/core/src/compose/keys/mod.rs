@@ -1,0 +1,128 @@
+//! Every key of the compose format, versions 2 and 3, and what becomes of it here.
+//!
+//! The rule: nothing in a file is silently without effect. A key acts, or warns that a batch job has no use for it, or is an
+//! error that says why and what to do. Keys beginning with `x-` are the format's own way to say "not for you".
+
+mod deploy;
+mod service;
+
+pub(super) use self::{
+    deploy::{
+        AmountKey, DEPLOY_KEYS, DeployKey, LIMIT_KEYS, PLACEMENT_KEYS, PlacementKey, RESERVATION_KEYS, RESOURCE_KEYS,
+        ResourceKey,
+    },
+    service::{SERVICE_KEYS, ServiceKey},
+};
+
+/// A key and what becomes of it.
+#[derive(Debug)]
+pub(super) struct Known<K> {
+    /// The key.
+    pub(super) name: &'static str,
+    /// What becomes of it.
+    pub(super) status: Status<K>,
+}
+
+/// What becomes of a key.
+#[derive(Debug)]
+pub(super) enum Status<K> {
+    /// It is read.
+    Supported(K),
+    /// A warning: the file works without it.
+    Ignored {
+        /// Why it has no effect.
+        why: &'static str,
+    },
+    /// An error: the file would not do what it says.
+    Unsupported {
+        /// Why it cannot be done.
+        why: &'static str,
+        /// What to do instead.
+        hint: &'static str,
+    },
+    /// An error, for as long as nobody has written it.
+    Later {
+        /// What is missing.
+        why: &'static str,
+        /// What to do until then.
+        hint: &'static str,
+    },
+}
+
+/// Keys of the file that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TopKey {
+    Version,
+    Name,
+    Labels,
+    Services,
+    Volumes,
+}
+
+const fn supported<K>(name: &'static str, key: K) -> Known<K> {
+    Known { name, status: Status::Supported(key) }
+}
+
+const fn ignored<K>(name: &'static str, why: &'static str) -> Known<K> {
+    Known { name, status: Status::Ignored { why } }
+}
+
+const fn unsupported<K>(name: &'static str, why: &'static str, hint: &'static str) -> Known<K> {
+    Known { name, status: Status::Unsupported { why, hint } }
+}
+
+const fn later<K>(name: &'static str, why: &'static str, hint: &'static str) -> Known<K> {
+    Known { name, status: Status::Later { why, hint } }
+}
+
+const FOREIGN: &str = "it is for other kinds of hosts or of programs";
+
+/// Every key of the file itself.
+pub(super) const TOP_KEYS: &[Known<TopKey>] = &[
+    supported("version", TopKey::Version),
+    supported("name", TopKey::Name),
+    supported("labels", TopKey::Labels),
+    supported("services", TopKey::Services),
+    supported("volumes", TopKey::Volumes),
+    unsupported(
+        "networks",
+        "containers of different hosts share no network",
+        "name a network of the host with `network_mode` in the service",
+    ),
+    unsupported(
+        "secrets",
+        "there is no project directory on the agents to take them from",
+        "mount a path of the host with `volumes` in the service",
+    ),
+    unsupported(
+        "configs",
+        "there is no project directory on the agents to take them from",
+        "mount a path of the host with `volumes` in the service",
+    ),
+    unsupported("include", "an app is one file", "put the services into this file"),
+    unsupported("models", FOREIGN, "remove it"),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[track_caller]
+    fn check_unique<K>(table: &[Known<K>]) {
+        let names: BTreeSet<&str> = table.iter().map(|known| known.name).collect();
+        assert_eq!(names.len(), table.len());
+    }
+
+    #[test]
+    fn every_key_is_in_its_table_once() {
+        check_unique(TOP_KEYS);
+        check_unique(SERVICE_KEYS);
+        check_unique(DEPLOY_KEYS);
+        check_unique(RESOURCE_KEYS);
+        check_unique(LIMIT_KEYS);
+        check_unique(RESERVATION_KEYS);
+        check_unique(PLACEMENT_KEYS);
+    }
+}

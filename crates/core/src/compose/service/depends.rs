@@ -1,0 +1,194 @@
+//! Which services a service waits for: the label `depends`, and compose's `depends_on`. Both mean the same here, and may be
+//! used beside each other.
+//!
+//! A batch job waits for what another one has done, so a dependency is met when the other service has *succeeded*. Compose
+//! knows three conditions. `service_completed_successfully` says just that. `service_started`, the default of its list form,
+//! is a weaker promise about the order, which is kept as well. `service_healthy` is about a server that runs on
+//! beside the job; it would be waited for in vain.
+
+use std::collections::BTreeSet;
+
+use super::{
+    super::{
+        reader::{Reader, Text},
+        report::{Place, one_of, quote},
+        value::boolean,
+        yaml::{Entry, Item, Value},
+    },
+    SERVICES_MAX,
+};
+use crate::{name::ServiceName, spec::ServiceSpec};
+
+/// Keys of a dependency in the form of a map.
+const KEYS: [&str; 3] = ["condition", "required", "restart"];
+
+/// The name of another service, and where it stands.
+#[derive(Debug)]
+pub(super) struct Dependency {
+    name: String,
+    place: Place,
+}
+
+/// A service whose dependencies are not looked up yet: they may come later in the file.
+#[derive(Debug)]
+pub(super) struct Unlinked {
+    pub(super) spec: ServiceSpec,
+    pub(super) depends: Vec<Dependency>,
+}
+
+/// Reads `depends_on`.
+pub(super) fn read_depends_on(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<Dependency> {
+    match &item.node.value {
+        Value::Sequence(_) => {
+            let texts = reader.texts(item).unwrap_or_default();
+            texts.into_iter().map(|text| Dependency { place: text.place(), name: text.value }).collect()
+        }
+        Value::Mapping(entries) => {
+            entries.iter().for_each(|entry| check_conditions(reader, &item.child(entry)));
+            let dependency =
+                |entry: &Entry| Dependency { name: entry.key.text.clone(), place: item.key_place(&entry.key) };
+            entries.iter().map(dependency).collect()
+        }
+        Value::Scalar(scalar) if scalar.is_null() => Vec::new(),
+        Value::Scalar(_) => {
+            reader.expected("a list or a map of services", item);
+            Vec::new()
+        }
+    }
+}
+
+/// Reads the value of the label: names with commas between them.
+pub(super) fn read_label(reader: &mut Reader<'_>, text: &Text) -> Vec<Dependency> {
+    // An item's place costs a walk over the text, so their number needs a limit first.
+    if text.value.matches(',').count() >= SERVICES_MAX {
+        reader.report.error(text.place(), format!("a service can wait for {SERVICES_MAX} others at most"));
+        return Vec::new();
+    }
+    let names = text.split(',').into_iter().map(|name| name.trimmed());
+    names.map(|name| Dependency { place: name.place_of(0), name: name.value }).collect()
+}
+
+fn check_conditions(reader: &mut Reader<'_>, item: &Item<'_>) {
+    for entry in reader.entries(item) {
+        let child = item.child(entry);
+        match entry.key.text.as_str() {
+            "condition" => check_condition(reader, &child),
+            "required" => check_required(reader, &child),
+            "restart" => {
+                let message = "`restart` of a dependency has no effect: a batch job is not restarted";
+                reader.report.warning(item.key_place(&entry.key), message);
+            }
+            other if other.starts_with("x-") => {}
+            other => reader.unknown_key(other, item.key_place(&entry.key), KEYS),
+        }
+    }
+}
+
+fn check_condition(reader: &mut Reader<'_>, item: &Item<'_>) {
+    let Some(text) = reader.text(item) else { return };
+    match text.value.as_str() {
+        "service_completed_successfully" => {}
+        "service_started" => {
+            let message = "`service_started` is taken for `service_completed_successfully`";
+            let hint = "services of a batch job begin after those they depend on have succeeded";
+            reader.report.warning_with_hint(text.place(), message, hint);
+        }
+        "service_healthy" => {
+            let message = "`service_healthy` is not supported: what stays up beside the job never ends, so that it \
+                           would be waited for in vain";
+            let hint = "have the job itself wait for the server, or write `service_completed_successfully`";
+            reader.report.error_with_hint(text.place(), message, hint);
+        }
+        other => {
+            let conditions = ["service_completed_successfully", "service_started", "service_healthy"];
+            reader.report.error(text.place(), format!("{} is not {}", quote(other), one_of(conditions)));
+        }
+    }
+}
+
+fn check_required(reader: &mut Reader<'_>, item: &Item<'_>) {
+    if reader.parsed(item, boolean) == Some(false) {
+        let message = "`required: false` is not supported: what a service depends on has to succeed";
+        reader.report.error_with_hint(item.place(), message, "remove the dependency");
+    }
+}
+
+/// Looks the names up. `names` are those of all services in the file, also of those that could not be read.
+pub(super) fn link(reader: &mut Reader<'_>, services: Vec<Unlinked>, names: &BTreeSet<&str>) -> Vec<ServiceSpec> {
+    for Dependency { name, place } in services.iter().flat_map(|service| &service.depends) {
+        if !names.contains(name.as_str()) {
+            report_unknown(reader, name, place.clone(), names);
+        }
+    }
+    report_cycles(reader, &services);
+    services.into_iter().map(linked).collect()
+}
+
+fn linked(Unlinked { mut spec, depends }: Unlinked) -> ServiceSpec {
+    for name in depends.into_iter().filter_map(|dependency| ServiceName::new(dependency.name).ok()) {
+        if !spec.depends.contains(&name) {
+            spec.depends.push(name);
+        }
+    }
+    spec
+}
+
+fn report_unknown(reader: &mut Reader<'_>, name: &str, place: Place, names: &BTreeSet<&str>) {
+    let message = format!("there is no service {} to wait for", quote(name));
+    match reader.report.nearest(name, names.iter().copied()) {
+        Some(near) => reader.report.error_with_hint(place, message, format!("did you mean `{near}`?")),
+        None => reader.report.error(place, message),
+    }
+}
+
+/// Says which services wait for each other for ever. Of cycles that share services one is shown; the others come up when it
+/// is broken.
+fn report_cycles(reader: &mut Reader<'_>, services: &[Unlinked]) {
+    let mut walk = Walk { services, seen: BTreeSet::new(), path: Vec::new() };
+    for service in services {
+        walk.path.clear();
+        if let Some(Cycle { names, place }) = walk.cycle_from(service) {
+            let message = format!("`{}` would wait for itself: {}", names[0], names.join(" -> "));
+            reader.report.error_with_hint(place.clone(), message, "break the circle at one of its dependencies");
+        }
+    }
+}
+
+/// A way along dependencies.
+struct Walk<'s> {
+    services: &'s [Unlinked],
+    /// Services that the walk has come to.
+    seen: BTreeSet<&'s str>,
+    /// Those that it comes from.
+    path: Vec<&'s str>,
+}
+
+/// Services that wait for each other; the first is the last again.
+struct Cycle<'s> {
+    names: Vec<&'s str>,
+    /// Where the dependency that closes it stands.
+    place: &'s Place,
+}
+
+impl<'s> Walk<'s> {
+    /// The first cycle on the way from a service that the walk has not come to yet. No deeper than there are services.
+    fn cycle_from(&mut self, service: &'s Unlinked) -> Option<Cycle<'s>> {
+        let name = service.spec.name.as_str();
+        if !self.seen.insert(name) {
+            return None;
+        }
+        self.path.push(name);
+        for Dependency { name, place } in &service.depends {
+            if let Some(first) = self.path.iter().position(|before| before == name) {
+                let names = self.path[first..].iter().copied().chain([name.as_str()]).collect();
+                return Some(Cycle { names, place });
+            }
+            let next = self.services.iter().find(|other| other.spec.name.as_str() == name);
+            if let Some(cycle) = next.and_then(|next| self.cycle_from(next)) {
+                return Some(cycle);
+            }
+        }
+        self.path.pop();
+        None
+    }
+}

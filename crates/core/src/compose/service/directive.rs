@@ -1,0 +1,89 @@
+//! Directives of swarm, which stand among the variables of `environment` and are none: they say where containers run.
+//!
+//! What must hold and can be honoured is taken over; what must hold and cannot is an error, because the job would run
+//! where it must not; what was only a wish is a warning.
+
+use super::{
+    super::{
+        reader::{Pair, Reader},
+        report::{Place, quote},
+    },
+    constraint::{self, Wish},
+};
+use crate::spec::Constraint;
+
+/// The directives, by their beginnings.
+#[derive(Debug, Clone, Copy)]
+enum Directive {
+    Constraint,
+    Affinity,
+    Availability,
+    Reschedule,
+}
+
+const DIRECTIVES: [(&str, Directive); 4] = [
+    ("constraint:", Directive::Constraint),
+    ("affinity:", Directive::Affinity),
+    ("availability:", Directive::Availability),
+    ("reschedule:", Directive::Reschedule),
+];
+
+/// Reads a directive. `false`: it is none, but a variable.
+pub(super) fn read(reader: &mut Reader<'_>, pair: &Pair, constraints: &mut Vec<Constraint>) -> bool {
+    let found = DIRECTIVES.iter().find_map(|(prefix, directive)| Some((directive, pair.name.strip_prefix(prefix)?)));
+    let Some((directive, name)) = found else { return false };
+    // An operator may be cut in two: `a==b` is the variable `a` with the value `=b`.
+    let rest = match &pair.value {
+        Some(value) => format!("{name}={}", value.value),
+        None => name.to_owned(),
+    };
+    let place = pair.place.clone();
+    match directive {
+        Directive::Constraint => read_constraint(reader, &rest, place, constraints),
+        Directive::Affinity => {
+            let why = "agents are chosen by what they are, not by what runs on them";
+            refuse(reader, &format!("affinity:{rest}"), place, why);
+        }
+        Directive::Availability => {
+            let why = "replicas are spread over the agents that fit, whatever zone they are in";
+            refuse(reader, &format!("availability:{rest}"), place, why);
+        }
+        Directive::Reschedule => check_reschedule(reader, &rest, place),
+    }
+    true
+}
+
+fn read_constraint(reader: &mut Reader<'_>, text: &str, place: Place, constraints: &mut Vec<Constraint>) {
+    match constraint::read(text) {
+        Ok(Wish::Must(constraint)) => constraints.push(constraint),
+        Ok(Wish::Soft) => warn_of_wish(reader, text, place),
+        Err(error) => reader.report.error(place, error.to_string()),
+    }
+}
+
+/// Says that a wish goes unheeded.
+pub(super) fn warn_of_wish(reader: &mut Reader<'_>, text: &str, place: Place) {
+    let message = format!("the wish {} has no effect: agents fit or do not", quote(text));
+    reader.report.warning_with_hint(place, message, "write `==` or `!=` if it must hold");
+}
+
+/// A directive that is never honoured: bad only if it must hold.
+fn refuse(reader: &mut Reader<'_>, text: &str, place: Place, why: &str) {
+    let is_wish = constraint::split(text).is_some_and(|(_, _, values)| values.starts_with('~'));
+    if is_wish {
+        reader.report.warning(place, format!("the wish {} has no effect: {why}", quote(text)));
+    } else {
+        let message = format!("{} is not supported: {why}", quote(text));
+        reader.report.error_with_hint(place, message, "write a constraint, such as `constraint:zone==a`");
+    }
+}
+
+fn check_reschedule(reader: &mut Reader<'_>, policy: &str, place: Place) {
+    if policy == "on-node-failure" {
+        let message = "`reschedule:on-node-failure` has no effect: replicas of a lost host always run elsewhere";
+        return reader.report.warning(place, message);
+    }
+    let message = format!("`reschedule:` takes `on-node-failure`, not {}", quote(policy));
+    let hint = "the label `tickmesh.on_lost: fail` says that a replica of a lost host is not run elsewhere";
+    reader.report.error_with_hint(place, message, hint);
+}

@@ -1,0 +1,153 @@
+//! A service while its keys are read: each key has its place here, and what they come to together is settled at the end.
+
+use super::{
+    super::{
+        keys::ServiceKey,
+        labels::{Labels, ServiceLabels, read_service_labels},
+        reader::Reader,
+        value::number,
+        yaml::Item,
+    },
+    constraint::CONSTRAINTS_MAX,
+    container::{check_restart, network_mode, read_words, stop_grace, user, working_dir},
+    depends::{self, Dependency, read_depends_on},
+    deploy::{Deploy, read_deploy},
+    environment::read_environment,
+    image,
+    resources::{Bound, Resources, Setting},
+    signal,
+    volumes::read_volumes,
+};
+use crate::{
+    name::ServiceName,
+    spec::{Constraint, ContainerSpec, RetryPolicy, STOP_GRACE_DEFAULT, ServiceSpec},
+};
+
+/// The weights that the kernel knows.
+const CPU_SHARES_MIN: u64 = 2;
+const CPU_SHARES_MAX: u64 = 262_144;
+
+/// A service while its keys are read.
+#[derive(Debug)]
+pub(super) struct ServiceDraft {
+    container: ContainerSpec,
+    resources: Resources,
+    labels: Labels<ServiceLabels>,
+    depends_on: Vec<Dependency>,
+    /// Directives among the variables.
+    constraints: Vec<Constraint>,
+    deploy: Deploy,
+}
+
+impl Default for ServiceDraft {
+    fn default() -> Self {
+        Self {
+            container: ContainerSpec::new(String::new()),
+            resources: Resources::default(),
+            labels: Labels::default(),
+            depends_on: Vec::new(),
+            constraints: Vec::new(),
+            deploy: Deploy::default(),
+        }
+    }
+}
+
+impl ServiceDraft {
+    /// Reads the value of a key.
+    pub(super) fn read(&mut self, key: ServiceKey, reader: &mut Reader<'_>, item: &Item<'_>) {
+        let container = &mut self.container;
+        match key {
+            ServiceKey::Image => container.image = reader.parsed(item, image::read).unwrap_or_default(),
+            ServiceKey::Command => container.command = read_words(reader, item),
+            ServiceKey::Entrypoint => container.entrypoint = read_words(reader, item),
+            ServiceKey::Environment => (container.environment, self.constraints) = read_environment(reader, item),
+            ServiceKey::Labels => (self.labels, container.labels) = read_service_labels(reader, item),
+            ServiceKey::DependsOn => self.depends_on = read_depends_on(reader, item),
+            ServiceKey::WorkingDir => container.working_dir = reader.parsed(item, working_dir),
+            ServiceKey::User => container.user = reader.parsed(item, user),
+            ServiceKey::Deploy => self.deploy = read_deploy(reader, item, &mut self.resources),
+            ServiceKey::MemLimit => self.resources.read_memory(reader, item, "mem_limit", Bound::Limit),
+            ServiceKey::MemReservation => {
+                self.resources.read_memory(reader, item, "mem_reservation", Bound::Reservation);
+            }
+            ServiceKey::Cpus => self.resources.read_cpus(reader, item, "cpus", Bound::Limit),
+            ServiceKey::CpuShares => {
+                container.cpu_shares = reader.parsed(item, |text| number(text, CPU_SHARES_MIN..=CPU_SHARES_MAX));
+            }
+            ServiceKey::NetworkMode => container.network_mode = reader.parsed(item, network_mode),
+            ServiceKey::Volumes => container.volumes = read_volumes(reader, item),
+            ServiceKey::StopSignal => container.stop_signal = reader.parsed(item, signal::read),
+            ServiceKey::StopGracePeriod => {
+                container.stop_grace = reader.parsed(item, stop_grace).unwrap_or(STOP_GRACE_DEFAULT);
+            }
+            ServiceKey::Restart => check_restart(reader, item),
+        }
+    }
+
+    /// Takes out what the service waits for, in either spelling.
+    pub(super) fn take_depends(&mut self, reader: &mut Reader<'_>) -> Vec<Dependency> {
+        let by_label = self.labels.depends.as_ref().map(|text| depends::read_label(reader, text));
+        let mut depends = by_label.unwrap_or_default();
+        depends.append(&mut self.depends_on);
+        depends
+    }
+
+    /// The service; `None` if it has no name.
+    pub(super) fn finish(
+        mut self,
+        reader: &mut Reader<'_>,
+        item: &Item<'_>,
+        name: Option<ServiceName>,
+    ) -> Option<ServiceSpec> {
+        self.resources.finish(reader, &mut self.container);
+        let (scale, global) = self.replicas(reader);
+        let constraints = self.take_constraints(reader, item);
+        let labels = self.labels;
+        let spec = ServiceSpec::new(name?, self.container);
+        Some(ServiceSpec {
+            scale: scale.unwrap_or(spec.scale),
+            retry: RetryPolicy { count: labels.retry_count.unwrap_or(spec.retry.count), ..labels.retry },
+            remove_containers: labels.remove_containers,
+            attempt_timeout: labels.attempt_timeout,
+            global,
+            constraints,
+            ..spec
+        })
+    }
+
+    /// How many replicas there are, or that there is one on each agent: one of both.
+    fn replicas(&mut self, reader: &mut Reader<'_>) -> (Option<u32>, bool) {
+        let (mut scale, mut global) = (Setting::default(), Setting::default());
+        if let (Some(given), Some(count)) = (self.labels.given("scale"), self.labels.scale) {
+            scale.put(reader, &given.name, given.place.clone(), count);
+        }
+        if let Some((count, place)) = self.deploy.replicas.take() {
+            scale.put(reader, "deploy.replicas", place, count);
+        }
+        if let Some(given) = self.labels.given("global") {
+            global.put(reader, &given.name, given.place.clone(), self.labels.global);
+        }
+        if let Some((is_global, place)) = self.deploy.global.take() {
+            global.put(reader, "deploy.mode", place, is_global);
+        }
+        let is_global = global.value().unwrap_or(false);
+        if is_global && let (Some((scale, place)), Some((global, _))) = (scale.origin(), global.origin()) {
+            let message = format!("`{scale}` contradicts `{global}`: there is one replica on each agent that fits");
+            reader.report.error_with_hint(place, message, "remove one of them");
+        }
+        (scale.value(), is_global)
+    }
+
+    /// Constraints of all three spellings: each must hold.
+    fn take_constraints(&mut self, reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<Constraint> {
+        let mut constraints = self.labels.constraints.clone();
+        constraints.append(&mut self.constraints);
+        constraints.append(&mut self.deploy.constraints);
+        if constraints.len() > CONSTRAINTS_MAX {
+            let message =
+                format!("the service has {} constraints, at most {CONSTRAINTS_MAX} are allowed", constraints.len());
+            reader.report.error(item.place(), message);
+        }
+        constraints
+    }
+}

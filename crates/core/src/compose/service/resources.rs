@@ -1,0 +1,133 @@
+//! What a container may use at most, and what a host must have left for it. Compose has two spellings of each, the keys of
+//! version 2 and those of `deploy`; both may be used if they agree.
+
+use std::fmt::Display;
+
+use super::super::{
+    reader::Reader,
+    report::Place,
+    value::{Refused, cpus, size},
+    yaml::Item,
+};
+use crate::spec::ContainerSpec;
+
+/// Smallest `mem_limit`: the original's 4 MB, in its smaller reading, since its own example counts in millions.
+const MEMORY_BYTES_MIN: u64 = 4_000_000;
+/// Docker engines since 20.10 refuse less than this.
+const MEMORY_BYTES_MIN_OF_DOCKER: u64 = 6 * 1024 * 1024;
+/// Largest `mem_limit`: more than any host has, and small enough to be added up.
+const MEMORY_BYTES_MAX: u64 = 1 << 50;
+
+/// A setting that can be spelled in two ways.
+#[derive(Debug, Default)]
+pub(super) struct Setting<T> {
+    found: Option<Found<T>>,
+}
+
+#[derive(Debug)]
+struct Found<T> {
+    value: T,
+    name: String,
+    place: Place,
+}
+
+impl<T: Copy + PartialEq> Setting<T> {
+    /// Takes the value that `name` has, unless another spelling says something else.
+    pub(super) fn put(&mut self, reader: &mut Reader<'_>, name: impl Display, place: Place, value: T) {
+        match &self.found {
+            None => self.found = Some(Found { value, name: name.to_string(), place }),
+            Some(first) if first.value == value => {}
+            Some(first) => {
+                let message = format!("`{name}` is not what `{}` says", first.name);
+                reader.report.error_with_hint(place, message, "both mean the same: keep one");
+            }
+        }
+    }
+
+    /// The value, if there is one.
+    pub(super) fn value(&self) -> Option<T> {
+        self.found.as_ref().map(|found| found.value)
+    }
+
+    /// Name and place of the first spelling, if there is one.
+    pub(super) fn origin(&self) -> Option<(&str, Place)> {
+        self.found.as_ref().map(|found| (found.name.as_str(), found.place.clone()))
+    }
+}
+
+/// Limits and reservations.
+#[derive(Debug, Default)]
+pub(super) struct Resources {
+    memory: Amount,
+    cpu: Amount,
+}
+
+/// Of one resource.
+#[derive(Debug, Default)]
+struct Amount {
+    limit: Setting<u64>,
+    reservation: Setting<u64>,
+}
+
+/// Whether a key limits or reserves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// The container gets no more.
+    Limit,
+    /// The host must have as much left.
+    Reservation,
+}
+
+impl Amount {
+    fn setting(&mut self, bound: Bound) -> &mut Setting<u64> {
+        match bound {
+            Bound::Limit => &mut self.limit,
+            Bound::Reservation => &mut self.reservation,
+        }
+    }
+
+    fn check(&self, reader: &mut Reader<'_>) {
+        let (Some(limit), Some(reservation)) = (self.limit.value(), self.reservation.value()) else { return };
+        let (Some((limit_name, _)), Some((name, place))) = (self.limit.origin(), self.reservation.origin()) else {
+            return;
+        };
+        if reservation > limit {
+            let message = format!("`{name}` is more than `{limit_name}`: what is reserved could never be used");
+            reader.report.error(place, message);
+        }
+    }
+}
+
+impl Resources {
+    /// Reads an amount of memory, which `name` limits or reserves.
+    pub(super) fn read_memory(&mut self, reader: &mut Reader<'_>, item: &Item<'_>, name: &str, bound: Bound) {
+        let Some(bytes) = reader.parsed(item, memory) else { return };
+        if bytes < MEMORY_BYTES_MIN_OF_DOCKER {
+            reader.report.warning(item.place(), "docker engines since 20.10 refuse less than `6m`");
+        }
+        self.memory.setting(bound).put(reader, name, item.place(), bytes);
+    }
+
+    /// Reads a number of cores, which `name` limits or reserves.
+    pub(super) fn read_cpus(&mut self, reader: &mut Reader<'_>, item: &Item<'_>, name: &str, bound: Bound) {
+        let Some(millis) = reader.parsed(item, cpus) else { return };
+        self.cpu.setting(bound).put(reader, name, item.place(), millis);
+    }
+
+    /// Puts everything where it belongs, and says what contradicts itself.
+    pub(super) fn finish(&self, reader: &mut Reader<'_>, container: &mut ContainerSpec) {
+        self.memory.check(reader);
+        self.cpu.check(reader);
+        container.memory_bytes = self.memory.limit.value();
+        container.memory_reservation_bytes = self.memory.reservation.value();
+        container.cpu_millis = self.cpu.limit.value();
+        container.cpu_reservation_millis = self.cpu.reservation.value();
+    }
+}
+
+fn memory(text: &str) -> Result<u64, Refused> {
+    match size(text)? {
+        bytes @ MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX => Ok(bytes),
+        _ => Err(Refused::new(text, "a size from 4000000 bytes (4 MB) to 1024 TiB")),
+    }
+}

@@ -1,0 +1,182 @@
+//! Which agent a replica goes to.
+//!
+//! The candidates of a service are ranked once and kept in a heap, so that a run of many replicas on many agents costs the
+//! agents once and little for each replica.
+
+mod no_fit;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+};
+
+pub use self::no_fit::{NoFit, Obstacle};
+
+use crate::{
+    fleet::{AgentView, Fleet, Load, LoadChange, Readiness},
+    name::AgentName,
+    spec::{Constraint, ContainerSpec},
+};
+
+/// The fleet while one decision places replicas: what it has placed so far counts.
+#[derive(Debug)]
+pub struct Placement<'a> {
+    fleet: &'a Fleet,
+    /// Loads that differ from the fleet's by now.
+    changed: BTreeMap<AgentName, Load>,
+}
+
+/// What a replica of one service asks of an agent.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'w> {
+    /// What it reserves.
+    pub load: Load,
+    /// What the agent must be: all of them.
+    pub constraints: &'w [Constraint],
+}
+
+/// The agents that fit one service of a run, best first. Good for as long as nothing but its own replicas is placed.
+#[derive(Debug)]
+pub struct Candidates<'a> {
+    load: Load,
+    ranks: BinaryHeap<Reverse<Rank<'a>>>,
+}
+
+/// How good a candidate is: the least is the best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank<'a> {
+    /// Of this run.
+    replicas: u32,
+    free_slots: Reverse<u32>,
+    name: &'a AgentName,
+}
+
+/// How many replicas of the run each agent has.
+pub type Spread = BTreeMap<AgentName, u32>;
+
+impl<'a> Placement<'a> {
+    /// Begins with the fleet as it is.
+    pub fn new(fleet: &'a Fleet) -> Self {
+        Self { fleet, changed: BTreeMap::new() }
+    }
+
+    /// The same after what this decision has changed already: a slot that it set free can be taken at once.
+    #[must_use]
+    pub fn after(mut self, changes: &[LoadChange]) -> Self {
+        for change in changes {
+            let (agent, load) = match change {
+                LoadChange::Bind(agent, load) => (agent, self.load(agent).plus(*load)),
+                LoadChange::Release(agent, load) => (agent, self.load(agent).minus(*load)),
+            };
+            self.changed.insert(agent.clone(), load);
+        }
+        self
+    }
+
+    /// The agents that a service's replicas may go to, where `spread` says how many of the run each has already.
+    pub fn candidates(&self, wanted: Wanted<'_>, spread: &Spread) -> Candidates<'a> {
+        let fitting = self.fleet.agents.iter().filter(|(name, view)| self.obstacle(name, view, wanted).is_none());
+        let rank = |(name, view): (&'a AgentName, &AgentView)| {
+            let replicas = spread.get(name).copied().unwrap_or(0);
+            Reverse(Rank { replicas, free_slots: Reverse(self.free_slots(name, view)), name })
+        };
+        Candidates { load: wanted.load, ranks: fitting.map(rank).collect() }
+    }
+
+    /// Binds a replica to the best of the candidates: the one with the fewest replicas of this run, then the least loaded,
+    /// then the first by name; `avoid` only if there is no other. `None`: no agent fits.
+    pub fn take(&mut self, candidates: &mut Candidates<'a>, avoid: Option<&AgentName>) -> Option<AgentName> {
+        let rank = candidates.pop(avoid)?;
+        let load = self.load(rank.name).plus(candidates.load);
+        self.changed.insert(rank.name.clone(), load);
+        if let Some(view) = self.fleet.agents.get(rank.name)
+            && load.plus(candidates.load).fits(&view.capacity)
+        {
+            let free_slots = Reverse(self.free_slots(rank.name, view));
+            candidates.ranks.push(Reverse(Rank { replicas: rank.replicas + 1, free_slots, ..rank }));
+        }
+        Some(rank.name.clone())
+    }
+
+    /// What one container takes here.
+    pub fn load_of(&self, container: &ContainerSpec) -> Load {
+        self.fleet.load_of(container)
+    }
+
+    /// Binds a replica that reserves `wanted` to this agent, if it takes attempts and this one fits there.
+    pub fn place_on(&mut self, agent: &AgentName, wanted: Load) -> bool {
+        let load = self.load(agent).plus(wanted);
+        let takes = |view: &AgentView| view.readiness == Readiness::Ready && load.fits(&view.capacity);
+        let fits = self.fleet.agents.get(agent).is_some_and(takes);
+        if fits {
+            self.changed.insert(agent.clone(), load);
+        }
+        fits
+    }
+
+    /// The agents that a global service runs on when its run begins, by name. They need no room yet: each replica waits for
+    /// its own.
+    pub fn matching(&self, constraints: &[Constraint]) -> Vec<AgentName> {
+        let matches = |name: &AgentName, view: &AgentView| {
+            view.readiness == Readiness::Ready && constraints.iter().all(|it| it.is_met_by(name, view))
+        };
+        let matching = self.fleet.agents.iter().filter(|(name, view)| matches(name, view));
+        matching.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Why no agent takes a replica; `None`: one does.
+    pub fn explain<'w>(&self, wanted: Wanted<'w>) -> Option<NoFit<'w>> {
+        let mut why = NoFit::new(wanted.constraints);
+        for (name, view) in &self.fleet.agents {
+            why.count(self.obstacle(name, view, wanted)?);
+        }
+        Some(why)
+    }
+
+    /// The first thing that keeps a replica from an agent.
+    fn obstacle(&self, name: &AgentName, view: &AgentView, wanted: Wanted<'_>) -> Option<Obstacle> {
+        match view.readiness {
+            Readiness::Draining => return Some(Obstacle::Draining),
+            Readiness::Silent => return Some(Obstacle::Silent),
+            Readiness::UnsafeTiming => return Some(Obstacle::UnsafeTiming),
+            Readiness::Ready => {}
+        }
+        if let Some(unmet) = wanted.constraints.iter().position(|it| !it.is_met_by(name, view)) {
+            return Some(Obstacle::Constraint(unmet));
+        }
+        let load = self.load(name);
+        if load.slots >= view.capacity.slots {
+            return Some(Obstacle::Full);
+        }
+        (!load.plus(wanted.load).fits(&view.capacity)).then_some(Obstacle::Small)
+    }
+
+    /// Free slots, not taken ones: a large host carries more before it counts as the busier one.
+    fn free_slots(&self, name: &AgentName, view: &AgentView) -> u32 {
+        view.capacity.slots.saturating_sub(self.load(name).slots)
+    }
+
+    fn load(&self, agent: &AgentName) -> Load {
+        self.changed.get(agent).copied().unwrap_or_else(|| self.fleet.load(agent))
+    }
+}
+
+impl<'a> Candidates<'a> {
+    /// What each replica takes.
+    pub fn load(&self) -> Load {
+        self.load
+    }
+
+    /// The best of them, but `avoid` only if it is the last one.
+    fn pop(&mut self, avoid: Option<&AgentName>) -> Option<Rank<'a>> {
+        let Reverse(best) = self.ranks.pop()?;
+        if avoid != Some(best.name) {
+            return Some(best);
+        }
+        let Some(Reverse(second)) = self.ranks.pop() else { return Some(best) };
+        self.ranks.push(Reverse(best));
+        Some(second)
+    }
+}

@@ -1,0 +1,275 @@
+//! Which agent a replica goes to, and why none.
+
+use std::{
+    num::NonZeroU64,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{Placement, Spread, Wanted};
+use crate::{
+    fleet::{AgentView, Fleet, Load, LoadChange, Readiness, Reservations, Traits},
+    message::Capacity,
+    name::AgentName,
+    spec::{Attribute, Constraint, ContainerSpec, Operator},
+};
+
+const ONE: Load = Load { slots: 1, cpu_millis: 0, memory_bytes: 0 };
+const ONE_ANYWHERE: Wanted<'_> = Wanted { load: ONE, constraints: &[] };
+
+fn agent(name: &str) -> AgentName {
+    AgentName::new(name).unwrap()
+}
+
+/// Agents `(name, readiness, slots, taken slots)` with four cores and one GiB each.
+fn fleet(agents: &[(&str, Readiness, u32, u32)]) -> Fleet {
+    let mut fleet = Fleet::default();
+    for &(name, readiness, slots, taken) in agents {
+        let capacity = Capacity { slots, cpu_millis: 4_000, memory_bytes: 1 << 30 };
+        fleet.agents.insert(agent(name), AgentView { readiness, capacity, traits: Arc::default() });
+        fleet.apply(&LoadChange::Bind(agent(name), Load { slots: taken, ..Load::default() }));
+    }
+    fleet
+}
+
+/// Where one replica goes, or why nowhere.
+fn place(fleet: &Fleet, wanted: Wanted<'_>, spread: &Spread, avoid: Option<&AgentName>) -> Result<String, String> {
+    let mut placement = Placement::new(fleet);
+    let why = placement.explain(wanted).map(|why| why.to_string());
+    let mut candidates = placement.candidates(wanted, spread);
+    match (placement.take(&mut candidates, avoid), why) {
+        (Some(agent), None) => Ok(agent.to_string()),
+        (None, Some(why)) => Err(why),
+        (placed, why) => panic!("placed on {placed:?}, but {why:?}"),
+    }
+}
+
+/// Places a replica where the agents in `spread` have some of the same run.
+#[track_caller]
+fn check(fleet: &Fleet, spread: &[(&str, u32)], avoid: Option<&str>, expect: Result<&str, &str>) {
+    let spread = spread.iter().map(|(name, count)| (agent(name), *count)).collect();
+    let placed = place(fleet, ONE_ANYWHERE, &spread, avoid.map(agent).as_ref());
+    assert_eq!(placed.as_deref().map_err(String::as_str), expect);
+}
+
+#[test]
+fn an_agent_with_fewer_replicas_of_the_run_comes_first() {
+    let fleet = fleet(&[("a1", Readiness::Ready, 9, 0), ("a2", Readiness::Ready, 9, 5)]);
+    check(&fleet, &[("a1", 1)], None, Ok("a2"));
+    check(&fleet, &[("a1", 1), ("a2", 2)], None, Ok("a1"));
+}
+
+#[test]
+fn then_the_one_with_the_most_free_slots_then_the_first_by_name() {
+    check(&fleet(&[("a1", Readiness::Ready, 4, 1), ("a2", Readiness::Ready, 9, 5)]), &[], None, Ok("a2"));
+    check(&fleet(&[("a1", Readiness::Ready, 4, 0), ("a2", Readiness::Ready, 4, 0)]), &[], None, Ok("a1"));
+}
+
+#[test]
+fn an_agent_to_avoid_comes_after_all_others_that_fit() {
+    let two = fleet(&[("a1", Readiness::Ready, 9, 0), ("a2", Readiness::Ready, 9, 8)]);
+    check(&two, &[("a2", 3)], Some("a1"), Ok("a2"));
+    check(&fleet(&[("a1", Readiness::Ready, 9, 0)]), &[], Some("a1"), Ok("a1"));
+}
+
+#[test]
+fn an_agent_that_one_replica_avoids_is_the_best_for_the_next() {
+    let two = fleet(&[("a1", Readiness::Ready, 9, 0), ("a2", Readiness::Ready, 9, 8)]);
+    let mut placement = Placement::new(&two);
+    let mut candidates = placement.candidates(ONE_ANYWHERE, &Spread::new());
+    let avoid = agent("a1");
+    let mut take = |avoid| placement.take(&mut candidates, avoid);
+    assert_eq!([take(Some(&avoid)), take(None)].map(Option::unwrap), ["a2", "a1"].map(agent));
+}
+
+#[test]
+fn only_agents_that_are_ready_and_have_a_free_slot_are_taken() {
+    let fleet = fleet(&[
+        ("a1", Readiness::Draining, 9, 0),
+        ("a2", Readiness::Silent, 9, 0),
+        ("a3", Readiness::UnsafeTiming, 9, 0),
+        ("a4", Readiness::Ready, 2, 2),
+        ("a5", Readiness::Ready, 1, 0),
+    ]);
+    check(&fleet, &[("a5", 7)], None, Ok("a5"));
+}
+
+#[test]
+fn the_explanation_counts_what_is_in_the_way() {
+    check(&fleet(&[]), &[], None, Err("no agent is known"));
+    check(&fleet(&[("a1", Readiness::Ready, 1, 1)]), &[], None, Err("0 of 1 agents fit: 1 without a free slot"));
+    let all = fleet(&[
+        ("a1", Readiness::Ready, 2, 2),
+        ("a2", Readiness::Ready, 2, 2),
+        ("a3", Readiness::Draining, 2, 0),
+        ("a4", Readiness::Silent, 2, 0),
+        ("a5", Readiness::UnsafeTiming, 2, 0),
+    ]);
+    let why = "0 of 5 agents fit: 2 without a free slot, 1 draining, 1 silent, 1 with unsafe deadlines";
+    check(&all, &[], None, Err(why));
+}
+
+#[track_caller]
+fn check_reservation(cpu_millis: u64, memory_bytes: u64, expect: Result<&str, &str>) {
+    let fleet = fleet(&[("a1", Readiness::Ready, 9, 0)]);
+    let wanted = Wanted { load: Load { slots: 1, cpu_millis, memory_bytes }, constraints: &[] };
+    let placed = place(&fleet, wanted, &Spread::new(), None);
+    assert_eq!(placed.as_deref().map_err(String::as_str), expect);
+}
+
+#[test]
+fn reservations_must_fit() {
+    check_reservation(4_000, 1 << 30, Ok("a1"));
+    check_reservation(4_001, 0, Err("0 of 1 agents fit: 1 without the reserved cpu or memory"));
+    check_reservation(0, (1 << 30) + 1, Err("0 of 1 agents fit: 1 without the reserved cpu or memory"));
+}
+
+#[track_caller]
+fn check_cpu(cpu_millis: Option<u64>, cpu_shares: Option<u64>, per_core: u64, expect: u64) {
+    let container = ContainerSpec { cpu_millis, cpu_shares, ..ContainerSpec::new("busybox") };
+    let reservations = Reservations { cpu_shares_per_core: NonZeroU64::new(per_core) };
+    assert_eq!(Load::of(&container, reservations).cpu_millis, expect);
+}
+
+#[test]
+fn a_weight_reserves_cores_where_the_scheduler_says_what_it_stands_for() {
+    check_cpu(None, Some(50), 0, 0);
+    check_cpu(None, Some(50), 100, 500);
+    check_cpu(None, Some(2_048), 1_024, 2_000);
+    check_cpu(Some(250), Some(50), 100, 250);
+    check_cpu(None, None, 100, 0);
+    check_cpu(None, Some(u64::MAX), 1, u64::MAX);
+}
+
+#[test]
+fn what_one_decision_places_counts_for_the_next_replica_and_the_next_service() {
+    let fleet = fleet(&[("a1", Readiness::Ready, 2, 0), ("a2", Readiness::Ready, 1, 0)]);
+    let mut placement = Placement::new(&fleet);
+    let mut candidates = placement.candidates(ONE_ANYWHERE, &Spread::new());
+    let mut take = || placement.take(&mut candidates, None);
+    assert_eq!([take(), take()].map(Option::unwrap), ["a1", "a2"].map(agent));
+    let mut candidates = placement.candidates(ONE_ANYWHERE, &Spread::new());
+    let mut take = || placement.take(&mut candidates, None);
+    assert_eq!((take(), take()), (Some(agent("a1")), None));
+    assert_eq!(placement.explain(ONE_ANYWHERE).unwrap().to_string(), "0 of 2 agents fit: 2 without a free slot");
+}
+
+/// Three hosts: two with fast disks, one of them in the west.
+fn labelled() -> Fleet {
+    let mut fleet = fleet(&["a1", "a2", "a3"].map(|name| (name, Readiness::Ready, 1, 0)));
+    for (name, labels) in [("a1", "disk=ssd zone=west"), ("a2", "disk=ssd zone=east"), ("a3", "")] {
+        let labels = labels.split(' ').filter_map(|label| label.split_once('='));
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let traits = Traits { labels, host: format!("host-of-{name}") };
+        fleet.agents.get_mut(&agent(name)).unwrap().traits = traits.into();
+    }
+    fleet
+}
+
+fn constraint(attribute: Attribute, operator: Operator, values: &[&str]) -> Constraint {
+    Constraint { attribute, operator, values: values.iter().map(|value| (*value).to_owned()).collect() }
+}
+
+fn label(name: &str, operator: Operator, values: &[&str]) -> Constraint {
+    constraint(Attribute::Label(name.to_owned()), operator, values)
+}
+
+/// Which of the three hosts meet the constraints, and what they are called.
+#[track_caller]
+fn check_constraints(constraints: &[Constraint], text: &str, expect: &[&str]) {
+    let shown: Vec<String> = constraints.iter().map(ToString::to_string).collect();
+    assert_eq!(shown.join(" "), text);
+    let fleet = labelled();
+    let mut placement = Placement::new(&fleet);
+    assert_eq!(placement.matching(constraints), expect.iter().map(|name| agent(name)).collect::<Vec<_>>());
+    let mut candidates = placement.candidates(Wanted { load: ONE, constraints }, &Spread::new());
+    let taken: Vec<AgentName> = std::iter::from_fn(|| placement.take(&mut candidates, None)).collect();
+    assert_eq!(taken, placement.matching(constraints));
+}
+
+#[test]
+fn constraints_choose_agents_by_label_name_and_host() {
+    use Operator::{Is, IsNot};
+    check_constraints(&[], "", &["a1", "a2", "a3"]);
+    check_constraints(&[label("disk", Is, &["ssd"])], "disk==ssd", &["a1", "a2"]);
+    check_constraints(&[label("zone", Is, &["west", "east"])], "zone==west|east", &["a1", "a2"]);
+    check_constraints(&[label("zone", IsNot, &["west"])], "zone!=west", &["a2", "a3"]);
+    check_constraints(&[label("disk", IsNot, &["ssd", "nvme"])], "disk!=ssd|nvme", &["a3"]);
+    let both = [label("disk", Is, &["ssd"]), label("zone", Is, &["west"])];
+    check_constraints(&both, "disk==ssd zone==west", &["a1"]);
+    check_constraints(&[constraint(Attribute::Agent, Is, &["a2"])], "agent==a2", &["a2"]);
+    check_constraints(&[constraint(Attribute::Host, IsNot, &["host-of-a2"])], "host!=host-of-a2", &["a1", "a3"]);
+    check_constraints(&[label("gpu", Is, &[""])], "gpu==", &[]);
+}
+
+#[test]
+fn the_explanation_names_the_first_constraint_that_an_agent_does_not_meet() {
+    let mut fleet = labelled();
+    fleet.apply(&LoadChange::Bind(agent("a1"), ONE));
+    let constraints = [label("disk", Operator::Is, &["ssd"]), label("zone", Operator::IsNot, &["east"])];
+    let placed = place(&fleet, Wanted { load: ONE, constraints: &constraints }, &Spread::new(), None);
+    let why = "0 of 3 agents fit: 1 without disk==ssd, 1 excluded by zone!=east, 1 without a free slot";
+    assert_eq!(placed, Err(why.to_owned()));
+}
+
+#[test]
+fn a_global_service_runs_on_a_full_agent_but_not_on_one_that_is_not_ready() {
+    let fleet = fleet(&[
+        ("a1", Readiness::Ready, 1, 1),
+        ("a2", Readiness::Draining, 1, 0),
+        ("a3", Readiness::Silent, 1, 0),
+        ("a4", Readiness::Ready, 1, 0),
+    ]);
+    assert_eq!(Placement::new(&fleet).matching(&[]), ["a1", "a4"].map(agent));
+}
+
+/// As many agents, with ten slots each.
+fn equal_hosts(count: u32) -> Fleet {
+    let names: Vec<String> = (0..count).map(|number| format!("agent-{number}")).collect();
+    fleet(&names.iter().map(|name| (name.as_str(), Readiness::Ready, 10, 0)).collect::<Vec<_>>())
+}
+
+/// Places services of 1,000 replicas, as many as asked for, and counts them by agent.
+fn place_services(fleet: &Fleet, count: u32) -> Spread {
+    let mut placement = Placement::new(fleet);
+    let mut spread = Spread::new();
+    for _ in 0..count {
+        let mut candidates = placement.candidates(ONE_ANYWHERE, &spread);
+        for _ in 0..1_000 {
+            let agent = placement.take(&mut candidates, None).unwrap();
+            *spread.entry(agent).or_default() += 1;
+        }
+    }
+    spread
+}
+
+#[track_caller]
+fn check_spread(agents: u32, services: u32) {
+    let spread = place_services(&equal_hosts(agents), services);
+    let (least, most) = (spread.values().min().unwrap(), spread.values().max().unwrap());
+    assert_eq!((spread.len() as u32, spread.values().sum()), (agents, services * 1_000));
+    assert!(most - least <= 1, "from {least} to {most} replicas on {agents} agents");
+}
+
+#[test]
+fn equal_hosts_get_the_same_number_of_replicas_or_one_more() {
+    check_spread(1_000, 10);
+    check_spread(999, 3);
+    check_spread(300, 2);
+    check_spread(101, 1);
+}
+
+/// Looking at each agent for each replica, it took seconds.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "what work costs can only be measured")]
+fn ten_thousand_replicas_are_placed_on_a_thousand_agents_at_once() {
+    let fleet = equal_hosts(1_000);
+    let once = || {
+        let started = Instant::now();
+        assert_eq!(place_services(&fleet, 10).len(), 1_000);
+        started.elapsed()
+    };
+    // The machine may be busy with other things.
+    let took = once().min(once()).min(once());
+    assert!(took < Duration::from_millis(50), "took {took:?}");
+}
