@@ -62,7 +62,7 @@ fn spec() -> Arc<AppSpec> {
 
 fn fleet() -> Fleet {
     let capacity = Capacity { slots: 4, cpu_millis: 4_000, memory_bytes: 1 << 30 };
-    let view = || AgentView { readiness: Readiness::Ready, capacity };
+    let view = || AgentView { readiness: Readiness::Ready, capacity, traits: Arc::default() };
     Fleet { agents: (0..2).map(|number| (agent(number), view())).collect(), ..Fleet::default() }
 }
 
