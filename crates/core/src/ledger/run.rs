@@ -7,6 +7,7 @@ use super::{
     Carried, Cause, Waiting,
     index::Index,
     replica::{Claim, OpenAttempt, Replica, ReplicaState},
+    sane,
 };
 use crate::{
     id::{AttemptId, RunNumber, RunToken, RunUid},
@@ -48,6 +49,7 @@ pub struct ActiveRun {
 /// A run as it is stored.
 #[derive(Deserialize)]
 struct StoredRun {
+    #[serde(deserialize_with = "sane::number")]
     number: RunNumber,
     uid: RunUid,
     cause: Cause,
@@ -56,6 +58,7 @@ struct StoredRun {
     #[serde(default)]
     request: RunRequest,
     spec: Arc<RunSpec>,
+    #[serde(deserialize_with = "sane::number")]
     results_through: u64,
     phase: Phase,
     services: Vec<ServiceRun>,
