@@ -91,7 +91,7 @@ impl Tag {
         labels.extend(ours.map(|(key, value)| (key.to_owned(), value)));
         // A user's label of that name would be read back as ours.
         labels.remove(TIMEOUT);
-        labels.extend(self.terms.attempt_timeout.map(|limit| (TIMEOUT.to_owned(), limit.as_millis().to_string())));
+        labels.extend(self.terms.attempt_timeout.map(|limit| (TIMEOUT.to_owned(), milliseconds(limit).to_string())));
         labels
     }
 
@@ -128,6 +128,11 @@ fn terms(labels: &BTreeMap<String, String>) -> Result<Terms, Unreadable> {
     })
 }
 
+/// A limit beyond what the label can say is none that anybody sees the end of.
+fn milliseconds(limit: Duration) -> u64 {
+    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn disconnect(value: OnDisconnect) -> &'static str {
     match value {
         OnDisconnect::Stop => "stop",
@@ -141,8 +146,13 @@ fn value<T: FromStr>(labels: &BTreeMap<String, String>, label: &'static str) -> 
 
 #[cfg(test)]
 mod tests {
+    use proptest::{prelude::*, sample::select};
+
     use super::*;
     use crate::fixture;
+
+    /// Every label that says something of the attempt.
+    const ALL: [&str; 11] = [APP, RUN, UID, SERVICE, REPLICA, ATTEMPT, NONCE, CLAIM, REMOVE, TIMEOUT, DISCONNECT];
 
     fn owner() -> Owner {
         Owner {
@@ -199,6 +209,31 @@ mod tests {
         assert_eq!(labels.get("team").map(String::as_str), Some("billing"));
         assert_eq!(labels.get(AGENT).map(String::as_str), Some("host-1"));
         assert_eq!(Tag::parse(&labels), Ok(tag(RemoveContainers::RemoveAll)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_labels_are_a_tag_or_name_what_is_wrong(
+            label in select(ALL.to_vec()),
+            value in "\\PC{0,300}|[0-9]{1,40}|-[0-9]{1,20}|[0-9a-f-]{36}",
+        ) {
+            let whole = tag(RemoveContainers::RemoveAll).labels(&owner(), &BTreeMap::new());
+            let mut labels = whole.clone();
+            labels.insert(label.to_owned(), value.clone());
+            match Tag::parse(&labels) {
+                // What is read is what would have been written.
+                Ok(read) => prop_assert_eq!(Tag::parse(&read.labels(&owner(), &BTreeMap::new())), Ok(read)),
+                Err(error) => prop_assert_eq!(error, Unreadable { label }),
+            }
+            prop_assert!(Tag::parse(&[(label.to_owned(), value)].into()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_limit_that_no_label_can_say_is_read_back_as_one_that_never_ends() {
+        let endless = Terms { attempt_timeout: Some(Duration::MAX), ..fixture::terms() };
+        let read = Tag::parse(&tag_with(endless).labels(&owner(), &BTreeMap::new())).unwrap();
+        assert_eq!(read.terms.attempt_timeout, Some(Duration::from_millis(u64::MAX)));
     }
 
     #[test]

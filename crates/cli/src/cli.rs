@@ -4,7 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     commands::{
-        agent, agents, apply, cancel, demo, internal_exec, logs, ls, next, rm, run, runs, scheduler, show, up, validate,
+        agent, agents, apply, cancel, demo, internal_exec, logs, ls, next, pause, queue, resume, retry, rm, run, runs,
+        scheduler, show, up, validate,
     },
     connect::MeshArgs,
 };
@@ -52,6 +53,14 @@ pub(crate) enum Command {
     Logs(logs::Args),
     /// Stop a run
     Cancel(cancel::Args),
+    /// Run again what did not succeed in a run
+    Retry(retry::Args),
+    /// List what waits for its start, or throw it away
+    Queue(queue::Args),
+    /// Let no ticks of an app start anything
+    Pause(pause::Args),
+    /// Let a paused app go on
+    Resume(resume::Args),
     /// Remove apps
     Rm(rm::Args),
     /// List agents

@@ -12,9 +12,12 @@ use std::{
 use jiff::{Timestamp, tz::TimeZoneDatabase};
 use tickmesh_core::{
     compose::{self, ComposeFile, Reading, SOURCE_BYTES_MAX, TIMEZONE_DEFAULT},
+    ledger::Ledger,
     message::AppSource,
     name::AppName,
     schedule::Schedule,
+    spec::AppSpec,
+    time,
 };
 
 use crate::exit::BadInput;
@@ -118,8 +121,18 @@ pub(crate) fn assignment(text: &str) -> Result<(String, String), String> {
 }
 
 /// The next instants of a schedule.
-pub(crate) fn preview(schedule: &Schedule, after: Timestamp, count: usize) -> Vec<Timestamp> {
+pub(crate) fn instants(schedule: &Schedule, after: Timestamp, count: usize) -> Vec<Timestamp> {
     std::iter::successors(schedule.next_after(after), |instant| schedule.next_after(*instant)).take(count).collect()
+}
+
+/// When an app falls due next.
+pub(crate) fn preview(spec: &AppSpec, after: Timestamp, count: usize) -> Vec<Timestamp> {
+    std::iter::successors(spec.due_after(after), |due| spec.due_after(*due)).take(count).collect()
+}
+
+/// From when on an app can fall due. What the leader has decided is past, even where its clock is ahead of ours.
+pub(crate) fn undecided_after(spec: &AppSpec, ledger: Option<&Ledger>, now: Timestamp) -> Timestamp {
+    ledger.map_or(now, |ledger| now.max(time::after(ledger.decided_through, spec.offset())))
 }
 
 /// At most one byte more than a file may have: enough to see that it is too long.

@@ -53,6 +53,32 @@ pub(crate) async fn answer(watch: &mut Watch, request: RequestId) -> anyhow::Res
     timeout(ANSWER_WITHIN, answered).await.ok().transpose()
 }
 
+/// Sends a request, and returns what the leader made of it; `None`: none has answered in time.
+pub(crate) async fn ask(
+    mesh: &Mesh,
+    app: &AppName,
+    revision: u64,
+    kind: CommandKind,
+) -> anyhow::Result<Option<Verdict>> {
+    let request = send(mesh, app, revision, kind).await?;
+    answer(&mut Watch::begin(mesh, app).await?, request).await
+}
+
+/// Why a request did not come to what was asked for.
+pub(crate) fn why_not(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Refused { reason } => reason.clone(),
+        Verdict::Dropped { reason } => reason.to_string(),
+        Verdict::Skipped { reason } => reason.to_string(),
+        Verdict::Started { .. }
+        | Verdict::Enqueued { .. }
+        | Verdict::Paused
+        | Verdict::Resumed { .. }
+        | Verdict::Flushed { .. }
+        | Verdict::Stopping { .. } => "the leader took the request for another one".to_owned(),
+    }
+}
+
 /// What to say where no leader has answered.
 pub(crate) fn unanswered() -> String {
     format!(

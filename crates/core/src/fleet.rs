@@ -131,6 +131,11 @@ pub enum LoadChange {
 }
 
 impl Fleet {
+    /// Whether an agent takes attempts; `None`: it is not known.
+    pub fn readiness(&self, agent: &AgentName) -> Option<Readiness> {
+        self.agents.get(agent).map(|view| view.readiness)
+    }
+
     /// What is bound to an agent.
     pub fn load(&self, agent: &AgentName) -> Load {
         self.loads.get(agent).copied().unwrap_or_default()

@@ -151,7 +151,7 @@ mod tests {
     use tickmesh_core::id::RunUid;
 
     use super::*;
-    use crate::Names;
+    use crate::{Names, names::StreamKind};
 
     fn names(namespace: &str) -> Names {
         Names::new(Namespace::new(namespace).unwrap())
@@ -205,6 +205,27 @@ mod tests {
             let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
             prop_assert!(name.bytes().all(valid) && name.len() <= 255, "{}", name);
             prop_assert_eq!(names.parse_container(&name).unwrap(), ContainerAddress::of(&attempt));
+        }
+
+        #[test]
+        fn any_text_is_an_address_that_is_spelled_so_or_none(text in "\\PC{0,80}", cut in any::<prop::sample::Index>()) {
+            let names = names("mesh");
+            // Also what begins like one of ours.
+            let whole = "mesh.result.app.7-00ab12cd.s=1.0.1.host-1";
+            let cut = cut.index(whole.len());
+            for subject in [text.clone(), format!("{}{text}", &whole[..cut]), format!("{text}{}", &whole[cut..])] {
+                if let Ok(address) = names.parse_result(&subject) {
+                    prop_assert_eq!(format!("mesh.result.{}", address.tokens()), subject.clone());
+                }
+                let _ = (names.parse_log(&subject), names.key_of(StreamKind::Apps, &subject));
+            }
+            let whole = "tickmesh.mesh.app.7-00ab12cd.s.1.0.1";
+            let cut = cut.min(whole.len());
+            for name in [text.clone(), format!("{}{text}", &whole[..cut]), format!("{text}{}", &whole[cut..])] {
+                if let Ok(address) = names.parse_container(&name) {
+                    prop_assert_eq!(address.name(names.namespace()), name.clone());
+                }
+            }
         }
 
         #[test]

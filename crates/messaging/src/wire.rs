@@ -1,5 +1,7 @@
 //! How records become bytes, and back: JSON, with a schema version that is looked at first.
 
+use std::fmt;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -11,6 +13,9 @@ use crate::{error::Error, names::StreamKind};
 /// connection of who sends more.
 pub const BODY_BYTES_MAX: usize = 768 * 1024;
 
+/// Most that an error quotes of what it found: enough for a person to see what it is, and no burden to a log.
+const QUOTED_CHARS_MAX: usize = 200;
+
 /// Why stored bytes are not a record that this release understands.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
@@ -21,8 +26,20 @@ pub enum Unreadable {
         found: u32,
     },
     /// Not the JSON of this record.
-    #[error("not a valid record")]
-    Json(#[source] serde_json::Error),
+    #[error("not a valid record{field}")]
+    Json {
+        /// Where.
+        field: Field,
+        /// Why.
+        #[source]
+        source: Problem,
+    },
+    /// Larger than anything that tickmesh stores.
+    #[error("the record has {bytes} bytes, more than any that tickmesh stores ({BODY_BYTES_MAX})")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
     /// Deleted with another tool. tickmesh never deletes a record.
     #[error("the record was deleted by another program")]
     Deleted,
@@ -30,6 +47,25 @@ pub enum Unreadable {
     #[error("the body does not belong on this subject")]
     Misplaced,
 }
+
+/// The part of a record that cannot be read, such as `held[3].run`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field(String);
+
+impl fmt::Display for Field {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_str() {
+            // The whole, or where a reader has to look at a part as a whole.
+            "" | "." | "?" => Ok(()),
+            field => write!(formatter, ": field `{field}`"),
+        }
+    }
+}
+
+/// What is wrong with it. Quotes what was found, and so much of it only.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Problem(String);
 
 /// A stored record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,11 +114,31 @@ pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unreadable> 
     if body.is_empty() {
         return Err(Unreadable::Deleted);
     }
-    let probe: Probe = serde_json::from_slice(body).map_err(Unreadable::Json)?;
+    if body.len() > BODY_BYTES_MAX {
+        return Err(Unreadable::TooLarge { bytes: body.len() });
+    }
+    let probe: Probe = parse(body)?;
     match probe.schema {
         Some(found) if found > SCHEMA => Err(Unreadable::NewerSchema { found }),
-        Some(_) | None => serde_json::from_slice(body).map_err(Unreadable::Json),
+        Some(_) | None => parse(body),
     }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unreadable> {
+    serde_json::from_slice(body).map_err(|error| unreadable::<T>(body, &error))
+}
+
+/// Why it cannot be read. Keeping track of the field costs time, so only who needs to know reads the body that way.
+fn unreadable<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Unreadable {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let located: Result<T, _> = serde_path_to_error::deserialize(&mut deserializer);
+    let field = located.err().map(|error| error.path().to_string()).unwrap_or_default();
+    Unreadable::Json { field: Field(shortened(&field)), source: Problem(shortened(&error.to_string())) }
+}
+
+/// The beginning of a text that somebody else may have written.
+fn shortened(text: &str) -> String {
+    text.chars().take(QUOTED_CHARS_MAX).collect()
 }
 
 /// The bytes of a record that goes to a stream under `key`.
@@ -113,43 +169,4 @@ fn bytes_max(kind: StreamKind) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, Serialize, Deserialize)]
-    struct Record {
-        schema: u32,
-        text: String,
-    }
-
-    #[track_caller]
-    fn check_unreadable(body: &str, message: &str) {
-        assert_eq!(decode::<Record>(body.as_bytes()).unwrap_err().to_string(), message, "{body}");
-    }
-
-    #[test]
-    fn what_cannot_be_understood_says_why() {
-        check_unreadable(
-            r#"{"schema": 99, "text": "", "new": 1}"#,
-            "schema 99 is newer than 1, the newest that this release knows",
-        );
-        check_unreadable(r#"{"schema": 1}"#, "not a valid record");
-        check_unreadable("[]", "not a valid record");
-        check_unreadable("{", "not a valid record");
-        check_unreadable("", "the record was deleted by another program");
-    }
-
-    #[test]
-    fn fields_that_a_later_release_added_are_ignored() {
-        let record: Record = decode(br#"{"schema": 1, "text": "a", "added": 7}"#).unwrap();
-        assert_eq!(record.text, "a");
-    }
-
-    #[test]
-    fn a_ledger_that_is_too_large_is_not_sent() {
-        let record = Record { schema: SCHEMA, text: "x".repeat(LEDGER_BYTES_MAX) };
-        assert!(encode(StreamKind::Apps, "app", &record).is_ok());
-        let error = encode(StreamKind::Ledger, "app", &record).unwrap_err();
-        assert!(matches!(error, Error::TooLarge { limit: LEDGER_BYTES_MAX, .. }), "{error}");
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use tickmesh_core::{ledger::Verdict, message::CommandKind};
 use super::{Session, stored_app};
 use crate::{
     exit::Exit,
-    requests::{self, Watch, unanswered, until_ended},
+    requests::{self, Watch, unanswered, until_ended, why_not},
     target::RunTarget,
 };
 
@@ -25,22 +25,9 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
     let RunTarget { app, run } = &args.target;
     let mesh = session.mesh.open().await?;
     let revision = stored_app(&mesh, app).await?.sequence;
-    let request = requests::send(&mesh, app, revision, CommandKind::Cancel { run: *run }).await?;
-    let mut watch = Watch::begin(&mesh, app).await?;
-    let runs = match requests::answer(&mut watch, request).await? {
+    let runs = match requests::ask(&mesh, app, revision, CommandKind::Cancel { run: *run }).await? {
         Some(Verdict::Stopping { runs }) => runs,
-        Some(Verdict::Refused { reason }) => anyhow::bail!("cannot cancel {}: {reason}", args.target),
-        Some(
-            Verdict::Started { .. }
-            | Verdict::Enqueued { .. }
-            | Verdict::Dropped { .. }
-            | Verdict::Skipped { .. }
-            | Verdict::Paused
-            | Verdict::Resumed { .. }
-            | Verdict::Flushed { .. },
-        ) => {
-            anyhow::bail!("cannot cancel {}: the leader took the request for another one", args.target)
-        }
+        Some(other) => anyhow::bail!("cannot cancel {}: {}", args.target, why_not(&other)),
         None => {
             session.output.talk(&unanswered());
             return Ok(Exit::Success);

@@ -9,6 +9,10 @@ pub(crate) mod internal_exec;
 pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod next;
+pub(crate) mod pause;
+pub(crate) mod queue;
+pub(crate) mod resume;
+pub(crate) mod retry;
 pub(crate) mod rm;
 pub(crate) mod run;
 pub(crate) mod runs;
@@ -95,6 +99,10 @@ fn log_settings(command: &Command) -> (Verbosity, LogFormat) {
         | Command::Runs(_)
         | Command::Logs(_)
         | Command::Cancel(_)
+        | Command::Retry(_)
+        | Command::Queue(_)
+        | Command::Pause(_)
+        | Command::Resume(_)
         | Command::Rm(_)
         | Command::Agents(_)
         | Command::Next(_)
@@ -116,6 +124,10 @@ async fn dispatch(session: &Session, command: &Command) -> anyhow::Result<Exit> 
         Command::Runs(args) => runs::run(session, args).await,
         Command::Logs(args) => logs::run(session, args).await,
         Command::Cancel(args) => cancel::run(session, args).await,
+        Command::Retry(args) => retry::run(session, args).await,
+        Command::Queue(args) => queue::run(session, args).await,
+        Command::Pause(args) => pause::run(session, args).await,
+        Command::Resume(args) => resume::run(session, args).await,
         Command::Rm(args) => rm::run(session, args).await,
         Command::Agents(args) => agents::run(session, args).await,
         Command::Next(args) => next::run(session, args).await,

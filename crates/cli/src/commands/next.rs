@@ -2,11 +2,11 @@
 
 use anyhow::Context;
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
-use tickmesh_core::{compose::TIMEZONE_DEFAULT, name::AppName, schedule::Schedule};
+use tickmesh_core::{compose::TIMEZONE_DEFAULT, name::AppName, schedule::Schedule, spec::AppSpec};
 
 use super::{Session, known_app};
 use crate::{
-    compose_file::{preview, understand_stored},
+    compose_file::{instants, preview, understand_stored},
     exit::{BadInput, Exit},
     when, zones,
 };
@@ -34,29 +34,44 @@ pub(crate) struct Args {
     count: u16,
 }
 
-/// Prints instants, one a line, in the schedule's zone.
+/// Prints when an app, or a schedule, is due, one a line, in the schedule's zone. An app's jitter is in it.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
-    let schedule = match (&args.app, &args.schedule) {
-        (Some(app), _) => schedule_of(session, app).await?,
-        (None, Some(expression)) => parse(expression, &args.tz)?,
+    let count = usize::from(args.count);
+    let (zone, due) = match (&args.app, &args.schedule) {
+        (Some(app), _) => {
+            let (spec, zone) = scheduled(session, app).await?;
+            let due = preview(&spec, args.begin(&zone)?, count);
+            (zone, due)
+        }
+        (None, Some(expression)) => {
+            let schedule = parse(expression, &args.tz)?;
+            let zone = schedule.zone().clone();
+            let due = instants(&schedule, args.begin(&zone)?, count);
+            (zone, due)
+        }
         (None, None) => return Err(BadInput::new("neither an app nor a schedule is given").into()),
     };
-    let from = match &args.from {
-        Some(text) => moment(text, schedule.zone())?,
-        None => Timestamp::now(),
-    };
-    for instant in preview(&schedule, from, usize::from(args.count)) {
-        session.output.line(&when::in_zone(instant, schedule.zone()))?;
+    for moment in due {
+        session.output.line(&when::in_zone(moment, &zone))?;
     }
     Ok(Exit::Success)
 }
 
-async fn schedule_of(session: &Session, app: &AppName) -> anyhow::Result<Schedule> {
+impl Args {
+    fn begin(&self, zone: &TimeZone) -> anyhow::Result<Timestamp> {
+        self.from.as_ref().map_or_else(|| Ok(Timestamp::now()), |text| moment(text, zone))
+    }
+}
+
+/// An app that has a schedule, and the zone of that.
+async fn scheduled(session: &Session, app: &AppName) -> anyhow::Result<(AppSpec, TimeZone)> {
     let mesh = session.mesh.open().await?;
     let (_, source) = known_app(&mesh, app).await?;
     let reading = understand_stored(app, &source, &zones::database());
     let spec = reading.spec.with_context(|| format!("the stored file of app `{app}` is not valid any more"))?;
-    Ok(spec.schedule.ok_or_else(|| BadInput::new(format!("app `{app}` has no schedule: it is run by hand")))?)
+    let zone = spec.schedule.as_ref().map(|schedule| schedule.zone().clone());
+    let zone = zone.ok_or_else(|| BadInput::new(format!("app `{app}` has no schedule: it is run by hand")))?;
+    Ok((spec, zone))
 }
 
 /// Reads an expression; what is wrong with it is shown under it.

@@ -15,7 +15,7 @@ use super::{Session, known_app};
 use crate::{
     compose_file::assignment,
     exit::{BadInput, Exit},
-    requests::{self, News, RunWatch, Step, Watch, unanswered},
+    requests::{self, News, RunWatch, Step, Watch, unanswered, why_not},
     views::run::RunView,
 };
 
@@ -56,17 +56,18 @@ fn request(args: &Args) -> anyhow::Result<RunRequest> {
     Ok(request)
 }
 
-async fn wait_for_answer(session: &Session, mesh: &Mesh, app: &AppName, request: RequestId) -> anyhow::Result<Exit> {
+/// Says whether there is, or will be, a run.
+pub(super) async fn wait_for_answer(
+    session: &Session,
+    mesh: &Mesh,
+    app: &AppName,
+    request: RequestId,
+) -> anyhow::Result<Exit> {
     let mut watch = Watch::begin(mesh, app).await?;
     let line = match requests::answer(&mut watch, request).await? {
         Some(Verdict::Started { run }) => format!("run {app}/{run} started"),
         Some(Verdict::Enqueued { waiting }) => format!("app {app}: the run waits, at place {waiting}"),
-        Some(Verdict::Dropped { reason }) => anyhow::bail!("app `{app}`: there will be no run: {reason}"),
-        Some(Verdict::Skipped { reason }) => anyhow::bail!("app `{app}`: there will be no run: {reason}"),
-        Some(Verdict::Refused { reason }) => anyhow::bail!("app `{app}`: there will be no run: {reason}"),
-        Some(Verdict::Stopping { .. } | Verdict::Paused | Verdict::Resumed { .. } | Verdict::Flushed { .. }) => {
-            anyhow::bail!("app `{app}`: the leader took the request for another one")
-        }
+        Some(other) => anyhow::bail!("app `{app}`: there will be no run: {}", why_not(&other)),
         None => {
             session.output.talk(&unanswered());
             return Ok(Exit::Success);
@@ -76,7 +77,13 @@ async fn wait_for_answer(session: &Session, mesh: &Mesh, app: &AppName, request:
     Ok(Exit::Success)
 }
 
-async fn wait_for_end(session: &Session, mesh: &Mesh, app: &AppName, request: RequestId) -> anyhow::Result<Exit> {
+/// Follows the run to its end, whose exit code is returned.
+pub(super) async fn wait_for_end(
+    session: &Session,
+    mesh: &Mesh,
+    app: &AppName,
+    request: RequestId,
+) -> anyhow::Result<Exit> {
     let mut watch = Watch::begin(mesh, app).await?;
     if requests::answer(&mut watch, request).await?.is_none() {
         session.output.talk(&unanswered());

@@ -6,21 +6,23 @@ use tickmesh_core::{
     ledger::{ActiveRun, HISTORY_RUNS, Ledger},
     message::{AppRecord, AttemptReport},
     name::AppName,
+    spec::AppSpec,
 };
 use tickmesh_messaging::{Entry, Mesh};
 
 use super::{Session, runs::finished, stored_app, unknown_app};
 use crate::{
-    compose_file::{PREVIEW, preview, understand_stored},
+    compose_file::{PREVIEW, preview, undecided_after, understand_stored},
     exit::{BadInput, Exit},
     output::FormatArgs,
     target::RunTarget,
     views::{
         agent::fleet,
         app::{AppView, Stored},
-        details::{DetailsView, ServiceView, WaitingView},
+        details::{DetailsView, WaitingView},
         replica,
         run::RunView,
+        settings::{ServiceView, SettingsView},
     },
     zones,
 };
@@ -62,9 +64,11 @@ async fn details(
     for run in ledger.iter().flat_map(|ledger| &ledger.active) {
         active_runs.push(active(mesh, app, run, now).await?);
     }
-    let from = ledger.map_or(now, |ledger| now.max(ledger.decided_through));
+    let next = |spec: &AppSpec| preview(spec, undecided_after(spec, ledger, now), PREVIEW);
     Ok(DetailsView {
-        next: schedule.map(|schedule| preview(schedule, from, PREVIEW)).unwrap_or_default(),
+        next: spec.as_ref().map(next).unwrap_or_default(),
+        paused: ledger.and_then(|ledger| ledger.pause.clone()),
+        settings: spec.as_ref().map(SettingsView::of),
         zone: schedule.map_or(TimeZone::UTC, |schedule| schedule.zone().clone()),
         services: spec.as_ref().map(ServiceView::of).unwrap_or_default(),
         waiting: ledger.iter().flat_map(|ledger| &ledger.queue).map(WaitingView::from).collect(),

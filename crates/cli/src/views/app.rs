@@ -12,14 +12,17 @@ use tickmesh_core::{
 use tickmesh_messaging::Entry;
 
 use super::{Detail, Style, Table, Tone, View, cell, strip};
-use crate::{compose_file::understand_stored, when};
+use crate::{
+    compose_file::{undecided_after, understand_stored},
+    when,
+};
 
 /// One app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct AppView {
     /// Its name.
     pub name: String,
-    /// `waiting`, `running`, `stopping`, `invalid` or `removed`.
+    /// `waiting`, `running`, `stopping`, `paused`, `invalid` or `removed`.
     pub state: State,
     /// Why it is invalid.
     pub reason: Option<String>,
@@ -27,7 +30,7 @@ pub(crate) struct AppView {
     pub schedule: Option<String>,
     /// Time zone of the schedule.
     pub timezone: String,
-    /// The next instant.
+    /// When it falls due next.
     pub next: Option<Timestamp>,
     /// Revision that is applied.
     pub revision: u64,
@@ -44,7 +47,7 @@ pub(crate) struct AppView {
     /// The last runs that ended, oldest first.
     pub recent: Vec<RecentView>,
     /// What became of every instant.
-    pub counters: CountersView,
+    pub counters: Counters,
 }
 
 /// Runs that wait.
@@ -65,26 +68,6 @@ pub(crate) struct RecentView {
     pub outcome: String,
     /// When.
     pub finished_at: Timestamp,
-}
-
-/// What became of every instant: `decided = started + enqueued + dropped + coalesced`,
-/// `enqueued = started_later + flushed + waiting`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct CountersView {
-    /// Instants decided.
-    pub decided: u64,
-    /// Instants that started a run at once.
-    pub started: u64,
-    /// Instants that had to wait.
-    pub enqueued: u64,
-    /// Instants that found the queue full.
-    pub dropped: u64,
-    /// Missed instants folded into a later one.
-    pub coalesced: u64,
-    /// Enqueued instants that started a run in the end.
-    pub started_later: u64,
-    /// Enqueued instants thrown away because the app was removed.
-    pub flushed: u64,
 }
 
 /// All apps, by name.
@@ -114,15 +97,13 @@ impl AppView {
         }
         let spec = reading.as_ref().and_then(|reading| reading.spec.as_ref());
         let schedule = spec.and_then(|spec| spec.schedule.as_ref());
-        // What the leader has decided is past, even where its clock is ahead of ours.
-        let from = ledger.map_or(now, |ledger| now.max(ledger.decided_through));
         Some(Self {
             name: app.to_string(),
             state,
             reason: reason(ledger, reading.as_ref()).filter(|_| state == State::Invalid),
             schedule: schedule.map(|schedule| schedule.expression().to_owned()),
             timezone: zone_of(record.value.source.as_ref(), reading.as_ref()),
-            next: schedule.and_then(|schedule| schedule.next_after(from)),
+            next: spec.and_then(|spec| spec.due_after(undecided_after(spec, ledger, now))),
             revision: record.sequence,
             known_to_leader: is_known(stored),
             applied_by: record.value.by.clone(),
@@ -133,7 +114,7 @@ impl AppView {
             },
             active: ledger.iter().flat_map(|ledger| &ledger.active).map(|run| run.number).collect(),
             recent: ledger.iter().flat_map(|ledger| &ledger.recent).map(RecentView::from).collect(),
-            counters: ledger.map(|ledger| CountersView::from(&ledger.counters)).unwrap_or_default(),
+            counters: ledger.map(|ledger| ledger.counters).unwrap_or_default(),
         })
     }
 
@@ -207,25 +188,11 @@ impl From<&RecentRun> for RecentView {
     }
 }
 
-impl From<&Counters> for CountersView {
-    fn from(counters: &Counters) -> Self {
-        Self {
-            decided: counters.decided,
-            started: counters.started,
-            enqueued: counters.enqueued,
-            dropped: counters.dropped,
-            coalesced: counters.coalesced,
-            started_later: counters.started_later,
-            flushed: counters.flushed,
-        }
-    }
-}
-
 impl View for AppsView {
     fn text(&self, style: &Style) -> String {
         let mut headings = vec!["NAME", "SCHEDULE", "TIMEZONE", "STATE", "QUEUE", "LAST", "NEXT"];
         if style.detail == Detail::Wide {
-            headings.extend(["DECIDED", "STARTED", "ENQUEUED", "DROPPED", "COALESCED", "REVISION"]);
+            headings.extend(["DECIDED", "STARTED", "ENQUEUED", "DROPPED", "SKIPPED", "COALESCED", "REVISION"]);
         }
         headings.push("RUNS");
         let mut table = Table::new(headings);
@@ -240,8 +207,8 @@ impl View for AppsView {
                 cell(app.next.map_or("-".to_owned(), |next| when::relative(next, style.now)), Tone::Plain),
             ];
             if style.detail == Detail::Wide {
-                let CountersView { decided, started, enqueued, dropped, coalesced, .. } = app.counters;
-                let numbers = [decided, started, enqueued, dropped, coalesced, app.revision];
+                let Counters { decided, started, enqueued, dropped, skipped, coalesced, .. } = app.counters;
+                let numbers = [decided, started, enqueued, dropped, skipped, coalesced, app.revision];
                 cells.extend(numbers.map(|number| cell(number, Tone::Plain)));
             }
             cells.push(cell(app.strip(), Tone::Plain));

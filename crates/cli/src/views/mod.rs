@@ -6,6 +6,7 @@ pub(crate) mod app;
 pub(crate) mod details;
 pub(crate) mod replica;
 pub(crate) mod run;
+pub(crate) mod settings;
 mod strip;
 mod table;
 pub(crate) mod validation;

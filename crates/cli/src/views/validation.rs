@@ -57,13 +57,14 @@ pub(crate) struct ValidationsView(pub Vec<ValidationView>);
 impl ValidationView {
     /// What became of one file.
     pub(crate) fn new(file: &str, reading: &Reading, zones: &TimeZoneDatabase, now: Timestamp) -> Self {
-        let schedule = reading.spec.as_ref().and_then(|spec| spec.schedule.as_ref());
+        let spec = reading.spec.as_ref();
+        let schedule = spec.and_then(|spec| spec.schedule.as_ref());
         Self {
             file: file.to_owned(),
             valid: reading.spec.is_some(),
             schedule: schedule.map(|schedule| schedule.expression().to_owned()),
             timezone: reading.timezone.clone(),
-            next: schedule.map(|schedule| preview(schedule, now, PREVIEW)).unwrap_or_default(),
+            next: spec.map(|spec| preview(spec, now, PREVIEW)).unwrap_or_default(),
             diagnostics: reading.diagnostics.iter().map(DiagnosticView::from).collect(),
             zone: zones.get(&reading.timezone).unwrap_or(TimeZone::UTC),
         }

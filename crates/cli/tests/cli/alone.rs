@@ -66,6 +66,24 @@ fn instants_are_printed_in_their_zone() {
     assert_eq!(stdout, "2027-03-27T02:30:00+01:00\n2027-03-28T03:00:00+02:00\n2027-03-29T02:30:00+02:00\n");
 }
 
+/// The zone is the schedule's, or the mesh's default; that of the host is nobody's business.
+#[test]
+fn the_hosts_zone_changes_nothing() {
+    let place = Place::alone();
+    let instants = |zone: &str, tz: &[&str]| {
+        let from = ["--from", "2018-11-03T22:00:00", "-n", "3"];
+        let arguments = [&["next", "--schedule", "0 30 23,0 * * *"][..], &from, tz].concat();
+        let output = place.command(&arguments).env("TZ", zone).output().unwrap();
+        crate::command::Answer::from(output).expect(0)
+    };
+    let brazil = "2018-11-03T23:30:00-03:00\n2018-11-04T23:30:00-02:00\n2018-11-05T00:30:00-02:00\n";
+    let shanghai = "2018-11-03T23:30:00+08:00\n2018-11-04T00:30:00+08:00\n2018-11-04T23:30:00+08:00\n";
+    for zone in ["", "UTC", "America/Sao_Paulo", "Pacific/Apia", ":/nowhere", "XYZ-14"] {
+        assert_eq!(instants(zone, &["--tz", "America/Sao_Paulo"]), brazil, "TZ={zone}");
+        assert_eq!(instants(zone, &[]), shanghai, "TZ={zone}");
+    }
+}
+
 #[track_caller]
 fn check_refused(arguments: &[&str], said: &str) {
     Place::alone().run(arguments).expect_error(2, said);
@@ -80,6 +98,7 @@ fn bad_input_is_refused_with_a_reason() {
     check_refused(&["next", "--schedule", "@daily", "-n", "0"], "0 is not in 1..=10000");
     check_refused(&["validate", "missing.yml"], "cannot read missing.yml: No such file or directory");
     check_refused(&["show", "a/b/c"], "`b` is not the number of a run");
+    check_refused(&["retry", "nightly"], "`nightly` names no run\n  hint: `tickmesh runs nightly` lists them");
     check_refused(&["rm", "no.name"], "app name `no.name` is not valid");
     check_refused(&["run", "nightly", "--env", "NAME"], "it must be NAME=VALUE");
     check_refused(

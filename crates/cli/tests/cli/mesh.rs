@@ -95,13 +95,17 @@ fn rm_of_an_unknown_app_removes_none() {
 fn an_unknown_app_is_bad_input_everywhere() {
     let server = Server::start();
     let place = Place::with_mesh(&server);
-    let commands: [&[&str]; 7] = [
+    let commands: [&[&str]; 11] = [
         &["show", "unknown"],
         &["runs", "unknown"],
         &["logs", "unknown"],
         &["next", "unknown"],
         &["run", "unknown"],
         &["cancel", "unknown/1"],
+        &["retry", "unknown/1"],
+        &["pause", "unknown"],
+        &["resume", "unknown"],
+        &["queue", "unknown", "--flush"],
         &["rm", "unknown"],
     ];
     for command in commands {

@@ -49,8 +49,23 @@ fn every_command_that_the_readme_names_exists() {
     let readme = readme();
     let after_name = readme.split("tickmesh ").skip(1);
     let words = after_name.map(|rest| rest.split(|character: char| !character.is_ascii_lowercase()).next().unwrap());
-    let known =
-        ["scheduler", "agent", "validate", "apply", "ls", "show", "run", "runs", "logs", "cancel", "agents", "next"];
+    let known = [
+        "scheduler",
+        "agent",
+        "validate",
+        "apply",
+        "ls",
+        "show",
+        "run",
+        "runs",
+        "logs",
+        "cancel",
+        "retry",
+        "queue",
+        "pause",
+        "agents",
+        "next",
+    ];
     let commands: BTreeSet<&str> = words.filter(|word| known.contains(word) || *word == "up").collect();
     assert!(commands.len() == known.len() + 1, "the README leaves out a command: it has {commands:?}");
     for command in commands {

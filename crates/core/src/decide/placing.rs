@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Clock, Placing, Record, Transition};
 use crate::{
     encoded::shortened,
-    fleet::{Load, LoadChange, Readiness},
+    fleet::{Fleet, Load, LoadChange, Readiness},
     ledger::{ActiveRun, OpenAttempt, Progress, ReplicaPlace, ReplicaState},
     name::AgentName,
     outcome::Outcome,
@@ -44,6 +44,23 @@ impl Transition<'_> {
         self.note(Record::Due);
     }
 
+    /// Ends the replicas of global services whose own agents have not been there for as long as silence takes. A leader that
+    /// has just begun has to look for as long itself.
+    pub(super) fn give_absent_agents_up(&mut self) {
+        let gone_since = time::before(self.context.now, self.context.timing.lost);
+        if self.context.clock != Clock::Running || gone_since < self.context.tenure.since {
+            return;
+        }
+        let fleet = self.context.fleet;
+        for run in &mut self.ledger.active {
+            for (place, agent) in waiting_for_absent(run, fleet, gone_since) {
+                let outcome = Outcome::CouldNotStart { reason: absence(&agent, fleet.readiness(&agent)) };
+                run.change(place, |it| it.state = ReplicaState::Ended { outcome, agent: Some(agent) });
+                self.record = Record::Due;
+            }
+        }
+    }
+
     /// Places every replica that is due. What does not fit stays pending and is tried again when the fleet changes, or
     /// when those that have waited longer have had their turn.
     pub(super) fn place_replicas(&mut self) {
@@ -54,15 +71,12 @@ impl Transition<'_> {
             return;
         }
         let mut placement = Placement::new(self.context.fleet).after(&self.loads);
-        let gone_since = (self.context.clock == Clock::Running)
-            .then(|| time::before(now, self.context.timing.lost))
-            .filter(|moment| *moment >= self.context.tenure.since);
         for run in &mut self.ledger.active {
-            let mut placer = Placer { placement: &mut placement, now, gone_since, placed: Placed::default() };
+            let mut placer = Placer { placement: &mut placement, now, placed: Placed::default() };
             placer.place_run(run);
-            let Placed { loads, unplaced, given_up } = placer.placed;
+            let Placed { loads, unplaced } = placer.placed;
             self.unplaced |= unplaced;
-            if given_up || !loads.is_empty() {
+            if !loads.is_empty() {
                 self.record = Record::Due;
             }
             self.loads.extend(loads);
@@ -75,15 +89,11 @@ impl Transition<'_> {
 struct Placed {
     loads: Vec<LoadChange>,
     unplaced: bool,
-    given_up: bool,
 }
 
 struct Placer<'p, 'f> {
     placement: &'p mut Placement<'f>,
     now: Timestamp,
-    /// A replica of a global service that has waited since then for an agent that is not there is given up; `None`: this
-    /// leader has not looked for long enough.
-    gone_since: Option<Timestamp>,
     placed: Placed,
 }
 
@@ -117,21 +127,12 @@ impl<'f> Placer<'_, 'f> {
 
     /// Each replica of a global service has an agent of its own, and waits for that one.
     fn place_global(&mut self, run: &mut ActiveRun, service: u32, load: Load) {
-        let due: Vec<(Timestamp, ReplicaPlace)> =
-            run.pending(service).take_while(|(not_before, _)| *not_before <= self.now).collect();
-        for (not_before, place) in due {
+        for place in due_until(run, service, self.now) {
             let Some(agent) = run.pinned_agent(place).cloned() else { continue };
-            match self.placement.readiness(&agent) {
-                Some(Readiness::Ready) if self.placement.place_on(&agent, load) => self.bind(run, place, agent, load),
-                Some(Readiness::Ready) => self.placed.unplaced = true,
-                readiness if self.gone_since.is_some_and(|moment| not_before <= moment) => {
-                    let outcome = Outcome::CouldNotStart { reason: absence(&agent, readiness) };
-                    run.change(place, |replica| replica.state = ReplicaState::Ended { outcome, agent: Some(agent) });
-                    self.placed.given_up = true;
-                }
-                Some(Readiness::Draining | Readiness::Silent | Readiness::UnsafeTiming) | None => {
-                    self.placed.unplaced = true;
-                }
+            if self.placement.place_on(&agent, load) {
+                self.bind(run, place, agent, load);
+            } else {
+                self.placed.unplaced = true;
             }
         }
     }
@@ -145,6 +146,18 @@ impl<'f> Placer<'_, 'f> {
             replica.state = ReplicaState::Open(OpenAttempt { agent, progress, sent_at: None });
         });
     }
+}
+
+/// Replicas that have waited since then, or longer, for an agent of their own that is not there.
+fn waiting_for_absent(run: &ActiveRun, fleet: &Fleet, moment: Timestamp) -> Vec<(ReplicaPlace, AgentName)> {
+    let waiting = run.pinned_services().flat_map(|(service, _)| due_until(run, service, moment));
+    let pinned = waiting.filter_map(|place| Some((place, run.pinned_agent(place)?.clone())));
+    pinned.filter(|(_, agent)| fleet.readiness(agent) != Some(Readiness::Ready)).collect()
+}
+
+/// Replicas of a service that have wanted an agent since then, or longer.
+fn due_until(run: &ActiveRun, service: u32, moment: Timestamp) -> Vec<ReplicaPlace> {
+    run.pending(service).take_while(|(not_before, _)| *not_before <= moment).map(|(_, place)| place).collect()
 }
 
 fn next_due(run: &ActiveRun, service: u32, now: Timestamp) -> Option<ReplicaPlace> {

@@ -19,6 +19,7 @@ impl Transition<'_> {
     pub(super) fn progress(&mut self) {
         self.time_out_runs();
         self.resolve_global_services();
+        self.give_absent_agents_up();
         self.finish_runs();
         self.start_waiting();
         self.place_replicas();

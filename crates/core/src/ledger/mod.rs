@@ -8,6 +8,7 @@ mod limits;
 mod outbox;
 mod replica;
 mod run;
+mod sane;
 mod stored;
 mod waiting;
 
@@ -47,10 +48,12 @@ pub struct Ledger {
     /// Which write this is: tells a writer whose acknowledgement was lost that the stored one is its own.
     pub write: WriteStamp,
     /// Revision of the app in `apps` that is folded in.
+    #[serde(deserialize_with = "sane::number")]
     pub app_revision: u64,
     /// What that revision says of the app.
     pub standing: Standing,
     /// Revision of the newest tombstone: commands from before it are refused.
+    #[serde(deserialize_with = "sane::number")]
     pub tombstone_revision: u64,
     /// Every instant up to and including this one is decided.
     pub decided_through: Timestamp,
@@ -61,6 +64,7 @@ pub struct Ledger {
     #[serde(default)]
     pub pause_label: bool,
     /// Number of the last run that was started; kept when the app is removed, so that numbers never come back.
+    #[serde(deserialize_with = "sane::number")]
     pub last_run: RunNumber,
     /// Runs that have not ended.
     pub active: Vec<ActiveRun>,
@@ -84,6 +88,7 @@ pub struct WriteStamp {
     /// Tenure of the writer.
     pub epoch: Epoch,
     /// Counts the writes of that tenure.
+    #[serde(deserialize_with = "sane::number")]
     pub number: u64,
 }
 

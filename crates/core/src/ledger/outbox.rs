@@ -2,19 +2,54 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::sane;
+
 /// Messages on one subject that must all get there, in order: numbered, and kept until they are known to be stored
 /// (protocol rule P11). Messages are numbered from 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "StoredOutbox<T>")]
 pub struct Outbox<T> {
     /// Number of the last message put in.
     pub last_number: u64,
     /// Stream sequence of the subject's last message as far as known: the next one is a compare-and-set on it.
     pub last_sequence: u64,
     /// Messages that were given up, because too many waited.
-    #[serde(default)]
     pub given_up: u64,
     /// Messages not known to be stored. The last one has the number `last_number`.
     pub pending: VecDeque<T>,
+}
+
+/// An outbox as it is stored.
+#[derive(Deserialize)]
+struct StoredOutbox<T> {
+    #[serde(deserialize_with = "sane::number")]
+    last_number: u64,
+    #[serde(deserialize_with = "sane::number")]
+    last_sequence: u64,
+    #[serde(default, deserialize_with = "sane::number")]
+    given_up: u64,
+    pending: VecDeque<T>,
+}
+
+/// Why a stored outbox makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{pending} messages wait, and the last one has the number {last_number}")]
+struct Damaged {
+    pending: u64,
+    last_number: u64,
+}
+
+impl<T> TryFrom<StoredOutbox<T>> for Outbox<T> {
+    type Error = Damaged;
+
+    fn try_from(stored: StoredOutbox<T>) -> Result<Self, Damaged> {
+        let StoredOutbox { last_number, last_sequence, given_up, pending } = stored;
+        let waiting = pending.len() as u64;
+        if waiting > last_number {
+            return Err(Damaged { pending: waiting, last_number });
+        }
+        Ok(Self { last_number, last_sequence, given_up, pending })
+    }
 }
 
 impl<T> Default for Outbox<T> {

@@ -7,6 +7,7 @@ use super::{
     Carried, Cause, Waiting,
     index::Index,
     replica::{Claim, OpenAttempt, Replica, ReplicaState},
+    sane,
 };
 use crate::{
     id::{AttemptId, RunNumber, RunToken, RunUid},
@@ -48,6 +49,7 @@ pub struct ActiveRun {
 /// A run as it is stored.
 #[derive(Deserialize)]
 struct StoredRun {
+    #[serde(deserialize_with = "sane::number")]
     number: RunNumber,
     uid: RunUid,
     cause: Cause,
@@ -56,6 +58,7 @@ struct StoredRun {
     #[serde(default)]
     request: RunRequest,
     spec: Arc<RunSpec>,
+    #[serde(deserialize_with = "sane::number")]
     results_through: u64,
     phase: Phase,
     services: Vec<ServiceRun>,
@@ -325,7 +328,8 @@ impl ActiveRun {
         self.pinned_services().filter_map(|(service, _)| self.index.next_pending_of(service, moment)).min()
     }
 
-    fn pinned_services(&self) -> impl Iterator<Item = (u32, Timestamp)> {
+    /// Global services of which a replica waits for its agent, and since when the first of them does.
+    pub fn pinned_services(&self) -> impl Iterator<Item = (u32, Timestamp)> {
         self.pending_services().filter(|(service, _)| self.services[*service as usize].agents.is_some())
     }
 

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Claim, OpenAttempt, Progress, Replica, ReplicaState};
+use super::{Claim, OpenAttempt, Progress, Replica, ReplicaState, sane::ATTEMPTS_MAX};
 use crate::{message::MachineDigest, name::AgentName, outcome::Outcome};
 
 /// Longest replica, with the comma before it. A reason that takes more than [`super::limits::REASON_SHORT_BYTES_MAX`] is not
@@ -40,8 +40,12 @@ pub(super) struct StoredReplica {
 
 /// Why a stored replica makes no sense.
 #[derive(Debug, thiserror::Error)]
-#[error("a replica is neither pending, nor ordered, claimed or ended")]
-pub(super) struct Damaged;
+pub(super) enum Damaged {
+    #[error("a replica is neither pending, nor ordered, claimed or ended")]
+    State,
+    #[error("a replica has had more attempts than any can have")]
+    Number,
+}
 
 impl From<Replica> for StoredReplica {
     fn from(replica: Replica) -> Self {
@@ -80,16 +84,19 @@ impl TryFrom<StoredReplica> for Replica {
     type Error = Damaged;
 
     fn try_from(stored: StoredReplica) -> Result<Self, Damaged> {
+        if stored.attempt.max(stored.failures).max(stored.losses) > ATTEMPTS_MAX {
+            return Err(Damaged::Number);
+        }
         let StoredReplica { attempt, failures, losses, agent, avoid, machine, .. } = stored;
         let state = match (stored.not_before, stored.ordered_at, stored.claim, stored.outcome, agent) {
             (Some(at), None, None, None, None) => ReplicaState::Pending { not_before: moment(at), avoid },
             (None, Some(at), None, None, Some(agent)) => open(agent, Progress::Ordered { at: moment(at) }),
             (None, None, Some(sequence), None, Some(agent)) => {
-                let machine = machine.ok_or(Damaged)?;
+                let machine = machine.ok_or(Damaged::State)?;
                 open(agent, Progress::Claimed(Claim { sequence, machine }))
             }
             (None, None, None, Some(outcome), agent) => ReplicaState::Ended { outcome, agent },
-            (_, _, _, _, _) => return Err(Damaged),
+            (_, _, _, _, _) => return Err(Damaged::State),
         };
         Ok(Self { last_attempt: attempt, failures, losses, state })
     }

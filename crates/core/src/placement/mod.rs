@@ -105,15 +105,11 @@ impl<'a> Placement<'a> {
         self.fleet.load_of(container)
     }
 
-    /// Whether an agent takes attempts; `None`: it is not known.
-    pub fn readiness(&self, agent: &AgentName) -> Option<Readiness> {
-        self.fleet.agents.get(agent).map(|view| view.readiness)
-    }
-
-    /// Binds a replica that reserves `wanted` to this agent, if it fits there.
+    /// Binds a replica that reserves `wanted` to this agent, if it takes attempts and this one fits there.
     pub fn place_on(&mut self, agent: &AgentName, wanted: Load) -> bool {
         let load = self.load(agent).plus(wanted);
-        let fits = self.fleet.agents.get(agent).is_some_and(|view| load.fits(&view.capacity));
+        let takes = |view: &AgentView| view.readiness == Readiness::Ready && load.fits(&view.capacity);
+        let fits = self.fleet.agents.get(agent).is_some_and(takes);
         if fits {
             self.changed.insert(agent.clone(), load);
         }

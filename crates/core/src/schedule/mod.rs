@@ -11,7 +11,7 @@
 //!
 //! **Dialect.** Crontab's, with a leading seconds field; what crontab does not know is refused with a hint. If both day
 //! fields are restricted, either may match; if one of them *begins* with `*` (also `*/2`), both must. That is Vixie's
-//! rule, and the tests compare 10,000 random schedules with an independent oracle of it.
+//! rule, and the tests compare 10,000 random schedules with an independent oracle of it, and croner with both.
 //!
 //! **Daylight saving.** A job at one exact time of day (second, minute and hour are one value each) runs once in an
 //! overlap, the first time, and right after a gap that contains its time. All others follow the wall clock: they run

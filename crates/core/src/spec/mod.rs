@@ -6,6 +6,7 @@ mod policy;
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -16,6 +17,7 @@ pub use self::{
 use crate::{
     name::{AppName, ServiceName},
     schedule::Schedule,
+    time,
 };
 
 /// Most replicas of one service.
@@ -161,6 +163,12 @@ impl AppSpec {
             _ => Duration::from_millis(stable_hash(self.name.as_str()) % span),
         }
     }
+
+    /// When the app falls due first after this moment: an instant of its schedule, and its offset.
+    pub fn due_after(&self, moment: Timestamp) -> Option<Timestamp> {
+        let instant = self.schedule.as_ref()?.next_after(time::before(moment, self.offset()))?;
+        Some(time::after(instant, self.offset()))
+    }
 }
 
 /// FNV-1a with 64 bits: the same in every release, on every host.
@@ -191,6 +199,19 @@ mod tests {
     #[test]
     fn an_app_without_jitter_is_due_when_its_schedule_says() {
         assert_eq!(app("nightly", Duration::ZERO).offset(), Duration::ZERO);
+    }
+
+    #[test]
+    fn an_app_falls_due_its_offset_after_each_instant() {
+        let zones = jiff::tz::TimeZoneDatabase::bundled();
+        let schedule = Some(Schedule::parse("0 * * * * *", "UTC", &zones).unwrap());
+        let spec = AppSpec { schedule, ..app("nightly", Duration::from_secs(60)) };
+        let due: Vec<String> = std::iter::successors(spec.due_after(Timestamp::UNIX_EPOCH), |due| spec.due_after(*due))
+            .take(2)
+            .map(|due| due.to_string())
+            .collect();
+        assert_eq!(due, ["1970-01-01T00:00:29.258Z", "1970-01-01T00:01:29.258Z"]);
+        assert_eq!(app("nightly", Duration::ZERO).due_after(Timestamp::UNIX_EPOCH), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests, which clippy only sees inside of `#[test]`")]
 
 mod count;
+mod croner;
 mod expressions;
 mod hostile;
 mod oracle;
@@ -11,6 +12,7 @@ mod period;
 mod random;
 mod refusals;
 mod transitions;
+mod zones;
 
 use std::{
     sync::LazyLock,

@@ -74,6 +74,23 @@ fn a_replica_whose_agent_stays_away_ends_with_the_reason() {
 }
 
 #[test]
+fn a_run_whose_last_replica_is_given_up_ends_at_once() {
+    let mut world = world();
+    world.set_agent("a2", Readiness::Ready, 0);
+    world.run();
+    for attempt in world.open().into_iter().map(|(id, _)| id).collect::<Vec<_>>() {
+        world.claim(&attempt);
+        world.exit(&attempt, 0);
+    }
+    world.fleet.agents.remove(&agent("a2"));
+    world.clock(60.0);
+    assert_eq!(
+        (world.last_outcomes(), world.ledger.active.len()),
+        (vec!["succeeded", "could_not_start", "succeeded"], 0)
+    );
+}
+
+#[test]
 fn a_new_leader_looks_for_a_while_before_it_gives_an_agent_up() {
     let mut world = world();
     world.set_agent("a2", Readiness::Ready, 0);

@@ -12,7 +12,7 @@ use crate::{
     ledger::{
         Carried, Cause, Claim, Counters, HISTORY_RUNS, HandledRequest, NewRun, OpenAttempt, Outbox, Pause, Progress,
         RecentRun, Replica, ReplicaPlace, ReplicaState, RequestCounters, ServiceRun, Standing, StopReason, Verdict,
-        WriteStamp,
+        WriteStamp, sane::ATTEMPTS_MAX,
     },
     message::{Admission, DropReason, MachineDigest, RunRequest, SCHEMA, TickRecord},
     name::{AgentName, AppName, NAME_LENGTH_MAX, ServiceName},
@@ -89,7 +89,7 @@ fn states() -> Vec<ReplicaState> {
 }
 
 fn replica(state: ReplicaState) -> Replica {
-    Replica { last_attempt: u32::MAX, failures: RETRY_COUNT_MAX + 1, losses: LOSSES_MAX, state }
+    Replica { last_attempt: ATTEMPTS_MAX, failures: RETRY_COUNT_MAX + 1, losses: LOSSES_MAX, state }
 }
 
 fn replica_summary(service: usize, index: u32, outcome: Outcome) -> ReplicaSummary {
@@ -434,6 +434,8 @@ fn a_stored_replica_that_makes_no_sense_is_refused() {
         r#"{"attempt": 1, "agent": "a", "ordered_at": 1, "outcome": "succeeded"}"#,
         r#"{"attempt": 1, "agent": "a", "claim": 1}"#,
         r#"{"attempt": 1, "claim": 1, "machine": 1}"#,
+        r#"{"attempt": 4294967295, "not_before": 0}"#,
+        r#"{"attempt": 1, "losses": 4294967295, "not_before": 0}"#,
     ] {
         assert!(serde_json::from_str::<Replica>(stored).is_err(), "{stored}");
     }

@@ -1,0 +1,63 @@
+//! The pages in docs/ name the tests that hold what they say: each of them must exist.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Names of all functions that are marked as a test.
+fn tests_of(directory: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            tests_of(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let marked = ["test]\n", "test("].into_iter().flat_map(|mark| text.split(mark).skip(1));
+            found.extend(marked.filter_map(name_after_mark));
+        }
+    }
+}
+
+/// The first function after a mark, with other attributes between.
+fn name_after_mark(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("fn ")?;
+    rest.split_once('(').map(|(name, _)| name.to_owned())
+}
+
+/// What stands in backticks in the last column of a table, and in sentences whatever is as long as a test's name.
+fn tests_named_in(page: &str) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    for line in page.lines() {
+        match line.strip_suffix('|').and_then(|row| row.rsplit_once('|')) {
+            Some((_, held_by)) => named.extend(quoted(held_by)),
+            None => named.extend(quoted(line).filter(|name| name.matches('_').count() >= LOW_LINES_MIN)),
+        }
+    }
+    named
+}
+
+/// Labels of compose files have at most one.
+const LOW_LINES_MIN: usize = 3;
+
+fn quoted(text: &str) -> impl Iterator<Item = String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned)
+}
+
+#[test]
+fn every_test_that_a_page_names_exists() {
+    let mut tests = BTreeSet::new();
+    for directory in ["crates", "tests"] {
+        tests_of(&root().join(directory), &mut tests);
+    }
+    let page = fs::read_to_string(root().join("docs/semantics.md")).unwrap();
+    let named = tests_named_in(&page);
+    assert!(named.len() > 80, "only {} tests are named: {named:?}", named.len());
+    let missing: Vec<&String> = named.difference(&tests).collect();
+    assert!(missing.is_empty(), "no such tests: {missing:#?}");
+}
