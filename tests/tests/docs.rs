@@ -12,12 +12,12 @@ fn root() -> PathBuf {
 
 /// Names of all functions that are marked as a test.
 fn tests_of(directory: &Path, found: &mut BTreeSet<String>) {
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(directory).expect("read a folder") {
+        let path = entry.expect("read an entry").path();
         if path.is_dir() {
             tests_of(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(&path).unwrap();
+            let text = fs::read_to_string(&path).expect("read a source");
             let marked = ["test]\n", "test("].into_iter().flat_map(|mark| text.split(mark).skip(1));
             found.extend(marked.filter_map(name_after_mark));
         }

@@ -130,15 +130,16 @@ impl Hands {
             Effect::PublishTick { tick, expected } => {
                 let (app, number) = (tick.app.clone(), tick.number);
                 let ticks = self.mesh.ticks();
-                let sequence =
-                    publish(&ticks, &app, &tick, Publication::new(number, expected), |stored| stored.number).await?;
+                let publication = Publication::new(number, expected);
+                let (number, sequence) = publish(&ticks, &app, &tick, publication, |stored| stored.number).await?;
                 Some(Event::TickStored { app, number, sequence })
             }
             Effect::PublishHistory { summary, expected } => {
                 let (app, number) = (summary.app.clone(), summary.number);
                 let history = self.mesh.history();
                 let publication = Publication::new(number, expected);
-                let sequence = publish(&history, &app, &*summary, publication, |stored| stored.number).await?;
+                let (number, sequence) =
+                    publish(&history, &app, &*summary, publication, |stored| stored.number).await?;
                 Some(Event::HistoryStored { app, number, sequence })
             }
             Effect::ReadResultsEnd { agent } => {
@@ -179,14 +180,14 @@ fn chain(error: &dyn std::error::Error) -> String {
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// Publishes a numbered message, and returns the sequence of its subject's last one.
+/// Publishes a numbered message, and returns number and sequence of its subject's last one.
 async fn publish<T>(
     journal: &Journal<T>,
     app: &AppName,
     message: &T,
     mut publication: Publication,
     number_of: impl Fn(&T) -> u64,
-) -> Result<u64, Error>
+) -> Result<(u64, u64), Error>
 where
     T: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
@@ -194,7 +195,7 @@ where
         let append = || journal.append(app, message, publication.expected());
         let answer = until_done("publish a message", append).await?;
         match publication.answered(answer, &number_of) {
-            Progress::Stored { sequence } => return Ok(sequence),
+            Progress::Stored { number, sequence } => return Ok((number, sequence)),
             Progress::Again(again) => publication = again,
         }
     }

@@ -13,9 +13,11 @@ pub struct Publication {
 /// What follows from an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// It is stored, and with it all before it; the subject's last message has this sequence.
+    /// It is stored, and with it every message up to the subject's last one.
     Stored {
-        /// The sequence.
+        /// Number of the last one.
+        number: u64,
+        /// Its sequence.
         sequence: u64,
     },
     /// It is not: again, after the message at [`Publication::expected`].
@@ -37,13 +39,16 @@ impl Publication {
     /// or a lower one, or there is none (again, on its sequence).
     pub fn answered<T>(self, answer: Cas<T>, number_of: impl FnOnce(&T) -> u64) -> Progress {
         match answer {
-            Cas::Stored { sequence } => Progress::Stored { sequence },
-            Cas::Refused { current: Some(last) } if number_of(&last.value) >= self.number => {
-                Progress::Stored { sequence: last.sequence }
-            }
-            Cas::Refused { current } => {
-                let expected = current.map_or(0, |last| last.sequence);
-                Progress::Again(Self { expected, ..self })
+            Cas::Stored { sequence } => Progress::Stored { number: self.number, sequence },
+            Cas::Refused { current: None } => Progress::Again(Self { expected: 0, ..self }),
+            Cas::Refused { current: Some(last) } => {
+                let number = number_of(&last.value);
+                if number >= self.number {
+                    // All up to that one are stored. Told of this one alone, a leader would publish the others again, on top.
+                    Progress::Stored { number, sequence: last.sequence }
+                } else {
+                    Progress::Again(Self { expected: last.sequence, ..self })
+                }
             }
         }
     }
@@ -66,8 +71,8 @@ mod tests {
 
     #[test]
     fn a_refused_message_is_stored_already_or_sent_again() {
-        check(Some((7, 21)), Progress::Stored { sequence: 21 });
-        check(Some((9, 30)), Progress::Stored { sequence: 30 });
+        check(Some((7, 21)), Progress::Stored { number: 7, sequence: 21 });
+        check(Some((9, 30)), Progress::Stored { number: 9, sequence: 30 });
         check(Some((6, 25)), Progress::Again(Publication::new(7, 25)));
         check(None, Progress::Again(Publication::new(7, 0)));
     }
@@ -75,6 +80,6 @@ mod tests {
     #[test]
     fn an_acknowledged_message_is_stored() {
         let progress = Publication::new(7, 20).answered(Cas::<u64>::Stored { sequence: 21 }, |number| *number);
-        assert_eq!(progress, Progress::Stored { sequence: 21 });
+        assert_eq!(progress, Progress::Stored { number: 7, sequence: 21 });
     }
 }

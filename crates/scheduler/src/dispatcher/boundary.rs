@@ -105,18 +105,18 @@ pub enum Event {
     TickStored {
         /// The app.
         app: AppName,
-        /// Number of the message.
+        /// Number of the subject's last message: all up to that one are stored.
         number: u64,
-        /// Its sequence in the stream.
+        /// Its sequence.
         sequence: u64,
     },
     /// [`Effect::PublishHistory`] was done.
     HistoryStored {
         /// The app.
         app: AppName,
-        /// Number of the message.
+        /// Number of the subject's last message: all up to that one are stored.
         number: u64,
-        /// Its sequence in the stream.
+        /// Its sequence.
         sequence: u64,
     },
     /// [`Effect::ConfirmCommand`] was done.

@@ -1,5 +1,7 @@
 //! Commands: each is folded once its sender's view of the app is, and confirmed once its verdict is recorded.
 
+use std::collections::VecDeque;
+
 use tickmesh_core::{
     decide::Input,
     history::RunSummary,
@@ -18,11 +20,6 @@ use super::{
 impl Dispatcher {
     pub(super) fn command_seen(&mut self, sequence: u64, command: Command, moment: Moment) {
         let app = command.app.clone();
-        if self.apps.get(&app).is_none_or(|state| state.ledger.is_none()) && command.app_revision <= self.apps_through {
-            // There is no such app, and the sender did not see more than this leader: nothing will ever come of it.
-            self.effects.push(Effect::ConfirmCommand { app, request: command.request });
-            return;
-        }
         let state = self.app(&app);
         if state.held.iter().all(|held| held.command.request != command.request) {
             state.held.push_back(HeldCommand { sequence, command, retried: Retried::Unasked });
@@ -70,6 +67,7 @@ impl Dispatcher {
         if !self.caught_up {
             return None;
         }
+        self.dismiss_commands_for_nobody(app);
         let state = self.apps.get_mut(app)?;
         let first = state.held.front_mut()?;
         let Some(ledger) = &state.ledger else {
@@ -89,6 +87,23 @@ impl Dispatcher {
             self.effects.push(Effect::ReadSummary { app: app.clone(), request: first.command.request, run });
         }
         if first.retried == Retried::Asked { None } else { state.held.pop_front() }
+    }
+}
+
+impl Dispatcher {
+    /// Confirms commands for an app that does not exist, of senders that did not see more than this leader: nothing will ever
+    /// come of them. Not before all that was stored is folded: a first revision may have to wait for results.
+    fn dismiss_commands_for_nobody(&mut self, app: &AppName) {
+        let Some(state) = self.apps.get_mut(app).filter(|state| state.ledger.is_none()) else { return };
+        let (dismissed, held) = state.held.drain(..).partition(|held| held.command.app_revision <= self.apps_through);
+        state.held = held;
+        if state.held.is_empty() {
+            self.apps.remove(app);
+        }
+        let dismissed: VecDeque<HeldCommand> = dismissed;
+        for HeldCommand { command, .. } in dismissed {
+            self.effects.push(Effect::ConfirmCommand { app: app.clone(), request: command.request });
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The dispatcher alone: events in, effects out.
 
+mod commands;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, tz::TimeZoneDatabase};
