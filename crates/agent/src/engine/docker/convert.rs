@@ -214,6 +214,10 @@ pub(super) fn log_line(frame: LogOutput) -> Option<LogLine> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use tickmesh_core::spec::ContainerSpec;
+
     use super::*;
 
     #[track_caller]
@@ -228,6 +232,23 @@ mod tests {
         check_reference("registry:5000/team/job", "registry:5000/team/job", "latest");
         check_reference("registry:5000/team/job:2", "registry:5000/team/job", "2");
         check_reference("job@sha256:00ff", "job@sha256:00ff", "");
+    }
+
+    #[test]
+    fn limits_and_reservations_reach_the_engine() {
+        let spec = ContainerSpec {
+            memory_bytes: Some(64 << 20),
+            memory_reservation_bytes: Some(32 << 20),
+            cpu_millis: Some(500),
+            // Only placement knows it: Docker has no word for it.
+            cpu_reservation_millis: Some(250),
+            ..ContainerSpec::new("busybox")
+        };
+        let request =
+            ContainerRequest { name: "job".to_owned(), labels: BTreeMap::new(), environment: BTreeMap::new(), spec };
+        let host = create_body(&request, None).host_config.unwrap();
+        assert_eq!((host.memory, host.memory_reservation), (Some(64 << 20), Some(32 << 20)));
+        assert_eq!(host.nano_cpus, Some(500_000_000));
     }
 
     #[test]
