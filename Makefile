@@ -3,7 +3,11 @@
 # Rounds of each crash test in `make chaos`; `make test` runs each once.
 TICKMESH_CHAOS_ROUNDS ?= 50
 
-.PHONY: help setup demo test lint bench chaos mutants
+# What `make sim` plays; `make test` plays a few thousand.
+SEEDS ?= 100000
+FIRST_SEED ?= 0
+
+.PHONY: help setup demo test lint bench chaos sim mutants
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -26,6 +30,9 @@ lint: ## check format, clippy, documentation links and house rules
 
 bench: setup ## measure throughput and tick lateness (release build, minutes)
 	cargo run --release -p tickmesh-tests --bin bench
+
+sim: ## play many histories of faults in the simulator (SEEDS=100000, from FIRST_SEED=0 on)
+	TICKMESH_SEEDS=$(SEEDS) TICKMESH_FIRST_SEED=$(FIRST_SEED) cargo test -p tickmesh-tests --test simulation no_history -- --nocapture
 
 mutants: ## break the code on purpose, one break at a time, and see each found (an hour; docs/mutants.md is the result)
 	scripts/mutants.py --write

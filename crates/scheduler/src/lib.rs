@@ -64,6 +64,9 @@ pub enum Error {
     /// What is stored cannot be read when a tenure begins.
     #[error("failed to load the mesh's state")]
     Load(#[source] messaging::Error),
+    /// A stream ends before what this leader has seen of it.
+    #[error("failed to lead on what is left of the mesh's state")]
+    StateLost(#[source] messaging::Error),
     /// A stream that a leader must follow cannot be followed any more.
     #[error("failed to follow the mesh's streams")]
     Follow(#[source] messaging::Error),

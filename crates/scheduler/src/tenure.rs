@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::{SeedableRng as _, rngs::StdRng};
 use tickmesh_core::{decide::Tenure, message::MeshEvent};
-use tickmesh_messaging::{self as messaging, Delivery, Mesh};
+use tickmesh_messaging::{self as messaging, Delivery, Mesh, lease::first_loss};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -61,7 +61,7 @@ pub(crate) async fn lead(config: &Config, mesh: &Mesh, held: &messaging::Tenure,
     tokio::select! {
         end = work(config, mesh, held) => end,
         () = held.lost() => End::LeaseLost,
-        () = note_sequences(mesh, held, config.timing.lease) => End::LeaseLost,
+        lost = note_sequences(mesh, held, config.timing.lease) => End::Broken(Error::StateLost(lost)),
         () = shutdown.cancelled() => End::Shutdown,
     }
 }
@@ -78,12 +78,16 @@ async fn work(config: &Config, mesh: &Mesh, held: &messaging::Tenure) -> End {
     }
 }
 
-/// Has the lease say how far the streams have come, so that nobody ever leads on streams that lost something. Never ends.
-async fn note_sequences(mesh: &Mesh, held: &messaging::Tenure, period: Duration) {
+/// Has the lease say how far the streams have come, so that nobody ever leads on streams that lost something. Returned is what
+/// this leader itself has seen get lost: to note that would hide it from the next one.
+async fn note_sequences(mesh: &Mesh, held: &messaging::Tenure, period: Duration) -> messaging::Error {
     loop {
         sleep(period).await;
         match mesh.last_sequences().await {
-            Ok(sequences) => held.note_sequences(sequences),
+            Ok(sequences) => match first_loss(&held.noted_sequences(), &sequences) {
+                Some((stream, recorded, found)) => return messaging::Error::StateLost { stream, recorded, found },
+                None => held.note_sequences(sequences),
+            },
             Err(error) => warn!(error = &error as &dyn std::error::Error, "the streams' ends were not read"),
         }
     }

@@ -68,6 +68,11 @@ impl Tenure {
         self.sequences.send_replace(last_sequences);
     }
 
+    /// What was noted last, by this process or by one that led before.
+    pub fn noted_sequences(&self) -> BTreeMap<String, u64> {
+        self.sequences.borrow().clone()
+    }
+
     /// Gives the lease back, so that a standby takes it at once. Does what can be done within a term.
     pub async fn release(mut self) {
         if let Some(release) = self.release.take() {

@@ -1,0 +1,99 @@
+//! Who lives, who stands still, and who hears the server.
+
+use std::collections::BTreeMap;
+
+/// Where a process runs. There is at most one at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    Scheduler(usize),
+    /// The agent process of a host.
+    Agent(usize),
+    /// The guard of a host. It does not talk to the server.
+    Guard(usize),
+}
+
+/// One process, or one tenure of a scheduler: what is addressed to an earlier one goes nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Address {
+    pub(super) place: Place,
+    pub(super) life: u32,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Standing {
+    life: u32,
+    alive: bool,
+    paused: bool,
+    cut_off: bool,
+}
+
+/// The standing of every place.
+#[derive(Debug, Default)]
+pub(super) struct Census {
+    standings: BTreeMap<Place, Standing>,
+    /// Nobody hears the server.
+    pub(super) server_down: bool,
+}
+
+impl Census {
+    /// A process begins.
+    pub(super) fn begin(&mut self, place: Place) -> Address {
+        let standing = self.standings.entry(place).or_default();
+        standing.life += 1;
+        standing.alive = true;
+        standing.paused = false;
+        Address { place, life: standing.life }
+    }
+
+    /// A process dies.
+    pub(super) fn end(&mut self, place: Place) {
+        let standing = self.standings.entry(place).or_default();
+        standing.alive = false;
+        standing.paused = false;
+    }
+
+    pub(super) fn is_alive(&self, place: Place) -> bool {
+        self.standing(place).alive
+    }
+
+    /// Whether the process still is who it was.
+    pub(super) fn is_current(&self, address: Address) -> bool {
+        let standing = self.standing(address.place);
+        standing.alive && standing.life == address.life
+    }
+
+    pub(super) fn is_paused(&self, place: Place) -> bool {
+        self.standing(place).paused
+    }
+
+    /// Whether a process is alive and does what it should.
+    pub(super) fn works(&self, place: Place) -> bool {
+        let standing = self.standing(place);
+        standing.alive && !standing.paused
+    }
+
+    pub(super) fn pause(&mut self, place: Place) {
+        self.standings.entry(place).or_default().paused = true;
+    }
+
+    pub(super) fn resume(&mut self, place: Place) {
+        self.standings.entry(place).or_default().paused = false;
+    }
+
+    pub(super) fn cut_off(&mut self, place: Place) {
+        self.standings.entry(place).or_default().cut_off = true;
+    }
+
+    pub(super) fn reconnect(&mut self, place: Place) {
+        self.standings.entry(place).or_default().cut_off = false;
+    }
+
+    /// Whether nothing gets from the process to the server, and nothing back.
+    pub(super) fn hears_nothing(&self, place: Place) -> bool {
+        self.server_down || self.standing(place).cut_off
+    }
+
+    fn standing(&self, place: Place) -> Standing {
+        self.standings.get(&place).copied().unwrap_or_default()
+    }
+}

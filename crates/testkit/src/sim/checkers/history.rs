@@ -1,0 +1,56 @@
+//! G5: the streams of ticks and of history. Every number once, in order, and every run has its summary.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::ensure;
+use tickmesh_core::{
+    history::RunSummary,
+    id::{RequestId, RunNumber},
+    ledger::{Cause, Ledger},
+    message::TickRecord,
+};
+
+#[derive(Debug, Default)]
+pub(super) struct History {
+    last_tick: u64,
+    last_number: u64,
+    runs: BTreeSet<RunNumber>,
+    /// Runs that people asked for.
+    requests: BTreeMap<RequestId, u32>,
+}
+
+impl History {
+    /// A tick message was stored. Some may have been given up, but none comes twice.
+    pub(super) fn ticked(&mut self, tick: &TickRecord) -> anyhow::Result<()> {
+        ensure!(tick.number > self.last_tick, "it comes after number {}", self.last_tick);
+        self.last_tick = tick.number;
+        Ok(())
+    }
+
+    /// A summary was stored.
+    pub(super) fn summed_up(&mut self, summary: &RunSummary) -> anyhow::Result<()> {
+        ensure!(summary.number == self.last_number + 1, "number {} comes after {}", summary.number, self.last_number);
+        self.last_number = summary.number;
+        ensure!(self.runs.insert(summary.run), "a second summary");
+        if let Cause::Manual { request, .. } | Cause::Retry { request, .. } = &summary.cause {
+            *self.requests.entry(*request).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    pub(super) fn runs(&self) -> u64 {
+        self.runs.len() as u64
+    }
+
+    pub(super) fn runs_of(&self, request: RequestId) -> u32 {
+        self.requests.get(&request).copied().unwrap_or(0)
+    }
+
+    /// Nothing is under way any more: no run is missing.
+    pub(super) fn close(&self, ledger: &Ledger) -> anyhow::Result<()> {
+        let missing: Vec<_> = (1..=ledger.last_run).filter(|run| !self.runs.contains(run)).collect();
+        ensure!(missing.is_empty(), "the runs {missing:?} have no summary");
+        ensure!(self.runs() == ledger.last_run, "{} runs have a summary", self.runs());
+        Ok(())
+    }
+}

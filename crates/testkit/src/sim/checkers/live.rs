@@ -1,0 +1,193 @@
+//! G1 and G8, from below: while an attempt of a run is claimed and has not ended, or a container of it lives, no attempt of
+//! another run of its app is claimed, and no container of another run, or of the same replica, starts.
+//!
+//! The exceptions to G8 that the design lists are seen here and counted: containers of a host where nobody is left to stop
+//! them, and containers that an engine did not stop because it did not answer.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+use tickmesh_agent::engine::ContainerId;
+use tickmesh_core::{
+    id::{AttemptId, Nonce, RunNumber, RunUid},
+    message::{AttemptEvent, AttemptReport},
+    name::AppName,
+};
+
+use super::{
+    Sighting,
+    runs::{Editions, Runs},
+};
+
+/// Whether anybody is left on a host who would stop its containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sim) enum Rule {
+    Guarded,
+    Lawless,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Live {
+    attempts: BTreeMap<AttemptId, Attempt>,
+    /// Claimed, and without an end.
+    open: BTreeSet<AttemptId>,
+    containers: BTreeMap<ContainerId, Container>,
+    newest: BTreeMap<AppName, (RunNumber, RunUid)>,
+    hosts: BTreeMap<usize, HostSeen>,
+    excused: u64,
+}
+
+#[derive(Debug)]
+struct Attempt {
+    /// Of its claim; `None`: it was never claimed.
+    nonce: Option<Nonce>,
+    ended: bool,
+    /// The one container that may ever start for it.
+    container: Option<ContainerId>,
+}
+
+#[derive(Debug)]
+struct Container {
+    host: usize,
+    attempt: AttemptId,
+    excused: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct HostSeen {
+    lawless: bool,
+    frozen_since: Option<Duration>,
+}
+
+impl Live {
+    /// A message about an attempt was stored.
+    pub(super) fn reported(&mut self, report: &AttemptReport, runs: &Runs, editions: &Editions) -> anyhow::Result<()> {
+        let id = &report.attempt;
+        match &report.event {
+            AttemptEvent::Claimed { nonce, .. } => {
+                self.enter(id, runs, editions).context("G1, claim")?;
+                let attempt = Attempt { nonce: Some(*nonce), ended: false, container: None };
+                ensure!(self.attempts.insert(id.clone(), attempt).is_none(), "a second claim");
+                self.open.insert(id.clone());
+            }
+            AttemptEvent::Revoked { .. }
+            | AttemptEvent::Cancelled { .. }
+            | AttemptEvent::Exited { .. }
+            | AttemptEvent::TimedOut { .. }
+            | AttemptEvent::CouldNotStart { .. }
+            | AttemptEvent::Lost { .. } => {
+                let unclaimed = || Attempt { nonce: None, ended: false, container: None };
+                let attempt = self.attempts.entry(id.clone()).or_insert_with(unclaimed);
+                ensure!(!attempt.ended, "a second end");
+                attempt.ended = true;
+                self.open.remove(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// The process of a container begins.
+    pub(super) fn started(&mut self, sighting: &Sighting<'_>, runs: &Runs, editions: &Editions) -> anyhow::Result<()> {
+        let Sighting { host, container, attempt: id, nonce } = *sighting;
+        tracing::debug!(host, %container, attempt = %id, "started");
+        let lawless = self.hosts.get(&host).is_some_and(|host| host.lawless);
+        let attempt = self.attempts.get_mut(id).context("create without a claim")?;
+        ensure!(attempt.nonce == Some(nonce), "G8: it was created under another claim than the stored one");
+        ensure!(attempt.container.is_none(), "G8: a second start for this attempt");
+        attempt.container = Some(container.clone());
+        if attempt.ended {
+            ensure!(lawless, "G8: its attempt had ended");
+            self.excused += 1;
+        } else {
+            runs.check_instant(&id.app, id.uid, editions)?;
+            self.enter(id, runs, editions).context("G1, container")?;
+        }
+        self.check_replica(id)?;
+        let alive = Container { host, attempt: id.clone(), excused: lawless };
+        self.containers.insert(container.clone(), alive);
+        Ok(())
+    }
+
+    /// G8: no other container of the same replica lives.
+    fn check_replica(&mut self, id: &AttemptId) -> anyhow::Result<()> {
+        let same =
+            |other: &AttemptId| other.uid == id.uid && other.service == id.service && other.replica == id.replica;
+        let beside = self.containers.values().filter(|container| same(&container.attempt));
+        let (excused, others): (Vec<_>, Vec<_>) = beside.partition(|container| self.is_excused(container));
+        let other = others.first().map(|container| &container.attempt);
+        ensure!(other.is_none(), "G8: beside that of {}", other.map(ToString::to_string).unwrap_or_default());
+        self.excused += excused.len() as u64;
+        Ok(())
+    }
+
+    /// Something of this attempt's run is about to exist.
+    fn enter(&mut self, id: &AttemptId, runs: &Runs, editions: &Editions) -> anyhow::Result<()> {
+        let newest = self.newest.entry(id.app.clone()).or_insert((id.run, id.uid));
+        ensure!(id.run != newest.0 || id.uid == newest.1, "two runs have the number {}", id.run);
+        let may_overlap = |other: RunNumber, uid: RunUid| {
+            let later = if id.run > other { id.uid } else { uid };
+            runs.may_overlap(later, editions)
+        };
+        ensure!(id.run >= newest.0 || may_overlap(newest.0, newest.1), "run {} had begun", newest.0);
+        if id.run > newest.0 {
+            *newest = (id.run, id.uid);
+        }
+        let other_run =
+            |other: &&AttemptId| other.app == id.app && other.uid != id.uid && !may_overlap(other.run, other.uid);
+        let open = self.open.iter().find(other_run);
+        ensure!(open.is_none(), "{} is not over", open.map(ToString::to_string).unwrap_or_default());
+        let alive = self.containers.values().filter(|container| other_run(&&container.attempt));
+        let (excused, others): (Vec<_>, Vec<_>) = alive.partition(|container| self.is_excused(container));
+        let other = others.first().map(|container| &container.attempt);
+        ensure!(other.is_none(), "a container of {} lives", other.map(ToString::to_string).unwrap_or_default());
+        self.excused += excused.len() as u64;
+        Ok(())
+    }
+
+    fn is_excused(&self, container: &Container) -> bool {
+        let host = self.hosts.get(&container.host).copied().unwrap_or_default();
+        container.excused || host.lawless || host.frozen_since.is_some()
+    }
+
+    pub(super) fn stopped(&mut self, container: &ContainerId) {
+        if let Some(over) = self.containers.remove(container) {
+            tracing::debug!(host = over.host, %container, attempt = %over.attempt, "over");
+        }
+    }
+
+    pub(super) fn host_seen(&mut self, host: usize, rule: Rule) {
+        self.hosts.entry(host).or_default().lawless = rule == Rule::Lawless;
+        if rule == Rule::Lawless {
+            self.excuse_all_on(host);
+        }
+    }
+
+    pub(super) fn engine_frozen(&mut self, host: usize, now: Duration) {
+        self.hosts.entry(host).or_default().frozen_since = Some(now);
+    }
+
+    /// An engine that did not answer for less than the margin that a guard leaves it has stopped everything in time.
+    pub(super) fn engine_thawed(&mut self, host: usize, now: Duration, margin: Duration) {
+        let frozen_since = self.hosts.entry(host).or_default().frozen_since.take();
+        if frozen_since.is_some_and(|since| now.saturating_sub(since) > margin) {
+            self.excuse_all_on(host);
+        }
+    }
+
+    fn excuse_all_on(&mut self, host: usize) {
+        for container in self.containers.values_mut().filter(|container| container.host == host) {
+            container.excused = true;
+        }
+    }
+
+    pub(super) fn excused(&self) -> u64 {
+        self.excused
+    }
+
+    pub(super) fn any(&self) -> bool {
+        !self.containers.is_empty()
+    }
+}

@@ -1,0 +1,209 @@
+//! G4: a run has exactly the replicas that its file asks for, each is tried as often as it may be, one attempt after the other,
+//! and no replica that succeeded runs again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, ensure};
+use tickmesh_core::{
+    history::{ReplicaSummary, RunSummary},
+    id::{RunNumber, RunUid},
+    ledger::{Cause, Ledger, Phase, Verdict},
+    message::{AttemptEvent, AttemptReport},
+    name::{AppName, ServiceName},
+    outcome::Outcome,
+    spec::{AppSpec, LOSSES_MAX, OnLost, RunSpec, ServiceSpec},
+};
+
+use super::runs::{Editions, Runs};
+
+#[derive(Debug, Default)]
+pub(super) struct Replicas {
+    seen: BTreeMap<RunUid, BTreeMap<(ServiceName, u32), Replica>>,
+    /// Runs that were being stopped, or that no stored ledger showed while they were active.
+    stopped: BTreeSet<RunUid>,
+    active: BTreeSet<RunUid>,
+    /// Runs that a command stopped, or that may have ended with their app.
+    ended_by_people: BTreeSet<(AppName, RunNumber)>,
+    /// Newest tombstone of each app.
+    tombstones: BTreeMap<AppName, u64>,
+    /// Replicas that had succeeded by the end of a run: a retry of it takes them over.
+    succeeded: BTreeMap<(AppName, RunNumber), BTreeSet<(ServiceName, u32)>>,
+}
+
+/// What was stored about a replica.
+#[derive(Debug, Default)]
+struct Replica {
+    /// By number, from 1: how each ended.
+    attempts: BTreeMap<u32, Option<AttemptEvent>>,
+    /// Attempts that ran to an end, or could not.
+    ends: u32,
+    losses: u32,
+}
+
+impl Replicas {
+    pub(super) fn recorded(&mut self, app: &AppName, ledger: &Ledger) {
+        for handled in &ledger.requests {
+            if let Verdict::Stopping { runs } = &handled.verdict {
+                self.ended_by_people.extend(runs.iter().map(|run| (app.clone(), *run)));
+            }
+        }
+        // The app was removed since, and maybe applied again.
+        if self.tombstones.insert(app.clone(), ledger.tombstone_revision) != Some(ledger.tombstone_revision) {
+            self.ended_by_people.extend((1..=ledger.last_run).map(|run| (app.clone(), run)));
+        }
+        for run in &ledger.active {
+            self.active.insert(run.uid);
+            if *run.phase() != Phase::Running {
+                self.stopped.insert(run.uid);
+            }
+        }
+    }
+
+    /// A message about an attempt was stored.
+    pub(super) fn reported(&mut self, report: &AttemptReport, runs: &Runs, editions: &Editions) -> anyhow::Result<()> {
+        let id = &report.attempt;
+        let replicas = self.seen.entry(id.uid).or_default();
+        let replica = replicas.entry((id.service.clone(), id.replica)).or_default();
+        let spec = runs.spec(id.uid, editions).map(|spec| &*spec.run);
+        if !replica.attempts.contains_key(&id.attempt) {
+            replica.begin(id.attempt, spec)?;
+        }
+        match &report.event {
+            AttemptEvent::Claimed { .. } | AttemptEvent::Revoked { .. } => {}
+            AttemptEvent::Cancelled { exit_code: None } => {}
+            AttemptEvent::Cancelled { exit_code: Some(_) }
+            | AttemptEvent::TimedOut { .. }
+            | AttemptEvent::Exited { .. }
+            | AttemptEvent::CouldNotStart { .. } => replica.ends += 1,
+            AttemptEvent::Lost { .. } => replica.losses += 1,
+        }
+        if report.event.is_terminal() {
+            replica.attempts.insert(id.attempt, Some(report.event.clone()));
+        } else {
+            replica.attempts.insert(id.attempt, None);
+        }
+        let Some(spec) = spec else { return Ok(()) };
+        let service = spec.service(&id.service).context("the run has no such service")?;
+        ensure!(service.global || id.replica < service.scale, "the service has only {} replicas", service.scale);
+        let count = service.retry.count;
+        ensure!(replica.ends <= count + 1, "more attempts than retry_count {count} allows");
+        ensure!(replica.losses <= LOSSES_MAX, "lost more than {LOSSES_MAX} times");
+        Ok(())
+    }
+
+    /// The summary of a run was stored.
+    pub(super) fn summed_up(&mut self, summary: &RunSummary, runs: &Runs, editions: &Editions) -> anyhow::Result<()> {
+        let key = (summary.app.clone(), summary.run);
+        let succeeded = summary.replicas.iter().filter(|it| it.outcome.is_success());
+        self.succeeded.insert(key, succeeded.map(|it| (it.service.clone(), it.replica)).collect());
+        let Some(spec) = runs.spec(summary.uid, editions) else {
+            // Nothing was ever ordered for it: nothing of it can have run.
+            let ran = summary.replicas.iter().find(|it| it.outcome.is_success() && !self.is_carried(summary, it));
+            ensure!(ran.is_none(), "nothing was ordered, and {ran:?} succeeded");
+            return Ok(());
+        };
+        check_indexes(&spec.run, summary)?;
+        for replica in &summary.replicas {
+            self.check(spec, summary, replica, editions).with_context(|| format!("{replica:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a retry took a replica over from the run before.
+    fn is_carried(&self, summary: &RunSummary, replica: &ReplicaSummary) -> bool {
+        let Cause::Retry { of, .. } = &summary.cause else { return false };
+        let before = self.succeeded.get(&(summary.app.clone(), *of));
+        before.is_some_and(|before| before.contains(&(replica.service.clone(), replica.replica)))
+    }
+
+    /// Whether somebody or something had the run end: then nothing is tried again.
+    fn was_stopped(&self, spec: &AppSpec, summary: &RunSummary) -> bool {
+        spec.run.timeout.is_some()
+            || self.stopped.contains(&summary.uid)
+            || !self.active.contains(&summary.uid)
+            || self.ended_by_people.contains(&(summary.app.clone(), summary.run))
+    }
+
+    /// What the history says of a replica is what happened to it, and it was not given up too early.
+    fn check(
+        &self,
+        spec: &AppSpec,
+        summary: &RunSummary,
+        replica: &ReplicaSummary,
+        editions: &Editions,
+    ) -> anyhow::Result<()> {
+        let nothing = Replica::default();
+        let key = (replica.service.clone(), replica.replica);
+        let seen = self.seen.get(&summary.uid).and_then(|run| run.get(&key)).unwrap_or(&nothing);
+        if self.is_carried(summary, replica) && editions.always_scaled(&summary.app, &replica.service) {
+            ensure!(seen.attempts.is_empty() && replica.outcome.is_success(), "it had succeeded in the run before");
+            return Ok(());
+        }
+        if self.is_carried(summary, replica) && seen.attempts.is_empty() {
+            return Ok(());
+        }
+        ensure!(replica.outcome.is_success() == seen.succeeded(), "success was stored: {}", seen.succeeded());
+        let last = seen.attempts.last_key_value().map_or(0, |(number, _)| *number);
+        ensure!(replica.attempts >= last, "attempt {last} was stored");
+        let stopped = editions.ever_replace(&summary.app) || self.was_stopped(spec, summary);
+        let service = spec.run.service(&replica.service).context("no such service")?;
+        ensure!(stopped || seen.is_used_up(&spec.run, service, &replica.outcome), "{seen:?} is not used up");
+        Ok(())
+    }
+}
+
+/// Exactly the replicas that the file asks for; a global service has one on each of some agents.
+fn check_indexes(spec: &RunSpec, summary: &RunSummary) -> anyhow::Result<()> {
+    for service in &spec.services {
+        let of_service = summary.replicas.iter().filter(|it| it.service == service.name);
+        let indexes: Vec<u32> = of_service.map(|it| it.replica).collect();
+        let scale = if service.global { indexes.len() as u32 } else { service.scale };
+        ensure!(indexes == (0..scale).collect::<Vec<_>>(), "replicas {indexes:?} of {}", service.name);
+    }
+    let services: BTreeSet<_> = summary.replicas.iter().map(|it| &it.service).collect();
+    ensure!(services.len() <= spec.services.len(), "services that nobody asked for");
+    Ok(())
+}
+
+impl Replica {
+    /// The first message about attempt `number`: all before it have ended, without success.
+    fn begin(&self, number: u32, spec: Option<&RunSpec>) -> anyhow::Result<()> {
+        let open = self.attempts.iter().find(|(_, end)| end.is_none());
+        ensure!(open.is_none(), "attempt {} has not ended", open.map_or(0, |(number, _)| *number));
+        let last = self.attempts.last_key_value().map_or(0, |(last, _)| *last);
+        ensure!(number == last + 1, "attempt {number} comes after attempt {last}");
+        ensure!(!self.succeeded(), "the replica had succeeded");
+        let fails = spec.is_some_and(|spec| spec.on_lost == OnLost::Fail);
+        ensure!(!fails || self.losses == 0, "a lost attempt was to end the replica");
+        Ok(())
+    }
+
+    fn succeeded(&self) -> bool {
+        self.attempts.values().any(|end| matches!(end, Some(AttemptEvent::Exited { exit_code: 0, .. })))
+    }
+
+    /// Whether a replica of a run that nobody stopped may have ended so.
+    fn is_used_up(&self, spec: &RunSpec, service: &ServiceSpec, outcome: &Outcome) -> bool {
+        let last = self.attempts.last_key_value().and_then(|(_, end)| end.as_ref());
+        let all_used = self.ends == service.retry.count + 1;
+        match (outcome, last) {
+            (Outcome::Succeeded, Some(AttemptEvent::Exited { exit_code: 0, .. })) => true,
+            (Outcome::Failed { exit_code }, Some(AttemptEvent::Exited { exit_code: seen, .. })) => {
+                exit_code == seen && all_used
+            }
+            (Outcome::TimedOut, Some(AttemptEvent::TimedOut { .. })) => all_used,
+            (Outcome::CouldNotStart { .. }, Some(AttemptEvent::CouldNotStart { permanent, .. })) => {
+                *permanent || all_used
+            }
+            (Outcome::Lost { reason }, Some(AttemptEvent::Lost { reason: seen })) => {
+                reason == seen && (spec.on_lost == OnLost::Fail || self.losses == LOSSES_MAX)
+            }
+            // No agent matched, or the one that it was for does not take it any more.
+            (Outcome::CouldNotStart { .. }, None | Some(AttemptEvent::Lost { .. } | AttemptEvent::Revoked { .. })) => {
+                service.global
+            }
+            (Outcome::Skipped { .. }, None) => !service.depends.is_empty(),
+            (_, _) => false,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What goes wrong in a history, and how often it did.
+
+use std::collections::BTreeMap;
+
+macro_rules! faults {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// A kind of fault. Each must occur, or the simulator proves less than it says.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Fault {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Fault {
+            /// Every kind.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+faults! {
+    /// A request never reached the server.
+    RequestLost,
+    /// A write was stored, and its writer never heard of it.
+    AcknowledgementLost,
+    /// A request arrived long after its sender had given it up, died or lost its office.
+    ActDelayed,
+    /// A compare-and-set found another writer's record.
+    WriteRefused,
+    /// A follower heard nothing for a while, while everything else went on.
+    WatchStalled,
+    /// The server was away for everybody.
+    ServerDown,
+    /// The server had forgotten a message id, and stored a command twice.
+    IdForgotten,
+    /// A command was delivered again.
+    CommandRedelivered,
+    /// A command was delivered after a later one.
+    CommandOvertaken,
+    /// A sender repeated its command.
+    CommandRepeated,
+    /// Somebody acted on a view of the app that was not the newest.
+    CommandOutdated,
+    /// The acknowledgement of a command's confirmation was lost.
+    ConfirmationLost,
+    /// An order was older than an order lives when its agent looked.
+    OrderExpired,
+    /// An order was stored twice.
+    OrderTwice,
+    /// A stream was restored from an older copy.
+    StreamRegressed,
+    /// A process died between two effects of one step.
+    CrashBetweenEffects,
+    /// A scheduler was killed.
+    SchedulerKilled,
+    /// A scheduler was stopped, and went on later.
+    SchedulerPaused,
+    /// A scheduler was cut off from the server.
+    SchedulerCutOff,
+    /// A scheduler's wall clock was wrong from the beginning.
+    ClockSkewed,
+    /// A scheduler's wall clock was set.
+    ClockStepped,
+    /// An agent process was killed.
+    AgentKilled,
+    /// An agent process was stopped in order.
+    AgentStopped,
+    /// An agent process was paused, and went on later.
+    AgentPaused,
+    /// An agent was cut off from the server.
+    AgentCutOff,
+    /// A guard was killed.
+    GuardKilled,
+    /// A guard was paused, and went on later.
+    GuardPaused,
+    /// A guard's deadline passed.
+    GuardFenced,
+    /// Another host ran an agent of the same name.
+    NameTwice,
+    /// A host was rebooted.
+    HostRebooted,
+    /// The engine did not answer for a while.
+    EngineFrozen,
+    /// The engine was restarted, and stopped its containers.
+    EngineRestarted,
+    /// The engine started a container long after it was asked to.
+    StartSlow,
+    /// The engine created a container long after it was asked to.
+    CreateSlow,
+    /// An image could not be had.
+    PullFailed,
+    /// A container could not be started.
+    StartFailed,
+    /// A container was removed by hand.
+    ContainerRemoved,
+    /// A container exited with an error.
+    ContainerFailed,
+    /// An app was changed.
+    AppEdited,
+    /// An app was removed.
+    AppRemoved,
+    /// A removed app was applied again.
+    AppReturned,
+    /// A file that is not valid was stored.
+    FileInvalid,
+    /// An agent was told to drain.
+    AgentDrained,
+}
+
+/// What happened in a history, or in many.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Events that leaders folded, the mere passage of time apart.
+    pub inputs: u64,
+    /// Tenures that began.
+    pub tenures: u64,
+    /// Instants that were decided.
+    pub instants: u64,
+    /// Runs that ended.
+    pub runs: u64,
+    /// Containers that were started.
+    pub containers: u64,
+    /// Pairs of containers of one replica that a listed exception to G8 explains.
+    pub excused: u64,
+    /// How often each fault occurred.
+    pub faults: BTreeMap<Fault, u64>,
+}
+
+impl Summary {
+    /// Adds what happened in another history.
+    pub fn add(&mut self, other: &Self) {
+        self.inputs += other.inputs;
+        self.tenures += other.tenures;
+        self.instants += other.instants;
+        self.runs += other.runs;
+        self.containers += other.containers;
+        self.excused += other.excused;
+        for (fault, count) in &other.faults {
+            *self.faults.entry(*fault).or_default() += count;
+        }
+    }
+
+    /// Kinds that never occurred.
+    pub fn missing_faults(&self) -> Vec<Fault> {
+        Fault::ALL.iter().copied().filter(|fault| !self.faults.contains_key(fault)).collect()
+    }
+
+    /// How many faults there were, of all kinds.
+    pub fn fault_count(&self) -> u64 {
+        self.faults.values().sum()
+    }
+}

@@ -1,0 +1,332 @@
+//! An agent process: production's conduct on a simulated network and engine.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use tickmesh_agent::{
+    conduct::{Conduct, Effect, Event, Guarding, KeyState, LastReport, Moment, Settings},
+    engine::ContainerRequest,
+    guard,
+    ownership::Ownership,
+    policy::HostPolicy,
+    roster,
+};
+use tickmesh_core::{
+    id::{AttemptId, Nonce},
+    message::{AgentRecord, Capacity, MachineId, SCHEMA},
+};
+use tickmesh_messaging::Cas;
+
+use super::{
+    Host,
+    leftovers::Stray,
+    requests::{EngineSays, EngineTag, Op, Reply},
+};
+use crate::sim::{
+    census::Address,
+    clock::Clock,
+    faults::Fault,
+    ground::Ground,
+    happening::{self, Happening},
+    mischief::Relief,
+    net::{Answer, Call, Kind, Record, Stored, Write},
+};
+
+/// How long the heart waits for an answer before it tries anew.
+const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(3);
+/// How often an agent looks for containers that can go.
+const CLEAN_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What a call of an agent was for.
+#[derive(Debug, Clone)]
+pub(in crate::sim) enum Tag {
+    Key,
+    WriteKey,
+    ResultsEnd,
+    LastReport,
+    OrdersEnd,
+    Decline(AttemptId),
+    Claim(AttemptId),
+    End(AttemptId),
+    Told,
+    Stray(Box<Stray>),
+}
+
+impl From<Tag> for happening::Tag {
+    fn from(tag: Tag) -> Self {
+        Self::Agent(tag)
+    }
+}
+
+/// One agent process.
+#[derive(Debug)]
+pub(in crate::sim) struct Agent {
+    pub(super) address: Address,
+    pub(super) host: usize,
+    pub(super) clock: Clock,
+    pub(super) ownership: Ownership,
+    pub(super) machine: MachineId,
+    pub(super) conduct: Conduct,
+    /// Orders that came when none were taken.
+    orders: Vec<Stored>,
+    pub(super) abandoned_pulls: BTreeSet<AttemptId>,
+    /// Containers whose name was taken.
+    pub(super) taken: BTreeMap<AttemptId, Box<ContainerRequest>>,
+    pub(super) held_when_cleaning: BTreeSet<AttemptId>,
+    armed: Option<Duration>,
+    alarm: u64,
+}
+
+impl Agent {
+    /// A process begins.
+    pub(super) fn begin_process(host: &Host, address: Address, ground: &mut Ground) -> (Self, Vec<Effect>) {
+        let nonce = Nonce::from_random(ground.random_bytes());
+        let ownership = Ownership::of(host.owner.clone());
+        let settings = Settings {
+            owner: host.owner.clone(),
+            record: first_record(host, nonce, ground),
+            timing: ground.timing,
+            clean_interval: CLEAN_INTERVAL,
+            guarding: Guarding::Present,
+            roster: roster::Settings {
+                agent: host.owner.agent.clone(),
+                slots: host.slots as usize,
+                start_limit: 2,
+                policy: HostPolicy::default(),
+            },
+        };
+        let (conduct, effects) = Conduct::begin(settings);
+        let agent = Self {
+            address,
+            host: host.index,
+            clock: host.clock,
+            ownership,
+            machine: host.machine.clone(),
+            conduct,
+            orders: Vec::new(),
+            abandoned_pulls: BTreeSet::new(),
+            taken: BTreeMap::new(),
+            held_when_cleaning: BTreeSet::new(),
+            armed: None,
+            alarm: 0,
+        };
+        (agent, effects)
+    }
+
+    /// Whether nothing of its attempts is left to do.
+    pub(in crate::sim) fn holds_nothing(&self) -> bool {
+        self.conduct.roster().held().is_empty()
+    }
+
+    fn moment(&self, ground: &Ground) -> Moment {
+        Moment { uptime: self.clock.uptime(ground), wall: self.clock.wall(ground) }
+    }
+}
+
+impl Host {
+    pub(in crate::sim) fn agent_hears(&mut self, ground: &mut Ground, stored: Stored) {
+        let Some(agent) = &mut self.agent else { return };
+        agent.orders.push(stored);
+        self.take_orders(ground);
+    }
+
+    /// Orders wait where they are while none are taken.
+    fn take_orders(&mut self, ground: &mut Ground) {
+        let Some(agent) = self.agent.as_mut().filter(|agent| agent.conduct.takes_orders()) else { return };
+        for stored in std::mem::take(&mut agent.orders) {
+            if let Record::Order(order) = stored.record {
+                let nonce = Nonce::from_random(ground.random_bytes());
+                self.fold(ground, Event::Order { order: Box::new((*order).clone()), nonce });
+            }
+        }
+    }
+
+    pub(in crate::sim) fn agent_wakes(&mut self, ground: &mut Ground, alarm: u64) {
+        let Some(agent) = self.agent.as_mut().filter(|agent| agent.alarm == alarm) else { return };
+        agent.armed = None;
+        self.fold(ground, Event::Woken);
+    }
+
+    pub(in crate::sim) fn agent_is_answered(&mut self, ground: &mut Ground, tag: Tag, answer: Answer) {
+        let Some(agent) = &mut self.agent else { return };
+        let event = match (tag, answer) {
+            (Tag::Key, Answer::Last(current)) => Event::KeyRead { current: current.and_then(|it| key_state(&it)) },
+            (Tag::Key, _) => Event::KeyUnread,
+            (Tag::LastReport, Answer::Last(last)) => {
+                let report = |last: Stored| {
+                    let event = last.record.report()?.event.clone();
+                    Some(LastReport { sequence: last.sequence, event })
+                };
+                Event::ReportRead { last: last.and_then(report) }
+            }
+            (Tag::OrdersEnd, _) => Event::OrdersFollowed,
+            (Tag::ResultsEnd, Answer::Sequence(sequence)) => Event::ResultsEnd { sequence },
+            (Tag::WriteKey, Answer::Written(Cas::Stored { sequence })) => Event::KeyWritten { revision: sequence },
+            (Tag::WriteKey, Answer::Written(Cas::Refused { current })) => {
+                let state = current.and_then(|entry| {
+                    let record = Box::new((**entry.value.agent()?).clone());
+                    Some(KeyState { revision: entry.sequence, record })
+                });
+                Event::KeyRefused { current: state }
+            }
+            (Tag::ResultsEnd | Tag::WriteKey, _) => Event::HeartbeatUnanswered,
+            (Tag::Told, _) => Event::EndTold,
+            (Tag::Stray(stray), answer) => match agent.looked_up(ground, stray, answer) {
+                Some(event) => event,
+                None => return,
+            },
+            (tag, answer) => match agent.appended(ground, &tag, &answer) {
+                Some((attempt, event)) => Event::Attempt { attempt, event },
+                None => return,
+            },
+        };
+        self.fold(ground, event);
+    }
+
+    pub(in crate::sim) fn engine_answers_agent(&mut self, ground: &mut Ground, says: EngineSays) {
+        let Some(agent) = &mut self.agent else { return };
+        let event = match (says.tag.clone(), says.reply) {
+            (EngineTag::Conduct, Ok(Reply::List(containers))) => Some(Event::Listed { containers }),
+            (EngineTag::Conduct, Ok(_)) => Some(Event::OwnRemoved),
+            (EngineTag::Conduct, Err(error)) if matches!(says.op, Op::List(_)) => Some(Event::Unlisted(error)),
+            (EngineTag::Conduct, Err(error)) => Some(Event::OwnNotRemoved(error)),
+            (EngineTag::Clean, Ok(Reply::List(containers))) => {
+                agent.look_through(ground, containers);
+                None
+            }
+            (EngineTag::Stray(stray), Ok(reply)) => agent.inspected(*stray, reply),
+            (EngineTag::Attempt(attempt), reply) => {
+                let event = agent.worked(ground, attempt.clone(), EngineSays { reply, ..says });
+                event.map(|event| Event::Attempt { attempt, event })
+            }
+            (EngineTag::Clean | EngineTag::Stray(_) | EngineTag::Guard, _) => None,
+        };
+        if let Some(event) = event {
+            self.fold(ground, event);
+        }
+    }
+
+    /// Something comes from the guard.
+    pub(in crate::sim) fn agent_is_told(&mut self, ground: &mut Ground, event: Event) {
+        self.fold(ground, event);
+    }
+
+    /// Folds an event, and begins what follows from it.
+    pub(super) fn fold(&mut self, ground: &mut Ground, event: Event) {
+        let Some(agent) = &mut self.agent else { return };
+        let effects = agent.conduct.fold(event, agent.moment(ground));
+        self.begin_all(ground, effects);
+        self.take_orders(ground);
+    }
+
+    pub(super) fn begin_all(&mut self, ground: &mut Ground, effects: Vec<Effect>) {
+        for (index, effect) in effects.into_iter().enumerate() {
+            if index > 0 && ground.mishap(Fault::CrashBetweenEffects) {
+                self.kill_agent(ground);
+                ground.later(Duration::from_secs(1), Happening::Relief(Relief::Agent(self.index)));
+            }
+            if self.agent.is_some() {
+                self.begin_effect(ground, effect);
+            }
+        }
+        self.arm_agent(ground);
+    }
+
+    fn begin_effect(&mut self, ground: &mut Ground, effect: Effect) {
+        let Some(agent) = &mut self.agent else { return };
+        let (address, host) = (agent.address, agent.host);
+        let name = || -> Arc<str> { agent.ownership.owner().agent.as_str().into() };
+        match effect {
+            Effect::LockName => self.fold(ground, Event::NameLocked),
+            Effect::ReadKey => {
+                let call = Call::Last { kind: Kind::Agents, subject: name() };
+                ground.call_for(HEARTBEAT_PATIENCE, address, Tag::Key.into(), call);
+            }
+            Effect::List => {
+                let list = Op::List(agent.ownership.filter());
+                ground.ask_engine(host, Duration::ZERO, address, EngineTag::Conduct, list);
+            }
+            Effect::ReadReport { attempt } => {
+                let subject = ground.net.result_subject(&attempt, &agent.ownership.owner().agent);
+                ground.call(address, Tag::LastReport.into(), Call::Last { kind: Kind::Results, subject });
+            }
+            Effect::FollowOrders => {
+                ground.follow(address, Kind::Orders, Some(name()), 0);
+                ground.call(address, Tag::OrdersEnd.into(), Call::End(Kind::Orders));
+            }
+            Effect::ReadResultsEnd => {
+                ground.call_for(HEARTBEAT_PATIENCE, address, Tag::ResultsEnd.into(), Call::End(Kind::Results));
+            }
+            Effect::WriteKey { record, expected } => {
+                let (subject, record) = (name(), Record::Agent(Arc::new(*record)));
+                let write = Call::Write(Write { kind: Kind::Agents, subject, record, expected });
+                ground.call_for(HEARTBEAT_PATIENCE, address, Tag::WriteKey.into(), write);
+            }
+            Effect::Attempt(task) => agent.begin(ground, task),
+            Effect::StartGuard => self.find_guard(ground),
+            Effect::FeedGuard { sent_at } => self.tell_guard(ground, guard::Event::Fed { sent_at }),
+            Effect::AskGuard(question) => self.tell_guard(ground, guard::Event::Asked(question)),
+            Effect::Abandon => {
+                ground.forget_followers(address.place);
+                agent.address = ground.census.begin(address.place);
+            }
+            Effect::Clean { held } => agent.clean(ground, held),
+            Effect::RemoveOwn { container } => {
+                ground.ask_engine(host, Duration::ZERO, address, EngineTag::Conduct, Op::Remove(container));
+            }
+            Effect::TellEnd { attempt, claim_sequence, event } => {
+                agent.append(ground, Tag::Told, &attempt, event, claim_sequence);
+            }
+            // Monitors hear of it, and nothing depends on it.
+            Effect::Announce(_) => {}
+            Effect::End(_) => {
+                self.kill_agent(ground);
+                let pause = ground.some_delay();
+                ground.later(pause, Happening::Relief(Relief::Agent(self.index)));
+            }
+        }
+    }
+
+    fn arm_agent(&mut self, ground: &mut Ground) {
+        let Some(agent) = &mut self.agent else { return };
+        let at = agent.conduct.wake_at().map(|uptime| agent.clock.true_time(uptime).max(ground.now));
+        if at != agent.armed
+            && let Some(at) = at
+        {
+            agent.alarm += 1;
+            ground.agenda.put(at, Happening::Wake(agent.address, agent.alarm));
+        }
+        agent.armed = at;
+    }
+}
+
+fn key_state(stored: &Stored) -> Option<KeyState> {
+    Some(KeyState { revision: stored.sequence, record: Box::new((**stored.record.agent()?).clone()) })
+}
+
+fn first_record(host: &Host, process: Nonce, ground: &Ground) -> AgentRecord {
+    let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    AgentRecord {
+        schema: SCHEMA,
+        agent: host.owner.agent.clone(),
+        process,
+        number: 0,
+        machine: host.machine.clone(),
+        boot: host.boots.to_string(),
+        host: host.machine.0.clone(),
+        version: "simulated".to_owned(),
+        engine: "simulated".to_owned(),
+        at: host.clock.wall(ground),
+        labels: host.labels.clone(),
+        capacity: Capacity { slots: host.slots, cpu_millis: 4_000, memory_bytes: 1 << 30 },
+        draining: false,
+        stopped: false,
+        results_seen: 0,
+        held: BTreeSet::new(),
+        fence_ms: milliseconds(ground.timing.fence),
+        kill_margin_ms: milliseconds(ground.timing.kill_margin),
+    }
+}

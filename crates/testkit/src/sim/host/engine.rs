@@ -1,0 +1,343 @@
+//! The container engine of one host. It keeps no log of its own: the witness sees whatever it does.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rand::RngExt as _;
+use tickmesh_agent::{
+    engine::{ContainerId, ContainerRequest, ContainerStatus, ContainerView, Error, ExitState, LabelFilter},
+    labels::Tag,
+};
+
+use super::requests::{EngineAct, EngineSays, EngineTag, Op, Reply, Request, not_found, refused, unavailable};
+use crate::sim::{census::Address, checkers::Sighting, faults::Fault, ground::Ground, happening::Happening, makers};
+
+/// How long a client waits for an answer of the engine.
+pub(super) const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The engine of one host.
+#[derive(Debug)]
+pub(in crate::sim) struct Engine {
+    host: usize,
+    containers: BTreeMap<ContainerId, Container>,
+    made: u64,
+    state: State,
+    /// What arrived while it did not answer.
+    held: Vec<Request>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Up,
+    Frozen,
+}
+
+#[derive(Debug)]
+struct Container {
+    view: ContainerView,
+    image: String,
+    /// Whose attempt it is; `None`: somebody else's container.
+    tag: Option<Tag>,
+    /// It is being started, which takes its time.
+    starting: bool,
+    /// It is to be removed once it is started.
+    doomed: bool,
+    /// Tells an exit that was to come from one that was brought forward.
+    exit_serial: u64,
+    began_at: Duration,
+    watchers: Vec<(Address, EngineTag)>,
+}
+
+impl Engine {
+    pub(in crate::sim) fn new(host: usize) -> Self {
+        Self { host, containers: BTreeMap::new(), made: 0, state: State::Up, held: Vec::new() }
+    }
+
+    /// Puts somebody else's container there: running, with any labels.
+    pub(in crate::sim) fn host_foreign(&mut self, name: &str, labels: BTreeMap<String, String>) {
+        let id = ContainerId(format!("foreign-{}-{name}", self.host));
+        let view = ContainerView { id: id.clone(), name: name.to_owned(), labels, status: ContainerStatus::Running };
+        self.containers.insert(id, Container::new(view, "postgres", None));
+    }
+
+    pub(in crate::sim) fn act(&mut self, ground: &mut Ground, act: EngineAct) {
+        match act {
+            EngineAct::Do(request) if self.state == State::Frozen => self.hold(ground, request),
+            EngineAct::Do(request) => self.serve(ground, request),
+            EngineAct::Begin(id) => self.begin(ground, &id),
+            EngineAct::Exit { container, serial, code } => {
+                if self.containers.get(&container).is_some_and(|it| it.exit_serial == serial) {
+                    self.exit(ground, &container, code);
+                }
+            }
+        }
+    }
+
+    fn hold(&mut self, ground: &mut Ground, request: Request) {
+        let given_up = !matches!(request.op, Op::Wait(_)) && ground.random.random_ratio(1, 2);
+        if given_up && !request.given_up {
+            let says = EngineSays { tag: request.tag.clone(), op: request.op.clone(), reply: Err(unavailable()) };
+            ground.later(CLIENT_TIMEOUT, Happening::EngineSays(request.from, Box::new(says)));
+        }
+        self.held.push(Request { given_up: given_up || request.given_up, ..request });
+    }
+
+    fn serve(&mut self, ground: &mut Ground, request: Request) {
+        let Request { from, tag, op, given_up } = request;
+        let reply = match &op {
+            Op::Pull => pull(ground).map(Some),
+            Op::Create(wanted) => self.create(wanted).map(Some),
+            Op::Find(name) => self.find(name).map(Some),
+            Op::Start(id) => self.start(ground, id, (from, tag.clone())),
+            Op::Inspect(id) => self.container(id).map(|it| Some(Reply::Container(it.view.clone()))),
+            Op::Wait(id) => self.wait(id, (from, tag.clone())),
+            Op::Stop(id) => {
+                self.stop(ground, id);
+                Ok(Some(Reply::Done))
+            }
+            Op::Remove(id) => self.remove(ground, id),
+            Op::Kill(id) => self.kill(ground, id).map(Some),
+            Op::RunningFor(id, _) => {
+                self.container(id).map(|it| Some(Reply::RunningFor(ground.now.saturating_sub(it.began_at))))
+            }
+            Op::List(filter) => Ok(Some(Reply::List(self.list(filter)))),
+        };
+        if let Some(reply) = reply.transpose().filter(|_| !given_up) {
+            let latency = ground.latency();
+            ground.later(latency, Happening::EngineSays(from, Box::new(EngineSays { tag, op, reply })));
+        }
+    }
+
+    fn create(&mut self, wanted: &ContainerRequest) -> Result<Reply, Error> {
+        if self.find(&wanted.name).is_ok() {
+            return Err(Error::NameTaken { attempted: "create".to_owned() });
+        }
+        self.made += 1;
+        let id = ContainerId(format!("{}-{}", self.host, self.made));
+        let labels = wanted.labels.clone();
+        let view =
+            ContainerView { id: id.clone(), name: wanted.name.clone(), labels, status: ContainerStatus::Created };
+        let tag = Tag::parse(&wanted.labels).ok();
+        self.containers.insert(id, Container::new(view.clone(), &wanted.spec.image, tag));
+        Ok(Reply::Container(view))
+    }
+
+    fn find(&self, name: &str) -> Result<Reply, Error> {
+        let found = self.containers.values().find(|container| container.view.name == name);
+        found.map(|it| Reply::Container(it.view.clone())).ok_or_else(not_found)
+    }
+
+    fn container(&self, id: &ContainerId) -> Result<&Container, Error> {
+        self.containers.get(id).ok_or_else(not_found)
+    }
+
+    fn start(
+        &mut self,
+        ground: &mut Ground,
+        id: &ContainerId,
+        (from, tag): (Address, EngineTag),
+    ) -> Result<Option<Reply>, Error> {
+        let container = self.containers.get_mut(id).ok_or_else(not_found)?;
+        match container.view.status {
+            ContainerStatus::Running => return Ok(Some(Reply::Done)),
+            ContainerStatus::Created if !container.starting => {}
+            ContainerStatus::Created | ContainerStatus::Exited(_) | ContainerStatus::Removing => return Err(refused()),
+        }
+        if ground.mishap(Fault::StartFailed) {
+            return Err(refused());
+        }
+        container.starting = true;
+        if ground.mishap(Fault::StartSlow) {
+            let delay = ground.some_delay();
+            ground.later(delay, Happening::Engine(self.host, EngineAct::Begin(id.clone())));
+            let says = EngineSays { tag, op: Op::Start(id.clone()), reply: Err(unavailable()) };
+            ground.later(CLIENT_TIMEOUT, Happening::EngineSays(from, Box::new(says)));
+            return Ok(None);
+        }
+        self.begin(ground, id);
+        Ok(Some(Reply::Done))
+    }
+
+    /// A container's process begins.
+    fn begin(&mut self, ground: &mut Ground, id: &ContainerId) {
+        let Some(container) = self.containers.get_mut(id).filter(|container| container.starting) else { return };
+        if container.doomed {
+            // It was to be killed as soon as it is there.
+            return self.destroy(ground, id);
+        }
+        (container.starting, container.view.status) = (false, ContainerStatus::Running);
+        container.exit_serial += 1;
+        container.began_at = ground.now;
+        let (lasts, code) = makers::container_life(&container.image, ground);
+        if let Some(lasts) = lasts {
+            let exit = EngineAct::Exit { container: id.clone(), serial: container.exit_serial, code };
+            ground.later(lasts, Happening::Engine(self.host, exit));
+        }
+        ground.summary.containers += 1;
+        if let Some(tag) = &container.tag {
+            let sighting = Sighting { host: self.host, container: id, attempt: &tag.attempt, nonce: tag.nonce };
+            let seen = ground.witness.started(&sighting);
+            ground.judge(seen);
+        }
+    }
+
+    fn exit(&mut self, ground: &mut Ground, id: &ContainerId, code: i64) {
+        let Some(container) = self.containers.get_mut(id) else { return };
+        container.exit_serial += 1;
+        let exit = ExitState { code, oom_killed: false, started_at: None, finished_at: None };
+        container.view.status = ContainerStatus::Exited(exit.clone());
+        ground.witness.exited(id);
+        for (address, tag) in std::mem::take(&mut container.watchers) {
+            let (reply, latency) = (Ok(Reply::Exited(exit.clone())), ground.latency());
+            let says = EngineSays { tag, op: Op::Wait(id.clone()), reply };
+            ground.later(latency, Happening::EngineSays(address, Box::new(says)));
+        }
+    }
+
+    fn wait(&mut self, id: &ContainerId, watcher: (Address, EngineTag)) -> Result<Option<Reply>, Error> {
+        let container = self.containers.get_mut(id).ok_or_else(not_found)?;
+        if let ContainerStatus::Exited(exit) = &container.view.status {
+            return Ok(Some(Reply::Exited(exit.clone())));
+        }
+        container.watchers.push(watcher);
+        Ok(None)
+    }
+
+    /// Asks a container to stop. It takes its time; the answer does not wait for it here, since the watch tells.
+    fn stop(&mut self, ground: &mut Ground, id: &ContainerId) {
+        let Some(container) = self.containers.get_mut(id) else { return };
+        protect(container, ground);
+        if container.view.status == ContainerStatus::Running {
+            container.exit_serial += 1;
+            let code = if ground.random.random_ratio(1, 4) { 137 } else { 143 };
+            let exit = EngineAct::Exit { container: id.clone(), serial: container.exit_serial, code };
+            let grace = ground.between(Duration::from_millis(5), Duration::from_secs(3));
+            ground.later(grace, Happening::Engine(self.host, exit));
+        }
+    }
+
+    /// Kills a process, if there is one.
+    fn kill(&mut self, ground: &mut Ground, id: &ContainerId) -> Result<Reply, Error> {
+        let container = self.containers.get_mut(id).ok_or_else(not_found)?;
+        protect(container, ground);
+        if container.view.status != ContainerStatus::Running {
+            return Err(refused());
+        }
+        self.exit(ground, id, 137);
+        Ok(Reply::Done)
+    }
+
+    /// Kills and removes. What is being started right now may have to come up first.
+    fn remove(&mut self, ground: &mut Ground, id: &ContainerId) -> Result<Option<Reply>, Error> {
+        if let Some(container) = self.containers.get_mut(id) {
+            protect(container, ground);
+            if container.starting && ground.random.random_ratio(1, 2) {
+                container.doomed = true;
+                return Err(unavailable());
+            }
+            self.destroy(ground, id);
+        }
+        Ok(Some(Reply::Done))
+    }
+
+    fn destroy(&mut self, ground: &mut Ground, id: &ContainerId) {
+        let Some(container) = self.containers.remove(id) else { return };
+        ground.witness.removed(id);
+        for (address, tag) in container.watchers {
+            let latency = ground.latency();
+            let says = EngineSays { tag, op: Op::Wait(id.clone()), reply: Err(not_found()) };
+            ground.later(latency, Happening::EngineSays(address, Box::new(says)));
+        }
+    }
+
+    fn list(&self, filter: &LabelFilter) -> Vec<ContainerView> {
+        let carries = |view: &&ContainerView| filter.iter().all(|(key, value)| view.labels.get(key) == Some(value));
+        self.containers.values().map(|container| &container.view).filter(carries).cloned().collect()
+    }
+
+    pub(in crate::sim) fn freeze(&mut self) {
+        self.state = State::Frozen;
+    }
+
+    pub(in crate::sim) fn thaw(&mut self, ground: &mut Ground) {
+        self.state = State::Up;
+        for request in std::mem::take(&mut self.held) {
+            self.serve(ground, request);
+        }
+    }
+
+    /// The engine goes down and comes up again: what ran does not any more, and nobody was watching.
+    pub(in crate::sim) fn restart(&mut self, ground: &mut Ground) {
+        self.state = State::Up;
+        for request in std::mem::take(&mut self.held).into_iter().filter(|request| !request.given_up) {
+            interrupt(ground, request.from, request.tag, request.op);
+        }
+        for id in self.ours() {
+            let Some(container) = self.containers.get_mut(&id) else { continue };
+            container.starting = false;
+            for (address, tag) in std::mem::take(&mut container.watchers) {
+                interrupt(ground, address, tag, Op::Wait(id.clone()));
+            }
+            if container.doomed {
+                self.destroy(ground, &id);
+            } else if container.view.status == ContainerStatus::Running {
+                self.exit(ground, &id, 137);
+            }
+        }
+    }
+
+    /// Somebody removes a container of an attempt; `false`: there is none.
+    pub(in crate::sim) fn remove_by_hand(&mut self, ground: &mut Ground) -> bool {
+        let ours = self.ours();
+        if ours.is_empty() || self.state == State::Frozen {
+            return false;
+        }
+        let which = ground.random.random_range(0..ours.len());
+        self.destroy(ground, &ours[which]);
+        true
+    }
+
+    fn ours(&self) -> Vec<ContainerId> {
+        let ours = self.containers.values().filter(|container| container.tag.is_some());
+        ours.map(|container| container.view.id.clone()).collect()
+    }
+
+    /// Whether a container of an attempt runs, or is about to.
+    pub(in crate::sim) fn is_busy(&self) -> bool {
+        let mut ours = self.containers.values().filter(|container| container.tag.is_some());
+        ours.any(|container| container.starting || container.view.status == ContainerStatus::Running)
+    }
+}
+
+impl Container {
+    fn new(view: ContainerView, image: &str, tag: Option<Tag>) -> Self {
+        let image = image.to_owned();
+        Self {
+            view,
+            image,
+            tag,
+            starting: false,
+            doomed: false,
+            exit_serial: 0,
+            began_at: Duration::ZERO,
+            watchers: Vec::new(),
+        }
+    }
+}
+
+/// Guarantee G10: nobody touches what is not an attempt's.
+fn protect(container: &Container, ground: &mut Ground) {
+    if container.tag.is_none() {
+        let name = &container.view.name;
+        ground.judge(Err(anyhow::anyhow!("G10: the container `{name}` of somebody else was touched")));
+    }
+}
+
+fn pull(ground: &mut Ground) -> Result<Reply, Error> {
+    if ground.mishap(Fault::PullFailed) { Err(refused()) } else { Ok(Reply::Done) }
+}
+
+fn interrupt(ground: &mut Ground, address: Address, tag: EngineTag, op: Op) {
+    let latency = ground.latency();
+    let says = EngineSays { tag, op, reply: Err(unavailable()) };
+    ground.later(latency, Happening::EngineSays(address, Box::new(says)));
+}

@@ -1,0 +1,222 @@
+//! The client's side of a call: tries, time-outs, and reading back what may have been stored.
+
+use std::{sync::Arc, time::Duration};
+
+use tickmesh_messaging::{Cas, Entry, Judgement, judge};
+
+use super::{Kind, Record, Stored};
+use crate::sim::{
+    census::Address,
+    faults::Fault,
+    ground::Ground,
+    happening::{Happening, Tag},
+};
+
+/// How long a client waits for one answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+/// Between two tries.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// A compare-and-set.
+#[derive(Debug, Clone)]
+pub(in crate::sim) struct Write {
+    pub(in crate::sim) kind: Kind,
+    pub(in crate::sim) subject: Arc<str>,
+    pub(in crate::sim) record: Record,
+    pub(in crate::sim) expected: u64,
+}
+
+/// Something that a process asks of the server.
+#[derive(Debug, Clone)]
+pub(in crate::sim) enum Call {
+    Write(Write),
+    /// Stores a message without a condition.
+    Publish {
+        kind: Kind,
+        subject: Arc<str>,
+        record: Record,
+    },
+    /// Reads the last message on a subject, from the stream's leader.
+    Last {
+        kind: Kind,
+        subject: Arc<str>,
+    },
+    /// Reads all messages on a subject.
+    OnSubject {
+        kind: Kind,
+        subject: Arc<str>,
+    },
+    /// Reads where a stream ends.
+    End(Kind),
+    /// The same for all streams that the lease notes.
+    Ends,
+    /// Reads where the commands begin.
+    CommandsBegin,
+    /// Reads the last message on every subject, or all messages.
+    Snapshot(Kind),
+    /// Makes the consumer of commands this process's own.
+    ReceiveCommands,
+    /// Removes a command, if the consumer that it was delivered by still exists.
+    Confirm {
+        consumer: u64,
+        sequence: u64,
+    },
+    PurgeResults {
+        below: u64,
+    },
+}
+
+/// What comes of a call in the end.
+#[derive(Debug)]
+pub(in crate::sim) enum Answer {
+    Written(Cas<Record>),
+    Published,
+    Messages(Vec<Stored>, u64),
+    Last(Option<Stored>),
+    Sequence(u64),
+    Ends(std::collections::BTreeMap<String, u64>),
+    Done,
+    /// Nobody knows.
+    Unavailable,
+}
+
+/// What a client hears of one request.
+#[derive(Debug)]
+pub(in crate::sim) enum Said {
+    Answer(Answer),
+    /// Wrong last sequence, or no such consumer.
+    Refused,
+    Nothing,
+}
+
+/// A call under way.
+#[derive(Debug, Clone)]
+pub(in crate::sim) struct Flight {
+    pub(in crate::sim) from: Address,
+    pub(in crate::sim) tag: Tag,
+    pub(in crate::sim) call: Call,
+    stage: Stage,
+    /// When its caller has no patience any more; `None`: never.
+    deadline: Option<Duration>,
+    /// Its sender does not wait for it any more.
+    pub(in crate::sim) given_up: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Going,
+    ReadingBack,
+}
+
+impl Flight {
+    /// What the server is asked in this stage.
+    pub(in crate::sim) fn request(&self) -> Call {
+        if let (Call::Write(write), Stage::ReadingBack) = (&self.call, self.stage) {
+            return Call::Last { kind: write.kind, subject: write.subject.clone() };
+        }
+        self.call.clone()
+    }
+
+    fn changes_something(&self) -> bool {
+        match self.request() {
+            Call::Write(_) | Call::Publish { .. } | Call::Confirm { .. } | Call::PurgeResults { .. } => true,
+            Call::Last { .. }
+            | Call::OnSubject { .. }
+            | Call::End(_)
+            | Call::Ends
+            | Call::CommandsBegin
+            | Call::Snapshot(_)
+            | Call::ReceiveCommands => false,
+        }
+    }
+}
+
+impl Ground {
+    /// Begins a call that goes on until it is answered.
+    pub(in crate::sim) fn call(&mut self, from: Address, tag: Tag, call: Call) {
+        self.depart(Flight { from, tag, call, stage: Stage::Going, deadline: None, given_up: false });
+    }
+
+    /// Begins a call that is given up after a while.
+    pub(in crate::sim) fn call_for(&mut self, patience: Duration, from: Address, tag: Tag, call: Call) {
+        let deadline = Some(self.now + patience);
+        self.depart(Flight { from, tag, call, stage: Stage::Going, deadline, given_up: false });
+    }
+
+    /// A request leaves its sender.
+    pub(in crate::sim) fn depart(&mut self, flight: Flight) {
+        if self.census.hears_nothing(flight.from.place) || self.mishap(Fault::RequestLost) {
+            self.later(REQUEST_TIMEOUT, Happening::Back(Box::new(flight), Said::Nothing));
+        } else if flight.changes_something() && self.mishap(Fault::ActDelayed) {
+            let delay = self.some_delay();
+            self.later(delay, Happening::Arrive(Box::new(Flight { given_up: true, ..flight.clone() })));
+            self.later(REQUEST_TIMEOUT, Happening::Back(Box::new(flight), Said::Nothing));
+        } else {
+            let latency = self.latency();
+            self.later(latency, Happening::Arrive(Box::new(flight)));
+        }
+    }
+
+    /// A request reaches the server.
+    pub(in crate::sim) fn arrive(&mut self, flight: Box<Flight>) {
+        let said = if self.census.server_down { Said::Nothing } else { self.serve(&flight) };
+        if flight.given_up {
+            return;
+        }
+        let heard = !matches!(said, Said::Nothing) && !self.census.hears_nothing(flight.from.place);
+        if heard && flight.changes_something() && matches!(said, Said::Answer(_)) && self.mishap(lost_answer(&flight)) {
+            self.later(REQUEST_TIMEOUT, Happening::Back(flight, Said::Nothing));
+        } else if heard {
+            let latency = self.latency();
+            self.later(latency, Happening::Back(flight, said));
+        } else {
+            self.later(REQUEST_TIMEOUT, Happening::Back(flight, Said::Nothing));
+        }
+    }
+
+    /// What a client makes of what it heard; `None`: the call goes on.
+    pub(in crate::sim) fn heard(&mut self, mut flight: Box<Flight>, said: Said) -> Option<(Tag, Answer)> {
+        let answer = match (said, flight.stage) {
+            (Said::Answer(Answer::Last(last)), Stage::ReadingBack) => self.judged(&flight, last),
+            (Said::Answer(answer), _) => Some(answer),
+            // A confirmation is not tried again: what is not confirmed is delivered again.
+            (Said::Refused | Said::Nothing, Stage::Going) if matches!(flight.call, Call::Confirm { .. }) => {
+                Some(Answer::Unavailable)
+            }
+            (Said::Refused | Said::Nothing, _) => None,
+        };
+        if let Some(answer) = answer {
+            return Some((flight.tag, answer));
+        }
+        if flight.deadline.is_some_and(|deadline| deadline <= self.now) {
+            return Some((flight.tag, Answer::Unavailable));
+        }
+        flight.stage = match (&flight.call, flight.stage) {
+            (Call::Write(_), Stage::Going) => Stage::ReadingBack,
+            (_, _) => Stage::Going,
+        };
+        self.later(RETRY_PAUSE, Happening::Depart(flight));
+        None
+    }
+
+    fn judged(&mut self, flight: &Flight, last: Option<Stored>) -> Option<Answer> {
+        let Call::Write(write) = &flight.call else { return None };
+        match judge(&write.record, write.expected, last.as_ref().map(|last| (last.sequence, &last.record))) {
+            Judgement::Open => None,
+            Judgement::Stored { sequence } => Some(Answer::Written(Cas::Stored { sequence })),
+            Judgement::Refused => {
+                self.count(Fault::WriteRefused);
+                Some(Answer::Written(Cas::Refused { current: last.map(entry) }))
+            }
+        }
+    }
+}
+
+/// The fault that it is when an answer is lost.
+fn lost_answer(flight: &Flight) -> Fault {
+    if matches!(flight.call, Call::Confirm { .. }) { Fault::ConfirmationLost } else { Fault::AcknowledgementLost }
+}
+
+fn entry(stored: Stored) -> Entry<Record> {
+    Entry { key: stored.subject.to_string(), sequence: stored.sequence, at: stored.at, value: stored.record }
+}

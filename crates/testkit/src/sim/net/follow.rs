@@ -1,0 +1,112 @@
+//! Followers: each message once, in order, however long it takes.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Kind, Stored};
+use crate::sim::{
+    census::{Address, Place},
+    faults::Fault,
+    ground::Ground,
+    happening::Happening,
+};
+
+/// Messages that a follower is given at a time.
+const BATCH: usize = 16;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::sim) struct FollowerId(u64);
+
+/// Somebody who follows a stream.
+#[derive(Debug)]
+pub(in crate::sim) struct Follower {
+    pub(in crate::sim) owner: Address,
+    pub(in crate::sim) kind: Kind,
+    /// One subject only.
+    subject: Option<Arc<str>>,
+    /// Messages up to here were given.
+    cursor: u64,
+    /// The next delivery is under way.
+    coming: bool,
+}
+
+impl Ground {
+    /// Begins to follow a stream, or one subject of it, after a sequence.
+    pub(in crate::sim) fn follow(&mut self, owner: Address, kind: Kind, subject: Option<Arc<str>>, after: u64) {
+        self.net.next_follower += 1;
+        let id = FollowerId(self.net.next_follower);
+        self.net.followers.insert(id, Follower { owner, kind, subject, cursor: after, coming: false });
+        self.bring(id);
+    }
+
+    /// A message was stored: those who follow will hear of it.
+    pub(super) fn announce(&mut self, kind: Kind, subject: &Arc<str>) {
+        let concerned = |follower: &Follower| {
+            follower.kind == kind && follower.subject.as_ref().is_none_or(|wanted| wanted == subject)
+        };
+        let waiting = self.net.followers.iter().filter(|(_, follower)| !follower.coming && concerned(follower));
+        let ids: Vec<FollowerId> = waiting.map(|(id, _)| *id).collect();
+        ids.into_iter().for_each(|id| self.bring(id));
+        if kind == Kind::Commands {
+            self.bring_commands();
+        }
+    }
+
+    fn bring(&mut self, id: FollowerId) {
+        let delay = if self.mishap(Fault::WatchStalled) { self.some_delay() } else { self.latency() };
+        let Some(follower) = self.net.followers.get_mut(&id) else { return };
+        follower.coming = true;
+        self.later(delay, Happening::Deliver(id));
+    }
+
+    /// Gives a follower what is new; it is told whose it is.
+    pub(in crate::sim) fn deliver(&mut self, id: FollowerId) -> Vec<Stored> {
+        let Some(follower) = self.net.followers.get_mut(&id) else { return Vec::new() };
+        follower.coming = false;
+        if self.census.hears_nothing(follower.owner.place) {
+            // It goes on when there is a connection again.
+            return Vec::new();
+        }
+        let (kind, cursor, subject) = (follower.kind, follower.cursor, follower.subject.clone());
+        let concerned = |stored: &&Stored| subject.as_ref().is_none_or(|wanted| *wanted == stored.subject);
+        let mut batch: Vec<Stored> =
+            self.net.streams[&kind].after(cursor).filter(concerned).take(BATCH).cloned().collect();
+        if let (Some(last), Some(follower)) = (batch.last(), self.net.followers.get_mut(&id)) {
+            follower.cursor = last.sequence;
+        }
+        if batch.len() == BATCH {
+            self.bring(id);
+        }
+        if kind == Kind::Orders {
+            self.drop_old_orders(&mut batch);
+        }
+        batch
+    }
+
+    fn drop_old_orders(&mut self, orders: &mut Vec<Stored>) {
+        let oldest = tickmesh_core::time::before(self.server_time(), Self::ORDER_AGE);
+        let before = orders.len();
+        orders.retain(|order| order.at >= oldest);
+        for _ in orders.len()..before {
+            self.count(Fault::OrderExpired);
+        }
+    }
+
+    /// Connections are back: everybody who follows goes on where it was.
+    pub(in crate::sim) fn bring_all(&mut self, place: Option<Place>) {
+        let concerned = |follower: &Follower| place.is_none_or(|place| follower.owner.place == place);
+        let waiting = self.net.followers.iter().filter(|(_, follower)| !follower.coming && concerned(follower));
+        let ids: Vec<FollowerId> = waiting.map(|(id, _)| *id).collect();
+        for id in ids {
+            if let Some(follower) = self.net.followers.get_mut(&id) {
+                follower.coming = true;
+                self.later(Duration::from_millis(20), Happening::Deliver(id));
+            }
+        }
+        self.bring_commands();
+    }
+
+    /// Forgets those who follow no more.
+    pub(in crate::sim) fn forget_followers(&mut self, place: Place) {
+        self.net.followers.retain(|_, follower| follower.owner.place != place);
+    }
+}

@@ -1,0 +1,121 @@
+//! A server as NATS JetStream behaves, and a network that loses, delays and repeats.
+//!
+//! ```text
+//!   process --call--> client ~~request~~> server (streams, compare-and-set)
+//!      ^                | ^                  |  `--> followers ~~messages~~> processes
+//!      `----answer------' `~~~~~~answer~~~~~~'
+//! ```
+//!
+//! A client that gets no answer, or a refusal, reads back from the stream's leader and judges by production's own
+//! [`judge`](tickmesh_messaging::judge): a write may be stored although nobody heard of it. A request that its sender has given up
+//! may still arrive, any time later.
+
+mod client;
+mod follow;
+mod queue;
+mod record;
+mod server;
+mod stream;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tickmesh_core::{id::AttemptId, name::AgentName};
+use tickmesh_messaging::{Names, PRECIOUS, StreamKind};
+
+pub(super) use self::{
+    client::{Answer, Call, Flight, Said, Write},
+    follow::{Follower, FollowerId},
+    queue::Queue,
+    record::Record,
+    stream::{Stored, Stream},
+};
+
+/// The streams that matter here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Lease,
+    Apps,
+    Ledger,
+    Agents,
+    Commands,
+    Orders,
+    Results,
+    Ticks,
+    History,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 9] = [
+        Self::Lease,
+        Self::Apps,
+        Self::Ledger,
+        Self::Agents,
+        Self::Commands,
+        Self::Orders,
+        Self::Results,
+        Self::Ticks,
+        Self::History,
+    ];
+
+    fn production(self) -> StreamKind {
+        match self {
+            Self::Lease => StreamKind::Lease,
+            Self::Apps => StreamKind::Apps,
+            Self::Ledger => StreamKind::Ledger,
+            Self::Agents => StreamKind::Agents,
+            Self::Commands => StreamKind::Commands,
+            Self::Orders => StreamKind::Orders,
+            Self::Results => StreamKind::Results,
+            Self::Ticks => StreamKind::Ticks,
+            Self::History => StreamKind::History,
+        }
+    }
+
+    /// Messages kept of each subject, as production provisions it.
+    fn per_subject_max(self) -> usize {
+        match self {
+            Self::Lease | Self::Ledger | Self::Agents => 1,
+            Self::Apps | Self::Ticks | Self::History => 10,
+            Self::Commands | Self::Orders | Self::Results => usize::MAX,
+        }
+    }
+}
+
+/// The server's memory.
+#[derive(Debug)]
+pub(super) struct Net {
+    streams: BTreeMap<Kind, Stream>,
+    pub(super) followers: BTreeMap<FollowerId, Follower>,
+    next_follower: u64,
+    pub(super) queue: Queue,
+    names: Names,
+    /// A stream was restored from an older copy: from then on nobody may begin to lead.
+    pub(super) regressed: bool,
+}
+
+impl Net {
+    pub(super) fn new(names: Names) -> Self {
+        let streams = Kind::ALL.map(|kind| (kind, Stream::new(kind.per_subject_max()))).into();
+        let queue = Queue::default();
+        Self { streams, followers: BTreeMap::new(), next_follower: 0, queue, names, regressed: false }
+    }
+
+    pub(super) fn stream(&self, kind: Kind) -> &Stream {
+        &self.streams[&kind]
+    }
+
+    pub(super) fn stream_mut(&mut self, kind: Kind) -> &mut Stream {
+        self.streams.entry(kind).or_insert_with(|| Stream::new(kind.per_subject_max()))
+    }
+
+    /// The subject of an attempt's messages.
+    pub(super) fn result_subject(&self, attempt: &AttemptId, agent: &AgentName) -> Arc<str> {
+        self.names.result(attempt, agent).into()
+    }
+
+    /// What the lease notes of the streams.
+    fn last_sequences(&self) -> BTreeMap<String, u64> {
+        let precious = Kind::ALL.into_iter().filter(|kind| PRECIOUS.contains(&kind.production()));
+        precious.map(|kind| (kind.production().as_str().to_owned(), self.stream(kind).last_sequence())).collect()
+    }
+}

@@ -1,0 +1,77 @@
+//! The work queue of commands: one consumer at a time; what is not confirmed comes again, not always in order.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rand::RngExt as _;
+
+use super::{Kind, Stored};
+use crate::sim::{census::Address, faults::Fault, ground::Ground, happening::Happening};
+
+/// A command that is not confirmed within this time is delivered again.
+const CONFIRM_WITHIN: Duration = Duration::from_secs(30);
+
+/// The consumer of commands.
+#[derive(Debug, Default)]
+pub(in crate::sim) struct Queue {
+    /// Number of the present consumer: that of an earlier leader is gone.
+    consumer: u64,
+    pub(in crate::sim) owner: Option<Address>,
+    /// Delivered and not confirmed, with the moment at which it is delivered again.
+    in_hand: BTreeMap<u64, Duration>,
+    coming: bool,
+}
+
+impl Queue {
+    /// Whether a confirmation counts.
+    pub(super) fn confirm(&mut self, consumer: u64, sequence: u64) -> bool {
+        let counts = consumer == self.consumer;
+        if counts {
+            self.in_hand.remove(&sequence);
+        }
+        counts
+    }
+}
+
+impl Ground {
+    /// Removes the consumer of whoever received before, and makes one for this process.
+    pub(super) fn begin_to_receive(&mut self, owner: Address) -> u64 {
+        let consumer = self.net.queue.consumer + 1;
+        self.net.queue = Queue { consumer, owner: Some(owner), in_hand: BTreeMap::new(), coming: false };
+        self.bring_commands();
+        consumer
+    }
+
+    pub(super) fn bring_commands(&mut self) {
+        if self.net.queue.owner.is_some() && !self.net.queue.coming {
+            self.net.queue.coming = true;
+            let (latency, consumer) = (self.latency(), self.net.queue.consumer);
+            self.later(latency, Happening::DeliverCommands { consumer });
+        }
+    }
+
+    /// The commands that are to be delivered now, and to whom.
+    pub(in crate::sim) fn deliver_commands(&mut self, consumer: u64) -> Option<(Address, Vec<Stored>)> {
+        if consumer != self.net.queue.consumer {
+            return None;
+        }
+        self.net.queue.coming = false;
+        let owner = self.net.queue.owner.filter(|owner| !self.census.hears_nothing(owner.place))?;
+        let (now, hand) = (self.now, &self.net.queue.in_hand);
+        let due = |stored: &&Stored| hand.get(&stored.sequence).is_none_or(|again_at| *again_at <= now);
+        let mut batch: Vec<Stored> = self.net.streams[&Kind::Commands].after(0).filter(due).cloned().collect();
+        if batch.len() > 1 && self.mishap(Fault::CommandOvertaken) {
+            let last = self.random.random_range(1..batch.len());
+            batch.swap(0, last);
+        }
+        for stored in &batch {
+            let before = self.net.queue.in_hand.insert(stored.sequence, now + CONFIRM_WITHIN);
+            if before.is_some() {
+                self.count(Fault::CommandRedelivered);
+            }
+        }
+        if let Some(again_at) = self.net.queue.in_hand.values().min().copied() {
+            self.agenda.put(again_at, Happening::DeliverCommands { consumer });
+        }
+        Some((owner, batch))
+    }
+}

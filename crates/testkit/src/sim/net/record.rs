@@ -1,0 +1,81 @@
+//! What the streams hold: production's own records.
+
+use std::sync::Arc;
+
+use tickmesh_core::{
+    history::RunSummary,
+    ledger::Ledger,
+    message::{AgentRecord, AttemptReport, Command, Order, OrderKind, TickRecord},
+};
+use tickmesh_messaging::LeaseRecord;
+
+use crate::sim::makers::Edition;
+
+/// A record, as its writer made it: equal bodies are equal records.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::sim) enum Record {
+    Lease(Arc<LeaseRecord>),
+    App(Arc<Edition>),
+    Ledger(Arc<Ledger>),
+    Agent(Arc<AgentRecord>),
+    Command(Arc<Command>),
+    Order(Arc<Order>),
+    Report(Arc<AttemptReport>),
+    Tick(Arc<TickRecord>),
+    History(Arc<RunSummary>),
+}
+
+impl Record {
+    /// The number of an outbox's message (protocol rule P11).
+    pub(in crate::sim) fn number(&self) -> u64 {
+        match self {
+            Self::Tick(tick) => tick.number,
+            Self::History(summary) => summary.number,
+            Self::Lease(_)
+            | Self::App(_)
+            | Self::Ledger(_)
+            | Self::Agent(_)
+            | Self::Command(_)
+            | Self::Order(_)
+            | Self::Report(_) => 0,
+        }
+    }
+
+    /// In short, for whoever replays a history.
+    pub(super) fn brief(&self) -> String {
+        match self {
+            Self::Lease(lease) => format!("{} renewal {} released {}", lease.holder, lease.renewal, lease.released),
+            Self::App(edition) => format!("edition {} {:?}", edition.number, edition.spec),
+            Self::Ledger(ledger) => format!("{ledger:?}"),
+            Self::Agent(record) => format!("heartbeat {} of {} {:?}", record.number, record.machine, record.held),
+            Self::Command(command) => format!("{command:?}"),
+            Self::Order(order) => {
+                let verb = if matches!(order.kind, OrderKind::Stop) { "stop" } else { "start" };
+                format!("{verb} {} in tenure {}", order.attempt, order.epoch)
+            }
+            Self::Report(report) => format!("{} {:?}", report.attempt, report.event),
+            Self::Tick(tick) => format!("{tick:?}"),
+            Self::History(summary) => format!("{summary:?}"),
+        }
+    }
+
+    pub(in crate::sim) fn lease(&self) -> Option<&Arc<LeaseRecord>> {
+        if let Self::Lease(lease) = self { Some(lease) } else { None }
+    }
+
+    pub(in crate::sim) fn ledger(&self) -> Option<&Arc<Ledger>> {
+        if let Self::Ledger(ledger) = self { Some(ledger) } else { None }
+    }
+
+    pub(in crate::sim) fn agent(&self) -> Option<&Arc<AgentRecord>> {
+        if let Self::Agent(record) = self { Some(record) } else { None }
+    }
+
+    pub(in crate::sim) fn report(&self) -> Option<&Arc<AttemptReport>> {
+        if let Self::Report(report) = self { Some(report) } else { None }
+    }
+
+    pub(in crate::sim) fn history(&self) -> Option<&Arc<RunSummary>> {
+        if let Self::History(summary) = self { Some(summary) } else { None }
+    }
+}

@@ -1,0 +1,174 @@
+//! People: they apply, remove, command and drain, now and then with an old view of things.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use rand::RngExt as _;
+use tickmesh_core::{
+    decide::AppContent,
+    id::RequestId,
+    message::{AgentRecord, Command, CommandKind, SCHEMA},
+    name::AppName,
+};
+
+use super::{
+    almanac::RHYTHMS,
+    faults::Fault,
+    ground::Ground,
+    happening::Happening,
+    makers::{self, Edition, View},
+    net::{Kind, Record},
+};
+
+/// Commands of one app at most: fewer than a ledger's ring of requests holds, so that the verdict on each is there to be
+/// looked at in the end.
+const COMMANDS_MAX: u32 = 50;
+
+/// Whether every host has an agent's name of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hosts {
+    Settled,
+    /// Two have one name: what goes on without a mesh on one of them would wait for ever while the other has the name.
+    Contested,
+}
+
+#[derive(Debug)]
+pub(super) struct People {
+    apps: BTreeMap<AppName, Managed>,
+    hosts: Hosts,
+    editions: u64,
+}
+
+/// An app as people know it.
+#[derive(Debug, Default)]
+struct Managed {
+    /// Revisions of the app, oldest first.
+    revisions: Vec<u64>,
+    removed: bool,
+    commands: u32,
+}
+
+impl People {
+    pub(super) fn new(apps: impl IntoIterator<Item = AppName>, hosts: Hosts) -> Self {
+        Self { hosts, apps: apps.into_iter().map(|app| (app, Managed::default())).collect(), editions: 0 }
+    }
+
+    /// Somebody does something, and somebody will again.
+    pub(super) fn act(&mut self, ground: &mut Ground) {
+        let apps: Vec<AppName> = self.apps.keys().cloned().collect();
+        let app = &apps[ground.random.random_range(0..apps.len())];
+        match ground.random.random_range(0..20) {
+            _ if self.apps[app].revisions.is_empty() => self.apply(ground, app),
+            0..13 => self.command(ground, app),
+            13..17 => self.apply(ground, app),
+            17 => self.remove(ground, app),
+            18 => self.spoil(ground, app),
+            _ => drain(ground),
+        }
+        let pause = ground.between(Duration::from_millis(100), Duration::from_secs(9));
+        ground.later(pause, Happening::People);
+    }
+
+    pub(super) fn apply(&mut self, ground: &mut Ground, app: &AppName) {
+        let rhythm = (!ground.random.random_ratio(1, 8)).then(|| ground.random.random_range(0..RHYTHMS.len()));
+        let fault = match &self.apps[app] {
+            managed if managed.revisions.is_empty() => None,
+            managed if managed.removed => Some(Fault::AppReturned),
+            _ => Some(Fault::AppEdited),
+        };
+        fault.into_iter().for_each(|fault| ground.count(fault));
+        let edition = makers::edition(self.next_edition(), app, rhythm, self.hosts, &mut ground.random);
+        self.store(ground, app, edition);
+    }
+
+    pub(super) fn remove(&mut self, ground: &mut Ground, app: &AppName) {
+        ground.count(Fault::AppRemoved);
+        let edition = makers::without_spec(self.next_edition(), app, AppContent::Removed);
+        self.store(ground, app, edition);
+    }
+
+    fn spoil(&mut self, ground: &mut Ground, app: &AppName) {
+        ground.count(Fault::FileInvalid);
+        let content = AppContent::Invalid { reason: "line 3: no".to_owned() };
+        let edition = makers::without_spec(self.next_edition(), app, content);
+        self.store(ground, app, edition);
+    }
+
+    /// No app falls due any more.
+    pub(super) fn unschedule_all(&mut self, ground: &mut Ground) {
+        let apps: Vec<AppName> = self.apps.keys().cloned().collect();
+        for app in apps {
+            if ground.random.random_ratio(1, 4) {
+                self.remove(ground, &app);
+            } else {
+                let edition = makers::edition(self.next_edition(), &app, None, self.hosts, &mut ground.random);
+                self.store(ground, &app, edition);
+                self.send(ground, &app, CommandKind::Resume);
+            }
+        }
+    }
+
+    fn store(&mut self, ground: &mut Ground, app: &AppName, edition: Edition) {
+        let removed = matches!(edition.content, AppContent::Removed);
+        let revision = ground.store(Kind::Apps, &app.as_str().into(), Record::App(Arc::new(edition)), None);
+        if let Some(managed) = self.apps.get_mut(app) {
+            managed.revisions.extend(revision);
+            managed.removed = removed;
+        }
+    }
+
+    fn command(&mut self, ground: &mut Ground, app: &AppName) {
+        if self.apps[app].commands < COMMANDS_MAX {
+            let history = ground.net.stream(Kind::History).last(app.as_str());
+            let last_run = history.and_then(|stored| stored.record.history().map(|summary| summary.run)).unwrap_or(0);
+            let kind = makers::command(View { last_run }, &mut ground.random);
+            self.send(ground, app, kind);
+        }
+    }
+
+    fn send(&mut self, ground: &mut Ground, app: &AppName, kind: CommandKind) {
+        let outdated = ground.mishap(Fault::CommandOutdated);
+        let Some(managed) = self.apps.get_mut(app) else { return };
+        managed.commands += 1;
+        let back = if outdated { ground.random.random_range(0..managed.revisions.len()) } else { 0 };
+        let app_revision = managed.revisions.iter().rev().nth(back).copied().unwrap_or(0);
+        let (request, at) = (RequestId::from_random(ground.random_bytes()), ground.server_time());
+        let command =
+            Command { schema: SCHEMA, request, app: app.clone(), app_revision, by: "ann@desk".to_owned(), at, kind };
+        let record = Record::Command(Arc::new(command));
+        ground.store(Kind::Commands, &app.as_str().into(), record.clone(), None);
+        // The server drops a repeat for as long as it remembers the id.
+        if ground.mishap(Fault::CommandRepeated) && ground.mishap(Fault::IdForgotten) {
+            ground.store(Kind::Commands, &app.as_str().into(), record, None);
+        }
+    }
+
+    fn next_edition(&mut self) -> u64 {
+        self.editions += 1;
+        self.editions
+    }
+}
+
+/// Somebody writes on an agent's key that it is to drain, or not to.
+fn drain(ground: &mut Ground) {
+    let keys = ground.net.stream(Kind::Agents).last_per_subject();
+    if keys.is_empty() {
+        return;
+    }
+    let key = &keys[ground.random.random_range(0..keys.len())];
+    let Some(record) = key.record.agent() else { return };
+    let wished = AgentRecord { draining: !record.draining, ..(**record).clone() };
+    if wished.draining {
+        ground.count(Fault::AgentDrained);
+    }
+    ground.store(Kind::Agents, &key.subject, Record::Agent(Arc::new(wished)), Some(key.sequence));
+}
+
+/// Nobody is to drain any more.
+pub(super) fn undrain_all(ground: &mut Ground) {
+    for key in ground.net.stream(Kind::Agents).last_per_subject() {
+        if let Some(record) = key.record.agent().filter(|record| record.draining) {
+            let wished = AgentRecord { draining: false, ..(**record).clone() };
+            ground.store(Kind::Agents, &key.subject, Record::Agent(Arc::new(wished)), Some(key.sequence));
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! G6: when the faults stop, everything ends, in bounded time; and then the books must close.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use rand::RngExt as _;
+use tickmesh_core::{ledger::Ledger, name::AppName};
+
+use super::{census::Place, ground::Weather, mischief::Relief, net::Kind, people, scheduler::Scheduler, world::World};
+
+/// Simulated time in which everything must end: a full queue of runs, each of whose replicas is lost twice, fails four times
+/// and runs for a minute, on few slots.
+const SETTLE_MAX: Duration = Duration::from_secs(4 * 3_600);
+/// By then the lease has noted where the streams end.
+const ENDS_NOTED: Duration = Duration::from_secs(15);
+/// How long a mesh is watched whose stream lost messages: by far enough for somebody to take the lease.
+const REGRESSION: Duration = Duration::from_secs(30);
+/// Between two looks whether it has.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+impl World {
+    /// The faults stop, and no app is scheduled any more: what is active or waits comes to its end.
+    pub(super) fn settle(&mut self) -> anyhow::Result<()> {
+        self.ground.weather = Weather::Calm;
+        self.make_well();
+        self.people.unschedule_all(&mut self.ground);
+        let end = self.ground.now + SETTLE_MAX;
+        let mut look_at = self.ground.now;
+        while self.ground.now < end {
+            self.go_on()?;
+            if look_at <= self.ground.now {
+                look_at = self.ground.now + LOOK_EVERY;
+                people::undrain_all(&mut self.ground);
+                self.keep_well();
+                if self.is_quiet() {
+                    self.ground.witness.close(&self.ledgers())?;
+                    return self.lose_messages();
+                }
+            }
+        }
+        Err(anyhow::anyhow!("{:#?}", self.unfinished())).context("G6: something never ends")
+    }
+
+    /// In some histories a stream is restored from an older copy at the end: nobody may begin to lead any more, and who leads
+    /// must find out.
+    fn lose_messages(&mut self) -> anyhow::Result<()> {
+        let Some((kind, copy)) = self.copy.take() else { return Ok(()) };
+        let end = self.ground.now + ENDS_NOTED;
+        self.go_on_until(end)?;
+        if copy.last_sequence() == self.ground.net.stream(kind).last_sequence() {
+            return Ok(());
+        }
+        self.ground.regress(kind, copy);
+        if self.ground.random.random_ratio(1, 2) {
+            for index in 0..self.schedulers.len() {
+                self.schedulers[index].kill(&mut self.ground);
+                self.relieve(Relief::Scheduler(index));
+            }
+        }
+        let end = self.ground.now + REGRESSION;
+        self.go_on_until(end)?;
+        let leader = self.schedulers.iter().find(|scheduler| scheduler.tenure().is_some());
+        ensure!(leader.is_none(), "somebody leads on {kind:?}, which lost messages");
+        Ok(())
+    }
+
+    fn go_on_until(&mut self, end: Duration) -> anyhow::Result<()> {
+        while self.ground.now < end {
+            self.go_on()?;
+        }
+        Ok(())
+    }
+
+    fn make_well(&mut self) {
+        for index in 0..self.schedulers.len() {
+            self.relieve(Relief::Scheduler(index));
+            self.relieve(Relief::SchedulerConnected(index));
+        }
+        for host in 0..self.hosts.len() {
+            self.relieve(Relief::Engine(host));
+            self.relieve(Relief::AgentConnected(host));
+            if self.ground.census.is_paused(Place::Agent(host)) {
+                self.relieve(Relief::Agent(host));
+            }
+            if self.ground.census.is_paused(Place::Guard(host)) {
+                self.relieve(Relief::Guard(host));
+            }
+        }
+        self.relieve(Relief::Server);
+        // Of two hosts with one name the one that has no right to it stops.
+        let twin = self.hosts.len() - 1;
+        self.hosts[twin].stop_agent(&mut self.ground);
+    }
+
+    /// Whoever looks after the hosts starts what does not run, but for the one whose name another host has.
+    fn keep_well(&mut self) {
+        let twin = self.hosts.len() - 1;
+        for host in 0..twin {
+            self.relieve(Relief::Agent(host));
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        let leads = self.schedulers.iter().any(|scheduler| scheduler.tenure().is_some());
+        leads && self.unfinished().is_empty()
+    }
+
+    /// What is not over yet.
+    fn unfinished(&self) -> Vec<String> {
+        let mut open = Vec::new();
+        for (app, ledger) in self.ledgers() {
+            let newest = self.ground.net.stream(Kind::Apps).last(app.as_str()).map_or(0, |last| last.sequence);
+            if !ledger.active.is_empty() || !ledger.queue.is_empty() {
+                open.push(describe(&app, &ledger));
+            }
+            if ledger.app_revision != newest {
+                open.push(format!("{app}: revision {} of {newest}", ledger.app_revision));
+            }
+            let published =
+                |kind| self.ground.net.stream(kind).last(app.as_str()).map_or(0, |last| last.record.number());
+            let (ticks, history) = (published(Kind::Ticks), published(Kind::History));
+            if (ticks, history) != (ledger.ticks.last_number, ledger.history.last_number) {
+                open.push(format!("{app}: published are tick {ticks} and summary {history}"));
+            }
+        }
+        if !open.is_empty() {
+            open.push(format!("{:?}", self.schedulers.iter().map(Scheduler::role).collect::<Vec<_>>()));
+        }
+        let commands = self.ground.net.stream(Kind::Commands).after(0).count();
+        if commands > 0 {
+            open.push(format!("{commands} commands"));
+        }
+        for host in &self.hosts {
+            if host.engine.is_busy() || host.agent.as_ref().is_some_and(|agent| !agent.holds_nothing()) {
+                open.push(format!("host {}", host.index));
+            }
+        }
+        open
+    }
+
+    fn ledgers(&self) -> BTreeMap<AppName, Arc<Ledger>> {
+        let stored = self.ground.net.stream(Kind::Ledger).last_per_subject();
+        let ledger =
+            |stored: super::net::Stored| Some((AppName::new(&*stored.subject).ok()?, stored.record.ledger()?.clone()));
+        stored.into_iter().filter_map(ledger).collect()
+    }
+}
+
+/// What is active and what waits, in short.
+fn describe(app: &AppName, ledger: &Ledger) -> String {
+    let open = ledger.active.iter().flat_map(|run| run.open_attempts(app));
+    let open: Vec<_> = open.map(|(attempt, open)| (attempt.to_string(), &open.agent, open.claim())).collect();
+    let pending = ledger.active.iter().map(|run| (run.number, run.phase(), run.pending_services().count()));
+    format!("{app}: {:?}, open {open:?}, {} wait, {:?}", pending.collect::<Vec<_>>(), ledger.queue.len(), ledger.pause)
+}
