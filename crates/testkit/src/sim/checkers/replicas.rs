@@ -193,15 +193,13 @@ impl Replica {
             }
             (Outcome::TimedOut, Some(AttemptEvent::TimedOut { .. })) => all_used,
             (Outcome::CouldNotStart { .. }, Some(AttemptEvent::CouldNotStart { permanent, .. })) => {
-                *permanent || all_used
+                *permanent || all_used || service.global
             }
             (Outcome::Lost { reason }, Some(AttemptEvent::Lost { reason: seen })) => {
                 reason == seen && (spec.on_lost == OnLost::Fail || self.losses == LOSSES_MAX)
             }
-            // No agent matched, or the one that it was for does not take it any more.
-            (Outcome::CouldNotStart { .. }, None | Some(AttemptEvent::Lost { .. } | AttemptEvent::Revoked { .. })) => {
-                service.global
-            }
+            // No agent matched, or the one that it was for takes nothing any more, not even another try.
+            (Outcome::CouldNotStart { .. }, _) => service.global,
             (Outcome::Skipped { .. }, None) => !service.depends.is_empty(),
             (_, _) => false,
         }
