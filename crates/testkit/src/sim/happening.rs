@@ -23,6 +23,8 @@ pub(super) enum Happening {
     Deliver(FollowerId),
     /// So does the consumer of commands.
     DeliverCommands { consumer: u64 },
+    /// A process hears that its consumer of commands is gone: somebody else has made one.
+    Superseded(Address, u64),
     /// A process looks at its clock; the number tells a clock that was set anew meanwhile.
     Wake(Address, u64),
     /// The engine of a host does something.
@@ -47,6 +49,7 @@ impl Happening {
         match self {
             Self::Depart(flight) | Self::Back(flight, _) => Some(flight.from),
             Self::Wake(address, _)
+            | Self::Superseded(address, _)
             | Self::EngineSays(address, _)
             | Self::ToGuard(address, _)
             | Self::ToAgent(address, _) => Some(*address),

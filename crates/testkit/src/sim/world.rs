@@ -165,6 +165,10 @@ impl World {
                     }
                 });
             }
+            Happening::Superseded(address, consumer) => match address.place {
+                Place::Scheduler(index) => self.schedulers[index].superseded(&mut self.ground, consumer),
+                Place::Agent(_) | Place::Guard(_) => {}
+            },
             Happening::Wake(address, alarm) => match address.place {
                 Place::Scheduler(index) => self.schedulers[index].wake(&mut self.ground, alarm),
                 Place::Agent(host) => self.hosts[host].agent_wakes(&mut self.ground, alarm),

@@ -2,7 +2,7 @@
 //! another run of its app is claimed, and no container of another run, or of the same replica, starts.
 //!
 //! The exceptions to G8 that the design lists are seen here and counted: containers of a host where nobody is left to stop
-//! them, and containers that an engine did not stop because it did not answer.
+//! them, and containers that an engine did not stop, or started, when it did not answer for long.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -47,6 +47,8 @@ struct Attempt {
     ended: bool,
     /// The one container that may ever start for it.
     container: Option<ContainerId>,
+    /// How often each engine had been frozen for too long when the attempt was claimed.
+    freezes: BTreeMap<usize, u32>,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,8 @@ struct Container {
 struct HostSeen {
     lawless: bool,
     frozen_since: Option<Duration>,
+    /// How often its engine was frozen for longer than the margin that a guard leaves it.
+    freezes: u32,
 }
 
 impl Live {
@@ -69,7 +73,8 @@ impl Live {
         match &report.event {
             AttemptEvent::Claimed { nonce, .. } => {
                 self.enter(id, runs, editions).context("G1, claim")?;
-                let attempt = Attempt { nonce: Some(*nonce), ended: false, container: None };
+                let freezes = self.hosts.iter().map(|(host, seen)| (*host, seen.freezes)).collect();
+                let attempt = Attempt { nonce: Some(*nonce), ended: false, container: None, freezes };
                 ensure!(self.attempts.insert(id.clone(), attempt).is_none(), "a second claim");
                 self.open.insert(id.clone());
             }
@@ -79,7 +84,7 @@ impl Live {
             | AttemptEvent::TimedOut { .. }
             | AttemptEvent::CouldNotStart { .. }
             | AttemptEvent::Lost { .. } => {
-                let unclaimed = || Attempt { nonce: None, ended: false, container: None };
+                let unclaimed = || Attempt { nonce: None, ended: false, container: None, freezes: BTreeMap::new() };
                 let attempt = self.attempts.entry(id.clone()).or_insert_with(unclaimed);
                 ensure!(!attempt.ended, "a second end");
                 attempt.ended = true;
@@ -93,20 +98,22 @@ impl Live {
     pub(super) fn started(&mut self, sighting: &Sighting<'_>, runs: &Runs, editions: &Editions) -> anyhow::Result<()> {
         let Sighting { host, container, attempt: id, nonce } = *sighting;
         tracing::debug!(host, %container, attempt = %id, "started");
-        let lawless = self.hosts.get(&host).is_some_and(|host| host.lawless);
+        let seen = self.hosts.get(&host).copied().unwrap_or_default();
         let attempt = self.attempts.get_mut(id).context("create without a claim")?;
         ensure!(attempt.nonce == Some(nonce), "G8: it was created under another claim than the stored one");
         ensure!(attempt.container.is_none(), "G8: a second start for this attempt");
         attempt.container = Some(container.clone());
         if attempt.ended {
-            ensure!(lawless, "G8: its attempt had ended");
+            // What an engine was asked before it froze takes effect when it is back.
+            let disobeyed = seen.freezes > attempt.freezes.get(&host).copied().unwrap_or_default();
+            ensure!(seen.lawless || disobeyed, "G8: its attempt had ended");
             self.excused += 1;
         } else {
             runs.check_instant(&id.app, id.uid, editions)?;
             self.enter(id, runs, editions).context("G1, container")?;
         }
         self.check_replica(id)?;
-        let alive = Container { host, attempt: id.clone(), excused: lawless };
+        let alive = Container { host, attempt: id.clone(), excused: seen.lawless };
         self.containers.insert(container.clone(), alive);
         Ok(())
     }
@@ -166,13 +173,14 @@ impl Live {
     }
 
     pub(super) fn engine_frozen(&mut self, host: usize, now: Duration) {
-        self.hosts.entry(host).or_default().frozen_since = Some(now);
+        self.hosts.entry(host).or_default().frozen_since.get_or_insert(now);
     }
 
     /// An engine that did not answer for less than the margin that a guard leaves it has stopped everything in time.
     pub(super) fn engine_thawed(&mut self, host: usize, now: Duration, margin: Duration) {
-        let frozen_since = self.hosts.entry(host).or_default().frozen_since.take();
-        if frozen_since.is_some_and(|since| now.saturating_sub(since) > margin) {
+        let seen = self.hosts.entry(host).or_default();
+        if seen.frozen_since.take().is_some_and(|since| now.saturating_sub(since) > margin) {
+            seen.freezes += 1;
             self.excuse_all_on(host);
         }
     }

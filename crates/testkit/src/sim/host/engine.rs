@@ -173,7 +173,8 @@ impl Engine {
             ground.later(lasts, Happening::Engine(self.host, exit));
         }
         ground.summary.containers += 1;
-        if let Some(tag) = &container.tag {
+        // On a stream that lost messages nothing that was stored binds anybody; what counts is that nobody leads.
+        if let Some(tag) = container.tag.as_ref().filter(|_| !ground.net.regressed) {
             let sighting = Sighting { host: self.host, container: id, attempt: &tag.attempt, nonce: tag.nonce };
             let seen = ground.witness.started(&sighting);
             ground.judge(seen);

@@ -14,7 +14,7 @@ const CONFIRM_WITHIN: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(in crate::sim) struct Queue {
     /// Number of the present consumer: that of an earlier leader is gone.
-    consumer: u64,
+    pub(in crate::sim) consumer: u64,
     pub(in crate::sim) owner: Option<Address>,
     /// Delivered and not confirmed, with the moment at which it is delivered again.
     in_hand: BTreeMap<u64, Duration>,
@@ -34,7 +34,12 @@ impl Queue {
 
 impl Ground {
     /// Removes the consumer of whoever received before, and makes one for this process.
+    /// That one is told, and cannot receive any more; also if it has come to lead meanwhile, and this is a request from long ago.
     pub(super) fn begin_to_receive(&mut self, owner: Address) -> u64 {
+        if let Some(before) = self.net.queue.owner {
+            let (latency, consumer) = (self.latency(), self.net.queue.consumer);
+            self.later(latency, Happening::Superseded(before, consumer));
+        }
         let consumer = self.net.queue.consumer + 1;
         self.net.queue = Queue { consumer, owner: Some(owner), in_hand: BTreeMap::new(), coming: false };
         self.bring_commands();

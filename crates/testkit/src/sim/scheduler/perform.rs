@@ -143,7 +143,7 @@ impl Scheduler {
             (Tag::Note, answer) => return self.noted(ground, answer),
             (Tag::Load(part, ends), answer) => return self.loaded(ground, part, ends, answer),
             (Tag::LoadEnd(ends), Answer::Sequence(end)) => return self.take_over(ground, ends, end),
-            (Tag::Receive, Answer::Sequence(consumer)) => return self.receive_from(consumer),
+            (Tag::Receive, Answer::Sequence(consumer)) => return self.receive_from(ground, consumer),
             (Tag::CommandsBegin, Answer::Sequence(sequence)) => Event::CommandsBegin { sequence },
             (Tag::Confirm(app, request), Answer::Done) => Event::CommandConfirmed { app, request },
             (Tag::Ledger(app), Answer::Written(Cas::Stored { sequence })) => {

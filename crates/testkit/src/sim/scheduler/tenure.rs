@@ -173,9 +173,22 @@ impl Scheduler {
         ground.call(self.address, Tag::CommandsBegin.into(), Call::CommandsBegin);
     }
 
-    pub(super) fn receive_from(&mut self, consumer: u64) {
+    pub(super) fn receive_from(&mut self, ground: &mut Ground, consumer: u64) {
         if let Role::Leading(tenure) = &mut self.role {
             tenure.consumer = consumer;
+        }
+        if ground.net.queue.consumer != consumer {
+            self.superseded(ground, consumer);
+        }
+    }
+
+    /// Somebody else receives the commands: there may be another leader.
+    pub(in crate::sim) fn superseded(&mut self, ground: &mut Ground, consumer: u64) {
+        if let Role::Leading(tenure) = &self.role
+            && tenure.consumer == consumer
+        {
+            tracing::debug!(now = ?ground.now, scheduler = ?self.place, "tenure ended: another one receives commands");
+            self.end_tenure(ground);
         }
     }
 
