@@ -121,8 +121,6 @@ pub struct Summary {
     pub containers: u64,
     /// Pairs of containers of one replica that a listed exception to G8 explains.
     pub excused: u64,
-    /// Histories at whose end a container could be ended by nobody: see the settling of a world.
-    pub stranded: u64,
     /// How often each fault occurred.
     pub faults: BTreeMap<Fault, u64>,
 }
@@ -136,7 +134,6 @@ impl Summary {
         self.runs += other.runs;
         self.containers += other.containers;
         self.excused += other.excused;
-        self.stranded += other.stranded;
         for (fault, count) in &other.faults {
             *self.faults.entry(*fault).or_default() += count;
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use rand::RngExt as _;
 
-use super::{census::Place, faults::Fault, happening::Happening, world::World};
+use super::{census::Place, faults::Fault, ground::Weather, happening::Happening, world::World};
 
 /// Something that goes wrong at some moment.
 #[derive(Debug, Clone, Copy)]
@@ -178,6 +178,11 @@ impl World {
         self.schedulers[scheduler].clock.set_error(SignedDuration::from_secs(seconds));
     }
 
+    /// The host with the name of another one's agent has an agent only in the worlds that are about that, and only in trouble.
+    fn may_have_agent(&self, host: usize) -> bool {
+        host + 1 < self.hosts.len() || (self.twin && self.ground.weather == Weather::Stormy)
+    }
+
     /// The other host that is set up with an agent's name starts its own.
     fn take_name(&mut self, delay: Duration) {
         let twin = self.hosts.len() - 1;
@@ -204,7 +209,7 @@ impl World {
                 let place = Place::Agent(host);
                 if self.ground.census.is_paused(place) {
                     self.resume(place);
-                } else {
+                } else if self.may_have_agent(host) {
                     self.hosts[host].start_agent(&mut self.ground);
                 }
             }
@@ -217,9 +222,9 @@ impl World {
             Relief::SchedulerConnected(index) => self.reconnect(Place::Scheduler(index)),
             Relief::AgentConnected(host) => self.reconnect(Place::Agent(host)),
             Relief::Engine(host) => {
-                self.hosts[host].engine.thaw(&mut self.ground);
                 let (now, margin) = (self.ground.now, self.ground.timing.kill_margin);
                 self.ground.witness.engine_thawed(host, now, margin);
+                self.hosts[host].engine.thaw(&mut self.ground);
             }
             Relief::Server => {
                 self.ground.census.server_down = false;

@@ -23,6 +23,10 @@ use super::{
 /// looked at in the end.
 const COMMANDS_MAX: u32 = 50;
 
+/// Edits of one app that no leader has folded at most. The bucket keeps ten revisions of an app: what was due under one that
+/// is gone before any leader saw it is not known to anybody, and not counted. One place is left for the last edit of all.
+const UNFOLDED_MAX: usize = 9;
+
 /// Whether every host has an agent's name of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hosts {
@@ -59,6 +63,7 @@ impl People {
         match ground.random.random_range(0..20) {
             _ if self.apps[app].revisions.is_empty() => self.apply(ground, app),
             0..13 => self.command(ground, app),
+            _ if self.unfolded(ground, app) >= UNFOLDED_MAX => {}
             13..17 => self.apply(ground, app),
             17 => self.remove(ground, app),
             18 => self.spoil(ground, app),
@@ -66,6 +71,13 @@ impl People {
         }
         let pause = ground.between(Duration::from_millis(100), Duration::from_secs(9));
         ground.later(pause, Happening::People);
+    }
+
+    /// Revisions of an app that the stored ledger has not folded.
+    fn unfolded(&self, ground: &Ground, app: &AppName) -> usize {
+        let stored = ground.net.stream(Kind::Ledger).last(app.as_str());
+        let folded = stored.and_then(|stored| stored.record.ledger().map(|ledger| ledger.app_revision)).unwrap_or(0);
+        self.apps[app].revisions.iter().filter(|revision| **revision > folded).count()
     }
 
     pub(super) fn apply(&mut self, ground: &mut Ground, app: &AppName) {

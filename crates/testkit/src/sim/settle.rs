@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use rand::RngExt as _;
-use tickmesh_core::{ledger::Ledger, name::AppName, spec::OnDisconnect};
+use tickmesh_core::{ledger::Ledger, name::AppName};
 
 use super::{census::Place, ground::Weather, mischief::Relief, net::Kind, people, scheduler::Scheduler, world::World};
 
@@ -32,11 +32,6 @@ impl World {
                 look_at = self.ground.now + LOOK_EVERY;
                 people::undrain_all(&mut self.ground);
                 self.keep_well();
-                if self.is_quiet() && self.has_stranded() {
-                    // Nobody can close the books of what nobody may end.
-                    self.ground.summary.stranded += 1;
-                    return Ok(());
-                }
                 if self.is_quiet() {
                     self.ground.witness.close(&self.ledgers())?;
                     return self.lose_messages();
@@ -115,8 +110,7 @@ impl World {
         let mut open = Vec::new();
         for (app, ledger) in self.ledgers() {
             let newest = self.ground.net.stream(Kind::Apps).last(app.as_str()).map_or(0, |last| last.sequence);
-            let waits = !ledger.active.is_empty() || !ledger.queue.is_empty();
-            if waits && !self.is_stranded(&app, &ledger) {
+            if !ledger.active.is_empty() || !ledger.queue.is_empty() {
                 open.push(describe(&app, &ledger));
             }
             if ledger.app_revision != newest {
@@ -142,24 +136,6 @@ impl World {
             }
         }
         open
-    }
-
-    fn has_stranded(&self) -> bool {
-        self.ledgers().iter().any(|(app, ledger)| self.is_stranded(app, ledger))
-    }
-
-    /// Whether all that an app waits for are containers that go on without the mesh (`on_disconnect: continue`) and were
-    /// claimed on a host whose agent's name another host has by now. Only people can say that such a host is gone: nothing
-    /// else may end them (guarantee G8), and so this mesh waits for ever (G6 does not hold).
-    fn is_stranded(&self, app: &AppName, ledger: &Ledger) -> bool {
-        let twin = self.hosts.last().map(|host| host.machine.digest());
-        let open = ledger.active.iter().flat_map(|run| run.open_attempts(app).map(move |(_, open)| (run, open)));
-        let mut open = open.peekable();
-        open.peek().is_some()
-            && open.all(|(run, open)| {
-                let on_twin = open.claim().map(|claim| claim.machine) == twin;
-                on_twin && run.spec.on_disconnect == OnDisconnect::Continue
-            })
     }
 
     fn ledgers(&self) -> BTreeMap<AppName, Arc<Ledger>> {

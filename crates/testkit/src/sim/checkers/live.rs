@@ -103,17 +103,17 @@ impl Live {
         ensure!(attempt.nonce == Some(nonce), "G8: it was created under another claim than the stored one");
         ensure!(attempt.container.is_none(), "G8: a second start for this attempt");
         attempt.container = Some(container.clone());
+        // What an engine was asked before it froze takes effect when it is back.
+        let excused = seen.lawless || seen.freezes > attempt.freezes.get(&host).copied().unwrap_or_default();
         if attempt.ended {
-            // What an engine was asked before it froze takes effect when it is back.
-            let disobeyed = seen.freezes > attempt.freezes.get(&host).copied().unwrap_or_default();
-            ensure!(seen.lawless || disobeyed, "G8: its attempt had ended");
+            ensure!(excused, "G8: its attempt had ended");
             self.excused += 1;
         } else {
             runs.check_instant(&id.app, id.uid, editions)?;
             self.enter(id, runs, editions).context("G1, container")?;
         }
         self.check_replica(id)?;
-        let alive = Container { host, attempt: id.clone(), excused: seen.lawless };
+        let alive = Container { host, attempt: id.clone(), excused };
         self.containers.insert(container.clone(), alive);
         Ok(())
     }
