@@ -103,8 +103,10 @@ impl Live {
         ensure!(attempt.nonce == Some(nonce), "G8: it was created under another claim than the stored one");
         ensure!(attempt.container.is_none(), "G8: a second start for this attempt");
         attempt.container = Some(container.clone());
-        // What an engine was asked before it froze takes effect when it is back.
-        let excused = seen.lawless || seen.freezes > attempt.freezes.get(&host).copied().unwrap_or_default();
+        // What an engine was asked before it froze may take effect while it answers nobody, or when it is back: a guard can
+        // stop it in neither case.
+        let thawed_since = seen.freezes > attempt.freezes.get(&host).copied().unwrap_or_default();
+        let excused = seen.lawless || seen.frozen_since.is_some() || thawed_since;
         if attempt.ended {
             ensure!(excused, "G8: its attempt had ended");
             self.excused += 1;
