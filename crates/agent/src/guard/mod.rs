@@ -34,6 +34,10 @@ use self::{
 };
 use crate::{engine::ContainerView, ownership::Ownership};
 
+/// How long a guard waits for one answer of its engine. An engine that has come back owes no answer to what it was asked before,
+/// so this is short beside the kill margin (10 s): the guard that asks again at once ends everything in time.
+pub const ENGINE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// What a guard begins with.
 #[derive(Debug, Clone)]
 pub struct Settings {

@@ -11,9 +11,6 @@ use tickmesh_agent::{
 use super::requests::{EngineAct, EngineSays, EngineTag, Op, Reply, Request, not_found, refused, unavailable};
 use crate::sim::{census::Address, checkers::Sighting, faults::Fault, ground::Ground, happening::Happening, makers};
 
-/// How long a client waits for an answer of the engine.
-pub(super) const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// The engine of one host.
 #[derive(Debug)]
 pub(in crate::sim) struct Engine {
@@ -76,7 +73,7 @@ impl Engine {
         let given_up = !matches!(request.op, Op::Wait(_)) && ground.random.random_ratio(1, 2);
         if given_up && !request.given_up {
             let says = EngineSays { tag: request.tag.clone(), op: request.op.clone(), reply: Err(unavailable()) };
-            ground.later(CLIENT_TIMEOUT, Happening::EngineSays(request.from, Box::new(says)));
+            ground.later(request.tag.patience(), Happening::EngineSays(request.from, Box::new(says)));
         }
         self.held.push(Request { given_up: given_up || request.given_up, ..request });
     }
@@ -149,8 +146,9 @@ impl Engine {
         if ground.mishap(Fault::StartSlow) {
             let delay = ground.some_delay();
             ground.later(delay, Happening::Engine(self.host, EngineAct::Begin(id.clone())));
+            let patience = tag.patience();
             let says = EngineSays { tag, op: Op::Start(id.clone()), reply: Err(unavailable()) };
-            ground.later(CLIENT_TIMEOUT, Happening::EngineSays(from, Box::new(says)));
+            ground.later(patience, Happening::EngineSays(from, Box::new(says)));
             return Ok(None);
         }
         self.begin(ground, id);

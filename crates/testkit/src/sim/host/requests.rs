@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
-use tickmesh_agent::engine::{ContainerId, ContainerRequest, ContainerView, Error, ExitState, LabelFilter};
+use tickmesh_agent::{
+    engine::{ContainerId, ContainerRequest, ContainerView, Error, ExitState, LabelFilter},
+    guard,
+};
 use tickmesh_core::id::AttemptId;
 
-use super::{engine::CLIENT_TIMEOUT, leftovers::Stray};
+use super::leftovers::Stray;
 use crate::sim::{census::Address, faults::Fault, ground::Ground, happening::Happening};
+
+/// How long an agent waits for an answer of the engine.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What an engine is asked to do.
 #[derive(Debug, Clone)]
@@ -39,6 +45,16 @@ pub(in crate::sim) enum EngineTag {
     Stray(Box<Stray>),
     /// A guard.
     Guard,
+}
+
+impl EngineTag {
+    /// How long its client waits for an answer of the engine.
+    pub(super) fn patience(&self) -> Duration {
+        match self {
+            Self::Guard => guard::ENGINE_PATIENCE,
+            Self::Conduct | Self::Attempt(_) | Self::Clean | Self::Stray(_) => CLIENT_TIMEOUT,
+        }
+    }
 }
 
 /// A request to the engine.
@@ -89,10 +105,11 @@ impl Ground {
         let latency = self.between(Duration::from_millis(2), Duration::from_millis(80));
         let slow = matches!(op, Op::Create(_)) && self.mishap(Fault::CreateSlow);
         let delay = if slow { self.some_delay() } else { latency };
-        let given_up = delay > CLIENT_TIMEOUT;
+        let patience = tag.patience();
+        let given_up = delay > patience;
         if given_up {
             let says = EngineSays { tag: tag.clone(), op: op.clone(), reply: Err(unavailable()) };
-            self.later(pause + CLIENT_TIMEOUT, Happening::EngineSays(from, Box::new(says)));
+            self.later(pause + patience, Happening::EngineSays(from, Box::new(says)));
         }
         let request = Request { from, tag, op, given_up };
         self.later(pause + delay, Happening::Engine(host, EngineAct::Do(request)));
