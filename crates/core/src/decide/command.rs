@@ -87,6 +87,9 @@ impl Transition<'_> {
         }
         let cause = Cause::Retry { of: run, by: command.by.clone(), request: command.request };
         let (request, carried) = (summary.request.clone(), Carried::of(summary, &spec.run));
+        if carried.leaves_nothing_of(&spec.run) {
+            return Err(format!("what did not succeed in run {run} is not in the file any more"));
+        }
         let waiting = Waiting { request, carried, ..self.waiting(cause, summary.scheduled_at) };
         Ok(self.admit_retry(&spec, waiting))
     }

@@ -18,12 +18,19 @@ use crate::{
 impl Transition<'_> {
     pub(super) fn progress(&mut self) {
         self.time_out_runs();
+        self.settle_runs();
+        // A run that begins may be at its end already: a retry of what is not in the file any more.
+        while self.start_waiting() {
+            self.settle_runs();
+        }
+        self.place_replicas();
+        self.send_orders();
+    }
+
+    fn settle_runs(&mut self) {
         self.resolve_global_services();
         self.give_absent_agents_up();
         self.finish_runs();
-        self.start_waiting();
-        self.place_replicas();
-        self.send_orders();
     }
 
     /// Stops the runs that last longer than they may. Not while results from before the take-over are folded: they may have
@@ -72,15 +79,17 @@ impl Transition<'_> {
     }
 
     /// The queue is looked at only when another run may begin, and not while the app is paused. What waited takes the spec as
-    /// it is now.
-    fn start_waiting(&mut self) {
-        let Some(spec) = self.spec.clone() else { return };
+    /// it is now. `false`: nothing was started.
+    fn start_waiting(&mut self) -> bool {
+        let Some(spec) = self.spec.clone() else { return false };
+        let last_run = self.ledger.last_run;
         while self.ledger.pause.is_none() && !self.ledger.queue.is_empty() && self.may_start(&spec) {
             self.expire_waiting(&spec);
-            let Some(waiting) = self.ledger.queue.pop_front() else { return };
+            let Some(waiting) = self.ledger.queue.pop_front() else { break };
             self.ledger.counters.count_started_later(waiting.cause.origin());
             self.start_run(waiting, spec.run.clone());
         }
+        self.ledger.last_run > last_run
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     history::{ReplicaSummary, RunSummary},
     name::{AgentName, ServiceName},
-    spec::RunSpec,
+    spec::{RunSpec, ServiceSpec},
 };
 
 /// What a retry takes over from the run before: the replicas that had succeeded, which do not run again, and the agents of
@@ -37,6 +37,19 @@ impl Carried {
     /// Whether nothing is taken over.
     pub fn is_empty(&self) -> bool {
         self.services.is_empty()
+    }
+
+    /// Whether a run of `spec` would have nothing to do.
+    pub fn leaves_nothing_of(&self, spec: &RunSpec) -> bool {
+        spec.services.iter().all(|service| {
+            let scale = self.scale_of(service);
+            scale.is_some_and(|scale| (0..scale).all(|replica| self.has_succeeded(&service.name, replica)))
+        })
+    }
+
+    /// How many replicas a service has; `None`: it is global, and that is not known yet.
+    fn scale_of(&self, service: &ServiceSpec) -> Option<u32> {
+        if service.global { Some(self.agents(&service.name)?.len() as u32) } else { Some(service.scale) }
     }
 
     /// Whether this replica had succeeded.

@@ -116,6 +116,19 @@ fn a_run_without_any_agent_waits_for_the_first() {
 }
 
 #[test]
+fn a_run_that_waited_has_its_replicas_as_soon_as_it_begins() {
+    let mut world = world();
+    world.run();
+    world.run();
+    for (attempt, _) in world.open() {
+        world.claim(&attempt);
+        world.exit(&attempt, 0);
+    }
+    let open: Vec<_> = world.open().into_iter().map(|(id, _)| (id.run, id.replica)).collect();
+    assert_eq!(open, [(2, 0), (2, 1), (2, 2)]);
+}
+
+#[test]
 fn a_service_that_nobody_matched_ends_with_its_run() {
     let mut world = world();
     world.fleet.agents.clear();

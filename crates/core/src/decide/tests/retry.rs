@@ -112,3 +112,24 @@ fn what_is_active_unknown_or_has_succeeded_is_not_retried() {
     finish_all(&mut world, &[0, 0, 0]);
     check_refused(&mut world, 1, "run 1 succeeded: nothing of it is left to do");
 }
+
+#[test]
+fn a_retry_with_nothing_left_in_the_file_is_refused() {
+    let mut world = three_replicas();
+    finish_all(&mut world, &[0, 1, 1]);
+    world.apply(1.0, unscheduled(vec![service(1, 0)]));
+    check_refused(&mut world, 1, "what did not succeed in run 1 is not in the file any more");
+}
+
+#[test]
+fn a_retry_that_has_nothing_left_when_its_turn_comes_ends_at_once() {
+    let mut world = three_replicas();
+    finish_all(&mut world, &[0, 1, 1]);
+    world.run();
+    world.ask(CommandKind::Retry { run: 1 });
+    world.run();
+    world.apply(1.0, unscheduled(vec![service(1, 0)]));
+    finish_all(&mut world, &[0, 0, 0]);
+    let active: Vec<u64> = world.ledger.active.iter().map(|run| run.number).collect();
+    assert_eq!((active, world.last_summary().run), (vec![4], 3));
+}
