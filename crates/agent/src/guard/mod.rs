@@ -37,6 +37,9 @@ use crate::{engine::ContainerView, ownership::Ownership};
 /// How long a guard waits for one answer of its engine. An engine that has come back owes no answer to what it was asked before,
 /// so this is short beside the kill margin (10 s): the guard that asks again at once ends everything in time.
 pub const ENGINE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long an agent waits for a guard that does not answer. One that stands still guards nobody, so it is killed, and another one
+/// takes its place: long before a deadline (45 s) of which it might know.
+pub const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a guard begins with.
 #[derive(Debug, Clone)]

@@ -25,6 +25,8 @@ struct Standing {
     alive: bool,
     paused: bool,
     cut_off: bool,
+    /// An agent: it has a guard answer, or does something about it.
+    minds_guard: bool,
 }
 
 /// The standing of every place.
@@ -42,6 +44,7 @@ impl Census {
         standing.life += 1;
         standing.alive = true;
         standing.paused = false;
+        standing.minds_guard = false;
         Address { place, life: standing.life }
     }
 
@@ -78,6 +81,16 @@ impl Census {
 
     pub(super) fn resume(&mut self, place: Place) {
         self.standings.entry(place).or_default().paused = false;
+    }
+
+    /// An agent process begins to see to it that a guard answers.
+    pub(super) fn mind_guard(&mut self, agent: Place) {
+        self.standings.entry(agent).or_default().minds_guard = true;
+    }
+
+    /// Whether an agent process would replace a guard that does not answer.
+    pub(super) fn minds_guard(&self, agent: Place) -> bool {
+        self.works(agent) && self.standing(agent).minds_guard
     }
 
     pub(super) fn cut_off(&mut self, place: Place) {

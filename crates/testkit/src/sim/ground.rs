@@ -89,7 +89,7 @@ impl Ground {
     /// Tells the witness whether anybody is left on a host who would stop its containers.
     pub(super) fn look_at_host(&mut self, host: usize) {
         let (agent, guard) = (Place::Agent(host), Place::Guard(host));
-        let guarded = self.census.works(guard) || self.census.works(agent) && !self.census.hears_nothing(agent);
+        let guarded = self.census.works(guard) || self.census.minds_guard(agent) && !self.census.hears_nothing(agent);
         self.witness.host_seen(host, if guarded { Rule::Guarded } else { Rule::Lawless });
     }
 

@@ -33,6 +33,8 @@ pub(super) enum Happening {
     EngineSays(Address, Box<EngineSays>),
     /// A guard is told something by the agent of its host.
     ToGuard(Address, Word),
+    /// An agent has waited for an answer of this guard for as long as it waits.
+    GuardDoubted(Address),
     /// An agent is told something by its guard.
     ToAgent(Address, Box<conduct::Event>),
     /// People do something.
@@ -57,6 +59,7 @@ impl Happening {
             | Self::Deliver(_)
             | Self::DeliverCommands { .. }
             | Self::Engine(..)
+            | Self::GuardDoubted(_)
             | Self::People
             | Self::Trouble
             | Self::Relief(_) => None,

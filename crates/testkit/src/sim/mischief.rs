@@ -110,6 +110,7 @@ impl World {
             }
             Trouble::PauseGuard if self.may_lose_guard(host) => {
                 self.pause(Place::Guard(host), Fault::GuardPaused, delay);
+                self.hosts[host].expect_answer_of_guard(&mut self.ground);
             }
             Trouble::TakeName if self.twin => self.take_name(delay),
             Trouble::RebootHost => {

@@ -185,6 +185,11 @@ impl World {
                     self.hosts[host].guard_is_told(&mut self.ground, word);
                 }
             }
+            Happening::GuardDoubted(address) => {
+                if let Place::Guard(host) = address.place {
+                    self.hosts[host].guard_is_doubted(&mut self.ground, address);
+                }
+            }
             Happening::ToAgent(address, event) => {
                 if let Place::Agent(host) = address.place {
                     self.hosts[host].agent_is_told(&mut self.ground, *event);

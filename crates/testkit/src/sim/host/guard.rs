@@ -5,7 +5,7 @@ use std::time::Duration;
 use tickmesh_agent::{
     conduct,
     engine::Error,
-    guard::{Effect, Event, Fate, Guard as Conduct, Memory, Settings},
+    guard::{ANSWER_PATIENCE, Effect, Event, Fate, Guard as Conduct, Memory, Settings},
     ownership::Ownership,
 };
 
@@ -61,6 +61,22 @@ impl Host {
             self.start_guard(ground);
         }
         ground.later(START, Happening::ToGuard(self.guard.address, Word::Hello));
+        ground.census.mind_guard(Place::Agent(self.index));
+        ground.look_at_host(self.index);
+        self.expect_answer_of_guard(ground);
+    }
+
+    /// The agent will not wait for its guard for ever.
+    pub(in crate::sim) fn expect_answer_of_guard(&self, ground: &mut Ground) {
+        ground.later(ANSWER_PATIENCE, Happening::GuardDoubted(self.guard.address));
+    }
+
+    /// The agent kills a guard that stands still.
+    pub(in crate::sim) fn guard_is_doubted(&mut self, ground: &mut Ground, address: Address) {
+        let stands_still = ground.census.is_current(address) && ground.census.is_paused(address.place);
+        if stands_still && ground.census.minds_guard(Place::Agent(self.index)) {
+            self.kill_guard(ground);
+        }
     }
 
     fn start_guard(&mut self, ground: &mut Ground) {
