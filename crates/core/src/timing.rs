@@ -28,6 +28,11 @@ pub struct Timing {
     pub write_pace: Duration,
     /// The lease is free after this long without a renewal.
     pub lease: Duration,
+    /// How often the leader removes results that nobody needs (protocol rule P14).
+    pub purge: Duration,
+    /// How long results are kept at least: far above the 60 s that an order lives, so that no order can claim an attempt whose
+    /// messages are gone.
+    pub results_kept: Duration,
 }
 
 /// Settings whose deadlines contradict each other.
@@ -53,6 +58,8 @@ impl Default for Timing {
             unclaimed: Duration::from_secs(30),
             write_pace: Duration::from_millis(50),
             lease: Duration::from_secs(3),
+            purge: Duration::from_secs(60),
+            results_kept: Duration::from_secs(3_600),
         }
     }
 }
@@ -73,6 +80,8 @@ impl Timing {
             unclaimed: scale(self.unclaimed),
             write_pace: scale(self.write_pace),
             lease: scale(self.lease),
+            purge: scale(self.purge),
+            results_kept: scale(self.results_kept),
         }
     }
 

@@ -157,6 +157,10 @@ impl Store {
 
     /// Removes all messages below a sequence.
     pub(crate) async fn purge_below(&self, sequence: u64) -> Result<(), Error> {
+        // To the server, a purge below 0 is one without a limit: it removes everything.
+        if sequence == 0 {
+            return Ok(());
+        }
         let action = || format!("purge stream `{}` below {sequence}", self.name);
         let handle = self.handle().await?;
         match self.bounded(handle.purge().sequence(sequence)).await {

@@ -72,7 +72,7 @@ impl<D> Leader<D> {
     /// Begins a tenure. `random` gives uids and jitter.
     pub fn new(tenure: Tenure, timing: Timing, random: StdRng) -> Self {
         let dispatcher = Dispatcher::new(tenure, timing, random);
-        Self { dispatcher, deliveries: HashMap::new(), ends: Ends::default() }
+        Self { dispatcher, deliveries: HashMap::new(), ends: Ends::new(timing.results_kept) }
     }
 
     /// The same where containers reserve something else than by default.
@@ -132,13 +132,14 @@ impl<D> Leader<D> {
         self.handle(Event::CommandSeen { sequence, command: Box::new(command) }, moment, trust)
     }
 
-    /// Once every [`PURGE_PERIOD`](crate::purge::PURGE_PERIOD): removes what nobody needs, and makes the stored ledgers
+    /// Once every [`Timing::purge`]: removes what nobody needs, and makes the stored ledgers
     /// need less by the next time.
     pub fn purge(&mut self, moment: Moment, trust: impl FnOnce() -> Trust) -> Result<Vec<Step<D>>, Stop> {
         let end = self.dispatcher.results_through();
         let needed_from = self.dispatcher.results_needed_after().map_or(end, |after| after + 1);
         let below = self.ends.purge_below(moment.uptime, end, needed_from);
-        let mut steps = vec![Step::ReadCommandsBegin, Step::PurgeResults { below }];
+        let mut steps = vec![Step::ReadCommandsBegin];
+        steps.extend(below.map(|below| Step::PurgeResults { below }));
         steps.extend(self.handle(Event::Checkpoint, moment, trust)?);
         Ok(steps)
     }

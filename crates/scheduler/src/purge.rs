@@ -2,30 +2,30 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-/// How often results are purged.
-pub const PURGE_PERIOD: Duration = Duration::from_secs(60);
-/// How long results are kept at least: far above the 60 s that an order lives, so that no order can claim an attempt whose
-/// messages are gone.
-const RESULTS_AGE_MIN: Duration = Duration::from_secs(3_600);
-
-/// Where the end of the results stream was, at every purge of the last hour.
-#[derive(Debug, Default)]
+/// Where the end of the results stream was, at every purge for as long as results are kept at least.
+#[derive(Debug)]
 pub struct Ends {
+    kept: Duration,
     seen: VecDeque<(Duration, u64)>,
 }
 
 impl Ends {
+    /// Before the first purge. Results are kept for that long at least.
+    pub fn new(kept: Duration) -> Self {
+        Self { kept, seen: VecDeque::new() }
+    }
+
     /// Takes in where the stream ends now. Returned is the sequence below which nothing is needed: the lowest of the first
-    /// one that an active run needs, and that of an hour ago.
-    pub fn purge_below(&mut self, uptime: Duration, end: u64, needed_from: u64) -> u64 {
+    /// one that an active run needs, and the first one that is young. `None`: everything may be needed.
+    pub fn purge_below(&mut self, uptime: Duration, end: u64, needed_from: u64) -> Option<u64> {
         self.seen.push_back((uptime, end));
-        let old = |at: Duration| uptime.saturating_sub(at) >= RESULTS_AGE_MIN;
+        let old = |at: Duration| uptime.saturating_sub(at) >= self.kept;
         // The youngest entry that is old enough stays: it is the answer until the next one is.
         while self.seen.get(1).is_some_and(|(at, _)| old(*at)) {
             self.seen.pop_front();
         }
-        let hour_ago = self.seen.front().filter(|(at, _)| old(*at)).map_or(0, |(_, end)| *end);
-        hour_ago.min(needed_from)
+        let (_, end_then) = self.seen.front().filter(|(at, _)| old(*at))?;
+        Some(needed_from.min(*end_then))
     }
 }
 
@@ -33,19 +33,21 @@ impl Ends {
 mod tests {
     use super::*;
 
+    const MINUTE: Duration = Duration::from_secs(60);
+
     #[test]
     fn nothing_is_purged_in_the_first_hour() {
-        let mut ends = Ends::default();
+        let mut ends = Ends::new(MINUTE * 60);
         for minute in 0..60 {
-            assert_eq!(ends.purge_below(PURGE_PERIOD * minute, 100 * u64::from(minute), u64::MAX), 0);
+            assert_eq!(ends.purge_below(MINUTE * minute, 100 * u64::from(minute), u64::MAX), None);
         }
-        assert_eq!(ends.purge_below(PURGE_PERIOD * 65, 7_000, u64::MAX), 500);
+        assert_eq!(ends.purge_below(MINUTE * 65, 7_000, u64::MAX), Some(500));
     }
 
     #[test]
     fn what_an_active_run_needs_stays() {
-        let mut ends = Ends::default();
+        let mut ends = Ends::new(MINUTE * 60);
         ends.purge_below(Duration::ZERO, 900, u64::MAX);
-        assert_eq!(ends.purge_below(RESULTS_AGE_MIN, 1_000, 300), 300);
+        assert_eq!(ends.purge_below(MINUTE * 60, 1_000, 300), Some(300));
     }
 }

@@ -19,7 +19,6 @@ use crate::{
     follow,
     leader::{Leader, Step, Stop, Trust},
     perform::Performer,
-    purge::PURGE_PERIOD,
 };
 
 /// Events that may wait for the dispatcher. A full channel makes the followers wait, and with them the server's flow
@@ -103,6 +102,7 @@ struct Office<'a> {
     followers: JoinSet<Error>,
     housekeeping_period: Duration,
     housekeeping_at: Instant,
+    purge_period: Duration,
     purge_at: Instant,
 }
 
@@ -123,7 +123,8 @@ impl<'a> Office<'a> {
             followers: JoinSet::new(),
             housekeeping_period,
             housekeeping_at: Instant::now() + housekeeping_period,
-            purge_at: Instant::now() + PURGE_PERIOD,
+            purge_period: config.timing.purge,
+            purge_at: Instant::now() + config.timing.purge,
         };
         let mut loaded = follow::load(mesh, &config.zones).await?;
         for event in std::mem::take(&mut loaded.events) {
@@ -158,7 +159,7 @@ impl<'a> Office<'a> {
                 self.handle(Event::Woken)
             }
             () = sleep_until(self.purge_at) => {
-                self.purge_at += PURGE_PERIOD;
+                self.purge_at += self.purge_period;
                 self.purge()
             }
         }

@@ -108,6 +108,10 @@ async fn results_are_purged_below_a_sequence() {
     let mut end = claim(3, 0);
     end.event = tickmesh_core::message::AttemptEvent::Cancelled { exit_code: None };
     stored(results.append(&end, 3).await.unwrap());
+    for nothing in [0, 1] {
+        results.purge_below(nothing).await.unwrap();
+        assert_eq!(results.of_run(&app("nightly"), attempt(1, 0).token()).await.unwrap().len(), 1, "{nothing}");
+    }
     results.purge_below(3).await.unwrap();
 
     let run = |run| attempt(run, 0).token();

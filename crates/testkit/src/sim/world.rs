@@ -44,6 +44,9 @@ const TIMING: Timing = Timing {
     unclaimed: Duration::from_secs(10),
     write_pace: Duration::from_millis(50),
     lease: Duration::from_secs(3),
+    purge: Duration::from_secs(6),
+    // Longer than an order that was delayed for as long as anything is lives.
+    results_kept: Duration::from_secs(125),
 };
 
 /// Streams whose loss the lease tells: see [`tickmesh_messaging::PRECIOUS`].

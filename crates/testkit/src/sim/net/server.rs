@@ -87,5 +87,5 @@ impl Ground {
     }
 
     /// How long an order lives.
-    pub(in crate::sim) const ORDER_AGE: Duration = Duration::from_secs(60);
+    pub(in crate::sim) const ORDER_AGE: Duration = Duration::from_secs(20);
 }

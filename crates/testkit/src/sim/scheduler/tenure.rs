@@ -16,7 +16,6 @@ use tickmesh_messaging::{
 use tickmesh_scheduler::{
     dispatcher::{Event, Moment},
     leader::{Leader, Step, Stop, Trust},
-    purge::PURGE_PERIOD,
 };
 
 use super::{Role, Scheduler, Tag, lease_write};
@@ -121,7 +120,7 @@ impl Scheduler {
             stage: Stage::Loading,
             consumer: 0,
             housekeeping_at,
-            purge_at: moment.uptime + PURGE_PERIOD,
+            purge_at: moment.uptime + ground.timing.purge,
         }));
         self.load(ground, Part::Ledgers, Ends::default());
     }
@@ -274,7 +273,7 @@ impl Scheduler {
             ground.call_for(ground.timing.lease, self.address, Tag::Note.into(), Call::Ends);
         }
         if tenure.purge_at <= moment.uptime {
-            tenure.purge_at += PURGE_PERIOD;
+            tenure.purge_at += ground.timing.purge;
             let hold = &tenure.hold;
             let steps = tenure.leader.purge(moment, || trust(hold, moment));
             return self.begin(ground, steps);
