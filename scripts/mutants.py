@@ -119,11 +119,11 @@ def try_mutant(mutant, seeds):
 def by_simulator(mutant, seeds):
     build(mutant, "-p", "tickmesh-tests", "--test", "simulation")
     status, output = cargo_test(
-        "-p", "tickmesh-tests", "--test", "simulation", "--", "--nocapture", environment={"TICKMESH_SEEDS": str(seeds)}
+        "-p", "tickmesh-tests", "--test", "simulation", "--", "no_history", environment={"TICKMESH_SEEDS": str(seeds)}
     )
     if status == 0:
         return None
-    seed = re.search(r"seed (\d+)", output)
+    seed = re.search(r"seed (\d+) failed", output)
     return f"simulator, seed {seed[1]}" if seed else "simulator"
 
 
