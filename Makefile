@@ -7,7 +7,7 @@ TICKMESH_CHAOS_ROUNDS ?= 50
 SEEDS ?= 100000
 FIRST_SEED ?= 0
 
-.PHONY: help setup demo test lint bench chaos sim mutants
+.PHONY: help setup demo test lint bench chaos matrix sim mutants
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -36,6 +36,9 @@ sim: ## play many histories of faults in the simulator (SEEDS=100000, from FIRST
 
 mutants: ## break the code on purpose, one break at a time, and see each found (an hour; docs/mutants.md is the result)
 	scripts/mutants.py --write
+
+matrix: setup ## play each fault of a Docker host for each time, and write docs/matrix.md (needs root for a second dockerd)
+	TICKMESH_MATRIX=$(CURDIR)/docs/matrix.md cargo test -p tickmesh-tests --test matrix -- --nocapture
 
 chaos: setup ## run the crash tests many rounds (TICKMESH_CHAOS_ROUNDS=50), and faults of a second dockerd (needs root)
 	TICKMESH_CHAOS_ROUNDS=$(TICKMESH_CHAOS_ROUNDS) cargo test -p tickmesh-tests --test crash -- --nocapture

@@ -1,6 +1,7 @@
 //! Schedulers and agents as processes of their own, so that they can be killed: the binary `fleet` of this package.
 
 use std::{
+    fs,
     path::Path,
     process::{Command, Stdio},
     time::Duration,
@@ -15,17 +16,85 @@ pub struct Child {
     child: std::process::Child,
 }
 
+/// An agent that is to be started, with a guard.
+#[derive(Debug, Clone)]
+pub struct Agent<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The moment at which it kills itself: see the binary's `CrashPoint`.
+    pub die: Option<&'a str>,
+    /// Where it finds NATS, if not directly.
+    pub nats: Option<String>,
+    /// Its engine, if it is not the host's.
+    pub docker: Option<String>,
+}
+
+impl<'a> Agent<'a> {
+    /// One that has everything in common with the test.
+    pub fn new(name: &'a str) -> Self {
+        Self { name, die: None, nats: None, docker: None }
+    }
+
+    /// Starts it.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub fn start(self, fleet: &Path, world: &World) -> Child {
+        let Self { name, die, nats, docker } = self;
+        let mut command = Child::command(fleet, world, "agent", nats);
+        command.args(["--name", name, "--locks"]).arg(world.folder.path());
+        command.arg("--allow").arg(world.journal.folder());
+        command.envs(docker.map(|host| ("DOCKER_HOST", host)));
+        Child::spawn(command, die)
+    }
+}
+
+/// The guards of an agent, by their command lines, on which are their settings.
+///
+/// # Panics
+///
+/// If the host does not list its processes.
+pub fn guards(world: &World, agent: &str) -> Vec<Pid> {
+    guards_of(world.folder.path(), &format!("\"agent\":\"{agent}\""))
+}
+
+/// Kills the guards of a mesh that is gone: they would look for its containers until their deadlines have passed.
+pub(crate) fn kill_guards(locks: &Path) {
+    for guard in guards_of(locks, "\"agent\":") {
+        // It may have ended by itself.
+        let _ = kill_process(guard, Signal::KILL);
+    }
+}
+
+fn guards_of(locks: &Path, agent: &str) -> Vec<Pid> {
+    let locks = locks.display().to_string();
+    let processes = fs::read_dir("/proc").expect("list processes").flatten();
+    let guards = processes.filter(|process| {
+        let command_line = fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
+        command_line.contains(&locks) && command_line.contains("\"fence\":") && command_line.contains(agent)
+    });
+    guards.filter_map(|process| process.file_name().to_str()?.parse().ok().and_then(Pid::from_raw)).collect()
+}
+
+/// Sends the one guard of an agent a signal.
+///
+/// # Panics
+///
+/// If there is none, or more.
+pub fn signal_guard(world: &World, agent: &str, signal: Signal) {
+    let [guard] = guards(world, agent)[..] else { panic!("agent {agent} does not have one guard") };
+    kill_process(guard, signal).expect("signal the guard");
+}
+
 impl Child {
-    /// Starts an agent. `die` names the moment at which it kills itself: see the binary's `CrashPoint`.
+    /// Starts an agent that kills itself at the moment `die`.
     ///
     /// # Panics
     ///
     /// If it cannot be started.
     pub fn agent(fleet: &Path, world: &World, name: &str, die: Option<&str>) -> Self {
-        let mut command = Self::command(fleet, world, "agent");
-        command.args(["--name", name, "--locks"]).arg(world.folder.path());
-        command.arg("--allow").arg(world.journal.folder());
-        Self::spawn(command, die)
+        Agent { die, ..Agent::new(name) }.start(fleet, world)
     }
 
     /// Starts a scheduler.
@@ -34,12 +103,13 @@ impl Child {
     ///
     /// If it cannot be started.
     pub fn scheduler(fleet: &Path, world: &World, die: Option<&str>) -> Self {
-        Self::spawn(Self::command(fleet, world, "scheduler"), die)
+        Self::spawn(Self::command(fleet, world, "scheduler", None), die)
     }
 
-    fn command(fleet: &Path, world: &World, role: &str) -> Command {
+    fn command(fleet: &Path, world: &World, role: &str, nats: Option<String>) -> Command {
         let mut command = Command::new(fleet);
-        command.args([role, "--nats", &world.server.url(), "--namespace", world.namespace().as_str()]);
+        let nats = nats.unwrap_or_else(|| world.server.url());
+        command.args([role, "--nats", &nats, "--namespace", world.namespace().as_str()]);
         // The child ends when the other end of this pipe closes: nothing is left behind by a test that is killed.
         command.stdin(Stdio::piped());
         command
@@ -62,14 +132,18 @@ impl Child {
         self.child.wait().expect("wait for the child");
     }
 
-    /// Asks it to stop in order, and waits for it.
+    /// Sends it a signal.
     ///
     /// # Panics
     ///
-    /// If it cannot be signalled.
+    /// If that is not possible.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("signal the child");
+    }
+
+    /// Asks it to stop in order, and waits for it.
     pub async fn terminate(mut self, patience: Duration) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
-        kill_process(pid, Signal::TERM).expect("signal the child");
+        self.signal(Signal::TERM);
         self.ended(patience).await;
     }
 

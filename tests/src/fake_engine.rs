@@ -21,6 +21,8 @@ use tokio::sync::watch;
 /// What the engine says of its host: one like many that run batch jobs.
 const CORES: u32 = 16;
 const MEMORY_BYTES: u64 = 64 << 30;
+/// Exit code of a container that was killed: 128 + SIGKILL.
+const EXIT_KILLED: i64 = 137;
 /// Exit code of a container that was stopped: 128 + SIGTERM.
 const EXIT_STOPPED: i64 = 143;
 
@@ -171,6 +173,12 @@ impl ContainerEngine for FakeEngine {
     async fn stop(&self, id: &ContainerId) -> Result<(), Error> {
         self.exit(id, EXIT_STOPPED);
         Ok(())
+    }
+
+    async fn kill(&self, id: &ContainerId) -> Result<bool, Error> {
+        let ran = self.with("kill", id, |container| *container.status.borrow() == ContainerStatus::Running);
+        self.exit(id, EXIT_KILLED);
+        Ok(ran.unwrap_or(false))
     }
 
     async fn remove(&self, id: &ContainerId) -> Result<(), Error> {

@@ -6,6 +6,8 @@ pub mod children;
 pub mod containers;
 pub mod fake_engine;
 pub mod journal;
+pub mod matrix;
+pub mod proxy;
 pub mod stored;
 pub mod wait;
 pub mod world;

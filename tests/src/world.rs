@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{containers, journal::Journal, wait::until};
+use crate::{children::kill_guards, containers, journal::Journal, wait::until};
 
 /// Long enough for anything on a busy machine with two cores.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -305,6 +305,7 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         let mesh_id = self.mesh_id;
+        kill_guards(self.folder.path());
         // A runtime of its own: the test's may be the one that is being dropped.
         let cleaner = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -22,8 +22,10 @@ use crate::{
     engine::{ContainerEngine, EngineInfo},
     error::Error,
     executor::{Executor, Surroundings},
-    host::NameLock,
+    guard_process::{self, Link},
+    host::lock_name,
     labels::Owner,
+    lock::FileLock,
     orders::Orders,
     ownership::Ownership,
     roster,
@@ -56,7 +58,8 @@ pub async fn run<E: ContainerEngine>(
     let (conduct, first) = Conduct::begin(settings(&config, &engine_info, owner.clone()));
     let (executor, news) = Executor::new(surroundings);
     let orders = Orders::of(config.agent.clone());
-    let agent = Agent { config, owner, mesh, conduct, executor, news, answers: VecDeque::new(), orders, lock: None };
+    let answers = VecDeque::new();
+    let agent = Agent { config, owner, mesh, conduct, executor, news, answers, orders, guard: None, lock: None };
     agent.run(first, shutdown).await
 }
 
@@ -71,8 +74,10 @@ struct Agent<E> {
     /// Answers that were there at once.
     answers: VecDeque<Event>,
     orders: Orders,
+    /// The line to the guard, once one was asked for.
+    guard: Option<Link>,
     /// Held until the process ends.
-    lock: Option<NameLock>,
+    lock: Option<FileLock>,
 }
 
 impl<E: ContainerEngine> Agent<E> {
@@ -81,11 +86,14 @@ impl<E: ContainerEngine> Agent<E> {
         let mut told = Shutdown::Awaited;
         loop {
             for effect in effects {
-                if let Effect::End(ended) = effect {
-                    self.executor.finish().await;
-                    return ended;
+                match effect {
+                    Effect::End(ended) => {
+                        self.executor.finish().await;
+                        return ended;
+                    }
+                    Effect::DismissGuard => self.dismiss_guard().await,
+                    effect => self.perform(effect),
                 }
-                self.perform(effect);
             }
             let event = self.next(&shutdown, &mut told).await;
             effects = self.conduct.fold(event, now());
@@ -126,13 +134,40 @@ impl<E: ContainerEngine> Agent<E> {
                 self.executor.ask(move |all| all.tell_end(attempt, claim_sequence, event));
             }
             Effect::Announce(event) => self.executor.announce(event),
-            // Nobody without a guard asks for it, and the loop ends with an end.
-            Effect::StartGuard | Effect::FeedGuard { .. } | Effect::AskGuard(_) | Effect::End(_) => {}
+            Effect::StartGuard => self.start_guard(),
+            Effect::FeedGuard { sent_at } => self.tell_guard(|guard| guard.feed(sent_at)),
+            Effect::AskGuard(question) => self.tell_guard(|guard| guard.ask(question)),
+            // The loop does these itself.
+            Effect::DismissGuard | Effect::End(_) => {}
+        }
+    }
+
+    /// A line that broke is dropped with that.
+    fn start_guard(&mut self) {
+        let Some(program) = self.config.guard.clone() else { return };
+        let settings = guard_process::Settings {
+            owner: self.owner.clone(),
+            fence: self.config.timing.fence,
+            boot: self.config.host.boot.clone(),
+            lock_dir: self.config.lock_dir.clone(),
+        };
+        self.guard = Some(Link::open(program, settings, self.executor.news()));
+    }
+
+    fn tell_guard(&mut self, tell: impl FnOnce(&mut Link)) {
+        if let Some(guard) = &mut self.guard {
+            tell(guard);
+        }
+    }
+
+    async fn dismiss_guard(&mut self) {
+        if let Some(guard) = self.guard.take() {
+            guard.dismiss().await;
         }
     }
 
     fn lock_name(&mut self) {
-        let answer = match NameLock::take(&self.config.lock_dir, &self.owner) {
+        let answer = match lock_name(&self.config.lock_dir, &self.owner) {
             Ok(lock) => {
                 self.lock = Some(lock);
                 Event::NameLocked
@@ -172,8 +207,7 @@ fn settings(config: &Config, engine: &EngineInfo, owner: Owner) -> conduct::Sett
         record: first_record(config, engine, capacity),
         timing: config.timing,
         clean_interval: config.clean_interval,
-        // The guard process does not exist yet.
-        guarding: Guarding::Absent,
+        guarding: if config.guard.is_some() { Guarding::Present } else { Guarding::Absent },
         roster: roster::Settings {
             agent: config.agent.clone(),
             slots: usize::try_from(capacity.slots).unwrap_or(usize::MAX),

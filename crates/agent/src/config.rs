@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use tickmesh_core::{message::Capacity, name::AgentName, timing::Timing};
 
-use crate::{engine::EngineInfo, host::Host, policy::HostPolicy};
+use crate::{engine::EngineInfo, guard_process, host::Host, policy::HostPolicy};
 
 /// Default of [`Config::slots`], for each core. Batch jobs wait for disks and networks more than they compute; a job that
 /// does compute says so with a reservation, and then the leader counts cores, not slots.
@@ -31,12 +31,16 @@ pub struct Config {
     pub policy: HostPolicy,
     /// Periods and deadlines of the mesh.
     pub timing: Timing,
-    /// Folder of the lock files that keep two agents of one name apart.
+    /// Folder of the lock files that keep two agents of one name apart, and of what their guards remember. It has to outlive the
+    /// processes, but no boot.
     pub lock_dir: PathBuf,
     /// Output kept of one attempt, in bytes. What is written beyond it is counted, and dropped.
     pub log_bytes_max: usize,
     /// How often the agent looks for containers that can go.
     pub clean_interval: Duration,
+    /// How a guard is started. `None`: nobody ends the containers of an agent that is cut off or dead, and two containers of one
+    /// replica can run at the same time. For tests that are about something else.
+    pub guard: Option<guard_process::Program>,
     /// The host.
     pub host: Host,
 }
@@ -54,6 +58,7 @@ impl Config {
             lock_dir,
             log_bytes_max: LOG_BYTES_MAX,
             clean_interval: CLEAN_INTERVAL,
+            guard: None,
             host,
         }
     }

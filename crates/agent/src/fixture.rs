@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use tickmesh_core::{
-    id::{AttemptId, Nonce, RunUid},
+    id::{AttemptId, MeshId, Nonce, RunUid},
     ledger::Cause,
     message::{MachineId, StartOrder},
-    name::{AgentName, AppName, ServiceName},
+    name::{AgentName, AppName, Namespace, ServiceName},
     spec::{ContainerSpec, OnDisconnect, RemoveContainers},
 };
 
 use crate::{
     attempt::Terms,
     engine::{ContainerId, ExitState},
+    labels::Owner,
 };
 
 pub(crate) fn attempt() -> AttemptId {
@@ -28,6 +29,10 @@ pub(crate) fn attempt_of_replica(replica: u32) -> AttemptId {
         replica,
         attempt: 1,
     }
+}
+
+pub(crate) fn owner() -> Owner {
+    Owner { mesh: MeshId::from_random([7; 16]), namespace: Namespace::new("tickmesh").unwrap(), agent: agent() }
 }
 
 pub(crate) fn agent() -> AgentName {

@@ -1,14 +1,13 @@
 //! Which host this is, and the lock that keeps two agents of one name apart on it (protocol rule P10).
 
 use std::{
-    fs::{self, File, TryLockError},
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use tickmesh_core::message::MachineId;
 
-use crate::labels::Owner;
+use crate::{labels::Owner, lock::FileLock};
 
 /// Where Linux keeps the machine's identity, in order of preference.
 const MACHINE_ID_FILES: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
@@ -73,26 +72,13 @@ fn read(path: &str) -> io::Result<String> {
     Ok(fs::read_to_string(path)?.trim().to_owned())
 }
 
-/// Held for the life of the process; the kernel releases it, however the process ends.
-#[derive(Debug)]
-pub(crate) struct NameLock {
-    _file: File,
-}
-
-impl NameLock {
-    /// Takes the lock of an agent's name in `folder`, which is made if it does not exist.
-    pub(crate) fn take(folder: &Path, owner: &Owner) -> Result<Self, Error> {
-        let path = folder.join(format!("{}.{}.{}.lock", owner.mesh, owner.namespace, owner.agent));
-        let open = || {
-            fs::create_dir_all(folder)?;
-            File::options().create(true).truncate(false).write(true).open(&path)
-        };
-        let file = open().map_err(|source| Error::OpenLock { path: path.clone(), source })?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(Error::Locked { path }),
-            Err(TryLockError::Error(source)) => Err(Error::OpenLock { path, source }),
-        }
+/// Takes the lock of an agent's name in `folder`, which is made if it does not exist.
+pub(crate) fn lock_name(folder: &Path, owner: &Owner) -> Result<FileLock, Error> {
+    let path = folder.join(format!("{}.lock", owner.file_stem()));
+    match FileLock::take(&path) {
+        Ok(Some(lock)) => Ok(lock),
+        Ok(None) => Err(Error::Locked { path }),
+        Err(source) => Err(Error::OpenLock { path, source }),
     }
 }
 
@@ -117,11 +103,11 @@ mod tests {
     fn a_name_is_held_once_and_free_again_afterwards() {
         let folder = tempfile::tempdir().unwrap();
         let locks = folder.path().join("locks");
-        let held = NameLock::take(&locks, &owner("host-1")).unwrap();
-        assert!(matches!(NameLock::take(&locks, &owner("host-1")), Err(Error::Locked { .. })));
-        NameLock::take(&locks, &owner("host-2")).unwrap();
+        let held = lock_name(&locks, &owner("host-1")).unwrap();
+        assert!(matches!(lock_name(&locks, &owner("host-1")), Err(Error::Locked { .. })));
+        lock_name(&locks, &owner("host-2")).unwrap();
         drop(held);
-        NameLock::take(&locks, &owner("host-1")).unwrap();
+        lock_name(&locks, &owner("host-1")).unwrap();
     }
 
     #[test]
@@ -129,7 +115,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
-        let error = NameLock::take(&file.join("locks"), &owner("host-1")).unwrap_err();
+        let error = lock_name(&file.join("locks"), &owner("host-1")).unwrap_err();
         assert!(error.to_string().contains("host-1.lock"), "{error}");
     }
 

@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
+use serde::{Deserialize, Serialize};
 use tickmesh_core::{
     id::{AttemptId, MeshId, Nonce},
     name::{AgentName, Namespace},
@@ -31,7 +32,7 @@ const TIMEOUT: &str = "io.tickmesh.timeout";
 const DISCONNECT: &str = "io.tickmesh.disconnect";
 
 /// Who owns containers: one agent of one mesh.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// Identity of the mesh.
     pub mesh: MeshId,
@@ -47,6 +48,11 @@ impl Owner {
         [(MESH, self.mesh.to_string()), (NAMESPACE, self.namespace.to_string()), (AGENT, self.agent.to_string())]
             .map(|(key, value)| (key.to_owned(), value))
             .into()
+    }
+
+    /// What the names of this owner's files on the host begin with.
+    pub(crate) fn file_stem(&self) -> String {
+        format!("{}.{}.{}", self.mesh, self.namespace, self.agent)
     }
 }
 

@@ -78,6 +78,10 @@ impl ContainerEngine for Doored {
         self.docker.stop(id).await
     }
 
+    async fn kill(&self, id: &ContainerId) -> Result<bool, Error> {
+        self.docker.kill(id).await
+    }
+
     async fn remove(&self, id: &ContainerId) -> Result<(), Error> {
         self.docker.remove(id).await
     }

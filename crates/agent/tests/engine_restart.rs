@@ -2,18 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
-mod dockerd;
 #[expect(dead_code, reason = "shared with the other tests of the agent")]
 mod world;
 
 use rustix::process::Signal;
 use tickmesh_agent::engine::docker::Docker;
 use tickmesh_core::{message::AttemptEvent, outcome::LostReason};
+use tickmesh_testkit::dockerd::Dockerd;
 
-use crate::{
-    dockerd::Dockerd,
-    world::{World, gated, script},
-};
+use crate::world::{World, gated, script};
 
 async fn check_restart(signal: Signal) {
     let mut dockerd = tokio::task::block_in_place(Dockerd::start);

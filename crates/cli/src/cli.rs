@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     commands::{
-        agent, agents, apply, cancel, demo, internal_exec, logs, ls, next, pause, queue, resume, retry, rm, run, runs,
-        scheduler, show, up, validate,
+        agent, agents, apply, cancel, demo, internal_exec, internal_guard, logs, ls, next, pause, queue, resume, retry,
+        rm, run, runs, scheduler, show, up, validate,
     },
     connect::MeshArgs,
 };
@@ -70,6 +70,9 @@ pub(crate) enum Command {
     /// Part of the machinery: runs a program that ends with this one
     #[command(hide = true)]
     InternalExec(internal_exec::Args),
+    /// Part of the machinery: ends the containers of an agent that is cut off or dead
+    #[command(hide = true)]
+    InternalGuard(internal_guard::Args),
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use tickmesh_agent::{Host, engine::docker::Docker, policy::HostPolicy};
+use tickmesh_agent::{Host, engine::docker::Docker, guard_process::Program, policy::HostPolicy};
 use tickmesh_core::{
     fleet::Reservations,
     name::{AgentName, NAME_LENGTH_MAX},
@@ -106,9 +106,16 @@ pub(crate) async fn run_agent(
         slots,
         labels,
         policy: HostPolicy { host_paths },
+        guard: Some(guard_program()?),
         ..tickmesh_agent::Config::new(name, Host::this()?, lock_dir)
     };
     tickmesh_agent::run(config, orders, output, mesh_id, engine, shutdown).await.context("the agent failed")
+}
+
+/// This program again.
+fn guard_program() -> anyhow::Result<Program> {
+    let path = std::env::current_exe().context("failed to find this program's own file")?;
+    Ok(Program { path, arguments: vec!["internal-guard".to_owned()] })
 }
 
 /// The Docker engine, or one clear sentence.

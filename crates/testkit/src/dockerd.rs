@@ -11,14 +11,17 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use tickmesh_testkit::wait::wait_until;
+
+use crate::wait::wait_until;
 
 /// An engine is up in 0.2 s; this much only on a machine under extreme load.
 const START_MAX: Duration = Duration::from_secs(60);
 /// An engine that is asked to stop gives each container 10 s.
 const STOP_MAX: Duration = Duration::from_secs(60);
 
-pub(crate) struct Dockerd {
+/// A running engine. Dropped, it ends, and its containers with it.
+#[derive(Debug)]
+pub struct Dockerd {
     folder: tempfile::TempDir,
     containerd: Child,
     engine: Child,
@@ -26,9 +29,14 @@ pub(crate) struct Dockerd {
 
 impl Dockerd {
     /// Starts one that has the image `busybox:latest`. It needs root, as the host's own does.
-    pub(crate) fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("daemon.json"), "{}").unwrap();
+    ///
+    /// # Panics
+    ///
+    /// If it does not come up.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder, a file or a process of the test's own engine");
+        std::fs::write(folder.path().join("daemon.json"), "{}")
+            .expect("a folder, a file or a process of the test's own engine");
         let containerd = spawn_containerd(folder.path());
         let engine = spawn_engine(folder.path());
         let dockerd = Self { folder, containerd, engine };
@@ -36,17 +44,27 @@ impl Dockerd {
         dockerd
     }
 
-    pub(crate) fn host(&self) -> String {
+    /// Where it listens, as `DOCKER_HOST` says it.
+    pub fn host(&self) -> String {
         host(self.folder.path())
     }
 
     /// Sends the engine a signal.
-    pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.engine), signal).unwrap();
+    ///
+    /// # Panics
+    ///
+    /// If it has ended.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.engine), signal)
+            .expect("a folder, a file or a process of the test's own engine");
     }
 
     /// Sends it a signal that ends it, and starts the next one.
-    pub(crate) fn restart_with(&mut self, signal: Signal) {
+    ///
+    /// # Panics
+    ///
+    /// If that does not come up.
+    pub fn restart_with(&mut self, signal: Signal) {
         self.signal(signal);
         wait_for_end(&mut self.engine, "the engine");
         self.engine = spawn_engine(self.folder.path());
@@ -113,13 +131,20 @@ fn spawn_engine(folder: &Path) -> Child {
 }
 
 fn docker(command: &mut Command) {
-    let done = command.output().unwrap();
+    let done = command.output().expect("a folder, a file or a process of the test's own engine");
     assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
 fn spawn(mut command: Command, log: &Path) -> Child {
-    let log = File::options().create(true).append(true).open(log).unwrap();
-    command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(log)
+        .expect("a folder, a file or a process of the test's own engine");
+    command
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a folder, a file or a process of the test's own engine"))
+        .stderr(log);
     command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"))
 }
 

@@ -4,6 +4,7 @@
 //! ```text
 //! fleet agent --nats URL --namespace NAME --name NAME --locks DIR --allow DIR [--die claim|create|start|exit]
 //! fleet scheduler --nats URL --namespace NAME [--die write|send|tick|history]
+//! fleet guard SETTINGS
 //! ```
 
 use std::{collections::BTreeMap, io::Read as _, path::PathBuf, sync::Arc, time::Duration};
@@ -17,6 +18,7 @@ use tickmesh_agent::{
         ContainerEngine, ContainerId, ContainerRequest, ContainerView, EngineInfo, Error, ExitState, LabelFilter,
         LogLine, docker::Docker,
     },
+    guard_process,
     policy::HostPolicy,
 };
 use tickmesh_core::{
@@ -29,6 +31,9 @@ use tickmesh_tests::world::{connect_options, timing};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+/// What a guard is started with.
+const GUARD: &str = "guard";
 
 /// When an agent kills itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +120,10 @@ impl ContainerEngine for CrashingEngine {
         self.docker.stop(id).await
     }
 
+    async fn kill(&self, id: &ContainerId) -> Result<bool, Error> {
+        self.docker.kill(id).await
+    }
+
     async fn remove(&self, id: &ContainerId) -> Result<(), Error> {
         self.docker.remove(id).await
     }
@@ -149,6 +158,11 @@ impl Arguments {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    if let [_, role, settings] = &std::env::args().collect::<Vec<_>>()[..]
+        && role == GUARD
+    {
+        return Ok(guard_process::run(serde_json::from_str(settings)?, Docker::connect).await?);
+    }
     let arguments = Arguments::read()?;
     let shutdown = CancellationToken::new();
     tokio::spawn(stop_on_signal(shutdown.clone()));
@@ -197,6 +211,7 @@ async fn agent(arguments: &Arguments, shutdown: CancellationToken) -> anyhow::Re
     config.timing = timing();
     config.slots = Some(64);
     config.policy = HostPolicy { host_paths: vec![PathBuf::from(arguments.get("--allow")?)] };
+    config.guard = Some(guard_process::Program { path: std::env::current_exe()?, arguments: vec![GUARD.to_owned()] });
     let engine = CrashingEngine { docker: Docker::connect().await?, point };
     tickmesh_agent::run(config, mesh, logs, mesh_id, engine, shutdown).await?;
     Ok(())

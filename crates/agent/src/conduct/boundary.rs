@@ -146,6 +146,8 @@ pub enum Effect {
     },
     /// Ask the guard. Answer: `GuardAnswered`, `GuardLost`.
     AskGuard(guard::Question),
+    /// Tell the guard that it is not needed any more. The process ends after that. No answer.
+    DismissGuard,
     /// List all containers of this agent, whatever their state. Answer: `Listed`, `Unlisted`.
     List,
     /// Read the last message on the attempt's subject, from its stream's leader, however long that takes. Answer: `ReportRead`.

@@ -96,6 +96,10 @@ impl Conduct {
     pub(super) fn leave(&mut self) -> Vec<Effect> {
         let agent = self.ownership.owner().agent.clone();
         let mut effects = vec![Effect::Announce(MeshEvent::AgentStopped { agent })];
+        // With anything held, the guard stays: containers go on, and somebody must end them if nobody comes back.
+        if self.gate.is_up() && self.roster.held().is_empty() {
+            effects.push(Effect::DismissGuard);
+        }
         effects.extend(self.end(Ok(())));
         effects
     }

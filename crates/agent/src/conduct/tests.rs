@@ -2,9 +2,8 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use tickmesh_core::{
-    id::{Epoch, MeshId},
+    id::Epoch,
     message::{AttemptEvent, Capacity, MachineId, OrderKind, SCHEMA},
-    name::Namespace,
     outcome::LostReason,
 };
 
@@ -23,14 +22,6 @@ use crate::{
 const BEGUN: Duration = Duration::from_secs(100_000);
 /// Revision of the predecessor's last heartbeat.
 const REVISION: u64 = 7;
-
-fn owner() -> Owner {
-    Owner {
-        mesh: MeshId::from_random([7; 16]),
-        namespace: Namespace::new("tickmesh").unwrap(),
-        agent: fixture::agent(),
-    }
-}
 
 /// The heartbeat of a process, by its nonce.
 fn record(process: u8) -> AgentRecord {
@@ -68,7 +59,7 @@ fn key(revision: u64, record: AgentRecord) -> Option<KeyState> {
 fn settings(guarding: Guarding) -> Settings {
     let policy = HostPolicy::default();
     Settings {
-        owner: owner(),
+        owner: fixture::owner(),
         record: record(1),
         timing: Timing::default(),
         clean_interval: Duration::from_secs(60),
@@ -176,6 +167,7 @@ fn line(effect: &Effect) -> String {
         Effect::AskGuard(Question { attempt, matter: Matter::Death(container) }) => {
             format!("ask-guard {}: who killed {container}", attempt.replica)
         }
+        Effect::DismissGuard => "dismiss-guard".to_owned(),
         Effect::List => "list".to_owned(),
         Effect::ReadReport { attempt } => format!("read-report {}", attempt.replica),
         Effect::FollowOrders => "follow-orders".to_owned(),
@@ -224,8 +216,8 @@ fn container(replica: u32, claim: u8, status: ContainerStatus) -> ContainerView 
     let tag = Tag { attempt, nonce: nonce(claim), claim_sequence: 20, terms };
     ContainerView {
         id: ContainerId(format!("c{replica}")),
-        name: Ownership::of(owner()).container_name(&tag.attempt),
-        labels: tag.labels(&owner(), &[].into()),
+        name: Ownership::of(fixture::owner()).container_name(&tag.attempt),
+        labels: tag.labels(&fixture::owner(), &[].into()),
         status,
     }
 }

@@ -45,6 +45,8 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 /// After a process was ended by a signal: how long the engine may take to show what became of the container, or that it is
 /// going down itself.
 const SECOND_LOOK: Duration = Duration::from_millis(300);
+/// The signal that no process survives.
+const SIGKILL: &str = "SIGKILL";
 /// How the engine is told that there is no entrypoint, and that the image's command is not to be used either.
 const NO_ENTRYPOINT: &str = "";
 /// Exit code of a process that SIGKILL ended.
@@ -141,12 +143,12 @@ impl Docker {
         }
     }
 
-    /// Sends a signal; to a container that does not run, or is gone, none is needed.
-    async fn signal(&self, id: &ContainerId, signal: &str) -> Result<(), Error> {
+    /// Sends a signal; to a container that does not run, or is gone, none is needed (`false`).
+    async fn signal(&self, id: &ContainerId, signal: &str) -> Result<bool, Error> {
         let options = KillContainerOptionsBuilder::default().signal(signal).build();
         match answer_raw(self.client.kill_container(&id.0, Some(options))).await {
-            Ok(()) => Ok(()),
-            Err(error) if matches!(convert::status_code(&error), Some(404 | 409)) => Ok(()),
+            Ok(()) => Ok(true),
+            Err(error) if matches!(convert::status_code(&error), Some(404 | 409)) => Ok(false),
             Err(error) => Err(convert::failure(&format!("send {signal} to container `{id}`"))(error)),
         }
     }
@@ -283,12 +285,16 @@ impl ContainerEngine for Docker {
         if self.stops_within(id, grace).await? {
             return Ok(());
         }
-        self.signal(id, "SIGKILL").await?;
+        self.signal(id, SIGKILL).await?;
         if self.stops_within(id, KILL_TIMEOUT).await? {
             return Ok(());
         }
         let attempted = format!("kill container `{id}`");
         Err(Error::Unavailable { attempted, source: "it still runs after SIGKILL".into() })
+    }
+
+    async fn kill(&self, id: &ContainerId) -> Result<bool, Error> {
+        self.signal(id, SIGKILL).await
     }
 
     async fn remove(&self, id: &ContainerId) -> Result<(), Error> {

@@ -11,10 +11,11 @@ use std::{collections::BTreeMap, fmt, future::Future, time::Duration};
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tickmesh_core::{message::LogStream, spec::ContainerSpec};
 
 /// The engine's own name of a container.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ContainerId(pub String);
 
 impl fmt::Display for ContainerId {
@@ -177,6 +178,9 @@ pub trait ContainerEngine: Clone + Send + Sync + 'static {
     /// Stops a container the way it was created to be stopped: its stop signal, and SIGKILL after its grace. Success means
     /// that the container does not run; one that is gone is success too.
     fn stop(&self, id: &ContainerId) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Kills the container's process, without grace. `false`: it has none, or is gone.
+    fn kill(&self, id: &ContainerId) -> impl Future<Output = Result<bool, Error>> + Send;
 
     /// Kills and removes the container, with its anonymous volumes. One that is gone is success.
     fn remove(&self, id: &ContainerId) -> impl Future<Output = Result<(), Error>> + Send;

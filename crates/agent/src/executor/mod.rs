@@ -144,6 +144,11 @@ impl<E: ContainerEngine> Executor<E> {
         });
     }
 
+    /// Where events go that do not come from a task.
+    pub(crate) fn news(&self) -> mpsc::Sender<Event> {
+        self.news.clone()
+    }
+
     /// Tells the world.
     pub(crate) fn announce(&mut self, event: MeshEvent) {
         let surroundings = self.surroundings.clone();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tickmesh_core::id::AttemptId;
 
 use super::memory::Memory;
@@ -68,7 +69,7 @@ pub enum Effect {
 }
 
 /// What an agent asks its guard about an attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     /// The attempt.
     pub attempt: AttemptId,
@@ -77,7 +78,8 @@ pub struct Question {
 }
 
 /// What a question is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Matter {
     /// May the attempt be claimed, its container be created, or be started?
     GoingOn {
@@ -89,7 +91,7 @@ pub enum Matter {
 }
 
 /// What the guard says about an attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The attempt.
     pub attempt: AttemptId,
@@ -98,7 +100,8 @@ pub struct Answer {
 }
 
 /// Whether an attempt is on the right side of the fence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// No deadline passed since it was ordered; it was not the guard that killed it.
     Clear,

@@ -21,9 +21,24 @@ pub(super) struct Kills {
 }
 
 impl Kills {
-    /// A kill is sent.
-    pub(super) fn begin(&mut self, container: ContainerId) {
-        self.under_way.insert(container);
+    /// What the guard before has left. Of a kill that was under way nobody knows the fate.
+    pub(super) fn of(killed: Vec<ContainerId>) -> Self {
+        let mut kills = Self::default();
+        for container in killed {
+            kills.remember(&container);
+        }
+        kills
+    }
+
+    /// Everything that was killed, or is about to be; oldest first.
+    pub(super) fn all(&self) -> Vec<ContainerId> {
+        let under_way = self.under_way.iter().filter(|container| !self.done.contains(*container));
+        self.order.iter().chain(under_way).cloned().collect()
+    }
+
+    /// A kill is sent. `true`: it is the first of this container.
+    pub(super) fn begin(&mut self, container: ContainerId) -> bool {
+        !self.done.contains(&container) && self.under_way.insert(container)
     }
 
     /// The engine has answered. A kill that nobody knows the fate of counts: the agent asks about a container that was killed.

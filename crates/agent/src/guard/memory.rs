@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::ContainerId;
+
 /// The file of a guard. Its times are uptimes, so it is worth nothing after the next boot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
@@ -13,6 +15,8 @@ pub struct Memory {
     pub deadline: Duration,
     /// What stands of deadlines that passed.
     pub standing: Standing,
+    /// What it killed, or was about to kill, oldest first: nobody may be left who heard what came of it.
+    pub killed: Vec<ContainerId>,
 }
 
 /// What stands of deadlines that passed.

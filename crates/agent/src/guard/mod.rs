@@ -32,7 +32,10 @@ use self::{
     kills::Kills,
     sweep::{Finding, Sweep, look_through},
 };
-use crate::{engine::ContainerView, ownership::Ownership};
+use crate::{
+    engine::{ContainerId, ContainerView},
+    ownership::Ownership,
+};
 
 /// How long a guard waits for one answer of its engine. An engine that has come back owes no answer to what it was asked before,
 /// so this is short beside the kill margin (10 s): the guard that asks again at once ends everything in time.
@@ -83,11 +86,11 @@ impl Guard {
     /// A guard that begins now, with what the one before left in its file.
     pub fn begin(settings: Settings, memory: Option<Memory>, now: Duration) -> (Self, Vec<Effect>) {
         let is_of_this_boot = |memory: &Memory| !settings.boot.is_empty() && memory.boot == settings.boot;
-        let (deadline, standing) = match memory.filter(is_of_this_boot) {
-            Some(memory) => (Deadline::Known(memory.deadline), memory.standing),
-            None => (Deadline::Assumed(now + settings.fence), Standing::Clear { since: Duration::ZERO }),
+        let (deadline, standing, killed) = match memory.filter(is_of_this_boot) {
+            Some(Memory { deadline, standing, killed, .. }) => (Deadline::Known(deadline), standing, killed),
+            None => (Deadline::Assumed(now + settings.fence), Standing::Clear { since: Duration::ZERO }, Vec::new()),
         };
-        let mut guard = Self { settings, deadline, standing, sweep: None, kills: Kills::default() };
+        let mut guard = Self { settings, deadline, standing, sweep: None, kills: Kills::of(killed) };
         let mut effects = guard.pass(now);
         if guard.standing == Standing::Fenced && guard.sweep.is_none() {
             effects.push(guard.begin_sweep());
@@ -104,12 +107,16 @@ impl Guard {
             Event::Asked(question) => self.asked(question),
             Event::Listed { containers } => self.listed(&containers, now),
             Event::Unlisted => self.unlisted(now),
-            Event::KillAnswered { container, fate } => {
-                self.kills.end(&container, fate).into_iter().map(Effect::Answer).collect()
-            }
+            Event::KillAnswered { container, fate } => self.kill_answered(&container, fate),
             Event::Woken => self.woken(now),
         });
         effects
+    }
+
+    /// Whether nobody is left to end, and nobody is connected for whom it could matter: the process may go until it is
+    /// needed again.
+    pub fn has_swept(&self) -> bool {
+        self.standing == Standing::Fenced && self.sweep.is_none()
     }
 
     /// When [`Event::Woken`] is due. It may come early, late and often.
@@ -138,7 +145,7 @@ impl Guard {
 
     fn remember(&self) -> Effect {
         let (boot, deadline, standing) = (self.settings.boot.clone(), self.deadline.at(), self.standing);
-        Effect::Remember(Memory { boot, deadline, standing })
+        Effect::Remember(Memory { boot, deadline, standing, killed: self.kills.all() })
     }
 
     fn fed(&mut self, sent_at: Duration, now: Duration) -> Vec<Effect> {
@@ -184,19 +191,28 @@ impl Guard {
             }
             Finding::Dirty(effects) => {
                 sweep.pause(now);
+                let mut first_kills = false;
                 for effect in &effects {
                     if let Effect::Kill { container } = effect {
-                        self.kills.begin(container.clone());
+                        first_kills |= self.kills.begin(container.clone());
                     }
                 }
-                effects
+                let remember = first_kills.then(|| self.remember());
+                remember.into_iter().chain(effects).collect()
             }
         }
     }
 
+    fn kill_answered(&mut self, container: &ContainerId, fate: Fate) -> Vec<Effect> {
+        let answers = self.kills.end(container, fate);
+        // Whoever reads the file must not take the blame for an end that came before the kill.
+        let forget = (fate == Fate::HadEnded).then(|| self.remember());
+        forget.into_iter().chain(answers.into_iter().map(Effect::Answer)).collect()
+    }
+
     fn unlisted(&mut self, now: Duration) -> Vec<Effect> {
         if let Some(sweep) = &mut self.sweep {
-            sweep.pause(now);
+            sweep.retry(now);
         }
         Vec::new()
     }

@@ -13,6 +13,8 @@ use crate::{
 
 /// Pause between two looks. A small part of the kill margin (10 s), and no burden to an engine that has only this to do.
 const PAUSE: Duration = Duration::from_millis(250);
+/// Pause after an engine that did not tell: it may be gone for long, or for ever.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// A sweep that is not at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,11 @@ impl Sweep {
     /// Has the next look come after a pause.
     pub(super) fn pause(&mut self, now: Duration) {
         *self = Self::Pausing { until: now + PAUSE };
+    }
+
+    /// The same after a look that failed.
+    pub(super) fn retry(&mut self, now: Duration) {
+        *self = Self::Pausing { until: now + RETRY_PAUSE };
     }
 
     /// When the next look is due.

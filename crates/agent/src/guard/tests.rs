@@ -1,26 +1,18 @@
-use tickmesh_core::{id::MeshId, name::Namespace, spec::OnDisconnect};
+use tickmesh_core::spec::OnDisconnect;
 
 use super::*;
 use crate::{
     attempt::Terms,
     engine::{ContainerId, ContainerStatus},
     fixture::{self, attempt_of_replica, exit},
-    labels::{Owner, Tag},
+    labels::Tag,
 };
 
 /// Longest time without an acknowledged heartbeat.
 const FENCE: Duration = Duration::from_secs(45);
 
-fn owner() -> Owner {
-    Owner {
-        mesh: MeshId::from_random([7; 16]),
-        namespace: Namespace::new("tickmesh").unwrap(),
-        agent: fixture::agent(),
-    }
-}
-
 fn settings() -> Settings {
-    Settings { ownership: Ownership::of(owner()), fence: FENCE, boot: "boot-1".to_owned() }
+    Settings { ownership: Ownership::of(fixture::owner()), fence: FENCE, boot: "boot-1".to_owned() }
 }
 
 /// A moment of these tests: every guard begins at 1000 s.
@@ -44,8 +36,8 @@ fn container_on(on_disconnect: OnDisconnect, replica: u32, status: ContainerStat
     let tag = Tag { attempt, nonce: fixture::nonce(1), claim_sequence: 7, terms };
     ContainerView {
         id: id(replica),
-        name: Ownership::of(owner()).container_name(&tag.attempt),
-        labels: tag.labels(&owner(), &[].into()),
+        name: Ownership::of(fixture::owner()).container_name(&tag.attempt),
+        labels: tag.labels(&fixture::owner(), &[].into()),
         status,
     }
 }
@@ -76,20 +68,27 @@ fn listed(containers: impl Into<Vec<ContainerView>>) -> Event {
 
 fn line(effect: &Effect) -> String {
     match effect {
-        Effect::Remember(Memory { deadline, standing, .. }) => {
-            let deadline = (*deadline - at(0)).as_secs();
-            match standing {
-                Standing::Clear { since } => {
-                    format!("remember {deadline}, clear since {}", since.saturating_sub(at(0)).as_secs())
-                }
-                Standing::Fenced => format!("remember {deadline}, fenced"),
-            }
-        }
+        Effect::Remember(memory) => remembered(memory),
         Effect::List => "list".to_owned(),
         Effect::Kill { container } => format!("kill {container}"),
         Effect::Remove { container } => format!("remove {container}"),
         Effect::Answer(Answer { attempt, verdict }) => format!("answer {}: {verdict:?}", attempt.replica),
     }
+}
+
+fn remembered(memory: &Memory) -> String {
+    let deadline = (memory.deadline - at(0)).as_secs();
+    let mut line = match memory.standing {
+        Standing::Clear { since } => {
+            format!("remember {deadline}, clear since {}", since.saturating_sub(at(0)).as_secs())
+        }
+        Standing::Fenced => format!("remember {deadline}, fenced"),
+    };
+    if !memory.killed.is_empty() {
+        let killed: Vec<_> = memory.killed.iter().map(ToString::to_string).collect();
+        line += &format!(", killed {}", killed.join(" "));
+    }
+    line
 }
 
 #[track_caller]

@@ -6,6 +6,7 @@ pub(crate) mod apply;
 pub(crate) mod cancel;
 pub(crate) mod demo;
 pub(crate) mod internal_exec;
+pub(crate) mod internal_guard;
 pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod next;
@@ -90,6 +91,7 @@ fn log_settings(command: &Command) -> (Verbosity, LogFormat) {
         Command::Up(args) => (Verbosity::Events, args.log.log_format),
         Command::Scheduler(args) => (Verbosity::Events, args.log.log_format),
         Command::Agent(args) => (Verbosity::Events, args.log.log_format),
+        Command::InternalGuard(_) => (Verbosity::Events, LogFormat::Text),
         Command::Demo(_)
         | Command::Validate(_)
         | Command::Apply(_)
@@ -132,6 +134,7 @@ async fn dispatch(session: &Session, command: &Command) -> anyhow::Result<Exit> 
         Command::Agents(args) => agents::run(session, args).await,
         Command::Next(args) => next::run(session, args).await,
         Command::InternalExec(args) => internal_exec::run(args),
+        Command::InternalGuard(args) => internal_guard::run(args).await,
     }
 }
 

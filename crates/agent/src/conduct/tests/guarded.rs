@@ -156,3 +156,18 @@ fn a_stop_that_comes_while_the_guard_is_asked_is_obeyed() {
     process.tell(answer(0, Verdict::Fenced), &["remove 0"]);
     assert_eq!(last_words(&process), AttemptEvent::Cancelled { exit_code: None });
 }
+
+/// Tells a process to stop, and answers its farewell.
+#[track_caller]
+fn check_leave(mut process: Process, held: &str, expected: &[&str]) {
+    process.tell(Event::Shutdown, &["read-results-end"]);
+    let farewell = format!("write-key 2 on 8: seen 50, holds {held}, stopped");
+    process.tell(Event::ResultsEnd { sequence: 50 }, &[&farewell]);
+    process.tell(Event::KeyWritten { revision: 9 }, expected);
+}
+
+#[test]
+fn a_guard_that_nothing_is_left_to_is_sent_away_and_no_other() {
+    check_leave(serving(), "[]", &["feed-guard 30ms", "announce agent-stopped", "dismiss-guard", "end"]);
+    check_leave(asked_before("end"), "[0]", &["feed-guard 30ms", "announce agent-stopped", "end"]);
+}

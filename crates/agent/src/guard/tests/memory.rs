@@ -11,7 +11,7 @@ fn check_begin(
     expected: &[&str],
     wake_at: Option<Duration>,
 ) -> Guard {
-    let memory = Memory { boot: boot.to_owned(), deadline, standing };
+    let memory = Memory { boot: boot.to_owned(), deadline, standing, killed: Vec::new() };
     let (guard, effects) = Guard::begin(settings(), Some(memory), at(0));
     assert_eq!(effects.iter().map(line).collect::<Vec<_>>(), expected);
     assert_eq!(guard.wake_at(), wake_at);
@@ -47,7 +47,7 @@ fn the_file_of_another_boot_is_worth_nothing() {
     check_begin("boot-0", at(5), clear(), &[], Some(at(45)));
     check_begin("", at(5), clear(), &[], Some(at(45)));
     let settings = Settings { boot: String::new(), ..settings() };
-    let memory = Memory { boot: String::new(), deadline: at(5), standing: clear() };
+    let memory = Memory { boot: String::new(), deadline: at(5), standing: clear(), killed: Vec::new() };
     let (guard, _) = Guard::begin(settings, Some(memory), at(0));
     assert_eq!(guard.wake_at(), Some(at(45)), "where the system does not name its boots no file is trusted");
 }
@@ -71,8 +71,21 @@ fn without_a_file_the_deadline_counts_from_the_start_until_the_agent_tells() {
 #[test]
 fn what_is_remembered_is_read_back() {
     for standing in [Standing::Clear { since: at(3) }, Standing::Fenced] {
-        let memory = Memory { boot: "boot-1".to_owned(), deadline: at(7), standing };
+        let memory = Memory { boot: "boot-1".to_owned(), deadline: at(7), standing, killed: vec![id(3)] };
         let bytes = serde_json::to_vec(&memory).unwrap();
         assert_eq!(serde_json::from_slice::<Memory>(&bytes).unwrap(), memory);
     }
+}
+
+#[test]
+fn a_new_guard_knows_what_was_killed_or_about_to_be() {
+    let killed = vec![id(0), id(1)];
+    let memory = Memory { boot: "boot-1".to_owned(), deadline: at(0), standing: Standing::Fenced, killed };
+    let (mut guard, _) = Guard::begin(settings(), Some(memory), at(0));
+    check(&mut guard, 1, who_killed(0), FENCED);
+    check(&mut guard, 1, who_killed(2), &["answer 2: Clear"]);
+    check(&mut guard, 1, listed([container(1, ContainerStatus::Running)]), &["kill c1"]);
+    let both = [container(2, ContainerStatus::Running), container(1, ContainerStatus::Running)];
+    check(&mut guard, 2, Event::Woken, &["list"]);
+    check(&mut guard, 2, listed(both), &["remember 0, fenced, killed c0 c1 c2", "kill c2", "kill c1"]);
 }

@@ -21,10 +21,13 @@ fn what_runs_is_killed_and_what_is_created_is_removed_until_the_engine_lists_non
     let guard = check_sweep(&[
         (
             vec![container(0, ContainerStatus::Running), container(1, ContainerStatus::Created)],
-            &["kill c0", "remove c1"],
+            &["remember 45, fenced, killed c0", "kill c0", "remove c1"],
         ),
         // A start that was under way took effect.
-        (vec![container(0, ContainerStatus::Exited(exit(137))), container(1, ContainerStatus::Running)], &["kill c1"]),
+        (
+            vec![container(0, ContainerStatus::Exited(exit(137))), container(1, ContainerStatus::Running)],
+            &["remember 45, fenced, killed c0 c1", "kill c1"],
+        ),
         (vec![container(1, ContainerStatus::Running)], &["kill c1"]),
         (vec![container(1, ContainerStatus::Removing)], &[]),
         (vec![container(0, ContainerStatus::Exited(exit(137)))], &[]),
@@ -38,7 +41,7 @@ fn the_next_look_comes_after_a_pause_and_also_if_the_engine_does_not_answer() {
     check(&mut guard, 45, Event::Woken, &["remember 45, fenced", "list"]);
     check(&mut guard, 46, Event::Woken, &[]);
     check(&mut guard, 46, Event::Unlisted, &[]);
-    let next = at(46) + Duration::from_millis(250);
+    let next = at(47);
     assert_eq!(guard.wake_at(), Some(next));
     check_at(&mut guard, next - Duration::from_nanos(1), Event::Woken, &[]);
     check_at(&mut guard, next, Event::Woken, &["list"]);
@@ -59,30 +62,43 @@ fn containers_that_go_on_without_the_mesh_or_are_not_ours_are_left_alone() {
 #[test]
 fn who_asks_about_a_death_is_told_whether_it_was_the_guard() {
     let both = || vec![container(0, ContainerStatus::Running), container(1, ContainerStatus::Running)];
-    let mut guard = check_sweep(&[(both(), &["kill c0", "kill c1"])]);
+    let mut guard = check_sweep(&[(both(), &["remember 45, fenced, killed c0 c1", "kill c0", "kill c1"])]);
     // The engine has not told yet what came of it.
     check(&mut guard, 45, who_killed(0), &[]);
     check(&mut guard, 46, kill_answered(0, Fate::Killed), &["answer 0: Fenced"]);
-    check(&mut guard, 46, kill_answered(1, Fate::HadEnded), &[]);
+    check(&mut guard, 46, kill_answered(1, Fate::HadEnded), &["remember 45, fenced, killed c0"]);
     check(&mut guard, 46, who_killed(1), &["answer 1: Clear"]);
     check(&mut guard, 46, who_killed(2), &["answer 2: Clear"]);
     // A second kill that comes too late does not undo the first.
     check(&mut guard, 46, Event::Woken, &["list"]);
     check(&mut guard, 46, listed([container(0, ContainerStatus::Running)]), &["kill c0"]);
-    check(&mut guard, 46, kill_answered(0, Fate::HadEnded), &[]);
+    check(&mut guard, 46, kill_answered(0, Fate::HadEnded), &["remember 45, fenced, killed c0"]);
     check(&mut guard, 46, who_killed(0), &["answer 0: Fenced"]);
 }
 
+const KILL_ONE: [&str; 2] = ["remember 45, fenced, killed c0", "kill c0"];
+
 #[test]
 fn an_exit_that_was_faster_than_the_kill_keeps_its_own_outcome() {
-    let mut guard = check_sweep(&[(vec![container(0, ContainerStatus::Running)], &["kill c0"])]);
+    let mut guard = check_sweep(&[(vec![container(0, ContainerStatus::Running)], &KILL_ONE)]);
     check_at(&mut guard, at(45), who_killed(0), &[]);
-    check_at(&mut guard, at(45), kill_answered(0, Fate::HadEnded), &["answer 0: Clear"]);
+    check_at(&mut guard, at(45), kill_answered(0, Fate::HadEnded), &["remember 45, fenced", "answer 0: Clear"]);
 }
 
 #[test]
 fn a_kill_that_nobody_knows_the_fate_of_counts() {
-    let mut guard = check_sweep(&[(vec![container(0, ContainerStatus::Running)], &["kill c0"])]);
+    let mut guard = check_sweep(&[(vec![container(0, ContainerStatus::Running)], &KILL_ONE)]);
     check_at(&mut guard, at(45), kill_answered(0, Fate::Unknown), &[]);
     check_at(&mut guard, at(45), who_killed(0), &["answer 0: Fenced"]);
+}
+
+#[test]
+fn a_guard_may_go_only_when_a_deadline_passed_and_nothing_is_left_to_end() {
+    assert!(!new().has_swept());
+    let guard = check_sweep(&[(vec![container(0, ContainerStatus::Running)], &KILL_ONE)]);
+    assert!(!guard.has_swept());
+    let mut guard = swept();
+    assert!(guard.has_swept());
+    check(&mut guard, 60, fed(60), &["remember 105, fenced", "remember 105, clear since 60"]);
+    assert!(!guard.has_swept());
 }

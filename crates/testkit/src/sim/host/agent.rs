@@ -267,6 +267,7 @@ impl Host {
             }
             Effect::Attempt(task) => agent.begin(ground, task),
             Effect::StartGuard => self.find_guard(ground),
+            Effect::DismissGuard => self.dismiss_guard(ground),
             Effect::FeedGuard { sent_at } => self.tell_guard(ground, guard::Event::Fed { sent_at }),
             Effect::AskGuard(question) => self.tell_guard(ground, guard::Event::Asked(question)),
             Effect::Abandon => {

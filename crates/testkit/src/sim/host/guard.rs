@@ -71,6 +71,14 @@ impl Host {
         ground.later(ANSWER_PATIENCE, Happening::GuardDoubted(self.guard.address));
     }
 
+    /// The agent ends, and has left nothing to guard: that must be so.
+    pub(super) fn dismiss_guard(&mut self, ground: &mut Ground) {
+        if self.engine.is_busy() {
+            ground.judge(Err(anyhow::anyhow!("G8: a guard is sent away while a container runs")));
+        }
+        self.end_guard(ground);
+    }
+
     /// The agent kills a guard that stands still.
     pub(in crate::sim) fn guard_is_doubted(&mut self, ground: &mut Ground, address: Address) {
         let stands_still = ground.census.is_current(address) && ground.census.is_paused(address.place);
@@ -171,11 +179,15 @@ impl Host {
     }
 
     pub(in crate::sim) fn kill_guard(&mut self, ground: &mut Ground) {
+        self.end_guard(ground);
+        self.tell_agent(ground, conduct::Event::GuardLost);
+    }
+
+    fn end_guard(&mut self, ground: &mut Ground) {
         ground.census.end(Place::Guard(self.index));
         self.guard.kill();
         self.guard.armed = None;
         ground.look_at_host(self.index);
-        self.tell_agent(ground, conduct::Event::GuardLost);
     }
 }
 

@@ -1,0 +1,134 @@
+//! The folder of a guard: its lock, what it remembers, and the socket on which it listens.
+
+use std::{
+    fs::{self, DirBuilder, File},
+    io,
+    os::{fd::AsRawFd as _, unix::fs::DirBuilderExt as _},
+    path::{Path, PathBuf},
+};
+
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::{guard::Memory, labels::Owner, lock::FileLock};
+
+/// Only whoever runs the agent may tell its guard anything.
+const FOLDER_MODE: u32 = 0o700;
+const LOCK: &str = "lock";
+const MEMORY: &str = "memory.json";
+/// Written first, and then renamed: a guard that is killed half-way leaves the file of before.
+const MEMORY_NEW: &str = "memory.json.new";
+const SOCKET: &str = "socket";
+
+/// The folder of one agent's guard.
+#[derive(Debug, Clone)]
+pub(super) struct Files {
+    folder: PathBuf,
+}
+
+impl Files {
+    /// Those of an agent's guard, among the locks of its host.
+    pub(super) fn of(locks: &Path, owner: &Owner) -> Self {
+        Self { folder: locks.join(format!("{}.guard", owner.file_stem())) }
+    }
+
+    /// The folder, for error texts.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Makes the folder and takes the lock. `None`: another guard has it.
+    pub(super) fn lock(&self) -> io::Result<Option<FileLock>> {
+        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&self.folder)?;
+        FileLock::take(&self.folder.join(LOCK))
+    }
+
+    /// What the guard before has left. A file that cannot be read is none: the fence then counts from now.
+    pub(super) fn memory(&self) -> Option<Memory> {
+        let bytes = fs::read(self.folder.join(MEMORY)).ok()?;
+        let memory = serde_json::from_slice(&bytes);
+        memory.inspect_err(|error| tracing::warn!(%error, "what the guard before has left cannot be read")).ok()
+    }
+
+    /// Leaves that to the next guard. It need not survive a crash of the host, since no memory is worth anything after a boot.
+    pub(super) fn remember(&self, memory: &Memory) -> io::Result<()> {
+        let new = self.folder.join(MEMORY_NEW);
+        fs::write(&new, serde_json::to_vec(memory)?)?;
+        fs::rename(&new, self.folder.join(MEMORY))
+    }
+
+    /// Begins to listen. For the holder of the lock: a socket that is there belongs to nobody any more.
+    pub(super) fn listen(&self) -> io::Result<UnixListener> {
+        match fs::remove_file(self.folder.join(SOCKET)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        self.with_socket(|path| UnixListener::bind(path))
+    }
+
+    /// Connects to the guard that listens.
+    pub(super) async fn connect(&self) -> io::Result<UnixStream> {
+        let folder = File::open(&self.folder)?;
+        UnixStream::connect(short_path(&folder)).await
+    }
+
+    fn with_socket<T>(&self, act: impl FnOnce(PathBuf) -> io::Result<T>) -> io::Result<T> {
+        let folder = File::open(&self.folder)?;
+        act(short_path(&folder))
+    }
+}
+
+/// The socket's path by way of an open folder: that of a socket has 107 bytes at most, and a folder's name may be longer alone.
+fn short_path(folder: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{fixture, guard::Standing};
+
+    fn files(folder: &Path) -> Files {
+        Files::of(folder, &fixture::owner())
+    }
+
+    #[test]
+    fn one_guard_at_a_time_has_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = files(folder.path()).lock().unwrap();
+        assert!(held.is_some() && files(folder.path()).lock().unwrap().is_none());
+        drop(held);
+        assert!(files(folder.path()).lock().unwrap().is_some());
+    }
+
+    #[test]
+    fn what_is_remembered_is_there_for_the_next_guard() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = files(folder.path());
+        let _lock = files.lock().unwrap();
+        assert_eq!(files.memory(), None);
+        for seconds in [1, 2] {
+            let deadline = Duration::from_secs(seconds);
+            let memory = Memory { boot: "b".to_owned(), deadline, standing: Standing::Fenced, killed: Vec::new() };
+            files.remember(&memory).unwrap();
+            assert_eq!(files.memory(), Some(memory));
+        }
+        fs::write(files.folder().join(MEMORY), "{").unwrap();
+        assert_eq!(files.memory(), None);
+    }
+
+    #[tokio::test]
+    async fn a_socket_works_in_a_folder_of_any_length_and_after_a_guard_that_was_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("x".repeat(120));
+        let files = files(&deep);
+        let _lock = files.lock().unwrap();
+        assert!(files.connect().await.is_err());
+        drop(files.listen().unwrap());
+        assert!(files.connect().await.is_err(), "nobody listens on what is left");
+        let listener = files.listen().unwrap();
+        let (connected, accepted) = tokio::join!(files.connect(), listener.accept());
+        assert!(connected.is_ok() && accepted.is_ok());
+    }
+}

@@ -1,0 +1,233 @@
+//! The agent's end: finds a guard or starts one, and keeps the line to it.
+
+use std::{io, path::Path, process::Stdio, time::Duration};
+
+use tokio::{
+    process::{Child, Command},
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    Program, Settings,
+    files::Files,
+    line::{Error, Kind, Reply, ToGuard, Word},
+};
+use crate::{
+    backoff::Backoff,
+    conduct::Event,
+    error::chain,
+    guard::{ANSWER_PATIENCE, Question},
+};
+
+/// Words that wait to be said. A guard is told little, and hears it at once: more means that it does not listen.
+const WORDS_MAX: usize = 1_024;
+/// How often a guard is asked whether it is there.
+const PING_INTERVAL: Duration = Duration::from_secs(1);
+/// Pause between two looks for a guard that is coming up.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// How long the last word may take.
+const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The line to a guard. Dropped, it is closed, and the guard goes on.
+#[derive(Debug)]
+pub(crate) struct Link {
+    words: Option<mpsc::Sender<Word>>,
+    keeper: AbortOnDropHandle<()>,
+}
+
+impl Link {
+    /// Has a guard listen. `news` hears when it does, what it answers, and when it does not any more.
+    pub(crate) fn open(program: Program, settings: Settings, news: mpsc::Sender<Event>) -> Self {
+        let (words, inbox) = mpsc::channel(WORDS_MAX);
+        let keeper = tokio::spawn(keep(Seeker { program, settings }, inbox, news));
+        Self { words: Some(words), keeper: AbortOnDropHandle::new(keeper) }
+    }
+
+    /// A heartbeat was acknowledged.
+    pub(crate) fn feed(&mut self, sent_at: Duration) {
+        self.tell(Word::Fed { sent_at });
+    }
+
+    /// Asks.
+    pub(crate) fn ask(&mut self, question: Question) {
+        self.tell(Word::Asked(question));
+    }
+
+    /// Sends the guard away, and waits until it has heard.
+    pub(crate) async fn dismiss(mut self) {
+        self.tell(Word::Dismissed);
+        if timeout(FAREWELL_PATIENCE, self.keeper).await.is_err() {
+            tracing::warn!("the guard was not told that nobody needs it any more: it finds out by itself");
+        }
+    }
+
+    /// A line on which nothing moves any more is given up: its keeper then says so.
+    fn tell(&mut self, word: Word) {
+        if let Some(Err(mpsc::error::TrySendError::Full(_))) = self.words.as_ref().map(|words| words.try_send(word)) {
+            self.words = None;
+        }
+    }
+}
+
+/// Keeps the line until it breaks. What comes of it is told in order: nothing comes after [`Event::GuardLost`].
+async fn keep(seeker: Seeker, mut words: mpsc::Receiver<Word>, news: mpsc::Sender<Event>) {
+    let mut line = seeker.find().await;
+    // Nobody listens any more when the agent is ending.
+    let _ = news.send(Event::GuardReady).await;
+    let error = talk(&mut line, &mut words, &news).await;
+    tracing::error!(error = %chain(&error), "the guard does not answer");
+    if let Broken::Silent = error
+        && let Err(error) = line.kill_other_end()
+    {
+        tracing::error!(%error, "a guard that stands still could not be killed");
+    }
+    let _ = news.send(Event::GuardLost).await;
+}
+
+/// Why a line is given up.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("the guard is gone")]
+    Gone(#[from] Error),
+    #[error("the guard has said nothing for {}s", ANSWER_PATIENCE.as_secs())]
+    Silent,
+    #[error("the agent has too much to say to it")]
+    Overflown,
+}
+
+async fn talk(line: &mut ToGuard, words: &mut mpsc::Receiver<Word>, news: &mpsc::Sender<Event>) -> Broken {
+    match converse(line, words, news).await {
+        Ok(never) => match never {},
+        Err(broken) => broken,
+    }
+}
+
+/// Never returned.
+enum Never {}
+
+async fn converse(
+    line: &mut ToGuard,
+    words: &mut mpsc::Receiver<Word>,
+    news: &mpsc::Sender<Event>,
+) -> Result<Never, Broken> {
+    let mut pings = interval(PING_INTERVAL);
+    // An agent that stood still itself has no right to blame its guard.
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut unanswered = 0;
+    loop {
+        tokio::select! {
+            // What the guard has said counts before the clock does.
+            biased;
+            heard = line.hear() => {
+                unanswered = 0;
+                if let Reply::Answered(answer) = heard? {
+                    let _ = news.send(Event::GuardAnswered(answer)).await;
+                }
+            }
+            word = words.recv() => say(line, &word.ok_or(Broken::Overflown)?).await?,
+            _ = pings.tick() => {
+                if PING_INTERVAL * unanswered >= ANSWER_PATIENCE {
+                    return Err(Broken::Silent);
+                }
+                say(line, &Word::Ping).await?;
+                unanswered += 1;
+            }
+        }
+    }
+}
+
+async fn say(line: &mut ToGuard, word: &Word) -> Result<(), Broken> {
+    match timeout(ANSWER_PATIENCE, line.say(word)).await {
+        Ok(said) => Ok(said?),
+        Err(_) => Err(Broken::Silent),
+    }
+}
+
+/// Looks for a guard.
+struct Seeker {
+    program: Program,
+    settings: Settings,
+}
+
+impl Seeker {
+    /// However long it takes: an agent without a guard claims nothing.
+    async fn find(&self) -> ToGuard {
+        let files = Files::of(&self.settings.lock_dir, &self.settings.owner);
+        let mut backoff = Backoff::default();
+        loop {
+            if let Ok(line) = self.meet(&files).await {
+                return line;
+            }
+            match self.start(&files).await {
+                Ok(line) => return line,
+                Err(error) => {
+                    tracing::error!(%error, program = %self.program.path.display(), "the guard does not come up");
+                    backoff.pause().await;
+                }
+            }
+        }
+    }
+
+    /// Says hello to the guard that is there.
+    async fn meet(&self, files: &Files) -> Result<ToGuard, Absent> {
+        let mut line = ToGuard::on(files.connect().await?);
+        let hello = Word::Hello(Kind::of(self.settings.fence));
+        let met = timeout(ANSWER_PATIENCE, async {
+            line.say(&hello).await?;
+            line.hear().await
+        });
+        match met.await {
+            Ok(Ok(Reply::Leaving)) => Err(Absent::Leaving),
+            Ok(Ok(Reply::Ready | Reply::Answered(_) | Reply::Pong)) => Ok(line),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => {
+                tracing::error!("the guard does not answer: it is killed, and another one started");
+                line.kill_other_end()?;
+                Err(Absent::Silent)
+            }
+        }
+    }
+
+    /// Starts a guard, and says hello as soon as it listens. Nobody waits for the end of the child: it outlives this process.
+    async fn start(&self, files: &Files) -> io::Result<ToGuard> {
+        let mut child = self.spawn(&self.program.path)?;
+        let deadline = Instant::now() + ANSWER_PATIENCE;
+        loop {
+            let absent = match self.meet(files).await {
+                Ok(line) => return Ok(line),
+                Err(absent) => absent,
+            };
+            if let Some(status) = child.try_wait()? {
+                return Err(io::Error::other(format!("it ended at once ({status})")));
+            }
+            if Instant::now() >= deadline {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, absent));
+            }
+            sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    fn spawn(&self, path: &Path) -> io::Result<Child> {
+        Command::new(path)
+            .args(&self.program.arguments)
+            .arg(serde_json::to_string(&self.settings)?)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+    }
+}
+
+/// Why no guard is there.
+#[derive(Debug, thiserror::Error)]
+enum Absent {
+    #[error("nobody listens")]
+    Unreachable(#[from] io::Error),
+    #[error("it hung up")]
+    HungUp(#[from] Error),
+    #[error("it was of another kind")]
+    Leaving,
+    #[error("it stood still")]
+    Silent,
+}

@@ -1,0 +1,48 @@
+//! The guard as a process: it outlives its agent, and ends its containers when nobody else would.
+//!
+//! ```text
+//!   agent process                                guard process (a session of its own)
+//!   conduct --effects--> Link ==== socket ====> Process --events--> guard::Guard --effects--> engine, memory.json
+//!           <--events---      <================         <--answers--                <--events--
+//! ```
+//!
+//! An agent finds the guard that an earlier process left, or starts one ([`Program`]). The guard has a folder among the locks of its
+//! host: a lock, so that there is one; its memory, so that the next one keeps its deadline; and the socket. SIGTERM and SIGINT are
+//! not for it: whoever stops a whole service would end it together with the agent. It goes by itself: when its agent has ended in
+//! order and left nothing to guard, or when nobody is connected and everything is swept.
+
+mod files;
+mod line;
+mod link;
+mod process;
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::link::Link;
+pub use self::process::{Error, run};
+use crate::labels::Owner;
+
+/// How a guard process is started: this program, these arguments, and the [`Settings`] as JSON after them. Such a process calls
+/// [`run`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// The program.
+    pub path: PathBuf,
+    /// What comes before the settings.
+    pub arguments: Vec<String>,
+}
+
+/// What a guard process has to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Whose containers it may end.
+    pub owner: Owner,
+    /// How long after the last acknowledged heartbeat was sent.
+    pub fence: Duration,
+    /// Identity of the host's boot, or empty.
+    pub boot: String,
+    /// Folder of the locks of its host.
+    pub lock_dir: PathBuf,
+}

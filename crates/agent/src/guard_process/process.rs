@@ -1,0 +1,312 @@
+//! The guard process: brings what happens to the guard, one thing at a time, and does what that asks for.
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use rustix::process::setsid;
+use tokio::{
+    net::UnixListener,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::OnceCell,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use super::{
+    Settings,
+    files::Files,
+    line::{self, Kind, Reply, ToAgent, Word},
+};
+use crate::{
+    clock::uptime,
+    engine::{self, ContainerEngine, ContainerId},
+    error::chain,
+    guard::{self, ENGINE_PATIENCE, Effect, Event, Fate, Guard},
+    lock::FileLock,
+    ownership::Ownership,
+};
+
+/// Why a guard cannot do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its folder cannot be used.
+    #[error("failed to use the guard's folder `{}`", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It would be stopped together with its agent.
+    #[error("failed to make the guard deaf to the signals that stop its agent")]
+    Signals(#[source] io::Error),
+}
+
+/// Guards an agent's containers until nobody needs that any more. Another guard of the agent that is there already is left to it.
+///
+/// `connect` makes the connection to the engine: when it is needed, and again if it fails.
+pub async fn run<E, C, F>(settings: Settings, connect: C) -> Result<(), Error>
+where
+    E: ContainerEngine,
+    C: Fn() -> F + Send + Sync + Clone + 'static,
+    F: Future<Output = Result<E, engine::Error>> + Send,
+{
+    // Fails for the leader of a process group, which is then in a session of its own choice already.
+    let _led_already = setsid();
+    let _deaf = withstand_signals().map_err(Error::Signals)?;
+    let Settings { owner, fence, boot, lock_dir } = settings;
+    let files = Files::of(&lock_dir, &owner);
+    let in_folder = |source| Error::Folder { folder: files.folder().to_owned(), source };
+    let Some(lock) = files.lock().map_err(in_folder)? else {
+        tracing::info!("the agent has a guard already");
+        return Ok(());
+    };
+    let listener = files.listen().map_err(in_folder)?;
+    let ownership = Ownership::of(owner);
+    let engine = Engine { connect, connection: Arc::default(), ownership: ownership.clone(), fails: Arc::default() };
+    let (guard, first) = Guard::begin(guard::Settings { ownership, fence, boot }, files.memory(), uptime());
+    let process = Process {
+        guard,
+        kind: Kind::of(fence),
+        files,
+        listener,
+        agent: None,
+        engine,
+        answers: JoinSet::new(),
+        _lock: lock,
+    };
+    process.run(first).await;
+    Ok(())
+}
+
+/// What stops a service, or closes a terminal, is not for the guard.
+fn withstand_signals() -> io::Result<[Signal; 3]> {
+    Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?])
+}
+
+/// A running guard.
+struct Process<E, C> {
+    guard: Guard,
+    kind: Kind,
+    files: Files,
+    listener: UnixListener,
+    agent: Option<ToAgent>,
+    engine: Engine<E, C>,
+    /// What the engine was asked.
+    answers: JoinSet<Option<Event>>,
+    _lock: FileLock,
+}
+
+/// What happens to a guard process.
+enum Happening {
+    Event(Event),
+    Connected(ToAgent),
+    Said(Result<Word, line::Error>),
+}
+
+/// Whether the process goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    GoesOn,
+    IsOver,
+}
+
+impl<E, C, F> Process<E, C>
+where
+    E: ContainerEngine,
+    C: Fn() -> F + Send + Sync + Clone + 'static,
+    F: Future<Output = Result<E, engine::Error>> + Send,
+{
+    async fn run(mut self, first: Vec<Effect>) {
+        self.perform(first).await;
+        while self.agent.is_some() || !self.guard.has_swept() {
+            let life = match self.next().await {
+                Happening::Event(event) => self.fold(event).await,
+                Happening::Connected(line) => {
+                    // The agent's name has one process at a time: an earlier one is gone, or stands still for ever.
+                    self.agent = Some(line);
+                    Life::GoesOn
+                }
+                Happening::Said(Ok(word)) => self.told(word).await,
+                Happening::Said(Err(error)) => {
+                    tracing::info!(error = %chain(&error), "the agent is gone");
+                    self.agent = None;
+                    Life::GoesOn
+                }
+            };
+            if life == Life::IsOver {
+                return;
+            }
+        }
+        tracing::info!("nothing is left to guard");
+    }
+
+    async fn next(&mut self) -> Happening {
+        let Self { guard, listener, agent, answers, .. } = self;
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => return Happening::Connected(ToAgent::on(stream)),
+                    Err(error) => tracing::warn!(%error, "an agent could not connect"),
+                },
+                said = hear(agent) => return Happening::Said(said),
+                Some(answer) = answers.join_next() => match answer {
+                    Ok(Some(event)) => return Happening::Event(event),
+                    Ok(None) => {}
+                    Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+                },
+                () = wait_until(guard.wake_at()) => return Happening::Event(Event::Woken),
+            }
+        }
+    }
+
+    async fn told(&mut self, word: Word) -> Life {
+        match word {
+            Word::Hello(kind) if kind == self.kind => {
+                tracing::info!("an agent is connected");
+                self.say(Reply::Ready).await;
+                Life::GoesOn
+            }
+            Word::Hello(kind) => {
+                tracing::info!(?kind, "an agent of another kind is connected: its own guard takes over");
+                self.say(Reply::Leaving).await;
+                Life::IsOver
+            }
+            Word::Fed { sent_at } => self.fold(Event::Fed { sent_at }).await,
+            Word::Asked(question) => self.fold(Event::Asked(question)).await,
+            Word::Ping => {
+                self.say(Reply::Pong).await;
+                Life::GoesOn
+            }
+            Word::Dismissed => {
+                tracing::info!("the agent has ended, and left nothing to guard");
+                Life::IsOver
+            }
+        }
+    }
+
+    async fn fold(&mut self, event: Event) -> Life {
+        let effects = self.guard.fold(event, uptime());
+        self.perform(effects).await;
+        Life::GoesOn
+    }
+
+    async fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Remember(memory) => {
+                    if let Err(error) = self.files.remember(&memory) {
+                        tracing::error!(%error, folder = %self.files.folder().display(), "nothing is left to the next guard");
+                    }
+                }
+                Effect::List => {
+                    let engine = self.engine.clone();
+                    self.answers.spawn(async move { Some(engine.list().await) });
+                }
+                Effect::Kill { container } => {
+                    let engine = self.engine.clone();
+                    self.answers.spawn(async move { Some(engine.kill(container).await) });
+                }
+                Effect::Remove { container } => {
+                    let engine = self.engine.clone();
+                    self.answers.spawn(async move {
+                        engine.remove(container).await;
+                        None
+                    });
+                }
+                Effect::Answer(answer) => self.say(Reply::Answered(answer)).await,
+            }
+        }
+    }
+
+    /// An agent that does not listen must not keep its guard from its work.
+    async fn say(&mut self, reply: Reply) {
+        let Some(line) = &mut self.agent else { return };
+        if !matches!(timeout(ENGINE_PATIENCE, line.say(&reply)).await, Ok(Ok(()))) {
+            tracing::warn!("the agent does not listen");
+            self.agent = None;
+        }
+    }
+}
+
+async fn hear(agent: &mut Option<ToAgent>) -> Result<Word, line::Error> {
+    match agent {
+        Some(line) => line.hear().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn wait_until(at: Option<Duration>) {
+    match at {
+        Some(at) => sleep(at.saturating_sub(uptime())).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The engine, as a guard needs it: every answer comes in time, and be it that there is none.
+#[derive(Debug, Clone)]
+struct Engine<E, C> {
+    connect: C,
+    connection: Arc<OnceCell<E>>,
+    ownership: Ownership,
+    /// Whether the last answer was that there is none.
+    fails: Arc<AtomicBool>,
+}
+
+impl<E, C, F> Engine<E, C>
+where
+    E: ContainerEngine,
+    C: Fn() -> F,
+    F: Future<Output = Result<E, engine::Error>>,
+{
+    async fn list(&self) -> Event {
+        let listed = self.asked("list containers", async |engine| engine.list(&self.ownership.filter()).await).await;
+        listed.map_or(Event::Unlisted, |containers| Event::Listed { containers })
+    }
+
+    async fn kill(&self, container: ContainerId) -> Event {
+        let fate = match self.asked("kill a container", async |engine| engine.kill(&container).await).await {
+            Some(true) => Fate::Killed,
+            Some(false) => Fate::HadEnded,
+            None => Fate::Unknown,
+        };
+        tracing::warn!(%container, ?fate, "kill");
+        Event::KillAnswered { container, fate }
+    }
+
+    async fn remove(&self, container: ContainerId) {
+        tracing::warn!(%container, "a container that was not started is removed");
+        self.asked("remove a container", async |engine| engine.remove(&container).await).await;
+    }
+
+    /// `None`: the engine did not do it, or nobody knows.
+    async fn asked<T>(&self, what: &str, ask: impl AsyncFnOnce(&E) -> Result<T, engine::Error>) -> Option<T> {
+        let answer = timeout(ENGINE_PATIENCE, async {
+            let engine = self.connection.get_or_try_init(|| (self.connect)()).await?;
+            ask(engine).await
+        });
+        let problem = match answer.await {
+            Ok(Ok(answer)) => {
+                self.fails.store(false, Ordering::Relaxed);
+                return Some(answer);
+            }
+            Ok(Err(error)) => chain(&error),
+            Err(_) => "the engine does not answer".to_owned(),
+        };
+        // An engine may be gone for days, and is asked again every second.
+        if self.fails.swap(true, Ordering::Relaxed) {
+            tracing::debug!(problem, "failed to {what}");
+        } else {
+            tracing::error!(problem, "failed to {what}: tried until it works");
+        }
+        None
+    }
+}
