@@ -35,7 +35,7 @@ pub(crate) enum Command {
     Up(up::Args),
     /// Run a scheduler; one of many leads
     Scheduler(scheduler::Args),
-    /// Run the agent of this Docker host
+    /// Run the agent of this Docker host; `drain` and `undrain` one
     Agent(agent::Args),
     /// Check compose files: all problems at once
     Validate(validate::Args),

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use tickmesh_core::name::AgentName;
 
-use super::Session;
+use super::{
+    Session,
+    drain::{self, DrainArgs, UndrainArgs},
+};
 use crate::{
     compose_file::assignment,
     connect::host,
@@ -15,11 +18,24 @@ use crate::{
 
 /// What `agent` takes.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    /// What is to be done with an agent, if not running one.
+    #[command(subcommand)]
+    pub action: Option<Action>,
     #[command(flatten)]
     settings: AgentArgs,
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+/// What can be done with an agent that runs somewhere.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Action {
+    /// Let an agent take no new work; what runs there goes on to its end
+    Drain(DrainArgs),
+    /// Let an agent take new work again
+    Undrain(UndrainArgs),
 }
 
 /// What can be said about an agent.
@@ -55,8 +71,13 @@ impl AgentArgs {
     }
 }
 
-/// Runs until it is told to stop. Containers go on, and the next agent of this name takes them over.
+/// Runs an agent until it is told to stop, or does something with one. Containers go on, and the next agent of this name takes them over.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
+    match &args.action {
+        Some(Action::Drain(args)) => return drain::drain(session, args).await,
+        Some(Action::Undrain(args)) => return drain::undrain(session, args).await,
+        None => {}
+    }
     let shutdown = parts::stop_on_signal()?;
     let settings = args.settings.settings(parts::data_directory().join("locks"))?;
     let engine = parts::docker().await?;

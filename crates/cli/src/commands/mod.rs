@@ -5,6 +5,7 @@ pub(crate) mod agents;
 pub(crate) mod apply;
 pub(crate) mod cancel;
 pub(crate) mod demo;
+pub(crate) mod drain;
 pub(crate) mod internal_exec;
 pub(crate) mod internal_guard;
 pub(crate) mod logs;
@@ -90,6 +91,7 @@ fn log_settings(command: &Command) -> (Verbosity, LogFormat) {
     match command {
         Command::Up(args) => (Verbosity::Events, args.log.log_format),
         Command::Scheduler(args) => (Verbosity::Events, args.log.log_format),
+        Command::Agent(args) if args.action.is_some() => (Verbosity::Errors, LogFormat::Text),
         Command::Agent(args) => (Verbosity::Events, args.log.log_format),
         Command::InternalGuard(_) => (Verbosity::Events, LogFormat::Text),
         Command::Demo(_)

@@ -146,13 +146,27 @@ fn up_runs_apps_and_keeps_what_it_knows() {
 
     let agents = up.run(&["agents", "-o", "json"]).json();
     assert_eq!((&agents[0]["name"], &agents[0]["state"]), (&"host-1".into(), &"ready".into()), "{agents}");
+    check_drain(&up);
     let run = up.run(&["show", "failing/1", "-o", "json"]).json();
     assert_eq!(run["replicas"][0]["reason"], "exit code 42");
 
     let again = Up::start(up.stop());
     let stdout = again.run(&["runs", "counting", "-o", "name"]).expect(0);
-    assert_eq!(stdout, "counting/2\ncounting/1\n");
+    assert_eq!(stdout, "counting/3\ncounting/2\ncounting/1\n");
     again.stop();
+}
+
+/// While its only agent is draining, a run waits; `up` has nothing else that could run it.
+fn check_drain(up: &Up) {
+    up.run(&["agent", "drain", "host-2"]).expect_error(2, "there is no agent `host-2`");
+    let stdout = up.run(&["agent", "drain", "host-1", "--wait"]).expect(0);
+    assert_eq!(stdout, "agent host-1 is draining: nothing runs there\n");
+    assert_eq!(up.run(&["agents", "-o", "json"]).json()[0]["state"], "draining");
+    up.run(&["run", "counting"]).expect(0);
+    let pending = || up.run(&["show", "counting/3"]).expect(0);
+    wait_until("the reason why it waits", PATIENCE, || pending().contains("draining"));
+    assert_eq!(up.run(&["agent", "undrain", "host-1"]).expect(0), "agent host-1 takes new work\n");
+    wait_until("the run that waited", PATIENCE, || pending().contains("succeeded"));
 }
 
 /// Due every second, and never done.
