@@ -3,6 +3,7 @@
 
 mod account;
 mod decisions;
+mod ends;
 mod history;
 mod live;
 mod replicas;
@@ -24,12 +25,13 @@ use tickmesh_core::{
 
 use self::{
     account::Account,
+    ends::Ends,
     history::History,
     live::Live,
     replicas::Replicas,
     runs::{Editions, Runs},
 };
-pub(super) use self::{decisions::Decided, live::Rule};
+pub(super) use self::{decisions::Decided, ends::Ender, live::Rule};
 use super::{makers::Edition, net::Record};
 
 /// A container whose process begins.
@@ -47,6 +49,7 @@ pub(super) struct Witness {
     editions: Editions,
     runs: Runs,
     live: Live,
+    ends: Ends,
     replicas: Replicas,
     accounts: BTreeMap<AppName, Account>,
     histories: BTreeMap<AppName, History>,
@@ -102,19 +105,23 @@ impl Witness {
         let id = &report.attempt;
         let seen = self.live.reported(report, &self.runs, &self.editions);
         seen.with_context(|| format!("{id}: {:?}", report.event))?;
+        let seen = self.ends.reported(report);
+        seen.with_context(|| format!("{id}: {:?}", report.event))?;
         let seen = self.replicas.reported(report, &self.runs, &self.editions);
         seen.with_context(|| format!("G4, {id}: {:?}", report.event))
     }
 
     /// An engine started a container.
     pub(super) fn started(&mut self, sighting: &Sighting<'_>) -> anyhow::Result<()> {
+        self.ends.started(sighting);
         let seen = self.live.started(sighting, &self.runs, &self.editions);
         seen.with_context(|| format!("container {} of {}", sighting.container, sighting.attempt))
     }
 
     /// A container's process ended.
-    pub(super) fn exited(&mut self, container: &ContainerId) {
+    pub(super) fn exited(&mut self, container: &ContainerId, code: i64, ender: Ender) {
         self.live.stopped(container);
+        self.ends.exited(container, code, ender);
     }
 
     /// A container is gone.
@@ -125,6 +132,11 @@ impl Witness {
     /// Whether anybody is left on a host who would stop its containers.
     pub(super) fn host_seen(&mut self, host: usize, rule: Rule) {
         self.live.host_seen(host, rule);
+    }
+
+    /// A host has booted.
+    pub(super) fn rebooted(&mut self, host: usize) {
+        self.ends.rebooted(host);
     }
 
     /// From now on the engine of a host does not obey.

@@ -24,6 +24,11 @@ enum Seen {
     /// On host 0, 1 ..
     Started(usize, &'static str),
     Over(&'static str),
+    /// Its process ended, with that code.
+    Died(&'static str, i64),
+    /// The guard killed it.
+    Killed(&'static str),
+    /// It is reported to have exited.
     Exited(&'static str, i64),
     Lost(&'static str),
     Revoked(&'static str),
@@ -33,7 +38,7 @@ enum Seen {
     Summed(u64, RunNumber, &'static [Outcome]),
     Tick(u64),
 }
-use Seen::{Claimed, Exited, Frozen, Lawless, Lost, Ordered, Over, Revoked, Started, Summed, Tick};
+use Seen::{Claimed, Died, Exited, Frozen, Killed, Lawless, Lost, Ordered, Over, Revoked, Started, Summed, Tick};
 
 fn app() -> AppName {
     AppName::new(APP).unwrap()
@@ -149,6 +154,14 @@ fn see(witness: &mut Witness, seen: &Seen) -> anyhow::Result<()> {
             let sighting = Sighting { host: *host, container: &container, attempt: &attempt, nonce: nonce() };
             return witness.started(&sighting);
         }
+        Died(name, code) => {
+            witness.exited(&container(name), *code, Ender::Other);
+            return Ok(());
+        }
+        Killed(name) => {
+            witness.exited(&container(name), 137, Ender::Guard);
+            return Ok(());
+        }
         Over(name) => {
             witness.removed(&container(name));
             return Ok(());
@@ -186,11 +199,16 @@ fn check(log: &[Seen], broken: Option<&str>) {
     check_app(edition(|_, _| {}), log, broken);
 }
 
+/// An order, its container's whole life, and what comes after it.
+fn after_a_run(name: &'static str, code: i64, then: impl IntoIterator<Item = Seen>) -> Vec<Seen> {
+    let life = [Ordered(name), Claimed(name), Started(0, name), Died(name, code), Exited(name, code)];
+    life.into_iter().chain(then).collect()
+}
+
 #[test]
 fn one_run_after_the_other_is_fine() {
-    let begin = [Ordered("1.0.1"), Claimed("1.0.1"), Started(0, "1.0.1"), Over("1.0.1"), Exited("1.0.1", 0)];
     let next = [Ordered("2.0.1"), Claimed("2.0.1"), Started(1, "2.0.1")];
-    check(&begin.into_iter().chain(next).collect::<Vec<_>>(), None);
+    check(&after_a_run("1.0.1", 0, next), None);
 }
 
 #[test]
@@ -200,7 +218,7 @@ fn two_runs_at_once_are_found() {
     check(&lives, Some("G1"));
     let allowed = edition(|app, _| app.overlap = Overlap::Allow { max_active: 2 });
     check_app(allowed, &[Ordered("1.0.1"), Claimed("1.0.1"), Ordered("2.0.1"), Claimed("2.0.1")], None);
-    check(&[Claimed("2.0.1"), Exited("2.0.1", 0), Claimed("1.0.1")], Some("run 2 had begun"));
+    check(&after_a_run("2.0.1", 0, [Claimed("1.0.1")]), Some("run 2 had begun"));
 }
 
 #[test]
@@ -236,14 +254,27 @@ fn what_the_design_excepts_is_counted_and_not_found() {
 }
 
 #[test]
+fn ends_that_no_engine_has_seen_are_found() {
+    let ended = |last: [Seen; 2]| {
+        let life = [Ordered("1.0.1"), Claimed("1.0.1"), Started(0, "1.0.1")];
+        life.into_iter().chain(last).collect::<Vec<_>>()
+    };
+    check(&ended([Died("1.0.1", 1), Exited("1.0.1", 1)]), None);
+    check(&ended([Died("1.0.1", 1), Exited("1.0.1", 0)]), Some("its container exited with 1"));
+    check(&ended([Killed("1.0.1"), Exited("1.0.1", 137)]), Some("P16"));
+    check(&ended([Killed("1.0.1"), Lost("1.0.1")]), None);
+    check(&ended([Over("1.0.1"), Exited("1.0.1", 137)]), Some("no container of it has exited"));
+    check(&[Claimed("1.0.1"), Exited("1.0.1", 0)], Some("no container of it has exited"));
+}
+
+#[test]
 fn attempts_that_may_not_be_are_found() {
-    check(&[Claimed("1.0.1"), Exited("1.0.1", 0), Claimed("1.0.2")], Some("the replica had succeeded"));
+    check(&after_a_run("1.0.1", 0, [Claimed("1.0.2")]), Some("the replica had succeeded"));
     check(&[Claimed("1.0.1"), Claimed("1.0.2")], Some("attempt 1 has not ended"));
-    check(&[Claimed("1.0.1"), Exited("1.0.1", 1), Claimed("1.0.3")], Some("comes after attempt 1"));
+    check(&after_a_run("1.0.1", 1, [Claimed("1.0.3")]), Some("comes after attempt 1"));
     check(&[Ordered("1.2.1"), Revoked("1.2.1")], Some("only 2 replicas"));
-    let failed = [Ordered("1.0.1"), Claimed("1.0.1"), Exited("1.0.1", 1), Claimed("1.0.2"), Exited("1.0.2", 1)];
-    let third = [Claimed("1.0.3"), Exited("1.0.3", 1)];
-    check(&failed.into_iter().chain(third).collect::<Vec<_>>(), Some("retry_count 1"));
+    let third = after_a_run("1.0.2", 1, after_a_run("1.0.3", 1, []));
+    check(&after_a_run("1.0.1", 1, third), Some("retry_count 1"));
     let fails = edition(|_, run| run.on_lost = OnLost::Fail);
     check_app(fails, &[Ordered("1.0.1"), Claimed("1.0.1"), Lost("1.0.1"), Claimed("1.0.2")], Some("lost attempt"));
 }
@@ -252,8 +283,7 @@ fn attempts_that_may_not_be_are_found() {
 fn summaries_that_do_not_fit_are_found() {
     const SUCCEEDED: Outcome = Outcome::Succeeded;
     const FAILED: Outcome = Outcome::Failed { exit_code: 1 };
-    let ran = || vec![Ordered("1.0.1"), Claimed("1.0.1"), Exited("1.0.1", 0), Claimed("1.1.1"), Exited("1.1.1", 0)];
-    let with = |last: Seen| ran().into_iter().chain([last]).collect::<Vec<_>>();
+    let with = |last: Seen| after_a_run("1.0.1", 0, after_a_run("1.1.1", 0, [last]));
     check(&with(Summed(1, 1, &[SUCCEEDED, SUCCEEDED])), None);
     check(&with(Summed(1, 1, &[SUCCEEDED])), Some("replicas [0]"));
     check(&with(Summed(1, 1, &[SUCCEEDED, FAILED])), Some("success was stored: true"));

@@ -9,7 +9,14 @@ use tickmesh_agent::{
 };
 
 use super::requests::{EngineAct, EngineSays, EngineTag, Op, Reply, Request, not_found, refused, unavailable};
-use crate::sim::{census::Address, checkers::Sighting, faults::Fault, ground::Ground, happening::Happening, makers};
+use crate::sim::{
+    census::Address,
+    checkers::{Ender, Sighting},
+    faults::Fault,
+    ground::Ground,
+    happening::Happening,
+    makers,
+};
 
 /// The engine of one host.
 #[derive(Debug)]
@@ -63,7 +70,7 @@ impl Engine {
             EngineAct::Begin(id) => self.begin(ground, &id),
             EngineAct::Exit { container, serial, code } => {
                 if self.containers.get(&container).is_some_and(|it| it.exit_serial == serial) {
-                    self.exit(ground, &container, code);
+                    self.exit(ground, &container, code, Ender::Other);
                 }
             }
         }
@@ -179,12 +186,12 @@ impl Engine {
         }
     }
 
-    fn exit(&mut self, ground: &mut Ground, id: &ContainerId, code: i64) {
+    fn exit(&mut self, ground: &mut Ground, id: &ContainerId, code: i64, ender: Ender) {
         let Some(container) = self.containers.get_mut(id) else { return };
         container.exit_serial += 1;
         let exit = ExitState { code, oom_killed: false, started_at: None, finished_at: None };
         container.view.status = ContainerStatus::Exited(exit.clone());
-        ground.witness.exited(id);
+        ground.witness.exited(id, code, ender);
         for (address, tag) in std::mem::take(&mut container.watchers) {
             let (reply, latency) = (Ok(Reply::Exited(exit.clone())), ground.latency());
             let says = EngineSays { tag, op: Op::Wait(id.clone()), reply };
@@ -221,7 +228,8 @@ impl Engine {
         if container.view.status != ContainerStatus::Running {
             return Err(refused());
         }
-        self.exit(ground, id, 137);
+        // Only guards kill; an agent stops.
+        self.exit(ground, id, 137, Ender::Guard);
         Ok(Reply::Done)
     }
 
@@ -279,7 +287,7 @@ impl Engine {
             if container.doomed {
                 self.destroy(ground, &id);
             } else if container.view.status == ContainerStatus::Running {
-                self.exit(ground, &id, 137);
+                self.exit(ground, &id, 137, Ender::Other);
             }
         }
     }

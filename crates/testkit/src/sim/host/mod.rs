@@ -85,5 +85,6 @@ impl Host {
         self.engine.restart(ground);
         self.clock.boot(ground);
         self.boots += 1;
+        ground.witness.rebooted(self.index);
     }
 }
