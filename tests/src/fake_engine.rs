@@ -107,7 +107,7 @@ fn not_found(verb: &str, id: &ContainerId) -> Error {
 
 impl ContainerEngine for FakeEngine {
     async fn describe(&self) -> Result<EngineInfo, Error> {
-        Ok(EngineInfo { version: "fake".to_owned(), cores: CORES, memory_bytes: MEMORY_BYTES })
+        Ok(EngineInfo { id: "fake".to_owned(), version: "fake".to_owned(), cores: CORES, memory_bytes: MEMORY_BYTES })
     }
 
     async fn image_present(&self, _image: &str) -> Result<bool, Error> {
@@ -184,6 +184,11 @@ impl ContainerEngine for FakeEngine {
     async fn remove(&self, id: &ContainerId) -> Result<(), Error> {
         self.containers().remove(id);
         Ok(())
+    }
+
+    async fn list_unended(&self, filter: &LabelFilter) -> Result<Vec<ContainerView>, Error> {
+        let listed = self.list(filter).await?;
+        Ok(listed.into_iter().filter(|view| !matches!(view.status, ContainerStatus::Exited(_))).collect())
     }
 
     async fn list(&self, filter: &LabelFilter) -> Result<Vec<ContainerView>, Error> {

@@ -3,7 +3,10 @@
 use std::{path::Path, process::Command, time::Duration};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tickmesh_agent::guard_process;
+use tickmesh_agent::{
+    engine::{ContainerEngine as _, docker::Docker as DockerEngine},
+    guard_process,
+};
 use tickmesh_core::{id::Nonce, name::AgentName, outcome::Outcome};
 use tickmesh_tests::{
     Child, World,
@@ -131,11 +134,17 @@ async fn a_guard_with_other_settings_makes_room() {
         },
         fence: world.timing.fence * 2,
         boot: host.boot,
-        lock_dir: world.folder.path().to_owned(),
+        engine: DockerEngine::connect().await.expect("connect").describe().await.expect("describe").id,
+        folder: world.folder.path().to_owned(),
     };
     let settings = serde_json::to_string(&settings).expect("settings are JSON");
     let mut old = Command::new(FLEET).arg("guard").arg(settings).spawn().expect("start a guard");
     let old_pid = Pid::from_child(&old);
+    until("a guard that listens", PATIENCE, || async {
+        let mut folders = std::fs::read_dir(world.folder.path()).expect("list the folder").flatten();
+        folders.any(|folder| folder.path().join("socket").exists()).then_some(())
+    })
+    .await;
     let agent = start_agent(&world).await;
     guard_other_than(&world, &[old_pid]).await;
     agent.terminate(PATIENCE).await;

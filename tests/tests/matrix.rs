@@ -4,8 +4,11 @@
 use std::{fs, path::Path};
 
 use futures_util::future::join_all;
-use tickmesh_core::outcome::Outcome;
-use tickmesh_tests::matrix::{Back, Cell, Fault, Measured, play, table};
+use tickmesh_core::{outcome::Outcome, timing::Timing};
+use tickmesh_tests::{
+    matrix::{Back, Cell, Fault, Measured, play, table},
+    world::timing,
+};
 
 const FLEET: &str = env!("CARGO_BIN_EXE_fleet");
 /// Cells that are played at once, each in a mesh of its own: they mostly wait.
@@ -35,13 +38,18 @@ fn three() -> Vec<Cell> {
 fn judge(cell: Cell, measured: &Measured) {
     let what = format!("{} ({}): {measured:?}", cell.fault, cell.back);
     assert_eq!(measured.outcome, Outcome::Succeeded, "{what}");
+    assert!(measured.containers > 0, "no container was seen: {what}");
     if cell.is_excepted() {
         return;
     }
     assert!(measured.overlap.is_zero(), "two containers at once: {what}");
-    // Whatever is back before its fence keeps its container, and whatever is not loses it.
-    let goes_on = cell.back != Back::Never || cell.fault == Fault::EngineFrozen;
-    assert_eq!(measured.attempts, if goes_on { 1 } else { 2 }, "{what}");
+    let containers = if cell.ends_container() { 2 } else { 1 };
+    assert_eq!((measured.attempts, measured.containers), (containers, containers), "{what}");
+    if cell.ends_container() {
+        // The guard did it, and not the end of the job.
+        let Timing { fence, kill_margin, .. } = timing();
+        assert!(measured.first_ended_after.is_some_and(|after| after < fence + kill_margin), "{what}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

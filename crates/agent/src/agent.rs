@@ -59,7 +59,9 @@ pub async fn run<E: ContainerEngine>(
     let (executor, news) = Executor::new(surroundings);
     let orders = Orders::of(config.agent.clone());
     let answers = VecDeque::new();
-    let agent = Agent { config, owner, mesh, conduct, executor, news, answers, orders, guard: None, lock: None };
+    let engine_id = engine_info.id;
+    let agent =
+        Agent { config, owner, engine_id, mesh, conduct, executor, news, answers, orders, guard: None, lock: None };
     agent.run(first, shutdown).await
 }
 
@@ -67,6 +69,7 @@ pub async fn run<E: ContainerEngine>(
 struct Agent<E> {
     config: Config,
     owner: Owner,
+    engine_id: String,
     mesh: Mesh,
     conduct: Conduct,
     executor: Executor<E>,
@@ -149,7 +152,8 @@ impl<E: ContainerEngine> Agent<E> {
             owner: self.owner.clone(),
             fence: self.config.timing.fence,
             boot: self.config.host.boot.clone(),
-            lock_dir: self.config.lock_dir.clone(),
+            engine: self.engine_id.clone(),
+            folder: self.config.guard_dir.clone(),
         };
         self.guard = Some(Link::open(program, settings, self.executor.news()));
     }

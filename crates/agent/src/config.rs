@@ -31,8 +31,7 @@ pub struct Config {
     pub policy: HostPolicy,
     /// Periods and deadlines of the mesh.
     pub timing: Timing,
-    /// Folder of the lock files that keep two agents of one name apart, and of what their guards remember. It has to outlive the
-    /// processes, but no boot.
+    /// Folder of the lock files that keep two agents of one name apart.
     pub lock_dir: PathBuf,
     /// Output kept of one attempt, in bytes. What is written beyond it is counted, and dropped.
     pub log_bytes_max: usize,
@@ -41,6 +40,8 @@ pub struct Config {
     /// How a guard is started. `None`: nobody ends the containers of an agent that is cut off or dead, and two containers of one
     /// replica can run at the same time. For tests that are about something else.
     pub guard: Option<guard_process::Program>,
+    /// Folder of what belongs to guards: the same for every process of the agent.
+    pub guard_dir: PathBuf,
     /// The host.
     pub host: Host,
 }
@@ -55,6 +56,7 @@ impl Config {
             start_limit: None,
             policy: HostPolicy::default(),
             timing: Timing::default(),
+            guard_dir: lock_dir.clone(),
             lock_dir,
             log_bytes_max: LOG_BYTES_MAX,
             clean_interval: CLEAN_INTERVAL,

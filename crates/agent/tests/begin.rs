@@ -86,6 +86,10 @@ impl ContainerEngine for Doored {
         self.docker.remove(id).await
     }
 
+    async fn list_unended(&self, filter: &LabelFilter) -> Result<Vec<ContainerView>, Error> {
+        self.docker.list_unended(filter).await
+    }
+
     async fn list(&self, filter: &LabelFilter) -> Result<Vec<ContainerView>, Error> {
         self.knocks.add_permits(1);
         // It only ever ends by being closed.

@@ -427,6 +427,29 @@ async fn a_list_has_exactly_what_carries_every_label() {
 }
 
 #[tokio::test]
+async fn what_has_not_ended_is_listed_as_it_is_looked_at() {
+    let bench = Bench::new().await;
+    let create = async |name, script| bench.engine.create(&bench.request(name, script)).await.unwrap();
+    let (ended, created) = (create("ended", "exit 3").await, create("created", "true").await);
+    let running = create("running", "sleep 600").await;
+    bench.engine.start(&ended).await.unwrap();
+    bench.wait(&ended).await.unwrap();
+    bench.engine.start(&running).await.unwrap();
+    let mut listed = bench.engine.list_unended(&bench.filter()).await.unwrap();
+    let mut looked_at = Vec::new();
+    for id in [&created, &running] {
+        looked_at.push(bench.engine.inspect(id).await.unwrap());
+    }
+    listed.sort_by_key(|view| view.id.clone());
+    looked_at.sort_by_key(|view| view.id.clone());
+    assert_eq!(listed, looked_at);
+    assert!(bench.engine.kill(&running).await.unwrap());
+    bench.wait(&running).await.unwrap();
+    assert!(!bench.engine.kill(&running).await.unwrap() && !bench.engine.kill(&created).await.unwrap());
+    assert_eq!(bench.engine.list_unended(&bench.filter()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn an_engine_that_is_not_there_is_unavailable() {
     let folder = tempfile::tempdir().unwrap();
     let host = format!("unix://{}/no.sock", folder.path().display());

@@ -39,6 +39,8 @@ pub(crate) enum Verbosity {
 /// Begins to log. To be called once.
 pub(crate) fn init(verbosity: Verbosity, format: LogFormat) -> anyhow::Result<()> {
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter(verbosity)?).with_writer(io::stderr);
+    // A log that cannot be written is no reason to panic, which is what telling so on the same stderr would be.
+    let subscriber = subscriber.log_internal_errors(false);
     match format {
         LogFormat::Text => subscriber.with_ansi(wants_colour()).init(),
         LogFormat::Json => subscriber.json().init(),

@@ -23,6 +23,9 @@ use crate::{connect::MeshArgs, exit::Missing, zones};
 /// Where locks and data are kept if the user has no directory of his own.
 const DATA_OF_SYSTEM: &str = "/var/lib/tickmesh";
 
+/// Where guards are if the agent is the system's.
+const GUARDS_OF_SYSTEM: &str = "/run/tickmesh";
+
 /// Settings of an agent that the command line has.
 #[derive(Debug, Clone)]
 pub(crate) struct AgentSettings {
@@ -106,16 +109,21 @@ pub(crate) async fn run_agent(
         slots,
         labels,
         policy: HostPolicy { host_paths },
-        guard: Some(guard_program()?),
+        guard: Some(guard_program()),
+        guard_dir: guard_directory(),
         ..tickmesh_agent::Config::new(name, Host::this()?, lock_dir)
     };
     tickmesh_agent::run(config, orders, output, mesh_id, engine, shutdown).await.context("the agent failed")
 }
 
-/// This program again.
-fn guard_program() -> anyhow::Result<Program> {
-    let path = std::env::current_exe().context("failed to find this program's own file")?;
-    Ok(Program { path, arguments: vec!["internal-guard".to_owned()] })
+/// This program again, also if its file was replaced meanwhile: a guard of another version would not be taken.
+fn guard_program() -> Program {
+    Program { path: "/proc/self/exe".into(), arguments: vec!["internal-guard".to_owned()] }
+}
+
+/// Where guards of this user's agents are, however those are started.
+fn guard_directory() -> PathBuf {
+    if rustix::process::geteuid().is_root() { GUARDS_OF_SYSTEM.into() } else { data_directory().join("guards") }
 }
 
 /// The Docker engine, or one clear sentence.

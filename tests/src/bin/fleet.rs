@@ -128,6 +128,10 @@ impl ContainerEngine for CrashingEngine {
         self.docker.remove(id).await
     }
 
+    async fn list_unended(&self, filter: &LabelFilter) -> Result<Vec<ContainerView>, Error> {
+        self.docker.list_unended(filter).await
+    }
+
     async fn list(&self, filter: &LabelFilter) -> Result<Vec<ContainerView>, Error> {
         self.docker.list(filter).await
     }
@@ -211,7 +215,7 @@ async fn agent(arguments: &Arguments, shutdown: CancellationToken) -> anyhow::Re
     config.timing = timing();
     config.slots = Some(64);
     config.policy = HostPolicy { host_paths: vec![PathBuf::from(arguments.get("--allow")?)] };
-    config.guard = Some(guard_process::Program { path: std::env::current_exe()?, arguments: vec![GUARD.to_owned()] });
+    config.guard = Some(guard_process::Program { path: "/proc/self/exe".into(), arguments: vec![GUARD.to_owned()] });
     let engine = CrashingEngine { docker: Docker::connect().await?, point };
     tickmesh_agent::run(config, mesh, logs, mesh_id, engine, shutdown).await?;
     Ok(())

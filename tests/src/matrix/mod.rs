@@ -80,8 +80,20 @@ pub enum Back {
 }
 
 impl Back {
-    /// Never, early, and late: all before the fence (45 s) or not at all.
-    pub const ALL: [Self; 3] = [Self::Never, Self::After(Duration::from_secs(5)), Self::After(Duration::from_secs(25))];
+    /// Never; twice before the fence (45 s), between it and the loss (60 s), and after that.
+    pub const ALL: [Self; 5] = [Self::Never, Self::seconds(5), Self::seconds(25), Self::seconds(52), Self::seconds(70)];
+
+    const fn seconds(seconds: u64) -> Self {
+        Self::After(Duration::from_secs(seconds))
+    }
+
+    /// Whether it is back before that much time of production has passed.
+    fn is_before(self, moment: Duration) -> bool {
+        match self {
+            Self::Never => false,
+            Self::After(pause) => pause < moment,
+        }
+    }
 }
 
 impl fmt::Display for Back {
@@ -111,6 +123,10 @@ pub struct Measured {
     pub outcome: Outcome,
     /// Attempts that were ordered.
     pub attempts: u32,
+    /// Containers that started.
+    pub containers: u32,
+    /// From the fault to the end of the first container, at the speed of the test.
+    pub first_ended_after: Option<Duration>,
     /// From the fault to the end of the run, at the speed of the test.
     pub ended_after: Duration,
 }
@@ -123,7 +139,13 @@ impl Cell {
 
     /// Whether two containers at once are one of the exceptions of guarantee G8.
     pub fn is_excepted(&self) -> bool {
-        self.fault.leaves_nobody() && self.back == Back::Never
+        self.fault.leaves_nobody() && !self.back.is_before(Timing::default().lost)
+    }
+
+    /// Whether the container is ended and runs again elsewhere: whatever is back before the fence keeps it. An engine that stands
+    /// still keeps it for ever, for its agent goes on to say so.
+    pub fn ends_container(&self) -> bool {
+        self.fault != Fault::EngineFrozen && !self.back.is_before(Timing::default().fence)
     }
 }
 
@@ -139,7 +161,7 @@ pub fn table(rows: &[(Cell, Measured)]) -> String {
         "|---|---|---|---|---|---|".to_owned(),
     ];
     lines.extend(rows.iter().map(|(cell, measured)| {
-        let Measured { overlap, outcome, attempts, ended_after } = measured;
+        let Measured { overlap, outcome, attempts, ended_after, .. } = measured;
         let overlap = format!("{} ms{}", overlap.as_millis(), if cell.is_excepted() { " (exception)" } else { "" });
         let seconds = ended_after.mul_f64(speed()).as_secs();
         format!("| {} | {} | {overlap} | {outcome} | {attempts} | {seconds} s |", cell.fault, cell.back)

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
+use jiff::Timestamp;
 use rustix::process::Signal;
 use tickmesh_testkit::dockerd::Dockerd;
 use tokio::time::{Instant, sleep};
@@ -83,7 +84,7 @@ pub async fn play(fleet: &Path, cell: Cell) -> Measured {
     let spare = Agent::new("spare").start(fleet, &stage.world);
     stage.wait_for_agent("spare").await;
 
-    let begun = Instant::now();
+    let (begun, begun_at) = (Instant::now(), Timestamp::now());
     let survivor = befall(&stage, cell, victim).await;
     let history = stage.world.history_of("job", 1).await;
     let ended_after = begun.elapsed();
@@ -92,6 +93,8 @@ pub async fn play(fleet: &Path, cell: Cell) -> Measured {
         overlap: sightings.longest_overlap(),
         outcome: run.outcome.clone(),
         attempts: run.replicas[0].attempts,
+        containers: sightings.count(),
+        first_ended_after: sightings.first_end().and_then(|end| Duration::try_from(end.duration_since(begun_at)).ok()),
         ended_after,
     };
     if let Some(survivor) = survivor {

@@ -8,6 +8,7 @@ use std::{
 
 use bollard::{Docker, models::EventMessage, query_parameters::EventsOptionsBuilder};
 use futures_util::StreamExt as _;
+use jiff::Timestamp;
 use tickmesh_core::id::MeshId;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -52,6 +53,19 @@ impl Sightings {
         self.containers.lock().expect("nobody panicked").values().any(|container| container.started.is_some())
     }
 
+    /// How many containers have started.
+    pub(super) fn count(&self) -> u32 {
+        let containers = self.containers.lock().expect("nobody panicked");
+        containers.values().filter(|container| container.started.is_some()).count() as u32
+    }
+
+    /// When the first container ended, if it has.
+    pub(super) fn first_end(&self) -> Option<Timestamp> {
+        let containers = self.containers.lock().expect("nobody panicked");
+        let first = containers.values().filter(|container| container.started.is_some()).min_by_key(|it| it.started)?;
+        Timestamp::from_nanosecond(first.died?.into()).ok()
+    }
+
     /// The longest time for which two containers of one replica ran at once. One that still runs has run until now.
     pub(super) fn longest_overlap(&self) -> Duration {
         let containers: Vec<_> = self.containers.lock().expect("nobody panicked").values().cloned().collect();
@@ -78,7 +92,7 @@ fn note(containers: &mut BTreeMap<String, Container>, event: EventMessage) {
 
 fn overlap(one: &Container, other: &Container) -> Duration {
     let (Some(one_started), Some(other_started)) = (one.started, other.started) else { return Duration::ZERO };
-    let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
+    let now = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
     let end = one.died.unwrap_or(now).min(other.died.unwrap_or(now));
     let nanos = end.saturating_sub(one_started.max(other_started));
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))

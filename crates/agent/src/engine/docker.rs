@@ -15,6 +15,7 @@ use std::{collections::HashMap, time::Duration};
 
 use bollard::{
     errors::Error as DockerError,
+    models::ContainerSummary,
     query_parameters::{
         CreateContainerOptionsBuilder, CreateImageOptionsBuilder, KillContainerOptionsBuilder,
         ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptionsBuilder,
@@ -45,6 +46,8 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 /// After a process was ended by a signal: how long the engine may take to show what became of the container, or that it is
 /// going down itself.
 const SECOND_LOOK: Duration = Duration::from_millis(300);
+/// States of containers that have not ended, as the engine filters by them.
+const UNENDED: [&str; 5] = ["created", "running", "paused", "restarting", "removing"];
 /// The signal that no process survives.
 const SIGKILL: &str = "SIGKILL";
 /// How the engine is told that there is no entrypoint, and that the image's command is not to be used either.
@@ -102,6 +105,18 @@ impl Docker {
             }
         };
         Ok(Some(if entrypoint.is_empty() { vec![NO_ENTRYPOINT.to_owned()] } else { entrypoint }))
+    }
+
+    /// What the engine lists at once of the containers that carry all those labels, and match the other filters.
+    async fn summaries(
+        &self,
+        filter: &LabelFilter,
+        others: impl IntoIterator<Item = (String, Vec<String>)>,
+    ) -> Result<Vec<ContainerSummary>, Error> {
+        let labels = filter.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let filters: HashMap<_, _> = others.into_iter().chain([("label".to_owned(), labels)]).collect();
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        answer("list containers", self.client.list_containers(Some(options))).await
     }
 
     /// Waits for the engine to tell that the container does not run any more.
@@ -310,11 +325,14 @@ impl ContainerEngine for Docker {
         }
     }
 
+    async fn list_unended(&self, filter: &LabelFilter) -> Result<Vec<ContainerView>, Error> {
+        let states = UNENDED.map(str::to_owned).to_vec();
+        let found = self.summaries(filter, [("status".to_owned(), states)]).await?;
+        Ok(found.into_iter().filter_map(convert::unended_view).collect())
+    }
+
     async fn list(&self, filter: &LabelFilter) -> Result<Vec<ContainerView>, Error> {
-        let labels = filter.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let filters = HashMap::from([("label".to_owned(), labels)]);
-        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let found = answer("list containers", self.client.list_containers(Some(options))).await?;
+        let found = self.summaries(filter, []).await?;
         let mut views = Vec::with_capacity(found.len());
         for id in found.into_iter().filter_map(|summary| summary.id) {
             // The list has no exit codes. What is removed meanwhile is not in the list any more.

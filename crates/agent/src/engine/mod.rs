@@ -27,6 +27,8 @@ impl fmt::Display for ContainerId {
 /// What an engine says of itself and its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineInfo {
+    /// What tells it from other engines.
+    pub id: String,
     /// Version, for people.
     pub version: String,
     /// Cores of the host.
@@ -184,6 +186,9 @@ pub trait ContainerEngine: Clone + Send + Sync + 'static {
 
     /// Kills and removes the container, with its anonymous volumes. One that is gone is success.
     fn remove(&self, id: &ContainerId) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// The containers that carry all those labels and have not ended: a short list also where many are kept.
+    fn list_unended(&self, filter: &LabelFilter) -> impl Future<Output = Result<Vec<ContainerView>, Error>> + Send;
 
     /// Every container, whatever its state, that carries all those labels.
     fn list(&self, filter: &LabelFilter) -> impl Future<Output = Result<Vec<ContainerView>, Error>> + Send;

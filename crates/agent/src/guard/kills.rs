@@ -20,6 +20,17 @@ pub(super) struct Kills {
     waiting: Vec<(ContainerId, AttemptId)>,
 }
 
+/// What becomes of a kill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// It is sent, the first of this container.
+    First,
+    /// It is sent again.
+    Again,
+    /// The one before is not answered yet.
+    UnderWay,
+}
+
 impl Kills {
     /// What the guard before has left. Of a kill that was under way nobody knows the fate.
     pub(super) fn of(killed: Vec<ContainerId>) -> Self {
@@ -36,9 +47,12 @@ impl Kills {
         self.order.iter().chain(under_way).cloned().collect()
     }
 
-    /// A kill is sent. `true`: it is the first of this container.
-    pub(super) fn begin(&mut self, container: ContainerId) -> bool {
-        !self.done.contains(&container) && self.under_way.insert(container)
+    /// A container is to be killed. One kill at a time: the answer to a second one would say that there was no process any more.
+    pub(super) fn begin(&mut self, container: &ContainerId) -> Begun {
+        if !self.under_way.insert(container.clone()) {
+            return Begun::UnderWay;
+        }
+        if self.done.contains(container) { Begun::Again } else { Begun::First }
     }
 
     /// The engine has answered. A kill that nobody knows the fate of counts: the agent asks about a container that was killed.

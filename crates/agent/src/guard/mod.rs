@@ -29,7 +29,7 @@ pub use self::{
     memory::{Memory, Standing},
 };
 use self::{
-    kills::Kills,
+    kills::{Begun, Kills},
     sweep::{Finding, Sweep, look_through},
 };
 use crate::{
@@ -113,8 +113,8 @@ impl Guard {
         effects
     }
 
-    /// Whether nobody is left to end, and nobody is connected for whom it could matter: the process may go until it is
-    /// needed again.
+    /// Whether a deadline passed and nothing is left to end. The process may then go, unless its agent is connected: whoever needs
+    /// a guard again starts one.
     pub fn has_swept(&self) -> bool {
         self.standing == Standing::Fenced && self.sweep.is_none()
     }
@@ -189,15 +189,21 @@ impl Guard {
                 self.sweep = None;
                 self.clear_if_swept(now)
             }
-            Finding::Dirty(effects) => {
+            Finding::Dirty(mut effects) => {
                 sweep.pause(now);
-                let mut first_kills = false;
-                for effect in &effects {
-                    if let Effect::Kill { container } = effect {
-                        first_kills |= self.kills.begin(container.clone());
-                    }
-                }
-                let remember = first_kills.then(|| self.remember());
+                let mut remember = false;
+                effects.retain(|effect| match effect {
+                    Effect::Kill { container } => match self.kills.begin(container) {
+                        Begun::First => {
+                            remember = true;
+                            true
+                        }
+                        Begun::Again => true,
+                        Begun::UnderWay => false,
+                    },
+                    Effect::Remember(_) | Effect::List | Effect::Remove { .. } | Effect::Answer(_) => true,
+                });
+                let remember = remember.then(|| self.remember());
                 remember.into_iter().chain(effects).collect()
             }
         }

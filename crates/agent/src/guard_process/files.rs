@@ -18,6 +18,7 @@ const MEMORY: &str = "memory.json";
 /// Written first, and then renamed: a guard that is killed half-way leaves the file of before.
 const MEMORY_NEW: &str = "memory.json.new";
 const SOCKET: &str = "socket";
+const LOG: &str = "log";
 
 /// The folder of one agent's guard.
 #[derive(Debug, Clone)]
@@ -26,9 +27,11 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Those of an agent's guard, among the locks of its host.
-    pub(super) fn of(locks: &Path, owner: &Owner) -> Self {
-        Self { folder: locks.join(format!("{}.guard", owner.file_stem())) }
+    /// Those of the guard of an agent's containers on one engine. An agent that is given another engine gets another guard, and the
+    /// one that it had ends what it left on the old one.
+    pub(super) fn of(folder: &Path, owner: &Owner, engine: &str) -> Self {
+        let engine: String = engine.chars().map(|it| if it.is_ascii_alphanumeric() { it } else { '-' }).collect();
+        Self { folder: folder.join(format!("{}.{engine}.guard", owner.file_stem())) }
     }
 
     /// The folder, for error texts.
@@ -38,7 +41,7 @@ impl Files {
 
     /// Makes the folder and takes the lock. `None`: another guard has it.
     pub(super) fn lock(&self) -> io::Result<Option<FileLock>> {
-        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&self.folder)?;
+        self.make_folder()?;
         FileLock::take(&self.folder.join(LOCK))
     }
 
@@ -56,24 +59,36 @@ impl Files {
         fs::rename(&new, self.folder.join(MEMORY))
     }
 
+    /// Leaves nothing to the next guard, whose fence then counts from its start: better than a deadline that is long over.
+    pub(super) fn forget(&self) {
+        // What is not there need not be removed.
+        let _ = fs::remove_file(self.folder.join(MEMORY));
+    }
+
+    /// A file for the guard's log. It must not be where the agent's goes: whoever reads that may be gone long before the guard.
+    pub(super) fn log(&self) -> io::Result<File> {
+        self.make_folder()?;
+        File::create(self.folder.join(LOG))
+    }
+
+    fn make_folder(&self) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&self.folder)
+    }
+
     /// Begins to listen. For the holder of the lock: a socket that is there belongs to nobody any more.
     pub(super) fn listen(&self) -> io::Result<UnixListener> {
         match fs::remove_file(self.folder.join(SOCKET)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        self.with_socket(|path| UnixListener::bind(path))
+        let folder = File::open(&self.folder)?;
+        UnixListener::bind(short_path(&folder))
     }
 
     /// Connects to the guard that listens.
     pub(super) async fn connect(&self) -> io::Result<UnixStream> {
         let folder = File::open(&self.folder)?;
         UnixStream::connect(short_path(&folder)).await
-    }
-
-    fn with_socket<T>(&self, act: impl FnOnce(PathBuf) -> io::Result<T>) -> io::Result<T> {
-        let folder = File::open(&self.folder)?;
-        act(short_path(&folder))
     }
 }
 
@@ -90,7 +105,7 @@ mod tests {
     use crate::{fixture, guard::Standing};
 
     fn files(folder: &Path) -> Files {
-        Files::of(folder, &fixture::owner())
+        Files::of(folder, &fixture::owner(), "AB:CD")
     }
 
     #[test]
@@ -116,6 +131,8 @@ mod tests {
         }
         fs::write(files.folder().join(MEMORY), "{").unwrap();
         assert_eq!(files.memory(), None);
+        files.forget();
+        files.forget();
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! The agent's end: finds a guard or starts one, and keeps the line to it.
 
-use std::{io, path::Path, process::Stdio, time::Duration};
+use std::{convert::Infallible, io, process::Stdio, time::Duration};
 
 use tokio::{
     process::{Child, Command},
@@ -21,8 +21,9 @@ use crate::{
     guard::{ANSWER_PATIENCE, Question},
 };
 
-/// Words that wait to be said. A guard is told little, and hears it at once: more means that it does not listen.
-const WORDS_MAX: usize = 1_024;
+/// Words that wait to be said. A new guard is asked about every attempt that waits for its leave, at once: no host has more slots
+/// than this. Otherwise a guard is told little, and hears it at once: more means that it does not listen.
+const WORDS_MAX: usize = 16_384;
 /// How often a guard is asked whether it is there.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause between two looks for a guard that is coming up.
@@ -77,6 +78,9 @@ async fn keep(seeker: Seeker, mut words: mpsc::Receiver<Word>, news: mpsc::Sende
     // Nobody listens any more when the agent is ending.
     let _ = news.send(Event::GuardReady).await;
     let error = talk(&mut line, &mut words, &news).await;
+    if let Broken::Dismissed = error {
+        return;
+    }
     tracing::error!(error = %chain(&error), "the guard does not answer");
     if let Broken::Silent = error
         && let Err(error) = line.kill_other_end()
@@ -95,23 +99,20 @@ enum Broken {
     Silent,
     #[error("the agent has too much to say to it")]
     Overflown,
+    #[error("it was sent away")]
+    Dismissed,
 }
 
 async fn talk(line: &mut ToGuard, words: &mut mpsc::Receiver<Word>, news: &mpsc::Sender<Event>) -> Broken {
-    match converse(line, words, news).await {
-        Ok(never) => match never {},
-        Err(broken) => broken,
-    }
+    let Err(broken) = converse(line, words, news).await;
+    broken
 }
-
-/// Never returned.
-enum Never {}
 
 async fn converse(
     line: &mut ToGuard,
     words: &mut mpsc::Receiver<Word>,
     news: &mpsc::Sender<Event>,
-) -> Result<Never, Broken> {
+) -> Result<Infallible, Broken> {
     let mut pings = interval(PING_INTERVAL);
     // An agent that stood still itself has no right to blame its guard.
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -126,7 +127,15 @@ async fn converse(
                     let _ = news.send(Event::GuardAnswered(answer)).await;
                 }
             }
-            word = words.recv() => say(line, &word.ok_or(Broken::Overflown)?).await?,
+            word = words.recv() => {
+                let word = word.ok_or(Broken::Overflown)?;
+                say(line, &word).await?;
+                if word == Word::Dismissed {
+                    // It has heard once it hangs up.
+                    while line.hear().await.is_ok() {}
+                    return Err(Broken::Dismissed);
+                }
+            }
             _ = pings.tick() => {
                 if PING_INTERVAL * unanswered >= ANSWER_PATIENCE {
                     return Err(Broken::Silent);
@@ -154,7 +163,7 @@ struct Seeker {
 impl Seeker {
     /// However long it takes: an agent without a guard claims nothing.
     async fn find(&self) -> ToGuard {
-        let files = Files::of(&self.settings.lock_dir, &self.settings.owner);
+        let files = self.settings.files();
         let mut backoff = Backoff::default();
         loop {
             if let Ok(line) = self.meet(&files).await {
@@ -183,7 +192,7 @@ impl Seeker {
             Ok(Ok(Reply::Ready | Reply::Answered(_) | Reply::Pong)) => Ok(line),
             Ok(Err(error)) => Err(error.into()),
             Err(_) => {
-                tracing::error!("the guard does not answer: it is killed, and another one started");
+                tracing::error!("the guard that is there does not answer: it is killed, and another one started");
                 line.kill_other_end()?;
                 Err(Absent::Silent)
             }
@@ -192,7 +201,7 @@ impl Seeker {
 
     /// Starts a guard, and says hello as soon as it listens. Nobody waits for the end of the child: it outlives this process.
     async fn start(&self, files: &Files) -> io::Result<ToGuard> {
-        let mut child = self.spawn(&self.program.path)?;
+        let mut child = self.spawn(files)?;
         let deadline = Instant::now() + ANSWER_PATIENCE;
         loop {
             let absent = match self.meet(files).await {
@@ -209,12 +218,14 @@ impl Seeker {
         }
     }
 
-    fn spawn(&self, path: &Path) -> io::Result<Child> {
-        Command::new(path)
+    fn spawn(&self, files: &Files) -> io::Result<Child> {
+        let log = files.log()?;
+        Command::new(&self.program.path)
             .args(&self.program.arguments)
             .arg(serde_json::to_string(&self.settings)?)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
             .spawn()
     }
 }

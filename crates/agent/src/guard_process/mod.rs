@@ -6,8 +6,8 @@
 //!           <--events---      <================         <--answers--                <--events--
 //! ```
 //!
-//! An agent finds the guard that an earlier process left, or starts one ([`Program`]). The guard has a folder among the locks of its
-//! host: a lock, so that there is one; its memory, so that the next one keeps its deadline; and the socket. SIGTERM and SIGINT are
+//! An agent finds the guard that an earlier process left, or starts one ([`Program`]). The guard has a folder on its host: a
+//! lock, so that there is one; its memory, so that the next one keeps its deadline; its log; and the socket. SIGTERM and SIGINT are
 //! not for it: whoever stops a whole service would end it together with the agent. It goes by itself: when its agent has ended in
 //! order and left nothing to guard, or when nobody is connected and everything is swept.
 
@@ -20,6 +20,7 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use self::files::Files;
 pub(crate) use self::link::Link;
 pub use self::process::{Error, run};
 use crate::labels::Owner;
@@ -43,6 +44,14 @@ pub struct Settings {
     pub fence: Duration,
     /// Identity of the host's boot, or empty.
     pub boot: String,
-    /// Folder of the locks of its host.
-    pub lock_dir: PathBuf,
+    /// Identity of the engine on which they are.
+    pub engine: String,
+    /// Folder for the folders of guards. It has to be the same for every process of an agent, and need not outlive a boot.
+    pub folder: PathBuf,
+}
+
+impl Settings {
+    fn files(&self) -> Files {
+        Files::of(&self.folder, &self.owner, &self.engine)
+    }
 }

@@ -14,7 +14,7 @@ use rustix::process::setsid;
 use tokio::{
     net::UnixListener,
     signal::unix::{Signal, SignalKind, signal},
-    sync::OnceCell,
+    sync::Mutex,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -28,10 +28,15 @@ use crate::{
     clock::uptime,
     engine::{self, ContainerEngine, ContainerId},
     error::chain,
-    guard::{self, ENGINE_PATIENCE, Effect, Event, Fate, Guard},
+    guard::{self, ENGINE_PATIENCE, Effect, Event, Fate, Guard, Memory, Standing},
     lock::FileLock,
     ownership::Ownership,
 };
+
+/// Longest time without a look at the clock.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+/// Pause after a connection that could not be taken: no file is free, say.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a guard cannot do its work.
 #[derive(Debug, thiserror::Error)]
@@ -62,8 +67,8 @@ where
     // Fails for the leader of a process group, which is then in a session of its own choice already.
     let _led_already = setsid();
     let _deaf = withstand_signals().map_err(Error::Signals)?;
-    let Settings { owner, fence, boot, lock_dir } = settings;
-    let files = Files::of(&lock_dir, &owner);
+    let files = settings.files();
+    let Settings { owner, fence, boot, .. } = settings;
     let in_folder = |source| Error::Folder { folder: files.folder().to_owned(), source };
     let Some(lock) = files.lock().map_err(in_folder)? else {
         tracing::info!("the agent has a guard already");
@@ -129,9 +134,12 @@ where
         self.perform(first).await;
         while self.agent.is_some() || !self.guard.has_swept() {
             let life = match self.next().await {
-                Happening::Event(event) => self.fold(event).await,
+                Happening::Event(event) => {
+                    self.fold(event).await;
+                    Life::GoesOn
+                }
                 Happening::Connected(line) => {
-                    // The agent's name has one process at a time: an earlier one is gone, or stands still for ever.
+                    // The agent's name has one process at a time: an earlier one is gone.
                     self.agent = Some(line);
                     Life::GoesOn
                 }
@@ -155,7 +163,10 @@ where
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => return Happening::Connected(ToAgent::on(stream)),
-                    Err(error) => tracing::warn!(%error, "an agent could not connect"),
+                    Err(error) => {
+                        tracing::warn!(%error, "an agent could not connect");
+                        sleep(ACCEPT_PAUSE).await;
+                    }
                 },
                 said = hear(agent) => return Happening::Said(said),
                 Some(answer) = answers.join_next() => match answer {
@@ -180,33 +191,35 @@ where
                 self.say(Reply::Leaving).await;
                 Life::IsOver
             }
-            Word::Fed { sent_at } => self.fold(Event::Fed { sent_at }).await,
-            Word::Asked(question) => self.fold(Event::Asked(question)).await,
+            Word::Fed { sent_at } => {
+                self.fold(Event::Fed { sent_at }).await;
+                Life::GoesOn
+            }
+            Word::Asked(question) => {
+                self.fold(Event::Asked(question)).await;
+                Life::GoesOn
+            }
             Word::Ping => {
                 self.say(Reply::Pong).await;
                 Life::GoesOn
             }
             Word::Dismissed => {
                 tracing::info!("the agent has ended, and left nothing to guard");
+                self.files.forget();
                 Life::IsOver
             }
         }
     }
 
-    async fn fold(&mut self, event: Event) -> Life {
+    async fn fold(&mut self, event: Event) {
         let effects = self.guard.fold(event, uptime());
         self.perform(effects).await;
-        Life::GoesOn
     }
 
     async fn perform(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Remember(memory) => {
-                    if let Err(error) = self.files.remember(&memory) {
-                        tracing::error!(%error, folder = %self.files.folder().display(), "nothing is left to the next guard");
-                    }
-                }
+                Effect::Remember(memory) => self.remember(&memory),
                 Effect::List => {
                     let engine = self.engine.clone();
                     self.answers.spawn(async move { Some(engine.list().await) });
@@ -224,6 +237,14 @@ where
                 }
                 Effect::Answer(answer) => self.say(Reply::Answered(answer)).await,
             }
+        }
+    }
+
+    fn remember(&self, memory: &Memory) {
+        let Err(error) = self.files.remember(memory) else { return };
+        tracing::error!(%error, folder = %self.files.folder().display(), "nothing is left to the next guard");
+        if memory.standing != Standing::Fenced {
+            self.files.forget();
         }
     }
 
@@ -246,7 +267,8 @@ async fn hear(agent: &mut Option<ToAgent>) -> Result<Word, line::Error> {
 
 async fn wait_until(at: Option<Duration>) {
     match at {
-        Some(at) => sleep(at.saturating_sub(uptime())).await,
+        // The timer stands still while the host sleeps, and the deadline does not.
+        Some(at) => sleep(at.saturating_sub(uptime()).min(SLEEP_MAX)).await,
         None => std::future::pending().await,
     }
 }
@@ -255,7 +277,7 @@ async fn wait_until(at: Option<Duration>) {
 #[derive(Debug, Clone)]
 struct Engine<E, C> {
     connect: C,
-    connection: Arc<OnceCell<E>>,
+    connection: Arc<Mutex<Option<E>>>,
     ownership: Ownership,
     /// Whether the last answer was that there is none.
     fails: Arc<AtomicBool>,
@@ -268,7 +290,8 @@ where
     F: Future<Output = Result<E, engine::Error>>,
 {
     async fn list(&self) -> Event {
-        let listed = self.asked("list containers", async |engine| engine.list(&self.ownership.filter()).await).await;
+        let listed =
+            self.asked("list containers", async |engine| engine.list_unended(&self.ownership.filter()).await).await;
         listed.map_or(Event::Unlisted, |containers| Event::Listed { containers })
     }
 
@@ -290,8 +313,12 @@ where
     /// `None`: the engine did not do it, or nobody knows.
     async fn asked<T>(&self, what: &str, ask: impl AsyncFnOnce(&E) -> Result<T, engine::Error>) -> Option<T> {
         let answer = timeout(ENGINE_PATIENCE, async {
-            let engine = self.connection.get_or_try_init(|| (self.connect)()).await?;
-            ask(engine).await
+            let known = self.connection.lock().await.clone();
+            let engine = match known {
+                Some(engine) => engine,
+                None => self.connection.lock().await.insert((self.connect)().await?).clone(),
+            };
+            ask(&engine).await
         });
         let problem = match answer.await {
             Ok(Ok(answer)) => {
@@ -301,6 +328,8 @@ where
             Ok(Err(error)) => chain(&error),
             Err(_) => "the engine does not answer".to_owned(),
         };
+        // The engine that comes back may be another version, which wants a connection of its own.
+        *self.connection.lock().await = None;
         // An engine may be gone for days, and is asked again every second.
         if self.fails.swap(true, Ordering::Relaxed) {
             tracing::debug!(problem, "failed to {what}");

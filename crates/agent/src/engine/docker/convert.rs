@@ -6,8 +6,8 @@ use bollard::{
     container::LogOutput,
     errors::Error as DockerError,
     models::{
-        ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, HostConfig,
-        Mount, MountType, SystemInfo,
+        ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status,
+        ContainerSummary, ContainerSummaryStateEnum as SummaryState, HostConfig, Mount, MountType, SystemInfo,
     },
 };
 use bytes::Bytes;
@@ -85,6 +85,7 @@ pub(super) fn image_reference(image: &str) -> (&str, &str) {
 /// What the engine offers.
 pub(super) fn info(info: SystemInfo) -> EngineInfo {
     EngineInfo {
+        id: info.id.unwrap_or_default(),
         version: info.server_version.unwrap_or_default(),
         cores: info.ncpu.and_then(|count| u32::try_from(count).ok()).unwrap_or(1),
         memory_bytes: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
@@ -101,6 +102,23 @@ pub(super) fn view(found: ContainerInspectResponse) -> ContainerView {
         labels: labels.into_iter().collect(),
         status: found.state.map_or(ContainerStatus::Created, status),
     }
+}
+
+/// A container that has not ended, as the engine lists it; `None`: it has ended after all.
+pub(super) fn unended_view(found: ContainerSummary) -> Option<ContainerView> {
+    let status = match found.state? {
+        SummaryState::CREATED => ContainerStatus::Created,
+        SummaryState::RUNNING | SummaryState::PAUSED | SummaryState::RESTARTING => ContainerStatus::Running,
+        SummaryState::REMOVING => ContainerStatus::Removing,
+        SummaryState::EMPTY | SummaryState::EXITED | SummaryState::DEAD | SummaryState::STOPPING => return None,
+    };
+    let name = found.names.unwrap_or_default().into_iter().next().unwrap_or_default();
+    Some(ContainerView {
+        id: ContainerId(found.id?),
+        name: name.trim_start_matches('/').to_owned(),
+        labels: found.labels.unwrap_or_default().into_iter().collect(),
+        status,
+    })
 }
 
 /// Signal and grace that the container was created with.

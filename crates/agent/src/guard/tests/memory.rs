@@ -85,6 +85,7 @@ fn a_new_guard_knows_what_was_killed_or_about_to_be() {
     check(&mut guard, 1, who_killed(0), FENCED);
     check(&mut guard, 1, who_killed(2), &["answer 2: Clear"]);
     check(&mut guard, 1, listed([container(1, ContainerStatus::Running)]), &["kill c1"]);
+    check(&mut guard, 1, kill_answered(1, Fate::Unknown), &[]);
     let both = [container(2, ContainerStatus::Running), container(1, ContainerStatus::Running)];
     check(&mut guard, 2, Event::Woken, &["list"]);
     check(&mut guard, 2, listed(both), &["remember 0, fenced, killed c0 c1 c2", "kill c2", "kill c1"]);
