@@ -31,6 +31,7 @@ WORK = ROOT / "target/mutants"
 # Far above what the slowest of both takes: a break may also make something wait for ever.
 BUILD_SECONDS_MAX = 900
 TEST_SECONDS_MAX = 600
+SIMULATOR = ("-p", "tickmesh-tests", "--test", "simulation", "--", "no_history")
 # A list that has shrunk proves less than its table says.
 MUTANTS_MIN = 25
 
@@ -41,6 +42,7 @@ def main():
     if not mutants:
         sys.exit("mutants: no break has such a name")
     copy_checkout()
+    check_whole(mutants, arguments.seeds)
     found = []
     for number, mutant in enumerate(mutants, 1):
         began = time.monotonic()
@@ -105,6 +107,19 @@ def git(*arguments):
     return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
+def check_whole(mutants, seeds):
+    """Without a break nothing is found, or whoever finds one of them has found nothing."""
+    crates = sorted({crate_of(mutant) for mutant in mutants})
+    for arguments in [SIMULATOR, *(("-p", crate, "--lib") for crate in crates)]:
+        status, output = cargo_test(*arguments, environment={"TICKMESH_SEEDS": str(seeds)})
+        if status != 0:
+            sys.exit(f"mutants: cargo test {' '.join(arguments)} fails without any break:\n{output}")
+
+
+def crate_of(mutant):
+    return "tickmesh-" + Path(mutant["file"]).parts[1]
+
+
 def try_mutant(mutant, seeds):
     """Who found the break; None: nobody."""
     path = WORK / mutant["file"]
@@ -118,23 +133,26 @@ def try_mutant(mutant, seeds):
 
 def by_simulator(mutant, seeds):
     build(mutant, "-p", "tickmesh-tests", "--test", "simulation")
-    status, output = cargo_test(
-        "-p", "tickmesh-tests", "--test", "simulation", "--", "no_history", environment={"TICKMESH_SEEDS": str(seeds)}
-    )
+    status, output = cargo_test(*SIMULATOR, environment={"TICKMESH_SEEDS": str(seeds)})
     if status == 0:
         return None
     seed = re.search(r"seed (\d+) failed", output)
-    return f"simulator, seed {seed[1]}" if seed else "simulator"
+    return f"simulator, seed {seed[1]}" if seed else f"simulator: {last_words(output)}"
 
 
 def by_tests(mutant):
-    crate = mutant.get("package") or "tickmesh-" + Path(mutant["file"]).parts[1]
+    crate = crate_of(mutant)
     build(mutant, "-p", crate, "--lib")
     status, output = cargo_test("-p", crate, "--lib")
     if status == 0:
         return None
     test = re.search(r"^test (\S+) \.\.\. FAILED", output, re.MULTILINE)
-    return f"test `{test[1]}`" if test else f"tests of {crate}"
+    return f"test `{test[1]}`" if test else f"tests of {crate}: {last_words(output)}"
+
+
+def last_words(output):
+    """What a run says that was ended, or ended itself otherwise than by failing."""
+    return output.strip().splitlines()[-1][:80] if output.strip() else "no word"
 
 
 def build(mutant, *arguments):

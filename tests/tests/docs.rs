@@ -49,6 +49,28 @@ fn quoted(text: &str) -> impl Iterator<Item = String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned)
 }
 
+/// The values of a key of tests/mutants.toml, break by break.
+fn values<'a>(list: &'a str, key: &str, quote: &str) -> Vec<&'a str> {
+    let key = format!("\n{key} = {quote}");
+    list.split(&key).skip(1).map(|rest| rest.split(quote).next().unwrap().trim_start_matches('\n')).collect()
+}
+
+#[test]
+fn every_break_can_be_made_and_its_finder_is_on_record() {
+    let list = fs::read_to_string(root().join("tests/mutants.toml")).unwrap();
+    let (names, files) = (values(&list, "name", "\""), values(&list, "file", "\""));
+    let finds = values(&list, "find", "'''");
+    assert!(names.len() >= 50 && names.len() == files.len() && names.len() == finds.len(), "{}", names.len());
+    for ((name, file), find) in names.iter().zip(files).zip(finds) {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        assert_eq!(text.matches(find).count(), 1, "{name}: {file} must have its text exactly once");
+    }
+    let page = fs::read_to_string(root().join("docs/mutants.md")).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    let rows: Vec<_> = rows.filter(|name| *name != "break").collect();
+    assert_eq!(rows, names, "`make mutants` writes the page");
+}
+
 #[test]
 fn every_test_that_a_page_names_exists() {
     let mut tests = BTreeSet::new();

@@ -25,7 +25,7 @@ impl Ends {
             self.seen.pop_front();
         }
         let (_, end_then) = self.seen.front().filter(|(at, _)| old(*at))?;
-        Some(needed_from.min(*end_then))
+        Some(needed_from.min(*end_then)).filter(|below| *below > 0)
     }
 }
 
@@ -49,5 +49,6 @@ mod tests {
         let mut ends = Ends::new(MINUTE * 60);
         ends.purge_below(Duration::ZERO, 900, u64::MAX);
         assert_eq!(ends.purge_below(MINUTE * 60, 1_000, 300), Some(300));
+        assert_eq!(ends.purge_below(MINUTE * 60, 1_000, 0), None);
     }
 }

@@ -159,7 +159,7 @@ impl<'a> Office<'a> {
                 self.handle(Event::Woken)
             }
             () = sleep_until(self.purge_at) => {
-                self.purge_at += self.purge_period;
+                self.purge_at = Instant::now() + self.purge_period;
                 self.purge()
             }
         }

@@ -2,13 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::tz::TimeZoneDatabase;
+
 use super::{
     super::Record,
     world::{World, app, at, every_ten_seconds, service},
 };
 use crate::{
-    ledger::{Cause, State},
+    ledger::{Cause, Ledger, State},
     message::{Admission, DropReason},
+    schedule::Schedule,
     spec::AppSpec,
 };
 
@@ -105,6 +108,27 @@ fn the_fourth_waiting_tick_is_dropped_and_room_is_used_again() {
     world.finish(0);
     world.clock(60.0);
     assert_eq!(world.last_admission(), enqueue(3));
+}
+
+/// What Berlin's clock shows between 02:00 and 03:00 when it is set back, which happens twice.
+#[test]
+fn a_restart_between_two_ticks_of_a_zoned_job_changes_nothing() {
+    const OVERLAP: f64 = 297.0 * 86_400.0;
+    let schedule = Schedule::parse("0 0,30 2 * * *", "Europe/Berlin", &TimeZoneDatabase::bundled()).unwrap();
+    let spec = AppSpec { schedule: Some(schedule), ..every_ten_seconds() };
+    let mut world = World::new(spec);
+    world.ledger = Ledger::new(1, at(OVERLAP - 1.0));
+    for half_hour in 0..4 {
+        // What a scheduler leaves is what is stored.
+        world.ledger = serde_json::from_slice(&serde_json::to_vec(&world.ledger).unwrap()).unwrap();
+        world.take_over();
+        world.clock(OVERLAP + 1_800.0 * f64::from(half_hour));
+        world.take_over();
+    }
+    let instants: Vec<_> = world.ticks().iter().map(|tick| tick.scheduled_at.to_string()).collect();
+    let expected = ["2026-10-25T00:00:00Z", "2026-10-25T00:30:00Z", "2026-10-25T01:00:00Z", "2026-10-25T01:30:00Z"];
+    assert_eq!(instants, expected);
+    assert_eq!((world.ledger.counters.decided, world.ledger.counters.coalesced), (4, 0));
 }
 
 #[test]

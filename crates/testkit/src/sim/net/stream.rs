@@ -111,8 +111,9 @@ impl Stream {
         }
     }
 
-    /// Removes every message below a sequence.
+    /// Removes every message below a sequence; below 0 it is every message, as a real server has it.
     pub(in crate::sim) fn purge_below(&mut self, sequence: u64) {
+        let sequence = if sequence == 0 { u64::MAX } else { sequence };
         let kept = self.messages.split_off(&sequence);
         for stored in std::mem::replace(&mut self.messages, kept).into_values() {
             if let Some(of_subject) = self.subjects.get_mut(&stored.subject) {
