@@ -112,6 +112,10 @@ async fn an_agent_that_stops_with_nothing_to_guard_takes_its_guard_along() {
     agent.terminate(PATIENCE).await;
     // Long before its deadline.
     no_guard(&world, world.timing.fence / 4).await;
+    let left = std::fs::read_dir(world.folder.path()).expect("list the folder").flatten();
+    let left: Vec<_> =
+        left.map(|entry| entry.file_name()).filter(|name| name.display().to_string().ends_with("guard")).collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,6 +65,15 @@ impl Files {
         let _ = fs::remove_file(self.folder.join(MEMORY));
     }
 
+    /// Removes the folder. For the holder of the lock, right before its end.
+    pub(super) fn remove(&self) {
+        for name in [MEMORY, MEMORY_NEW, SOCKET, LOG, LOCK] {
+            let _ = fs::remove_file(self.folder.join(name));
+        }
+        // Whoever has put something there since needs it.
+        let _ = fs::remove_dir(&self.folder);
+    }
+
     /// A file for the guard's log. It must not be where the agent's goes: whoever reads that may be gone long before the guard.
     pub(super) fn log(&self) -> io::Result<File> {
         self.make_folder()?;
@@ -114,6 +123,10 @@ mod tests {
         let held = files(folder.path()).lock().unwrap();
         assert!(held.is_some() && files(folder.path()).lock().unwrap().is_none());
         drop(held);
+        let held = files(folder.path()).lock().unwrap();
+        assert!(held.is_some());
+        files(folder.path()).remove();
+        assert!(fs::read_dir(folder.path()).unwrap().next().is_none());
         assert!(files(folder.path()).lock().unwrap().is_some());
     }
 

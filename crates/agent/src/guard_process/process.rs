@@ -205,7 +205,7 @@ where
             }
             Word::Dismissed => {
                 tracing::info!("the agent has ended, and left nothing to guard");
-                self.files.forget();
+                self.files.remove();
                 Life::IsOver
             }
         }
