@@ -105,6 +105,31 @@ async fn an_agent_killed_after_the_exit() {
 }
 
 /// A scheduler that dies between recording and acting, and its successor.
+/// Every agent is restarted in order, one after the other, while runs are under way on all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolling_restart_of_all_agents_loses_nothing() {
+    const NAMES: [&str; 3] = ["a1", "a2", "a3"];
+    let world = World::new().await;
+    let scheduler = world.scheduler().await;
+    let agents = NAMES.map(|name| (name, Child::agent(fleet(), &world, name, None)));
+    let mut successors = Vec::new();
+    world.apply("job", &compose(&world, None, 6, "remove-all", "1.5")).await;
+    for (run, (name, agent)) in (1..).zip(agents) {
+        world.run("job").await;
+        until("containers of the run", PATIENCE, || async {
+            world.journal.with("start").iter().any(|line| line.run == run).then_some(())
+        })
+        .await;
+        agent.terminate(PATIENCE).await;
+        successors.push(Child::agent(fleet(), &world, name, None));
+    }
+    let history = world.history_of("job", NAMES.len()).await;
+    judge(&world, &history);
+    let attempts = history.iter().flat_map(|run| run.replicas.iter().map(|replica| replica.attempts));
+    assert_eq!(attempts.max(), Some(1), "nothing was tried twice: {history:#?}");
+    scheduler.stop().await;
+}
+
 async fn check_scheduler_crash(point: &str) {
     let world = World::new().await;
     let agent = world.agent("a1").await;
