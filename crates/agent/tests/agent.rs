@@ -6,6 +6,7 @@ mod world;
 
 use std::{collections::BTreeMap, time::Duration};
 
+use bollard::query_parameters::{RemoveImageOptions, TagImageOptionsBuilder};
 use jiff::Timestamp;
 use tickmesh_agent::{
     Config, Error, Host,
@@ -18,7 +19,7 @@ use tickmesh_core::{
     ledger::Ledger,
     message::{AttemptEvent, LogBytes, MachineId, Revoker, SCHEMA, StartOrder},
     outcome::LostReason,
-    spec::RemoveContainers,
+    spec::{PullPolicy, RemoveContainers},
     timing::Timing,
 };
 use tickmesh_messaging::Cas;
@@ -507,4 +508,49 @@ async fn an_end_waits_for_nats_to_come_back() {
     })
     .await;
     running.stop().await;
+}
+
+/// A name for the image of these tests at a registry where nobody listens. Dropped, the engine forgets it.
+struct Nickname {
+    docker: bollard::Docker,
+    name: String,
+}
+
+impl Nickname {
+    async fn new() -> Self {
+        let docker = bollard::Docker::connect_with_defaults().unwrap();
+        let repository = format!("127.0.0.1:1/tickmesh-test-{}", uuid::Uuid::now_v7());
+        let options = TagImageOptionsBuilder::default().repo(&repository).tag("1").build();
+        docker.tag_image("busybox:latest", Some(options)).await.unwrap();
+        Self { docker, name: format!("{repository}:1") }
+    }
+
+    async fn forget(self) {
+        self.docker.remove_image(&self.name, None::<RemoveImageOptions>, None).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_pulled_as_its_policy_says() {
+    let world = World::new().await;
+    let running = world.start_agent().await;
+    let image = Nickname::new().await;
+    let order = |image: &str, pull_policy| {
+        let mut order = script("exit 4");
+        (order.container.image, order.container.pull_policy) = (image.to_owned(), pull_policy);
+        order
+    };
+    world.order_start(0, order(&image.name, PullPolicy::Missing)).await;
+    world.order_start(1, order(&image.name, PullPolicy::Never)).await;
+    world.order_start(2, order(&image.name, PullPolicy::Always)).await;
+    world.order_start(3, order("127.0.0.1:1/tickmesh-test-none:1", PullPolicy::Never)).await;
+    check_exit(&world.end_of(0).await, 4);
+    check_exit(&world.end_of(1).await, 4);
+    let pulled = world.end_of(2).await;
+    assert!(matches!(&pulled, AttemptEvent::CouldNotStart { reason, .. } if reason.contains("pull")), "{pulled:?}");
+    let refused = world.end_of(3).await;
+    let why = "the host does not have image `127.0.0.1:1/tickmesh-test-none:1`, and `pull_policy` is `never`";
+    assert!(matches!(&refused, AttemptEvent::CouldNotStart { reason, .. } if reason == why), "{refused:?}");
+    running.stop().await;
+    image.forget().await;
 }

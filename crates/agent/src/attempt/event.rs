@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tickmesh_core::{
     id::Nonce,
     message::{AttemptEvent, StartOrder},
-    spec::{OnDisconnect, RemoveContainers},
+    spec::{OnDisconnect, PullPolicy, RemoveContainers},
 };
 
 use crate::{
@@ -180,6 +180,8 @@ pub enum Effect {
     Pull {
         /// The image.
         image: String,
+        /// Whether it is brought also where it is there, or not at all.
+        policy: PullPolicy,
     },
     /// Give the pull up. No answer.
     AbandonPull,

@@ -16,7 +16,10 @@ mod event;
 
 use std::{sync::Arc, time::Duration};
 
-use tickmesh_core::message::{AttemptEvent, Revoker};
+use tickmesh_core::{
+    message::{AttemptEvent, Revoker},
+    spec::ContainerSpec,
+};
 
 pub(crate) use self::end::EXIT_KILLED;
 use self::end::{
@@ -367,7 +370,8 @@ fn claim_stored(job: Arc<Job>, wish: Wish, sequence: u64, at: Duration) -> Step 
         }
         (Wish::Run, Ok(())) if is_late => end_without(claimed, not_started()),
         (Wish::Run, Ok(())) => {
-            let pull = Effect::Pull { image: job.order.container.image.clone() };
+            let ContainerSpec { image, pull_policy, .. } = &job.order.container;
+            let pull = Effect::Pull { image: image.clone(), policy: *pull_policy };
             (State::Pulling { claimed, job }, vec![pull])
         }
     }

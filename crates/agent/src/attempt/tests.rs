@@ -1,5 +1,9 @@
 use jiff::Timestamp;
-use tickmesh_core::{message::StartOrder, outcome::LostReason, spec::ContainerSpec};
+use tickmesh_core::{
+    message::StartOrder,
+    outcome::LostReason,
+    spec::{ContainerSpec, PullPolicy},
+};
 
 use super::*;
 use crate::{
@@ -90,7 +94,7 @@ fn an_attempt_that_succeeds() {
     let (effects, state) = live(State::claim(job()), events);
     let expected = [
         Effect::Claim { nonce: nonce(1) },
-        Effect::Pull { image: "busybox:latest".to_owned() },
+        Effect::Pull { image: "busybox:latest".to_owned(), policy: PullPolicy::Missing },
         Effect::Create { claim_sequence: CLAIM_SEQUENCE, job: Arc::new(job()) },
         Effect::Start { container: container_id() },
         Effect::Watch { container: container_id(), output: OutputFrom::Beginning },

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tickmesh_core::{
     id::{AttemptId, Nonce},
     message::{AttemptEvent, AttemptReport},
+    spec::PullPolicy,
 };
 use tickmesh_messaging::Cas;
 use tokio::{
@@ -60,20 +61,27 @@ impl<E: ContainerEngine> Unit<E> {
         self.tell(event).await;
     }
 
-    pub(super) async fn pull(self, image: String, given_up: CancellationToken) {
-        if let Some(event) = given_up.run_until_cancelled(self.bring(&image)).await {
+    pub(super) async fn pull(self, image: String, policy: PullPolicy, given_up: CancellationToken) {
+        if let Some(event) = given_up.run_until_cancelled(self.bring(&image, policy)).await {
             self.tell(event).await;
         }
     }
 
-    async fn bring(&self, image: &str) -> Event {
+    async fn bring(&self, image: &str, policy: PullPolicy) -> Event {
         let engine = &self.surroundings.engine;
         let mut backoff = Backoff::default();
         loop {
-            let brought = match engine.image_present(image).await {
-                Ok(true) => Ok(()),
-                Ok(false) => engine.pull(image).await,
-                Err(error) => Err(error),
+            let brought = match policy {
+                PullPolicy::Always => engine.pull(image).await,
+                PullPolicy::Missing | PullPolicy::Never => match engine.image_present(image).await {
+                    Ok(true) => Ok(()),
+                    Ok(false) if policy == PullPolicy::Never => {
+                        let reason = format!("the host does not have image `{image}`, and `pull_policy` is `never`");
+                        return Event::CouldNotPull { reason };
+                    }
+                    Ok(false) => engine.pull(image).await,
+                    Err(error) => Err(error),
+                },
             };
             match brought {
                 Ok(()) => return Event::ImageReady,

@@ -84,10 +84,10 @@ impl<E: ContainerEngine> Executor<E> {
         match effect {
             Effect::Decline { event } => self.spawn(attempt, |unit| unit.decline(event)),
             Effect::Claim { nonce } => self.spawn(attempt, move |unit| unit.claim(nonce)),
-            Effect::Pull { image } => {
+            Effect::Pull { image, policy } => {
                 let given_up = CancellationToken::new();
                 self.pulls.insert(attempt.clone(), given_up.clone());
-                self.spawn(attempt, |unit| unit.pull(image, given_up));
+                self.spawn(attempt, move |unit| unit.pull(image, policy, given_up));
             }
             Effect::AbandonPull => {
                 if let Some(pull) = self.pulls.remove(&attempt) {

@@ -10,6 +10,9 @@ pub const STOP_GRACE_DEFAULT: Duration = Duration::from_secs(10);
 pub struct ContainerSpec {
     /// Image reference.
     pub image: String,
+    /// When the image is brought from its registry.
+    #[serde(default, skip_serializing_if = "PullPolicy::is_default")]
+    pub pull_policy: PullPolicy,
     /// Replaces the image's command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
@@ -56,11 +59,31 @@ pub struct ContainerSpec {
     pub stop_grace: Duration,
 }
 
+/// When an image is brought from its registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PullPolicy {
+    /// Where a host does not have it.
+    #[default]
+    Missing,
+    /// Before every attempt: a tag may have moved.
+    Always,
+    /// Not at all: a host that does not have it cannot run it.
+    Never,
+}
+
+impl PullPolicy {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl ContainerSpec {
     /// A container of this image as it is.
     pub fn new(image: impl Into<String>) -> Self {
         Self {
             image: image.into(),
+            pull_policy: PullPolicy::default(),
             command: None,
             entrypoint: None,
             environment: BTreeMap::new(),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     constraint::{Attribute, Constraint, Operator},
-    container::{ContainerSpec, STOP_GRACE_DEFAULT, Volume, VolumeSource},
+    container::{ContainerSpec, PullPolicy, STOP_GRACE_DEFAULT, Volume, VolumeSource},
     policy::{Misfire, OnDisconnect, OnLost, Overlap, RemoveContainers, RetryPolicy},
 };
 use crate::{

@@ -22,6 +22,7 @@ pub(in crate::compose) enum ServiceKey {
     Volumes,
     StopSignal,
     StopGracePeriod,
+    PullPolicy,
     Restart,
 }
 
@@ -56,6 +57,7 @@ pub(in crate::compose) const SERVICE_KEYS: &[Known<ServiceKey>] = &[
     supported("volumes", ServiceKey::Volumes),
     supported("stop_signal", ServiceKey::StopSignal),
     supported("stop_grace_period", ServiceKey::StopGracePeriod),
+    supported("pull_policy", ServiceKey::PullPolicy),
     supported("restart", ServiceKey::Restart),
     // What online services need.
     ignored("ports", NOTHING_CONNECTS),
@@ -175,14 +177,9 @@ pub(in crate::compose) const SERVICE_KEYS: &[Known<ServiceKey>] = &[
         "write a constraint on a label that only such hosts have",
     ),
     later(
-        "pull_policy",
-        "an image that a host has is not pulled again",
-        "give every version of the image a tag of its own",
-    ),
-    later(
         "pull_refresh_after",
-        "an image that a host has is not pulled again",
-        "give every version of the image a tag of its own",
+        "no host remembers when it pulled an image",
+        "write `pull_policy: always`, or give every version of the image a tag of its own",
     ),
     later("post_start", "nothing runs beside the container's own command", "write it into the command"),
     later("pre_stop", "nothing runs beside the container's own command", "have the job catch `stop_signal`"),

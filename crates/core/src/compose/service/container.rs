@@ -8,6 +8,7 @@ use super::super::{
     value::{Refused, boolean, duration, duration_text},
     yaml::{Item, Value},
 };
+use crate::spec::PullPolicy;
 
 /// Longest wait for a container that is asked to stop: a run that is cancelled should end the same hour.
 const STOP_GRACE_MAX: Duration = Duration::from_secs(60 * 60);
@@ -39,6 +40,16 @@ pub(super) fn user(text: &str) -> Result<String, Refused> {
     let is_name = |part: &&str| !part.is_empty() && part.chars().all(|character| character.is_ascii_graphic());
     let valid = parts.len() <= 2 && parts.iter().all(is_name) && text.len() <= TEXT_BYTES_MAX;
     if valid { Ok(text.to_owned()) } else { Err(Refused::new(text, "a user such as `app`, `1000` or `1000:1000`")) }
+}
+
+/// When the image is pulled. Compose's `build` and its periods mean nothing to an agent.
+pub(super) fn pull_policy(text: &str) -> Result<PullPolicy, Refused> {
+    match text {
+        "always" => Ok(PullPolicy::Always),
+        "missing" | "if_not_present" => Ok(PullPolicy::Missing),
+        "never" => Ok(PullPolicy::Never),
+        _ => Err(Refused::new(text, "`always`, `missing` or `never`")),
+    }
 }
 
 /// What an agent allows is its own affair; here is only what could never work.

@@ -9,7 +9,7 @@ use super::{
         yaml::Item,
     },
     constraint::CONSTRAINTS_MAX,
-    container::{check_restart, network_mode, read_words, stop_grace, user, working_dir},
+    container::{check_restart, network_mode, pull_policy, read_words, stop_grace, user, working_dir},
     depends::{self, Dependency, read_depends_on},
     deploy::{Deploy, read_deploy},
     environment::read_environment,
@@ -80,6 +80,7 @@ impl ServiceDraft {
             ServiceKey::StopGracePeriod => {
                 container.stop_grace = reader.parsed(item, stop_grace).unwrap_or(STOP_GRACE_DEFAULT);
             }
+            ServiceKey::PullPolicy => container.pull_policy = reader.parsed(item, pull_policy).unwrap_or_default(),
             ServiceKey::Restart => check_restart(reader, item),
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::spec::PullPolicy;
 
 #[test]
 fn an_image_is_needed_and_checked() {
@@ -251,14 +252,27 @@ fn keys_that_cannot_work_say_why() {
 }
 
 #[test]
+fn an_image_is_pulled_when_the_file_says() {
+    for (text, expected) in [
+        ("", PullPolicy::Missing),
+        ("pull_policy: always", PullPolicy::Always),
+        ("pull_policy: missing", PullPolicy::Missing),
+        ("pull_policy: if_not_present", PullPolicy::Missing),
+        ("pull_policy: never", PullPolicy::Never),
+    ] {
+        assert_eq!(container(text).pull_policy, expected, "{text}");
+    }
+    check_service("pull_policy: build", &["5:18: error: `build` is not `always`, `missing` or `never`"]);
+}
+
+#[test]
 fn keys_that_are_not_written_yet_say_what_to_do_instead() {
     check_service(
-        "privileged: true\nhostname: a\ntmpfs: /a\npull_policy: always\n",
+        "privileged: true\nhostname: a\ntmpfs: /a\n",
         &[
             "5:5: error: `privileged` is not supported yet: agents give containers no rights on their host\n  hint: run the job without it, or on the host itself",
             "6:5: error: `hostname` is not supported yet: a container is called by its id\n  hint: the variables `TICKMESH_RUN` and `TICKMESH_REPLICA` tell containers apart",
             "7:5: error: `tmpfs` is not supported yet: mounts are volumes or paths of the host\n  hint: write an anonymous volume, such as `volumes: [/scratch]`",
-            "8:5: error: `pull_policy` is not supported yet: an image that a host has is not pulled again\n  hint: give every version of the image a tag of its own",
         ],
     );
     for key in ["init", "read_only", "cap_drop", "ulimits", "dns", "devices", "cpuset", "platform"] {

@@ -155,7 +155,7 @@ const SERVICE_LABELS: [&str; 10] = [
     "gpu",
     "log_store_x",
 ];
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "image",
     "command",
     "entrypoint",
@@ -171,6 +171,7 @@ const KEYS: [&str; 20] = [
     "volumes",
     "stop_signal",
     "stop_grace_period",
+    "pull_policy",
     "restart",
     "deploy",
     "privileged",
