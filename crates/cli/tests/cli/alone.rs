@@ -1,6 +1,9 @@
 //! What works, or fails, without a mesh.
 
-use std::io::{BufRead, BufReader};
+use std::{
+    io::{BufRead, BufReader},
+    process::Stdio,
+};
 
 use crate::command::{Place, repository_file};
 
@@ -128,4 +131,25 @@ fn a_reader_who_has_seen_enough_ends_the_command_without_a_word() {
     drop(stdout);
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+/// Whoever read the agent's log may be gone when its guard has something to say, and to do.
+#[test]
+fn a_guard_does_its_work_when_nobody_reads_its_log() {
+    let place = Place::alone();
+    let settings = serde_json::json!({
+        "owner": {"mesh": "01a2171f-b879-77a2-b495-40f14b797bef", "namespace": "test", "agent": "nobody"},
+        "fence": {"secs": 0, "nanos": 200_000_000},
+        "boot": "this",
+        "engine": "any",
+        "folder": place.folder.path(),
+    });
+    let mut command = place.command(&["internal-guard", &settings.to_string()]);
+    let mut guard = command.env("TICKMESH_LOG", "trace").stderr(Stdio::piped()).spawn().unwrap();
+    drop(guard.stderr.take());
+    // Its deadline passes, the engine lists nothing, and nobody is connected: it ends.
+    assert_eq!(guard.wait().unwrap().code(), Some(0));
+    let folder = std::fs::read_dir(place.folder.path()).unwrap().next().unwrap().unwrap().path();
+    let memory = std::fs::read_to_string(folder.join("memory.json")).unwrap();
+    assert!(memory.contains(r#""standing":"fenced""#), "{memory}");
 }
