@@ -34,9 +34,8 @@ impl Dockerd {
     ///
     /// If it does not come up.
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder, a file or a process of the test's own engine");
-        std::fs::write(folder.path().join("daemon.json"), "{}")
-            .expect("a folder, a file or a process of the test's own engine");
+        let folder = tempfile::tempdir().expect("make a folder for the engine");
+        std::fs::write(folder.path().join("daemon.json"), "{}").expect("write the engine's settings");
         let containerd = spawn_containerd(folder.path());
         let engine = spawn_engine(folder.path());
         let dockerd = Self { folder, containerd, engine };
@@ -55,8 +54,7 @@ impl Dockerd {
     ///
     /// If it has ended.
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.engine), signal)
-            .expect("a folder, a file or a process of the test's own engine");
+        kill_process(Pid::from_child(&self.engine), signal).expect("signal the engine");
     }
 
     /// Sends it a signal that ends it, and starts the next one.
@@ -131,20 +129,13 @@ fn spawn_engine(folder: &Path) -> Child {
 }
 
 fn docker(command: &mut Command) {
-    let done = command.output().expect("a folder, a file or a process of the test's own engine");
+    let done = command.output().expect("run the docker command");
     assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
 fn spawn(mut command: Command, log: &Path) -> Child {
-    let log = File::options()
-        .create(true)
-        .append(true)
-        .open(log)
-        .expect("a folder, a file or a process of the test's own engine");
-    command
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().expect("a folder, a file or a process of the test's own engine"))
-        .stderr(log);
+    let log = File::options().create(true).append(true).open(log).expect("open a log");
+    command.stdin(Stdio::null()).stdout(log.try_clone().expect("open a log twice")).stderr(log);
     command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"))
 }
 
