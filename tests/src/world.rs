@@ -166,6 +166,18 @@ impl World {
         Part { shutdown, task }
     }
 
+    /// Waits for the first heartbeat that an agent of that name ever sent.
+    ///
+    /// # Panics
+    ///
+    /// If the mesh cannot be read.
+    pub async fn wait_for_agent(&self, name: &str) {
+        until(&format!("agent {name}"), PATIENCE, || async {
+            self.mesh.agents().read(name).await.expect("read the agent").map(drop)
+        })
+        .await;
+    }
+
     /// Settings of an agent that may show jobs the journal.
     pub fn agent_config(&self, name: &str) -> tickmesh_agent::Config {
         let agent = AgentName::new(name).expect("an agent name");

@@ -30,7 +30,7 @@ services:
 
 async fn start_agent(world: &World) -> Child {
     let agent = Agent::new(AGENT).start(Path::new(FLEET), world);
-    until("the agent", PATIENCE, || async { world.mesh.agents().read(AGENT).await.expect("read the agent") }).await;
+    world.wait_for_agent(AGENT).await;
     agent
 }
 

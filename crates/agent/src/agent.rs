@@ -12,11 +12,11 @@ use tickmesh_core::{
     message::{AgentRecord, Capacity, SCHEMA},
 };
 use tickmesh_messaging::Mesh;
-use tokio::{sync::mpsc, time::sleep};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clock::uptime,
+    clock::{uptime, wait_until},
     conduct::{self, Conduct, Effect, Event, Guarding, Moment},
     config::Config,
     engine::{ContainerEngine, EngineInfo},
@@ -191,13 +191,6 @@ enum Shutdown {
 
 fn now() -> Moment {
     Moment { uptime: uptime(), wall: Timestamp::now() }
-}
-
-async fn wait_until(at: Option<Duration>) {
-    match at {
-        Some(at) => sleep(at.saturating_sub(uptime())).await,
-        None => std::future::pending().await,
-    }
 }
 
 fn new_nonce() -> Nonce {

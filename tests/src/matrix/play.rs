@@ -50,13 +50,6 @@ impl Stage<'_> {
         let docker = self.engine.as_ref().map(Dockerd::host);
         Agent { nats, docker, ..Agent::new("victim") }.start(self.fleet, &self.world)
     }
-
-    async fn wait_for_agent(&self, name: &str) {
-        until(&format!("agent {name}"), PATIENCE, || async {
-            self.world.mesh.agents().read(name).await.expect("read the agent").map(drop)
-        })
-        .await;
-    }
 }
 
 /// Plays a cell. `fleet` is the binary of that name.
@@ -77,12 +70,12 @@ pub async fn play(fleet: &Path, cell: Cell) -> Measured {
     }
     let scheduler = stage.world.scheduler().await;
     let victim = stage.start_victim();
-    stage.wait_for_agent("victim").await;
+    stage.world.wait_for_agent("victim").await;
     stage.world.apply("job", &COMPOSE.replace("SECONDS", &JOB_SECONDS.to_string())).await;
     stage.world.run("job").await;
     until("the first container", PATIENCE, || async { sightings.any().then_some(()) }).await;
     let spare = Agent::new("spare").start(fleet, &stage.world);
-    stage.wait_for_agent("spare").await;
+    stage.world.wait_for_agent("spare").await;
 
     let (begun, begun_at) = (Instant::now(), Timestamp::now());
     let survivor = befall(&stage, cell, victim).await;

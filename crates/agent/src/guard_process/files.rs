@@ -19,6 +19,8 @@ const MEMORY: &str = "memory.json";
 const MEMORY_NEW: &str = "memory.json.new";
 const SOCKET: &str = "socket";
 const LOG: &str = "log";
+/// A log that has grown beyond that is begun anew: a guard has little to say, so this is many lives.
+const LOG_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The folder of one agent's guard.
 #[derive(Debug, Clone)]
@@ -74,10 +76,15 @@ impl Files {
         let _ = fs::remove_dir(&self.folder);
     }
 
-    /// A file for the guard's log. It must not be where the agent's goes: whoever reads that may be gone long before the guard.
+    /// A file for the guard's log, below what earlier guards have done. It must not be where the agent's goes: whoever reads that may
+    /// be gone long before the guard.
     pub(super) fn log(&self) -> io::Result<File> {
         self.make_folder()?;
-        File::create(self.folder.join(LOG))
+        let log = File::options().create(true).append(true).open(self.folder.join(LOG))?;
+        if log.metadata()?.len() > LOG_BYTES_MAX {
+            log.set_len(0)?;
+        }
+        Ok(log)
     }
 
     fn make_folder(&self) -> io::Result<()> {
@@ -108,7 +115,7 @@ fn short_path(folder: &File) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{io::Write as _, time::Duration};
 
     use super::*;
     use crate::{fixture, guard::Standing};
@@ -146,6 +153,20 @@ mod tests {
         assert_eq!(files.memory(), None);
         files.forget();
         files.forget();
+    }
+
+    #[test]
+    fn the_log_tells_of_earlier_guards_until_it_is_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = files(folder.path());
+        let length = || fs::metadata(files.folder().join(LOG)).unwrap().len();
+        for lives in 1..=2 {
+            files.log().unwrap().write_all(b"killed\n").unwrap();
+            assert_eq!(length(), 7 * lives);
+        }
+        files.log().unwrap().set_len(LOG_BYTES_MAX + 1).unwrap();
+        files.log().unwrap();
+        assert_eq!(length(), 0);
     }
 
     #[tokio::test]

@@ -21,8 +21,8 @@ use crate::{
     guard::{ANSWER_PATIENCE, Question},
 };
 
-/// Words that wait to be said. A new guard is asked about every attempt that waits for its leave, at once: no host has more slots
-/// than this. Otherwise a guard is told little, and hears it at once: more means that it does not listen.
+/// Words that wait to be said. A new guard is asked about every attempt that waits for its leave, at once: far fewer than this on any
+/// host. Otherwise a guard is told little, and hears it at once: more means that it does not listen.
 const WORDS_MAX: usize = 16_384;
 /// How often a guard is asked whether it is there.
 const PING_INTERVAL: Duration = Duration::from_secs(1);

@@ -25,7 +25,7 @@ use super::{
     line::{self, Kind, Reply, ToAgent, Word},
 };
 use crate::{
-    clock::uptime,
+    clock::{uptime, wait_until},
     engine::{self, ContainerEngine, ContainerId},
     error::chain,
     guard::{self, ENGINE_PATIENCE, Effect, Event, Fate, Guard, Memory, Standing},
@@ -33,8 +33,6 @@ use crate::{
     ownership::Ownership,
 };
 
-/// Longest time without a look at the clock.
-const SLEEP_MAX: Duration = Duration::from_secs(1);
 /// Pause after a connection that could not be taken: no file is free, say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -261,14 +259,6 @@ where
 async fn hear(agent: &mut Option<ToAgent>) -> Result<Word, line::Error> {
     match agent {
         Some(line) => line.hear().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn wait_until(at: Option<Duration>) {
-    match at {
-        // The timer stands still while the host sleeps, and the deadline does not.
-        Some(at) => sleep(at.saturating_sub(uptime()).min(SLEEP_MAX)).await,
         None => std::future::pending().await,
     }
 }

@@ -104,13 +104,18 @@ pub(super) fn view(found: ContainerInspectResponse) -> ContainerView {
     }
 }
 
-/// A container that has not ended, as the engine lists it; `None`: it has ended after all.
+/// A container that has not ended, as the engine lists it; `None`: it has ended after all. Without a word about its state it counts
+/// as running: whoever asks must not take it for ended.
 pub(super) fn unended_view(found: ContainerSummary) -> Option<ContainerView> {
-    let status = match found.state? {
+    let status = match found.state.unwrap_or(SummaryState::EMPTY) {
         SummaryState::CREATED => ContainerStatus::Created,
-        SummaryState::RUNNING | SummaryState::PAUSED | SummaryState::RESTARTING => ContainerStatus::Running,
+        SummaryState::EMPTY
+        | SummaryState::RUNNING
+        | SummaryState::PAUSED
+        | SummaryState::RESTARTING
+        | SummaryState::STOPPING => ContainerStatus::Running,
         SummaryState::REMOVING => ContainerStatus::Removing,
-        SummaryState::EMPTY | SummaryState::EXITED | SummaryState::DEAD | SummaryState::STOPPING => return None,
+        SummaryState::EXITED | SummaryState::DEAD => return None,
     };
     let name = found.names.unwrap_or_default().into_iter().next().unwrap_or_default();
     Some(ContainerView {
