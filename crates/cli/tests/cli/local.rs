@@ -167,6 +167,8 @@ fn check_drain(up: &Up) {
     wait_until("the reason why it waits", PATIENCE, || pending().contains("draining"));
     assert_eq!(up.run(&["agent", "undrain", "host-1"]).expect(0), "agent host-1 takes new work\n");
     wait_until("the run that waited", PATIENCE, || pending().contains("succeeded"));
+    // A container goes after its end is told, and this mesh does not live for long.
+    wait_until("its containers to go", PATIENCE, || containers_named("tickmesh.tickmesh.counting.3-").is_empty());
 }
 
 /// Due every second, and never done.
