@@ -54,6 +54,27 @@ pub enum LostReason {
     EngineRestarted,
     /// The guard stopped the container, because the agent was cut off.
     Fenced,
+    /// The agent is drained, and stopped at its deadline what still ran.
+    Drained,
+    /// Somebody said that the agent's host will not come back.
+    AgentForgotten,
+}
+
+impl LostReason {
+    /// Whether it counts among the losses that a replica may have. A drained host says nothing of the job, and whoever drains one
+    /// host after the other must not fail a job that takes long.
+    pub fn counts(self) -> bool {
+        match self {
+            Self::Drained => false,
+            Self::AgentSilent
+            | Self::NotHeld
+            | Self::NotStarted
+            | Self::ContainerRemoved
+            | Self::EngineRestarted
+            | Self::Fenced
+            | Self::AgentForgotten => true,
+        }
+    }
 }
 
 impl fmt::Display for LostReason {
@@ -65,6 +86,8 @@ impl fmt::Display for LostReason {
             Self::ContainerRemoved => "the container was removed",
             Self::EngineRestarted => "the engine restarted",
             Self::Fenced => "the agent was cut off and its guard stopped the container",
+            Self::Drained => "the agent was drained and stopped the container",
+            Self::AgentForgotten => "the agent was forgotten",
         })
     }
 }

@@ -24,7 +24,7 @@ pub fn after_failure(policy: &RetryPolicy, failures: u32, random: &mut dyn Rng) 
     RetryDecision::After(jittered(backoff(policy, failures), random))
 }
 
-/// After loss number `losses` (from 1): losses are not the job's fault, so they are counted apart and retried at once; unless
+/// After `losses` that count: losses are not the job's fault, so they are counted apart and retried at once; unless
 /// the job must not run twice, for a lost attempt may have done its work.
 pub fn after_loss(on_lost: OnLost, losses: u32) -> RetryDecision {
     match on_lost {

@@ -30,11 +30,12 @@ pub(super) fn end_of(exit: &ExitState, watched: Watched) -> AttemptEvent {
 ///
 /// Whatever came first to the attempt counts: an exit, an order to stop, or that its time was up. But the news of an exit may be slower
 /// than the end of its time, so of a container whose time was up the engine's clock has the last word: one that ended within its time
-/// ended by itself.
+/// ended by itself. And a container that was to make room has done its work if it says so: nobody asked for that work to be undone.
 pub(super) fn end_of_stopped(stop: Stop, terms: Terms, exit: &ExitState, own: AttemptEvent) -> AttemptEvent {
     match stop {
         Stop::TimedOut if ended_in_time(terms, exit) => own,
-        Stop::TimedOut | Stop::Ordered => stopped(stop, Some(exit.code)),
+        Stop::Drained if exit.code == 0 => own,
+        Stop::TimedOut | Stop::Drained | Stop::Ordered => stopped(stop, Some(exit.code)),
     }
 }
 
@@ -50,6 +51,7 @@ pub(super) fn stopped(stop: Stop, exit_code: Option<i64>) -> AttemptEvent {
     match stop {
         Stop::Ordered => AttemptEvent::Cancelled { exit_code },
         Stop::TimedOut => AttemptEvent::TimedOut { exit_code },
+        Stop::Drained => AttemptEvent::Lost { reason: LostReason::Drained },
     }
 }
 
@@ -69,7 +71,7 @@ pub fn is_removed_after(end: &AttemptEvent, policy: RemoveContainers) -> bool {
 pub(super) fn unless_stopped(wish: Wish, event: AttemptEvent) -> AttemptEvent {
     match wish {
         Wish::Run => event,
-        Wish::Stop => cancelled(None),
+        Wish::Stop(_) => cancelled(None),
     }
 }
 

@@ -54,13 +54,24 @@ pub struct Claimed {
     pub terms: Terms,
 }
 
-/// Whether a stop was ordered.
+/// Whether somebody wants it stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish {
     /// It is to run.
     Run,
-    /// It is to stop, as soon as what is under way has been answered.
-    Stop,
+    /// It is to stop for this reason, as soon as what is under way has been answered.
+    Stop(Stop),
+}
+
+impl Wish {
+    /// The same once somebody wants it stopped: the first reason counts.
+    #[must_use]
+    pub fn or(self, stop: Stop) -> Self {
+        match self {
+            Self::Run => Self::Stop(stop),
+            Self::Stop(_) => self,
+        }
+    }
 }
 
 /// Whether the container was watched all the time.
@@ -79,6 +90,8 @@ pub enum Stop {
     Ordered,
     /// It ran for as long as it may.
     TimedOut,
+    /// Its host is drained, and it had time enough.
+    Drained,
 }
 
 /// What becomes of a container once the end of its attempt is stored.
@@ -145,16 +158,14 @@ pub enum Event {
     WatchInterrupted,
     /// The container ended.
     Exited(ExitState),
-    /// The container has run for as long as it may.
-    TimeUp,
     /// The guard killed the container (protocol rule P16).
     KilledByGuard(ExitState),
     /// The container is gone.
     ContainerGone,
     /// A deadline of the guard passed since the order came: what was to be done next is not done (protocol rule P4).
     Fenced,
-    /// The leader wants it stopped.
-    StopOrdered,
+    /// Somebody wants it stopped.
+    StopWanted(Stop),
     /// The end is stored.
     EndStored,
     /// Somebody else ended the attempt: the leader declared it lost.
@@ -204,7 +215,7 @@ pub enum Effect {
         /// From where its output is followed.
         output: OutputFrom,
     },
-    /// Tell when the container has run for so long, by the engine's clock, whoever started it. Answer: `TimeUp`, unless the attempt
+    /// Tell when the container has run for so long, by the engine's clock, whoever started it. Answer: `StopWanted`, unless the attempt
     /// ended before.
     Time {
         /// The container.
@@ -256,11 +267,10 @@ impl Event {
             Self::StartUnanswered => "start-unanswered",
             Self::WatchInterrupted => "watch-interrupted",
             Self::Exited(_) => "exited",
-            Self::TimeUp => "time-up",
             Self::KilledByGuard(_) => "killed-by-guard",
             Self::ContainerGone => "container-gone",
             Self::Fenced => "fenced",
-            Self::StopOrdered => "stop-ordered",
+            Self::StopWanted(_) => "stop-wanted",
             Self::EndStored => "end-stored",
             Self::EndRefused => "end-refused",
             Self::Removed => "removed",

@@ -216,11 +216,11 @@ impl State {
             (S::Claiming { job, wish }, E::ClaimStored { sequence, at }) => claim_stored(job, wish, sequence, at),
             (S::Claiming { .. }, E::ClaimRefused) => gone(),
             (S::Claiming { wish, .. }, E::Fenced) => S::decline(not_claimed(wish)),
-            (S::Claiming { job, .. }, E::StopOrdered) => still(S::Claiming { job, wish: Wish::Stop }),
+            (S::Claiming { job, wish }, E::StopWanted(stop)) => still(S::Claiming { job, wish: wish.or(stop) }),
 
             (S::Pulling { claimed, job }, E::ImageReady) => still(S::Queued { claimed, job }),
             (S::Pulling { claimed, .. }, E::CouldNotPull { reason }) => end_without(claimed, could_not_start(reason)),
-            (S::Pulling { claimed, .. }, E::StopOrdered) => {
+            (S::Pulling { claimed, .. }, E::StopWanted(_)) => {
                 let (state, mut effects) = end_without(claimed, cancelled(None));
                 effects.insert(0, Effect::AbandonPull);
                 (state, effects)
@@ -230,20 +230,20 @@ impl State {
                 let create = Effect::Create { claim_sequence: claimed.sequence, job };
                 (S::Creating { claimed, wish: Wish::Run }, vec![create])
             }
-            (S::Queued { claimed, .. }, E::StopOrdered) => end_without(claimed, cancelled(None)),
+            (S::Queued { claimed, .. }, E::StopWanted(_)) => end_without(claimed, cancelled(None)),
 
             (S::Creating { claimed, wish: Wish::Run }, E::Created { container }) => {
                 let start = Effect::Start { container: container.clone() };
                 (S::Starting { claimed, container, wish: Wish::Run }, vec![start])
             }
-            (S::Creating { claimed, wish: Wish::Stop }, E::Created { container }) => {
+            (S::Creating { claimed, wish: Wish::Stop(_) }, E::Created { container }) => {
                 end_and_remove(claimed, container, cancelled(None))
             }
             (S::Creating { claimed, wish }, E::CouldNotCreate { reason }) => {
                 end_without(claimed, unless_stopped(wish, could_not_start(reason)))
             }
             (S::Creating { claimed, wish }, E::Fenced) => end_without(claimed, unless_stopped(wish, fenced())),
-            (S::Creating { claimed, .. }, E::StopOrdered) => still(S::Creating { claimed, wish: Wish::Stop }),
+            (S::Creating { claimed, wish }, E::StopWanted(stop)) => still(S::Creating { claimed, wish: wish.or(stop) }),
 
             (S::Starting { claimed, container, wish }, E::Started) => started(claimed, container, wish),
             // An engine that gave up waiting for its own start answers so, too; the container may yet come up.
@@ -257,8 +257,8 @@ impl State {
             (S::Starting { claimed, container, wish }, E::Fenced) => {
                 clear(claimed, container, unless_stopped(wish, fenced()))
             }
-            (S::Starting { claimed, container, .. }, E::StopOrdered) => {
-                still(S::Starting { claimed, container, wish: Wish::Stop })
+            (S::Starting { claimed, container, wish }, E::StopWanted(stop)) => {
+                still(S::Starting { claimed, container, wish: wish.or(stop) })
             }
 
             (S::Running { claimed, container, .. }, E::WatchInterrupted) => {
@@ -267,12 +267,7 @@ impl State {
             (S::Running { claimed, container, watched }, E::Exited(exit)) => exited(claimed, container, &exit, watched),
             (S::Running { claimed, container, .. }, E::KilledByGuard(_)) => end_by_policy(claimed, container, fenced()),
             (S::Running { claimed, .. }, E::ContainerGone) => end_without(claimed, removed()),
-            (S::Running { claimed, container, watched }, E::StopOrdered) => {
-                stop(claimed, container, watched, Stop::Ordered)
-            }
-            (S::Running { claimed, container, watched }, E::TimeUp) => {
-                stop(claimed, container, watched, Stop::TimedOut)
-            }
+            (S::Running { claimed, container, watched }, E::StopWanted(why)) => stop(claimed, container, watched, why),
 
             (S::Stopping { claimed, container, watched, stop }, E::Exited(exit)) => {
                 let own = end_of(&exit, watched);
@@ -294,13 +289,11 @@ impl State {
 
             (S::Removing, E::Removed) => gone(),
 
-            // The leader repeats a stop while the attempt is held; it is on its way already.
+            // It is on its way already, or over, and the first reason counts. The leader repeats a stop while the attempt is held.
             (
                 state @ (S::Declining | S::Stopping { .. } | S::Clearing { .. } | S::Ending { .. } | S::Removing),
-                E::StopOrdered,
+                E::StopWanted(_),
             ) => still(state),
-            // The first reason to stop it counts; and it may end just before its time is up.
-            (state @ (S::Stopping { .. } | S::Ending { .. } | S::Removing), E::TimeUp) => still(state),
             // The pull ended just before it was given up.
             (state @ (S::Ending { .. } | S::Removing), E::ImageReady | E::CouldNotPull { .. }) => still(state),
 
@@ -356,7 +349,7 @@ fn gone() -> Step {
 fn not_claimed(wish: Wish) -> AttemptEvent {
     match wish {
         Wish::Run => AttemptEvent::Revoked { by: Revoker::Agent, reason: "the agent was cut off meanwhile".to_owned() },
-        Wish::Stop => cancelled(None),
+        Wish::Stop(_) => cancelled(None),
     }
 }
 
@@ -364,7 +357,7 @@ fn claim_stored(job: Arc<Job>, wish: Wish, sequence: u64, at: Duration) -> Step 
     let claimed = Claimed { sequence, terms: Terms::of(&job.order) };
     let is_late = at.saturating_sub(job.ordered_at) >= CLAIM_DELAY_MAX;
     match (wish, &job.verdict) {
-        (Wish::Stop, _) => end_without(claimed, cancelled(None)),
+        (Wish::Stop(_), _) => end_without(claimed, cancelled(None)),
         (Wish::Run, Err(refusal)) => {
             end_without(claimed, AttemptEvent::CouldNotStart { reason: refusal.to_string(), permanent: true })
         }
@@ -380,9 +373,9 @@ fn claim_stored(job: Arc<Job>, wish: Wish, sequence: u64, at: Duration) -> Step 
 fn started(claimed: Claimed, container: ContainerId, wish: Wish) -> Step {
     match wish {
         Wish::Run => run(claimed, container, OutputFrom::Beginning),
-        Wish::Stop => {
+        Wish::Stop(why) => {
             let watch = Effect::Watch { container: container.clone(), output: OutputFrom::Beginning };
-            let (state, mut effects) = stop(claimed, container, Watched::Throughout, Stop::Ordered);
+            let (state, mut effects) = stop(claimed, container, Watched::Throughout, why);
             effects.insert(0, watch);
             (state, effects)
         }

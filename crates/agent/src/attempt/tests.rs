@@ -108,7 +108,7 @@ fn an_attempt_that_succeeds() {
 #[test]
 fn a_claim_that_somebody_else_won_leaves_nothing() {
     check([Event::ClaimRefused], &[], "gone");
-    check([Event::StopOrdered, Event::ClaimRefused], &[], "gone");
+    check([Event::StopWanted(Stop::Ordered), Event::ClaimRefused], &[], "gone");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_claim_that_comes_late_creates_nothing() {
     check([stored_after(CLAIM_DELAY_MAX * 10)], &[lost], "ending");
     check([stored_after(CLAIM_DELAY_MAX - Duration::from_nanos(1))], &[], "pulling");
     // What would have ended without a container anyway says so.
-    check([Event::StopOrdered, too_late], &[report(cancelled(None))], "ending");
+    check([Event::StopWanted(Stop::Ordered), too_late], &[report(cancelled(None))], "ending");
 }
 
 #[test]
@@ -132,21 +132,36 @@ fn a_stop_is_obeyed_in_every_phase() {
     let none = report(cancelled(None));
     let remove = Effect::Remove { container: container_id() };
     let stop = Effect::Stop { container: container_id() };
-    check([Event::StopOrdered, stored(), Event::EndStored], std::slice::from_ref(&none), "gone");
-    check([stored(), Event::StopOrdered], &[Effect::AbandonPull, none.clone()], "ending");
-    check([stored(), Event::StopOrdered, Event::ImageReady], &[Effect::AbandonPull, none.clone()], "ending");
-    check([stored(), Event::ImageReady, Event::StopOrdered, Event::EndStored], std::slice::from_ref(&none), "gone");
-    let creating = [stored(), Event::ImageReady, Event::TurnCame, Event::StopOrdered, created(), Event::EndStored];
+    check([Event::StopWanted(Stop::Ordered), stored(), Event::EndStored], std::slice::from_ref(&none), "gone");
+    check([stored(), Event::StopWanted(Stop::Ordered)], &[Effect::AbandonPull, none.clone()], "ending");
+    check(
+        [stored(), Event::StopWanted(Stop::Ordered), Event::ImageReady],
+        &[Effect::AbandonPull, none.clone()],
+        "ending",
+    );
+    check(
+        [stored(), Event::ImageReady, Event::StopWanted(Stop::Ordered), Event::EndStored],
+        std::slice::from_ref(&none),
+        "gone",
+    );
+    let creating =
+        [stored(), Event::ImageReady, Event::TurnCame, Event::StopWanted(Stop::Ordered), created(), Event::EndStored];
     check(creating, &[none, remove], "removing");
-    let starting = [stored(), Event::ImageReady, Event::TurnCame, created(), Event::StopOrdered, Event::Started];
+    let starting =
+        [stored(), Event::ImageReady, Event::TurnCame, created(), Event::StopWanted(Stop::Ordered), Event::Started];
     check(starting.clone(), std::slice::from_ref(&stop), "stopping");
     let ended = starting.into_iter().chain([Event::Exited(exit(143)), Event::EndStored]);
     check(ended, &[stop.clone(), report(cancelled(Some(143)))], "gone");
-    let running = running_then([Event::StopOrdered, Event::StopOrdered, Event::Exited(exit(0)), Event::EndStored]);
+    let running = running_then([
+        Event::StopWanted(Stop::Ordered),
+        Event::StopWanted(Stop::Ordered),
+        Event::Exited(exit(0)),
+        Event::EndStored,
+    ]);
     check(running, &[stop.clone(), report(cancelled(Some(0)))], "gone");
-    let gone = running_then([Event::StopOrdered, Event::WatchInterrupted, Event::ContainerGone]);
+    let gone = running_then([Event::StopWanted(Stop::Ordered), Event::WatchInterrupted, Event::ContainerGone]);
     check(gone, &[stop, report(cancelled(None))], "ending");
-    check(running_then([Event::Exited(exit(3)), Event::StopOrdered]), &[report(exit_event(3))], "ending");
+    check(running_then([Event::Exited(exit(3)), Event::StopWanted(Stop::Ordered)]), &[report(exit_event(3))], "ending");
 }
 
 #[test]
@@ -154,14 +169,14 @@ fn a_failure_after_a_stop_is_the_stop() {
     let none = report(cancelled(None));
     let up = [stored(), Event::ImageReady, Event::TurnCame];
     let create = up.clone().into_iter().chain([
-        Event::StopOrdered,
+        Event::StopWanted(Stop::Ordered),
         Event::CouldNotCreate { reason: refused("no") },
         Event::EndStored,
     ]);
     check(create, std::slice::from_ref(&none), "gone");
     let start = up.into_iter().chain([
         created(),
-        Event::StopOrdered,
+        Event::StopWanted(Stop::Ordered),
         Event::CouldNotStart { reason: refused("no") },
         Event::Removed,
         Event::EndStored,
@@ -258,11 +273,15 @@ fn what_a_deadline_passed_over_never_starts_and_says_so() {
 #[test]
 fn a_stop_wins_over_the_guard() {
     let none = report(cancelled(None));
-    check([Event::StopOrdered, Event::Fenced], &[Effect::Decline { event: cancelled(None) }], "declining");
-    let creating = [stored(), Event::ImageReady, Event::TurnCame, Event::StopOrdered, Event::Fenced];
+    check(
+        [Event::StopWanted(Stop::Ordered), Event::Fenced],
+        &[Effect::Decline { event: cancelled(None) }],
+        "declining",
+    );
+    let creating = [stored(), Event::ImageReady, Event::TurnCame, Event::StopWanted(Stop::Ordered), Event::Fenced];
     check(creating, &[none], "ending");
     let stop = Effect::Stop { container: container_id() };
-    let killed = running_then([Event::StopOrdered, Event::KilledByGuard(exit(137))]);
+    let killed = running_then([Event::StopWanted(Stop::Ordered), Event::KilledByGuard(exit(137))]);
     check(killed, &[stop, report(cancelled(Some(137)))], "ending");
 }
 
@@ -293,14 +312,14 @@ fn the_time_of_a_container_is_kept_from_its_start_and_by_the_next_process_too() 
     let (_, adopted) = State::adopt_started(Claimed { terms, ..claimed() }, container_id());
     assert_eq!(adopted.last(), Some(&time));
     let stop = Effect::Stop { container: container_id() };
-    check(running_then([Event::TimeUp]), &[stop], "stopping");
+    check(running_then([Event::StopWanted(Stop::TimedOut)]), &[stop], "stopping");
 }
 
 #[test]
 fn whatever_ends_an_attempt_first_is_its_end() {
     let oom = || ExitState { oom_killed: true, ..exit(137) };
     let timed_out = |exit_code| AttemptEvent::TimedOut { exit_code };
-    let (stop, up, exited) = (Event::StopOrdered, Event::TimeUp, Event::Exited);
+    let (stop, up, exited) = (Event::StopWanted(Stop::Ordered), Event::StopWanted(Stop::TimedOut), Event::Exited);
     // Its time is up.
     check_limited([up.clone(), exited(exit_after(61, exit(143)))], &timed_out(Some(143)));
     check_limited([up.clone(), exited(exit_after(60, exit(0)))], &timed_out(Some(0)));
@@ -325,10 +344,40 @@ fn whatever_ends_an_attempt_first_is_its_end() {
 }
 
 #[test]
+fn what_a_drained_host_stops_is_lost_unless_it_says_that_it_is_done() {
+    let (drained, exited) = (Event::StopWanted(Stop::Drained), Event::Exited);
+    let lost = report(AttemptEvent::Lost { reason: LostReason::Drained });
+    let stop = || Effect::Stop { container: container_id() };
+    check(running_then([drained.clone(), exited(exit(143))]), &[stop(), lost.clone()], "ending");
+    check(running_then([drained.clone(), exited(exit(3))]), &[stop(), lost.clone()], "ending");
+    check(running_then([drained.clone(), Event::ContainerGone]), &[stop(), lost], "ending");
+    check(running_then([drained.clone(), exited(exit(0))]), &[stop(), report(exit_event(0))], "ending");
+    // The first reason to stop it counts.
+    let ordered = running_then([Event::StopWanted(Stop::Ordered), drained.clone(), exited(exit(143))]);
+    check(ordered, &[stop(), report(cancelled(Some(143)))], "ending");
+    // Without a process it counts for nothing.
+    check([stored(), drained], &[Effect::AbandonPull, report(cancelled(None))], "ending");
+}
+
+#[test]
+fn what_is_drained_while_it_starts_is_stopped_once_it_runs() {
+    let starting =
+        [stored(), Event::ImageReady, Event::TurnCame, created(), Event::StopWanted(Stop::Drained), Event::Started];
+    let stop = Effect::Stop { container: container_id() };
+    let lost = report(AttemptEvent::Lost { reason: LostReason::Drained });
+    let (effects, _) = live(State::claim(job()), starting.into_iter().chain([Event::Exited(exit(143))]));
+    assert_eq!(effects[effects.len() - 2..], [stop, lost]);
+}
+
+#[test]
 fn the_container_of_an_attempt_that_timed_out_is_kept_like_that_of_a_failed_one() {
     let stop = Effect::Stop { container: container_id() };
     let end = report(AttemptEvent::TimedOut { exit_code: Some(143) });
-    check(running_then([Event::TimeUp, Event::Exited(exit(143)), Event::EndStored]), &[stop, end], "gone");
+    check(
+        running_then([Event::StopWanted(Stop::TimedOut), Event::Exited(exit(143)), Event::EndStored]),
+        &[stop, end],
+        "gone",
+    );
 }
 
 #[test]
@@ -389,11 +438,10 @@ fn events() -> Vec<Event> {
         Event::StartUnanswered,
         Event::WatchInterrupted,
         Event::Exited(exit(0)),
-        Event::TimeUp,
         Event::KilledByGuard(exit(137)),
         Event::ContainerGone,
         Event::Fenced,
-        Event::StopOrdered,
+        Event::StopWanted(Stop::Ordered),
         Event::EndStored,
         Event::EndRefused,
         Event::Removed,
@@ -403,20 +451,20 @@ fn events() -> Vec<Event> {
 #[test]
 fn every_pair_of_state_and_event_is_decided() {
     let legal = "\
-        declining: declined>gone stop-ordered>declining\n\
-        claiming: claim-stored>pulling claim-refused>gone fenced>declining stop-ordered>claiming\n\
-        pulling: image-ready>queued could-not-pull>ending stop-ordered>ending\n\
-        queued: turn-came>creating stop-ordered>ending\n\
-        creating: created>starting could-not-create>ending fenced>ending stop-ordered>creating\n\
+        declining: declined>gone stop-wanted>declining\n\
+        claiming: claim-stored>pulling claim-refused>gone fenced>declining stop-wanted>claiming\n\
+        pulling: image-ready>queued could-not-pull>ending stop-wanted>ending\n\
+        queued: turn-came>creating stop-wanted>ending\n\
+        creating: created>starting could-not-create>ending fenced>ending stop-wanted>creating\n\
         starting: started>running could-not-start>clearing start-unanswered>clearing container-gone>ending \
-            fenced>clearing stop-ordered>starting\n\
-        running: watch-interrupted>running exited>ending time-up>stopping killed-by-guard>ending container-gone>ending \
-            stop-ordered>stopping\n\
-        stopping: watch-interrupted>stopping exited>ending time-up>stopping killed-by-guard>ending container-gone>ending \
-            stop-ordered>stopping\n\
-        clearing: stop-ordered>clearing removed>ending\n\
-        ending: image-ready>ending could-not-pull>ending time-up>ending stop-ordered>ending end-stored>gone end-refused>gone\n\
-        removing: image-ready>removing could-not-pull>removing time-up>removing stop-ordered>removing removed>gone\n\
+            fenced>clearing stop-wanted>starting\n\
+        running: watch-interrupted>running exited>ending killed-by-guard>ending container-gone>ending \
+            stop-wanted>stopping\n\
+        stopping: watch-interrupted>stopping exited>ending killed-by-guard>ending container-gone>ending \
+            stop-wanted>stopping\n\
+        clearing: stop-wanted>clearing removed>ending\n\
+        ending: image-ready>ending could-not-pull>ending stop-wanted>ending end-stored>gone end-refused>gone\n\
+        removing: image-ready>removing could-not-pull>removing stop-wanted>removing removed>gone\n\
         gone:";
     let line = |state: State| {
         let step = |event: Event| {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Conduct, Stage,
-    boundary::{Effect, KeyState, LastReport},
+    boundary::{Effect, KeyState, LastReport, Moment},
     naming::{Finding, Naming},
 };
 use crate::{
@@ -20,14 +20,14 @@ impl Conduct {
         vec![Effect::ReadKey]
     }
 
-    pub(super) fn key_read(&mut self, current: Option<KeyState>, now: Duration) -> Vec<Effect> {
+    pub(super) fn key_read(&mut self, current: Option<KeyState>, now: Moment) -> Vec<Effect> {
         let Stage::Naming(naming) = &mut self.stage else { return Vec::new() };
-        match naming.read(current, self.heart.record(), &self.timing, now) {
+        match naming.read(current, self.heart.record(), &self.timing, now.uptime) {
             Finding::Open => Vec::new(),
             Finding::InUse(error) => self.end(Err(error)),
             Finding::Free(predecessor) => {
                 self.heart.succeed(predecessor);
-                self.roster.set_intake(predecessor.intake);
+                self.obey(predecessor.intake, now);
                 self.arm()
             }
         }

@@ -119,7 +119,10 @@ impl Heart {
         }
         self.record.results_seen = sequence;
         self.record.held = held;
-        self.record.draining = intake == Intake::Draining;
+        (self.record.draining, self.record.drain_by) = match intake {
+            Intake::Open => (false, None),
+            Intake::Draining { by } => (true, by),
+        };
         self.record.at = now.wall;
         // A body of its own for every try: a late acknowledgement of another one is told from this one's.
         self.record.number += 1;

@@ -15,6 +15,7 @@
 mod arrival;
 mod boundary;
 mod departure;
+mod drain;
 mod gate;
 mod heart;
 mod naming;
@@ -76,6 +77,8 @@ pub struct Conduct {
     gate: Gate,
     /// When the last acknowledged heartbeat was sent: what a new guard has to know.
     acknowledged: Option<Duration>,
+    /// When what still runs on a draining host is stopped.
+    evict_at: Option<Duration>,
     stage: Stage,
 }
 
@@ -120,6 +123,7 @@ impl Conduct {
             heart: Heart::new(record),
             gate: Gate::new(guarding),
             acknowledged: None,
+            evict_at: None,
             stage: Stage::Locking,
         };
         (conduct, vec![Effect::LockName])
@@ -139,7 +143,8 @@ impl Conduct {
     pub fn wake_at(&self) -> Option<Duration> {
         let own = match &self.stage {
             Stage::Naming(naming) => naming.wake_at(),
-            Stage::Serving { clean_at: at } | Stage::Calming { until: at } | Stage::Leaving { until: at } => Some(*at),
+            Stage::Serving { clean_at } => self.evict_at.into_iter().chain([*clean_at]).min(),
+            Stage::Calming { until: at } | Stage::Leaving { until: at } => Some(*at),
             Stage::Surrendering(surrender) => return Some(surrender.wake_at()),
             Stage::Locking
             | Stage::Arming
@@ -159,7 +164,7 @@ impl Conduct {
         }
         match event {
             Event::NameLocked => self.name_locked(),
-            Event::KeyRead { current } => self.key_read(current, now.uptime),
+            Event::KeyRead { current } => self.key_read(current, now),
             Event::KeyUnread => self.key_unread(now.uptime),
             Event::GuardReady => self.guard_ready(),
             Event::GuardLost => self.guard_lost(),
@@ -172,11 +177,11 @@ impl Conduct {
             Event::ResultsEnd { sequence } => self.results_end(sequence, now),
             Event::KeyWritten { revision } => {
                 let answer = self.heart.written(revision, &self.timing);
-                self.heartbeat_answered(answer, now.uptime)
+                self.heartbeat_answered(answer, now)
             }
             Event::KeyRefused { current } => {
                 let answer = self.heart.refused(current);
-                self.heartbeat_answered(answer, now.uptime)
+                self.heartbeat_answered(answer, now)
             }
             Event::HeartbeatUnanswered => {
                 self.heart.unanswered(&self.timing, now.uptime);
@@ -238,18 +243,20 @@ impl Conduct {
         write.into_iter().collect()
     }
 
-    fn heartbeat_answered(&mut self, answer: Answer, now: Duration) -> Vec<Effect> {
+    fn heartbeat_answered(&mut self, answer: Answer, now: Moment) -> Vec<Effect> {
         match answer {
             Answer::Acknowledged { sent_at } => {
                 let mut effects = self.feed(sent_at);
-                effects.extend(self.heartbeat_acknowledged(now));
+                effects.extend(self.heartbeat_acknowledged(now.uptime));
                 effects
             }
             Answer::Again(wish) => {
-                self.obey(wish);
+                if let Some(intake) = wish {
+                    self.obey(intake, now);
+                }
                 vec![self.heart.try_again()]
             }
-            Answer::Deposed => self.depose(now),
+            Answer::Deposed => self.depose(now.uptime),
             Answer::Unexpected => Vec::new(),
         }
     }
@@ -277,13 +284,6 @@ impl Conduct {
             | Stage::Calming { .. }
             | Stage::Surrendering(_)
             | Stage::Ended => Vec::new(),
-        }
-    }
-
-    fn obey(&mut self, wish: Option<Intake>) {
-        if let Some(intake) = wish.filter(|wish| *wish != self.roster.intake()) {
-            tracing::info!(?intake, "intake changed");
-            self.roster.set_intake(intake);
         }
     }
 
@@ -329,9 +329,14 @@ impl Conduct {
     fn woken(&mut self, now: Duration) -> Vec<Effect> {
         let mut effects = match &mut self.stage {
             Stage::Naming(naming) => naming.woken(now).into_iter().collect(),
-            Stage::Serving { clean_at } if *clean_at <= now => {
-                *clean_at = now + self.clean_interval;
-                vec![Effect::Clean { held: self.roster.held() }]
+            Stage::Serving { clean_at } => {
+                let mut effects = Vec::new();
+                if *clean_at <= now {
+                    *clean_at = now + self.clean_interval;
+                    effects.push(Effect::Clean { held: self.roster.held() });
+                }
+                effects.extend(self.evict(now));
+                effects
             }
             Stage::Calming { until } if *until <= now => self.say_farewell(now),
             Stage::Leaving { until } if *until <= now => {
@@ -346,7 +351,6 @@ impl Conduct {
             | Stage::Adopting(_)
             | Stage::Subscribing
             | Stage::Appearing
-            | Stage::Serving { .. }
             | Stage::Calming { .. }
             | Stage::Leaving { .. } => Vec::new(),
         };

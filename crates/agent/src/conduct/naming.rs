@@ -86,5 +86,5 @@ impl Naming {
 
 /// What people wish of the agent, as its key has it.
 pub(super) fn intake_of(record: &AgentRecord) -> Intake {
-    if record.draining { Intake::Draining } else { Intake::Open }
+    if record.draining { Intake::Draining { by: record.drain_by } } else { Intake::Open }
 }

@@ -40,7 +40,9 @@ fn record(process: u8) -> AgentRecord {
         labels: [].into(),
         capacity: Capacity { slots: 4, cpu_millis: 1_000, memory_bytes: 1 << 30 },
         draining: false,
+        drain_by: None,
         stopped: false,
+        forgotten: false,
         results_seen: 0,
         held: BTreeSet::new(),
         fence_ms: fence.as_millis().try_into().unwrap(),
@@ -229,5 +231,6 @@ fn claimed_with(claim: u8) -> Option<LastReport> {
 
 mod beat;
 mod begin;
+mod drain;
 mod end;
 mod guarded;

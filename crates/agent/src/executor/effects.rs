@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::Surroundings;
 use crate::{
-    attempt::{Event, Job, OutputFrom, Terms},
+    attempt::{Event, Job, OutputFrom, Stop, Terms},
     backoff::Backoff,
     clock::uptime,
     conduct, container,
@@ -200,7 +200,7 @@ impl<E: ContainerEngine> Unit<E> {
         let mut backoff = Backoff::default();
         loop {
             match self.surroundings.engine.running_for(container).await {
-                Ok(age) if age >= limit => return Event::TimeUp,
+                Ok(age) if age >= limit => return Event::StopWanted(Stop::TimedOut),
                 Ok(age) => sleep((limit - age).min(TIME_LOOK_INTERVAL)).await,
                 // The watch tells of a container that is gone, and that ends this.
                 Err(error) => self.again("time", &error, &mut backoff).await,

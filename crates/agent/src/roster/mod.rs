@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tickmesh_core::{
     id::{AttemptId, Epoch, Nonce},
     message::{AttemptEvent, Order, OrderKind, Revoker, StartOrder},
@@ -16,7 +17,7 @@ use tickmesh_core::{
 };
 
 use crate::{
-    attempt::{Effect, Event, IllegalEvent, Job, State, Step},
+    attempt::{Effect, Event, IllegalEvent, Job, State, Step, Stop},
     engine::ContainerId,
     policy::HostPolicy,
 };
@@ -44,7 +45,10 @@ pub enum Intake {
     /// They are.
     Open,
     /// Those that are held run to their end, and no others begin.
-    Draining,
+    Draining {
+        /// When those that still run are stopped, to run elsewhere, by the clock of the host.
+        by: Option<Timestamp>,
+    },
 }
 
 /// An order, as far as it says how the host is to treat its attempt.
@@ -163,7 +167,7 @@ impl Roster {
     /// Why a new attempt is not taken (protocol rule P12).
     fn unwilling(&self) -> Option<&'static str> {
         match self.intake {
-            Intake::Draining => Some("the agent is draining"),
+            Intake::Draining { by: _ } => Some("the agent is draining"),
             Intake::Open if self.held_count() >= self.settings.slots => Some("the agent has no free slot"),
             Intake::Open => None,
         }
@@ -171,15 +175,24 @@ impl Roster {
 
     fn stop(&mut self, attempt: AttemptId) -> Vec<Task> {
         if self.attempts.contains_key(&attempt) {
-            return self.event(&attempt, Event::StopOrdered).unwrap_or_else(|illegal| {
-                tracing::error!(attempt_id = %attempt, error = %illegal, "stop ignored");
-                Vec::new()
-            });
+            return self.stop_known(&attempt, Stop::Ordered);
         }
         // Whoever writes first wins: a start that is still on its way will find it cancelled. If it is claimed already, by
         // an earlier process that left no container, the leader sees that nobody holds it.
         let step = State::decline(AttemptEvent::Cancelled { exit_code: None });
         self.settle(attempt, Origin::Stopped, step)
+    }
+
+    /// Stops whatever is held, so that it can run elsewhere.
+    pub fn evict(&mut self) -> Vec<Task> {
+        self.held().iter().flat_map(|attempt| self.stop_known(attempt, Stop::Drained)).collect()
+    }
+
+    fn stop_known(&mut self, attempt: &AttemptId, stop: Stop) -> Vec<Task> {
+        self.event(attempt, Event::StopWanted(stop)).unwrap_or_else(|illegal| {
+            tracing::error!(attempt_id = %attempt, error = %illegal, "stop ignored");
+            Vec::new()
+        })
     }
 
     /// Takes over what an earlier process left.

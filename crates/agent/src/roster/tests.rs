@@ -133,7 +133,7 @@ fn a_revoked_attempt_stays_revoked() {
 fn a_draining_agent_takes_nothing_and_finishes_what_it_has() {
     let mut roster = roster(4, 4);
     run(&mut roster, 0);
-    roster.set_intake(Intake::Draining);
+    roster.set_intake(Intake::Draining { by: None });
     check_order(&mut roster, start(1), &[(1, "revoke")]);
     check_order(&mut roster, stop(0), &[(0, "stop")]);
     roster.set_intake(Intake::Open);

@@ -7,6 +7,7 @@ use tickmesh_core::name::AgentName;
 use super::{
     Session,
     drain::{self, DrainArgs, UndrainArgs},
+    forget::{self, ForgetArgs},
 };
 use crate::{
     compose_file::assignment,
@@ -32,10 +33,12 @@ pub(crate) struct Args {
 /// What can be done with an agent that runs somewhere.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Action {
-    /// Let an agent take no new work; what runs there goes on to its end
+    /// Let an agent take no new work; what runs there goes on to its end, or to a deadline
     Drain(DrainArgs),
     /// Let an agent take new work again
     Undrain(UndrainArgs),
+    /// Forget an agent whose host will not come back
+    Forget(ForgetArgs),
 }
 
 /// What can be said about an agent.
@@ -76,6 +79,7 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
     match &args.action {
         Some(Action::Drain(args)) => return drain::drain(session, args).await,
         Some(Action::Undrain(args)) => return drain::undrain(session, args).await,
+        Some(Action::Forget(args)) => return forget::forget(session, args).await,
         None => {}
     }
     let shutdown = parts::stop_on_signal()?;

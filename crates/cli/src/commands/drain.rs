@@ -1,22 +1,29 @@
 //! `tickmesh agent drain` and `undrain`: whether an agent takes new attempts. The wish is written into the agent's key, between two
 //! heartbeats; the agent repeats it from then on, and so does its next process.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
 use futures_util::StreamExt as _;
-use tickmesh_core::{message::AgentRecord, name::AgentName};
-use tickmesh_messaging::{Cas, Change, Entry, Mesh};
+use jiff::{SignedDuration, Timestamp};
+use tickmesh_core::{message::AgentRecord, name::AgentName, timing::Timing};
+use tickmesh_messaging::{Change, Entry, Following};
+use tokio::time::timeout;
 
-use super::Session;
-use crate::exit::{BadInput, Exit};
-
-/// How often the write is tried: heartbeats come every two seconds, and each try takes milliseconds.
-const TRIES_MAX: usize = 20;
+use super::{
+    Session,
+    agent_key::{Wish, write},
+};
+use crate::exit::Exit;
 
 /// What `agent drain` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DrainArgs {
     /// The agent
     name: AgentName,
+    /// Stop what still runs after this long, to run elsewhere: 30s, 10m, 2h
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    deadline: Option<Duration>,
     /// Wait until nothing runs there any more
     #[arg(long)]
     wait: bool,
@@ -29,15 +36,24 @@ pub(crate) struct UndrainArgs {
     name: AgentName,
 }
 
-/// Lets an agent take no new attempts. What runs there goes on to its end.
+/// Lets an agent take no new attempts. What runs there goes on to its end, or to the deadline.
 pub(crate) async fn drain(session: &Session, args: &DrainArgs) -> anyhow::Result<Exit> {
     let mesh = session.mesh.open().await?;
-    let record = wish(&mesh, &args.name, true).await?;
-    session.output.line(&format!("agent {} is draining: {}", args.name, what_runs(&record)))?;
-    if args.wait && !record.held.is_empty() {
+    let name = &args.name;
+    let mut heartbeats = mesh.agents().follow_key(name.as_str()).await?;
+    let wish = write(&mesh, name, |current| drained(current, args.deadline)).await?;
+    // What was held when it was written may be two seconds old; only the agent itself knows what it took since.
+    let answer =
+        timeout(Timing::default().stale, heartbeat(&mut heartbeats, name, |entry| entry.sequence > wish)).await;
+    let held = match answer {
+        Ok(record) => Some(record?.held.len()),
+        Err(_) => None,
+    };
+    session.output.line(&format!("agent {name} is draining: {}", what_runs(held)))?;
+    if args.wait && held != Some(0) {
         session.output.flush()?;
-        until_empty(&mesh, &args.name).await?;
-        session.output.line(&format!("agent {} has nothing left", args.name))?;
+        heartbeat(&mut heartbeats, name, |entry| entry.sequence > wish && entry.value.held.is_empty()).await?;
+        session.output.line(&format!("agent {name} has nothing left"))?;
     }
     Ok(Exit::Success)
 }
@@ -45,35 +61,35 @@ pub(crate) async fn drain(session: &Session, args: &DrainArgs) -> anyhow::Result
 /// Lets an agent take new attempts again.
 pub(crate) async fn undrain(session: &Session, args: &UndrainArgs) -> anyhow::Result<Exit> {
     let mesh = session.mesh.open().await?;
-    wish(&mesh, &args.name, false).await?;
+    write(&mesh, &args.name, |current| wished(current, false, None)).await?;
     session.output.line(&format!("agent {} takes new work", args.name))?;
     Ok(Exit::Success)
 }
 
-/// Writes the wish. Returned is the record with it.
-async fn wish(mesh: &Mesh, name: &AgentName, draining: bool) -> anyhow::Result<AgentRecord> {
-    let agents = mesh.agents();
-    let unknown = || BadInput::new(format!("there is no agent `{name}`")).hint("`tickmesh agents` lists them");
-    let mut current = agents.read(name.as_str()).await?;
-    for _ in 0..TRIES_MAX {
-        let Entry { sequence, value, .. } = current.ok_or_else(unknown)?;
-        if value.draining == draining {
-            return Ok(value);
-        }
-        let wished = AgentRecord { draining, ..value };
-        match agents.compare_and_set(name.as_str(), &wished, sequence).await? {
-            Cas::Stored { .. } => return Ok(wished),
-            Cas::Refused { current: newer } => current = newer,
-        }
-    }
-    bail!("failed to reach agent `{name}`: its key changed {TRIES_MAX} times while it was being written")
+/// The deadline is an instant of the host's clock, so that the agent's next process keeps it too: it counts from the last heartbeat,
+/// which is two seconds old at most where an agent runs.
+fn drained(current: &Entry<AgentRecord>, deadline: Option<Duration>) -> anyhow::Result<Wish> {
+    let by = deadline.map(|deadline| current.value.at.checked_add(deadline)).transpose();
+    wished(current, true, by.context("the deadline is later than any clock can tell")?)
 }
 
-async fn until_empty(mesh: &Mesh, name: &AgentName) -> anyhow::Result<()> {
-    let mut changes = mesh.agents().follow_key(name.as_str()).await?;
-    while let Some(change) = changes.next().await {
+fn wished(current: &Entry<AgentRecord>, draining: bool, drain_by: Option<Timestamp>) -> anyhow::Result<Wish> {
+    let record = &current.value;
+    if record.draining == draining && record.drain_by == drain_by {
+        return Ok(Wish::Granted);
+    }
+    Ok(Wish::Write(AgentRecord { draining, drain_by, ..record.clone() }))
+}
+
+/// Waits for a heartbeat of that kind.
+async fn heartbeat(
+    heartbeats: &mut Following<Change<AgentRecord>>,
+    name: &AgentName,
+    is_it: impl Fn(&Entry<AgentRecord>) -> bool,
+) -> anyhow::Result<AgentRecord> {
+    while let Some(change) = heartbeats.next().await {
         match change? {
-            Change::Entry(entry) if entry.value.held.is_empty() => return Ok(()),
+            Change::Entry(entry) if is_it(&entry) => return Ok(entry.value),
             Change::Entry(_) | Change::SnapshotEnd { .. } => {}
             Change::Unreadable { error, .. } => {
                 return Err(error).with_context(|| format!("failed to read the heartbeat of agent `{name}`"));
@@ -83,10 +99,16 @@ async fn until_empty(mesh: &Mesh, name: &AgentName) -> anyhow::Result<()> {
     bail!("the heartbeats of agent `{name}` are not told any more")
 }
 
-fn what_runs(record: &AgentRecord) -> String {
-    match record.held.len() {
-        0 => "nothing runs there".to_owned(),
-        1 => "1 container still runs there".to_owned(),
-        count => format!("{count} containers still run there"),
+fn what_runs(held: Option<usize>) -> String {
+    match held {
+        None => "it has not answered, and will find out when it does".to_owned(),
+        Some(0) => "nothing runs there".to_owned(),
+        Some(1) => "1 container still runs there".to_owned(),
+        Some(count) => format!("{count} containers still run there"),
     }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration: SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    Duration::try_from(duration).map_err(|_| "the deadline must not be in the past".to_owned())
 }

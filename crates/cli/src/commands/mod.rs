@@ -1,11 +1,13 @@
 //! One file for each command: what it takes (`Args`) and what it does (`run`).
 
 pub(crate) mod agent;
+mod agent_key;
 pub(crate) mod agents;
 pub(crate) mod apply;
 pub(crate) mod cancel;
 pub(crate) mod demo;
 pub(crate) mod drain;
+pub(crate) mod forget;
 pub(crate) mod internal_exec;
 pub(crate) mod internal_guard;
 pub(crate) mod logs;

@@ -71,8 +71,9 @@ impl AgentsView {
     /// The agents, with what the ledgers bind to them.
     pub(crate) fn new(agents: &[Entry<AgentRecord>], ledgers: &[Entry<Ledger>], now: Timestamp) -> Self {
         let fleet = fleet(agents, ledgers, now);
+        let known = agents.iter().filter(|agent| !agent.value.forgotten);
         let mut views: Vec<AgentView> =
-            agents.iter().map(|agent| AgentView::new(agent, fleet.load(&agent.value.agent), now)).collect();
+            known.map(|agent| AgentView::new(agent, fleet.load(&agent.value.agent), now)).collect();
         views.sort_by(|one, other| one.name.cmp(&other.name));
         Self(views)
     }
@@ -81,7 +82,7 @@ impl AgentsView {
 /// The fleet, as near to the leader's view of it as one look at the stores can get.
 pub(crate) fn fleet(agents: &[Entry<AgentRecord>], ledgers: &[Entry<Ledger>], now: Timestamp) -> Fleet {
     let mut fleet = Fleet::default();
-    for agent in agents {
+    for agent in agents.iter().filter(|agent| !agent.value.forgotten) {
         let AgentRecord { agent: name, capacity, .. } = &agent.value;
         let readiness = AgentState::of(agent, now).readiness();
         let view = Placeable { readiness, capacity: *capacity, traits: Traits::of(&agent.value).into() };

@@ -142,7 +142,7 @@ impl Rules<'_> {
                 ended(outcome, self.agent)
             }
             AttemptEnd::Lost(reason) => {
-                replica.losses += 1;
+                replica.losses += u32::from(reason.counts());
                 match retry::after_loss(self.on_lost, replica.losses) {
                     RetryDecision::After(pause) => self.pending_after(pause, Some(self.agent)),
                     RetryDecision::GiveUp => ended(Outcome::Lost { reason }, self.agent),
@@ -164,8 +164,9 @@ fn after_while_stopping(
     reason: &StopReason,
 ) -> ReplicaState {
     let outcome = match end {
-        // A container that was stopped while nobody watched looks like one that its engine stopped.
-        AttemptEnd::NeverWas | AttemptEnd::Lost(LostReason::EngineRestarted) => reason.outcome(),
+        // A container that was stopped while nobody watched looks like one that its engine stopped; and of one that was being stopped
+        // for its host's sake the run wanted just that.
+        AttemptEnd::NeverWas | AttemptEnd::Lost(LostReason::EngineRestarted | LostReason::Drained) => reason.outcome(),
         AttemptEnd::Unsuccessful(Outcome::Cancelled) => {
             replica.failures += 1;
             reason.outcome()

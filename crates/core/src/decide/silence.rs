@@ -18,17 +18,21 @@ impl Transition<'_> {
     /// Lost at once (protocol rule P9): the heartbeat has seen the claim and does not hold the attempt. Sound because an
     /// agent holds an attempt from before its claim until after its end (P1). On another machine than the claim's the old
     /// one may still run the container: what it left is lost once the name has been elsewhere for as long as silence takes,
-    /// unless its containers go on without a mesh (`on_disconnect: continue`).
+    /// unless its containers go on without a mesh (`on_disconnect: continue`). An agent that somebody forgot holds nothing, by that
+    /// person's word.
     pub(super) fn judge_heartbeat(&mut self, record: &AgentRecord, machine_for: Duration) {
+        let reason = if record.forgotten { LostReason::AgentForgotten } else { LostReason::NotHeld };
         let (machine, moved_for_good) = (record.machine.digest(), machine_for >= self.context.timing.lost);
         let dropped = |open: &OnAgent| {
             let moved = moved_for_good && open.on_disconnect == OnDisconnect::Stop;
-            let gone = |claim: Claim| claim.sequence <= record.results_seen && (claim.machine == machine || moved);
+            let gone = |claim: Claim| {
+                claim.sequence <= record.results_seen && (claim.machine == machine || moved || record.forgotten)
+            };
             open.claim.is_some_and(gone) && !record.held.contains(&open.attempt)
         };
         for OnAgent { attempt, claim, .. } in self.open_on(&record.agent).into_iter().filter(dropped) {
             if let Some(claim) = claim {
-                self.declare_lost(attempt, &record.agent, claim.sequence, LostReason::NotHeld);
+                self.declare_lost(attempt, &record.agent, claim.sequence, reason);
             }
         }
     }

@@ -80,8 +80,15 @@ pub struct AgentRecord {
     pub capacity: Capacity,
     /// Takes no new attempts.
     pub draining: bool,
+    /// When what still runs on a draining agent is stopped, to run elsewhere, by the clock of the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_by: Option<Timestamp>,
     /// Set by the last heartbeat of an agent that was stopped in order.
     pub stopped: bool,
+    /// Somebody wrote this in the agent's place: its host will not come back, and nothing that it held is waited for. An agent that
+    /// does come back writes over it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forgotten: bool,
     /// Last sequence of the results stream, read **before** [`Self::held`] (protocol rule P1).
     pub results_seen: u64,
     /// Attempts whose end is not stored yet, from before their claim was sent.
@@ -90,4 +97,21 @@ pub struct AgentRecord {
     pub fence_ms: u64,
     /// Milliseconds that killing them may take.
     pub kill_margin_ms: u64,
+}
+
+impl AgentRecord {
+    /// What is written in the place of an agent whose host will not come back: it has seen every result up to that sequence, and holds
+    /// nothing. Only of an agent that has been silent for as long as it takes to be lost, for what it claims later is not judged by it.
+    #[must_use]
+    pub fn into_forgotten(self, results_seen: u64) -> Self {
+        Self {
+            stopped: true,
+            forgotten: true,
+            draining: false,
+            drain_by: None,
+            results_seen: results_seen.max(self.results_seen),
+            held: BTreeSet::new(),
+            ..self
+        }
+    }
 }

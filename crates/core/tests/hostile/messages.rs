@@ -61,6 +61,8 @@ fn heartbeat() -> AgentRecord {
         labels: [("disk".to_owned(), "ssd".to_owned())].into(),
         capacity: Capacity { slots: 4, cpu_millis: 4_000, memory_bytes: 1 << 30 },
         draining: false,
+        drain_by: Some(Timestamp::UNIX_EPOCH),
+        forgotten: true,
         stopped: false,
         results_seen: 40,
         held: [attempt()].into(),

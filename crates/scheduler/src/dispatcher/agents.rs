@@ -118,7 +118,7 @@ impl Agents {
     /// The fleet as placement sees it.
     pub(super) fn views(&self, uptime: Duration, timing: &Timing) -> BTreeMap<AgentName, AgentView> {
         let view = |state: &AgentState| {
-            let record = state.record.as_ref()?;
+            let record = state.record.as_ref().filter(|record| !record.forgotten)?;
             let (readiness, traits) = (state.readiness(record, uptime, timing), state.traits.clone());
             Some(AgentView { readiness, capacity: record.capacity, traits })
         };

@@ -104,6 +104,10 @@ faults! {
     FileInvalid,
     /// An agent was told to drain.
     AgentDrained,
+    /// It was told by when, too.
+    DrainedBy,
+    /// Somebody said of a silent agent that its host will not come back.
+    AgentForgotten,
 }
 
 /// What happened in a history, or in many.

@@ -8,6 +8,7 @@ use tickmesh_core::{
     id::RequestId,
     message::{AgentRecord, Command, CommandKind, SCHEMA},
     name::AppName,
+    time,
 };
 
 use super::{
@@ -26,6 +27,9 @@ const COMMANDS_MAX: u32 = 50;
 /// Edits of one app that no leader has folded at most. The bucket keeps ten revisions of an app: what was due under one that
 /// is gone before any leader saw it is not known to anybody, and not counted. One place is left for the last edit of all.
 const UNFOLDED_MAX: usize = 9;
+
+/// Longest time that somebody who drains a host gives to what runs there: some of it takes longer.
+const DRAIN_DEADLINE_MAX: Duration = Duration::from_secs(40);
 
 /// Whether every host has an agent's name of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +71,7 @@ impl People {
             13..17 => self.apply(ground, app),
             17 => self.remove(ground, app),
             18 => self.spoil(ground, app),
+            _ if ground.random.random_ratio(1, 4) => forget(ground),
             _ => drain(ground),
         }
         let pause = ground.between(Duration::from_millis(100), Duration::from_secs(9));
@@ -168,18 +173,35 @@ fn drain(ground: &mut Ground) {
     }
     let key = &keys[ground.random.random_range(0..keys.len())];
     let Some(record) = key.record.agent() else { return };
-    let wished = AgentRecord { draining: !record.draining, ..(**record).clone() };
-    if wished.draining {
-        ground.count(Fault::AgentDrained);
+    let draining = !record.draining;
+    let has_deadline = draining && ground.random.random_ratio(1, 2);
+    let deadline = has_deadline.then(|| ground.between(Duration::ZERO, DRAIN_DEADLINE_MAX));
+    let drain_by = deadline.map(|deadline| time::after(record.at, deadline));
+    if draining {
+        ground.count(if has_deadline { Fault::DrainedBy } else { Fault::AgentDrained });
     }
+    let wished = AgentRecord { draining, drain_by, ..(**record).clone() };
     ground.store(Kind::Agents, &key.subject, Record::Agent(Arc::new(wished)), Some(key.sequence));
+}
+
+/// Somebody writes on the key of an agent that has been silent for long that it is gone for good. It may come back all the same.
+fn forget(ground: &mut Ground) {
+    let (now, lost) = (ground.server_time(), ground.timing.lost);
+    let mut keys = ground.net.stream(Kind::Agents).last_per_subject();
+    keys.retain(|key| time::after(key.at, lost) <= now);
+    let Some(key) = keys.first() else { return };
+    let Some(record) = key.record.agent().filter(|record| !record.forgotten) else { return };
+    let results_seen = ground.net.stream(Kind::Results).last_sequence();
+    let forgotten = (**record).clone().into_forgotten(results_seen);
+    ground.count(Fault::AgentForgotten);
+    ground.store(Kind::Agents, &key.subject, Record::Agent(Arc::new(forgotten)), Some(key.sequence));
 }
 
 /// Nobody is to drain any more.
 pub(super) fn undrain_all(ground: &mut Ground) {
     for key in ground.net.stream(Kind::Agents).last_per_subject() {
         if let Some(record) = key.record.agent().filter(|record| record.draining) {
-            let wished = AgentRecord { draining: false, ..(**record).clone() };
+            let wished = AgentRecord { draining: false, drain_by: None, ..(**record).clone() };
             ground.store(Kind::Agents, &key.subject, Record::Agent(Arc::new(wished)), Some(key.sequence));
         }
     }

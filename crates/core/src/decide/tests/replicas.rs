@@ -156,6 +156,24 @@ fn a_replica_that_is_lost_three_times_fails() {
 }
 
 #[test]
+fn a_replica_may_be_drained_as_often_as_there_are_hosts_and_a_run_that_is_stopped_counts_it_as_stopped() {
+    let mut world = started(1, 0);
+    let drained = || AttemptEvent::Lost { reason: LostReason::Drained };
+    for attempt in 1..=5 {
+        let id = world.only_open();
+        let by = world.open()[0].1.agent.clone();
+        assert_eq!(id.attempt, attempt);
+        world.claim(&id);
+        world.report(&id, drained());
+        assert_ne!(world.open()[0].1.agent, by, "the agent that is drained comes last");
+    }
+    world.claim(&world.only_open());
+    world.cancel();
+    world.report(&world.only_open(), drained());
+    assert_eq!(world.ledger.history.pending[0].outcome, Outcome::Cancelled);
+}
+
+#[test]
 fn losses_and_failures_are_counted_apart() {
     let mut world = started(1, 1);
     let lost = || AttemptEvent::Lost { reason: LostReason::NotHeld };

@@ -163,3 +163,18 @@ fn a_replica_that_must_not_run_twice_ends_with_its_first_loss() {
     world.report(&id, AttemptEvent::Lost { reason: LostReason::AgentSilent });
     assert_eq!(world.only_open().attempt, 2);
 }
+
+/// Whoever forgets an agent says that nothing of it runs any more, wherever it was and whatever goes on without the mesh.
+#[test]
+fn what_was_claimed_on_an_agent_that_is_forgotten_is_lost() {
+    let (mut world, id) = claimed_under(OnDisconnect::Continue, OnLost::Retry);
+    let sequence = world.sequence;
+    let elsewhere = AgentRecord { machine: MachineId("other".to_owned()), ..world.heartbeat("a1", &[]) };
+    let hour = Duration::from_secs(3_600);
+    let answer = world.decide(Input::Heartbeat { record: &elsewhere, machine_for: hour });
+    assert!(answer.stored().is_empty(), "it may go on there: {answer:?}");
+    let forgotten = AgentRecord { forgotten: true, stopped: true, ..elsewhere };
+    let answer = world.decide(Input::Heartbeat { record: &forgotten, machine_for: Duration::ZERO });
+    let lost = AttemptEvent::Lost { reason: LostReason::AgentForgotten };
+    assert_eq!(answer.stored(), [(&id, &lost, sequence)]);
+}

@@ -2,7 +2,7 @@
 //! another run of its app is claimed, and no container of another run, or of the same replica, starts.
 //!
 //! The exceptions to G8 that the design lists are seen here and counted: containers of a host where nobody is left to stop
-//! them, and containers that an engine did not stop, or started, when it did not answer for long.
+//! them, containers that go on without the mesh on a host that somebody said will not come back, and containers that an engine did not stop, or started, when it did not answer for long.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,6 +15,8 @@ use tickmesh_core::{
     id::{AttemptId, Nonce, RunNumber, RunUid},
     message::{AttemptEvent, AttemptReport},
     name::AppName,
+    outcome::LostReason,
+    spec::OnDisconnect,
 };
 
 use super::{
@@ -45,6 +47,8 @@ struct Attempt {
     /// Of its claim; `None`: it was never claimed.
     nonce: Option<Nonce>,
     ended: bool,
+    /// Somebody said that its host will not come back, where it goes on without the mesh. Nobody is left to stop it there.
+    forgotten: bool,
     /// The one container that may ever start for it.
     container: Option<ContainerId>,
     /// How often each engine had been frozen for too long when the attempt was claimed.
@@ -66,6 +70,15 @@ struct HostSeen {
     freezes: u32,
 }
 
+/// Whether this is the end of an attempt that may still run somewhere, by the word of a person.
+fn is_forgotten(report: &AttemptReport, runs: &Runs, editions: &Editions) -> bool {
+    let goes_on = || {
+        let spec = runs.spec(report.attempt.uid, editions);
+        spec.is_some_and(|spec| spec.run.on_disconnect == OnDisconnect::Continue)
+    };
+    matches!(report.event, AttemptEvent::Lost { reason: LostReason::AgentForgotten }) && goes_on()
+}
+
 impl Live {
     /// A message about an attempt was stored.
     pub(super) fn reported(&mut self, report: &AttemptReport, runs: &Runs, editions: &Editions) -> anyhow::Result<()> {
@@ -74,7 +87,7 @@ impl Live {
             AttemptEvent::Claimed { nonce, .. } => {
                 self.enter(id, runs, editions).context("G1, claim")?;
                 let freezes = self.hosts.iter().map(|(host, seen)| (*host, seen.freezes)).collect();
-                let attempt = Attempt { nonce: Some(*nonce), ended: false, container: None, freezes };
+                let attempt = Attempt { nonce: Some(*nonce), ended: false, forgotten: false, container: None, freezes };
                 ensure!(self.attempts.insert(id.clone(), attempt).is_none(), "a second claim");
                 self.open.insert(id.clone());
             }
@@ -84,10 +97,20 @@ impl Live {
             | AttemptEvent::TimedOut { .. }
             | AttemptEvent::CouldNotStart { .. }
             | AttemptEvent::Lost { .. } => {
-                let unclaimed = || Attempt { nonce: None, ended: false, container: None, freezes: BTreeMap::new() };
+                let unclaimed = || Attempt {
+                    nonce: None,
+                    ended: false,
+                    forgotten: false,
+                    container: None,
+                    freezes: BTreeMap::new(),
+                };
                 let attempt = self.attempts.entry(id.clone()).or_insert_with(unclaimed);
                 ensure!(!attempt.ended, "a second end");
                 attempt.ended = true;
+                attempt.forgotten = is_forgotten(report, runs, editions);
+                if attempt.forgotten {
+                    self.containers.values_mut().filter(|it| it.attempt == *id).for_each(|it| it.excused = true);
+                }
                 self.open.remove(id);
             }
         }
@@ -106,7 +129,7 @@ impl Live {
         // What an engine was asked before it froze may take effect while it answers nobody, or when it is back: a guard can
         // stop it in neither case.
         let thawed_since = seen.freezes > attempt.freezes.get(&host).copied().unwrap_or_default();
-        let excused = seen.lawless || seen.frozen_since.is_some() || thawed_since;
+        let excused = seen.lawless || seen.frozen_since.is_some() || thawed_since || attempt.forgotten;
         if attempt.ended {
             ensure!(excused, "G8: its attempt had ended");
             self.excused += 1;

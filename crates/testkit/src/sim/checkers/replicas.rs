@@ -37,7 +37,10 @@ struct Replica {
     attempts: BTreeMap<u32, Option<AttemptEvent>>,
     /// Attempts that ran to an end, or could not.
     ends: u32,
+    /// Those that count.
     losses: u32,
+    /// Whether an attempt was lost, for whatever reason.
+    lost: bool,
 }
 
 impl Replicas {
@@ -75,7 +78,10 @@ impl Replicas {
             | AttemptEvent::TimedOut { .. }
             | AttemptEvent::Exited { .. }
             | AttemptEvent::CouldNotStart { .. } => replica.ends += 1,
-            AttemptEvent::Lost { .. } => replica.losses += 1,
+            AttemptEvent::Lost { reason } => {
+                replica.lost = true;
+                replica.losses += u32::from(reason.counts());
+            }
         }
         if report.event.is_terminal() {
             replica.attempts.insert(id.attempt, Some(report.event.clone()));
@@ -174,7 +180,7 @@ impl Replica {
         ensure!(number == last + 1, "attempt {number} comes after attempt {last}");
         ensure!(!self.succeeded(), "the replica had succeeded");
         let fails = spec.is_some_and(|spec| spec.on_lost == OnLost::Fail);
-        ensure!(!fails || self.losses == 0, "a lost attempt was to end the replica");
+        ensure!(!fails || !self.lost, "a lost attempt was to end the replica");
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tickmesh_agent::{
-    attempt::{self, Effect as E, Event as V, Terms},
+    attempt::{self, Effect as E, Event as V, Stop, Terms},
     container,
     engine::{ContainerId, ContainerRequest, ContainerStatus, Error},
     labels::Tag as ContainerTag,
@@ -146,7 +146,7 @@ impl Agent {
     ) -> Option<V> {
         self.conduct.roster().started(&attempt)?;
         if age >= limit {
-            return Some(V::TimeUp);
+            return Some(V::StopWanted(Stop::TimedOut));
         }
         let (tag, op) = (EngineTag::Attempt(attempt), Op::RunningFor(container, limit));
         ground.ask_engine(self.host, limit - age, self.address, tag, op);

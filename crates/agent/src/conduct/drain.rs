@@ -1,0 +1,38 @@
+//! What people wish of a host that is to be maintained: no new work, and from some moment on no work at all.
+
+use std::time::Duration;
+
+use super::{
+    Conduct,
+    boundary::{Effect, Moment},
+};
+use crate::roster::Intake;
+
+impl Conduct {
+    /// Takes in what the agent's key says. The deadline of a drain is an instant, so that the next process keeps it too; from here on
+    /// it is uptime, which nobody sets.
+    pub(super) fn obey(&mut self, intake: Intake, now: Moment) {
+        if intake == self.roster.intake() {
+            return;
+        }
+        tracing::info!(?intake, "intake changed");
+        self.roster.set_intake(intake);
+        self.evict_at = match intake {
+            Intake::Open | Intake::Draining { by: None } => None,
+            Intake::Draining { by: Some(by) } => {
+                let left = Duration::try_from(by.duration_since(now.wall)).unwrap_or(Duration::ZERO);
+                Some(now.uptime + left)
+            }
+        };
+    }
+
+    /// Stops what still runs once the deadline of a drain has passed: it runs elsewhere then.
+    pub(super) fn evict(&mut self, now: Duration) -> Vec<Effect> {
+        if self.evict_at.take_if(|at| *at <= now).is_none() {
+            return Vec::new();
+        }
+        let tasks = self.roster.evict();
+        tracing::info!(containers = self.roster.held().len(), "the drain's deadline has passed: what runs is stopped");
+        self.for_attempts(tasks)
+    }
+}

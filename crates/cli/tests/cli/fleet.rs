@@ -1,0 +1,223 @@
+//! Several agents, on one engine, stand for several hosts: where replicas go, why they wait, and what becomes of them when a host is
+//! drained or forgotten.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader},
+    process::Child,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tickmesh_testkit::{nats::Server, wait::wait_until};
+
+use crate::command::Place;
+
+/// Long enough for anything on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A job whose replicas run until they are told to stop; with more of its settings.
+fn endless(scale: u32, settings: &str) -> String {
+    format!(
+        "labels: {{aliyun.project_type: batch, tickmesh.overlap: allow}}\n\
+         services:\n  s1:\n    image: busybox\n    network_mode: none\n    command: sleep 600\n    stop_signal: KILL\n    \
+         {settings}\n    labels:\n      tickmesh.scale: \"{scale}\"\n      tickmesh.remove_containers: remove-all\n"
+    )
+}
+
+/// A process of the mesh. Dropped, it is killed.
+struct Part(Child);
+
+impl Part {
+    /// Starts it, and waits for what it says when it is ready.
+    fn start(place: &Place, arguments: &[&str], ready: &str) -> Self {
+        let mut child = place.start(arguments);
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let part = Self(child);
+        assert!(log.any(|line| line.unwrap().contains(ready)), "{arguments:?} never said `{ready}`");
+        // What it says later is nobody's business, and must not block it.
+        std::thread::spawn(move || log.for_each(drop));
+        part
+    }
+
+    /// Stops it in order.
+    fn stop(mut self) {
+        let pid = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        assert_eq!(self.0.wait().unwrap().code(), Some(0));
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
+
+/// A mesh with a leader.
+struct Mesh {
+    place: Place,
+    agents: BTreeMap<&'static str, Part>,
+    _leader: Part,
+}
+
+impl Mesh {
+    fn start(server: &Server) -> Self {
+        let place = Place::with_mesh(server);
+        let leader = Part::start(&place, &["scheduler"], "leading");
+        Self { place, agents: BTreeMap::new(), _leader: leader }
+    }
+
+    fn agent(&mut self, name: &'static str, settings: &[&str]) {
+        let arguments = [&["agent", "--name", name], settings].concat();
+        let agent = Part::start(&self.place, &arguments, "agent starts");
+        self.agents.insert(name, agent);
+        wait_until("the agent", PATIENCE, || self.state(name) == "ready");
+    }
+
+    /// Runs an app of that name, and returns the target of its run.
+    fn run(&self, app: &str, compose: &str) -> String {
+        self.place.write(&format!("{app}.yml"), compose);
+        self.place.run(&["apply", &format!("{app}.yml")]).expect(0);
+        let said = self.place.run(&["run", app]).expect(0);
+        said.split_whitespace().nth(1).unwrap().to_owned()
+    }
+
+    fn agents(&self) -> Vec<Value> {
+        serde_json::from_value(self.place.run(&["agents", "-o", "json"]).json()).unwrap()
+    }
+
+    fn state(&self, agent: &str) -> String {
+        let agents = self.agents();
+        let found = agents.iter().find(|it| it["name"] == agent);
+        found.and_then(|it| it["state"].as_str()).unwrap_or("unknown").to_owned()
+    }
+
+    fn replicas(&self, run: &str) -> Vec<Value> {
+        serde_json::from_value(self.place.run(&["show", run, "-o", "json"]).json()["replicas"].clone()).unwrap()
+    }
+
+    /// How many replicas of a run are in that state, by agent.
+    fn spread(&self, run: &str, state: &str) -> BTreeMap<String, usize> {
+        let mut spread = BTreeMap::new();
+        for replica in self.replicas(run).iter().filter(|it| it["state"] == state) {
+            *spread.entry(replica["agent"].as_str().unwrap_or("-").to_owned()).or_default() += 1;
+        }
+        spread
+    }
+
+    /// Waits until replicas run so on agents, and so many are pending, for that reason.
+    #[track_caller]
+    fn expect(&self, run: &str, running: &[(&str, usize)], pending: usize, reason: &str) {
+        let running: BTreeMap<String, usize> =
+            running.iter().map(|(agent, count)| ((*agent).to_owned(), *count)).collect();
+        let settled =
+            || self.spread(run, "running") == running && self.spread(run, "pending").values().sum::<usize>() == pending;
+        let what = format!("{run} on {running:?}, {pending} pending");
+        wait_until(&what, PATIENCE, settled);
+        let replicas = self.replicas(run);
+        let reasons: Vec<_> = replicas.iter().filter(|it| it["state"] == "pending").map(|it| &it["reason"]).collect();
+        assert!(reasons.iter().all(|it| *it == reason), "{reasons:?}");
+    }
+
+    /// Ends a run, so that its room is free again.
+    fn cancel(&self, run: &str) {
+        self.place.run(&["cancel", run, "--wait"]).expect(0);
+    }
+
+    /// Ends everything, and sees that nothing is left.
+    fn stop(self) {
+        self.agents.into_values().for_each(Part::stop);
+    }
+}
+
+#[test]
+fn replicas_go_where_they_may_and_wait_where_there_is_no_room() {
+    let server = Server::start();
+    let mut mesh = Mesh::start(&server);
+    mesh.agent("h1", &["--slots", "2", "--label", "disk=ssd"]);
+    mesh.agent("h2", &["--slots", "2", "--label", "disk=ssd"]);
+    mesh.agent("h3", &["--slots", "3"]);
+
+    // Spread first, and as many as there are slots.
+    let run = mesh.run("spread", &endless(3, ""));
+    mesh.expect(&run, &[("h1", 1), ("h2", 1), ("h3", 1)], 0, "");
+    let more = mesh.run("more", &endless(6, ""));
+    mesh.expect(&more, &[("h1", 1), ("h2", 1), ("h3", 2)], 2, "0 of 3 agents fit: 3 without a free slot");
+    let used: Vec<_> = mesh.agents().iter().map(|agent| agent["slots_used"].as_u64()).collect();
+    assert_eq!(used, [Some(2), Some(2), Some(3)]);
+    // Whichever slot is set free first goes to one that waits.
+    mesh.cancel(&run);
+    wait_until("all to run", PATIENCE, || mesh.spread(&more, "running").values().sum::<usize>() == 6);
+    let spread = mesh.spread(&more, "running");
+    assert!(spread["h1"] <= 2 && spread["h2"] <= 2 && spread["h3"] <= 3, "{spread:?}");
+    mesh.cancel(&more);
+
+    let ssd = mesh.run("ssd", &endless(5, "environment: [\"constraint:disk==ssd\"]"));
+    mesh.expect(&ssd, &[("h1", 2), ("h2", 2)], 1, "0 of 3 agents fit: 1 without disk==ssd, 2 without a free slot");
+    mesh.cancel(&ssd);
+    let tape = mesh.run("tape", &endless(1, "environment: [\"constraint:disk==tape\"]"));
+    mesh.expect(&tape, &[], 1, "0 of 3 agents fit: 3 without disk==tape");
+    mesh.cancel(&tape);
+
+    // Each agent has all cores of the host to give: one replica takes them.
+    let cores = mesh.agents()[0]["cpu_millis"].as_u64().unwrap() / 1_000;
+    let limits = format!("deploy: {{resources: {{reservations: {{cpus: '{cores}'}}}}}}");
+    let cpu = mesh.run("cpu", &endless(4, &limits));
+    mesh.expect(&cpu, &[("h1", 1), ("h2", 1), ("h3", 1)], 1, "0 of 3 agents fit: 3 without the reserved cpu or memory");
+    assert_eq!(mesh.agents()[0]["cpu_millis_reserved"].as_u64(), Some(cores * 1_000));
+    mesh.cancel(&cpu);
+    let memory = mesh.run("memory", &endless(1, "mem_limit: 100t"));
+    mesh.expect(&memory, &[], 1, "0 of 3 agents fit: 3 without the reserved cpu or memory");
+    mesh.cancel(&memory);
+
+    let global = mesh.run("global", &endless(1, "deploy: {mode: global}").replace("      tickmesh.scale: \"1\"\n", ""));
+    mesh.expect(&global, &[("h1", 1), ("h2", 1), ("h3", 1)], 0, "");
+    mesh.cancel(&global);
+    mesh.stop();
+}
+
+#[test]
+fn a_host_is_drained_to_its_deadline_and_then_forgotten() {
+    let server = Server::start();
+    let mut mesh = Mesh::start(&server);
+    mesh.agent("h1", &["--slots", "4"]);
+    mesh.agent("h2", &["--slots", "4"]);
+    let place = || &mesh.place;
+
+    let run = mesh.run("job", &endless(4, ""));
+    mesh.expect(&run, &[("h1", 2), ("h2", 2)], 0, "");
+    let said = place().run(&["agent", "drain", "h1", "--deadline", "1s", "--wait"]).expect(0);
+    let (first, rest) = said.split_once('\n').unwrap();
+    assert!(first.starts_with("agent h1 is draining: 2 containers still run there"), "{said}");
+    assert_eq!(rest, "agent h1 has nothing left\n");
+    mesh.expect(&run, &[("h2", 4)], 0, "");
+    let attempts: Vec<_> = mesh.replicas(&run).iter().map(|it| it["attempt"].as_u64().unwrap()).collect();
+    assert_eq!(attempts.iter().sum::<u64>(), 6, "two of four were tried again: {attempts:?}");
+    assert_eq!(mesh.state("h1"), "draining");
+    // Only what is drained before its deadline is let alone: nothing of h2 was stopped.
+    place().run(&["agent", "undrain", "h1"]).expect(0);
+    wait_until("h1 to take work", PATIENCE, || mesh.state("h1") == "ready");
+    let again = mesh.run("again", &endless(4, ""));
+    mesh.expect(&again, &[("h1", 4)], 0, "");
+    mesh.cancel(&again);
+
+    let refused = place().run(&["agent", "forget", "h1"]);
+    refused.expect_error(2, "hint: drain and stop it, or wait until it has been silent for 60 s");
+    place().run(&["agent", "forget", "h9"]).expect_error(2, "there is no agent `h9`");
+    mesh.agents.remove("h1").unwrap().stop();
+    assert_eq!(mesh.state("h1"), "stopped");
+    assert_eq!(mesh.place.run(&["agent", "forget", "h1"]).expect(0), "agent h1 is forgotten\n");
+    assert_eq!(mesh.place.run(&["agents", "-o", "name"]).expect(0), "h2\n");
+    mesh.place.run(&["agent", "forget", "h1"]).expect_error(2, "there is no agent `h1`");
+    let more = mesh.run("more", &endless(1, ""));
+    mesh.expect(&more, &[], 1, "0 of 1 agents fit: 1 without a free slot");
+    // Whoever comes back is there again.
+    mesh.agent("h1", &["--slots", "4"]);
+    mesh.expect(&more, &[("h1", 1)], 0, "");
+    mesh.cancel(&run);
+    mesh.cancel(&more);
+    mesh.stop();
+}
