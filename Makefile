@@ -7,7 +7,7 @@ TICKMESH_CHAOS_ROUNDS ?= 50
 SEEDS ?= 100000
 FIRST_SEED ?= 0
 
-.PHONY: help setup demo test lint bench chaos matrix sim mutants
+.PHONY: help setup demo test lint bench chaos faults matrix sim mutants
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -40,6 +40,8 @@ mutants: ## break the code on purpose, one break at a time, and see each found (
 matrix: setup ## play each fault of a Docker host for each time, and write docs/matrix.md (needs root for a second dockerd)
 	TICKMESH_MATRIX=$(CURDIR)/docs/matrix.md cargo test -p tickmesh-tests --test matrix -- --nocapture
 
-chaos: setup ## run the crash tests many rounds (TICKMESH_CHAOS_ROUNDS=50), and faults of a second dockerd (needs root)
+faults: setup ## let engines, images and containers fail, and write docs/faults.md (needs root for a second dockerd)
+	TICKMESH_FAULTS=$(CURDIR)/docs/faults.md cargo test -p tickmesh-tests --test engine_faults -- --nocapture
+
+chaos: setup ## run the crash tests many rounds (TICKMESH_CHAOS_ROUNDS=50)
 	TICKMESH_CHAOS_ROUNDS=$(TICKMESH_CHAOS_ROUNDS) cargo test -p tickmesh-tests --test crash -- --nocapture
-	cargo test -p tickmesh-agent --features engine-faults --test engine_restart

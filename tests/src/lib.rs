@@ -4,6 +4,7 @@
 
 pub mod children;
 pub mod containers;
+pub mod engine_faults;
 pub mod fake_engine;
 pub mod journal;
 pub mod matrix;

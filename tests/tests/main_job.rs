@@ -104,7 +104,7 @@ async fn a_failing_container_is_tried_retry_count_plus_one_times() {
     world.apply("failing", &compose(&world, None, &labels, &script)).await;
     world.run("failing").await;
     let run = world.history_of("failing", 1).await.remove(0);
-    assert_eq!(run.outcome, Outcome::Failed { exit_code: 3 });
+    assert_eq!(run.outcome, Outcome::failed(3));
     let mut attempts: Vec<_> = world.journal.with("start").iter().map(|line| (line.replica, line.attempt)).collect();
     attempts.sort_unstable();
     assert_eq!(attempts, [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]);

@@ -71,7 +71,7 @@ async fn what_waits_for_a_failed_service_never_runs_and_says_why() {
     world.apply("broken", &compose(&world, &[], &services)).await;
     world.run("broken").await;
     let run = world.history_of("broken", 1).await.remove(0);
-    assert_eq!(run.outcome, Outcome::Failed { exit_code: 3 });
+    assert_eq!(run.outcome, Outcome::failed(3));
     let after = run.replicas.iter().find(|it| it.service == service("after")).expect("the history has all services");
     assert_eq!(after.outcome, Outcome::Skipped { dependency: service("broken") });
     let words: Vec<_> = world.journal.lines().into_iter().map(|line| line.word).collect();
@@ -155,7 +155,7 @@ async fn a_retry_runs_only_what_had_not_succeeded() {
     world.apply("again", &compose(&world, &[], &services)).await;
     world.run("again").await;
     let run = world.history_of("again", 1).await.remove(0);
-    assert_eq!(run.outcome, Outcome::Failed { exit_code: 1 });
+    assert_eq!(run.outcome, Outcome::failed(1));
     std::fs::write(world.journal.folder().join("mended"), "").expect("mend the job");
     let request = world.command("again", CommandKind::Retry { run: 1 }).await;
     assert_eq!(world.verdict("again", request).await, Verdict::Started { run: 2 });

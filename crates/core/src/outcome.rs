@@ -16,6 +16,9 @@ pub enum Outcome {
     Failed {
         /// The container's exit code.
         exit_code: i64,
+        /// The kernel killed a process of it for want of memory.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        out_of_memory: bool,
     },
     /// It ran longer than it may.
     TimedOut,
@@ -92,7 +95,28 @@ impl fmt::Display for LostReason {
     }
 }
 
+/// An exit code in words, with what it means by the convention of shells and engines, where there is one.
+pub fn exit_words(exit_code: i64, out_of_memory: bool) -> String {
+    let meaning = match exit_code {
+        _ if out_of_memory => "out of memory",
+        126 => "command not executable",
+        127 => "command not found",
+        130 => "SIGINT",
+        134 => "SIGABRT",
+        137 => "SIGKILL",
+        139 => "SIGSEGV",
+        143 => "SIGTERM",
+        _ => return format!("exit code {exit_code}"),
+    };
+    format!("exit code {exit_code}: {meaning}")
+}
+
 impl Outcome {
+    /// A container exited with this code, and not for want of memory.
+    pub const fn failed(exit_code: i64) -> Self {
+        Self::Failed { exit_code, out_of_memory: false }
+    }
+
     /// Whether this is success.
     pub fn is_success(&self) -> bool {
         matches!(self, Self::Succeeded)
@@ -135,7 +159,9 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed { exit_code } => write!(formatter, "failed (exit code {exit_code})"),
+            Self::Failed { exit_code, out_of_memory } => {
+                write!(formatter, "failed ({})", exit_words(*exit_code, *out_of_memory))
+            }
             Self::Lost { reason } => write!(formatter, "lost ({reason})"),
             Self::CouldNotStart { reason } => write!(formatter, "could not start ({reason})"),
             Self::TimedOut => formatter.write_str("timed out"),
@@ -150,8 +176,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn exit_codes_with_a_meaning_say_it() {
+        assert_eq!(Outcome::failed(3).to_string(), "failed (exit code 3)");
+        assert_eq!(Outcome::failed(127).to_string(), "failed (exit code 127: command not found)");
+        let oom = Outcome::Failed { exit_code: 137, out_of_memory: true };
+        assert_eq!(oom.to_string(), "failed (exit code 137: out of memory)");
+        assert_eq!(serde_json::to_string(&Outcome::failed(3)).unwrap(), r#"{"failed":{"exit_code":3}}"#);
+        let stored = serde_json::to_string(&oom).unwrap();
+        assert_eq!(serde_json::from_str::<Outcome>(&stored).unwrap(), oom);
+    }
+
+    #[test]
     fn a_run_has_the_gravest_outcome_of_its_replicas() {
-        let failed = Outcome::Failed { exit_code: 2 };
+        let failed = Outcome::failed(2);
         let lost = Outcome::Lost { reason: LostReason::AgentSilent };
         assert_eq!(Outcome::of_all([&Outcome::Succeeded, &lost, &failed]), failed);
         assert_eq!(Outcome::of_all([&failed, &Outcome::Cancelled]), Outcome::Cancelled);

@@ -5,7 +5,8 @@
 
 use std::{
     fs::File,
-    path::Path,
+    io::Write as _,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -18,6 +19,11 @@ use crate::wait::wait_until;
 const START_MAX: Duration = Duration::from_secs(60);
 /// An engine that is asked to stop gives each container 10 s.
 const STOP_MAX: Duration = Duration::from_secs(60);
+
+/// What an engine with a small disk has: the busybox image twice (as it is loaded, and unpacked), and room to work.
+const SMALL_DISK_MIB: u32 = 32;
+/// How much is written at once to fill it.
+const FILL_STEP: usize = 64 * 1024;
 
 /// A running engine. Dropped, it ends, and its containers with it.
 #[derive(Debug)]
@@ -34,7 +40,24 @@ impl Dockerd {
     ///
     /// If it does not come up.
     pub fn start() -> Self {
+        Self::start_in(tempfile::tempdir().expect("make a folder for the engine"))
+    }
+
+    /// Starts one with so little disk that it can be filled.
+    ///
+    /// # Panics
+    ///
+    /// If it does not come up.
+    pub fn start_on_small_disk() -> Self {
         let folder = tempfile::tempdir().expect("make a folder for the engine");
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).expect("make a folder for the engine's data");
+        let size = format!("size={SMALL_DISK_MIB}m");
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&data));
+        Self::start_in(folder)
+    }
+
+    fn start_in(folder: tempfile::TempDir) -> Self {
         std::fs::write(folder.path().join("daemon.json"), "{}").expect("write the engine's settings");
         let containerd = spawn_containerd(folder.path());
         let engine = spawn_engine(folder.path());
@@ -68,19 +91,66 @@ impl Dockerd {
         self.engine = spawn_engine(self.folder.path());
     }
 
+    /// Lets nobody find its socket.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    pub fn hide_socket(&self) {
+        let socket = self.folder.path().join("docker.sock");
+        std::fs::rename(&socket, socket.with_extension("hidden")).expect("hide the socket");
+    }
+
+    /// Lets everybody find it again.
+    ///
+    /// # Panics
+    ///
+    /// If it was not hidden.
+    pub fn show_socket(&self) {
+        let socket = self.folder.path().join("docker.sock");
+        std::fs::rename(socket.with_extension("hidden"), &socket).expect("show the socket");
+    }
+
+    /// Writes to its disk until nothing more fits.
+    ///
+    /// # Panics
+    ///
+    /// If nothing can be written at all.
+    pub fn fill_disk(&self) {
+        let mut file = File::create(self.ballast()).expect("create a file on the engine's disk");
+        while file.write_all(&[0; FILL_STEP]).is_ok() {}
+        // And what is left of the last step.
+        while file.write_all(&[0]).is_ok() {}
+    }
+
+    /// Takes back what filled its disk.
+    ///
+    /// # Panics
+    ///
+    /// If nothing did.
+    pub fn empty_disk(&self) {
+        std::fs::remove_file(self.ballast()).expect("remove a file from the engine's disk");
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.folder.path().join("data/ballast")
+    }
+
     /// A killed engine leaves its data mounted on itself, and then the folder cannot be deleted.
     fn unmount(&self) {
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         let targets = mounts.lines().filter_map(|mount| mount.split(' ').nth(1));
-        for target in targets.filter(|target| Path::new(target).starts_with(self.folder.path())) {
+        let own: Vec<_> = targets.filter(|target| Path::new(target).starts_with(self.folder.path())).collect();
+        // What was mounted last is on top.
+        for target in own.iter().rev() {
             let _ = Command::new("umount").arg(target).output();
         }
     }
 
     fn load_image(&self) {
         let image = self.folder.path().join("image.tar");
-        docker(Command::new("docker").arg("save").arg("-o").arg(&image).arg("busybox:latest"));
-        docker(Command::new("docker").args(["-H", &self.host(), "load", "-i"]).arg(&image));
+        run(Command::new("docker").arg("save").arg("-o").arg(&image).arg("busybox:latest"));
+        run(Command::new("docker").args(["-H", &self.host(), "load", "-i"]).arg(&image));
     }
 }
 
@@ -128,8 +198,8 @@ fn spawn_engine(folder: &Path) -> Child {
     child
 }
 
-fn docker(command: &mut Command) {
-    let done = command.output().expect("run the docker command");
+fn run(command: &mut Command) {
+    let done = command.output().expect("run a command");
     assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
 

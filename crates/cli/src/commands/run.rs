@@ -130,7 +130,7 @@ fn report(session: &Session, summary: &RunSummary) -> anyhow::Result<Exit> {
 fn exit_of(summary: &RunSummary) -> Exit {
     match (&summary.outcome, summary.replicas.as_slice()) {
         (Outcome::Succeeded, _) => Exit::Success,
-        (Outcome::Failed { exit_code }, [_]) => u8::try_from(*exit_code).map_or(Exit::Failed, Exit::Container),
+        (Outcome::Failed { exit_code, .. }, [_]) => u8::try_from(*exit_code).map_or(Exit::Failed, Exit::Container),
         (
             Outcome::Failed { .. }
             | Outcome::TimedOut
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn only_the_run_of_a_single_container_has_its_exit_code() {
-        let failed = |exit_code| Outcome::Failed { exit_code };
+        let failed = Outcome::failed;
         check_exit(&[Outcome::Succeeded], Exit::Success);
         check_exit(&[failed(7)], Exit::Container(7));
         check_exit(&[failed(7), Outcome::Succeeded], Exit::Failed);

@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn a_list_shows_the_queue_and_the_last_outcomes() {
         let mut ledger = fixture::ledger(vec![]);
-        for (run, outcome) in [(1, Outcome::Succeeded), (2, Outcome::Failed { exit_code: 1 })] {
+        for (run, outcome) in [(1, Outcome::Succeeded), (2, Outcome::failed(1))] {
             let outcome = outcome.label().to_owned();
             ledger.recent.push_back(RecentRun { run, outcome, finished_at: fixture::now() });
         }

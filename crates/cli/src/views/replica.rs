@@ -8,7 +8,7 @@ use tickmesh_core::{
     ledger::{ActiveRun, OpenAttempt, Phase, Replica, ReplicaState},
     message::{AttemptEvent, AttemptReport},
     name::ServiceName,
-    outcome::Outcome,
+    outcome::{Outcome, exit_words},
     placement::{Placement, Wanted},
     spec::ServiceSpec,
 };
@@ -143,7 +143,7 @@ impl ReplicaView {
 /// What is to be said about an outcome besides its label.
 pub(crate) fn detail(outcome: &Outcome) -> Option<String> {
     match outcome {
-        Outcome::Failed { exit_code } => Some(format!("exit code {exit_code}")),
+        Outcome::Failed { exit_code, out_of_memory } => Some(exit_words(*exit_code, *out_of_memory)),
         Outcome::Lost { reason } => Some(reason.to_string()),
         Outcome::CouldNotStart { reason } => Some(reason.clone()),
         Outcome::Skipped { dependency } => Some(format!("service {dependency} did not succeed")),
@@ -190,7 +190,9 @@ fn open_view(base: ReplicaView, open: &OpenAttempt, reports: &[AttemptReport]) -
         AttemptEvent::Cancelled { .. } => base.reported(&Outcome::Cancelled),
         AttemptEvent::TimedOut { .. } => base.reported(&Outcome::TimedOut),
         AttemptEvent::Exited { exit_code: 0, .. } => base.reported(&Outcome::Succeeded),
-        AttemptEvent::Exited { exit_code, .. } => base.reported(&Outcome::Failed { exit_code: *exit_code }),
+        AttemptEvent::Exited { exit_code, oom_killed, .. } => {
+            base.reported(&Outcome::Failed { exit_code: *exit_code, out_of_memory: *oom_killed })
+        }
         AttemptEvent::CouldNotStart { reason, .. } => base.reported(&Outcome::CouldNotStart { reason: reason.clone() }),
         AttemptEvent::Lost { reason } => base.reported(&Outcome::Lost { reason: *reason }),
     }

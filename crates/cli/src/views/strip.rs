@@ -33,7 +33,7 @@ mod tests {
     fn every_outcome_has_its_sign() {
         let outcomes = [
             Outcome::Succeeded,
-            Outcome::Failed { exit_code: 1 },
+            Outcome::failed(1),
             Outcome::TimedOut,
             Outcome::Lost { reason: LostReason::AgentSilent },
             Outcome::Cancelled,

@@ -103,7 +103,9 @@ impl AttemptEnd {
             AttemptEvent::Cancelled { exit_code: Some(_) } => Self::Unsuccessful(Outcome::Cancelled),
             AttemptEvent::TimedOut { .. } => Self::Unsuccessful(Outcome::TimedOut),
             AttemptEvent::Exited { exit_code: 0, .. } => Self::Succeeded,
-            AttemptEvent::Exited { exit_code, .. } => Self::Unsuccessful(Outcome::Failed { exit_code: *exit_code }),
+            AttemptEvent::Exited { exit_code, oom_killed, .. } => {
+                Self::Unsuccessful(Outcome::Failed { exit_code: *exit_code, out_of_memory: *oom_killed })
+            }
             AttemptEvent::CouldNotStart { reason, permanent } => {
                 let outcome = Outcome::CouldNotStart { reason: shortened(reason, reason_bytes_max) };
                 if *permanent { Self::Hopeless(outcome) } else { Self::Unsuccessful(outcome) }

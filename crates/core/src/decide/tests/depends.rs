@@ -46,7 +46,7 @@ fn what_waits_for_a_failed_service_is_skipped_with_the_reason_and_its_siblings_g
     assert_eq!(world.open_services(), ["c"]);
     world.finish_service("c", 0);
     assert_eq!(world.last_outcomes(), ["skipped", "failed", "succeeded", "succeeded"]);
-    assert_eq!(world.last_summary().outcome, Outcome::Failed { exit_code: 3 });
+    assert_eq!(world.last_summary().outcome, Outcome::failed(3));
     assert_eq!(skipped.to_string(), "skipped (service `b` did not succeed)");
 }
 

@@ -166,7 +166,7 @@ fn a_created_again_app_waits_for_the_old_run_to_end_and_numbers_go_on() {
     world.clock(20.0);
     assert_eq!(world.last_admission(), Admission::Enqueue { waiting: 1 });
     world.exit(&attempt, 137);
-    assert_eq!(world.ledger.history.pending[0].outcome, Outcome::Failed { exit_code: 137 });
+    assert_eq!(world.ledger.history.pending[0].outcome, Outcome::failed(137));
     let run = &world.ledger.active[0];
     assert_eq!((run.number, &run.cause, world.ledger.ticks.last_number), (2, &Cause::Schedule, 2));
 }

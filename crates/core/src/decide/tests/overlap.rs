@@ -54,7 +54,7 @@ fn replace_stops_the_active_run_and_starts_only_after_its_end() {
     assert_eq!(world.last_admission(), Admission::Enqueue { waiting: 1 });
     assert_eq!(world.ledger.active.len(), 1);
     world.exit(&attempt, 143);
-    assert_eq!(world.last_summary().outcome, Outcome::Failed { exit_code: 143 });
+    assert_eq!(world.last_summary().outcome, Outcome::failed(143));
     assert_eq!((world.ledger.active.len(), world.ledger.active[0].scheduled_at), (1, Some(at(20.0))));
 }
 

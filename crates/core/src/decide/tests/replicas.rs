@@ -89,7 +89,7 @@ fn a_failing_replica_is_tried_retry_count_plus_one_times() {
         }
         world.finish(2);
         let summary = &world.ledger.history.pending[0];
-        assert_eq!(summary.outcome, Outcome::Failed { exit_code: 2 });
+        assert_eq!(summary.outcome, Outcome::failed(2));
         assert_eq!(summary.replicas[0].attempts, retry_count + 1);
     }
 }
@@ -183,7 +183,7 @@ fn losses_and_failures_are_counted_apart() {
     world.report(&world.only_open(), lost());
     world.finish(1);
     let summary = &world.ledger.history.pending[0];
-    assert_eq!((&summary.outcome, summary.replicas[0].attempts), (&Outcome::Failed { exit_code: 1 }, 4));
+    assert_eq!((&summary.outcome, summary.replicas[0].attempts), (&Outcome::failed(1), 4));
 }
 
 #[test]

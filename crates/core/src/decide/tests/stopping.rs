@@ -61,7 +61,7 @@ fn nothing_of_a_stopping_run_is_tried_again() {
     world.cancel();
     world.exit(&id, 1);
     let summary = &world.ledger.history.pending[0];
-    assert_eq!((&summary.outcome, summary.replicas[0].attempts), (&Outcome::Failed { exit_code: 1 }, 1));
+    assert_eq!((&summary.outcome, summary.replicas[0].attempts), (&Outcome::failed(1), 1));
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn could_not_start(bytes_max: usize) -> Outcome {
 fn outcomes() -> [Outcome; 7] {
     [
         Outcome::Succeeded,
-        Outcome::Failed { exit_code: i64::MIN },
+        Outcome::Failed { exit_code: i64::MIN, out_of_memory: true },
         Outcome::TimedOut,
         Outcome::Lost { reason: LostReason::ContainerRemoved },
         Outcome::Cancelled,

@@ -194,7 +194,7 @@ impl Replica {
         let all_used = self.ends == service.retry.count + 1;
         match (outcome, last) {
             (Outcome::Succeeded, Some(AttemptEvent::Exited { exit_code: 0, .. })) => true,
-            (Outcome::Failed { exit_code }, Some(AttemptEvent::Exited { exit_code: seen, .. })) => {
+            (Outcome::Failed { exit_code, .. }, Some(AttemptEvent::Exited { exit_code: seen, .. })) => {
                 exit_code == seen && all_used
             }
             (Outcome::TimedOut, Some(AttemptEvent::TimedOut { .. })) => all_used,
