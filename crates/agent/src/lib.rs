@@ -32,6 +32,7 @@ mod orders;
 pub mod output;
 pub mod ownership;
 pub mod policy;
+pub mod prune;
 pub mod roster;
 
 pub use self::{

@@ -8,6 +8,7 @@ use super::{
     Session,
     drain::{self, DrainArgs, UndrainArgs},
     forget::{self, ForgetArgs},
+    prune::{self, PruneArgs},
 };
 use crate::{
     compose_file::assignment,
@@ -39,6 +40,8 @@ pub(crate) enum Action {
     Undrain(UndrainArgs),
     /// Forget an agent whose host will not come back
     Forget(ForgetArgs),
+    /// Remove the containers that the agent of this host has kept
+    Prune(PruneArgs),
 }
 
 /// What can be said about an agent.
@@ -80,6 +83,7 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
         Some(Action::Drain(args)) => return drain::drain(session, args).await,
         Some(Action::Undrain(args)) => return drain::undrain(session, args).await,
         Some(Action::Forget(args)) => return forget::forget(session, args).await,
+        Some(Action::Prune(args)) => return prune::prune(session, args).await,
         None => {}
     }
     let shutdown = parts::stop_on_signal()?;

@@ -14,6 +14,7 @@ pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod next;
 pub(crate) mod pause;
+pub(crate) mod prune;
 pub(crate) mod queue;
 pub(crate) mod resume;
 pub(crate) mod retry;

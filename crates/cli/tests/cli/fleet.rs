@@ -179,6 +179,40 @@ fn replicas_go_where_they_may_and_wait_where_there_is_no_room() {
     mesh.stop();
 }
 
+/// The names of the containers that `agent prune` removes.
+fn prune(mesh: &Mesh, arguments: &[&str]) -> Vec<String> {
+    let stdout = mesh.place.run(&[&["agent", "prune"], arguments].concat()).expect(0);
+    stdout.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn kept_containers_go_when_somebody_says_so_and_others_stay() {
+    let server = Server::start();
+    let mut mesh = Mesh::start(&server);
+    mesh.agent("h1", &[]);
+    mesh.agent("h2", &[]);
+    let kept = endless(1, "").replace("remove-all", "remove-none").replace("sleep 600", "'true'");
+    let only_on = |agent: &str| {
+        kept.replace("    network_mode", &format!("    environment: [\"constraint:agent=={agent}\"]\n    network_mode"))
+    };
+    for (app, agent) in [("one", "h1"), ("other", "h2")] {
+        mesh.place.write(&format!("{app}.yml"), &only_on(agent));
+        mesh.place.run(&["apply", &format!("{app}.yml")]).expect(0);
+        mesh.place.run(&["run", app, "--wait"]).expect(0);
+    }
+    let running = mesh.run("running", &endless(1, "environment: [\"constraint:agent==h1\"]"));
+    mesh.expect(&running, &[("h1", 1)], 0, "");
+    assert_eq!(prune(&mesh, &["--name", "h3"]), [""; 0]);
+    let [name] = &prune(&mesh, &["--name", "h1", "--dry-run"])[..] else { panic!("not one kept container of h1") };
+    assert!(name.contains(".one.1-"), "{name}");
+    assert_eq!(prune(&mesh, &["--name", "h1"]), std::slice::from_ref(name));
+    assert_eq!(prune(&mesh, &["--name", "h1"]), [""; 0]);
+    mesh.expect(&running, &[("h1", 1)], 0, "");
+    mesh.cancel(&running);
+    assert_eq!(prune(&mesh, &["--name", "h2"]).len(), 1);
+    mesh.stop();
+}
+
 #[test]
 fn a_host_is_drained_to_its_deadline_and_then_forgotten() {
     let server = Server::start();
