@@ -7,7 +7,7 @@ TICKMESH_CHAOS_ROUNDS ?= 50
 SEEDS ?= 100000
 FIRST_SEED ?= 0
 
-.PHONY: help setup demo test lint bench chaos faults matrix sim mutants
+.PHONY: help setup demo test lint bench capacity chaos faults matrix sim mutants
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -39,6 +39,9 @@ mutants: ## break the code on purpose, one break at a time, and see each found (
 
 matrix: setup ## play each fault of a Docker host for each time, and write docs/matrix.md (needs root for a second dockerd)
 	TICKMESH_MATRIX=$(CURDIR)/docs/matrix.md cargo test -p tickmesh-tests --test matrix -- --nocapture
+
+capacity: setup ## run 500 short containers through one agent, beside the bare engine, and watch 64 long ones
+	TICKMESH_CAPACITY=500 cargo test --release -p tickmesh-tests --test capacity -- --nocapture
 
 faults: setup ## let engines, images and containers fail, and write docs/faults.md (needs root for a second dockerd)
 	TICKMESH_FAULTS=$(CURDIR)/docs/faults.md cargo test -p tickmesh-tests --test engine_faults -- --nocapture

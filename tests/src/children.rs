@@ -122,6 +122,11 @@ impl Child {
         Self { child: command.spawn().expect("start fleet") }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it with `-9`.
     ///
     /// # Panics

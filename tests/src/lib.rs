@@ -2,6 +2,7 @@
 //! their own, real containers, and a journal that the jobs themselves write. The journal and the engine's own list are the
 //! judges, not what tickmesh says of itself.
 
+pub mod capacity;
 pub mod children;
 pub mod containers;
 pub mod engine_faults;

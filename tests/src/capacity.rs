@@ -1,0 +1,180 @@
+//! What an agent adds to the price of a container: many short ones through a mesh, beside as many through the bare API of the same engine
+//! at the same concurrency, in one run; and what many long ones cost it while nothing happens.
+
+use std::{fs, path::Path, time::Duration};
+
+use bollard::{
+    Docker,
+    models::{ContainerCreateBody, HostConfig},
+    query_parameters::{CreateContainerOptions, RemoveContainerOptions, StartContainerOptions, WaitContainerOptions},
+};
+use futures_util::{StreamExt as _, stream};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    Child, World,
+    children::{Agent, guards},
+    wait::until,
+    world::PATIENCE,
+};
+
+/// Containers that an agent brings up at once: its default, for each core.
+const STARTS_PER_CORE: usize = 2;
+/// The kernel counts processor time in hundredths of a second, on every Linux.
+const TICK: Duration = Duration::from_millis(10);
+/// Long containers that are supervised.
+pub const LONG: usize = 64;
+const AGENT: &str = "host-1";
+
+const COMPOSE: &str = "\
+labels:
+  aliyun.project_type: batch
+services:
+  s1:
+    image: busybox
+    network_mode: none
+    command: COMMAND
+    stop_signal: KILL
+    labels:
+      tickmesh.scale: 'SCALE'
+      tickmesh.remove_containers: remove-all
+";
+
+/// What was measured.
+#[derive(Debug, Clone)]
+pub struct Figures {
+    /// Containers of each half.
+    pub containers: usize,
+    /// At once.
+    pub concurrency: usize,
+    /// Containers a second through the bare API.
+    pub bare: f64,
+    /// Containers a second through the mesh: from when the run begins until its last container's end is recorded.
+    pub mesh: f64,
+    /// Time on a processor that the agent and its guard took for each container.
+    pub cpu_per_container: Duration,
+    /// Memory of the agent process after all of them, in KiB.
+    pub memory_kib: u64,
+    /// Share of one core that the agent and its guard take while so many containers run and nothing happens.
+    pub share_of_idle: f64,
+}
+
+impl Figures {
+    /// What of the bare API's throughput is left.
+    pub fn ratio(&self) -> f64 {
+        self.mesh / self.bare
+    }
+}
+
+/// Measures so many containers, and watches long ones for so long. `fleet` is the binary of that name.
+///
+/// # Panics
+///
+/// If something does not happen that must.
+pub async fn measure(fleet: &Path, containers: usize, idle: Duration) -> Figures {
+    let world = World::new().await;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let concurrency = cores * STARTS_PER_CORE;
+    // Half before and half after: a machine that gets slower or faster meanwhile favours neither.
+    let before = bare(&world.docker, containers / 2, concurrency).await;
+    let scheduler = world.scheduler().await;
+    let agent = Agent::new(AGENT).start(fleet, &world);
+    world.wait_for_agent(AGENT).await;
+    let used_before = processor_time(&world, &agent);
+    let begun = Instant::now();
+    world.apply("short", &compose("'true'", containers)).await;
+    world.run("short").await;
+    let history = until("the run of short containers", PATIENCE * 10, || async {
+        world.history("short").await.into_iter().next()
+    })
+    .await;
+    let took = begun.elapsed();
+    assert!(history.outcome.is_success(), "{:?}", history.outcome);
+    let used = processor_time(&world, &agent).saturating_sub(used_before);
+    let memory_kib = resident_kib(agent.id());
+    world.containers_settle_at(0).await;
+    let after = bare(&world.docker, containers - containers / 2, concurrency).await;
+
+    let share_of_idle = watch_long(&world, &agent, idle).await;
+    agent.terminate(PATIENCE).await;
+    scheduler.stop().await;
+    let per_second = |took: Duration| containers as f64 / took.as_secs_f64();
+    Figures {
+        containers,
+        concurrency,
+        bare: per_second(before + after),
+        mesh: per_second(took),
+        cpu_per_container: used / u32::try_from(containers).unwrap_or(u32::MAX),
+        memory_kib,
+        share_of_idle,
+    }
+}
+
+fn compose(command: &str, scale: usize) -> String {
+    COMPOSE.replace("COMMAND", command).replace("SCALE", &scale.to_string())
+}
+
+/// How long so many containers take without anything but the engine.
+async fn bare(docker: &Docker, containers: usize, concurrency: usize) -> Duration {
+    let begun = Instant::now();
+    stream::iter(0..containers).for_each_concurrent(concurrency, |_| bare_container(docker)).await;
+    begun.elapsed()
+}
+
+/// What nobody can do without: create, start, wait, remove.
+async fn bare_container(docker: &Docker) {
+    let body = ContainerCreateBody {
+        image: Some("busybox".to_owned()),
+        cmd: Some(vec!["true".to_owned()]),
+        host_config: Some(HostConfig {
+            init: Some(true),
+            network_mode: Some("none".to_owned()),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    };
+    let created = docker.create_container(None::<CreateContainerOptions>, body).await.expect("create a container");
+    docker.start_container(&created.id, None::<StartContainerOptions>).await.expect("start it");
+    let waited = docker.wait_container(&created.id, None::<WaitContainerOptions>).next().await;
+    waited.expect("an end").expect("exit code 0");
+    docker.remove_container(&created.id, None::<RemoveContainerOptions>).await.expect("remove it");
+}
+
+/// The share of a core that an agent takes while long containers run, over `idle`.
+async fn watch_long(world: &World, agent: &Child, idle: Duration) -> f64 {
+    world.apply("long", &compose("sleep 3600", LONG)).await;
+    world.run("long").await;
+    until("all long containers to run", PATIENCE * 2, || async {
+        (world.containers().await.iter().filter(|it| it.state == "running").count() == LONG).then_some(())
+    })
+    .await;
+    // What starting them costs is over by then.
+    sleep(Duration::from_secs(2)).await;
+    let (before, begun) = (processor_time(world, agent), Instant::now());
+    sleep(idle).await;
+    let share = (processor_time(world, agent) - before).div_duration_f64(begun.elapsed());
+    world.command("long", tickmesh_core::message::CommandKind::Cancel { run: None }).await;
+    world.containers_settle_at(0).await;
+    share
+}
+
+/// Time that the agent and its guard have been on a processor.
+fn processor_time(world: &World, agent: &Child) -> Duration {
+    let guards = guards(world, AGENT).into_iter().map(|guard| guard.as_raw_nonzero().get().unsigned_abs());
+    let ticks: u32 = guards.chain([agent.id()]).map(ticks).sum();
+    TICK * ticks
+}
+
+/// User and system time of a process, as `/proc` has it: fields 14 and 15, counted behind the name, which may contain anything.
+fn ticks(process: u32) -> u32 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("read what the kernel says of the process");
+    let (_, fields) = stat.rsplit_once(')').expect("a name in parentheses");
+    fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u32>().expect("a number of ticks")).sum()
+}
+
+fn resident_kib(process: u32) -> u64 {
+    let status =
+        fs::read_to_string(format!("/proc/{process}/status")).expect("read what the kernel says of the process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+    line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
+}

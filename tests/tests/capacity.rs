@@ -1,0 +1,41 @@
+//! An agent keeps up with its engine, and costs next to nothing while nothing happens. `TICKMESH_CAPACITY` has it measured with many
+//! containers, and says how many; without it fewer are run, and less is asked, for the engine of a test has other things to do.
+
+use std::{path::Path, time::Duration};
+
+use tickmesh_tests::capacity::{LONG, measure};
+
+const FLEET: &str = env!("CARGO_BIN_EXE_fleet");
+/// How many containers are measured.
+const VARIABLE: &str = "TICKMESH_CAPACITY";
+/// Containers of the short form.
+const FEW: usize = 48;
+/// What of the bare engine's throughput has to be left, of many containers and of few: of those the run's beginning and end, which
+/// have no containers to bring up, are a larger part.
+const RATIO_MIN: f64 = 0.92;
+const RATIO_MIN_OF_FEW: f64 = 0.5;
+/// Share of a core that the supervision of the long containers may take.
+const SHARE_MAX: f64 = 0.01;
+const SHARE_MAX_OF_FEW: f64 = 0.05;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_keeps_up_with_its_engine() {
+    let many: Option<usize> = std::env::var(VARIABLE).ok().map(|count| count.parse().expect("a number of containers"));
+    let idle = Duration::from_secs(if many.is_some() { 30 } else { 5 });
+    let figures = measure(Path::new(FLEET), many.unwrap_or(FEW), idle).await;
+    let (ratio, share) = (figures.ratio(), figures.share_of_idle);
+    println!(
+        "{} containers, {} at once: {:.2}/s bare, {:.2}/s through the mesh, ratio {ratio:.3}",
+        figures.containers, figures.concurrency, figures.bare, figures.mesh,
+    );
+    println!(
+        "the agent and its guard: {:.1} ms of processor for each container, {} KiB; {LONG} long ones take {:.2} % of a core",
+        figures.cpu_per_container.as_secs_f64() * 1_000.0,
+        figures.memory_kib,
+        share * 100.0,
+    );
+    let (ratio_min, share_max) =
+        if many.is_some() { (RATIO_MIN, SHARE_MAX) } else { (RATIO_MIN_OF_FEW, SHARE_MAX_OF_FEW) };
+    assert!(ratio >= ratio_min, "{figures:?}");
+    assert!(share <= share_max, "{figures:?}");
+}
