@@ -7,7 +7,7 @@ TICKMESH_CHAOS_ROUNDS ?= 50
 SEEDS ?= 100000
 FIRST_SEED ?= 0
 
-.PHONY: help setup demo test lint bench capacity chaos faults matrix sim mutants
+.PHONY: help setup demo test lint bench capacity chaos faults matrix podman sim mutants
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -45,6 +45,9 @@ capacity: setup ## run 500 short containers through one agent, beside the bare e
 
 faults: setup ## let engines, images and containers fail, and write docs/faults.md (needs root for a second dockerd)
 	TICKMESH_FAULTS=$(CURDIR)/docs/faults.md cargo test -p tickmesh-tests --test engine_faults -- --nocapture
+
+podman: setup ## run the demo through podman's socket, best effort (needs podman and catatonit)
+	scripts/podman
 
 chaos: setup ## run the crash tests many rounds (TICKMESH_CHAOS_ROUNDS=50)
 	TICKMESH_CHAOS_ROUNDS=$(TICKMESH_CHAOS_ROUNDS) cargo test -p tickmesh-tests --test crash -- --nocapture
