@@ -185,7 +185,7 @@ impl World {
         let mut config = tickmesh_agent::Config::new(agent, host, self.folder.path().to_owned());
         config.timing = self.timing;
         config.slots = Some(64);
-        config.policy = HostPolicy { host_paths: vec![self.journal.folder().to_owned()] };
+        config.policy = HostPolicy { host_paths: vec![self.journal.folder().to_owned()], ..HostPolicy::default() };
         config
     }
 
@@ -201,6 +201,7 @@ impl World {
             file_name: "test.yml",
             text: compose,
             variables: &BTreeMap::new(),
+            env_files: &BTreeMap::new(),
             timezone_default: compose::TIMEZONE_DEFAULT,
         };
         let reading = compose::read(&file, &TimeZoneDatabase::bundled());
@@ -209,6 +210,7 @@ impl World {
             compose: compose.to_owned(),
             file_name: "test.yml".to_owned(),
             variables: reading.variables_used,
+            env_files: BTreeMap::new(),
             timezone: reading.timezone,
         };
         self.write_app(&app, Some(source)).await

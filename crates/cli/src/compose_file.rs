@@ -20,7 +20,7 @@ use tickmesh_core::{
     time,
 };
 
-use crate::exit::BadInput;
+use crate::{env_files, exit::BadInput};
 
 /// Stands for stdin.
 const STDIN: &str = "-";
@@ -71,23 +71,39 @@ impl Source {
         app: &AppName,
         variables: &BTreeMap<String, String>,
         zones: &TimeZoneDatabase,
-    ) -> Reading {
-        let file =
-            ComposeFile { app, file_name: &self.name, text: &self.text, variables, timezone_default: TIMEZONE_DEFAULT };
-        compose::read(&file, zones)
+    ) -> anyhow::Result<Understood> {
+        let read = |env_files: &BTreeMap<String, String>| {
+            let (file_name, text, timezone_default) = (&self.name, &self.text, TIMEZONE_DEFAULT);
+            compose::read(&ComposeFile { app, file_name, text, variables, env_files, timezone_default }, zones)
+        };
+        // Only a reading tells which env files there are: their names may have variables.
+        let first = read(&BTreeMap::new());
+        if first.env_files.is_empty() {
+            return Ok(Understood { reading: first, env_files: BTreeMap::new() });
+        }
+        let env_files = env_files::read(&first.env_files, self.folder())?;
+        Ok(Understood { reading: read(&env_files), env_files })
     }
+
+    /// Where relative paths in the file begin.
+    fn folder(&self) -> &Path {
+        // Of stdin, which is called `-`, that is the working directory.
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+}
+
+/// A file that was read, and what was read with it.
+#[derive(Debug)]
+pub(crate) struct Understood {
+    /// What it says.
+    pub reading: Reading,
+    /// What is in its env files.
+    pub env_files: BTreeMap<String, String>,
 }
 
 /// Reads a stored app again, as the scheduler does.
 pub(crate) fn understand_stored(app: &AppName, source: &AppSource, zones: &TimeZoneDatabase) -> Reading {
-    let file = ComposeFile {
-        app,
-        file_name: &source.file_name,
-        text: &source.compose,
-        variables: &source.variables,
-        timezone_default: &source.timezone,
-    };
-    compose::read(&file, zones)
+    compose::read(&source.file(app), zones)
 }
 
 /// Where the variables of files come from.
@@ -214,7 +230,9 @@ mod tests {
         std::fs::write(&path, "天".repeat(SOURCE_BYTES_MAX)).unwrap();
         let source = Source::read(&path).unwrap();
         assert_eq!(source.text.len(), SOURCE_BYTES_MAX + 1);
-        let reading = source.understand(&AppName::new("long").unwrap(), &BTreeMap::new(), &TimeZoneDatabase::bundled());
+        let app = AppName::new("long").unwrap();
+        let understood = source.understand(&app, &BTreeMap::new(), &TimeZoneDatabase::bundled()).unwrap();
+        let reading = understood.reading;
         assert!(reading.diagnostics[0].message.contains("bytes"), "{:?}", reading.diagnostics);
     }
 

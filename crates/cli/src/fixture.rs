@@ -44,6 +44,7 @@ pub(crate) fn record(compose: Option<&str>, revision: u64) -> Entry<AppRecord> {
         compose: compose.to_owned(),
         file_name: "nightly.yml".to_owned(),
         variables: BTreeMap::new(),
+        env_files: BTreeMap::new(),
         timezone: TIMEZONE_DEFAULT.to_owned(),
     });
     let value = AppRecord { schema: SCHEMA, by: "me@here".to_owned(), source };
@@ -57,6 +58,7 @@ pub(crate) fn run_spec() -> Arc<RunSpec> {
         file_name: "nightly.yml",
         text: COMPOSE,
         variables: &variables,
+        env_files: &variables,
         timezone_default: TIMEZONE_DEFAULT,
     };
     compose::read(&file, &TimeZoneDatabase::bundled()).spec.unwrap().run

@@ -7,6 +7,7 @@ mod cli;
 mod commands;
 mod compose_file;
 mod connect;
+mod env_files;
 mod exit;
 #[cfg(test)]
 mod fixture;

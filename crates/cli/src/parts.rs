@@ -35,8 +35,8 @@ pub(crate) struct AgentSettings {
     pub slots: Option<u32>,
     /// Labels for constraints.
     pub labels: BTreeMap<String, String>,
-    /// Host paths that containers may mount.
-    pub host_paths: Vec<PathBuf>,
+    /// What of its host containers may have.
+    pub policy: HostPolicy,
     /// Folder of its lock.
     pub lock_dir: PathBuf,
 }
@@ -44,7 +44,7 @@ pub(crate) struct AgentSettings {
 impl AgentSettings {
     /// An agent without anything special.
     pub(crate) fn new(name: AgentName, lock_dir: PathBuf) -> Self {
-        Self { name, slots: None, labels: BTreeMap::new(), host_paths: Vec::new(), lock_dir }
+        Self { name, slots: None, labels: BTreeMap::new(), policy: HostPolicy::default(), lock_dir }
     }
 }
 
@@ -103,12 +103,12 @@ pub(crate) async fn run_agent(
 ) -> anyhow::Result<()> {
     let AgentConnections { orders, output } = connections;
     let mesh_id = orders.open().await?;
-    let AgentSettings { name, slots, labels, host_paths, lock_dir } = settings;
+    let AgentSettings { name, slots, labels, policy, lock_dir } = settings;
     info!(agent = %name, "agent starts");
     let config = tickmesh_agent::Config {
         slots,
         labels,
-        policy: HostPolicy { host_paths },
+        policy,
         guard: Some(guard_program()),
         guard_dir: guard_directory(),
         ..tickmesh_agent::Config::new(name, Host::this()?, lock_dir)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZoneDatabase;
 use tickmesh_core::{
-    compose::{self, ComposeFile, Severity},
+    compose::{self, Severity},
     decide::AppContent,
     message::{AppRecord, AppSource},
     name::AppName,
@@ -19,14 +19,7 @@ pub(crate) fn content(app: &AppName, record: &AppRecord, zones: &TimeZoneDatabas
 }
 
 fn read(app: &AppName, source: &AppSource, zones: &TimeZoneDatabase) -> AppContent {
-    let file = ComposeFile {
-        app,
-        file_name: &source.file_name,
-        text: &source.compose,
-        variables: &source.variables,
-        timezone_default: &source.timezone,
-    };
-    let reading = compose::read(&file, zones);
+    let reading = compose::read(&source.file(app), zones);
     match reading.spec {
         Some(spec) => AppContent::Applied(Arc::new(spec)),
         None => {

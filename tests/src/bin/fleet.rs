@@ -214,7 +214,7 @@ async fn agent(arguments: &Arguments, shutdown: CancellationToken) -> anyhow::Re
     let mut config = tickmesh_agent::Config::new(agent, tickmesh_agent::Host::this()?, locks);
     config.timing = timing();
     config.slots = Some(64);
-    config.policy = HostPolicy { host_paths: vec![PathBuf::from(arguments.get("--allow")?)] };
+    config.policy = HostPolicy { host_paths: vec![PathBuf::from(arguments.get("--allow")?)], ..HostPolicy::default() };
     config.guard = Some(guard_process::Program { path: "/proc/self/exe".into(), arguments: vec![GUARD.to_owned()] });
     let engine = CrashingEngine { docker: Docker::connect().await?, point };
     tickmesh_agent::run(config, mesh, logs, mesh_id, engine, shutdown).await?;

@@ -2,7 +2,7 @@ use jiff::Timestamp;
 use tickmesh_core::{
     message::StartOrder,
     outcome::LostReason,
-    spec::{ContainerSpec, PullPolicy},
+    spec::{ContainerSpec, HostAccess, PullPolicy},
 };
 
 use super::*;
@@ -210,7 +210,7 @@ fn a_refused_start_is_cleared_before_it_is_told() {
 fn what_the_host_does_not_allow_is_never_created_nor_tried_again() {
     let container = ContainerSpec { network_mode: Some("host".to_owned()), ..fixture::container() };
     let order = Box::new(StartOrder { container, ..fixture::start_order() });
-    let refusal = Refusal::NetworkMode { mode: "host".to_owned() };
+    let refusal = Refusal { access: HostAccess::Network };
     let first = State::claim(Job { order, verdict: Err(refusal.clone()), ..job() });
     let (effects, _) = live(first, [stored()]);
     let end = AttemptEvent::CouldNotStart { reason: refusal.to_string(), permanent: true };

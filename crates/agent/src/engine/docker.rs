@@ -1,7 +1,7 @@
 //! The Docker Engine through bollard. What surprises here was measured; `docs/` and the comments say where.
 //!
 //! - Containers are never created with auto-remove: the exit code would go with them.
-//! - `Init` is on: without it a process with number 1 ignores SIGTERM, and every stop lasts the whole grace.
+//! - `Init` is on unless the file says otherwise: without it a process with number 1 ignores SIGTERM, and every stop lasts the whole grace.
 //! - The client's timeout covers an answer's headers only; a frozen engine lets wait and logs hang for ever. So a wait
 //!   looks at the container now and then.
 //! - An empty command is taken for none given, and the image's is used. So it is asked for together with an entrypoint.
@@ -9,6 +9,7 @@
 //!   ignore the signal of a stop.
 
 mod convert;
+mod create;
 mod pull;
 
 use std::{collections::HashMap, time::Duration};
@@ -212,7 +213,7 @@ impl ContainerEngine for Docker {
         let options = CreateContainerOptionsBuilder::default().name(&request.name).build();
         let created = answer_raw(async {
             let entrypoint = self.entrypoint(&request.spec).await?;
-            self.client.create_container(Some(options), convert::create_body(request, entrypoint)).await
+            self.client.create_container(Some(options), create::create_body(request, entrypoint)).await
         })
         .await;
         let attempted = format!("create container `{}` from image `{}`", request.name, request.spec.image);

@@ -73,7 +73,7 @@ impl World {
 
     /// The same for a host that lets containers mount `folder`.
     pub(crate) fn config_with_mount(&self, folder: &Path) -> Config {
-        Config { policy: HostPolicy { host_paths: vec![folder.to_owned()] }, ..self.config() }
+        Config { policy: HostPolicy { host_paths: vec![folder.to_owned()], ..HostPolicy::default() }, ..self.config() }
     }
 
     pub(crate) async fn start_agent(&self) -> RunningAgent {

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use tickmesh_core::name::AgentName;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use tickmesh_agent::policy::{Grant, HostPolicy};
+use tickmesh_core::{compose, name::AgentName};
 
 use super::{
     Session,
@@ -59,6 +61,15 @@ pub(crate) struct AgentArgs {
     /// Path of this host that containers may mount, with everything below it; may be repeated
     #[arg(long = "allow-path", value_name = "PATH", value_parser = absolute_path)]
     host_paths: Vec<PathBuf>,
+    /// Device of this host that containers may have, or a directory of them; may be repeated
+    #[arg(long = "allow-device", value_name = "PATH", value_parser = absolute_path)]
+    devices: Vec<PathBuf>,
+    /// Capability that containers may have beside the engine's default ones, or ALL; may be repeated
+    #[arg(long = "allow-cap", value_name = "CAPABILITY", value_parser = capability)]
+    capabilities: Vec<String>,
+    /// What else of this host containers may have; may be repeated
+    #[arg(long = "allow", value_name = "RIGHT", value_parser = grants())]
+    grants: Vec<Grant>,
 }
 
 impl AgentArgs {
@@ -71,7 +82,12 @@ impl AgentArgs {
         Ok(AgentSettings {
             slots: self.slots,
             labels: self.labels.iter().cloned().collect(),
-            host_paths: self.host_paths.clone(),
+            policy: HostPolicy {
+                host_paths: self.host_paths.clone(),
+                devices: self.devices.clone(),
+                capabilities: self.capabilities.iter().cloned().collect(),
+                grants: self.grants.iter().copied().collect(),
+            },
             ..AgentSettings::new(name, lock_dir)
         })
     }
@@ -92,6 +108,16 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
     let connections = AgentConnections::open(&session.mesh).await?;
     parts::run_agent(connections, settings, engine, shutdown).await?;
     Ok(Exit::Success)
+}
+
+/// As compose files have it: without `CAP_`, in upper case.
+fn capability(text: &str) -> Result<String, String> {
+    compose::capability(text).map_err(|error| error.to_string())
+}
+
+fn grants() -> impl TypedValueParser<Value = Grant> {
+    let names = PossibleValuesParser::new(Grant::ALL.map(Grant::as_str));
+    names.try_map(|name| Grant::ALL.into_iter().find(|grant| grant.as_str() == name).ok_or("there is no such right"))
 }
 
 fn absolute_path(text: &str) -> Result<PathBuf, String> {

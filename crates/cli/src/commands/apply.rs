@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use tickmesh_core::{
-    compose::Reading,
     message::{AppRecord, AppSource, SCHEMA},
     name::AppName,
 };
@@ -12,7 +11,7 @@ use tickmesh_messaging::{Bucket, Cas, Entry, Mesh};
 
 use super::{Session, validate::print_diagnostics};
 use crate::{
-    compose_file::{Source, VariableArgs},
+    compose_file::{Source, Understood, VariableArgs},
     connect::who,
     exit::{BadInput, Exit},
     output::Format,
@@ -53,14 +52,15 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
         None => source.app_name()?,
     };
     let zones = zones::database();
-    let reading = source.understand(&app, &args.variables.all(), &zones);
+    let understood = source.understand(&app, &args.variables.all(), &zones)?;
+    let reading = &understood.reading;
     print_diagnostics(session.output, &reading.diagnostics, Format::Table);
     if reading.spec.is_none() {
         return Err(BadInput::new(format!("{} is not valid, and app `{app}` is as it was", source.name)).into());
     }
-    let view = ValidationView::new(&source.name, &reading, &zones, Timestamp::now());
+    let view = ValidationView::new(&source.name, reading, &zones, Timestamp::now());
     let mesh = session.mesh.open().await?;
-    let applied = apply(&mesh, &app, app_source(source, reading)).await?;
+    let applied = apply(&mesh, &app, app_source(source, understood)).await?;
     let line = match applied {
         Applied::Stored { revision } => format!("app {app} applied (revision {revision})"),
         Applied::Unchanged { revision } => format!("app {app} unchanged (revision {revision})"),
@@ -76,11 +76,12 @@ pub(crate) async fn store(mesh: &Mesh, app: &AppName, source: AppSource) -> anyh
 }
 
 /// What is stored of a file that was read.
-pub(crate) fn app_source(source: Source, reading: Reading) -> AppSource {
+pub(crate) fn app_source(source: Source, Understood { reading, env_files }: Understood) -> AppSource {
     AppSource {
         compose: source.text,
         file_name: source.name,
         variables: reading.variables_used,
+        env_files,
         timezone: reading.timezone,
     }
 }

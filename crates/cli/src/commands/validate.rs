@@ -50,7 +50,7 @@ fn check(
     zones: &TimeZoneDatabase,
 ) -> anyhow::Result<(ValidationView, Vec<Diagnostic>)> {
     let app = source.app_name().or_else(|_| AppName::new(NAME_UNKNOWN))?;
-    let reading = source.understand(&app, variables, zones);
+    let reading = source.understand(&app, variables, zones)?.reading;
     let view = ValidationView::new(&source.name, &reading, zones, Timestamp::now());
     Ok((view, reading.diagnostics))
 }

@@ -184,6 +184,7 @@ mod tests {
             file_name: "nightly.yml",
             text: &text,
             variables: &Default::default(),
+            env_files: &Default::default(),
             timezone_default: TIMEZONE_DEFAULT,
         };
         let reading = compose::read(&file, &TimeZoneDatabase::bundled());

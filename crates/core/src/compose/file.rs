@@ -7,11 +7,12 @@ use super::{
     labels::{AppLabels, Labels, read_app_labels},
     reader::{Reader, Text},
     report::{Place, quote},
-    service::read_services,
+    service::{read_host_files, read_services},
     value::Refused,
     yaml::{Entry, Item, Node, Value},
 };
 use crate::{
+    encoded::encoded_bytes,
     ledger::{RUN_BYTES_MAX, run_bytes},
     schedule::{Schedule, ScheduleError, zone},
     spec::{AppSpec, REPLICAS_MAX, RunSpec, ServiceSpec},
@@ -19,6 +20,9 @@ use crate::{
 
 /// Most text in the variables that a file uses: they are stored with it, in one message of NATS.
 const VARIABLES_BYTES_MAX: usize = 64 * 1024;
+/// Most that env files take, which are stored in that message too, as JSON: with a file and variables at their own limits
+/// there is room for it in the megabyte that NATS takes by default.
+pub const ENV_FILES_BYTES_MAX: usize = 64 * 1024;
 
 /// What a file says, as far as it could be read.
 #[derive(Debug)]
@@ -36,6 +40,7 @@ pub(super) fn read_file(reader: &mut Reader<'_>, file: &ComposeFile<'_>, root: &
         reader.expected("a map", &root);
         return Contents { spec: None, timezone: file.timezone_default.to_owned() };
     };
+    reader.host_files = read_host_files(reader, &root);
     let mut labels = Labels::default();
     let mut services: Option<(Vec<ServiceSpec>, Place)> = None;
     for entry in entries {
@@ -49,7 +54,8 @@ pub(super) fn read_file(reader: &mut Reader<'_>, file: &ComposeFile<'_>, root: &
                 services = Some((read_services(reader, &item, &place), place));
             }
             Some(TopKey::Volumes) => check_volumes(reader, &item),
-            None => {}
+            // Read before everything else: services name them, wherever they stand.
+            Some(TopKey::Secrets | TopKey::Configs) | None => {}
         }
     }
     let timezone = read_timezone(reader, &labels, file.timezone_default);
@@ -65,6 +71,7 @@ pub(super) fn read_file(reader: &mut Reader<'_>, file: &ComposeFile<'_>, root: &
     let run = run_spec(&labels, services);
     check_run(reader, &run, &place);
     check_variables(reader);
+    check_env_files(reader, file);
     let spec = app_spec(reader, file.app, &labels, schedule, run);
     Contents { spec: Some(spec), timezone }
 }
@@ -208,5 +215,13 @@ fn check_variables(reader: &mut Reader<'_>) {
         let message =
             format!("the variables that the file uses take {bytes} bytes, at most {VARIABLES_BYTES_MAX} are allowed");
         reader.report.error(Place::file(), message);
+    }
+}
+
+fn check_env_files(reader: &mut Reader<'_>, file: &ComposeFile<'_>) {
+    let bytes = if file.env_files.is_empty() { 0 } else { encoded_bytes(file.env_files) };
+    if bytes > ENV_FILES_BYTES_MAX {
+        let message = format!("the env files take {bytes} bytes to store, at most {ENV_FILES_BYTES_MAX} are allowed");
+        reader.report.error_with_hint(Place::file(), message, "put long values into the image or a volume");
     }
 }

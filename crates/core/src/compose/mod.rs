@@ -12,6 +12,7 @@
 
 mod app;
 mod diagnostic;
+mod env_files;
 mod file;
 mod interpolate;
 mod keys;
@@ -22,19 +23,25 @@ mod service;
 mod value;
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZoneDatabase;
 
 pub use self::{
     diagnostic::{Diagnostic, Position, Severity},
+    file::ENV_FILES_BYTES_MAX,
+    keys::service_keys,
+    service::capability,
+    value::Refused,
     yaml::SOURCE_BYTES_MAX,
 };
 use self::{
+    env_files::EnvFiles,
     file::{Contents, read_file},
     interpolate::Interpolator,
     reader::Reader,
     report::Report,
+    service::HostFiles,
 };
 use crate::{name::AppName, spec::AppSpec};
 
@@ -52,6 +59,8 @@ pub struct ComposeFile<'a> {
     pub text: &'a str,
     /// Values of the variables that the file may use.
     pub variables: &'a BTreeMap<String, String>,
+    /// What is in the env files that the file names, by the paths that it has for them. One that is not among them is not there.
+    pub env_files: &'a BTreeMap<String, String>,
     /// Time zone of the schedule if the file names none, such as [`TIMEZONE_DEFAULT`].
     pub timezone_default: &'a str,
 }
@@ -65,6 +74,8 @@ pub struct Reading {
     pub diagnostics: Vec<Diagnostic>,
     /// The variables that the file uses, with their values. With these alone the file reads the same.
     pub variables_used: BTreeMap<String, String>,
+    /// The env files that the file names, whether they are there or not. Relative paths begin where the file is.
+    pub env_files: BTreeSet<String>,
     /// IANA name of the schedule's time zone, as the database spells it.
     pub timezone: String,
 }
@@ -73,16 +84,23 @@ pub struct Reading {
 pub fn read(file: &ComposeFile<'_>, zones: &TimeZoneDatabase) -> Reading {
     let mut report = Report::new(file.file_name);
     let tree = yaml::parse(file.text, &mut report);
-    let mut reader = Reader { report, interpolator: Interpolator::new(file.variables), zones };
+    let mut reader = Reader {
+        report,
+        interpolator: Interpolator::new(file.variables),
+        env_files: EnvFiles::new(file.env_files),
+        host_files: HostFiles::default(),
+        zones,
+    };
     let contents = match &tree {
         Some(root) => read_file(&mut reader, file, root),
         None => Contents { spec: None, timezone: file.timezone_default.to_owned() },
     };
-    let Reader { report, interpolator, zones: _ } = reader;
+    let Reader { report, interpolator, env_files, host_files: _, zones: _ } = reader;
     Reading {
         spec: contents.spec.filter(|_| !report.has_errors()),
         diagnostics: report.into_diagnostics(),
         variables_used: interpolator.into_used(),
+        env_files: env_files.into_named(),
         timezone: contents.timezone,
     }
 }

@@ -7,17 +7,25 @@ use jiff::tz::TimeZoneDatabase;
 
 use super::{
     diagnostic::Position,
+    env_files::EnvFiles,
     interpolate::Interpolator,
     keys::{Known, Status},
     report::{Place, Report, quote},
+    service::HostFiles,
     yaml::{Entry, Item, Scalar, Value},
 };
+
+/// Longest list of a service's names, rights and the like. Nobody writes half as many, and each is stored with every run.
+const LIST_MAX: usize = 100;
 
 /// Reads values and collects what is wrong with them.
 #[derive(Debug)]
 pub(super) struct Reader<'f> {
     pub(super) report: Report,
     pub(super) interpolator: Interpolator<'f>,
+    pub(super) env_files: EnvFiles<'f>,
+    /// Secrets and configs that services may name.
+    pub(super) host_files: HostFiles,
     pub(super) zones: &'f TimeZoneDatabase,
 }
 
@@ -145,6 +153,36 @@ impl<'f> Reader<'f> {
         texts.into_iter().collect()
     }
 
+    /// What each text of a list means: of those that mean something.
+    pub(super) fn many<T, E: Display>(&mut self, item: &Item<'_>, parse: impl Fn(&str) -> Result<T, E>) -> Vec<T> {
+        let texts = if item.is_null() { Vec::new() } else { self.texts(item).unwrap_or_default() };
+        if texts.len() > LIST_MAX {
+            let message = format!("the list has {} items, at most {LIST_MAX} are allowed", texts.len());
+            self.report.error(item.place(), message);
+            return Vec::new();
+        }
+        let mut values = Vec::new();
+        for text in texts {
+            match parse(&text.value) {
+                Ok(value) => values.push(value),
+                Err(error) => self.report.error(text.place(), error.to_string()),
+            }
+        }
+        values
+    }
+
+    /// The same, where a text may stand for a list of one.
+    pub(super) fn one_or_many<T, E: Display>(
+        &mut self,
+        item: &Item<'_>,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Vec<T> {
+        match &item.node.value {
+            Value::Scalar(scalar) if !scalar.is_null() => self.parsed(item, parse).into_iter().collect(),
+            Value::Scalar(_) | Value::Sequence(_) | Value::Mapping(_) => self.many(item, parse),
+        }
+    }
+
     /// The entries of a map, or of a list of `KEY=VALUE`.
     pub(super) fn pairs(&mut self, item: &Item<'_>) -> Vec<Pair> {
         match &item.node.value {
@@ -178,9 +216,6 @@ impl<'f> Reader<'f> {
             Some(Status::Ignored { why }) => self.report.warning(place, format!("`{name}` has no effect: {why}")),
             Some(Status::Unsupported { why, hint }) => {
                 self.report.error_with_hint(place, format!("`{name}` is not supported: {why}"), *hint);
-            }
-            Some(Status::Later { why, hint }) => {
-                self.report.error_with_hint(place, format!("`{name}` is not supported yet: {why}"), *hint);
             }
             None if name.starts_with("x-") => {}
             None => self.unknown_key(name, place, table.iter().map(|known| known.name)),

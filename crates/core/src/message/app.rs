@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{compose::ComposeFile, name::AppName};
+
 /// An app in the bucket `apps`: the file as typed, or the note that the app was removed. The scheduler reads the source
 /// again and trusts no parsed form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +25,37 @@ pub struct AppSource {
     pub file_name: String,
     /// The variables that the file uses, with their values when it was applied.
     pub variables: BTreeMap<String, String>,
+    /// What was in the env files that the file names, by the paths that it has for them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env_files: BTreeMap<String, String>,
     /// IANA name of the time zone, resolved when the app was applied.
     pub timezone: String,
+}
+
+impl AppSource {
+    /// The file of an app of this name as its readers take it: with these alone it reads the same as when it was applied.
+    pub fn file<'a>(&'a self, app: &'a AppName) -> ComposeFile<'a> {
+        ComposeFile {
+            app,
+            file_name: &self.file_name,
+            text: &self.compose,
+            variables: &self.variables,
+            env_files: &self.env_files,
+            timezone_default: &self.timezone,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_from_before_there_were_env_files_is_read() {
+        let stored = r#"{"schema": 1, "by": "ann@desk", "source": {
+            "compose": "services: {}", "file_name": "app.yml", "variables": {"TAG": "1"}, "timezone": "Asia/Shanghai"
+        }}"#;
+        let record: AppRecord = serde_json::from_str(stored).unwrap();
+        assert_eq!(record.source.unwrap().env_files, BTreeMap::new());
+    }
 }

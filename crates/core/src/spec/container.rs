@@ -2,6 +2,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::{Limits, Naming, Rights, is_default};
+
 /// Default of [`ContainerSpec::stop_grace`]: docker's own.
 pub const STOP_GRACE_DEFAULT: Duration = Duration::from_secs(10);
 
@@ -11,7 +13,7 @@ pub struct ContainerSpec {
     /// Image reference.
     pub image: String,
     /// When the image is brought from its registry.
-    #[serde(default, skip_serializing_if = "PullPolicy::is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub pull_policy: PullPolicy,
     /// Replaces the image's command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,6 +54,18 @@ pub struct ContainerSpec {
     /// Mounts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<Volume>,
+    /// Its name, and those of others.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub naming: Naming,
+    /// What it may use at most.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limits: Limits,
+    /// What it may do.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rights: Rights,
+    /// Whether its first process is one that passes signals on and buries orphans.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub init: bool,
     /// Signal that asks the container to stop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,
@@ -72,10 +86,12 @@ pub enum PullPolicy {
     Never,
 }
 
-impl PullPolicy {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 impl ContainerSpec {
@@ -97,6 +113,10 @@ impl ContainerSpec {
             cpu_shares: None,
             network_mode: None,
             volumes: Vec::new(),
+            naming: Naming::default(),
+            limits: Limits::default(),
+            rights: Rights::default(),
+            init: true,
             stop_signal: None,
             stop_grace: STOP_GRACE_DEFAULT,
         }
@@ -128,12 +148,16 @@ pub struct Volume {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VolumeSource {
-    /// A path of the Docker host; the agent must allow it.
+    /// A path of the Docker host, which becomes a directory if it is not there; the agent must allow it.
     HostPath(String),
+    /// A path of the Docker host that must be there; the agent must allow it.
+    ExistingHostPath(String),
     /// A volume of the engine.
     Named(String),
     /// A new volume that goes with the container.
     Anonymous,
+    /// Memory, with these options of its mount: such as `size=64m,mode=1777`, or none.
+    Tmpfs(String),
 }
 
 #[cfg(test)]
@@ -162,5 +186,17 @@ mod tests {
         check([Some(9), None, Some(500), None], (9, 500));
         check([Some(9), Some(4), Some(500), Some(100)], (4, 100));
         check([None, Some(4), None, Some(100)], (4, 100));
+    }
+
+    #[test]
+    fn a_container_that_was_stored_before_there_were_options_is_read_as_it_was_run() {
+        let stored = r#"{"image": "busybox", "stop_grace": {"secs": 10, "nanos": 0}}"#;
+        let container: ContainerSpec = serde_json::from_str(stored).unwrap();
+        assert_eq!(container, ContainerSpec::new("busybox"));
+        assert!(container.init);
+        assert_eq!(
+            serde_json::to_value(&container).unwrap(),
+            serde_json::from_str::<serde_json::Value>(stored).unwrap()
+        );
     }
 }

@@ -1,18 +1,27 @@
 //! What a compose file asks for, after validation: plain data that everything downstream trusts.
 
+mod access;
 mod constraint;
 mod container;
+mod limits;
+mod naming;
 mod policy;
+mod rights;
 
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::access::NO_NEW_PRIVILEGES;
 pub use self::{
+    access::HostAccess,
     constraint::{Attribute, Constraint, Operator},
     container::{ContainerSpec, PullPolicy, STOP_GRACE_DEFAULT, Volume, VolumeSource},
+    limits::{Amount, Limits, Ulimit},
+    naming::Naming,
     policy::{Misfire, OnDisconnect, OnLost, Overlap, RemoveContainers, RetryPolicy},
+    rights::{Device, Ipc, Rights},
 };
 use crate::{
     name::{AppName, ServiceName},
@@ -169,6 +178,11 @@ impl AppSpec {
         let instant = self.schedule.as_ref()?.next_after(time::before(moment, self.offset()))?;
         Some(time::after(instant, self.offset()))
     }
+}
+
+/// Whether a setting is as it is where the file says nothing. What is stored leaves it out.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// FNV-1a with 64 bits: the same in every release, on every host.

@@ -164,6 +164,7 @@ fn applied() -> AppRecord {
         compose: "services: {}".to_owned(),
         file_name: "app.yml".to_owned(),
         variables: [("TAG".to_owned(), "1".to_owned())].into(),
+        env_files: [("job.env".to_owned(), "A=1".to_owned())].into(),
         timezone: "Asia/Shanghai".to_owned(),
     };
     AppRecord { schema: SCHEMA, by: "ann@desk".to_owned(), source: Some(source) }

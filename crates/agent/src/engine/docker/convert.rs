@@ -1,28 +1,20 @@
-//! Between our words and Docker's: requests, records, errors.
+//! Between our words and Docker's: records and errors. Requests are in `create`.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use bollard::{
     container::LogOutput,
     errors::Error as DockerError,
     models::{
-        ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status,
-        ContainerSummary, ContainerSummaryStateEnum as SummaryState, HostConfig, Mount, MountType, SystemInfo,
+        ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, ContainerSummary,
+        ContainerSummaryStateEnum as SummaryState, SystemInfo,
     },
 };
 use bytes::Bytes;
 use jiff::Timestamp;
-use tickmesh_core::{
-    message::LogStream,
-    spec::{STOP_GRACE_DEFAULT, Volume, VolumeSource},
-};
+use tickmesh_core::{message::LogStream, spec::STOP_GRACE_DEFAULT};
 
-use crate::engine::{
-    ContainerId, ContainerRequest, ContainerStatus, ContainerView, EngineInfo, Error, ExitState, LogLine,
-};
-
-/// Docker counts processor time in billionths of a core.
-const NANO_PER_MILLI: u64 = 1_000_000;
+use crate::engine::{ContainerId, ContainerStatus, ContainerView, EngineInfo, Error, ExitState, LogLine};
 
 /// The status of the engine's answer, if it answered.
 pub(super) fn status_code(error: &DockerError) -> Option<u16> {
@@ -166,62 +158,6 @@ fn instant(text: &str) -> Option<Timestamp> {
     text.parse().ok().filter(|at: &Timestamp| at.as_second() > 0)
 }
 
-/// The request to create a container.
-pub(super) fn create_body(request: &ContainerRequest, entrypoint: Option<Vec<String>>) -> ContainerCreateBody {
-    let spec = &request.spec;
-    ContainerCreateBody {
-        image: Some(spec.image.clone()),
-        cmd: spec.command.clone(),
-        entrypoint,
-        env: Some(request.environment.iter().map(|(key, value)| format!("{key}={value}")).collect()),
-        labels: Some(request.labels.clone().into_iter().collect::<HashMap<_, _>>()),
-        working_dir: spec.working_dir.clone(),
-        user: spec.user.clone(),
-        stop_signal: spec.stop_signal.clone(),
-        // Kept with the container, so that the next agent process stops it the same way.
-        stop_timeout: Some(saturate(spec.stop_grace.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX))),
-        host_config: Some(HostConfig {
-            init: Some(true),
-            auto_remove: Some(false),
-            memory: spec.memory_bytes.map(saturate),
-            memory_reservation: spec.memory_reservation_bytes.map(saturate),
-            nano_cpus: spec.cpu_millis.map(|millis| saturate(millis.saturating_mul(NANO_PER_MILLI))),
-            cpu_shares: spec.cpu_shares.map(saturate),
-            network_mode: spec.network_mode.clone(),
-            binds: Some(spec.volumes.iter().filter_map(bind).collect()),
-            mounts: Some(spec.volumes.iter().filter_map(mount).collect()),
-            ..HostConfig::default()
-        }),
-        ..ContainerCreateBody::default()
-    }
-}
-
-fn saturate(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// Host paths are binds and not mounts: like compose, a bind makes a directory that is missing.
-fn bind(volume: &Volume) -> Option<String> {
-    let VolumeSource::HostPath(path) = &volume.source else { return None };
-    let mode = if volume.read_only { "ro" } else { "rw" };
-    Some(format!("{path}:{}:{mode}", volume.target))
-}
-
-fn mount(volume: &Volume) -> Option<Mount> {
-    let source = match &volume.source {
-        VolumeSource::HostPath(_) => return None,
-        VolumeSource::Named(name) => Some(name.clone()),
-        VolumeSource::Anonymous => None,
-    };
-    Some(Mount {
-        target: Some(volume.target.clone()),
-        source,
-        typ: Some(MountType::VOLUME),
-        read_only: Some(volume.read_only),
-        ..Mount::default()
-    })
-}
-
 /// A frame of the log stream: `<RFC 3339> <output>`. A frame that is not is dropped: there is no moment to put it at.
 pub(super) fn log_line(frame: LogOutput) -> Option<LogLine> {
     let (stream, message) = match frame {
@@ -237,10 +173,6 @@ pub(super) fn log_line(frame: LogOutput) -> Option<LogLine> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use tickmesh_core::spec::ContainerSpec;
-
     use super::*;
 
     #[track_caller]
@@ -255,23 +187,6 @@ mod tests {
         check_reference("registry:5000/team/job", "registry:5000/team/job", "latest");
         check_reference("registry:5000/team/job:2", "registry:5000/team/job", "2");
         check_reference("job@sha256:00ff", "job@sha256:00ff", "");
-    }
-
-    #[test]
-    fn limits_and_reservations_reach_the_engine() {
-        let spec = ContainerSpec {
-            memory_bytes: Some(64 << 20),
-            memory_reservation_bytes: Some(32 << 20),
-            cpu_millis: Some(500),
-            // Only placement knows it: Docker has no word for it.
-            cpu_reservation_millis: Some(250),
-            ..ContainerSpec::new("busybox")
-        };
-        let request =
-            ContainerRequest { name: "job".to_owned(), labels: BTreeMap::new(), environment: BTreeMap::new(), spec };
-        let host = create_body(&request, None).host_config.unwrap();
-        assert_eq!((host.memory, host.memory_reservation), (Some(64 << 20), Some(32 << 20)));
-        assert_eq!(host.nano_cpus, Some(500_000_000));
     }
 
     #[test]

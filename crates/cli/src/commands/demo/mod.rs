@@ -52,8 +52,8 @@ pub(crate) async fn run(session: &Session, _args: &Args) -> anyhow::Result<Exit>
     let shutdown = parts::stop_on_signal()?;
     let deadline = Instant::now() + TIME_MAX;
     let (app, source) = (AppName::new(NAME)?, sample());
-    let reading = source.understand(&app, &BTreeMap::new(), &zones::database());
-    let spec = reading.spec.clone().context("the sample app is not valid")?;
+    let understood = source.understand(&app, &BTreeMap::new(), &zones::database())?;
+    let spec = understood.reading.spec.clone().context("the sample app is not valid")?;
     let engine = parts::docker().await?;
     check_images(&engine, &spec).await?;
 
@@ -72,7 +72,7 @@ pub(crate) async fn run(session: &Session, _args: &Args) -> anyhow::Result<Exit>
     let stage = Stage { output: session.output, app, deadline, shutdown };
     let zone = spec.schedule.as_ref().map_or(TimeZone::UTC, |schedule| schedule.zone().clone());
     let shown = tokio::select! {
-        shown = stage.show(&mesh, zone, apply::app_source(source, reading)) => shown,
+        shown = stage.show(&mesh, zone, apply::app_source(source, understood)) => shown,
         error = local.failed() => Err(error),
     };
     let cleaned = clean_up(&mesh, &stage.app, &engine, &owner).await;

@@ -76,9 +76,18 @@ impl<'v> Interpolator<'v> {
 
     /// The text with its variables replaced.
     pub(super) fn interpolate(&mut self, text: &str) -> Result<Interpolated, InterpolationError> {
+        self.interpolate_beside(text, &BTreeMap::new())
+    }
+
+    /// The same, with further variables for those that are not set otherwise: part of the file, so no use of them is noted.
+    pub(super) fn interpolate_beside(
+        &mut self,
+        text: &str,
+        further: &BTreeMap<String, String>,
+    ) -> Result<Interpolated, InterpolationError> {
         let parts = parse(text)?;
         let mut result = Interpolated { text: String::with_capacity(text.len()), unset: Vec::new() };
-        self.append(&parts, &mut result)?;
+        self.append(&parts, further, &mut result)?;
         Ok(result)
     }
 
@@ -99,11 +108,16 @@ impl<'v> Interpolator<'v> {
         self.used
     }
 
-    fn append(&mut self, parts: &[Part], result: &mut Interpolated) -> Result<(), InterpolationError> {
+    fn append(
+        &mut self,
+        parts: &[Part],
+        further: &BTreeMap<String, String>,
+        result: &mut Interpolated,
+    ) -> Result<(), InterpolationError> {
         for part in parts {
             match part {
                 Part::Text(text) => self.push(text, result)?,
-                Part::Reference(reference) => self.append_reference(reference, result)?,
+                Part::Reference(reference) => self.append_reference(reference, further, result)?,
             }
         }
         Ok(())
@@ -112,21 +126,22 @@ impl<'v> Interpolator<'v> {
     fn append_reference(
         &mut self,
         Reference { name, operator }: &Reference,
+        further: &BTreeMap<String, String>,
         result: &mut Interpolated,
     ) -> Result<(), InterpolationError> {
-        let value = self.variable(name);
+        let value = self.variable(name).or_else(|| further.get(name).map(String::as_str));
         let present = match operator.as_ref().map(|(operator, _)| operator.empty()) {
             Some(Empty::IsUnset) => value.filter(|value| !value.is_empty()),
             Some(Empty::IsSet) | None => value,
         };
         match (operator, present) {
-            (Some((Operator::Alternative(_), other)), Some(_)) => self.append(other, result),
+            (Some((Operator::Alternative(_), other)), Some(_)) => self.append(other, further, result),
             (Some((Operator::Alternative(_), _)), None) => Ok(()),
             (_, Some(value)) => self.push(value, result),
-            (Some((Operator::Default(_), default)), None) => self.append(default, result),
+            (Some((Operator::Default(_), default)), None) => self.append(default, further, result),
             (Some((Operator::Required(_), message)), None) => {
                 let mut shown = Interpolated { text: String::new(), unset: Vec::new() };
-                self.append(message, &mut shown)?;
+                self.append(message, further, &mut shown)?;
                 Err(InterpolationError::Required { name: name.clone(), message: shown.text })
             }
             (None, None) => {

@@ -1,6 +1,6 @@
 //! The keys of `deploy`, level by level.
 
-use super::{Known, ignored, later, supported, unsupported};
+use super::{Known, ignored, supported, unsupported};
 
 /// Keys of `deploy` that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,11 +19,12 @@ pub(in crate::compose) enum ResourceKey {
     Reservations,
 }
 
-/// Keys of both of these that are read.
+/// Keys of both of these that are read; `pids` is a limit only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::compose) enum AmountKey {
     Cpus,
     Memory,
+    Pids,
 }
 
 /// Keys of `deploy.placement` that are read.
@@ -55,20 +56,14 @@ pub(in crate::compose) const RESOURCE_KEYS: &[Known<ResourceKey>] =
     &[supported("limits", ResourceKey::Limits), supported("reservations", ResourceKey::Reservations)];
 
 /// Every key of `deploy.resources.limits`.
-pub(in crate::compose) const LIMIT_KEYS: &[Known<AmountKey>] = &[
-    supported("cpus", AmountKey::Cpus),
-    supported("memory", AmountKey::Memory),
-    later(
-        "pids",
-        "agents limit memory and processors only",
-        "set it for all containers in the engine's settings on the hosts",
-    ),
-];
+pub(in crate::compose) const LIMIT_KEYS: &[Known<AmountKey>] =
+    &[supported("cpus", AmountKey::Cpus), supported("memory", AmountKey::Memory), supported("pids", AmountKey::Pids)];
 
 /// Every key of `deploy.resources.reservations`.
 pub(in crate::compose) const RESERVATION_KEYS: &[Known<AmountKey>] = &[
     supported("cpus", AmountKey::Cpus),
     supported("memory", AmountKey::Memory),
+    unsupported("pids", "a host has processes enough", "write it under `limits`"),
     unsupported("devices", NO_GPUS, HOSTS_WITH_DEVICES),
     unsupported("generic_resources", NO_GPUS, HOSTS_WITH_DEVICES),
 ];

@@ -4,14 +4,17 @@
 //! error that says why and what to do. Keys beginning with `x-` are the format's own way to say "not for you".
 
 mod deploy;
+mod files;
 mod service;
 
+pub use self::service::service_keys;
 pub(super) use self::{
     deploy::{
         AmountKey, DEPLOY_KEYS, DeployKey, LIMIT_KEYS, PLACEMENT_KEYS, PlacementKey, RESERVATION_KEYS, RESOURCE_KEYS,
         ResourceKey,
     },
-    service::{SERVICE_KEYS, ServiceKey},
+    files::{FILE_KEYS, FileKey},
+    service::{LimitKey, NamingKey, RightKey, SERVICE_KEYS, ServiceKey},
 };
 
 /// A key and what becomes of it.
@@ -40,13 +43,6 @@ pub(super) enum Status<K> {
         /// What to do instead.
         hint: &'static str,
     },
-    /// An error, for as long as nobody has written it.
-    Later {
-        /// What is missing.
-        why: &'static str,
-        /// What to do until then.
-        hint: &'static str,
-    },
 }
 
 /// Keys of the file that are read.
@@ -57,6 +53,8 @@ pub(super) enum TopKey {
     Labels,
     Services,
     Volumes,
+    Secrets,
+    Configs,
 }
 
 const fn supported<K>(name: &'static str, key: K) -> Known<K> {
@@ -71,10 +69,6 @@ const fn unsupported<K>(name: &'static str, why: &'static str, hint: &'static st
     Known { name, status: Status::Unsupported { why, hint } }
 }
 
-const fn later<K>(name: &'static str, why: &'static str, hint: &'static str) -> Known<K> {
-    Known { name, status: Status::Later { why, hint } }
-}
-
 const FOREIGN: &str = "it is for other kinds of hosts or of programs";
 
 /// Every key of the file itself.
@@ -84,20 +78,12 @@ pub(super) const TOP_KEYS: &[Known<TopKey>] = &[
     supported("labels", TopKey::Labels),
     supported("services", TopKey::Services),
     supported("volumes", TopKey::Volumes),
+    supported("secrets", TopKey::Secrets),
+    supported("configs", TopKey::Configs),
     unsupported(
         "networks",
         "containers of different hosts share no network",
         "name a network of the host with `network_mode` in the service",
-    ),
-    unsupported(
-        "secrets",
-        "there is no project directory on the agents to take them from",
-        "mount a path of the host with `volumes` in the service",
-    ),
-    unsupported(
-        "configs",
-        "there is no project directory on the agents to take them from",
-        "mount a path of the host with `volumes` in the service",
     ),
     unsupported("include", "an app is one file", "put the services into this file"),
     unsupported("models", FOREIGN, "remove it"),
@@ -124,5 +110,6 @@ mod tests {
         check_unique(LIMIT_KEYS);
         check_unique(RESERVATION_KEYS);
         check_unique(PLACEMENT_KEYS);
+        check_unique(FILE_KEYS);
     }
 }

@@ -1,6 +1,6 @@
 //! The keys of a service.
 
-use super::{FOREIGN, Known, ignored, later, supported, unsupported};
+use super::{FOREIGN, Known, ignored, supported, unsupported};
 
 /// Keys of a service that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +9,7 @@ pub(in crate::compose) enum ServiceKey {
     Command,
     Entrypoint,
     Environment,
+    EnvFile,
     Labels,
     DependsOn,
     WorkingDir,
@@ -18,25 +19,68 @@ pub(in crate::compose) enum ServiceKey {
     MemReservation,
     Cpus,
     CpuShares,
+    MemswapLimit,
+    PidsLimit,
     NetworkMode,
     Volumes,
+    Tmpfs,
+    Secrets,
+    Configs,
+    Init,
     StopSignal,
     StopGracePeriod,
     PullPolicy,
     Restart,
+    Naming(NamingKey),
+    Limit(LimitKey),
+    Right(RightKey),
+}
+
+/// Keys about names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::compose) enum NamingKey {
+    Hostname,
+    Domainname,
+    Dns,
+    DnsSearch,
+    DnsOpt,
+    ExtraHosts,
+}
+
+/// Keys about what a container may use, and placement need not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::compose) enum LimitKey {
+    Ulimits,
+    ShmSize,
+    MemSwappiness,
+    OomScoreAdj,
+    Cpuset,
+}
+
+/// Keys about what a container may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::compose) enum RightKey {
+    Privileged,
+    CapAdd,
+    CapDrop,
+    SecurityOpt,
+    Pid,
+    Ipc,
+    UsernsMode,
+    Devices,
+    Sysctls,
+    GroupAdd,
+    ReadOnly,
 }
 
 const NOTHING_CONNECTS: &str = "nothing connects to a batch job";
+const NO_LINKS: &str = "containers of different services share no network, so it will not be found by that name";
 const NO_TERMINAL: &str = "nobody sits at a batch job";
 const LOGS: &str = "the agent collects the output of every container itself";
-const RIGHTS: &str = "agents give containers no rights on their host";
-const KEEP_OUT: &str = "run the job without it, or on the host itself";
-const FEWER_RIGHTS: &str = "agents take no rights from a container";
-const NAMES: &str = "containers look names up as their engine is told to";
-const HOST_NAMES: &str = "set it in the engine's settings on the hosts, or write addresses";
-const LIMITS: &str = "agents limit memory and processors only";
-const HOST_LIMITS: &str = "set it for all containers in the engine's settings on the hosts";
+const HOSTS_OWN: &str = "it is for the administrator of a host to say";
+const ON_THE_HOSTS: &str = "set it in the engine's settings on the hosts that the label `constraint` names";
 const SHARE_OF_TIME: &str = "it says the same as `cpus`, less clearly";
+const NO_SIDE_PROCESS: &str = "nothing runs beside the container's own command";
 
 /// Every key of a service.
 pub(in crate::compose) const SERVICE_KEYS: &[Known<ServiceKey>] = &[
@@ -59,11 +103,43 @@ pub(in crate::compose) const SERVICE_KEYS: &[Known<ServiceKey>] = &[
     supported("stop_grace_period", ServiceKey::StopGracePeriod),
     supported("pull_policy", ServiceKey::PullPolicy),
     supported("restart", ServiceKey::Restart),
+    supported("env_file", ServiceKey::EnvFile),
+    supported("tmpfs", ServiceKey::Tmpfs),
+    supported("secrets", ServiceKey::Secrets),
+    supported("configs", ServiceKey::Configs),
+    supported("init", ServiceKey::Init),
+    supported("pids_limit", ServiceKey::PidsLimit),
+    // What it is called, and how it finds others.
+    supported("hostname", ServiceKey::Naming(NamingKey::Hostname)),
+    supported("domainname", ServiceKey::Naming(NamingKey::Domainname)),
+    supported("dns", ServiceKey::Naming(NamingKey::Dns)),
+    supported("dns_search", ServiceKey::Naming(NamingKey::DnsSearch)),
+    supported("dns_opt", ServiceKey::Naming(NamingKey::DnsOpt)),
+    supported("extra_hosts", ServiceKey::Naming(NamingKey::ExtraHosts)),
+    // Finer limits.
+    supported("ulimits", ServiceKey::Limit(LimitKey::Ulimits)),
+    supported("shm_size", ServiceKey::Limit(LimitKey::ShmSize)),
+    supported("memswap_limit", ServiceKey::MemswapLimit),
+    supported("mem_swappiness", ServiceKey::Limit(LimitKey::MemSwappiness)),
+    supported("oom_score_adj", ServiceKey::Limit(LimitKey::OomScoreAdj)),
+    supported("cpuset", ServiceKey::Limit(LimitKey::Cpuset)),
+    // What it may do. What reaches out of the container, the agent of its host has to allow.
+    supported("privileged", ServiceKey::Right(RightKey::Privileged)),
+    supported("cap_add", ServiceKey::Right(RightKey::CapAdd)),
+    supported("cap_drop", ServiceKey::Right(RightKey::CapDrop)),
+    supported("security_opt", ServiceKey::Right(RightKey::SecurityOpt)),
+    supported("pid", ServiceKey::Right(RightKey::Pid)),
+    supported("ipc", ServiceKey::Right(RightKey::Ipc)),
+    supported("userns_mode", ServiceKey::Right(RightKey::UsernsMode)),
+    supported("devices", ServiceKey::Right(RightKey::Devices)),
+    supported("sysctls", ServiceKey::Right(RightKey::Sysctls)),
+    supported("group_add", ServiceKey::Right(RightKey::GroupAdd)),
+    supported("read_only", ServiceKey::Right(RightKey::ReadOnly)),
     // What online services need.
     ignored("ports", NOTHING_CONNECTS),
     ignored("expose", NOTHING_CONNECTS),
-    ignored("links", NOTHING_CONNECTS),
-    ignored("external_links", NOTHING_CONNECTS),
+    ignored("links", NO_LINKS),
+    ignored("external_links", NO_LINKS),
     ignored("tty", NO_TERMINAL),
     ignored("stdin_open", NO_TERMINAL),
     ignored("attach", NO_TERMINAL),
@@ -78,8 +154,7 @@ pub(in crate::compose) const SERVICE_KEYS: &[Known<ServiceKey>] = &[
     // What can never be done here, or goes by another name.
     unsupported("build", "agents do not build images", "push the image to a registry and name it with `image`"),
     unsupported("dockerfile", "agents do not build images", "push the image to a registry and name it with `image`"),
-    unsupported("env_file", "there is no project directory on the agents", "write the variables under `environment`"),
-    unsupported("label_file", "there is no project directory on the agents", "write the labels under `labels`"),
+    unsupported("label_file", "labels say what an app is, so they stand in its file", "write them under `labels`"),
     unsupported("extends", "an app is one file", "use a YAML alias: `<<: *common`"),
     unsupported("profiles", "every service of an app runs", "make it an app of its own"),
     unsupported("scale", "the number of replicas is a label", "write the label `aliyun.scale`"),
@@ -90,8 +165,6 @@ pub(in crate::compose) const SERVICE_KEYS: &[Known<ServiceKey>] = &[
         "the other container may be on another host",
         "give both services the same entry in `volumes`",
     ),
-    unsupported("secrets", "there is no project directory on the agents", "mount a path of the host with `volumes`"),
-    unsupported("configs", "there is no project directory on the agents", "mount a path of the host with `volumes`"),
     unsupported("volume_driver", "the volumes of a host are its administrator's", "create the volume on the hosts"),
     unsupported("provider", FOREIGN, "remove it"),
     unsupported("models", FOREIGN, "remove it"),
@@ -101,86 +174,46 @@ pub(in crate::compose) const SERVICE_KEYS: &[Known<ServiceKey>] = &[
     unsupported("cpu_percent", FOREIGN, "write `cpus`"),
     unsupported("use_api_socket", "a job must not control its host", "remove it"),
     unsupported("external", "an app cannot name services of others", "remove the service"),
-    // What is not written yet.
-    // More rights on the host than a container has: its agent would have to allow them.
-    later("cap_add", RIGHTS, KEEP_OUT),
-    later("devices", RIGHTS, KEEP_OUT),
-    later("device_cgroup_rules", RIGHTS, KEEP_OUT),
-    later("privileged", RIGHTS, KEEP_OUT),
-    later("security_opt", RIGHTS, KEEP_OUT),
-    later("userns_mode", RIGHTS, KEEP_OUT),
-    later("cgroup", RIGHTS, KEEP_OUT),
-    later("cgroup_parent", RIGHTS, KEEP_OUT),
-    later("ipc", RIGHTS, KEEP_OUT),
-    later("pid", RIGHTS, KEEP_OUT),
-    later("uts", RIGHTS, KEEP_OUT),
-    later("runtime", RIGHTS, "set it as the default runtime of the hosts that the label `constraint` names"),
-    later("sysctls", RIGHTS, "set it on the hosts that the label `constraint` names"),
-    // Fewer rights: the job would run, with more than it asks for.
-    later("cap_drop", FEWER_RIGHTS, "drop them in the image's entrypoint, or name a `user` without rights"),
-    later("read_only", FEWER_RIGHTS, "name a `user` who may not write"),
-    // What a container finds inside.
-    later("dns", NAMES, HOST_NAMES),
-    later("dns_opt", NAMES, HOST_NAMES),
-    later("dns_options", NAMES, HOST_NAMES),
-    later("dns_search", NAMES, HOST_NAMES),
-    later("extra_hosts", NAMES, HOST_NAMES),
-    later(
-        "hostname",
-        "a container is called by its id",
-        "the variables `TICKMESH_RUN` and `TICKMESH_REPLICA` tell containers apart",
-    ),
-    later(
-        "domainname",
-        "a container is called by its id",
-        "the variables `TICKMESH_RUN` and `TICKMESH_REPLICA` tell containers apart",
-    ),
-    later("mac_address", "the engine chooses it", "remove it: nothing connects to a batch job"),
-    later("group_add", "a container has one group", "write it as `user: USER:GROUP`"),
-    later("init", "every container has an init process already", "remove it"),
-    later(
-        "tmpfs",
-        "mounts are volumes or paths of the host",
-        "write an anonymous volume, such as `volumes: [/scratch]`",
-    ),
-    later(
-        "shm_size",
-        "agents limit memory and processors only",
-        "have the job use a volume, such as `volumes: [/scratch]`",
-    ),
-    // Finer limits.
-    later("cpu_period", SHARE_OF_TIME, "write `cpus`"),
-    later("cpu_quota", SHARE_OF_TIME, "write `cpus`"),
-    later("cpu_rt_period", LIMITS, HOST_LIMITS),
-    later("cpu_rt_runtime", LIMITS, HOST_LIMITS),
-    later("cpuset", LIMITS, "write `cpus`"),
-    later("blkio_config", LIMITS, HOST_LIMITS),
-    later("kernel_memory", LIMITS, "write `mem_limit`"),
-    later("memswap_limit", LIMITS, "write `mem_limit`"),
-    later("memswap_reservation", LIMITS, "write `mem_reservation`"),
-    later("mem_swappiness", LIMITS, HOST_LIMITS),
-    later("oom-kill-disable", LIMITS, "write a larger `mem_limit`"),
-    later("oom_kill_disable", LIMITS, "write a larger `mem_limit`"),
-    later("oom_score_adj", LIMITS, HOST_LIMITS),
-    later("pids_limit", LIMITS, HOST_LIMITS),
-    later("storage_opt", LIMITS, HOST_LIMITS),
-    later("ulimits", LIMITS, "write `ulimit` into the command, such as `sh -c 'ulimit -n 65536; exec job'`"),
-    later(
+    // What belongs to the hosts.
+    unsupported("device_cgroup_rules", HOSTS_OWN, "name the devices under `devices`"),
+    unsupported("cgroup", HOSTS_OWN, "remove it: every container has a cgroup of its own"),
+    unsupported("cgroup_parent", HOSTS_OWN, "set limits with `mem_limit` and `cpus`"),
+    unsupported("runtime", HOSTS_OWN, "make it the default runtime of the hosts that the label `constraint` names"),
+    unsupported("storage_opt", HOSTS_OWN, ON_THE_HOSTS),
+    unsupported("blkio_config", HOSTS_OWN, ON_THE_HOSTS),
+    unsupported("cpu_rt_period", HOSTS_OWN, "write `cpus`"),
+    unsupported("cpu_rt_runtime", HOSTS_OWN, "write `cpus`"),
+    unsupported("mac_address", "nothing connects to a batch job, and the engine chooses it", "remove it"),
+    unsupported("uts", "a container has a name of its own", "write `hostname`"),
+    unsupported(
         "gpus",
         "agents hand out processors and memory, not GPUs",
         "remove it if the hosts' default runtime gives every container their GPUs",
     ),
+    // What another key says better.
+    unsupported("dns_options", "it is called otherwise in a compose file", "write `dns_opt`"),
+    unsupported("cpu_period", SHARE_OF_TIME, "write `cpus`"),
+    unsupported("cpu_quota", SHARE_OF_TIME, "write `cpus`"),
+    unsupported("kernel_memory", "the kernel does not have it any more", "write `mem_limit`"),
+    unsupported("memswap_reservation", "there is no such thing to be had of an engine", "write `mem_reservation`"),
+    unsupported("oom-kill-disable", "a job without memory would hang for ever", "write a larger `mem_limit`"),
+    unsupported("oom_kill_disable", "a job without memory would hang for ever", "write a larger `mem_limit`"),
     // Images, and what happens around a container.
-    later(
+    unsupported(
         "platform",
         "an image is taken for the platform of its host",
         "write a constraint on a label that only such hosts have",
     ),
-    later(
+    unsupported(
         "pull_refresh_after",
         "no host remembers when it pulled an image",
         "write `pull_policy: always`, or give every version of the image a tag of its own",
     ),
-    later("post_start", "nothing runs beside the container's own command", "write it into the command"),
-    later("pre_stop", "nothing runs beside the container's own command", "have the job catch `stop_signal`"),
+    unsupported("post_start", NO_SIDE_PROCESS, "write it into the command"),
+    unsupported("pre_stop", NO_SIDE_PROCESS, "have the job catch `stop_signal`"),
 ];
+
+/// Names of the keys of a service that are read, so that lists of them elsewhere can be held against this one.
+pub fn service_keys() -> impl Iterator<Item = &'static str> {
+    SERVICE_KEYS.iter().filter(|known| matches!(known.status, super::Status::Supported(_))).map(|known| known.name)
+}

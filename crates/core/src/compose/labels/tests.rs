@@ -52,6 +52,7 @@ fn app(top: &str, service: &str) -> String {
         file_name: "f",
         text: &text,
         variables: &variables,
+        env_files: &variables,
         timezone_default: TIMEZONE_DEFAULT,
     };
     let reading = read(&file, &TimeZoneDatabase::bundled());

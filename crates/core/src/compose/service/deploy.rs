@@ -84,6 +84,7 @@ fn read_amounts(reader: &mut Reader<'_>, item: &Item<'_>, bound: Bound, resource
         match reader.known_key(keys, item, entry) {
             Some(AmountKey::Cpus) => resources.read_cpus(reader, &child, &name, bound),
             Some(AmountKey::Memory) => resources.read_memory(reader, &child, &name, bound),
+            Some(AmountKey::Pids) => resources.read_pids(reader, &child, &name),
             None => {}
         }
     }

@@ -5,19 +5,25 @@ use super::{
         keys::ServiceKey,
         labels::{Labels, ServiceLabels, read_service_labels},
         reader::Reader,
-        value::number,
+        report::quote,
+        value::{boolean, number},
         yaml::Item,
     },
     constraint::CONSTRAINTS_MAX,
     container::{check_restart, network_mode, pull_policy, read_words, stop_grace, user, working_dir},
     depends::{self, Dependency, read_depends_on},
     deploy::{Deploy, read_deploy},
-    environment::read_environment,
-    image,
+    env_file::read_env_files,
+    environment::{check_size, read_environment},
+    host_files::{Kind, read_grants},
+    image, limits, naming,
     resources::{Bound, Resources, Setting},
-    signal,
-    volumes::read_volumes,
+    rights, signal,
+    tmpfs::read_tmpfs,
+    volumes::{Mount, read_volumes},
 };
+use std::collections::BTreeMap;
+
 use crate::{
     name::ServiceName,
     spec::{Constraint, ContainerSpec, RetryPolicy, STOP_GRACE_DEFAULT, ServiceSpec},
@@ -34,6 +40,8 @@ pub(super) struct ServiceDraft {
     resources: Resources,
     labels: Labels<ServiceLabels>,
     depends_on: Vec<Dependency>,
+    /// Variables of files: those of `environment` win.
+    env_files: BTreeMap<String, String>,
     /// Directives among the variables.
     constraints: Vec<Constraint>,
     deploy: Deploy,
@@ -46,6 +54,7 @@ impl Default for ServiceDraft {
             resources: Resources::default(),
             labels: Labels::default(),
             depends_on: Vec::new(),
+            env_files: BTreeMap::new(),
             constraints: Vec::new(),
             deploy: Deploy::default(),
         }
@@ -61,6 +70,7 @@ impl ServiceDraft {
             ServiceKey::Command => container.command = read_words(reader, item),
             ServiceKey::Entrypoint => container.entrypoint = read_words(reader, item),
             ServiceKey::Environment => (container.environment, self.constraints) = read_environment(reader, item),
+            ServiceKey::EnvFile => self.env_files = read_env_files(reader, item),
             ServiceKey::Labels => (self.labels, container.labels) = read_service_labels(reader, item),
             ServiceKey::DependsOn => self.depends_on = read_depends_on(reader, item),
             ServiceKey::WorkingDir => container.working_dir = reader.parsed(item, working_dir),
@@ -70,18 +80,50 @@ impl ServiceDraft {
             ServiceKey::MemReservation => {
                 self.resources.read_memory(reader, item, "mem_reservation", Bound::Reservation);
             }
+            ServiceKey::MemswapLimit => self.resources.read_memory_and_swap(reader, item),
+            ServiceKey::PidsLimit => self.resources.read_pids(reader, item, "pids_limit"),
             ServiceKey::Cpus => self.resources.read_cpus(reader, item, "cpus", Bound::Limit),
             ServiceKey::CpuShares => {
                 container.cpu_shares = reader.parsed(item, |text| number(text, CPU_SHARES_MIN..=CPU_SHARES_MAX));
             }
             ServiceKey::NetworkMode => container.network_mode = reader.parsed(item, network_mode),
-            ServiceKey::Volumes => container.volumes = read_volumes(reader, item),
+            ServiceKey::Volumes => {
+                let mounts = read_volumes(reader, item);
+                self.mount(reader, mounts);
+            }
+            ServiceKey::Tmpfs => {
+                let mounts = read_tmpfs(reader, item);
+                self.mount(reader, mounts);
+            }
+            ServiceKey::Secrets => {
+                let mounts = read_grants(reader, item, Kind::Secret);
+                self.mount(reader, mounts);
+            }
+            ServiceKey::Configs => {
+                let mounts = read_grants(reader, item, Kind::Config);
+                self.mount(reader, mounts);
+            }
+            ServiceKey::Init => container.init = reader.parsed(item, boolean).unwrap_or(true),
             ServiceKey::StopSignal => container.stop_signal = reader.parsed(item, signal::read),
             ServiceKey::StopGracePeriod => {
                 container.stop_grace = reader.parsed(item, stop_grace).unwrap_or(STOP_GRACE_DEFAULT);
             }
             ServiceKey::PullPolicy => container.pull_policy = reader.parsed(item, pull_policy).unwrap_or_default(),
             ServiceKey::Restart => check_restart(reader, item),
+            ServiceKey::Naming(key) => naming::read(&mut container.naming, key, reader, item),
+            ServiceKey::Limit(key) => limits::read(&mut container.limits, key, reader, item),
+            ServiceKey::Right(key) => rights::read(&mut container.rights, key, reader, item),
+        }
+    }
+
+    /// Takes mounts over, each of which needs a place of its own.
+    fn mount(&mut self, reader: &mut Reader<'_>, mounts: Vec<Mount>) {
+        for Mount { volume, place } in mounts {
+            if self.container.volumes.iter().any(|other| other.target == volume.target) {
+                let message = format!("two volumes have the target {}", quote(&volume.target));
+                reader.report.error(place, message);
+            }
+            self.container.volumes.push(volume);
         }
     }
 
@@ -101,6 +143,7 @@ impl ServiceDraft {
         name: Option<ServiceName>,
     ) -> Option<ServiceSpec> {
         self.resources.finish(reader, &mut self.container);
+        self.finish_environment(reader, item);
         let (scale, global) = self.replicas(reader);
         let constraints = self.take_constraints(reader, item);
         let labels = self.labels;
@@ -114,6 +157,16 @@ impl ServiceDraft {
             constraints,
             ..spec
         })
+    }
+
+    fn finish_environment(&mut self, reader: &mut Reader<'_>, item: &Item<'_>) {
+        if self.env_files.is_empty() {
+            return;
+        }
+        let mut environment = std::mem::take(&mut self.env_files);
+        environment.append(&mut self.container.environment);
+        check_size(reader, item, &environment);
+        self.container.environment = environment;
     }
 
     /// How many replicas there are, or that there is one on each agent: one of both.

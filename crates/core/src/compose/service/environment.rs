@@ -49,18 +49,28 @@ pub(super) fn read_environment(
             reader.report.warning(place, format!("{} is set twice: the last value is used", quote(&name)));
         }
     }
+    check_size(reader, item, &environment);
+    (environment, constraints)
+}
+
+/// Says so if there is more of it than there may be.
+pub(super) fn check_size(reader: &mut Reader<'_>, item: &Item<'_>, environment: &BTreeMap<String, String>) {
     let bytes: usize = environment.iter().map(|(name, value)| name.len() + value.len()).sum();
     if bytes > ENVIRONMENT_BYTES_MAX {
         let message = format!("the variables take {bytes} bytes, at most {ENVIRONMENT_BYTES_MAX} are allowed");
         reader.report.error_with_hint(item.place(), message, "put long values into the image or a volume");
     }
-    (environment, constraints)
+}
+
+/// Whether agents set this variable.
+pub(super) fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
 }
 
 fn check_name(reader: &mut Reader<'_>, pair: &Pair) -> bool {
     let name = pair.name.as_str();
     let place = pair.place.clone();
-    if RESERVED.contains(&name) {
+    if is_reserved(name) {
         reader.report.error(place, format!("the variable `{name}` is reserved: agents set it"));
         return false;
     }

@@ -5,13 +5,22 @@ mod container;
 mod depends;
 mod deploy;
 mod directive;
+mod dotenv;
 mod draft;
+mod env_file;
 mod environment;
+mod host_files;
 mod image;
+mod limits;
+mod naming;
 mod resources;
+mod rights;
 mod signal;
+mod tmpfs;
 mod volumes;
 
+pub(super) use self::host_files::{HostFiles, read_host_files};
+pub use self::rights::capability;
 use super::{
     keys::SERVICE_KEYS,
     reader::Reader,

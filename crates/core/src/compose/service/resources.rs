@@ -6,10 +6,10 @@ use std::fmt::Display;
 use super::super::{
     reader::Reader,
     report::Place,
-    value::{Refused, cpus, size},
+    value::{Refused, cpus, number, size},
     yaml::Item,
 };
-use crate::spec::ContainerSpec;
+use crate::spec::{Amount as SwapAmount, ContainerSpec};
 
 /// Smallest `mem_limit`: the original's 4 MB, in its smaller reading, since its own example counts in millions.
 const MEMORY_BYTES_MIN: u64 = 4_000_000;
@@ -18,10 +18,19 @@ const MEMORY_BYTES_MIN_OF_DOCKER: u64 = 6 * 1024 * 1024;
 /// Largest `mem_limit`: more than any host has, and small enough to be added up.
 const MEMORY_BYTES_MAX: u64 = 1 << 50;
 
+/// Most processes of a container: as many as a kernel has numbers for.
+const PIDS_MAX: u64 = 1 << 22;
+
 /// A setting that can be spelled in two ways.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Setting<T> {
     found: Option<Found<T>>,
+}
+
+impl<T> Default for Setting<T> {
+    fn default() -> Self {
+        Self { found: None }
+    }
 }
 
 #[derive(Debug)]
@@ -59,7 +68,9 @@ impl<T: Copy + PartialEq> Setting<T> {
 #[derive(Debug, Default)]
 pub(super) struct Resources {
     memory: Amount,
+    memory_and_swap: Setting<SwapAmount>,
     cpu: Amount,
+    pids: Setting<u64>,
 }
 
 /// Of one resource.
@@ -114,14 +125,51 @@ impl Resources {
         self.cpu.setting(bound).put(reader, name, item.place(), millis);
     }
 
+    /// Reads `memswap_limit`: memory and swap space together, or `-1` for as much swap space as there is.
+    pub(super) fn read_memory_and_swap(&mut self, reader: &mut Reader<'_>, item: &Item<'_>) {
+        let read = |text: &str| match text {
+            "-1" => Ok(SwapAmount::Unlimited),
+            _ => memory(text).map(SwapAmount::AtMost),
+        };
+        let Some(amount) = reader.parsed(item, read) else { return };
+        self.memory_and_swap.put(reader, "memswap_limit", item.place(), amount);
+    }
+
+    /// Reads a number of processes, which `name` limits.
+    pub(super) fn read_pids(&mut self, reader: &mut Reader<'_>, item: &Item<'_>, name: &str) {
+        let Some(count) = reader.parsed(item, |text| number(text, 1..=PIDS_MAX)) else { return };
+        self.pids.put(reader, name, item.place(), count);
+    }
+
     /// Puts everything where it belongs, and says what contradicts itself.
     pub(super) fn finish(&self, reader: &mut Reader<'_>, container: &mut ContainerSpec) {
         self.memory.check(reader);
         self.cpu.check(reader);
+        self.check_memory_and_swap(reader);
         container.memory_bytes = self.memory.limit.value();
         container.memory_reservation_bytes = self.memory.reservation.value();
         container.cpu_millis = self.cpu.limit.value();
         container.cpu_reservation_millis = self.cpu.reservation.value();
+        container.limits.memory_and_swap = self.memory_and_swap.value();
+        container.limits.pids = self.pids.value();
+    }
+
+    /// The engine refuses a sum without a summand, and one that is less than it.
+    fn check_memory_and_swap(&self, reader: &mut Reader<'_>) {
+        let (Some(sum), Some((name, place))) = (self.memory_and_swap.value(), self.memory_and_swap.origin()) else {
+            return;
+        };
+        match self.memory.limit.value() {
+            None => {
+                let message = format!("`{name}` is a limit of memory and swap together, and there is none of memory");
+                reader.report.error_with_hint(place, message, "add `mem_limit`");
+            }
+            Some(memory) if sum < SwapAmount::AtMost(memory) => {
+                let message = format!("`{name}` is less than the limit of memory, which is a part of it");
+                reader.report.error(place, message);
+            }
+            Some(_) => {}
+        }
     }
 }
 

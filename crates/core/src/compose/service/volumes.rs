@@ -1,10 +1,14 @@
 //! `volumes` of a service: `SOURCE:TARGET[:ro|rw]`, `TARGET` alone, or a map with `type`, `source`, `target`, `read_only`.
+//! What other keys mount (`tmpfs`, `secrets`, `configs`) is a [`Mount`] as well: no two may have one target.
 
-use super::super::{
-    reader::{Reader, Text},
-    report::{one_of, quote},
-    value::{Refused, boolean},
-    yaml::{Item, Value},
+use super::{
+    super::{
+        reader::{Reader, Text},
+        report::{Place, one_of},
+        value::{Refused, boolean},
+        yaml::{Item, Value},
+    },
+    tmpfs,
 };
 use crate::spec::{Volume, VolumeSource};
 
@@ -13,12 +17,19 @@ const VOLUMES_MAX: usize = 100;
 /// Longest path, that of Linux.
 const PATH_BYTES_MAX: usize = 4096;
 /// Keys of the long form that are read.
-const LONG_KEYS: [&str; 4] = ["type", "source", "target", "read_only"];
-/// Keys of the long form for which there is nothing here yet.
-const LONG_KEYS_LATER: [&str; 5] = ["bind", "volume", "tmpfs", "image", "consistency"];
+const LONG_KEYS: [&str; 6] = ["type", "source", "target", "read_only", "bind", "tmpfs"];
+/// Keys of the long form that are not.
+const LONG_KEYS_UNSUPPORTED: [&str; 3] = ["volume", "image", "consistency"];
+
+/// A volume, and where the file asks for it.
+#[derive(Debug)]
+pub(super) struct Mount {
+    pub(super) volume: Volume,
+    pub(super) place: Place,
+}
 
 /// Reads `volumes`.
-pub(super) fn read_volumes(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<Volume> {
+pub(super) fn read_volumes(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<Mount> {
     let Value::Sequence(nodes) = &item.node.value else {
         if !item.is_null() {
             reader.expected("a list", item);
@@ -30,21 +41,16 @@ pub(super) fn read_volumes(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<Volu
         reader.report.error(item.place(), message);
         return Vec::new();
     }
-    let mut volumes: Vec<Volume> = Vec::new();
+    let mut mounts = Vec::new();
     for (index, node) in nodes.iter().enumerate() {
         let element = item.element(index, node);
         let volume = match &node.value {
             Value::Mapping(_) => read_long(reader, &element),
             Value::Scalar(_) | Value::Sequence(_) => reader.parsed(&element, short),
         };
-        let Some(volume) = volume else { continue };
-        if volumes.iter().any(|other| other.target == volume.target) {
-            let message = format!("two volumes have the target {}", quote(&volume.target));
-            reader.report.error(element.place(), message);
-        }
-        volumes.push(volume);
+        mounts.extend(volume.map(|volume| Mount { volume, place: element.place() }));
     }
-    volumes
+    mounts
 }
 
 fn short(text: &str) -> Result<Volume, Refused> {
@@ -70,11 +76,19 @@ fn any_source(text: &str) -> Result<VolumeSource, Refused> {
 }
 
 fn host_path(text: &str) -> Result<VolumeSource, Refused> {
+    path_of_host(text).map(VolumeSource::HostPath)
+}
+
+/// A path of the Docker host that runs the container.
+pub(super) fn path_of_host(text: &str) -> Result<String, Refused> {
     if !text.starts_with('/') {
         let expected = "an absolute path: there is no project directory on the agents";
         return Err(Refused::new(text, expected));
     }
-    clean_path(text).map(VolumeSource::HostPath).ok_or_else(|| Refused::new(text, "a path of a host without `..`"))
+    if text.contains(':') {
+        return Err(Refused::new(text, "a path of a host: the engine takes what comes after a colon for another one"));
+    }
+    clean_path(text).ok_or_else(|| Refused::new(text, "a path of a host without `..`"))
 }
 
 fn named(text: &str) -> Result<VolumeSource, Refused> {
@@ -86,7 +100,8 @@ fn named(text: &str) -> Result<VolumeSource, Refused> {
     Err(Refused::new(text, "the name of a volume: at least two letters, digits, `_`, `.` and `-`"))
 }
 
-fn target_path(text: &str) -> Result<String, Refused> {
+/// An absolute path in the container.
+pub(super) fn target_path(text: &str) -> Result<String, Refused> {
     clean_path(text)
         .filter(|path| path != "/")
         .ok_or_else(|| Refused::new(text, "an absolute path in the container, without `..` and other than `/`"))
@@ -94,7 +109,7 @@ fn target_path(text: &str) -> Result<String, Refused> {
 
 /// An absolute path without empty parts and `.`, so that one path has one spelling. `..` is refused rather than resolved:
 /// what an agent allows is decided by comparing paths.
-fn clean_path(text: &str) -> Option<String> {
+pub(super) fn clean_path(text: &str) -> Option<String> {
     if !text.starts_with('/') || text.len() > PATH_BYTES_MAX || text.contains('\0') {
         return None;
     }
@@ -112,6 +127,10 @@ struct Long {
     source: Option<Text>,
     target: Option<String>,
     read_only: Option<bool>,
+    /// Of a bind: the path is not made if it is not there.
+    must_exist: bool,
+    /// Options of a tmpfs.
+    tmpfs: Vec<String>,
 }
 
 fn read_long(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Volume> {
@@ -123,9 +142,11 @@ fn read_long(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Volume> {
             "source" => long.source = reader.text(&child),
             "target" => long.target = reader.parsed(&child, target_path),
             "read_only" => long.read_only = reader.parsed(&child, boolean),
-            later if LONG_KEYS_LATER.contains(&later) => {
+            "bind" => long.must_exist = read_bind(reader, &child),
+            "tmpfs" => long.tmpfs = tmpfs::read_long(reader, &child),
+            key if LONG_KEYS_UNSUPPORTED.contains(&key) => {
                 let message =
-                    format!("`{later}` of a volume is not supported yet: mounts have a source, a target and a mode");
+                    format!("`{key}` of a volume is not supported: mounts have a source, a target and a mode");
                 reader.report.error_with_hint(item.key_place(&entry.key), message, "set it up on the hosts");
             }
             unknown => reader.unknown_key(unknown, item.key_place(&entry.key), LONG_KEYS),
@@ -136,22 +157,44 @@ fn read_long(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Volume> {
             reader.report.error(item.place(), format!("the volume has no `{needed}`"));
         }
     }
-    let source = long_source(reader, item, long.kind?, long.source)?;
-    Some(Volume { source, target: long.target?, read_only: long.read_only.unwrap_or(false) })
+    let read_only = long.read_only.unwrap_or(false);
+    let target = long.target.take();
+    let source = long_source(reader, item, long)?;
+    Some(Volume { source, target: target?, read_only })
 }
 
-fn long_source(reader: &mut Reader<'_>, item: &Item<'_>, kind: Text, source: Option<Text>) -> Option<VolumeSource> {
-    let read = match kind.value.as_str() {
+/// Whether the path must be there. How mounts spread between host and container is the host's affair.
+fn read_bind(reader: &mut Reader<'_>, item: &Item<'_>) -> bool {
+    let mut must_exist = false;
+    for entry in reader.entries(item) {
+        match entry.key.text.as_str() {
+            "create_host_path" => must_exist = reader.parsed(&item.child(entry), boolean) == Some(false),
+            key @ ("propagation" | "selinux" | "recursive") => {
+                let message =
+                    format!("`{key}` of a bind is not supported: it is for the administrator of a host to say");
+                reader.report.error_with_hint(item.key_place(&entry.key), message, "set it up on the hosts");
+            }
+            unknown => reader.unknown_key(unknown, item.key_place(&entry.key), ["create_host_path"]),
+        }
+    }
+    must_exist
+}
+
+fn long_source(reader: &mut Reader<'_>, item: &Item<'_>, long: Long) -> Option<VolumeSource> {
+    let Long { kind, source, must_exist, tmpfs, .. } = long;
+    let kind = kind?;
+    let read: fn(&str) -> Result<VolumeSource, Refused> = match kind.value.as_str() {
+        "bind" if must_exist => |text: &str| path_of_host(text).map(VolumeSource::ExistingHostPath),
         "bind" => host_path,
         "volume" => named,
         "tmpfs" => {
-            let message = "volumes of type `tmpfs` are not supported yet: mounts are volumes or paths of the host";
-            let hint = "write `type: volume` without a source: such a volume goes with its container";
-            reader.report.error_with_hint(kind.place(), message, hint);
-            return None;
+            if let Some(source) = source {
+                reader.report.error(source.place(), "the volume of type `tmpfs` has a `source`: it is memory");
+            }
+            return Some(VolumeSource::Tmpfs(tmpfs.join(",")));
         }
         other => {
-            let error = Refused::new(other, one_of(["bind", "volume"]));
+            let error = Refused::new(other, one_of(["bind", "volume", "tmpfs"]));
             reader.report.error(kind.place(), error.to_string());
             return None;
         }

@@ -91,13 +91,13 @@ fn a_restart_policy_is_always_none() {
 #[test]
 fn the_rest_of_deploy_says_why_not() {
     check_service(
-        "deploy:\n  update_config: {}\n  endpoint_mode: vip\n  labels: {a: b}\n  replica: 3\n  resources:\n    limits: {pids: 5}\n    reservations: {devices: [], memroy: 8m}\n    x-note: 1\n",
+        "deploy:\n  update_config: {}\n  endpoint_mode: vip\n  labels: {a: b}\n  replica: 3\n  resources:\n    limits: {pids: 0}\n    reservations: {devices: [], memroy: 8m}\n    x-note: 1\n",
         &[
             "6:7: warning: `update_config` has no effect: an edit never changes an active run, and the next run begins with it",
             "7:7: warning: `endpoint_mode` has no effect: nothing connects to a batch job",
             "8:7: error: `labels` is not supported: there is no service apart from its containers\n  hint: move them to `labels` of the service",
             "9:7: error: unknown key `replica`\n  hint: did you mean `replicas`?",
-            "11:18: error: `pids` is not supported yet: agents limit memory and processors only\n  hint: set it for all containers in the engine's settings on the hosts",
+            "11:24: error: `0` is not a whole number from 1 to 4194304",
             "12:24: error: `devices` is not supported: agents hand out processors and memory only\n  hint: write a constraint on a label that only hosts with such devices have",
             "12:37: error: unknown key `memroy`\n  hint: did you mean `memory`?",
         ],

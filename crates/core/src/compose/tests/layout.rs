@@ -111,13 +111,11 @@ fn volumes_are_declared_by_name_only() {
 }
 
 #[test]
-fn networks_secrets_and_configs_say_why_not() {
+fn networks_and_includes_say_why_not() {
     check(
         &format!("networks: {{}}\nsecrets: {{}}\nconfigs: {{}}\ninclude: []\n{}", with_service("")),
         &[
             "1:1: error: `networks` is not supported: containers of different hosts share no network\n  hint: name a network of the host with `network_mode` in the service",
-            "2:1: error: `secrets` is not supported: there is no project directory on the agents to take them from\n  hint: mount a path of the host with `volumes` in the service",
-            "3:1: error: `configs` is not supported: there is no project directory on the agents to take them from\n  hint: mount a path of the host with `volumes` in the service",
             "4:1: error: `include` is not supported: an app is one file\n  hint: put the services into this file",
         ],
     );

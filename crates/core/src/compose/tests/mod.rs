@@ -2,9 +2,11 @@
 
 mod depends;
 mod deploy;
+mod env_files;
 mod hostile;
 mod labels;
 mod layout;
+mod options;
 mod placement;
 mod policies;
 mod samples;
@@ -18,13 +20,29 @@ use crate::spec::{ContainerSpec, ServiceSpec};
 
 const VARIABLES: [(&str, &str); 4] = [("TAG", "v2"), ("SIZE", "5"), ("EMPTY", ""), ("FROM_HOST", "yes")];
 
+/// The files beside the compose file.
+const ENV_FILES: [(&str, &str); 4] = [
+    ("job.env", "A=1\nB=${TAG}\n# note\nexport C='$TAG'\nD=\"${A}-${NONE:-x}\"\nFROM_HOST\nNOT_THERE\n"),
+    ("more.env", "A=2\nE=$NOWHERE\n"),
+    ("empty.env", ""),
+    ("bad.env", "A=1\n?\n"),
+];
+
 fn read_text(text: &str) -> Reading {
     read_with(text, &map(&VARIABLES))
 }
 
 fn read_with(text: &str, variables: &BTreeMap<String, String>) -> Reading {
     let app = AppName::new("nightly").unwrap();
-    let file = ComposeFile { app: &app, file_name: "f", text, variables, timezone_default: TIMEZONE_DEFAULT };
+    let env_files = map(&ENV_FILES);
+    let file = ComposeFile {
+        app: &app,
+        file_name: "f",
+        text,
+        variables,
+        env_files: &env_files,
+        timezone_default: TIMEZONE_DEFAULT,
+    };
     let reading = read(&file, &TimeZoneDatabase::bundled());
     assert_eq!(reading.spec.is_none(), reading.diagnostics.iter().any(Diagnostic::is_error));
     reading

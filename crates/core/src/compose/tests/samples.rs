@@ -94,8 +94,27 @@ services:
       sh -c
       'date'
     restart: "no"
+    env_file: [job.env, {path: local.env, required: false}]
+    hostname: report
+    dns: 192.0.2.1
+    extra_hosts: ["db:192.0.2.7"]
+    init: false
+    read_only: true
+    cap_drop: [ALL]
+    cap_add: [CHOWN]
+    security_opt: ["no-new-privileges:true"]
+    devices: ["/dev/fuse:/dev/fuse:r"]
+    tmpfs: "/run:size=64m,mode=1777"
+    ulimits: {nofile: {soft: 128, hard: 256}, nproc: 64}
+    pids_limit: 50
+    shm_size: 16m
+    sysctls: [net.core.somaxconn=1024]
+    secrets: [token, {source: key, target: /etc/key}]
+    configs: [motd]
     labels: {tickmesh.global: "true", tickmesh.depends: "extract,load", tickmesh.constraint: "agent!=a1", team: data}
 volumes: {data: , cache: {}}
+secrets: {token: {file: /srv/token}, key: {file: /srv/key}}
+configs: {motd: {file: /srv/motd}}
 "#;
 
 /// All of them.

@@ -40,6 +40,102 @@ fn the_long_form_is_a_map() {
     );
     check_volume("{type: volume, source: cache, target: /in, read_only: no}", volume(cache, "/in"));
     check_volume("{type: volume, target: /in}", volume(VolumeSource::Anonymous, "/in"));
+    let existing = volume(VolumeSource::ExistingHostPath("/data".to_owned()), "/in");
+    check_volume("{type: bind, source: /data, target: /in, bind: {create_host_path: false}}", existing);
+    check_volume(
+        "{type: bind, source: /data, target: /in, bind: {create_host_path: true}}",
+        volume(VolumeSource::HostPath("/data".to_owned()), "/in"),
+    );
+    let memory = |options: &str| volume(VolumeSource::Tmpfs(options.to_owned()), "/in");
+    check_volume("{type: tmpfs, target: /in}", memory(""));
+    check_volume("{type: tmpfs, target: /in, tmpfs: {size: 1m, mode: 0o700}}", memory("size=1048576,mode=700"));
+}
+
+#[test]
+fn memory_is_mounted_in_short_as_well() {
+    let check = |text: &str, target: &str, options: &str| {
+        let expect = volume(VolumeSource::Tmpfs(options.to_owned()), target);
+        assert_eq!(container(&format!("tmpfs: {text}")).volumes, [expect], "{text}");
+    };
+    check("/scratch", "/scratch", "");
+    check("[/scratch/]", "/scratch", "");
+    check("'/run:size=64k,mode=01777,uid=1000,noexec'", "/run", "size=65536,mode=1777,uid=1000,noexec");
+    let two = container("tmpfs: [/a, '/b:ro']\nvolumes: [/c]").volumes;
+    assert_eq!(two.iter().map(|volume| volume.target.as_str()).collect::<Vec<_>>(), ["/a", "/b", "/c"]);
+    check_service(
+        "tmpfs: [scratch, '/a:size=0', '/b:mode=8', '/c:remount', '/d:uid=me']",
+        &[
+            "5:13: error: `scratch` is not an absolute path in the container, without `..` and other than `/`",
+            "5:22: error: `0` is not a size above 0",
+            "5:35: error: `8` is not a mode such as `1777`, in octal digits",
+            "5:48: error: `remount` is not an option of a tmpfs, such as `size=64m`, `mode=1777`, `uid=1000` or `noexec`",
+            "5:62: error: `uid=me` is not an option of a tmpfs, such as `size=64m`, `mode=1777`, `uid=1000` or `noexec`",
+        ],
+    );
+    check_service("tmpfs: /in\nvolumes: [/in]", &["6:15: error: two volumes have the target `/in`"]);
+}
+
+/// A file with these lists at its end, as most people have them, and a service with these keys.
+fn with_files(keys: &str) -> String {
+    let lists = "secrets: {token: {file: /srv/token}, key: {file: /srv//key}}\nconfigs: {motd: {file: /srv/motd}}\n";
+    with_service(keys) + lists
+}
+
+#[track_caller]
+fn check_files(keys: &str, expect: &[(&str, &str)]) {
+    let volumes = spec(&with_files(keys)).run.services[0].container.volumes.clone();
+    let file = |(source, target): &(&str, &str)| Volume {
+        read_only: true,
+        ..volume(VolumeSource::ExistingHostPath((*source).to_owned()), target)
+    };
+    assert_eq!(volumes, expect.iter().map(file).collect::<Vec<_>>(), "{keys}");
+}
+
+#[test]
+fn secrets_and_configs_are_files_of_the_hosts() {
+    check_files("", &[]);
+    check_files("secrets: [token, key]", &[("/srv/token", "/run/secrets/token"), ("/srv/key", "/run/secrets/key")]);
+    check_files("secrets: [{source: token, target: t}]", &[("/srv/token", "/run/secrets/t")]);
+    check_files("secrets: [{source: token, target: /etc/t}]", &[("/srv/token", "/etc/t")]);
+    check_files("configs: [motd]", &[("/srv/motd", "/motd")]);
+    check_files("configs: [{source: motd, target: etc/motd}]", &[("/srv/motd", "/etc/motd")]);
+}
+
+#[test]
+fn secrets_that_cannot_be_had_say_why() {
+    check(
+        &with_files(
+            "secrets: [nobody, {source: token, target: a/../b}, {target: x}, {source: key, mode: 0400}]\nvolumes: [/run/secrets/key]",
+        ),
+        &[
+            "5:15: error: there is no secret `nobody` at the top of the file\n  hint: add `secrets: {nobody: {file: /path/on/the/hosts}}`",
+            "5:32: error: `/run/secrets/a/../b` is not a path in the container without `..`",
+            "5:56: error: it has no `source`: the name of a file at the top",
+            "5:83: warning: `mode` has no effect: the file is mounted as it is on the host",
+            "6:15: error: two volumes have the target `/run/secrets/key`",
+        ],
+    );
+    let top = "secrets: {a: {file: ./a}, b: {external: true}, c: {environment: C}, d: }\nconfigs: {e: {content: x}}\n";
+    let hint = "\n  hint: put it into a file on the hosts, and name that with `file`";
+    check(
+        &(top.to_owned() + &with_service("secrets: [a, b]")),
+        &[
+            "1:21: error: `./a` is not an absolute path: there is no project directory on the agents",
+            "1:27: error: `b` has no `file`",
+            &format!(
+                "1:31: error: `external` is not supported: agents know no store of secrets, only files of their hosts{hint}"
+            ),
+            "1:48: error: `c` has no `file`",
+            &format!(
+                "1:52: error: `environment` is not supported: its value would be stored with the app, for all to read{hint}"
+            ),
+            "1:69: error: `d` has no `file`",
+            "2:11: error: `e` has no `file`",
+            &format!(
+                "2:15: error: `content` is not supported: what is in it would have to be carried to every host{hint}"
+            ),
+        ],
+    );
 }
 
 #[test]
@@ -81,11 +177,23 @@ fn the_long_form_is_checked_like_the_short_one() {
         &["5:15: error: the volume has no `type`", "5:15: error: the volume has no `target`"],
     );
     check_service("volumes: [{type: bind, target: /in}]", &["5:15: error: the volume of type `bind` has no `source`"]);
-    check_service("volumes: [{type: nfs, source: a, target: /in}]", &["5:22: error: `nfs` is not `bind` or `volume`"]);
     check_service(
-        "volumes: [{type: tmpfs, target: /in}]",
+        "volumes: [{type: nfs, source: a, target: /in}]",
+        &["5:22: error: `nfs` is not `bind`, `volume` or `tmpfs`"],
+    );
+    check_service(
+        "volumes: [{type: tmpfs, source: aa, target: /in, tmpfs: {mode: 9, sise: 1}}]",
         &[
-            "5:22: error: volumes of type `tmpfs` are not supported yet: mounts are volumes or paths of the host\n  hint: write `type: volume` without a source: such a volume goes with its container",
+            "5:37: error: the volume of type `tmpfs` has a `source`: it is memory",
+            "5:68: error: `9` is not a mode such as `1777`, in octal digits",
+            "5:71: error: unknown key `sise`\n  hint: did you mean `size`?",
+        ],
+    );
+    check_service(
+        "volumes: [{type: bind, source: /a, target: /in, bind: {propagation: shared, create: no}}]",
+        &[
+            "5:60: error: `propagation` of a bind is not supported: it is for the administrator of a host to say\n  hint: set it up on the hosts",
+            "5:81: error: unknown key `create`",
         ],
     );
     check_service(
@@ -96,7 +204,7 @@ fn the_long_form_is_checked_like_the_short_one() {
         "volumes: [{type: volume, sorce: aa, target: /in, volume: {nocopy: true}, read_only: 1}]",
         &[
             "5:30: error: unknown key `sorce`\n  hint: did you mean `source`?",
-            "5:54: error: `volume` of a volume is not supported yet: mounts have a source, a target and a mode\n  hint: set it up on the hosts",
+            "5:54: error: `volume` of a volume is not supported: mounts have a source, a target and a mode\n  hint: set it up on the hosts",
             "5:89: error: `1` is not `true` or `false`",
         ],
     );

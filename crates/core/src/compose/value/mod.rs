@@ -3,11 +3,12 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use super::report::quote;
+use crate::spec::Amount;
 
 /// A text that is not what is expected at its place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} is not {expected}", quote(text))]
-pub(super) struct Refused {
+pub struct Refused {
     text: String,
     expected: String,
 }
@@ -25,6 +26,15 @@ pub(super) fn number(text: &str, bounds: RangeInclusive<u64>) -> Result<u64, Ref
     value
         .filter(|value| bounds.contains(value))
         .ok_or_else(|| Refused::new(text, format!("a whole number from {} to {}", bounds.start(), bounds.end())))
+}
+
+/// A whole number, or `-1` for no limit, as docker has it.
+pub(super) fn amount(text: &str) -> Result<Amount, Refused> {
+    if text == "-1" {
+        return Ok(Amount::Unlimited);
+    }
+    let found = number(text, 0..=i64::MAX.unsigned_abs()).map(Amount::AtMost);
+    found.map_err(|_| Refused::new(text, "a whole number, or `-1` for no limit"))
 }
 
 /// A boolean, in the spellings of YAML 1.1 and 1.2.

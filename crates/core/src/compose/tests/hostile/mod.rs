@@ -35,6 +35,30 @@ fn judge(text: &str) -> String {
     said
 }
 
+/// The same for an env file: whatever is in it, the place of what is said is in the compose file.
+#[track_caller]
+fn judge_env_file(text: &str) {
+    let compose = with_service("env_file: f.env");
+    let (app, variables, env_files) = (AppName::new("nightly").unwrap(), map(&VARIABLES), map(&[("f.env", text)]));
+    let file = ComposeFile {
+        app: &app,
+        file_name: "f",
+        text: &compose,
+        variables: &variables,
+        env_files: &env_files,
+        timezone_default: TIMEZONE_DEFAULT,
+    };
+    let zones = TimeZoneDatabase::bundled();
+    let first = read(&file, &zones);
+    for diagnostic in &first.diagnostics {
+        assert!(is_inside(&compose, diagnostic.position), "there is no such place: {diagnostic:?}");
+        assert!(!diagnostic.message.chars().any(char::is_control), "{diagnostic:?}");
+    }
+    let second = read(&ComposeFile { variables: &first.variables_used, ..file }, &zones);
+    assert_eq!(first.diagnostics, second.diagnostics, "with the variables that it used it reads the same");
+    assert_eq!(format!("{:?}", first.spec), format!("{:?}", second.spec), "{text:?}");
+}
+
 /// Whether a cursor can go there. The end of a line is a place too, and so is the line after the last line feed.
 fn is_inside(text: &str, Position { line, column }: Position) -> bool {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");

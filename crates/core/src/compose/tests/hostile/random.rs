@@ -4,7 +4,7 @@ use proptest::{prelude::*, sample::select};
 
 use super::{
     super::{samples, *},
-    judge,
+    judge, judge_env_file,
 };
 
 /// Pieces of compose files, from which mostly sensible and sometimes broken files are made.
@@ -70,7 +70,7 @@ pub(super) const PIECES: [&str; 58] = [
 ];
 
 /// Values that labels and keys take, nearly take, and should never see.
-const VALUES: [&str; 40] = [
+const VALUES: [&str; 48] = [
     "0",
     "1",
     "10",
@@ -111,6 +111,20 @@ const VALUES: [&str; 40] = [
     "remove-all",
     "512m",
     "$$",
+    "/a",
+    "/a:/b:ro",
+    "/dev/a:rwm",
+    "job.env",
+    "SYS_ADMIN",
+    "db:192.0.2.1",
+    "soft",
+    "host",
+];
+
+/// Pieces of env files.
+const ENV_PIECES: [&str; 20] = [
+    "A", "=", ":", "\n", "\r\n", " ", "\t", "#", "'", "\"", "\\", "$", "$A", "${A:-", "}", "export ", "\u{feff}", "\0",
+    "ä", "b c",
 ];
 
 fn value() -> impl Strategy<Value = String> {
@@ -155,29 +169,14 @@ const SERVICE_LABELS: [&str; 10] = [
     "gpu",
     "log_store_x",
 ];
-const KEYS: [&str; 21] = [
-    "image",
-    "command",
-    "entrypoint",
-    "environment",
-    "depends_on",
-    "working_dir",
-    "user",
-    "mem_limit",
-    "mem_reservation",
-    "cpus",
-    "cpu_shares",
-    "network_mode",
-    "volumes",
-    "stop_signal",
-    "stop_grace_period",
-    "pull_policy",
-    "restart",
-    "deploy",
-    "privileged",
-    "ports",
-    "nonsense",
-];
+/// Keys beside those that are supported.
+const FURTHER_KEYS: [&str; 3] = ["ports", "build", "nonsense"];
+
+/// Every key that is supported, and some that are not.
+fn key() -> impl Strategy<Value = &'static str> {
+    let keys: Vec<&str> = service_keys().chain(FURTHER_KEYS).collect();
+    select(keys)
+}
 
 /// Labels of one place, each with its prefix and a value.
 fn labels(names: &'static [&'static str]) -> impl Strategy<Value = String> {
@@ -261,12 +260,22 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_values_of_keys_are_read_or_refused(key in select(&KEYS[..]), value in value()) {
+    fn arbitrary_values_of_keys_are_read_or_refused(key in key(), value in value()) {
         let value = quoted(&value);
         judge(&with_service(&format!("{key}: {value}")));
         judge(&with_service(&format!("{key}: [{value}, {value}]")));
         judge(&with_service(&format!("{key}: {{{value}: {value}}}")));
         judge(&with_service(&format!("deploy: {{{key}: {value}, replicas: {value}, mode: {value}}}")));
+    }
+
+    #[test]
+    fn arbitrary_env_files_are_read_or_refused(
+        any in any::<String>(),
+        pieces in prop::collection::vec(select(&ENV_PIECES[..]), 0..40),
+    ) {
+        for text in [any, pieces.concat()] {
+            judge_env_file(&text);
+        }
     }
 
     #[test]

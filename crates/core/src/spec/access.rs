@@ -1,0 +1,191 @@
+use std::fmt;
+
+use super::{ContainerSpec, Ipc, Rights, VolumeSource};
+
+/// Capabilities that the engine gives every container: who adds one of them asks for nothing.
+const CAPABILITIES_OF_EVERYONE: [&str; 14] = [
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "NET_RAW",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+];
+
+/// The one security option that takes something away.
+pub(crate) const NO_NEW_PRIVILEGES: &str = "no-new-privileges=true";
+
+/// Something outside a container that it asks for. Whether it gets it is up to the agent of its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostAccess {
+    /// A path of the host, mounted.
+    Path(String),
+    /// A device of the host.
+    Device(String),
+    /// A capability that containers do not have.
+    Capability(String),
+    /// The network of the host.
+    Network,
+    /// The network of another container, with this name.
+    NetworkOfContainer(String),
+    /// The processes of the host.
+    Pid,
+    /// The shared memory of the host.
+    Ipc,
+    /// The users of the host.
+    Users,
+    /// Less of what keeps a container in: a security option.
+    Unconfined(String),
+    /// Everything.
+    Privileged,
+}
+
+impl fmt::Display for HostAccess {
+    /// As the compose file has it.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(formatter, "host path {path}"),
+            Self::Device(path) => write!(formatter, "device {path}"),
+            Self::Capability(name) => write!(formatter, "cap_add {name}"),
+            Self::Network => formatter.write_str("network_mode host"),
+            Self::NetworkOfContainer(name) => write!(formatter, "network_mode container:{name}"),
+            Self::Pid => formatter.write_str("pid host"),
+            Self::Ipc => formatter.write_str("ipc host"),
+            Self::Users => formatter.write_str("userns_mode host"),
+            Self::Unconfined(option) => write!(formatter, "security_opt {option}"),
+            Self::Privileged => formatter.write_str("privileged"),
+        }
+    }
+}
+
+impl ContainerSpec {
+    /// Everything outside the container that it asks for.
+    pub fn host_access(&self) -> Vec<HostAccess> {
+        // Every field has its name here, so that whoever adds one meets this question.
+        let Self {
+            network_mode,
+            volumes,
+            rights,
+            image: _,
+            pull_policy: _,
+            command: _,
+            entrypoint: _,
+            environment: _,
+            labels: _,
+            working_dir: _,
+            user: _,
+            memory_bytes: _,
+            memory_reservation_bytes: _,
+            cpu_millis: _,
+            cpu_reservation_millis: _,
+            cpu_shares: _,
+            naming: _,
+            limits: _,
+            init: _,
+            stop_signal: _,
+            stop_grace: _,
+        } = self;
+        let network = network_mode.as_deref().and_then(network);
+        let paths = volumes.iter().filter_map(|volume| path(&volume.source));
+        network.into_iter().chain(paths).chain(of_rights(rights)).collect()
+    }
+}
+
+fn network(mode: &str) -> Option<HostAccess> {
+    match mode.strip_prefix("container:") {
+        Some(name) => Some(HostAccess::NetworkOfContainer(name.to_owned())),
+        None => (mode == "host").then_some(HostAccess::Network),
+    }
+}
+
+fn path(source: &VolumeSource) -> Option<HostAccess> {
+    match source {
+        VolumeSource::HostPath(path) | VolumeSource::ExistingHostPath(path) => Some(HostAccess::Path(path.clone())),
+        VolumeSource::Named(_) | VolumeSource::Anonymous | VolumeSource::Tmpfs(_) => None,
+    }
+}
+
+fn of_rights(rights: &Rights) -> Vec<HostAccess> {
+    let Rights {
+        privileged,
+        cap_add,
+        security,
+        host_pid,
+        ipc,
+        host_users,
+        devices,
+        cap_drop: _,
+        // The reader takes only those that the kernel keeps apart for each container.
+        sysctls: _,
+        groups: _,
+        read_only: _,
+    } = rights;
+    let whole = [
+        privileged.then_some(HostAccess::Privileged),
+        host_pid.then_some(HostAccess::Pid),
+        (*ipc == Some(Ipc::Host)).then_some(HostAccess::Ipc),
+        host_users.then_some(HostAccess::Users),
+    ];
+    let capabilities = cap_add.iter().filter(|name| !CAPABILITIES_OF_EVERYONE.contains(&name.as_str()));
+    let security = security.iter().filter(|option| *option != NO_NEW_PRIVILEGES);
+    let mut access: Vec<HostAccess> = whole.into_iter().flatten().collect();
+    access.extend(capabilities.cloned().map(HostAccess::Capability));
+    access.extend(devices.iter().map(|device| HostAccess::Device(device.source.clone())));
+    access.extend(security.cloned().map(HostAccess::Unconfined));
+    access
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Device;
+
+    #[track_caller]
+    fn check(rights: Rights, expect: &[&str]) {
+        let container = ContainerSpec { rights, ..ContainerSpec::new("busybox") };
+        let access: Vec<String> = container.host_access().iter().map(ToString::to_string).collect();
+        assert_eq!(access, expect);
+    }
+
+    fn owned(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn rights_that_every_container_has_or_that_are_fewer_are_no_access() {
+        check(Rights::default(), &[]);
+        check(Rights { cap_add: owned(&CAPABILITIES_OF_EVERYONE), ..Rights::default() }, &[]);
+        check(Rights { cap_drop: owned(&["ALL"]), read_only: true, ..Rights::default() }, &[]);
+        check(Rights { security: owned(&[NO_NEW_PRIVILEGES]), ..Rights::default() }, &[]);
+        for ipc in [Ipc::None, Ipc::Private, Ipc::Shareable] {
+            check(Rights { ipc: Some(ipc), ..Rights::default() }, &[]);
+        }
+    }
+
+    #[test]
+    fn what_reaches_out_of_a_container_is() {
+        check(
+            Rights { cap_add: owned(&["KILL", "SYS_ADMIN", "ALL"]), ..Rights::default() },
+            &["cap_add SYS_ADMIN", "cap_add ALL"],
+        );
+        check(
+            Rights { security: owned(&["seccomp=unconfined"]), ..Rights::default() },
+            &["security_opt seccomp=unconfined"],
+        );
+        let device =
+            Device { source: "/dev/fuse".to_owned(), target: "/dev/f".to_owned(), permissions: "r".to_owned() };
+        check(Rights { devices: vec![device], ..Rights::default() }, &["device /dev/fuse"]);
+        check(
+            Rights { privileged: true, host_pid: true, host_users: true, ipc: Some(Ipc::Host), ..Rights::default() },
+            &["privileged", "pid host", "ipc host", "userns_mode host"],
+        );
+    }
+}
