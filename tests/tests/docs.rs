@@ -6,6 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tickmesh_agent::policy::Grant;
+use tickmesh_core::compose::service_keys;
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -69,6 +72,15 @@ fn every_break_can_be_made_and_its_finder_is_on_record() {
     let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
     let rows: Vec<_> = rows.filter(|name| *name != "break").collect();
     assert_eq!(rows, names, "`make mutants` writes the page");
+}
+
+#[test]
+fn the_readme_names_every_key_and_every_right() {
+    let page = fs::read_to_string(root().join("README.md")).unwrap();
+    let named: BTreeSet<String> = page.lines().flat_map(quoted).collect();
+    let rights = Grant::ALL.into_iter().map(Grant::as_str);
+    let missing: Vec<&str> = service_keys().chain(rights).filter(|key| !named.contains(*key)).collect();
+    assert_eq!(missing, [""; 0], "not in the README");
 }
 
 #[test]

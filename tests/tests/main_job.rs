@@ -114,6 +114,22 @@ async fn a_failing_container_is_tried_retry_count_plus_one_times() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_host_refuses_is_not_tried_again() {
+    let world = World::new().await;
+    let (scheduler, agent) = (world.scheduler().await, world.agent("a1").await);
+    let labels = format!("{}    privileged: true\n", labels(&[("scale", "1"), ("retry_count", "5")]));
+    world.apply("refused", &compose(&world, None, &labels, &Journal::write("start"))).await;
+    world.run("refused").await;
+    let run = world.history_of("refused", 1).await.remove(0);
+    let reason = "privileged is not allowed on this host: its agent was not started with `--allow privileged`";
+    assert_eq!(run.outcome, Outcome::CouldNotStart { reason: reason.to_owned() });
+    assert_eq!(run.replicas.iter().map(|replica| replica.attempts).collect::<Vec<_>>(), [1]);
+    assert_eq!(world.journal.with("start").len(), 0);
+    scheduler.stop().await;
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn three_ticks_wait_and_the_next_is_dropped() {
     let world = World::new().await;
     let (scheduler, agent) = (world.scheduler().await, world.agent("a1").await);

@@ -155,21 +155,6 @@ async fn an_order_that_comes_often_runs_one_container() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_host_does_not_allow_is_refused_for_good() {
-    let world = World::new().await;
-    let running = world.start_agent().await;
-    let mut order = script("true");
-    order.container.network_mode = Some("host".to_owned());
-    world.order_start(0, order).await;
-    match world.end_of(0).await {
-        AttemptEvent::CouldNotStart { permanent: true, reason } => assert!(reason.contains("host"), "{reason}"),
-        other => panic!("expected a permanent refusal: {other:?}"),
-    }
-    assert!(world.containers().await.is_empty());
-    running.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_start_says_why_and_leaves_nothing() {
     let world = World::new().await;
     let running = world.start_agent().await;

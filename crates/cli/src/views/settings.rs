@@ -53,6 +53,8 @@ pub(crate) struct ServiceView {
     pub attempt_timeout_ms: Option<u64>,
     /// Which containers are removed after their end.
     pub remove_containers: &'static str,
+    /// What of their hosts its containers ask for, which agents have to allow.
+    pub host_access: Vec<String>,
 }
 
 impl SettingsView {
@@ -125,6 +127,7 @@ impl ServiceView {
             retry_count: service.retry.count,
             attempt_timeout_ms: service.attempt_timeout.map(millis),
             remove_containers: service.remove_containers.as_str(),
+            host_access: service.container.host_access().iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -141,6 +144,9 @@ impl ServiceView {
         }
         if !self.constraints.is_empty() {
             text.push_str(&format!(", on {}", self.constraints.join(", ")));
+        }
+        if !self.host_access.is_empty() {
+            text.push_str(&format!(", where agents allow {}", self.host_access.join(", ")));
         }
         text
     }
@@ -221,7 +227,9 @@ mod tests {
         service.depends = vec![ServiceName::new("s0").unwrap()];
         let (attribute, values) = (Attribute::Label("disk".to_owned()), vec!["ssd".to_owned()]);
         service.constraints = vec![Constraint { attribute, operator: Operator::Is, values }];
-        let text = "s1: one on each agent x busybox, 3 retries, remove-finished, attempt_timeout 1s500ms, after s0, on disk==ssd";
+        service.container.rights.privileged = true;
+        service.container.network_mode = Some("host".to_owned());
+        let text = "s1: one on each agent x busybox, 3 retries, remove-finished, attempt_timeout 1s500ms, after s0, on disk==ssd, where agents allow network_mode host, privileged";
         assert_eq!(ServiceView::new(&service).text(), text);
     }
 

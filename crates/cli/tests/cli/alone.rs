@@ -110,6 +110,12 @@ fn bad_input_is_refused_with_a_reason() {
     );
     check_refused(&["--namespace", "a.b", "ls"], "namespace name `a.b` is not valid");
     check_refused(&["agent", "--allow-path", "data"], "the path must be absolute");
+    check_refused(&["agent", "--allow-device", "null"], "the path must be absolute");
+    check_refused(
+        &["agent", "--allow-cap", "SYS_ADMN"],
+        "`SYS_ADMN` is not a capability such as `NET_ADMIN`, or `ALL`",
+    );
+    check_refused(&["agent", "--allow", "everything"], "[possible values: host-network, container-network, host-pid, ");
 }
 
 #[test]

@@ -24,8 +24,9 @@ services:
   s1:
     image: busybox
     network_mode: none
+    env_file: counting.env
     labels: {tickmesh.scale: "2", tickmesh.remove_containers: remove-all}
-    command: ["sh", "-c", "echo replica $$TICKMESH_REPLICA of $$GREETING"]
+    command: ["sh", "-c", "echo $$WORD $$TICKMESH_REPLICA of $$GREETING"]
   "#;
 
 const FAILING: &str = r#"
@@ -119,6 +120,8 @@ fn containers_named(text: &str) -> String {
 fn up_runs_apps_and_keeps_what_it_knows() {
     let place = Place::alone();
     place.write("counting.yml", COUNTING);
+    // The greeting is that of the command line in the end.
+    place.write("counting.env", "export WORD='replica' # a word\nGREETING=few\n");
     place.write("failing.yml", FAILING);
     let up = Up::start(place);
     up.run(&["apply", "counting.yml"]).expect(0);

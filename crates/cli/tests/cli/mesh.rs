@@ -65,6 +65,45 @@ fn what_an_app_was_applied_with_is_data() {
     assert!(yaml.contains("name: nightly\n"), "{yaml}");
 }
 
+const WITH_ENV_FILE: &str = "labels: {aliyun.project_type: batch}\nservices:\n  s1: {image: busybox, env_file: [job.env, {path: local.env, required: false}]}\n";
+
+#[test]
+fn an_edit_of_an_env_file_is_an_edit_of_the_app() {
+    let server = Server::start();
+    let place = Place::with_mesh(&server);
+    place.write("nightly.yml", WITH_ENV_FILE);
+    let missing = "nightly.yml:3:35: error: the env file `job.env` is not there";
+    place.run(&["apply", "nightly.yml"]).expect_error(2, missing);
+    place.run(&["validate", "nightly.yml"]).expect_error(2, missing);
+    let applied = |what: &str| {
+        let stdout = place.run(&["apply", "nightly.yml"]).expect(0);
+        assert!(stdout.starts_with(&format!("app nightly {what}\n")), "{stdout}");
+    };
+    place.write("job.env", "A=1\n");
+    applied("applied (revision 1)");
+    applied("unchanged (revision 1)");
+    place.write("job.env", "A=2\n");
+    applied("applied (revision 2)");
+    place.write("local.env", "A=3\n");
+    applied("applied (revision 3)");
+    applied("unchanged (revision 3)");
+    place.write("job.env", "?\n");
+    place.run(&["apply", "nightly.yml"]).expect_error(2, "line 1 of the env file `job.env` cannot be read: ");
+}
+
+/// They are found from where the file is, and not from where the command is given; without a file, from there.
+#[test]
+fn env_files_are_beside_the_compose_file() {
+    let place = Place::alone();
+    std::fs::create_dir(place.folder.path().join("sub")).unwrap();
+    place.write("sub/nightly.yml", WITH_ENV_FILE);
+    place.write("job.env", "A=1\n");
+    place.run(&["validate", "sub/nightly.yml"]).expect_error(2, "the env file `job.env` is not there");
+    place.run_with_input(&["validate", "-"], WITH_ENV_FILE).expect(0);
+    place.write("sub/job.env", "A=1\n");
+    place.run(&["validate", "sub/nightly.yml"]).expect(0);
+}
+
 #[test]
 fn a_bad_file_changes_nothing() {
     let server = Server::start();

@@ -8,7 +8,7 @@
 //!
 //! Nothing in a file is silently without effect: `keys` and `labels` have a table each that says what becomes of every key
 //! and label. The reader of a stored file is the scheduler, which reads it again and trusts no parsed form: so reading is
-//! a pure function of the text, the variables and the zone database, and every cost has a limit.
+//! a pure function of the text, the variables, the env files and the zone database, and every cost has a limit.
 
 mod app;
 mod diagnostic;

@@ -1,5 +1,7 @@
 //! A service while its keys are read: each key has its place here, and what they come to together is settled at the end.
 
+use std::collections::BTreeMap;
+
 use super::{
     super::{
         keys::ServiceKey,
@@ -22,8 +24,6 @@ use super::{
     tmpfs::read_tmpfs,
     volumes::{Mount, read_volumes},
 };
-use std::collections::BTreeMap;
-
 use crate::{
     name::ServiceName,
     spec::{Constraint, ContainerSpec, RetryPolicy, STOP_GRACE_DEFAULT, ServiceSpec},

@@ -1,0 +1,107 @@
+//! What a host refuses unless its agent was told otherwise: from keys of a compose file to the end of an attempt.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+#[expect(dead_code, reason = "shared with the other tests of the agent")]
+mod world;
+
+use std::{collections::BTreeMap, path::Path};
+
+use tickmesh_agent::{
+    Config,
+    policy::{Grant, HostPolicy},
+};
+use tickmesh_core::{
+    compose::{self, ComposeFile, TIMEZONE_DEFAULT},
+    message::{AttemptEvent, StartOrder},
+    name::AppName,
+    spec::ContainerSpec,
+};
+
+use crate::world::{World, script};
+
+/// Keys that ask for something of the host; what is told of it; and what would have allowed it.
+fn asking(folder: &Path) -> Vec<(String, String, String)> {
+    let folder = folder.display();
+    let row = |keys: &str, what: &str, flag: &str| (keys.to_owned(), what.to_owned(), flag.to_owned());
+    vec![
+        row("privileged: true", "privileged", "--allow privileged"),
+        row("cap_add: [SYS_ADMIN]", "cap_add SYS_ADMIN", "--allow-cap SYS_ADMIN"),
+        row("devices: [/dev/null]", "device /dev/null", "--allow-device /dev/null"),
+        row("pid: host", "pid host", "--allow host-pid"),
+        row("ipc: host", "ipc host", "--allow host-ipc"),
+        row("userns_mode: host", "userns_mode host", "--allow host-users"),
+        row("network_mode: host", "network_mode host", "--allow host-network"),
+        row("security_opt: ['seccomp:unconfined']", "security_opt seccomp=unconfined", "--allow unconfined"),
+        row(&format!("volumes: ['{folder}:/in']"), &format!("host path {folder}"), &format!("--allow-path {folder}")),
+        row("secrets: [token]", &format!("host path {folder}/token"), &format!("--allow-path {folder}/token")),
+    ]
+}
+
+fn read(folder: &Path, keys: &str) -> ContainerSpec {
+    let text = format!(
+        "labels: {{aliyun.project_type: batch}}\nservices:\n  s1:\n    image: busybox:latest\n    command: 'true'\n    {keys}\nsecrets: {{token: {{file: '{}/token'}}}}\n",
+        folder.display()
+    );
+    let file = ComposeFile {
+        app: &AppName::new("nightly").unwrap(),
+        file_name: "f",
+        text: &text,
+        variables: &BTreeMap::new(),
+        env_files: &BTreeMap::new(),
+        timezone_default: TIMEZONE_DEFAULT,
+    };
+    let reading = compose::read(&file, &jiff::tz::TimeZoneDatabase::bundled());
+    reading.spec.unwrap_or_else(|| panic!("{:#?}", reading.diagnostics)).run.services[0].container.clone()
+}
+
+/// An order to run a container of these keys.
+fn order(folder: &Path, keys: &str) -> StartOrder {
+    StartOrder { container: read(folder, keys), ..script("true") }
+}
+
+/// A folder with a secret in it.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("token"), "secret").unwrap();
+    folder
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_host_does_not_allow_is_refused_for_good() {
+    let (world, folder) = (World::new().await, folder());
+    let running = world.start_agent().await;
+    for (replica, (keys, what, flag)) in (0..).zip(asking(folder.path())) {
+        world.order_start(replica, order(folder.path(), &keys)).await;
+        let reason = format!("{what} is not allowed on this host: its agent was not started with `{flag}`");
+        assert_eq!(world.end_of(replica).await, AttemptEvent::CouldNotStart { permanent: true, reason }, "{keys}");
+    }
+    assert!(world.containers().await.is_empty());
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_host_allows_is_run() {
+    let (world, folder) = (World::new().await, folder());
+    let policy = HostPolicy {
+        host_paths: vec![folder.path().to_owned()],
+        devices: vec!["/dev".into()],
+        capabilities: ["SYS_ADMIN".to_owned()].into(),
+        grants: Grant::ALL.into(),
+    };
+    let running = world.start_agent_with(Config { policy, slots: Some(16), ..world.config() }).await;
+    let asking = asking(folder.path());
+    for (replica, (keys, _, _)) in (0..).zip(&asking) {
+        world.order_start(replica, order(folder.path(), keys)).await;
+    }
+    for (replica, (keys, _, _)) in (0..).zip(&asking) {
+        let end = world.end_of(replica).await;
+        match &end {
+            AttemptEvent::Exited { exit_code: 0, .. } => {}
+            // An engine that is itself shut in cannot give everything away: it was asked, then.
+            AttemptEvent::CouldNotStart { permanent: false, .. } if keys == "privileged: true" => {}
+            other => panic!("{keys}: {other:?}"),
+        }
+    }
+    running.stop().await;
+}
