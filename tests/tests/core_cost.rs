@@ -139,7 +139,6 @@ impl World {
             drain_by: None,
             stopped: false,
             forgotten: false,
-            forgotten: false,
             results_seen: 0,
             held: Default::default(),
             fence_ms: 45_000,

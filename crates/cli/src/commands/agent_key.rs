@@ -15,7 +15,7 @@ pub(super) enum Wish {
     /// What it says already.
     Granted,
     /// This.
-    Write(AgentRecord),
+    Write(Box<AgentRecord>),
 }
 
 /// Writes a wish, which may be asked for again as heartbeats come in between. Returned is the sequence of the record that has it.

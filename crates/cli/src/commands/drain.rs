@@ -78,7 +78,7 @@ fn wished(current: &Entry<AgentRecord>, draining: bool, drain_by: Option<Timesta
     if record.draining == draining && record.drain_by == drain_by {
         return Ok(Wish::Granted);
     }
-    Ok(Wish::Write(AgentRecord { draining, drain_by, ..record.clone() }))
+    Ok(Wish::Write(Box::new(AgentRecord { draining, drain_by, ..record.clone() })))
 }
 
 /// Waits for a heartbeat of that kind.

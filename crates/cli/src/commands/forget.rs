@@ -41,5 +41,5 @@ fn forgotten(current: &Entry<AgentRecord>, results_seen: u64, now: Timestamp) ->
         let hint = format!("drain and stop it, or wait until it has been silent for {} s", lost.as_secs());
         return Err(BadInput::new(refusal).hint(hint).into());
     }
-    Ok(Wish::Write(record.clone().into_forgotten(results_seen)))
+    Ok(Wish::Write(Box::new(record.clone().into_forgotten(results_seen))))
 }

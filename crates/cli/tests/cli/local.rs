@@ -163,7 +163,9 @@ fn up_runs_apps_and_keeps_what_it_knows() {
 fn check_drain(up: &Up) {
     up.run(&["agent", "drain", "host-2"]).expect_error(2, "there is no agent `host-2`");
     let stdout = up.run(&["agent", "drain", "host-1", "--wait"]).expect(0);
-    assert_eq!(stdout, "agent host-1 is draining: nothing runs there\n");
+    // The run has ended, and its agent may hear a moment later that its end is stored.
+    assert!(stdout.starts_with("agent host-1 is draining: "), "{stdout}");
+    assert!(stdout.ends_with("nothing runs there\n") || stdout.ends_with("has nothing left\n"), "{stdout}");
     assert_eq!(up.run(&["agents", "-o", "json"]).json()[0]["state"], "draining");
     up.run(&["run", "counting"]).expect(0);
     let pending = || up.run(&["show", "counting/3"]).expect(0);

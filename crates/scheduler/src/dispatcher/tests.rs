@@ -1,6 +1,7 @@
 //! The dispatcher alone: events in, effects out.
 
 mod commands;
+mod silence;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -360,89 +361,6 @@ fn the_next_tenure_publishes_what_the_ledger_still_holds() {
 }
 
 #[test]
-fn an_attempt_that_its_agent_does_not_hold_is_lost_at_once() {
-    let mut world = World::leading(None);
-    let (attempt, _) = world.ordered();
-    world.report(1, &attempt, claimed());
-    assert!(world.heartbeat(1, &[&attempt]).is_empty());
-    let effects = world.heartbeat(1, &[]);
-    let [Effect::StoreReport { report, expected: 1 }] = &effects[..] else { panic!("{effects:?}") };
-    assert_eq!(report.event, AttemptEvent::Lost { reason: LostReason::NotHeld });
-}
-
-#[test]
-fn a_heartbeat_is_judged_only_when_what_it_saw_is_folded() {
-    let mut world = World::leading(None);
-    let (attempt, _) = world.ordered();
-    world.report(1, &attempt, claimed());
-    assert!(world.heartbeat(2, &[]).is_empty(), "the end at 2 is on its way");
-    let effects = world.report(2, &attempt, succeeded());
-    assert_eq!(count(&effects, |effect| matches!(effect, Effect::StoreReport { .. })), 0);
-}
-
-#[test]
-fn silence_is_checked_on_the_results_and_then_on_the_key() {
-    let mut world = World::leading(None);
-    let (attempt, _) = world.ordered();
-    world.report(1, &attempt, claimed());
-    assert_eq!(
-        count(&world.pass(Duration::from_secs(59)), |effect| matches!(effect, Effect::ReadResultsEnd { .. })),
-        0
-    );
-    let effects = world.pass(Duration::from_secs(1));
-    assert_eq!(count(&effects, |effect| matches!(effect, Effect::ReadResultsEnd { .. })), 1);
-    assert!(world.handle(Event::ResultsEnd { agent: agent(), sequence: 2 }).is_empty(), "2 is not folded yet");
-    let effects = world.handle(Event::ReportSeen { sequence: 2, report: None });
-    assert!(matches!(&effects[..], [Effect::ReadAgent { .. }]), "{effects:?}");
-    let effects = world.handle(Event::AgentRead { agent: agent(), revision: 1 });
-    let lost = |effect: &Effect| matches!(effect, Effect::StoreReport { expected: 1, .. });
-    assert_eq!(count(&effects, lost), 1, "{effects:?}");
-}
-
-/// Has the agent declared silent; returned is what follows.
-fn declare_silent(world: &mut World, results_end: u64) -> Vec<Effect> {
-    world.handle(Event::ResultsEnd { agent: agent(), sequence: results_end });
-    world.handle(Event::AgentRead { agent: agent(), revision: 1 })
-}
-
-#[test]
-fn a_silent_agent_whose_last_claim_was_faster_is_checked_again() {
-    let mut world = World::leading(None);
-    let (attempt, _) = world.ordered();
-    world.pass(Duration::from_secs(60));
-    let revokes = |effect: &Effect| matches!(effect, Effect::StoreReport { expected: 0, .. });
-    assert_ne!(count(&declare_silent(&mut world, 0), revokes), 0);
-    world.report(1, &attempt, claimed());
-    let effects = world.pass(Duration::from_secs(5));
-    assert_eq!(count(&effects, |effect| matches!(effect, Effect::ReadResultsEnd { .. })), 1);
-    let loses = |effect: &Effect| matches!(effect, Effect::StoreReport { expected: 1, .. });
-    assert_eq!(count(&declare_silent(&mut world, 1), loses), 1);
-}
-
-#[test]
-fn the_world_is_told_once_that_an_agent_is_silent() {
-    let mut world = World::leading(None);
-    let (attempt, _) = world.ordered();
-    world.report(1, &attempt, claimed());
-    world.pass(Timing::default().lost);
-    let told = |effect: &Effect| matches!(effect, Effect::Announce(MeshEvent::AgentLost { .. }));
-    assert_eq!(count(&declare_silent(&mut world, 1), told), 1);
-    world.pass(Timing::default().resend);
-    assert_eq!(count(&declare_silent(&mut world, 1), told), 0);
-}
-
-#[test]
-fn an_agent_whose_key_moved_meanwhile_is_not_silent() {
-    let mut world = World::leading(None);
-    let (attempt, _) = world.ordered();
-    world.report(1, &attempt, claimed());
-    world.pass(Duration::from_secs(60));
-    world.handle(Event::ResultsEnd { agent: agent(), sequence: 1 });
-    let effects = world.handle(Event::AgentRead { agent: agent(), revision: 2 });
-    assert!(effects.is_empty(), "{effects:?}");
-}
-
-#[test]
 fn a_replica_that_nobody_took_goes_to_the_agent_that_comes() {
     let mut world = World::new();
     world.handle(Event::Loaded { results_end: 0 });
@@ -561,17 +479,6 @@ fn what_an_agent_holds_and_nobody_knows_is_stopped_at_the_second_heartbeat() {
     assert!(matches!(orders(&effects)[..], [Order { kind: OrderKind::Stop, .. }]), "{effects:?}");
     let effects = world.handle(answer(Epoch(8)));
     assert_eq!(count(&effects, |effect| matches!(effect, Effect::EndTenure { .. })), 1, "another leader knows more");
-}
-
-#[test]
-fn an_agent_without_a_key_falls_silent_like_any_other() {
-    let mut first = World::leading(None);
-    let (ledger, revision) = written(&first.command(1, 1));
-    let mut second = World::new();
-    second.handle(Event::LedgerLoaded { app: app(), revision: revision + 1, ledger: Box::new(ledger) });
-    second.handle(Event::Loaded { results_end: 0 });
-    let effects = second.pass(Duration::from_secs(60));
-    assert_eq!(count(&effects, |effect| matches!(effect, Effect::ReadResultsEnd { .. })), 1);
 }
 
 #[test]

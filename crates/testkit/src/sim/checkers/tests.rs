@@ -282,7 +282,7 @@ fn attempts_that_may_not_be_are_found() {
 #[test]
 fn summaries_that_do_not_fit_are_found() {
     const SUCCEEDED: Outcome = Outcome::Succeeded;
-    const FAILED: Outcome = Outcome::failed(1);
+    const FAILED: Outcome = Outcome::Failed { exit_code: 1, out_of_memory: false };
     let with = |last: Seen| after_a_run("1.0.1", 0, after_a_run("1.1.1", 0, [last]));
     check(&with(Summed(1, 1, &[SUCCEEDED, SUCCEEDED])), None);
     check(&with(Summed(1, 1, &[SUCCEEDED])), Some("replicas [0]"));
