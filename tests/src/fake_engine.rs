@@ -13,8 +13,8 @@ use futures_util::{
 };
 use jiff::Timestamp;
 use tickmesh_agent::engine::{
-    ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, ContainerView, EngineInfo, Error, ExitState,
-    LabelFilter, LogLine,
+    ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, ContainerView, EngineInfo, Error, Excerpt,
+    ExitState, LabelFilter, LogLine,
 };
 use tokio::sync::watch;
 
@@ -164,7 +164,7 @@ impl ContainerEngine for FakeEngine {
         Ok(age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default())
     }
 
-    fn logs(&self, id: &ContainerId, _after: Option<Timestamp>) -> BoxStream<'static, Result<LogLine, Error>> {
+    fn logs(&self, id: &ContainerId, _excerpt: Excerpt) -> BoxStream<'static, Result<LogLine, Error>> {
         let (engine, id) = (self.clone(), id.clone());
         let end = stream::once(async move { engine.wait(&id).await });
         end.filter_map(async |ended| ended.err().map(Err)).boxed()
@@ -223,7 +223,7 @@ mod tests {
         engine.start(&id).await.unwrap();
         assert_eq!(engine.wait(&id).await.unwrap().code, 0);
         assert!(matches!(engine.start(&id).await, Err(Error::CouldNotStart { .. })));
-        assert_eq!(engine.logs(&id, None).count().await, 0);
+        assert_eq!(engine.logs(&id, Excerpt::Follow { from: None }).count().await, 0);
     }
 
     #[tokio::test]

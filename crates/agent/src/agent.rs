@@ -12,7 +12,7 @@ use tickmesh_core::{
     message::{AgentRecord, Capacity, SCHEMA},
 };
 use tickmesh_messaging::Mesh;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -27,6 +27,7 @@ use crate::{
     labels::Owner,
     lock::FileLock,
     orders::Orders,
+    output::{Allowance, TAILS_AT_ONCE},
     ownership::Ownership,
     roster,
 };
@@ -53,7 +54,8 @@ pub async fn run<E: ContainerEngine>(
         logs,
         ownership: Ownership::of(owner.clone()),
         machine: config.host.machine.clone(),
-        log_bytes_max: config.log_bytes_max,
+        allowance: Allowance::of(config.log_bytes_max),
+        tails: Arc::new(Semaphore::new(TAILS_AT_ONCE)),
     });
     let (conduct, first) = Conduct::begin(settings(&config, &engine_info, owner.clone()));
     let (executor, news) = Executor::new(surroundings);

@@ -33,7 +33,8 @@ pub struct Config {
     pub timing: Timing,
     /// Folder of the lock files that keep two agents of one name apart.
     pub lock_dir: PathBuf,
-    /// Output kept of one attempt, in bytes. What is written beyond it is counted, and dropped.
+    /// Output kept of one attempt, in bytes: most of it from the beginning, the rest from the end. What lies between is left out,
+    /// and counted.
     pub log_bytes_max: usize,
     /// How often the agent looks for containers that can go.
     pub clean_interval: Duration,

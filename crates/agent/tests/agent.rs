@@ -455,26 +455,6 @@ async fn two_agents_of_one_name_cannot_run_on_one_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn output_beyond_the_cap_is_counted_to_the_byte() {
-    // Small enough for one log file of the engine, whatever its settings: it may lose lines where it begins the next one.
-    const WRITTEN: usize = 500_000;
-    const CAP: usize = 100_000;
-    let world = World::new().await;
-    let running = world.start_agent_with(Config { log_bytes_max: CAP, ..world.config() }).await;
-    world.order_start(0, script(&format!("yes 'a line of output' | head -c {WRITTEN}"))).await;
-    check_exit(&world.end_of(0).await, 0);
-    let last = eventually("the last batch", async || {
-        let batches = world.stored_output(0).await;
-        batches.last().is_some_and(|batch| batch.last).then_some(batches)
-    });
-    let batches = last.await;
-    let kept = output_text(&batches).len();
-    assert!(kept <= CAP && kept > CAP - 100, "{kept}");
-    assert_eq!(kept + usize::try_from(batches.last().unwrap().dropped_bytes).unwrap(), WRITTEN);
-    running.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_end_waits_for_nats_to_come_back() {
     let mut world = World::new().await;
     let folder = tempfile::tempdir().unwrap();

@@ -8,10 +8,9 @@ mod world;
 use std::{sync::Arc, time::Duration};
 
 use futures_util::stream::BoxStream;
-use jiff::Timestamp;
 use tickmesh_agent::engine::{
-    ContainerEngine, ContainerId, ContainerRequest, ContainerView, EngineInfo, Error, ExitState, LabelFilter, LogLine,
-    docker::Docker,
+    ContainerEngine, ContainerId, ContainerRequest, ContainerView, EngineInfo, Error, Excerpt, ExitState, LabelFilter,
+    LogLine, docker::Docker,
 };
 use tokio::{sync::Semaphore, time::timeout};
 
@@ -70,8 +69,8 @@ impl ContainerEngine for Doored {
         self.docker.running_for(id).await
     }
 
-    fn logs(&self, id: &ContainerId, after: Option<Timestamp>) -> BoxStream<'static, Result<LogLine, Error>> {
-        self.docker.logs(id, after)
+    fn logs(&self, id: &ContainerId, excerpt: Excerpt) -> BoxStream<'static, Result<LogLine, Error>> {
+        self.docker.logs(id, excerpt)
     }
 
     async fn stop(&self, id: &ContainerId) -> Result<(), Error> {

@@ -14,7 +14,7 @@ use std::{
 
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
-use tickmesh_agent::engine::{ContainerEngine, ContainerId, ContainerRequest, docker::Docker};
+use tickmesh_agent::engine::{ContainerEngine, ContainerId, ContainerRequest, Excerpt, docker::Docker};
 use tickmesh_core::{
     compose::{self, ComposeFile, TIMEZONE_DEFAULT, service_keys},
     id::Nonce,
@@ -304,7 +304,10 @@ async fn a_container_sees_what_its_keys_say() {
     let id = bench.create("seen", spec).await;
     bench.engine.start(&id).await.unwrap();
     let exit = timeout(DEADLINE, bench.engine.wait(&id)).await.expect("it ends before the deadline").unwrap();
-    let lines = timeout(DEADLINE, bench.engine.logs(&id, None).try_collect::<Vec<_>>()).await.unwrap().unwrap();
+    let lines = timeout(DEADLINE, bench.engine.logs(&id, Excerpt::Stored { from: None }).try_collect::<Vec<_>>())
+        .await
+        .unwrap()
+        .unwrap();
     let seen: String = lines.iter().map(|line| String::from_utf8_lossy(&line.output).into_owned()).collect();
     let expect: Vec<&str> = SEEN.iter().map(|(_, _, expect)| *expect).filter(|expect| !expect.is_empty()).collect();
     assert_eq!((seen.trim_end(), exit.code), (expect.join("\n").as_str(), 0));

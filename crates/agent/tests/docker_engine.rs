@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::TryStreamExt;
 use tickmesh_agent::engine::{
-    ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, Error, ExitState, LabelFilter, LogLine,
+    ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, Error, Excerpt, ExitState, LabelFilter, LogLine,
     docker::Docker,
 };
 use tickmesh_core::{
@@ -63,15 +63,19 @@ impl Bench {
         timeout(DEADLINE, self.engine.wait(id)).await.expect("the container ends before the deadline")
     }
 
-    async fn logs(&self, id: &ContainerId, after: Option<jiff::Timestamp>) -> Vec<LogLine> {
-        let lines = self.engine.logs(id, after).try_collect();
+    async fn logs(&self, id: &ContainerId) -> Vec<LogLine> {
+        self.excerpt(id, Excerpt::Follow { from: None }).await
+    }
+
+    async fn excerpt(&self, id: &ContainerId, excerpt: Excerpt) -> Vec<LogLine> {
+        let lines = self.engine.logs(id, excerpt).try_collect();
         timeout(DEADLINE, lines).await.expect("the output ends before the deadline").unwrap()
     }
 
     /// Waits for the container to write `text`: then its script has got that far.
     async fn wait_for_output(&self, id: &ContainerId, text: &str) {
         let seen = async {
-            let mut lines = self.engine.logs(id, None);
+            let mut lines = self.engine.logs(id, Excerpt::Follow { from: None });
             while let Some(line) = lines.try_next().await.unwrap() {
                 if line.output.starts_with(text.as_bytes()) {
                     return;
@@ -146,7 +150,7 @@ async fn the_container_gets_what_the_request_says() {
     bench.engine.start(&id).await.unwrap();
     let exit = bench.wait(&id).await.unwrap();
     let output: Vec<_> =
-        bench.logs(&id, None).await.iter().map(|line| String::from_utf8_lossy(&line.output).into_owned()).collect();
+        bench.logs(&id).await.iter().map(|line| String::from_utf8_lossy(&line.output).into_owned()).collect();
     assert_eq!(output, ["hello world\n", "/tmp\n", "1234\n", "/cache\n", "/scratch\n", "from the host\n"]);
     assert_eq!(exit.code, 0);
 }
@@ -165,7 +169,7 @@ async fn a_container_that_has_run_is_never_run_again() {
     let id = bench.run("echo ran").await;
     bench.wait(&id).await.unwrap();
     assert!(matches!(bench.engine.start(&id).await, Err(Error::CouldNotStart { .. })));
-    assert_eq!(bench.logs(&id, None).await.len(), 1, "it ran once");
+    assert_eq!(bench.logs(&id).await.len(), 1, "it ran once");
 }
 
 #[tokio::test]
@@ -283,7 +287,7 @@ async fn check_words(
         Ok(id) => {
             bench.engine.start(&id).await.unwrap();
             bench.wait(&id).await.unwrap();
-            let lines = bench.logs(&id, None).await;
+            let lines = bench.logs(&id).await;
             bench.engine.remove(&id).await.unwrap();
             Ok(lines.iter().map(|line| String::from_utf8_lossy(&line.output).into_owned()).collect::<String>())
         }
@@ -389,7 +393,7 @@ async fn output_comes_by_stream_with_its_instants() {
     let bench = Bench::new().await;
     let id = bench.run("echo out; echo err >&2; printf 'no newline'").await;
     bench.wait(&id).await.unwrap();
-    let lines = bench.logs(&id, None).await;
+    let lines = bench.logs(&id).await;
     let of = |stream| {
         let wanted = lines.iter().filter(|line| line.stream == stream);
         wanted.map(|line| String::from_utf8_lossy(&line.output).into_owned()).collect::<Vec<_>>()
@@ -399,13 +403,30 @@ async fn output_comes_by_stream_with_its_instants() {
 }
 
 #[tokio::test]
-async fn output_continues_after_an_instant() {
+async fn output_is_read_from_an_instant_on_and_backwards() {
     let bench = Bench::new().await;
     let id = bench.run("for i in 1 2 3 4 5; do echo $i; done").await;
     bench.wait(&id).await.unwrap();
-    let all = bench.logs(&id, None).await;
+    let all = bench.logs(&id).await;
     assert_eq!(all.len(), 5);
-    assert_eq!(bench.logs(&id, Some(all[2].at)).await, all[3..]);
+    let from = Some(all[2].at);
+    assert_eq!(bench.excerpt(&id, Excerpt::Follow { from }).await, all[2..]);
+    assert_eq!(bench.excerpt(&id, Excerpt::Stored { from }).await, all[2..]);
+    assert_eq!(bench.excerpt(&id, Excerpt::Last { lines: 2 }).await, all[3..]);
+}
+
+/// The engine's default driver replaces what is not UTF-8.
+#[tokio::test]
+async fn every_byte_comes_through() {
+    let bench = Bench::new().await;
+    let bytes = "for i in 0 1 2 3; do for j in 0 1 2 3 4 5 6 7; do for k in 0 1 2 3 4 5 6 7; do printf \\\\$i$j$k; done; done; done";
+    let id = bench.run(&format!("{bytes}; {bytes} >&2; head -c 300000 /dev/zero")).await;
+    bench.wait(&id).await.unwrap();
+    let lines = bench.logs(&id).await;
+    let of = |stream| lines.iter().filter(move |line| line.stream == stream).flat_map(|line| line.output.to_vec());
+    let all: Vec<u8> = (0..=255).collect();
+    assert_eq!(of(LogStream::Stderr).collect::<Vec<_>>(), all);
+    assert_eq!(of(LogStream::Stdout).collect::<Vec<_>>(), [all, vec![0; 300_000]].concat());
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod commands;
 mod compose_file;
 mod connect;
 mod env_files;
+mod escape;
 mod exit;
 #[cfg(test)]
 mod fixture;

@@ -1,8 +1,9 @@
 //! The only place that prints. Data goes to stdout, talk to stderr; colours go only where they are wanted (`NO_COLOR`, no
 //! terminal), and a reader who has seen enough (`| head`) ends the command without a word.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
+use anstream::ColorChoice;
 use clap::ValueEnum;
 use jiff::Timestamp;
 
@@ -36,6 +37,17 @@ pub(crate) struct FormatArgs {
 #[error("nobody reads the output any more")]
 pub(crate) struct Closed;
 
+/// What reads stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Screen {
+    /// A program or a file.
+    None,
+    /// A terminal without colours.
+    Plain,
+    /// A terminal with colours, or what is said to be one.
+    Coloured,
+}
+
 /// Both streams.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Output;
@@ -46,14 +58,24 @@ impl Output {
         self.write(text, "\n")
     }
 
-    /// Bytes of data as they are.
-    pub(crate) fn bytes(&self, bytes: &[u8]) -> anyhow::Result<()> {
-        check(anstream::stdout().lock().write_all(bytes))
+    /// Bytes of data as they are, whatever they are, on their way at once.
+    pub(crate) fn raw(&self, bytes: &[u8]) -> anyhow::Result<()> {
+        let mut stdout = io::stdout().lock();
+        check(stdout.write_all(bytes).and_then(|()| stdout.flush()))
     }
 
     /// Everything written so far is on its way.
     pub(crate) fn flush(&self) -> anyhow::Result<()> {
         check(anstream::stdout().lock().flush())
+    }
+
+    /// What [`Self::raw`] writes to.
+    pub(crate) fn screen(&self) -> Screen {
+        match (io::stdout().is_terminal(), anstream::AutoStream::choice(&io::stdout())) {
+            (_, ColorChoice::Always | ColorChoice::AlwaysAnsi) => Screen::Coloured,
+            (true, ColorChoice::Auto | ColorChoice::Never) => Screen::Plain,
+            (false, ColorChoice::Auto | ColorChoice::Never) => Screen::None,
+        }
     }
 
     /// Data in the form that was asked for.

@@ -1,12 +1,12 @@
 //! Output of containers as lines: batches in, lines out. Pure.
 //!
 //! A batch may come twice, one may be missing, a line may be spread over several; and where an attempt wrote more than is
-//! kept, the gap is told.
+//! kept, a note says so, in its place.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use tickmesh_core::message::{LogBatch, LogChunk, LogStream};
+use tickmesh_core::message::{LogBatch, LogChunk, LogExtent, LogGap, LogStream};
 
 /// Longest line that is put together. What is longer comes out in pieces.
 const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -22,7 +22,7 @@ pub(crate) struct Writer {
     pub attempt: u32,
 }
 
-/// One line.
+/// One line, or a word about lines that are not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
     /// Who wrote it.
@@ -31,6 +31,19 @@ pub(crate) struct Line {
     pub at: Timestamp,
     /// What it says, without the newline.
     pub text: Vec<u8>,
+    /// What comes after the text.
+    pub end: LineEnd,
+}
+
+/// What comes after the text of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LineEnd {
+    /// A newline.
+    Newline,
+    /// The rest of the line, or nothing: it had no newline.
+    Open,
+    /// Nothing of the container's: the text is not its own, but about it.
+    Note,
 }
 
 /// Puts lines together.
@@ -44,8 +57,21 @@ pub(crate) struct Transcript {
 struct Attempt {
     next_batch: u64,
     dropped_bytes: u64,
+    state: State,
     stdout: Unfinished,
     stderr: Unfinished,
+}
+
+/// What is to come of an attempt's output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum State {
+    /// What it writes.
+    #[default]
+    Live,
+    /// The newest of it, when it has ended.
+    HeldBack,
+    /// Nothing.
+    Ended,
 }
 
 /// A line whose end has not come yet.
@@ -66,23 +92,49 @@ impl Transcript {
         }
         let mut lines = Vec::new();
         let at = batch.chunks.first().map_or(Timestamp::UNIX_EPOCH, |chunk| chunk.at);
-        let gap = |text: String| Line { writer: writer.clone(), at, text: text.into_bytes() };
+        let note = |text: String| Line { writer: writer.clone(), at, text: text.into_bytes(), end: LineEnd::Note };
         if batch.number > attempt.next_batch {
-            lines.push(gap("... output is missing here: it is not stored any more ...".to_owned()));
+            attempt.finish(&writer, &mut lines);
+            lines.push(note("... output is missing here: it is not stored any more ...".to_owned()));
         }
         attempt.next_batch = batch.number + 1;
+        if let Some(gap) = &batch.gap {
+            attempt.finish(&writer, &mut lines);
+            attempt.dropped_bytes = batch.dropped_bytes;
+            lines.push(note(gap_text(gap)));
+        }
         for chunk in &batch.chunks {
             attempt.fold(chunk, &writer, &mut lines);
         }
         if batch.dropped_bytes > attempt.dropped_bytes {
             let bytes = batch.dropped_bytes - attempt.dropped_bytes;
             attempt.dropped_bytes = batch.dropped_bytes;
-            lines.push(gap(format!("... {bytes} bytes left out: the attempt wrote more than is kept ...")));
+            lines.push(note(format!("... {} bytes left out: the attempt wrote more than is kept ...", grouped(bytes))));
+        }
+        if batch.held_back && attempt.state == State::Live {
+            attempt.state = State::HeldBack;
+            if !batch.last {
+                lines.push(note("... much is written: the newest follows when the attempt has ended ...".to_owned()));
+            }
         }
         if batch.last {
+            attempt.state = State::Ended;
             attempt.finish(&writer, &mut lines);
         }
         lines
+    }
+
+    /// What is to come of an attempt's output; `None`: nothing has come yet.
+    pub(crate) fn state(&self, writer: &Writer) -> Option<State> {
+        self.attempts.get(writer).map(|attempt| attempt.state)
+    }
+
+    /// The attempts of which something is to come.
+    pub(crate) fn unended(&self) -> impl Iterator<Item = (&Writer, State)> {
+        self.attempts
+            .iter()
+            .map(|(writer, attempt)| (writer, attempt.state))
+            .filter(|(_, state)| *state != State::Ended)
     }
 
     /// What never got a newline.
@@ -103,7 +155,7 @@ impl Attempt {
         };
         let Some(bytes) = chunk.output.bytes() else {
             let text = b"... a damaged piece of output is left out ...".to_vec();
-            lines.push(Line { writer: writer.clone(), at: chunk.at, text });
+            lines.push(Line { writer: writer.clone(), at: chunk.at, text, end: LineEnd::Note });
             return;
         };
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -111,31 +163,48 @@ impl Attempt {
             unfinished.at = Some(chunk.at);
             if unfinished.text.ends_with(b"\n") {
                 unfinished.text.pop();
-                lines.extend(unfinished.take(writer));
+                lines.extend(unfinished.take(writer, LineEnd::Newline));
             } else if unfinished.text.len() >= LINE_BYTES_MAX {
-                lines.extend(unfinished.take(writer));
+                lines.extend(unfinished.take(writer, LineEnd::Open));
             }
         }
     }
 
     fn finish(&mut self, writer: &Writer, lines: &mut Vec<Line>) {
-        lines.extend(self.stdout.take(writer));
-        lines.extend(self.stderr.take(writer));
+        lines.extend(self.stdout.take(writer, LineEnd::Open));
+        lines.extend(self.stderr.take(writer, LineEnd::Open));
     }
 }
 
 impl Unfinished {
-    fn take(&mut self, writer: &Writer) -> Option<Line> {
+    fn take(&mut self, writer: &Writer, end: LineEnd) -> Option<Line> {
         let at = self.at.take()?;
-        Some(Line { writer: writer.clone(), at, text: std::mem::take(&mut self.text) })
+        Some(Line { writer: writer.clone(), at, text: std::mem::take(&mut self.text), end })
     }
+}
+
+fn gap_text(gap: &LogGap) -> String {
+    let size = format!("{} bytes in {} lines", grouped(gap.bytes), grouped(gap.lines));
+    match gap.extent {
+        LogExtent::Exact => format!("... {size} left out here: the attempt wrote more than is kept ..."),
+        LogExtent::AtLeast if gap.bytes == 0 => "... output is left out here, nobody knows how much ...".to_owned(),
+        LogExtent::AtLeast => format!("... at least {size} left out here: the attempt wrote more than is kept ..."),
+    }
+}
+
+/// A number with commas between groups of three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let first = digits.len() % 3;
+    let place = |index: usize| if index > 0 && index % 3 == first { "," } else { "" };
+    digits.char_indices().map(|(index, digit)| format!("{}{digit}", place(index))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use tickmesh_core::{
         id::{AttemptId, RunUid},
-        message::{LogBytes, SCHEMA},
+        message::{LogBytes, LogMarks, SCHEMA},
         name::{AgentName, AppName, ServiceName},
     };
 
@@ -159,8 +228,11 @@ mod tests {
             },
             agent: AgentName::new("host-1").unwrap(),
             number,
+            gap: None,
             chunks: output.iter().map(chunk).collect(),
             dropped_bytes: 0,
+            held_back: false,
+            marks: LogMarks::default(),
             last: false,
         }
     }
@@ -206,6 +278,43 @@ mod tests {
                 "... 2 bytes left out: the attempt wrote more than is kept ...",
             ],
         );
+    }
+
+    #[test]
+    fn a_gap_stands_where_it_is_with_its_size() {
+        let gap = |bytes, lines, extent| Some(LogGap { bytes, lines, extent });
+        let head = LogBatch { held_back: true, ..batch(0, &[(OUT, b"head\nhalf")]) };
+        let exact = gap(1_019_215_872, 12_345, LogExtent::Exact);
+        let tail =
+            LogBatch { gap: exact, held_back: true, dropped_bytes: 7, last: true, ..batch(1, &[(OUT, b"tail\n")]) };
+        let told = "... much is written: the newest follows when the attempt has ended ...";
+        let left_out = "1,019,215,872 bytes in 12,345 lines left out here: the attempt wrote more than is kept ...";
+        check(&[head.clone(), tail.clone()], &["head", told, "half", &format!("... {left_out}"), "tail"]);
+        let at_least = LogBatch { gap: gap(1_019_215_872, 12_345, LogExtent::AtLeast), ..tail.clone() };
+        check(&[head.clone(), at_least], &["head", told, "half", &format!("... at least {left_out}"), "tail"]);
+        let unknown = LogBatch { gap: gap(0, 0, LogExtent::AtLeast), dropped_bytes: 0, ..tail };
+        let nobody = "... output is left out here, nobody knows how much ...";
+        check(&[head, unknown], &["head", told, "half", nobody, "tail"]);
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(
+            [0, 12, 123, 1_234, 123_456, 1_234_567].map(grouped),
+            ["0", "12", "123", "1,234", "123,456", "1,234,567"]
+        );
+    }
+
+    #[test]
+    fn whether_a_line_had_a_newline_is_known() {
+        let mut transcript = Transcript::default();
+        let last = LogBatch { last: true, ..batch(0, &[(OUT, b"a\n\nb")]) };
+        let lines = transcript.fold(&last);
+        assert_eq!(
+            lines.iter().map(|line| line.end).collect::<Vec<_>>(),
+            [LineEnd::Newline, LineEnd::Newline, LineEnd::Open]
+        );
+        assert_eq!(transcript.unended().count(), 0);
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub use crate::{
     follow::Following,
     journal::{Journal, Start},
     lease::{LeaseKeeper, LeaseRecord, Tenure},
-    logs::Logs,
+    logs::{LogNews, Logs},
     mesh::{Mesh, PRECIOUS},
     names::{LogFilter, Names, RunSelector, StreamKind},
     orders::Orders,

@@ -11,13 +11,27 @@ use crate::{
     journal::readable,
     names::LogFilter,
     store::{Message, Store},
-    wire::encode,
+    wire::{Entry, encode},
 };
 
 /// The stream `logs`. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Logs {
     store: Store,
+}
+
+/// What a follower of output is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogNews {
+    /// A batch.
+    Batch {
+        /// Its sequence. Sequences only go up.
+        sequence: u64,
+        /// The batch.
+        batch: Box<LogBatch>,
+    },
+    /// All that was stored when the follower began has been given. Comes exactly once.
+    CaughtUp,
 }
 
 impl Logs {
@@ -51,9 +65,22 @@ impl Logs {
     }
 
     /// The stored batches, oldest first, then those to come.
-    pub async fn follow(&self, filter: LogFilter) -> Result<Following<LogBatch>, Error> {
+    pub async fn follow(&self, filter: LogFilter) -> Result<Following<LogNews>, Error> {
         let follower = self.follower(&filter).await?;
-        Ok(follower.into_stream(move |item| admitted(&filter, item)))
+        Ok(follower.into_stream(move |item| match item {
+            Item::CaughtUp { .. } => Some(LogNews::CaughtUp),
+            Item::Message(stored) => {
+                let sequence = stored.sequence;
+                let batch = admitted(&filter, Item::Message(stored))?;
+                Some(LogNews::Batch { sequence, batch: Box::new(batch) })
+            }
+        }))
+    }
+
+    /// The newest stored batch of those.
+    pub async fn last(&self, filter: &LogFilter) -> Result<Option<Entry<LogBatch>>, Error> {
+        let last = self.store.last(&self.store.names.logs(filter)).await?;
+        last.map(|stored| stored.decode(&stored.subject)).transpose()
     }
 
     async fn follower(&self, filter: &LogFilter) -> Result<Follower, Error> {

@@ -11,12 +11,12 @@ use std::{collections::BTreeMap, io::Read as _, path::PathBuf, sync::Arc, time::
 
 use anyhow::{Context as _, bail};
 use futures_util::stream::BoxStream;
-use jiff::{Timestamp, tz::TimeZoneDatabase};
+use jiff::tz::TimeZoneDatabase;
 use rustix::process::{Signal, getpid, kill_process};
 use tickmesh_agent::{
     engine::{
-        ContainerEngine, ContainerId, ContainerRequest, ContainerView, EngineInfo, Error, ExitState, LabelFilter,
-        LogLine, docker::Docker,
+        ContainerEngine, ContainerId, ContainerRequest, ContainerView, EngineInfo, Error, Excerpt, ExitState,
+        LabelFilter, LogLine, docker::Docker,
     },
     guard_process,
     policy::HostPolicy,
@@ -112,8 +112,8 @@ impl ContainerEngine for CrashingEngine {
         self.docker.running_for(id).await
     }
 
-    fn logs(&self, id: &ContainerId, after: Option<Timestamp>) -> BoxStream<'static, Result<LogLine, Error>> {
-        self.docker.logs(id, after)
+    fn logs(&self, id: &ContainerId, excerpt: Excerpt) -> BoxStream<'static, Result<LogLine, Error>> {
+        self.docker.logs(id, excerpt)
     }
 
     async fn stop(&self, id: &ContainerId) -> Result<(), Error> {

@@ -10,28 +10,29 @@
 
 mod convert;
 mod create;
+mod output;
+mod pieces;
 mod pull;
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bollard::{
     errors::Error as DockerError,
     models::ContainerSummary,
     query_parameters::{
         CreateContainerOptionsBuilder, CreateImageOptionsBuilder, KillContainerOptionsBuilder,
-        ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptionsBuilder,
+        ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptionsBuilder,
     },
 };
-use futures_util::{
-    StreamExt, TryStreamExt,
-    stream::{self, BoxStream},
-};
-use jiff::Timestamp;
+use futures_util::{StreamExt, stream::BoxStream};
 use tickmesh_core::spec::ContainerSpec;
+use tokio::sync::OnceCell;
+
+use self::output::Keeping;
 
 use super::{
-    ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, ContainerView, EngineInfo, Error, ExitState,
-    LabelFilter, LogLine,
+    ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, ContainerView, EngineInfo, Error, Excerpt,
+    ExitState, LabelFilter, LogLine,
 };
 
 /// Longest wait for an answer. A start on a loaded host was measured at 3 s; pulls and waits answer at once with headers.
@@ -62,6 +63,8 @@ const EXIT_TERMINATED: i64 = 143;
 #[derive(Debug, Clone)]
 pub struct Docker {
     client: bollard::Docker,
+    /// How the output of our containers is kept; found out when the first is created.
+    keeping: Arc<OnceCell<Keeping>>,
 }
 
 impl Docker {
@@ -83,7 +86,7 @@ impl Docker {
         let client = client.with_timeout(ANSWER_TIMEOUT);
         let client = answer(attempted, client.negotiate_version()).await?;
         tracing::info!(api_version = %client.client_version(), "connected to the Docker engine");
-        Ok(Self { client })
+        Ok(Self { client, keeping: Arc::default() })
     }
 
     async fn look(&self, name: &str) -> Result<ContainerView, Error> {
@@ -213,7 +216,10 @@ impl ContainerEngine for Docker {
         let options = CreateContainerOptionsBuilder::default().name(&request.name).build();
         let created = answer_raw(async {
             let entrypoint = self.entrypoint(&request.spec).await?;
-            self.client.create_container(Some(options), create::create_body(request, entrypoint)).await
+            let mut body = create::create_body(request, entrypoint);
+            let keeping = self.keeping.get_or_try_init(|| output::keeping(&self.client)).await?;
+            body.host_config.get_or_insert_default().log_config = keeping.log_config();
+            self.client.create_container(Some(options), body).await
         })
         .await;
         let attempted = format!("create container `{}` from image `{}`", request.name, request.spec.image);
@@ -275,19 +281,8 @@ impl ContainerEngine for Docker {
         Ok(convert::running_for(found, &info))
     }
 
-    fn logs(&self, id: &ContainerId, after: Option<Timestamp>) -> BoxStream<'static, Result<LogLine, Error>> {
-        let client = self.client.clone();
-        let id = id.clone();
-        let options = LogsOptionsBuilder::default().follow(true).stdout(true).stderr(true).timestamps(true);
-        // The engine counts whole seconds here, so what comes is filtered once more below.
-        let since = after.and_then(|after| i32::try_from(after.as_second()).ok()).unwrap_or(0);
-        let lines = stream::once(async move { (client, id) }).flat_map(move |(client, id)| {
-            let attempted = format!("follow the output of container `{id}`");
-            let frames = client.logs(&id.0, Some(options.clone().since(since).build()));
-            frames.map(move |frame| frame.map_err(convert::failure(&attempted)))
-        });
-        let lines = lines.try_filter_map(|frame| async { Ok(convert::log_line(frame)) });
-        lines.try_filter(move |line| std::future::ready(after.is_none_or(|after| line.at > after))).boxed()
+    fn logs(&self, id: &ContainerId, excerpt: Excerpt) -> BoxStream<'static, Result<LogLine, Error>> {
+        output::read(self.client.clone(), id.clone(), excerpt)
     }
 
     async fn stop(&self, id: &ContainerId) -> Result<(), Error> {

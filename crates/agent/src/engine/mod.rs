@@ -100,6 +100,26 @@ pub struct LogLine {
     pub output: Bytes,
 }
 
+/// Which of a container's output is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Excerpt {
+    /// What there is and what comes, until the container ends.
+    Follow {
+        /// Only what the engine got at this instant or later.
+        from: Option<Timestamp>,
+    },
+    /// What there is.
+    Stored {
+        /// Only what the engine got at this instant or later.
+        from: Option<Timestamp>,
+    },
+    /// The end of what there is.
+    Last {
+        /// This many lines; a piece of a long one counts as one.
+        lines: u32,
+    },
+}
+
 /// Why the engine did not do it. Callers branch on the variant; what was attempted is in the text.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -174,8 +194,8 @@ pub trait ContainerEngine: Clone + Send + Sync + 'static {
     /// How long ago a container's process began, by the engine's clock. A container without a process began just now.
     fn running_for(&self, id: &ContainerId) -> impl Future<Output = Result<Duration, Error>> + Send;
 
-    /// What a container writes, from `after` (exclusive) or from its beginning, until it ends.
-    fn logs(&self, id: &ContainerId, after: Option<Timestamp>) -> BoxStream<'static, Result<LogLine, Error>>;
+    /// What a container writes, in the order in which the engine got it. A line is whole, or a piece of a long one.
+    fn logs(&self, id: &ContainerId, excerpt: Excerpt) -> BoxStream<'static, Result<LogLine, Error>>;
 
     /// Stops a container the way it was created to be stopped: its stop signal, and SIGKILL after its grace. Success means
     /// that the container does not run; one that is gone is success too.

@@ -162,7 +162,8 @@ impl<E: ContainerEngine> Unit<E> {
             agent: surroundings.ownership.owner().agent.clone(),
             attempt: self.attempt.clone(),
             container: container.clone(),
-            bytes_max: surroundings.log_bytes_max,
+            allowance: surroundings.allowance,
+            tails: surroundings.tails.clone(),
         };
         let ended = CancellationToken::new();
         let mut pump = AbortOnDropHandle::new(tokio::spawn(pump.run(output, ended.clone())));

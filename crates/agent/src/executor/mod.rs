@@ -19,12 +19,14 @@ use tickmesh_core::{
 };
 use tickmesh_messaging::Mesh;
 use tokio::{
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{attempt::Effect, conduct::Event, engine::ContainerEngine, ownership::Ownership, roster::Task};
+use crate::{
+    attempt::Effect, conduct::Event, engine::ContainerEngine, output::Allowance, ownership::Ownership, roster::Task,
+};
 
 /// News that wait for the main loop. Tasks that have more to say wait: each says little.
 const NEWS_MAX: usize = 256;
@@ -42,8 +44,10 @@ pub(crate) struct Surroundings<E> {
     pub(crate) ownership: Ownership,
     /// The host.
     pub(crate) machine: MachineId,
-    /// Output kept of one attempt.
-    pub(crate) log_bytes_max: usize,
+    /// What is kept of the output of one attempt.
+    pub(crate) allowance: Allowance,
+    /// Permits to have the tail of an output in memory.
+    pub(crate) tails: Arc<Semaphore>,
 }
 
 impl<E> Surroundings<E> {

@@ -1,23 +1,38 @@
 //! Follows the output of one container and stores it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, TryStreamExt};
-use tickmesh_core::{id::AttemptId, message::LogBatch, name::AgentName};
+use tickmesh_core::{
+    id::AttemptId,
+    message::{LogBatch, LogExtent, LogGap},
+    name::AgentName,
+};
 use tickmesh_messaging::{LogFilter, Logs, RunSelector};
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
-use super::batcher::{Batcher, End, Progress};
+use super::{
+    Allowance,
+    batcher::{Batcher, Phase, Progress},
+    newest::Newest,
+    reread::{Continuity, Reread},
+    tail::{self, Tail},
+};
 use crate::{
     attempt::OutputFrom,
     backoff::Backoff,
-    engine::{ContainerEngine, ContainerId, Error},
+    engine::{ContainerEngine, ContainerId, Error, Excerpt},
     error::chain,
 };
 
 /// A line is on its way after this long at the latest: what somebody who watches takes for "at once".
 const FLUSH_DELAY: Duration = Duration::from_millis(200);
+/// Output that the engine does not have any more, and of which nothing is known.
+const UNKNOWN: LogGap = LogGap { bytes: 0, lines: 0, extent: LogExtent::AtLeast };
 
 /// The way of one attempt's output.
 #[derive(Debug, Clone)]
@@ -32,8 +47,19 @@ pub struct Pump<E> {
     pub attempt: AttemptId,
     /// Its container.
     pub container: ContainerId,
-    /// Bytes kept at most.
-    pub bytes_max: usize,
+    /// What is kept of it.
+    pub allowance: Allowance,
+    /// Permits to have a tail in memory.
+    pub tails: Arc<Semaphore>,
+}
+
+/// Why the head is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HeadEnd {
+    /// There is no more output.
+    Complete,
+    /// There is more than the head may have.
+    Full,
 }
 
 impl<E: ContainerEngine> Pump<E> {
@@ -43,37 +69,46 @@ impl<E: ContainerEngine> Pump<E> {
             OutputFrom::Beginning => Progress::default(),
             OutputFrom::LastStored => self.progress().await,
         };
-        if progress.end == End::Stored {
-            return;
+        let mut batcher = Batcher::new(self.attempt.clone(), self.agent.clone(), progress);
+        match progress.phase {
+            Phase::Done => return,
+            Phase::HeldBack => self.tail(&mut batcher, &ended).await,
+            Phase::Head => match self.head(&mut batcher, &ended).await {
+                HeadEnd::Complete => {}
+                HeadEnd::Full => {
+                    self.store(batcher.hold_back()).await;
+                    self.tail(&mut batcher, &ended).await;
+                }
+            },
         }
-        let mut batcher = Batcher::new(self.attempt.clone(), self.agent.clone(), self.bytes_max, progress);
-        self.follow_to_the_end(&mut batcher, ended).await;
         self.store(batcher.finish()).await;
     }
 
     /// A stream that ends proves little: the engine may be going down, or may not have given the last line yet. So the last
     /// look is one that began after the container had ended.
-    async fn follow_to_the_end(&self, batcher: &mut Batcher, ended: CancellationToken) {
+    async fn head(&self, batcher: &mut Batcher, ended: &CancellationToken) -> HeadEnd {
         let mut backoff = Backoff::default();
         loop {
             let is_last_look = ended.is_cancelled();
             match self.follow(batcher).await {
-                Ok(()) if is_last_look => return,
-                Ok(()) => {
+                Ok(HeadEnd::Full) => return HeadEnd::Full,
+                Ok(HeadEnd::Complete) if is_last_look => return HeadEnd::Complete,
+                Ok(HeadEnd::Complete) => {
                     let _ = ended.run_until_cancelled(backoff.pause()).await;
                 }
-                Err(Error::NotFound { .. }) => return,
+                Err(Error::NotFound { .. }) => return HeadEnd::Complete,
                 Err(error) => {
-                    tracing::debug!(attempt_id = %self.attempt, error = %chain(&error), "output interrupted");
+                    self.interrupted(&error);
                     backoff.pause().await;
                 }
             }
         }
     }
 
-    /// Follows the output, from where the batcher stands to its end or until the engine fails.
-    async fn follow(&self, batcher: &mut Batcher) -> Result<(), Error> {
-        let mut lines = self.engine.logs(&self.container, batcher.after());
+    /// Follows the output, from where the batcher stands to its end, until the head is full or until the engine fails.
+    async fn follow(&self, batcher: &mut Batcher) -> Result<HeadEnd, Error> {
+        let mut reread = Reread::new(batcher.progress().marks);
+        let mut lines = self.engine.logs(&self.container, Excerpt::Follow { from: reread.from() });
         // When what waits in the batcher has to leave.
         let mut due = None;
         loop {
@@ -85,12 +120,51 @@ impl<E: ContainerEngine> Pump<E> {
                     continue;
                 }
             };
-            let Some(line) = line else { return Ok(()) };
-            self.store_all(batcher.push(line?)).await;
+            let Some(line) = line else { return Ok(HeadEnd::Complete) };
+            let Some(line) = reread.admit(line?) else { continue };
+            if batcher.progress().kept_bytes + line.output.len() > self.allowance.head_bytes {
+                return Ok(HeadEnd::Full);
+            }
+            if reread.meets_new() == Continuity::Unproven {
+                self.store_all(batcher.leave_out(UNKNOWN)).await;
+            }
+            self.store_all(batcher.push(&line)).await;
             if !batcher.is_empty() {
                 due = due.or_else(|| Some(Instant::now() + FLUSH_DELAY));
             }
         }
+    }
+
+    /// Stores the newest output once the container has ended.
+    async fn tail(&self, batcher: &mut Batcher, ended: &CancellationToken) {
+        ended.cancelled().await;
+        // Never closed, so there always is a permit in the end.
+        let _permit = self.tails.acquire().await;
+        let Tail { gap, mut lines } = self.read_tail(batcher).await;
+        if let Some(gap) = gap {
+            self.store_all(batcher.leave_out(gap)).await;
+        }
+        while let Some(line) = lines.pop() {
+            self.store_all(batcher.push(&line)).await;
+        }
+    }
+
+    async fn read_tail(&self, batcher: &Batcher) -> Tail {
+        let mut backoff = Backoff::default();
+        loop {
+            let marks = batcher.progress().marks;
+            match tail::read(&self.engine, &self.container, marks, self.allowance.tail_bytes).await {
+                Ok(tail) => return tail,
+                // There was more, and it is gone with the container.
+                Err(Error::NotFound { .. }) => return Tail { gap: Some(UNKNOWN), lines: Newest::new(0) },
+                Err(error) => self.interrupted(&error),
+            }
+            backoff.pause().await;
+        }
+    }
+
+    fn interrupted(&self, error: &Error) {
+        tracing::debug!(attempt_id = %self.attempt, error = %chain(error), "output interrupted");
     }
 
     async fn store_all(&self, batches: impl IntoIterator<Item = LogBatch>) {

@@ -159,6 +159,84 @@ fn up_runs_apps_and_keeps_what_it_knows() {
     again.stop();
 }
 
+const RETRIED: &str = r#"
+labels: {aliyun.project_type: batch}
+services:
+  s1:
+    image: busybox
+    network_mode: none
+    labels: {tickmesh.scale: "2", tickmesh.retry_backoff: 100ms, tickmesh.remove_containers: remove-all}
+    command: ["sh", "-c", "echo $$TICKMESH_REPLICA; [ $$TICKMESH_ATTEMPT = 2 ]"]
+  "#;
+
+/// A child that does not outlive its test.
+struct Follower(Child);
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let _ended_before = self.0.kill();
+        let _reaped_before = self.0.wait();
+    }
+}
+
+#[test]
+fn logs_follow_a_run_from_before_its_start_to_its_end() {
+    let place = Place::alone();
+    place.write("retried.yml", RETRIED);
+    let up = Up::start(place);
+    up.run(&["apply", "retried.yml"]).expect(0);
+    let mut follower = Follower(up.place.start(&["--nats", &up.url, "logs", "--follow", "retried"]));
+    let mut stderr = BufReader::new(follower.0.stderr.take().unwrap());
+    let mut said = String::new();
+    stderr.read_line(&mut said).unwrap();
+    assert_eq!(said, "app retried: waiting for its first run\n");
+    up.run(&["run", "retried"]).expect(0);
+    let mut lines = String::new();
+    wait_until("the follower to end with the run", PATIENCE, || follower.0.try_wait().unwrap().is_some());
+    follower.0.stdout.take().unwrap().read_to_string(&mut lines).unwrap();
+    assert_eq!(follower.0.wait().unwrap().code(), Some(0));
+    let mut lines: Vec<_> = lines.lines().collect();
+    lines.sort_unstable();
+    let expected = ["s1/0 (attempt 2) | 0", "s1/0 | 0", "s1/1 (attempt 2) | 1", "s1/1 | 1"];
+    assert_eq!(lines, expected);
+    // The newest run, although it has ended; and only the end of it.
+    assert_eq!(up.run(&["logs", "-f", "retried/1/s1/1", "--tail", "1"]).expect(0), "1\n");
+    assert_eq!(up.run(&["logs", "retried", "--no-prefix", "--since", "1h"]).expect(0).lines().count(), 4);
+    assert_eq!(up.run(&["logs", "retried", "--since", "2100-01-01T00:00:00Z"]).expect(0), "");
+    up.stop();
+}
+
+const BINARY: &str = r#"
+labels: {aliyun.project_type: batch}
+services:
+  s1:
+    image: busybox
+    network_mode: none
+    labels: {tickmesh.remove_containers: remove-all}
+    command:
+      - sh
+      - -c
+      - >-
+        for i in 0 1 2 3; do for j in 0 1 2 3 4 5 6 7; do for k in 0 1 2 3 4 5 6 7; do printf \\$$i$$j$$k; done; done; done;
+        printf '\033[31m\r\n'; head -c 300000 /dev/zero
+  "#;
+
+#[test]
+fn logs_on_a_pipe_are_the_very_bytes_that_were_written() {
+    let place = Place::alone();
+    place.write("binary.yml", BINARY);
+    let up = Up::start(place);
+    up.run(&["apply", "binary.yml"]).expect(0);
+    up.run(&["run", "binary", "--wait"]).expect(0);
+    let written = [(0..=255).collect::<Vec<u8>>(), b"\x1b[31m\r\n".to_vec(), vec![0; 300_000]].concat();
+    for arguments in [&["logs", "binary"][..], &["logs", "binary", "-f"]] {
+        let output = up.place.command(&[&["--nats", &up.url], arguments].concat()).output().unwrap();
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+        assert!(output.stdout == written, "{} bytes instead of {}", output.stdout.len(), written.len());
+    }
+    up.stop();
+}
+
 /// While its only agent is draining, a run waits; `up` has nothing else that could run it.
 fn check_drain(up: &Up) {
     up.run(&["agent", "drain", "host-2"]).expect_error(2, "there is no agent `host-2`");

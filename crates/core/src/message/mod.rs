@@ -17,7 +17,7 @@ pub use app::{AppRecord, AppSource};
 pub use command::{Command, CommandKind, RunRequest};
 pub use event::MeshEvent;
 pub use limits::{ARGUMENTS_BYTES_MAX, BY_BYTES_MAX, ENVIRONMENT_BYTES_MAX, TooMuch};
-pub use log::{LogBatch, LogBytes, LogChunk, LogStream};
+pub use log::{LogBatch, LogBytes, LogChunk, LogExtent, LogGap, LogMark, LogMarks, LogStream};
 pub use order::{Order, OrderKind, StartOrder};
 pub use report::{AttemptEvent, AttemptReport, Revoker};
 pub use tick::{Admission, DiscardReason, DropReason, SkipReason, TickRecord};

@@ -11,8 +11,8 @@ use tickmesh_core::{
     ledger::Cause,
     message::{
         Admission, AgentRecord, AppRecord, AppSource, AttemptEvent, AttemptReport, Capacity, Command, CommandKind,
-        LogBatch, LogBytes, LogChunk, LogStream, MachineId, MeshEvent, Order, OrderKind, RunRequest, SCHEMA,
-        StartOrder, TickRecord,
+        LogBatch, LogBytes, LogChunk, LogExtent, LogGap, LogMark, LogMarks, LogStream, MachineId, MeshEvent, Order,
+        OrderKind, RunRequest, SCHEMA, StartOrder, TickRecord,
     },
     name::{AgentName, AppName, ServiceName},
     outcome::{LostReason, Outcome},
@@ -153,8 +153,11 @@ fn output() -> LogBatch {
         attempt: attempt(),
         agent: agent(),
         number: 0,
+        gap: Some(LogGap { bytes: 7, lines: 1, extent: LogExtent::AtLeast }),
         chunks: vec![chunk(b"text\n"), chunk(b"\xff\xfe")],
         dropped_bytes: 7,
+        held_back: true,
+        marks: LogMarks { stdout: Some(LogMark { at: at(), bytes: 7 }), stderr: None },
         last: true,
     }
 }

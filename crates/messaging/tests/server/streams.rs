@@ -5,7 +5,7 @@ use tickmesh_core::{
     message::{LogBatch, MeshEvent},
     name::ServiceName,
 };
-use tickmesh_messaging::{Cas, Error, LogFilter, Provisioning, RunSelector, Start, StreamKind};
+use tickmesh_messaging::{Cas, Error, LogFilter, LogNews, Provisioning, RunSelector, Start, StreamKind};
 use tickmesh_testkit::nats::Server;
 
 use crate::support::*;
@@ -153,10 +153,16 @@ async fn output_is_read_to_its_end_as_far_as_it_is_asked_for() {
     assert_eq!(read_logs(&mesh, LogFilter { service: service("web"), ..whole_app.clone() }).await, []);
     assert_eq!(read_logs(&mesh, LogFilter::of_app(app("other"))).await, []);
 
-    let mut live = mesh.logs().follow(LogFilter { replica: Some(1), ..whole_app }).await.unwrap();
-    assert_eq!(next("stored output", &mut live).await, all[1]);
+    let one_replica = LogFilter { replica: Some(1), ..whole_app };
+    let last = async || mesh.logs().last(&one_replica).await.unwrap().unwrap().sequence;
+    assert_eq!(last().await, 2);
+    let mut live = mesh.logs().follow(one_replica.clone()).await.unwrap();
+    let news = |sequence, batch: &LogBatch| LogNews::Batch { sequence, batch: Box::new(batch.clone()) };
+    assert_eq!(next("stored output", &mut live).await, news(2, &all[1]));
+    assert_eq!(next("the end of what is stored", &mut live).await, LogNews::CaughtUp);
     mesh.logs().publish(&batch(3, 1, 0)).await.unwrap();
-    assert_eq!(next("new output", &mut live).await, batch(3, 1, 0));
+    assert_eq!(next("new output", &mut live).await, news(5, &batch(3, 1, 0)));
+    assert_eq!(last().await, 5);
 }
 
 #[tokio::test]

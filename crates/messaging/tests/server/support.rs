@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use tickmesh_core::{
     id::{AttemptId, Epoch, Nonce, RequestId, RunUid},
     message::{
-        Admission, AppRecord, AttemptEvent, AttemptReport, Command, CommandKind, LogBatch, MachineId, Order, OrderKind,
-        SCHEMA, TickRecord,
+        Admission, AppRecord, AttemptEvent, AttemptReport, Command, CommandKind, LogBatch, LogMarks, MachineId, Order,
+        OrderKind, SCHEMA, TickRecord,
     },
     name::{AgentName, AppName, Namespace, ServiceName},
 };
@@ -129,5 +129,16 @@ pub(crate) fn order(to: &str, replica: u32) -> Order {
 
 pub(crate) fn batch(run: u64, replica: u32, number: u64) -> LogBatch {
     let attempt = attempt(run, replica);
-    LogBatch { schema: SCHEMA, attempt, agent: agent("host-1"), number, chunks: vec![], dropped_bytes: 0, last: false }
+    LogBatch {
+        schema: SCHEMA,
+        attempt,
+        agent: agent("host-1"),
+        number,
+        gap: None,
+        chunks: vec![],
+        dropped_bytes: 0,
+        held_back: false,
+        marks: LogMarks::default(),
+        last: false,
+    }
 }

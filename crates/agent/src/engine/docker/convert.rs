@@ -3,18 +3,16 @@
 use std::time::Duration;
 
 use bollard::{
-    container::LogOutput,
     errors::Error as DockerError,
     models::{
         ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, ContainerSummary,
         ContainerSummaryStateEnum as SummaryState, SystemInfo,
     },
 };
-use bytes::Bytes;
 use jiff::Timestamp;
-use tickmesh_core::{message::LogStream, spec::STOP_GRACE_DEFAULT};
+use tickmesh_core::spec::STOP_GRACE_DEFAULT;
 
-use crate::engine::{ContainerId, ContainerStatus, ContainerView, EngineInfo, Error, ExitState, LogLine};
+use crate::engine::{ContainerId, ContainerStatus, ContainerView, EngineInfo, Error, ExitState};
 
 /// The status of the engine's answer, if it answered.
 pub(super) fn status_code(error: &DockerError) -> Option<u16> {
@@ -158,19 +156,6 @@ fn instant(text: &str) -> Option<Timestamp> {
     text.parse().ok().filter(|at: &Timestamp| at.as_second() > 0)
 }
 
-/// A frame of the log stream: `<RFC 3339> <output>`. A frame that is not is dropped: there is no moment to put it at.
-pub(super) fn log_line(frame: LogOutput) -> Option<LogLine> {
-    let (stream, message) = match frame {
-        LogOutput::StdErr { message } => (LogStream::Stderr, message),
-        LogOutput::StdOut { message } | LogOutput::Console { message } | LogOutput::StdIn { message } => {
-            (LogStream::Stdout, message)
-        }
-    };
-    let space = message.iter().position(|byte| *byte == b' ')?;
-    let at = std::str::from_utf8(&message[..space]).ok()?.parse().ok()?;
-    Some(LogLine { at, stream, output: Bytes::copy_from_slice(&message[space + 1..]) })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,14 +172,6 @@ mod tests {
         check_reference("registry:5000/team/job", "registry:5000/team/job", "latest");
         check_reference("registry:5000/team/job:2", "registry:5000/team/job", "2");
         check_reference("job@sha256:00ff", "job@sha256:00ff", "");
-    }
-
-    #[test]
-    fn a_log_frame_begins_with_its_instant() {
-        let frame = |text: &'static str| LogOutput::StdErr { message: Bytes::from_static(text.as_bytes()) };
-        let line = log_line(frame("2026-01-02T03:04:05.000000006Z a b\n")).unwrap();
-        assert_eq!((line.at.subsec_nanosecond(), &line.output[..], line.stream), (6, &b"a b\n"[..], LogStream::Stderr));
-        assert_eq!(log_line(frame("no instant\n")), None);
     }
 
     #[test]

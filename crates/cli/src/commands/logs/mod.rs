@@ -1,0 +1,201 @@
+//! `tickmesh logs`: what containers wrote, also when container and host are long gone; and what they write, while they do.
+
+mod follow;
+mod sink;
+mod tail;
+
+use futures_util::StreamExt;
+use jiff::{SignedDuration, Timestamp};
+use tickmesh_core::{
+    history::RunSummary,
+    id::{RunNumber, RunToken, RunUid},
+    ledger::ActiveRun,
+    name::AppName,
+};
+use tickmesh_messaging::{LogFilter, Mesh, RunSelector};
+
+use self::{
+    sink::{Prefix, Sink, Times},
+    tail::Tail,
+};
+use super::{Session, stored_app};
+use crate::{
+    exit::{BadInput, Exit},
+    target::OutputTarget,
+    transcript::{Line, LineEnd, Transcript},
+    views::run::RunView,
+};
+
+/// Most lines of a replica that are held back for `--tail`.
+const TAIL_MAX: u32 = 100_000;
+
+/// What `logs` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// An app (its newest run), a run, a service of it, or one replica
+    #[arg(value_name = "APP[/RUN[/SERVICE[/REPLICA]]]")]
+    target: OutputTarget,
+    /// Go on with what is written, until the run has ended
+    #[arg(long, short = 'f')]
+    follow: bool,
+    /// Only the last lines of each replica; with --follow, of what is there at the beginning
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=i64::from(TAIL_MAX)))]
+    tail: Option<u32>,
+    /// Only lines that are not older than that: `10m`, or a moment in RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<Timestamp>,
+    /// Show when each line was written
+    #[arg(long, short = 't')]
+    timestamps: bool,
+    /// Do not say which replica wrote a line
+    #[arg(long)]
+    no_prefix: bool,
+}
+
+/// A run of which more is known than its output.
+struct KnownRun {
+    uid: RunUid,
+    view: RunView,
+}
+
+impl KnownRun {
+    fn of_active(app: &AppName, run: &ActiveRun) -> Self {
+        Self { uid: run.uid, view: RunView::of_active(app, run, &[]) }
+    }
+
+    fn of_summary(summary: &RunSummary) -> Self {
+        Self { uid: summary.uid, view: RunView::of_summary(summary) }
+    }
+}
+
+/// Prints output, in the order in which it was stored.
+pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
+    let mesh = session.mesh.open().await?;
+    if args.follow {
+        return follow::run(session, &mesh, args).await;
+    }
+    let app = &args.target.app;
+    let runs = known_runs(&mesh, app).await?;
+    let Some(number) = args.target.run.or_else(|| newest(&runs)) else {
+        session.output.talk(&format!("app {app} has not run yet"));
+        return Ok(Exit::Success);
+    };
+    let found = runs.iter().find(|run| run.view.run == number);
+    print_stored(session, &mesh, args, number, found).await
+}
+
+/// Prints what is stored of a run.
+async fn print_stored(
+    session: &Session,
+    mesh: &Mesh,
+    args: &Args,
+    number: RunNumber,
+    found: Option<&KnownRun>,
+) -> anyhow::Result<Exit> {
+    check_names(args, number, found)?;
+    let sink = args.sink(session, found);
+    let mut tail = args.tail.map(Tail::new);
+    let mut transcript = Transcript::default();
+    let mut batches = mesh.logs().read(args.filter(number, found)).await?;
+    while let Some(batch) = batches.next().await.transpose()? {
+        deliver(args.wanted(transcript.fold(&batch)), tail.as_mut(), &sink)?;
+    }
+    deliver(args.wanted(transcript.finish()), tail.as_mut(), &sink)?;
+    sink.print(&tail.map(Tail::into_lines).unwrap_or_default())?;
+    Ok(Exit::Success)
+}
+
+fn deliver(lines: Vec<Line>, tail: Option<&mut Tail>, sink: &Sink) -> anyhow::Result<()> {
+    match tail {
+        Some(tail) => lines.into_iter().for_each(|line| tail.keep(line)),
+        None => sink.print(&lines)?,
+    }
+    Ok(())
+}
+
+impl Args {
+    fn sink(&self, session: &Session, run: Option<&KnownRun>) -> Sink {
+        let times = if self.timestamps { Times::Shown } else { Times::LeftOut };
+        Sink::new(session.output, self.prefix(run), times)
+    }
+
+    fn prefix(&self, run: Option<&KnownRun>) -> Prefix {
+        let replicas = run.map(|run| run.view.replicas.as_slice()).unwrap_or_default();
+        let service = self.target.service.as_ref();
+        let wanted = replicas.iter().filter(|it| service.is_none_or(|name| name.as_str() == it.service));
+        match (self.target.replica, wanted.clone().count()) {
+            (Some(_), _) | (None, 1) => Prefix::None,
+            (None, _) if self.no_prefix => Prefix::None,
+            (None, _) => Prefix::Width(wanted.map(|replica| replica.name().len()).max().unwrap_or_default()),
+        }
+    }
+
+    fn filter(&self, number: RunNumber, run: Option<&KnownRun>) -> LogFilter {
+        let OutputTarget { app, service, replica, .. } = self.target.clone();
+        let selector = match run {
+            Some(run) => RunSelector::Token(RunToken::new(number, run.uid)),
+            None => RunSelector::Number(number),
+        };
+        LogFilter { app, run: Some(selector), service, replica }
+    }
+
+    /// The lines that are not too old.
+    fn wanted(&self, mut lines: Vec<Line>) -> Vec<Line> {
+        if let Some(since) = self.since {
+            lines.retain(|line| line.at >= since || line.end == LineEnd::Note);
+        }
+        lines
+    }
+}
+
+/// The runs that are known by more than their output.
+async fn known_runs(mesh: &Mesh, app: &AppName) -> anyhow::Result<Vec<KnownRun>> {
+    stored_app(mesh, app).await?;
+    let ledger = mesh.ledgers().read(app.as_str()).await?;
+    let active = ledger.iter().flat_map(|entry| &entry.value.active);
+    let mut runs: Vec<KnownRun> = active.map(|run| KnownRun::of_active(app, run)).collect();
+    runs.extend(mesh.history().last(app).await?.iter().map(|entry| KnownRun::of_summary(&entry.value)));
+    Ok(runs)
+}
+
+fn newest(runs: &[KnownRun]) -> Option<RunNumber> {
+    runs.iter().map(|run| run.view.run).max()
+}
+
+/// Refuses a service or a replica that the run does not have. Of a run that is not known any more, there may be output.
+fn check_names(args: &Args, number: RunNumber, run: Option<&KnownRun>) -> anyhow::Result<()> {
+    let (Some(run), Some(service)) = (run, &args.target.service) else { return Ok(()) };
+    let is_named =
+        |name: &str, index: u32| name == service.as_str() && args.target.replica.is_none_or(|wanted| wanted == index);
+    if run.view.replicas.iter().any(|replica| is_named(&replica.service, replica.replica)) {
+        return Ok(());
+    }
+    let app = &args.target.app;
+    let what = args.target.replica.map_or(service.to_string(), |index| format!("{service}/{index}"));
+    Err(BadInput::new(format!("run {app}/{number} has no `{what}`"))
+        .hint(format!("`tickmesh show {app}/{number}`"))
+        .into())
+}
+
+/// A moment, or how long ago it was.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Ok(moment);
+    }
+    let ago: SignedDuration = text.parse().map_err(|_| "neither a duration such as `10m` nor a moment in RFC 3339")?;
+    Timestamp::now().checked_sub(ago).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_one_or_a_time_ago() {
+        assert_eq!(moment("2026-11-22T08:00:00Z").unwrap().to_string(), "2026-11-22T08:00:00Z");
+        let then = moment("10m").unwrap();
+        let age = Timestamp::now().duration_since(then);
+        assert!(age >= SignedDuration::from_mins(10) && age < SignedDuration::from_mins(11));
+        assert!(moment("yesterday").is_err());
+    }
+}
