@@ -7,7 +7,7 @@ TICKMESH_CHAOS_ROUNDS ?= 50
 SEEDS ?= 100000
 FIRST_SEED ?= 0
 
-.PHONY: help setup demo test lint bench capacity chaos faults matrix podman sim mutants
+.PHONY: help setup demo test lint bench capacity chaos faults matrix output podman sim mutants
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -48,6 +48,10 @@ faults: setup ## let engines, images and containers fail, and write docs/faults.
 
 podman: setup ## run the demo through podman's socket, best effort (needs podman and catatonit)
 	scripts/podman
+
+output: setup ## write 1 GiB in one job beside another one, and end a thousand containers at once that wrote something (minutes)
+	TICKMESH_OUTPUT_MIB=1024 cargo test -p tickmesh-tests --test output -- --nocapture
+	TICKMESH_QUICK_CONTAINERS=1000 cargo test -p tickmesh-agent --test output -- at_once --nocapture
 
 chaos: setup ## run the crash tests many rounds (TICKMESH_CHAOS_ROUNDS=50)
 	TICKMESH_CHAOS_ROUNDS=$(TICKMESH_CHAOS_ROUNDS) cargo test -p tickmesh-tests --test crash -- --nocapture
