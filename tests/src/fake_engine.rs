@@ -16,6 +16,7 @@ use tickmesh_agent::engine::{
     ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, ContainerView, EngineInfo, Error, Excerpt,
     ExitState, LabelFilter, LogLine,
 };
+use tickmesh_core::message::PullProgress;
 use tokio::sync::watch;
 
 /// What the engine says of its host: one like many that run batch jobs.
@@ -114,7 +115,7 @@ impl ContainerEngine for FakeEngine {
         Ok(true)
     }
 
-    async fn pull(&self, _image: &str) -> Result<(), Error> {
+    async fn pull(&self, _image: &str, _progress: &watch::Sender<PullProgress>) -> Result<(), Error> {
         Ok(())
     }
 

@@ -141,6 +141,7 @@ impl World {
             forgotten: false,
             results_seen: 0,
             held: Default::default(),
+            preparing: Vec::new(),
             fence_ms: 45_000,
             kill_margin_ms: 10_000,
         };

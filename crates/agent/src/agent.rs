@@ -237,6 +237,7 @@ fn first_record(config: &Config, engine: &EngineInfo, capacity: Capacity) -> Age
         forgotten: false,
         results_seen: 0,
         held: BTreeSet::new(),
+        preparing: Vec::new(),
         fence_ms: milliseconds(config.timing.fence),
         kill_margin_ms: milliseconds(config.timing.kill_margin),
     }

@@ -12,7 +12,11 @@ use tickmesh_agent::engine::{
     ContainerEngine, ContainerId, ContainerRequest, ContainerView, EngineInfo, Error, Excerpt, ExitState, LabelFilter,
     LogLine, docker::Docker,
 };
-use tokio::{sync::Semaphore, time::timeout};
+use tickmesh_core::message::PullProgress;
+use tokio::{
+    sync::{Semaphore, watch},
+    time::timeout,
+};
 
 use crate::world::{REQUEST_TIMEOUT, World, script};
 
@@ -41,8 +45,8 @@ impl ContainerEngine for Doored {
         self.docker.image_present(image).await
     }
 
-    async fn pull(&self, image: &str) -> Result<(), Error> {
-        self.docker.pull(image).await
+    async fn pull(&self, image: &str, progress: &watch::Sender<PullProgress>) -> Result<(), Error> {
+        self.docker.pull(image, progress).await
     }
 
     async fn create(&self, request: &ContainerRequest) -> Result<ContainerId, Error> {

@@ -16,7 +16,10 @@ use tickmesh_core::{
     message::LogStream,
     spec::{ContainerSpec, Volume, VolumeSource},
 };
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 const IMAGE: &str = "busybox:latest";
 /// Every wait of these tests ends by then: the slowest start measured on a loaded host took 4 s.
@@ -197,7 +200,8 @@ async fn a_missing_image_is_told_from_a_missing_container() {
 #[tokio::test]
 async fn an_image_that_cannot_be_pulled_is_a_refusal_with_its_reason() {
     let bench = Bench::new().await;
-    let pulled = timeout(DEADLINE, bench.engine.pull("tickmesh.invalid/no-such-image:1")).await;
+    let progress = watch::Sender::default();
+    let pulled = timeout(DEADLINE, bench.engine.pull("tickmesh.invalid/no-such-image:1", &progress)).await;
     match pulled.expect("the pull ends before the deadline") {
         Err(Error::CouldNotStart { message, .. }) => assert!(!message.is_empty()),
         other => panic!("expected a refusal: {other:?}"),

@@ -23,12 +23,16 @@ use tickmesh_agent::{
 };
 use tickmesh_core::{
     fleet::Reservations,
+    message::PullProgress,
     name::{AgentName, Namespace},
 };
 use tickmesh_messaging::Mesh;
 use tickmesh_scheduler::dispatcher::Effect;
 use tickmesh_tests::world::{connect_options, timing};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -77,8 +81,8 @@ impl ContainerEngine for CrashingEngine {
         self.docker.image_present(image).await
     }
 
-    async fn pull(&self, image: &str) -> Result<(), Error> {
-        self.docker.pull(image).await
+    async fn pull(&self, image: &str, progress: &watch::Sender<PullProgress>) -> Result<(), Error> {
+        self.docker.pull(image, progress).await
     }
 
     async fn create(&self, request: &ContainerRequest) -> Result<ContainerId, Error> {

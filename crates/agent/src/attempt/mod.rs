@@ -17,7 +17,7 @@ mod event;
 use std::{sync::Arc, time::Duration};
 
 use tickmesh_core::{
-    message::{AttemptEvent, Revoker},
+    message::{AttemptEvent, Awaited, PullProgress, Revoker},
     spec::ContainerSpec,
 };
 
@@ -55,6 +55,8 @@ pub enum State {
         claimed: Claimed,
         /// What to create.
         job: Arc<Job>,
+        /// How far that has come, for people.
+        progress: PullProgress,
     },
     /// It waits for its turn to start a container.
     Queued {
@@ -218,7 +220,7 @@ impl State {
             (S::Claiming { wish, .. }, E::Fenced) => S::decline(not_claimed(wish)),
             (S::Claiming { job, wish }, E::StopWanted(stop)) => still(S::Claiming { job, wish: wish.or(stop) }),
 
-            (S::Pulling { claimed, job }, E::ImageReady) => still(S::Queued { claimed, job }),
+            (S::Pulling { claimed, job, .. }, E::ImageReady) => still(S::Queued { claimed, job }),
             (S::Pulling { claimed, .. }, E::CouldNotPull { reason }) => end_without(claimed, could_not_start(reason)),
             (S::Pulling { claimed, .. }, E::StopWanted(_)) => {
                 let (state, mut effects) = end_without(claimed, cancelled(None));
@@ -301,6 +303,43 @@ impl State {
         })
     }
 
+    /// The pull of an image has come this far. It changes nothing but what people are told.
+    pub fn pull_moved(&mut self, image: &str, moved: PullProgress) {
+        match self {
+            Self::Pulling { job, progress, .. } if job.order.container.image == image => *progress = moved,
+            Self::Pulling { .. }
+            | Self::Declining
+            | Self::Claiming { .. }
+            | Self::Queued { .. }
+            | Self::Creating { .. }
+            | Self::Starting { .. }
+            | Self::Running { .. }
+            | Self::Stopping { .. }
+            | Self::Clearing { .. }
+            | Self::Ending { .. }
+            | Self::Removing
+            | Self::Gone => {}
+        }
+    }
+
+    /// What it waits for, if that may take long.
+    pub fn awaited(&self) -> Option<Awaited> {
+        match self {
+            Self::Pulling { progress, .. } => Some(Awaited::Pulling(*progress)),
+            Self::Queued { .. } => Some(Awaited::Queued),
+            Self::Declining
+            | Self::Claiming { .. }
+            | Self::Creating { .. }
+            | Self::Starting { .. }
+            | Self::Running { .. }
+            | Self::Stopping { .. }
+            | Self::Clearing { .. }
+            | Self::Ending { .. }
+            | Self::Removing
+            | Self::Gone => None,
+        }
+    }
+
     /// The container, once it has been started.
     pub fn started(&self) -> Option<&ContainerId> {
         match self {
@@ -365,7 +404,7 @@ fn claim_stored(job: Arc<Job>, wish: Wish, sequence: u64, at: Duration) -> Step 
         (Wish::Run, Ok(())) => {
             let ContainerSpec { image, pull_policy, .. } = &job.order.container;
             let pull = Effect::Pull { image: image.clone(), policy: *pull_policy };
-            (State::Pulling { claimed, job }, vec![pull])
+            (State::Pulling { claimed, job, progress: PullProgress::default() }, vec![pull])
         }
     }
 }

@@ -410,7 +410,7 @@ fn states() -> Vec<State> {
     vec![
         State::Declining,
         State::Claiming { job: job.clone(), wish },
-        State::Pulling { claimed, job: job.clone() },
+        State::Pulling { claimed, job: job.clone(), progress: PullProgress::default() },
         State::Queued { claimed, job },
         State::Creating { claimed, wish },
         State::Starting { claimed, container: container.clone(), wish },

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use jiff::Timestamp;
 use tickmesh_core::{
     id::{AttemptId, Nonce},
-    message::{AgentRecord, AttemptEvent, MeshEvent, Order},
+    message::{AgentRecord, AttemptEvent, MeshEvent, Order, PullProgress},
 };
 
 use crate::{
@@ -106,6 +106,13 @@ pub enum Event {
         attempt: AttemptId,
         /// What.
         event: attempt::Event,
+    },
+    /// The pull of an image has come this far: now and then while attempts wait for one, for people who ask.
+    PullMoved {
+        /// The image.
+        image: String,
+        /// How far.
+        progress: PullProgress,
     },
     /// A container that nobody needs any more, or ever did: answer to [`Effect::Clean`], any number of times.
     Leftover {
@@ -215,6 +222,7 @@ impl Event {
             Self::KeyRefused { .. } => "key-refused",
             Self::HeartbeatUnanswered => "heartbeat-unanswered",
             Self::Attempt { .. } => "attempt",
+            Self::PullMoved { .. } => "pull-moved",
             Self::Leftover { .. } => "leftover",
             Self::OwnRemoved => "own-removed",
             Self::OwnNotRemoved(_) => "own-not-removed",

@@ -4,10 +4,9 @@
 //! is under way at a time. It reads the last sequence of the results **before** the held attempts (rule P1): whatever was
 //! claimed up to that sequence and is not in the list is not held, and the leader may say that it is lost.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use tickmesh_core::{
-    id::AttemptId,
     message::{AgentRecord, HeartbeatNumber},
     timing::Timing,
 };
@@ -16,7 +15,7 @@ use super::{
     boundary::{Effect, KeyState, Moment},
     naming::{Predecessor, intake_of},
 };
-use crate::roster::Intake;
+use crate::roster::{Intake, Roster};
 
 /// What beats.
 #[derive(Debug)]
@@ -107,19 +106,14 @@ impl Heart {
     }
 
     /// The end of the results is known, and what is held is looked at only now (rule P1).
-    pub(super) fn results_end(
-        &mut self,
-        sequence: u64,
-        held: BTreeSet<AttemptId>,
-        intake: Intake,
-        now: Moment,
-    ) -> Option<Effect> {
+    pub(super) fn results_end(&mut self, sequence: u64, roster: &Roster, now: Moment) -> Option<Effect> {
         if self.beat != Beat::Reading {
             return None;
         }
         self.record.results_seen = sequence;
-        self.record.held = held;
-        (self.record.draining, self.record.drain_by) = match intake {
+        self.record.held = roster.held();
+        self.record.preparing = roster.preparing();
+        (self.record.draining, self.record.drain_by) = match roster.intake() {
             Intake::Open => (false, None),
             Intake::Draining { by } => (true, by),
         };

@@ -188,6 +188,10 @@ impl Conduct {
                 Vec::new()
             }
             Event::Attempt { attempt, event } => self.attempt(&attempt, event, now.uptime),
+            Event::PullMoved { image, progress } => {
+                self.roster.pull_moved(&image, progress);
+                Vec::new()
+            }
             Event::Leftover { attempt, container } => self.leftover(attempt, container),
             Event::OwnRemoved => self.surrender(|surrender| surrender.removed(now.uptime)),
             Event::OwnNotRemoved(error) => self.own_not_removed(&error, now.uptime),
@@ -239,7 +243,7 @@ impl Conduct {
     }
 
     fn results_end(&mut self, sequence: u64, now: Moment) -> Vec<Effect> {
-        let write = self.heart.results_end(sequence, self.roster.held(), self.roster.intake(), now);
+        let write = self.heart.results_end(sequence, &self.roster, now);
         write.into_iter().collect()
     }
 

@@ -45,6 +45,7 @@ fn record(process: u8) -> AgentRecord {
         forgotten: false,
         results_seen: 0,
         held: BTreeSet::new(),
+        preparing: Vec::new(),
         fence_ms: fence.as_millis().try_into().unwrap(),
         kill_margin_ms: kill_margin.as_millis().try_into().unwrap(),
     }

@@ -25,8 +25,8 @@ use bollard::{
     },
 };
 use futures_util::{StreamExt, stream::BoxStream};
-use tickmesh_core::spec::ContainerSpec;
-use tokio::sync::OnceCell;
+use tickmesh_core::{message::PullProgress, spec::ContainerSpec};
+use tokio::sync::{OnceCell, watch};
 
 use self::output::Keeping;
 
@@ -205,11 +205,11 @@ impl ContainerEngine for Docker {
         }
     }
 
-    async fn pull(&self, image: &str) -> Result<(), Error> {
+    async fn pull(&self, image: &str, progress: &watch::Sender<PullProgress>) -> Result<(), Error> {
         let (repository, tag) = convert::image_reference(image);
         let options = CreateImageOptionsBuilder::default().from_image(repository).tag(tag).build();
-        let progress = self.client.create_image(Some(options), None, None);
-        pull::finish(image, progress, pull::STALL_MAX).await
+        let said = self.client.create_image(Some(options), None, None);
+        pull::finish(&format!("pull image `{image}`"), said, progress, pull::STALL_MAX).await
     }
 
     async fn create(&self, request: &ContainerRequest) -> Result<ContainerId, Error> {

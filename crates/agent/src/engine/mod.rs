@@ -12,7 +12,11 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tickmesh_core::{message::LogStream, spec::ContainerSpec};
+use tickmesh_core::{
+    message::{LogStream, PullProgress},
+    spec::ContainerSpec,
+};
+use tokio::sync::watch;
 
 /// The engine's own name of a container.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -171,8 +175,12 @@ pub trait ContainerEngine: Clone + Send + Sync + 'static {
     /// Whether the engine has the image.
     fn image_present(&self, image: &str) -> impl Future<Output = Result<bool, Error>> + Send;
 
-    /// Brings the image from its registry. Dropping the future gives up.
-    fn pull(&self, image: &str) -> impl Future<Output = Result<(), Error>> + Send;
+    /// Brings the image from its registry. How far it has come is told to `progress`. Dropping the future gives up.
+    fn pull(
+        &self,
+        image: &str,
+        progress: &watch::Sender<PullProgress>,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Creates a container, without starting it.
     fn create(&self, request: &ContainerRequest) -> impl Future<Output = Result<ContainerId, Error>> + Send;

@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tickmesh_core::{
     id::{AttemptId, Nonce},
     message::{AttemptEvent, AttemptReport},
-    spec::PullPolicy,
 };
 use tickmesh_messaging::Cas;
 use tokio::{
@@ -14,7 +13,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::Surroundings;
+use super::{Surroundings, pulls::Wait, reason};
 use crate::{
     attempt::{Event, Job, OutputFrom, Stop, Terms},
     backoff::Backoff,
@@ -33,8 +32,6 @@ const OUTPUT_GIVEN_UP_AFTER: Duration = Duration::from_secs(60);
 /// How often the engine is asked how long a container has been running that may run for longer: a time-out is late by no more than
 /// that after its host slept.
 const TIME_LOOK_INTERVAL: Duration = Duration::from_secs(60);
-/// What an engine says may be long, and goes into reports and ledgers.
-const REASON_CHARS_MAX: usize = 500;
 
 /// An effect's surroundings, and the attempt that it is for.
 pub(crate) struct Unit<E> {
@@ -61,33 +58,11 @@ impl<E: ContainerEngine> Unit<E> {
         self.tell(event).await;
     }
 
-    pub(super) async fn pull(self, image: String, policy: PullPolicy, given_up: CancellationToken) {
-        if let Some(event) = given_up.run_until_cancelled(self.bring(&image, policy)).await {
-            self.tell(event).await;
-        }
-    }
-
-    async fn bring(&self, image: &str, policy: PullPolicy) -> Event {
-        let engine = &self.surroundings.engine;
-        let mut backoff = Backoff::default();
-        loop {
-            let brought = match policy {
-                PullPolicy::Always => engine.pull(image).await,
-                PullPolicy::Missing | PullPolicy::Never => match engine.image_present(image).await {
-                    Ok(true) => Ok(()),
-                    Ok(false) if policy == PullPolicy::Never => {
-                        let reason = format!("the host does not have image `{image}`, and `pull_policy` is `never`");
-                        return Event::CouldNotPull { reason };
-                    }
-                    Ok(false) => engine.pull(image).await,
-                    Err(error) => Err(error),
-                },
-            };
-            match brought {
-                Ok(()) => return Event::ImageReady,
-                Err(error @ Error::Unavailable { .. }) => self.again("pull", &error, &mut backoff).await,
-                Err(error) => return Event::CouldNotPull { reason: reason(&error) },
-            }
+    pub(super) async fn pull(self, wait: Wait, given_up: CancellationToken) {
+        match given_up.run_until_cancelled(wait).await {
+            Some(Ok(())) => self.tell(Event::ImageReady).await,
+            Some(Err(reason)) => self.tell(Event::CouldNotPull { reason }).await,
+            None => {}
         }
     }
 
@@ -267,9 +242,4 @@ impl<E: ContainerEngine> Unit<E> {
 /// Whether a container has all those labels. It may have more: an image brings its own.
 fn carries(found: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> bool {
     wanted.iter().all(|(key, value)| found.get(key) == Some(value))
-}
-
-/// What the engine said, short enough for a report.
-fn reason(error: &(dyn std::error::Error + 'static)) -> String {
-    chain(error).chars().take(REASON_CHARS_MAX).collect()
 }

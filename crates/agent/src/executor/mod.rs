@@ -5,6 +5,7 @@
 
 mod effects;
 mod leftovers;
+mod pulls;
 mod requests;
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-pub(crate) use self::requests::follow_orders;
+use futures_util::FutureExt as _;
 use tickmesh_core::{
     id::AttemptId,
     message::{AttemptEvent, AttemptReport, MachineId, MeshEvent, SCHEMA},
@@ -24,12 +25,22 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::pulls::{Fetch, Pulls};
+pub(crate) use self::requests::follow_orders;
 use crate::{
-    attempt::Effect, conduct::Event, engine::ContainerEngine, output::Allowance, ownership::Ownership, roster::Task,
+    attempt::Effect,
+    conduct::Event,
+    engine::ContainerEngine,
+    error::chain,
+    output::Allowance,
+    ownership::Ownership,
+    roster::Task,
 };
 
 /// News that wait for the main loop. Tasks that have more to say wait: each says little.
 const NEWS_MAX: usize = 256;
+/// What an engine says may be long, and goes into reports and ledgers.
+const REASON_CHARS_MAX: usize = 500;
 
 /// What every task knows.
 #[derive(Debug)]
@@ -65,8 +76,9 @@ pub(crate) struct Executor<E> {
     news: mpsc::Sender<Event>,
     tasks: JoinSet<()>,
     announcements: JoinSet<()>,
-    /// What gives a pull up, while it lasts.
-    pulls: BTreeMap<AttemptId, CancellationToken>,
+    pulls: Pulls,
+    /// What makes an attempt give up the wait for its image, while it waits.
+    pulling: BTreeMap<AttemptId, CancellationToken>,
     /// What ends the timer of a container that may not run for ever, while it runs.
     timers: BTreeMap<AttemptId, CancellationToken>,
     /// What tells that the output of a container is not needed any more, while it is.
@@ -78,8 +90,9 @@ impl<E: ContainerEngine> Executor<E> {
     pub(crate) fn new(surroundings: Arc<Surroundings<E>>) -> (Self, mpsc::Receiver<Event>) {
         let (news, inbox) = mpsc::channel(NEWS_MAX);
         let (tasks, announcements) = (JoinSet::new(), JoinSet::new());
-        let (pulls, timers, outputs) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        (Self { surroundings, news, tasks, announcements, pulls, timers, outputs }, inbox)
+        let (pulls, pulling) = (Pulls::default(), BTreeMap::new());
+        let (timers, outputs) = (BTreeMap::new(), BTreeMap::new());
+        (Self { surroundings, news, tasks, announcements, pulls, pulling, timers, outputs }, inbox)
     }
 
     /// Begins something for an attempt.
@@ -89,17 +102,20 @@ impl<E: ContainerEngine> Executor<E> {
             Effect::Decline { event } => self.spawn(attempt, |unit| unit.decline(event)),
             Effect::Claim { nonce } => self.spawn(attempt, move |unit| unit.claim(nonce)),
             Effect::Pull { image, policy } => {
+                let (engine, news) = (self.surroundings.engine.clone(), self.news.clone());
+                let fetch = || Fetch { engine, news, image: image.clone(), policy }.run().boxed();
+                let wait = self.pulls.join(&image, policy, fetch);
                 let given_up = CancellationToken::new();
-                self.pulls.insert(attempt.clone(), given_up.clone());
-                self.spawn(attempt, move |unit| unit.pull(image, policy, given_up));
+                self.pulling.insert(attempt.clone(), given_up.clone());
+                self.spawn(attempt, move |unit| unit.pull(wait, given_up));
             }
             Effect::AbandonPull => {
-                if let Some(pull) = self.pulls.remove(&attempt) {
-                    pull.cancel();
+                if let Some(given_up) = self.pulling.remove(&attempt) {
+                    given_up.cancel();
                 }
             }
             Effect::Create { claim_sequence, job } => {
-                self.pulls.remove(&attempt);
+                self.pulling.remove(&attempt);
                 self.spawn(attempt, move |unit| unit.create(claim_sequence, job));
             }
             Effect::Start { container } => self.spawn(attempt, |unit| unit.start(container)),
@@ -115,7 +131,7 @@ impl<E: ContainerEngine> Executor<E> {
             }
             Effect::Stop { container } => self.spawn(attempt, |unit| unit.stop(container)),
             Effect::Report { claim_sequence, event } => {
-                self.pulls.remove(&attempt);
+                self.pulling.remove(&attempt);
                 if let Some(timer) = self.timers.remove(&attempt) {
                     timer.cancel();
                 }
@@ -162,7 +178,7 @@ impl<E: ContainerEngine> Executor<E> {
     /// Gives up everything that is under way.
     pub(crate) fn abandon(&mut self) {
         self.tasks = JoinSet::new();
-        self.pulls.clear();
+        self.pulling.clear();
         self.timers.clear();
         self.outputs.clear();
     }
@@ -192,4 +208,9 @@ impl<E: ContainerEngine> Executor<E> {
             }
         }
     }
+}
+
+/// What the engine said, short enough for a report.
+fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+    chain(error).chars().take(REASON_CHARS_MAX).collect()
 }

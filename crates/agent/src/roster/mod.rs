@@ -11,7 +11,7 @@ use std::{
 use jiff::Timestamp;
 use tickmesh_core::{
     id::{AttemptId, Epoch, Nonce},
-    message::{AttemptEvent, Order, OrderKind, Revoker, StartOrder},
+    message::{AttemptEvent, Order, OrderKind, PREPARING_MAX, Preparation, PullProgress, Revoker, StartOrder},
     name::AgentName,
     spec::OnDisconnect,
 };
@@ -211,6 +211,13 @@ impl Roster {
         Ok(self.settle(attempt.clone(), origin, step))
     }
 
+    /// The pull of an image has come this far: whoever waits for it can say so.
+    pub fn pull_moved(&mut self, image: &str, progress: PullProgress) {
+        for entry in self.attempts.values_mut() {
+            entry.state.pull_moved(image, progress);
+        }
+    }
+
     /// Stores where an attempt stands now, and lets those begin whose turn it is.
     fn settle(&mut self, attempt: AttemptId, origin: Origin, (state, effects): Step) -> Vec<Task> {
         let mut tasks: Vec<_> = effects.into_iter().map(|effect| Task { attempt: attempt.clone(), effect }).collect();
@@ -243,6 +250,15 @@ impl Roster {
     /// What a heartbeat lists (protocol rule P1).
     pub fn held(&self) -> BTreeSet<AttemptId> {
         self.attempts.iter().filter(|(_, entry)| entry.state.is_held()).map(|(attempt, _)| attempt.clone()).collect()
+    }
+
+    /// What a heartbeat says of attempts that have no container yet.
+    pub fn preparing(&self) -> Vec<Preparation> {
+        let preparing = self.attempts.iter().filter_map(|(attempt, entry)| {
+            let awaited = entry.state.awaited()?;
+            Some(Preparation { attempt: attempt.clone(), awaited })
+        });
+        preparing.take(PREPARING_MAX).collect()
     }
 
     fn held_count(&self) -> usize {

@@ -1,4 +1,4 @@
-use tickmesh_core::message::SCHEMA;
+use tickmesh_core::message::{Awaited, SCHEMA};
 
 use super::*;
 use crate::{
@@ -214,4 +214,35 @@ fn an_event_that_cannot_be_is_an_error_and_changes_nothing() {
     run(&mut roster, 0);
     assert!(roster.event(&attempt_of_replica(0), Event::Declined).is_err());
     check_event(&mut roster, 0, Event::Exited(exit(3)), &[(0, "report")]);
+}
+
+#[test]
+fn attempts_without_a_container_say_what_they_wait_for() {
+    let progress = |done_bytes| PullProgress { done_bytes, total_bytes: 40 };
+    let image = fixture::start_order().container.image;
+    let mut roster = roster(3, 1);
+    claim(&mut roster, 0);
+    claim(&mut roster, 1);
+    roster.pull_moved(&image, progress(12));
+    roster.pull_moved("another", progress(13));
+    claim(&mut roster, 2);
+    let preparing = |roster: &Roster| -> Vec<_> {
+        roster.preparing().into_iter().map(|it| (it.attempt.replica, it.awaited)).collect()
+    };
+    let pulling = |replica, done| (replica, Awaited::Pulling(progress(done)));
+    let unknown = (2, Awaited::Pulling(PullProgress::default()));
+    assert_eq!(preparing(&roster), [pulling(0, 12), pulling(1, 12), unknown]);
+    check_event(&mut roster, 0, Event::ImageReady, &[(0, "create")]);
+    check_event(&mut roster, 1, Event::ImageReady, &[]);
+    roster.pull_moved(&image, progress(20));
+    assert_eq!(preparing(&roster), [(1, Awaited::Queued), pulling(2, 20)]);
+}
+
+#[test]
+fn a_heartbeat_says_it_of_a_limited_number_of_attempts() {
+    let mut roster = roster(usize::MAX, 1);
+    for replica in 0..=PREPARING_MAX as u32 {
+        claim(&mut roster, replica);
+    }
+    assert_eq!((roster.preparing().len(), roster.held().len()), (PREPARING_MAX, PREPARING_MAX + 1));
 }

@@ -51,6 +51,38 @@ pub struct Capacity {
     pub memory_bytes: u64,
 }
 
+/// How far the pull of an image has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullProgress {
+    /// Bytes that have arrived.
+    pub done_bytes: u64,
+    /// Bytes of all layers whose size the engine has told by now: it grows while the pull begins.
+    pub total_bytes: u64,
+}
+
+/// What an attempt waits for that is claimed and has no container yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "awaited", rename_all = "snake_case")]
+pub enum Awaited {
+    /// Its image.
+    Pulling(PullProgress),
+    /// Its turn to be started.
+    Queued,
+}
+
+/// An attempt that is claimed and has no container yet, for people who ask why it does not run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preparation {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// What it waits for.
+    pub awaited: Awaited,
+}
+
+/// Most that a heartbeat says of attempts without a container. Few wait at once, unless a large run begins on a small host; then
+/// these stand for the others, and 256 of 300 bytes at most do not weigh beside all the attempts that are held.
+pub const PREPARING_MAX: usize = 256;
+
 /// An agent's heartbeat: its key in the bucket `agents`, each written by compare-and-set on the one before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentRecord {
@@ -93,6 +125,9 @@ pub struct AgentRecord {
     pub results_seen: u64,
     /// Attempts whose end is not stored yet, from before their claim was sent.
     pub held: BTreeSet<AttemptId>,
+    /// Those of them that have no container yet, at most [`PREPARING_MAX`]. Nothing is decided by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preparing: Vec<Preparation>,
     /// Milliseconds after which the agent stops its containers without an acknowledged heartbeat.
     pub fence_ms: u64,
     /// Milliseconds that killing them may take.
@@ -111,6 +146,7 @@ impl AgentRecord {
             drain_by: None,
             results_seen: results_seen.max(self.results_seen),
             held: BTreeSet::new(),
+            preparing: Vec::new(),
             ..self
         }
     }

@@ -12,7 +12,9 @@ mod order;
 mod report;
 mod tick;
 
-pub use agent::{AgentRecord, Capacity, HeartbeatNumber, MachineDigest, MachineId};
+pub use agent::{
+    AgentRecord, Awaited, Capacity, HeartbeatNumber, MachineDigest, MachineId, PREPARING_MAX, Preparation, PullProgress,
+};
 pub use app::{AppRecord, AppSource};
 pub use command::{Command, CommandKind, RunRequest};
 pub use event::MeshEvent;

@@ -9,7 +9,7 @@ use tickmesh_core::{
     history::{ReplicaSummary, RunSummary},
     id::{AttemptId, Epoch, Nonce, RequestId, RunUid},
     ledger::Cause,
-    message::{
+    message::{Awaited, Preparation, PullProgress,
         Admission, AgentRecord, AppRecord, AppSource, AttemptEvent, AttemptReport, Capacity, Command, CommandKind,
         LogBatch, LogBytes, LogChunk, LogExtent, LogGap, LogMark, LogMarks, LogStream, MachineId, MeshEvent, Order,
         OrderKind, RunRequest, SCHEMA, StartOrder, TickRecord,
@@ -66,6 +66,10 @@ fn heartbeat() -> AgentRecord {
         stopped: false,
         results_seen: 40,
         held: [attempt()].into(),
+        preparing: vec![Preparation {
+            attempt: attempt(),
+            awaited: Awaited::Pulling(PullProgress { done_bytes: 1, total_bytes: 40_000_000 }),
+        }],
         fence_ms: 45_000,
         kill_margin_ms: 10_000,
     }

@@ -117,6 +117,7 @@ impl World {
             forgotten: false,
             results_seen,
             held: held.iter().copied().cloned().collect(),
+            preparing: Vec::new(),
             fence_ms: 45_000,
             kill_margin_ms: 10_000,
         };

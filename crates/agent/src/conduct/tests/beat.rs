@@ -1,5 +1,7 @@
 //! Heartbeats.
 
+use tickmesh_core::message::{Awaited, Preparation, PullProgress};
+
 use super::*;
 
 #[test]
@@ -22,6 +24,21 @@ fn an_attempt_is_held_from_before_its_claim_is_sent_until_its_end_is_stored() {
     assert_eq!(replicas(&process.conduct.roster().held()), [0]);
     assert_eq!(process.attempt(0, attempt::Event::EndStored), [] as [&str; 0]);
     assert_eq!(replicas(&process.conduct.roster().held()), [] as [u32; 0]);
+}
+
+#[test]
+fn a_heartbeat_says_how_far_a_pull_has_come() {
+    let mut process = Process::serving();
+    process.order(0, &["claim 0"]);
+    assert_eq!(process.attempt(0, attempt::Event::ClaimStored { sequence: 41, at: BEGUN }), ["pull 0"]);
+    let progress = PullProgress { done_bytes: 12, total_bytes: 40 };
+    process.tell(Event::PullMoved { image: fixture::start_order().container.image, progress }, &[]);
+    process.wait(seconds(2), &["read-results-end"]);
+    let now = Moment { uptime: BEGUN + process.age, wall: Timestamp::UNIX_EPOCH };
+    let effects = process.conduct.fold(Event::ResultsEnd { sequence: 41 }, now);
+    let [Effect::WriteKey { record, .. }] = &effects[..] else { panic!("a heartbeat: {effects:?}") };
+    let awaited = Awaited::Pulling(progress);
+    assert_eq!(record.preparing, [Preparation { attempt: attempt_of_replica(0), awaited }]);
 }
 
 #[test]

@@ -336,6 +336,7 @@ impl World {
             forgotten: false,
             results_seen: self.sequence,
             held: held.iter().cloned().collect::<BTreeSet<_>>(),
+            preparing: Vec::new(),
             fence_ms: 45_000,
             kill_margin_ms: 10_000,
         }

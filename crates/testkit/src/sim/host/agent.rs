@@ -329,6 +329,7 @@ fn first_record(host: &Host, process: Nonce, ground: &Ground) -> AgentRecord {
         forgotten: false,
         results_seen: 0,
         held: BTreeSet::new(),
+        preparing: Vec::new(),
         fence_ms: milliseconds(ground.timing.fence),
         kill_margin_ms: milliseconds(ground.timing.kill_margin),
     }
