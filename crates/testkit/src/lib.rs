@@ -2,5 +2,6 @@
 
 pub mod dockerd;
 pub mod nats;
+pub mod registry;
 pub mod sim;
 pub mod wait;
