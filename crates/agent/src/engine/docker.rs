@@ -10,6 +10,7 @@
 
 mod convert;
 mod create;
+mod credentials;
 mod output;
 mod pieces;
 mod pull;
@@ -17,6 +18,7 @@ mod pull;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bollard::{
+    BollardRequest,
     errors::Error as DockerError,
     models::ContainerSummary,
     query_parameters::{
@@ -28,8 +30,8 @@ use futures_util::{StreamExt, stream::BoxStream};
 use tickmesh_core::{message::PullProgress, spec::ContainerSpec};
 use tokio::sync::{OnceCell, watch};
 
-use self::output::Keeping;
-
+pub use self::credentials::Credentials;
+use self::{credentials::Registry, output::Keeping};
 use super::{
     ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, ContainerView, EngineInfo, Error, Excerpt,
     ExitState, LabelFilter, LogLine,
@@ -54,6 +56,8 @@ const UNENDED: [&str; 5] = ["created", "running", "paused", "restarting", "remov
 const SIGKILL: &str = "SIGKILL";
 /// How the engine is told that there is no entrypoint, and that the image's command is not to be used either.
 const NO_ENTRYPOINT: &str = "";
+/// Where the credentials for a registry stand in a request.
+const CREDENTIALS_HEADER: &str = "X-Registry-Auth";
 /// Exit code of a process that SIGKILL ended.
 const EXIT_KILLED: i64 = 137;
 /// Exit code of a process that SIGTERM ended.
@@ -65,10 +69,12 @@ pub struct Docker {
     client: bollard::Docker,
     /// How the output of our containers is kept; found out when the first is created.
     keeping: Arc<OnceCell<Keeping>>,
+    credentials: Arc<Credentials>,
 }
 
 impl Docker {
-    /// Connects to the engine that `DOCKER_HOST` names, or the local one, and agrees on an API version.
+    /// Connects to the engine that `DOCKER_HOST` names, or the local one, and agrees on an API version. It pulls with the
+    /// credentials of this process's user.
     pub async fn connect() -> Result<Self, Error> {
         let attempted = "connect to the Docker engine";
         let client = bollard::Docker::connect_with_defaults().map_err(convert::failure(attempted))?;
@@ -83,10 +89,15 @@ impl Docker {
     }
 
     async fn negotiate(client: bollard::Docker, attempted: &str) -> Result<Self, Error> {
-        let client = client.with_timeout(ANSWER_TIMEOUT);
+        let client = client.with_timeout(ANSWER_TIMEOUT).with_request_modifier(with_safe_credentials);
         let client = answer(attempted, client.negotiate_version()).await?;
         tracing::info!(api_version = %client.client_version(), "connected to the Docker engine");
-        Ok(Self { client, keeping: Arc::default() })
+        Ok(Self { client, keeping: Arc::default(), credentials: Arc::new(Credentials::of_user()) })
+    }
+
+    /// The same engine, which pulls with other credentials.
+    pub fn with_credentials(self, credentials: Credentials) -> Self {
+        Self { credentials: Arc::new(credentials), ..self }
     }
 
     async fn look(&self, name: &str) -> Result<ContainerView, Error> {
@@ -182,6 +193,16 @@ impl Docker {
     }
 }
 
+/// Engines read credentials in the URL-safe alphabet of base64, and take what they cannot read for none. bollard writes the other
+/// alphabet (its pull request 169), which differs for one password in four that has `?`, `>` or `~` in it.
+fn with_safe_credentials(mut request: BollardRequest) -> BollardRequest {
+    if let Some(value) = request.headers_mut().get_mut(CREDENTIALS_HEADER) {
+        let safe = value.to_str().ok().and_then(|text| text.replace('+', "-").replace('/', "_").parse().ok());
+        *value = safe.unwrap_or_else(|| value.clone());
+    }
+    request
+}
+
 /// Runs one request under [`ANSWER_TIMEOUT`], the body of the answer included.
 async fn answer_raw<T>(request: impl Future<Output = Result<T, DockerError>>) -> Result<T, DockerError> {
     tokio::time::timeout(ANSWER_TIMEOUT, request).await.unwrap_or(Err(DockerError::RequestTimeoutError))
@@ -206,10 +227,17 @@ impl ContainerEngine for Docker {
     }
 
     async fn pull(&self, image: &str, progress: &watch::Sender<PullProgress>) -> Result<(), Error> {
+        let registry = Registry::of(image);
+        let attempted = format!("pull image `{image}` from registry `{}`", registry.name());
+        let credentials = self.credentials.find(registry).await.map_err(|error| {
+            let attempted = attempted.clone();
+            Error::CouldNotStart { attempted, message: error.to_string() }
+        })?;
+        let manner = if credentials.is_some() { "with credentials" } else { "without credentials" };
         let (repository, tag) = convert::image_reference(image);
         let options = CreateImageOptionsBuilder::default().from_image(repository).tag(tag).build();
-        let said = self.client.create_image(Some(options), None, None);
-        pull::finish(&format!("pull image `{image}`"), said, progress, pull::STALL_MAX).await
+        let said = self.client.create_image(Some(options), None, credentials);
+        pull::finish(&format!("{attempted} {manner}"), said, progress, pull::STALL_MAX).await
     }
 
     async fn create(&self, request: &ContainerRequest) -> Result<ContainerId, Error> {
