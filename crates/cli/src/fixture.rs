@@ -1,14 +1,20 @@
 //! Ledgers and apps for the tests of what is made of them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::{Timestamp, tz::TimeZoneDatabase};
 use tickmesh_core::{
     compose::{self, ComposeFile, TIMEZONE_DEFAULT},
     history::{ReplicaSummary, RunSummary},
-    id::{AttemptId, RequestId, RunNumber, RunUid},
+    id::{AttemptId, Nonce, RequestId, RunNumber, RunUid},
     ledger::{ActiveRun, Carried, Cause, Ledger, NewRun, ReplicaPlace, ReplicaState, Waiting},
-    message::{AppRecord, AppSource, AttemptEvent, AttemptReport, RunRequest, SCHEMA},
+    message::{
+        AgentRecord, AppRecord, AppSource, AttemptEvent, AttemptReport, Capacity, MachineId, Preparation, RunRequest,
+        SCHEMA,
+    },
     name::{AgentName, AppName, ServiceName},
     outcome::Outcome,
     spec::RunSpec,
@@ -141,4 +147,32 @@ pub(crate) fn report(replica: u32, event: AttemptEvent) -> AttemptReport {
         attempt: 1,
     };
     AttemptReport { schema: SCHEMA, attempt, agent: agent(), at: now(), event }
+}
+
+/// What [`agent`] said last.
+pub(crate) fn heartbeat(preparing: impl Iterator<Item = Preparation>) -> Entry<AgentRecord> {
+    let value = AgentRecord {
+        schema: SCHEMA,
+        agent: agent(),
+        process: Nonce::from_random([1; 16]),
+        number: 1,
+        machine: MachineId("machine-1".to_owned()),
+        boot: String::new(),
+        host: "host".to_owned(),
+        version: "1".to_owned(),
+        engine: "29".to_owned(),
+        at: now(),
+        labels: BTreeMap::new(),
+        capacity: Capacity { slots: 4, cpu_millis: 4_000, memory_bytes: 1 << 30 },
+        draining: false,
+        drain_by: None,
+        stopped: false,
+        forgotten: false,
+        results_seen: 0,
+        held: BTreeSet::new(),
+        preparing: preparing.collect(),
+        fence_ms: 45_000,
+        kill_margin_ms: 10_000,
+    };
+    Entry { key: agent().to_string(), sequence: 1, at: now(), value }
 }

@@ -28,12 +28,7 @@ use tokio_util::sync::CancellationToken;
 use self::pulls::{Fetch, Pulls};
 pub(crate) use self::requests::follow_orders;
 use crate::{
-    attempt::Effect,
-    conduct::Event,
-    engine::ContainerEngine,
-    error::chain,
-    output::Allowance,
-    ownership::Ownership,
+    attempt::Effect, conduct::Event, engine::ContainerEngine, error::chain, output::Allowance, ownership::Ownership,
     roster::Task,
 };
 

@@ -90,12 +90,13 @@ async fn one_run(mesh: &Mesh, app: &AppName, number: RunNumber, ledger: Option<&
     })?)
 }
 
-/// A run that goes on, with what the ledger does not say: claims, and why replicas wait.
+/// A run that goes on, with what the ledger does not say: claims, and what replicas wait for.
 async fn active(mesh: &Mesh, app: &AppName, run: &ActiveRun, now: Timestamp) -> anyhow::Result<RunView> {
     let reports = mesh.results().of_run(app, run.token()).await?;
     let reports: Vec<AttemptReport> = reports.into_iter().map(|entry| entry.value).collect();
     let (agents, ledgers) = (mesh.agents().list().await?, mesh.ledgers().list().await?);
     let mut view = RunView::of_active(app, run, &reports);
+    replica::explain_preparing(&mut view.replicas, app, run, &agents);
     replica::explain_pending(&mut view.replicas, run, &fleet(&agents, &ledgers, now), now);
     Ok(view)
 }

@@ -196,7 +196,7 @@ fn cores(millis: u64) -> String {
 }
 
 /// Memory as docker writes it: `1.9GiB`.
-fn bytes(count: u64) -> String {
+pub(super) fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut amount = count as f64;
     let mut unit = 0;

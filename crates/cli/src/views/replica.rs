@@ -1,19 +1,23 @@
 //! One replica of a run.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use tickmesh_core::{
     fleet::Fleet,
     history::ReplicaSummary,
+    id::AttemptId,
     ledger::{ActiveRun, OpenAttempt, Phase, Replica, ReplicaState},
-    message::{AttemptEvent, AttemptReport},
-    name::ServiceName,
+    message::{AgentRecord, AttemptEvent, AttemptReport, Awaited, PullProgress},
+    name::{AppName, ServiceName},
     outcome::{Outcome, exit_words},
     placement::{Placement, Wanted},
     spec::ServiceSpec,
 };
+use tickmesh_messaging::Entry;
 
-use super::{Table, Tone, cell, strip};
+use super::{Table, Tone, agent::bytes, cell, strip};
 use crate::when;
 
 /// One replica of a run.
@@ -43,6 +47,10 @@ pub(crate) enum Doing {
     Pending,
     /// An agent was told to run it.
     Ordered,
+    /// An agent made it its own, and waits for its image.
+    Pulling,
+    /// An agent has its image, and starts others first.
+    Queued,
     /// An agent made it its own; a container runs, or soon will.
     Running,
     /// Its attempt ended; the leader has not taken it in yet.
@@ -56,6 +64,8 @@ impl Doing {
         match self {
             Self::Pending => "pending",
             Self::Ordered => "ordered",
+            Self::Pulling => "pulling",
+            Self::Queued => "queued",
             Self::Running => "running",
             Self::Reported => "reported",
             Self::Ended => "ended",
@@ -88,6 +98,34 @@ pub(crate) fn explain_pending(views: &mut [ReplicaView], run: &ActiveRun, fleet:
         let reasons: Vec<String> = reasons.into_iter().flatten().collect();
         view.reason = (!reasons.is_empty()).then(|| reasons.join("; "));
     }
+}
+
+/// Says what replicas wait for that an agent has and does not run yet, as the agents' last heartbeats tell.
+pub(crate) fn explain_preparing(
+    views: &mut [ReplicaView],
+    app: &AppName,
+    run: &ActiveRun,
+    agents: &[Entry<AgentRecord>],
+) {
+    let preparing = agents.iter().flat_map(|agent| &agent.value.preparing);
+    let awaited: BTreeMap<&AttemptId, Awaited> = preparing.map(|it| (&it.attempt, it.awaited)).collect();
+    for (view, (service, index, replica)) in views.iter_mut().zip(run.replicas()) {
+        let attempt = run.attempt_id(app, service, index, replica.last_attempt);
+        let Some(awaited) = awaited.get(&attempt).filter(|_| view.state == Doing::Running) else { continue };
+        let image = run.spec.service(service).map(|service| service.container.image.as_str()).unwrap_or_default();
+        (view.state, view.reason) = match awaited {
+            Awaited::Pulling(progress) => (Doing::Pulling, Some(pulling(image, *progress))),
+            Awaited::Queued => (Doing::Queued, None),
+        };
+    }
+}
+
+fn pulling(image: &str, PullProgress { done_bytes, total_bytes }: PullProgress) -> String {
+    // Until the engine has told the size of a layer.
+    if total_bytes == 0 {
+        return format!("image {image}");
+    }
+    format!("image {image}: {} of {}", bytes(done_bytes), bytes(total_bytes))
 }
 
 fn no_fit(fleet: &Fleet, spec: &ServiceSpec) -> Option<String> {
@@ -210,7 +248,7 @@ mod tests {
         fleet::{AgentView, Readiness},
         id::Nonce,
         ledger::{Cause, Progress, ReplicaPlace},
-        message::{Capacity, MachineId},
+        message::{Capacity, MachineId, Preparation},
     };
 
     use super::*;
@@ -276,5 +314,32 @@ mod tests {
         let mut views = of_active(&run, &[]);
         explain_pending(&mut views, &run, &Fleet::default(), fixture::now());
         assert_eq!(views[0].reason.as_deref(), Some("next attempt in 4s"));
+    }
+    #[test]
+    fn a_replica_that_its_agent_does_not_run_yet_says_what_it_waits_for() {
+        let run = fixture::active(1, Cause::Schedule, vec![open(), open(), open(), open(), fixture::pending()]);
+        let claimed =
+            || AttemptEvent::Claimed { nonce: Nonce::from_random([1; 16]), machine: MachineId("m".to_owned()) };
+        let ended = AttemptEvent::CouldNotStart { reason: "no".to_owned(), permanent: false };
+        let events = [claimed(), claimed(), claimed(), ended, claimed()];
+        let reports: Vec<_> = (0..).zip(events).map(|(replica, event)| fixture::report(replica, event)).collect();
+        let pulling = |done_bytes, total_bytes| Awaited::Pulling(PullProgress { done_bytes, total_bytes });
+        let awaited = [pulling(12 << 20, 40 << 20), pulling(0, 0), Awaited::Queued, pulling(1, 2), pulling(1, 2)];
+        let agent = fixture::heartbeat((0..).zip(awaited).map(|(replica, awaited)| {
+            let attempt = fixture::report(replica, claimed()).attempt;
+            Preparation { attempt, awaited }
+        }));
+        let mut views = of_active(&run, &reports);
+        explain_preparing(&mut views, &fixture::app(), &run, &[agent]);
+        let shown: Vec<_> = views.iter().map(|view| (view.state_text(), view.reason.as_deref())).collect();
+        let expected = [
+            ("pulling", Some("image busybox: 12.0MiB of 40.0MiB")),
+            ("pulling", Some("image busybox")),
+            ("queued", None),
+            // Its end is newer than the heartbeat.
+            ("could_not_start", Some("no")),
+            ("pending", None),
+        ];
+        assert_eq!(shown, expected);
     }
 }
