@@ -8,7 +8,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use tickmesh_testkit::wait::wait_until;
+use tickmesh_testkit::{registry::Registry, wait::wait_until};
 
 use crate::{
     command::{Answer, Place},
@@ -252,6 +252,26 @@ fn check_drain(up: &Up) {
     wait_until("the run that waited", PATIENCE, || pending().contains("succeeded"));
     // A container goes after its end is told, and this mesh does not live for long.
     wait_until("its containers to go", PATIENCE, || containers_named("tickmesh.tickmesh.counting.3-").is_empty());
+}
+
+#[test]
+fn show_says_how_far_an_image_is_until_its_replica_runs() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let registry = runtime.block_on(Registry::start());
+    let image = registry.put("job", "1", "job");
+    registry.hold_layers();
+    let place = Place::alone();
+    place.write("imaged.yml", &COUNTING.replace("image: busybox", &format!("image: {image}")));
+    let up = Up::start(place);
+    up.run(&["apply", "imaged.yml"]).expect(0);
+    up.run(&["run", "imaged", "-e", "GREETING=many"]).expect(0);
+    let shown = || up.run(&["show", "imaged/1"]).expect(0);
+    let is_progress = |line: &str| line.contains("  pulling  ") && line.contains(&format!("  image {image}: "));
+    wait_until("the progress of the pull", PATIENCE, || shown().lines().filter(|line| is_progress(line)).count() == 2);
+    registry.release_layers();
+    wait_until("the run's success", PATIENCE, || shown().contains("2 of 2 succeeded"));
+    wait_until("its containers to go", PATIENCE, || containers_named("tickmesh.tickmesh.imaged.1-").is_empty());
+    up.stop();
 }
 
 /// Due every second, and never done.
