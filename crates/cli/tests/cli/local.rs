@@ -254,6 +254,17 @@ fn check_drain(up: &Up) {
     wait_until("its containers to go", PATIENCE, || containers_named("tickmesh.tickmesh.counting.3-").is_empty());
 }
 
+/// Two replicas of an image that the test names.
+const PAIR: &str = r#"
+labels: {aliyun.project_type: batch}
+services:
+  s1:
+    image: IMAGE
+    network_mode: none
+    labels: {tickmesh.scale: "2", tickmesh.remove_containers: remove-all}
+    command: ["true"]
+  "#;
+
 #[test]
 fn show_says_how_far_an_image_is_until_its_replica_runs() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -261,10 +272,10 @@ fn show_says_how_far_an_image_is_until_its_replica_runs() {
     let image = registry.put("job", "1", "job");
     registry.hold_layers();
     let place = Place::alone();
-    place.write("imaged.yml", &COUNTING.replace("image: busybox", &format!("image: {image}")));
+    place.write("imaged.yml", &PAIR.replace("IMAGE", &image));
     let up = Up::start(place);
     up.run(&["apply", "imaged.yml"]).expect(0);
-    up.run(&["run", "imaged", "-e", "GREETING=many"]).expect(0);
+    up.run(&["run", "imaged"]).expect(0);
     let shown = || up.run(&["show", "imaged/1"]).expect(0);
     let is_progress = |line: &str| line.contains("  pulling  ") && line.contains(&format!("  image {image}: "));
     wait_until("the progress of the pull", PATIENCE, || shown().lines().filter(|line| is_progress(line)).count() == 2);
