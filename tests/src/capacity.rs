@@ -43,7 +43,7 @@ services:
 /// What was measured.
 #[derive(Debug, Clone)]
 pub struct Figures {
-    /// Containers of each half.
+    /// Containers that went each way.
     pub containers: usize,
     /// At once.
     pub concurrency: usize,
