@@ -61,6 +61,8 @@ impl Place {
         if let Some(url) = &self.url {
             command.env("TICKMESH_NATS_URL", url);
         }
+        // What it keeps for its user, such as the lock of an agent's name, goes with the test.
+        command.env("XDG_DATA_HOME", self.folder.path());
         command.env("USER", "me").args(arguments).current_dir(self.folder.path());
         command
     }

@@ -344,7 +344,7 @@ fn a_machine_without_an_engine_is_told_so_in_one_sentence() {
     let nowhere = format!("unix://{}", place.folder.path().join("no.sock").display());
     for command in ["demo", "up"] {
         let mut command = place.command(&[command]);
-        command.env("DOCKER_HOST", &nowhere).env("XDG_DATA_HOME", place.folder.path());
+        command.env("DOCKER_HOST", &nowhere);
         let answer = Answer::from(command.output().unwrap());
         assert_eq!(answer.stderr.matches("error: ").count(), 1, "{answer:?}");
         answer.expect_error(3, "hint: start Docker, or say with DOCKER_HOST where it is");
