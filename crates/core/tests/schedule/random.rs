@@ -36,7 +36,8 @@ fn item(low: u32, high: u32) -> impl Strategy<Value = String> {
 const JUNK: [&str; 17] =
     ["", "?", "5/15", "L", "1-", "-1", "*5", "*-3", "1--2", "0x1", "+1", "1MON", "monday", "H", "~", "*/", "1/"];
 
-fn field(low: u32, high: u32, names: &'static [&'static str]) -> impl Strategy<Value = String> {
+/// Boxed: proptest hands its trees on by value, and six of these in a row would fill the stack of a test's thread.
+fn field(low: u32, high: u32, names: &'static [&'static str]) -> BoxedStrategy<String> {
     let names = [names, &["MON"]].concat();
     prop_oneof![
         150 => prop::collection::vec(item(low, high), 1..4).prop_map(|items| items.join(",")),
@@ -46,6 +47,7 @@ fn field(low: u32, high: u32, names: &'static [&'static str]) -> impl Strategy<V
         2 => select(&JUNK[..]).prop_map(str::to_owned),
         1 => (select(&JUNK[..]), item(low, high)).prop_map(|(junk, item)| format!("{item},{junk}")),
     ]
+    .boxed()
 }
 
 const MONTHS: [&str; 12] = ["JAN", "feb", "Mar", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
