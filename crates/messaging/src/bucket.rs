@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -63,6 +64,11 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Bucket<T> {
     pub async fn read(&self, key: &str) -> Result<Option<Entry<T>>, Error> {
         let stored = self.store.last(&self.subject(key)).await?;
         stored.map(|stored| stored.decode(key)).transpose()
+    }
+
+    /// What the clock says now that [`Entry::at`] is read from: how old an entry is does not depend on anybody else's.
+    pub async fn clock(&self) -> Result<Timestamp, Error> {
+        self.store.clock().await
     }
 
     /// Writes the record of a key if its revision is `expected`; 0: if there is none. `value` must differ from every record

@@ -2,7 +2,7 @@
 //! never delays a heartbeat: connect a second time for it.
 
 use futures_util::{StreamExt, stream};
-use tickmesh_core::message::LogBatch;
+use tickmesh_core::{id::AttemptId, message::LogBatch, name::AgentName};
 
 use crate::{
     address::AttemptAddress,
@@ -81,6 +81,13 @@ impl Logs {
     pub async fn last(&self, filter: &LogFilter) -> Result<Option<Entry<LogBatch>>, Error> {
         let last = self.store.last(&self.store.names.logs(filter)).await?;
         last.map(|stored| stored.decode(&stored.subject)).transpose()
+    }
+
+    /// The newest stored batch of an attempt.
+    pub async fn last_of(&self, attempt: &AttemptId, agent: &AgentName) -> Result<Option<Entry<LogBatch>>, Error> {
+        let subject = self.store.names.log(attempt, agent);
+        let last = self.store.last(&subject).await?;
+        last.map(|stored| stored.decode(&subject)).transpose()
     }
 
     async fn follower(&self, filter: &LogFilter) -> Result<Follower, Error> {

@@ -16,6 +16,7 @@ use async_nats::{
 };
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde::Deserialize;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout_at},
@@ -83,6 +84,18 @@ impl Store {
         let state = self.state().await?;
         // Of a stream that never had a message, the server says that it begins with 0.
         Ok(if state.messages == 0 { state.last_sequence + 1 } else { state.first_sequence })
+    }
+
+    /// What the clock says now that messages are stamped with.
+    pub(crate) async fn clock(&self) -> Result<Timestamp, Error> {
+        let action = || format!("ask for the clock of stream `{}`", self.name);
+        let request = self.link.context.request(format!("STREAM.INFO.{}", self.name), &());
+        let answer: Clock = match self.bounded(request).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Err(Error::unavailable(action(), error)),
+            Err(late) => return Err(Error::unavailable(action(), late)),
+        };
+        Ok(answer.ts)
     }
 
     /// The stream's state, as its leader has it.
@@ -180,6 +193,12 @@ impl Store {
     pub(crate) async fn bounded<F: IntoFuture>(&self, request: F) -> Result<F::Output, NoAnswer> {
         within(self.link.request_timeout, request).await
     }
+}
+
+/// The part of a stream's state that async-nats leaves out.
+#[derive(Debug, Deserialize)]
+struct Clock {
+    ts: Timestamp,
 }
 
 /// A message that goes out.

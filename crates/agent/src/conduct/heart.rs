@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use tickmesh_core::{
+    id::Nonce,
     message::{AgentRecord, HeartbeatNumber},
     timing::Timing,
 };
@@ -24,6 +25,8 @@ pub(super) struct Heart {
     record: AgentRecord,
     /// What the next one replaces.
     revision: u64,
+    /// The last heartbeat of the process before, until one of ours is stored.
+    predecessor: Option<(Nonce, HeartbeatNumber)>,
     beat: Beat,
     /// When the present heartbeat was tried first: the next one counts from there.
     begun: Duration,
@@ -65,7 +68,7 @@ pub(super) enum Answer {
 impl Heart {
     /// A heart that has not beaten yet.
     pub(super) fn new(record: AgentRecord) -> Self {
-        Self { record, revision: 0, beat: Beat::Still, begun: Duration::ZERO, farewell: None }
+        Self { record, revision: 0, predecessor: None, beat: Beat::Still, begun: Duration::ZERO, farewell: None }
     }
 
     /// Whose heart it is.
@@ -76,6 +79,7 @@ impl Heart {
     /// The first heartbeat goes on top of what the predecessor left.
     pub(super) fn succeed(&mut self, predecessor: Predecessor) {
         self.revision = predecessor.revision;
+        self.predecessor = predecessor.last;
     }
 
     /// Begins the next heartbeat.
@@ -128,6 +132,7 @@ impl Heart {
     pub(super) fn written(&mut self, revision: u64, timing: &Timing) -> Answer {
         let Beat::Sent { at } = self.beat else { return Answer::Unexpected };
         self.revision = revision;
+        self.predecessor = None;
         self.beat = Beat::Resting { until: self.begun + timing.heartbeat };
         Answer::Acknowledged { sent_at: at }
     }
@@ -141,8 +146,12 @@ impl Heart {
                 self.revision = 0;
                 Answer::Again(None)
             }
-            // A try of ours whose answer was lost, or our record with somebody's wish in it.
-            Some(KeyState { revision, record }) if record.process == self.record.process => {
+            // A try of ours whose answer was lost, or our record with somebody's wish in it; or such a wish in what the process
+            // before us said last, which it would have said anew if it lived.
+            Some(KeyState { revision, record })
+                if record.process == self.record.process
+                    || self.predecessor == Some((record.process, record.number)) =>
+            {
                 self.revision = revision;
                 Answer::Again(Some(intake_of(&record)))
             }

@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-use tickmesh_core::{message::AgentRecord, timing::Timing};
+use tickmesh_core::{
+    id::Nonce,
+    message::{AgentRecord, HeartbeatNumber},
+    timing::Timing,
+};
 
 use super::boundary::{Effect, KeyState};
 use crate::{error::Error, roster::Intake};
@@ -22,6 +26,8 @@ pub(super) struct Naming {
 pub(super) struct Predecessor {
     /// Revision of its last heartbeat; 0: there was none.
     pub(super) revision: u64,
+    /// Which heartbeat that was.
+    pub(super) last: Option<(Nonce, HeartbeatNumber)>,
     /// Whether it was draining: the wish outlives the process.
     pub(super) intake: Intake,
 }
@@ -53,12 +59,13 @@ impl Naming {
         now: Duration,
     ) -> Finding {
         let Some(KeyState { revision, record }) = current else {
-            return Finding::Free(Predecessor { revision: 0, intake: Intake::Open });
+            return Finding::Free(Predecessor { revision: 0, last: None, intake: Intake::Open });
         };
         let (first, since) = *self.first_seen.get_or_insert((revision, now));
         let is_lost = first == revision && now.saturating_sub(since) >= timing.lost;
         if record.machine == us.machine || record.stopped || is_lost {
-            return Finding::Free(Predecessor { revision, intake: intake_of(&record) });
+            let last = Some((record.process, record.number));
+            return Finding::Free(Predecessor { revision, last, intake: intake_of(&record) });
         }
         if first != revision {
             let AgentRecord { agent, machine, host, .. } = *record;

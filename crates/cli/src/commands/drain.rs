@@ -14,7 +14,7 @@ use super::{
     Session,
     agent_key::{Wish, write},
 };
-use crate::exit::Exit;
+use crate::{exit::Exit, when};
 
 /// What `agent drain` takes.
 #[derive(Debug, clap::Args)]
@@ -40,11 +40,20 @@ pub(crate) struct UndrainArgs {
 pub(crate) async fn drain(session: &Session, args: &DrainArgs) -> anyhow::Result<Exit> {
     let mesh = session.mesh.open().await?;
     let name = &args.name;
+    let now = mesh.agents().clock().await?;
     let mut heartbeats = mesh.agents().follow_key(name.as_str()).await?;
-    let wish = write(&mesh, name, |current| drained(current, args.deadline)).await?;
+    let mut is_gone = false;
+    let wish = write(&mesh, name, |current| {
+        is_gone = current.value.stopped && current.value.held.is_empty();
+        drained(current, args.deadline, now)
+    })
+    .await?;
+    if is_gone {
+        session.output.line(&format!("agent {name} is stopped, and will be draining when it is back"))?;
+        return Ok(Exit::Success);
+    }
     // What was held when it was written may be two seconds old; only the agent itself knows what it took since.
-    let answer =
-        timeout(Timing::default().stale, heartbeat(&mut heartbeats, name, |entry| entry.sequence > wish)).await;
+    let answer = timeout(Timing::default().stale, heartbeat(&mut heartbeats, name, wish)).await;
     let held = match answer {
         Ok(record) => Some(record?.held.len()),
         Err(_) => None,
@@ -52,7 +61,7 @@ pub(crate) async fn drain(session: &Session, args: &DrainArgs) -> anyhow::Result
     session.output.line(&format!("agent {name} is draining: {}", what_runs(held)))?;
     if args.wait && held != Some(0) {
         session.output.flush()?;
-        heartbeat(&mut heartbeats, name, |entry| entry.sequence > wish && entry.value.held.is_empty()).await?;
+        while !heartbeat_within(&mut heartbeats, name, wish, Timing::default().lost).await?.held.is_empty() {}
         session.output.line(&format!("agent {name} has nothing left"))?;
     }
     Ok(Exit::Success)
@@ -66,10 +75,11 @@ pub(crate) async fn undrain(session: &Session, args: &UndrainArgs) -> anyhow::Re
     Ok(Exit::Success)
 }
 
-/// The deadline is an instant of the host's clock, so that the agent's next process keeps it too: it counts from the last heartbeat,
-/// which is two seconds old at most where an agent runs.
-fn drained(current: &Entry<AgentRecord>, deadline: Option<Duration>) -> anyhow::Result<Wish> {
-    let by = deadline.map(|deadline| current.value.at.checked_add(deadline)).transpose();
+/// The deadline is an instant of the host's clock, so that the agent's next process keeps it too. What that clock says `now` is known
+/// from the last heartbeat, and from how long ago it was stored.
+fn drained(current: &Entry<AgentRecord>, deadline: Option<Duration>, now: Timestamp) -> anyhow::Result<Wish> {
+    let host_time = current.value.at.saturating_add(when::between(current.at, now))?;
+    let by = deadline.map(|deadline| host_time.checked_add(deadline)).transpose();
     wished(current, true, by.context("the deadline is later than any clock can tell")?)
 }
 
@@ -81,15 +91,15 @@ fn wished(current: &Entry<AgentRecord>, draining: bool, drain_by: Option<Timesta
     Ok(Wish::Write(Box::new(AgentRecord { draining, drain_by, ..record.clone() })))
 }
 
-/// Waits for a heartbeat of that kind.
+/// Waits for the next heartbeat after the one with that sequence.
 async fn heartbeat(
     heartbeats: &mut Following<Change<AgentRecord>>,
     name: &AgentName,
-    is_it: impl Fn(&Entry<AgentRecord>) -> bool,
+    after: u64,
 ) -> anyhow::Result<AgentRecord> {
     while let Some(change) = heartbeats.next().await {
         match change? {
-            Change::Entry(entry) if is_it(&entry) => return Ok(entry.value),
+            Change::Entry(entry) if entry.sequence > after => return Ok(entry.value),
             Change::Entry(_) | Change::SnapshotEnd { .. } => {}
             Change::Unreadable { error, .. } => {
                 return Err(error).with_context(|| format!("failed to read the heartbeat of agent `{name}`"));
@@ -97,6 +107,21 @@ async fn heartbeat(
         }
     }
     bail!("the heartbeats of agent `{name}` are not told any more")
+}
+
+/// The same, of an agent that is not expected to be silent for so long: then what it had is run elsewhere.
+async fn heartbeat_within(
+    heartbeats: &mut Following<Change<AgentRecord>>,
+    name: &AgentName,
+    after: u64,
+    silence: Duration,
+) -> anyhow::Result<AgentRecord> {
+    match timeout(silence, heartbeat(heartbeats, name, after)).await {
+        Ok(heartbeat) => heartbeat,
+        Err(_) => {
+            bail!("agent `{name}` has been silent for {} s: nobody knows what still runs there", silence.as_secs())
+        }
+    }
 }
 
 fn what_runs(held: Option<usize>) -> String {

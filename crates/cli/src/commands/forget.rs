@@ -26,7 +26,9 @@ pub(crate) async fn forget(session: &Session, args: &ForgetArgs) -> anyhow::Resu
     let mesh = session.mesh.open().await?;
     // Claims that are stored later are not judged by it. An agent that still claims would not have been silent.
     let results_seen = mesh.results().last_sequence().await?;
-    write(&mesh, &args.name, |current| forgotten(current, results_seen, Timestamp::now())).await?;
+    // Not this machine's clock: one that is a minute ahead would declare a live agent lost, and its containers would run twice.
+    let now = mesh.agents().clock().await?;
+    write(&mesh, &args.name, |current| forgotten(current, results_seen, now)).await?;
     session.output.line(&format!("agent {} is forgotten", args.name))?;
     Ok(Exit::Success)
 }

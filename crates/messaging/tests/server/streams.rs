@@ -49,6 +49,16 @@ async fn a_mesh_that_nobody_made_is_not_there() {
 }
 
 #[tokio::test]
+async fn the_clock_that_stamps_entries_can_be_asked() {
+    let (_server, mesh) = mesh().await;
+    let before = mesh.apps().clock().await.unwrap();
+    stored(mesh.apps().compare_and_set("a", &record("me"), 0).await.unwrap());
+    let entry = mesh.apps().read("a").await.unwrap().unwrap();
+    let after = mesh.apps().clock().await.unwrap();
+    assert!(before <= entry.at && entry.at <= after, "{before} {} {after}", entry.at);
+}
+
+#[tokio::test]
 async fn buckets_are_what_nats_tools_take_for_buckets() {
     let (server, mesh) = mesh().await;
     stored(mesh.apps().compare_and_set("a", &record("me"), 0).await.unwrap());

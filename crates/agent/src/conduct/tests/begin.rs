@@ -59,6 +59,35 @@ fn a_name_that_lives_on_another_machine_is_refused() {
     );
 }
 
+/// Up to its first heartbeat, which another record is in the way of.
+fn first_beat_refused(in_the_way: AgentRecord, then: &[&str]) -> Process {
+    let mut process = Process::begin();
+    process.tell(Event::NameLocked, &["read-key"]);
+    let left = AgentRecord { process: nonce(9), number: 5, ..record(1) };
+    process.tell(Event::KeyRead { current: key(REVISION, left) }, &["list"]);
+    process.tell(Event::Listed { containers: Vec::new() }, &["follow-orders"]);
+    process.tell(Event::OrdersFollowed, &["read-results-end"]);
+    process.tell(Event::ResultsEnd { sequence: 40 }, &["write-key 1 on 7: seen 40, holds []"]);
+    process.tell(Event::KeyRefused { current: key(REVISION + 1, in_the_way) }, then);
+    process
+}
+
+#[test]
+fn a_wish_that_comes_before_the_first_heartbeat_is_obeyed() {
+    let wish = AgentRecord { process: nonce(9), number: 5, draining: true, ..record(1) };
+    let mut process = first_beat_refused(wish, &["read-results-end"]);
+    process.tell(Event::ResultsEnd { sequence: 40 }, &["write-key 2 on 8: seen 40, holds [], draining"]);
+}
+
+#[test]
+fn a_process_before_that_still_lives_keeps_the_name() {
+    let beat = AgentRecord { process: nonce(9), number: 6, ..record(1) };
+    first_beat_refused(
+        beat,
+        &["abandon", "end: another process has taken over agent `host-1`: its own containers are removed"],
+    );
+}
+
 #[test]
 fn everything_that_was_left_is_adopted_before_the_first_sign_of_life() {
     let running = container(0, 9, ContainerStatus::Running);
