@@ -33,7 +33,7 @@ pub struct Settings {
     pub agent: AgentName,
     /// Attempts that may be held at once.
     pub slots: usize,
-    /// Containers that may be created and started at once: more only queue inside the engine.
+    /// Containers that may be created and started at once, beside those that are removed: more only queue inside the engine.
     pub start_limit: usize,
     /// What the host allows.
     pub policy: HostPolicy,
@@ -234,9 +234,17 @@ impl Roster {
         tasks
     }
 
+    /// What the engine clears away costs it as much as what it brings up, so both count. But half of the turns at least are for starts:
+    /// a container that cannot be removed must not keep others from running.
+    fn turns_free(&self) -> usize {
+        let count = |is_so: fn(&State) -> bool| self.attempts.values().filter(|entry| is_so(&entry.state)).count();
+        let clearing = count(State::clears_away).min(self.settings.start_limit / 2);
+        self.settings.start_limit.saturating_sub(clearing + count(State::takes_a_turn))
+    }
+
     fn give_turns(&mut self) -> Vec<Task> {
         let mut tasks = Vec::new();
-        while self.attempts.values().filter(|entry| entry.state.takes_a_turn()).count() < self.settings.start_limit {
+        while self.turns_free() > 0 {
             let Some(attempt) = self.turns.pop_front() else { break };
             let Some(entry) = self.attempts.get_mut(&attempt) else { continue };
             // One that was stopped while it waited is not queued any more: the turn goes to the next.

@@ -39,6 +39,7 @@ fn names(tasks: &[Task]) -> Vec<(u32, &'static str)> {
         Effect::Time { .. } => "time",
         Effect::Stop { .. } => "stop",
         Effect::Report { .. } => "report",
+        Effect::Collect { .. } => "collect",
         Effect::Remove { .. } => "remove",
     };
     tasks.iter().map(|task| (task.attempt.replica, name(&task.effect))).collect()
@@ -90,7 +91,9 @@ fn an_order_that_comes_again_is_ignored() {
     check_order(&mut roster, start(0), &[]);
     check_event(&mut roster, 0, Event::Exited(exit(3)), &[(0, "report")]);
     check_order(&mut roster, start(0), &[]);
-    check_event(&mut roster, 0, Event::EndStored, &[]);
+    check_event(&mut roster, 0, Event::EndStored, &[(0, "collect")]);
+    check_order(&mut roster, start(0), &[]);
+    check_event(&mut roster, 0, Event::Collected, &[]);
     assert!(!roster.knows(&attempt_of_replica(0)));
     check_order(&mut roster, start(0), &[]);
     check_order(&mut roster, stop(0), &[]);
@@ -115,7 +118,7 @@ fn a_full_agent_revokes_and_takes_the_next_once_a_slot_is_free() {
     assert_eq!(roster.held(), [attempt_of_replica(0)].into());
     check_event(&mut roster, 0, Event::Exited(exit(0)), &[(0, "report")]);
     check_order(&mut roster, start(2), &[(2, "revoke")]);
-    check_event(&mut roster, 0, Event::EndStored, &[(0, "remove")]);
+    check_event(&mut roster, 0, Event::EndStored, &[(0, "collect")]);
     check_order(&mut roster, start(3), &[(3, "claim")]);
 }
 
@@ -163,6 +166,23 @@ fn starts_take_turns_in_order() {
     check_event(&mut roster, 2, Event::Created { container: container_id() }, &[(2, "start")]);
     check_event(&mut roster, 2, Event::Started, &[(2, "watch"), (3, "create")]);
     check_event(&mut roster, 0, Event::CouldNotCreate { reason: String::new() }, &[(0, "report"), (1, "create")]);
+}
+
+#[test]
+fn what_is_cleared_away_takes_half_of_the_turns_at_most() {
+    let mut roster = roster(8, 2);
+    for replica in [5, 6, 7] {
+        roster.adopt(attempt_of_replica(replica), State::adopt_leftover(container_id()));
+    }
+    for replica in [0, 1] {
+        claim(&mut roster, replica);
+    }
+    check_event(&mut roster, 0, Event::ImageReady, &[(0, "create")]);
+    check_event(&mut roster, 1, Event::ImageReady, &[]);
+    for replica in [5, 6] {
+        check_event(&mut roster, replica, Event::Removed, &[]);
+    }
+    check_event(&mut roster, 7, Event::Removed, &[(1, "create")]);
 }
 
 #[test]
