@@ -7,10 +7,17 @@ mod world;
 
 use std::{ops::Range, path::Path, time::Duration};
 
-use tickmesh_agent::Config;
-use tickmesh_core::message::{AttemptEvent, LogBatch, LogExtent, LogGap, LogStream};
+use futures_util::StreamExt as _;
+use tickmesh_agent::{
+    Config,
+    engine::{ContainerEngine as _, Excerpt},
+};
+use tickmesh_core::{
+    message::{AttemptEvent, LogBatch, LogExtent, LogGap, LogStream},
+    outcome::LostReason,
+};
 
-use crate::world::{RunningAgent, World, eventually, gated, script};
+use crate::world::{RunningAgent, World, agent, eventually, gated, script};
 
 /// Output kept of one attempt in these tests: 75,000 bytes of its beginning, 25,000 of its end.
 const CAP: usize = 100_000;
@@ -94,6 +101,41 @@ async fn a_new_agent_process_knows_what_was_held_back() {
     let running = start_capped(&world, folder.path()).await;
     std::fs::write(&gate, "").unwrap();
     check_gap(&when_complete(&world, 0).await, 10_000..30_000);
+    running.stop().await;
+}
+
+/// The agent is killed, its job writes on and ends, and the leader has long declared the attempt lost when the agent is back: what the
+/// job wrote last says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_agent_process_stores_what_is_left_of_an_attempt_that_is_over() {
+    let world = World::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let gate = folder.path().join("gate");
+    let running = world.start_agent_with(world.config_with_mount(folder.path())).await;
+    // One ends while the agent is away, the other runs still when it is back.
+    world.order_start(0, gated("first", &gate, "echo last")).await;
+    world.order_start(1, gated("first", &gate, "echo last; sleep 600")).await;
+    for replica in [0, 1] {
+        world.wait_for_output(replica, "first\n").await;
+    }
+    running.kill().await;
+    std::fs::write(&gate, "").unwrap();
+    for container in world.containers().await {
+        eventually("its job to write on", async || {
+            let written = world.engine.logs(&container.id, Excerpt::Stored { from: None });
+            (written.count().await == 2).then_some(())
+        })
+        .await;
+    }
+    for replica in [0, 1] {
+        let claim = world.mesh.results().last_of(&world.attempt(replica), &agent()).await.unwrap().unwrap();
+        world.end(replica, claim.sequence, AttemptEvent::Lost { reason: LostReason::AgentSilent }).await;
+    }
+    let running = world.start_agent_with(world.config_with_mount(folder.path())).await;
+    for replica in [0, 1] {
+        assert_eq!(stdout(&when_complete(&world, replica).await), "first\nlast\n");
+    }
+    world.wait_for_no_containers().await;
     running.stop().await;
 }
 

@@ -3,7 +3,7 @@
 use tickmesh_core::message::AttemptEvent;
 
 use crate::{
-    attempt::is_removed_after,
+    attempt::{Disposal, disposal_after},
     engine::{ContainerStatus, ExitState},
     labels::Tag,
 };
@@ -16,7 +16,10 @@ pub enum Adoption {
     Watch,
     /// It was created and not seen running: it is removed, and only then reported lost (protocol rule P6).
     Clear,
-    /// Its attempt is over, or was never ours: it is removed.
+    /// Its attempt is over, which does not say that its output is stored: it is stopped if it runs still, and disposed of once
+    /// that is.
+    Collect(Disposal),
+    /// Its attempt was never ours, or was over before it could begin: it is removed.
     Remove,
     /// Its attempt is over, and the policy keeps the container until its run leaves the history.
     Keep,
@@ -32,18 +35,17 @@ pub fn decide_adoption(tag: &Tag, status: &ContainerStatus, last: Option<&Attemp
             Some(AttemptEvent::Claimed { .. }),
             ContainerStatus::Running | ContainerStatus::Exited(_) | ContainerStatus::Removing,
         ) => Adoption::Watch,
-        (Some(end), ContainerStatus::Exited(_)) => dispose(tag, end),
+        (Some(end), ContainerStatus::Exited(_)) => Adoption::Collect(disposal_after(end, tag.terms.remove_containers)),
         // No container is made without a claim. One that ended and has none left is of a run that was folded long ago: the
         // results are purged below what active runs need (rule P14).
-        (None, ContainerStatus::Exited(exit)) => dispose(tag, &exit_event(exit)),
-        (Some(_) | None, ContainerStatus::Created | ContainerStatus::Running | ContainerStatus::Removing) => {
-            Adoption::Remove
-        }
+        (None, ContainerStatus::Exited(exit)) => match disposal_after(&exit_event(exit), tag.terms.remove_containers) {
+            Disposal::Remove => Adoption::Remove,
+            Disposal::Keep => Adoption::Keep,
+        },
+        (Some(_), ContainerStatus::Running) => Adoption::Collect(Disposal::Remove),
+        (Some(_), ContainerStatus::Created | ContainerStatus::Removing)
+        | (None, ContainerStatus::Created | ContainerStatus::Running | ContainerStatus::Removing) => Adoption::Remove,
     }
-}
-
-fn dispose(tag: &Tag, end: &AttemptEvent) -> Adoption {
-    if is_removed_after(end, tag.terms.remove_containers) { Adoption::Remove } else { Adoption::Keep }
 }
 
 fn exit_event(exit: &ExitState) -> AttemptEvent {
@@ -61,6 +63,9 @@ mod tests {
 
     use super::*;
     use crate::{attempt::Terms, fixture};
+
+    const REMOVE: Adoption = Adoption::Collect(Disposal::Remove);
+    const KEEP: Adoption = Adoption::Collect(Disposal::Keep);
 
     fn claimed(seed: u8) -> Option<AttemptEvent> {
         Some(AttemptEvent::Claimed { nonce: fixture::nonce(seed), machine: fixture::machine() })
@@ -107,20 +112,20 @@ mod tests {
     fn a_container_that_outlives_its_attempt_goes() {
         let lost = Some(AttemptEvent::Lost { reason: LostReason::AgentSilent });
         for last in [lost, ended(0), Some(AttemptEvent::Cancelled { exit_code: None })] {
-            check(ContainerStatus::Running, last.clone(), Adoption::Remove);
+            check(ContainerStatus::Running, last.clone(), Adoption::Collect(Disposal::Remove));
             check(ContainerStatus::Created, last, Adoption::Remove);
         }
     }
 
     #[test]
-    fn an_ended_container_of_an_ended_attempt_is_kept_or_removed_by_policy() {
-        check(exited(0), ended(0), Adoption::Remove);
-        check(exited(3), ended(3), Adoption::Keep);
-        check(exited(143), Some(AttemptEvent::Cancelled { exit_code: Some(143) }), Adoption::Keep);
-        check_with(RemoveContainers::RemoveFailed, exited(0), ended(0), Adoption::Keep);
-        check_with(RemoveContainers::RemoveFailed, exited(3), ended(3), Adoption::Remove);
-        check_with(RemoveContainers::RemoveAll, exited(0), ended(0), Adoption::Remove);
-        check_with(RemoveContainers::RemoveNone, exited(0), ended(0), Adoption::Keep);
+    fn an_ended_container_of_an_ended_attempt_is_kept_or_removed_by_policy_once_its_output_is_stored() {
+        check(exited(0), ended(0), REMOVE);
+        check(exited(3), ended(3), KEEP);
+        check(exited(143), Some(AttemptEvent::Cancelled { exit_code: Some(143) }), KEEP);
+        check_with(RemoveContainers::RemoveFailed, exited(0), ended(0), KEEP);
+        check_with(RemoveContainers::RemoveFailed, exited(3), ended(3), REMOVE);
+        check_with(RemoveContainers::RemoveAll, exited(0), ended(0), REMOVE);
+        check_with(RemoveContainers::RemoveNone, exited(0), ended(0), KEEP);
     }
 
     #[test]
@@ -130,7 +135,7 @@ mod tests {
             AttemptEvent::CouldNotStart { reason: "no such command".to_owned(), permanent: false },
             AttemptEvent::Revoked { by: Revoker::Leader, reason: "unclaimed".to_owned() },
         ] {
-            check_with(RemoveContainers::RemoveNone, exited(0), Some(last), Adoption::Remove);
+            check_with(RemoveContainers::RemoveNone, exited(0), Some(last), REMOVE);
         }
     }
 

@@ -54,6 +54,7 @@ pub fn step(tag: &Tag, container: ContainerView, last: Option<&LastReport>) -> O
     match decision {
         Adoption::Watch => Some(State::adopt_started(claimed, container.id)),
         Adoption::Clear => Some(State::adopt_created(claimed, container.id)),
+        Adoption::Collect(disposal) => Some(State::adopt_ended(container.id, disposal)),
         Adoption::Remove => Some(State::adopt_leftover(container.id)),
         Adoption::Keep => None,
     }

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use tickmesh_core::{message::AttemptEvent, outcome::LostReason, spec::RemoveContainers};
 
-use super::event::{Stop, Terms, Watched, Wish};
+use super::event::{Disposal, Stop, Terms, Watched, Wish};
 use crate::engine::ExitState;
 
 /// Exit code of a process that SIGKILL ended.
@@ -55,23 +55,26 @@ pub(super) fn stopped(stop: Stop, exit_code: Option<i64>) -> AttemptEvent {
     }
 }
 
-/// Whether the container of an attempt that ended so is removed. The policy is for containers that ran to an end; one that
-/// never had a process shows nothing, and one of a lost attempt may be a duplicate of its replacement.
-pub fn is_removed_after(end: &AttemptEvent, policy: RemoveContainers) -> bool {
-    match end {
+/// What becomes of the container of an attempt that ended so. The policy is for containers that ran to an end; one that never had a
+/// process shows nothing, and one of a lost attempt may be a duplicate of its replacement.
+pub fn disposal_after(end: &AttemptEvent, policy: RemoveContainers) -> Disposal {
+    let is_removed = match end {
         AttemptEvent::Exited { exit_code, .. } => policy.removes(*exit_code == 0),
         AttemptEvent::Cancelled { .. } | AttemptEvent::TimedOut { .. } => policy.removes(false),
         AttemptEvent::Lost { .. }
         | AttemptEvent::CouldNotStart { .. }
         | AttemptEvent::Revoked { .. }
         | AttemptEvent::Claimed { .. } => true,
-    }
+    };
+    if is_removed { Disposal::Remove } else { Disposal::Keep }
 }
 
+/// What is said when the engine has failed an attempt that was to stop. To whoever ordered the stop it is as good as cancelled; one
+/// that only had to make room goes on elsewhere, and whether it may is for its policy to say.
 pub(super) fn unless_stopped(wish: Wish, event: AttemptEvent) -> AttemptEvent {
     match wish {
-        Wish::Run => event,
-        Wish::Stop(_) => cancelled(None),
+        Wish::Run | Wish::Stop(Stop::Drained) => event,
+        Wish::Stop(Stop::Ordered | Stop::TimedOut) => cancelled(None),
     }
 }
 

@@ -103,6 +103,22 @@ pub enum Disposal {
     Remove,
 }
 
+/// What an attempt leaves on its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remains {
+    /// Nothing.
+    Nothing,
+    /// A container that never had a process. It shows nobody anything: it goes whatever the policy says.
+    Unused(ContainerId),
+    /// A container that ran.
+    Ended {
+        /// The container.
+        container: ContainerId,
+        /// What becomes of it once the end is stored. If somebody else has ended the attempt, it goes for certain.
+        disposal: Disposal,
+    },
+}
+
 /// From where a container's output is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputFrom {
@@ -170,6 +186,8 @@ pub enum Event {
     EndStored,
     /// Somebody else ended the attempt: the leader declared it lost.
     EndRefused,
+    /// The output is stored to its end, or given up.
+    Collected,
     /// The container is removed.
     Removed,
 }
@@ -235,6 +253,11 @@ pub enum Effect {
         /// The end.
         event: AttemptEvent,
     },
+    /// See that the output of a container that has ended is stored to its end, whichever process began. Answer: `Collected`.
+    Collect {
+        /// The container.
+        container: ContainerId,
+    },
     /// Kill and remove the container. Answer: `Removed`.
     Remove {
         /// The container.
@@ -273,6 +296,7 @@ impl Event {
             Self::StopWanted(_) => "stop-wanted",
             Self::EndStored => "end-stored",
             Self::EndRefused => "end-refused",
+            Self::Collected => "collected",
             Self::Removed => "removed",
         }
     }

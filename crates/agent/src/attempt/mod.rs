@@ -1,8 +1,8 @@
 //! The life of one attempt on its agent. Pure: events in, effects out.
 //!
 //! ```text
-//!  Claiming -> Pulling -> Queued -> Creating -> Starting -> Running -> Ending -> Removing -> Gone
-//!      |          |         |          |           |           |          ^
+//!  Claiming -> Pulling -> Queued -> Creating -> Starting -> Running -> Ending -> Collecting -> Removing -> Gone
+//!      |          |         |          |           |           |          ^           (its output)
 //!      |          +---------+----------+-----------+-----------+----------+  (stopped, failed: the end is reported)
 //!      |                                           +-> Stopping +---------+  (by order, or its time is up)
 //!      +-> Gone  (somebody else wrote first)       +-> Clearing (removed *before* the end is reported)
@@ -26,8 +26,8 @@ use self::end::{
     cancelled, could_not_start, end_of, end_of_stopped, fenced, not_started, removed, stopped, unless_stopped,
 };
 pub use self::{
-    end::is_removed_after,
-    event::{Claimed, Disposal, Effect, Event, IllegalEvent, Job, OutputFrom, Stop, Terms, Watched, Wish},
+    end::disposal_after,
+    event::{Claimed, Disposal, Effect, Event, IllegalEvent, Job, OutputFrom, Remains, Stop, Terms, Watched, Wish},
 };
 use crate::engine::{ContainerId, ExitState};
 
@@ -114,9 +114,14 @@ pub enum State {
         claimed: Claimed,
         /// How it ended.
         event: AttemptEvent,
-        /// The container, if there is one.
-        container: Option<ContainerId>,
-        /// What becomes of it once the end is stored. If somebody else has ended the attempt, it goes for certain.
+        /// What it leaves.
+        remains: Remains,
+    },
+    /// The end is stored, and the rest of the container's output is on its way: nothing else may take the container. Not held.
+    Collecting {
+        /// The container.
+        container: ContainerId,
+        /// What becomes of it afterwards.
         disposal: Disposal,
     },
     /// The end is stored, and the container is being removed. Not held.
@@ -151,7 +156,13 @@ impl State {
         clear(claimed, container, not_started())
     }
 
-    /// A container whose attempt has ended without it.
+    /// A container that ran under an attempt whose end is stored, which does not say that its output is.
+    pub fn adopt_ended(container: ContainerId, disposal: Disposal) -> Step {
+        let collect = Effect::Collect { container: container.clone() };
+        (Self::Collecting { container, disposal }, vec![collect])
+    }
+
+    /// A container that nobody needs anything of.
     pub fn adopt_leftover(container: ContainerId) -> Step {
         (Self::Removing, vec![Effect::Remove { container }])
     }
@@ -168,7 +179,7 @@ impl State {
             | Self::Stopping { .. }
             | Self::Clearing { .. }
             | Self::Ending { .. } => true,
-            Self::Declining | Self::Removing | Self::Gone => false,
+            Self::Declining | Self::Collecting { .. } | Self::Removing | Self::Gone => false,
         }
     }
 
@@ -177,10 +188,20 @@ impl State {
         matches!(self, Self::Creating { .. } | Self::Starting { .. })
     }
 
+    /// Whether the engine is busy taking its container away, which costs it about as much.
+    pub fn clears_away(&self) -> bool {
+        matches!(self, Self::Clearing { .. } | Self::Removing)
+    }
+
     /// Whether the next agent process finds all it needs to go on, if this one stops now.
     pub fn survives_restart(&self) -> bool {
         match self {
-            Self::Running { .. } | Self::Stopping { .. } | Self::Declining | Self::Removing | Self::Gone => true,
+            Self::Running { .. }
+            | Self::Stopping { .. }
+            | Self::Declining
+            | Self::Collecting { .. }
+            | Self::Removing
+            | Self::Gone => true,
             Self::Claiming { .. }
             | Self::Pulling { .. }
             | Self::Queued { .. }
@@ -204,7 +225,7 @@ impl State {
             Self::Clearing { claimed, end: event } | Self::Ending { claimed, event, .. } => {
                 Some((claimed.sequence, event.clone()))
             }
-            Self::Claiming { .. } | Self::Declining | Self::Removing | Self::Gone => None,
+            Self::Claiming { .. } | Self::Declining | Self::Collecting { .. } | Self::Removing | Self::Gone => None,
         }
     }
 
@@ -285,15 +306,22 @@ impl State {
 
             (S::Clearing { claimed, end }, E::Removed) => end_without(claimed, end),
 
-            (S::Ending { container: Some(container), disposal: Disposal::Remove, .. }, E::EndStored)
-            | (S::Ending { container: Some(container), .. }, E::EndRefused) => S::adopt_leftover(container),
-            (S::Ending { .. }, E::EndStored | E::EndRefused) => gone(),
+            (S::Ending { remains, .. }, E::EndStored) => dispose(remains, |disposal| disposal),
+            (S::Ending { remains, .. }, E::EndRefused) => dispose(remains, |_| Disposal::Remove),
+
+            (S::Collecting { container, disposal: Disposal::Remove }, E::Collected) => S::adopt_leftover(container),
+            (S::Collecting { disposal: Disposal::Keep, .. }, E::Collected) => gone(),
 
             (S::Removing, E::Removed) => gone(),
 
             // It is on its way already, or over, and the first reason counts. The leader repeats a stop while the attempt is held.
             (
-                state @ (S::Declining | S::Stopping { .. } | S::Clearing { .. } | S::Ending { .. } | S::Removing),
+                state @ (S::Declining
+                | S::Stopping { .. }
+                | S::Clearing { .. }
+                | S::Ending { .. }
+                | S::Collecting { .. }
+                | S::Removing),
                 E::StopWanted(_),
             ) => still(state),
             // The pull ended just before it was given up.
@@ -317,6 +345,7 @@ impl State {
             | Self::Stopping { .. }
             | Self::Clearing { .. }
             | Self::Ending { .. }
+            | Self::Collecting { .. }
             | Self::Removing
             | Self::Gone => {}
         }
@@ -335,6 +364,7 @@ impl State {
             | Self::Stopping { .. }
             | Self::Clearing { .. }
             | Self::Ending { .. }
+            | Self::Collecting { .. }
             | Self::Removing
             | Self::Gone => None,
         }
@@ -352,6 +382,7 @@ impl State {
             | Self::Starting { .. }
             | Self::Clearing { .. }
             | Self::Ending { .. }
+            | Self::Collecting { .. }
             | Self::Removing
             | Self::Gone => None,
         }
@@ -370,6 +401,7 @@ impl State {
             Self::Stopping { .. } => "stopping",
             Self::Clearing { .. } => "clearing",
             Self::Ending { .. } => "ending",
+            Self::Collecting { .. } => "collecting",
             Self::Removing => "removing",
             Self::Gone => "gone",
         }
@@ -454,18 +486,25 @@ fn report(ending: State) -> Step {
 }
 
 fn end_without(claimed: Claimed, event: AttemptEvent) -> Step {
-    report(State::Ending { claimed, event, container: None, disposal: Disposal::Keep })
+    report(State::Ending { claimed, event, remains: Remains::Nothing })
 }
 
-/// A container that never had a process shows nobody anything: it goes whatever the policy says.
 fn end_and_remove(claimed: Claimed, container: ContainerId, event: AttemptEvent) -> Step {
-    report(State::Ending { claimed, event, container: Some(container), disposal: Disposal::Remove })
+    report(State::Ending { claimed, event, remains: Remains::Unused(container) })
 }
 
 fn end_by_policy(claimed: Claimed, container: ContainerId, event: AttemptEvent) -> Step {
-    let removed = is_removed_after(&event, claimed.terms.remove_containers);
-    let disposal = if removed { Disposal::Remove } else { Disposal::Keep };
-    report(State::Ending { claimed, event, container: Some(container), disposal })
+    let disposal = disposal_after(&event, claimed.terms.remove_containers);
+    report(State::Ending { claimed, event, remains: Remains::Ended { container, disposal } })
+}
+
+/// The end is known to everybody: what it left goes its way. `judge` has the last word on a container that ran.
+fn dispose(remains: Remains, judge: impl FnOnce(Disposal) -> Disposal) -> Step {
+    match remains {
+        Remains::Nothing => gone(),
+        Remains::Unused(container) => State::adopt_leftover(container),
+        Remains::Ended { container, disposal } => State::adopt_ended(container, judge(disposal)),
+    }
 }
 
 #[cfg(test)]

@@ -82,6 +82,10 @@ fn up_to_running() -> Vec<Event> {
     vec![stored(), Event::ImageReady, Event::TurnCame, created(), Event::Started]
 }
 
+fn collect() -> Effect {
+    Effect::Collect { container: container_id() }
+}
+
 fn running_then(events: impl IntoIterator<Item = Event>) -> Vec<Event> {
     let mut all = up_to_running();
     all.extend(events);
@@ -90,7 +94,7 @@ fn running_then(events: impl IntoIterator<Item = Event>) -> Vec<Event> {
 
 #[test]
 fn an_attempt_that_succeeds() {
-    let events = running_then([Event::Exited(exit(0)), Event::EndStored, Event::Removed]);
+    let events = running_then([Event::Exited(exit(0)), Event::EndStored, Event::Collected, Event::Removed]);
     let (effects, state) = live(State::claim(job()), events);
     let expected = [
         Effect::Claim { nonce: nonce(1) },
@@ -99,6 +103,7 @@ fn an_attempt_that_succeeds() {
         Effect::Start { container: container_id() },
         Effect::Watch { container: container_id(), output: OutputFrom::Beginning },
         report(exit_event(0)),
+        collect(),
         Effect::Remove { container: container_id() },
     ];
     assert_eq!(effects, expected);
@@ -124,7 +129,9 @@ fn a_claim_that_comes_late_creates_nothing() {
 
 #[test]
 fn the_container_of_a_failed_attempt_is_kept_by_the_default_policy() {
-    check(running_then([Event::Exited(exit(3)), Event::EndStored]), &[report(exit_event(3))], "gone");
+    let events = running_then([Event::Exited(exit(3)), Event::EndStored]);
+    check(events.clone(), &[report(exit_event(3)), collect()], "collecting");
+    check(events.into_iter().chain([Event::Collected]), &[report(exit_event(3)), collect()], "gone");
 }
 
 #[test]
@@ -150,15 +157,17 @@ fn a_stop_is_obeyed_in_every_phase() {
     let starting =
         [stored(), Event::ImageReady, Event::TurnCame, created(), Event::StopWanted(Stop::Ordered), Event::Started];
     check(starting.clone(), std::slice::from_ref(&stop), "stopping");
-    let ended = starting.into_iter().chain([Event::Exited(exit(143)), Event::EndStored]);
-    check(ended, &[stop.clone(), report(cancelled(Some(143)))], "gone");
+    let ended = starting.into_iter().chain([Event::Exited(exit(143)), Event::EndStored, Event::Collected]);
+    check(ended, &[stop.clone(), report(cancelled(Some(143))), collect()], "gone");
     let running = running_then([
         Event::StopWanted(Stop::Ordered),
         Event::StopWanted(Stop::Ordered),
         Event::Exited(exit(0)),
         Event::EndStored,
+        Event::StopWanted(Stop::Ordered),
+        Event::Collected,
     ]);
-    check(running, &[stop.clone(), report(cancelled(Some(0)))], "gone");
+    check(running, &[stop.clone(), report(cancelled(Some(0))), collect()], "gone");
     let gone = running_then([Event::StopWanted(Stop::Ordered), Event::WatchInterrupted, Event::ContainerGone]);
     check(gone, &[stop, report(cancelled(None))], "ending");
     check(running_then([Event::Exited(exit(3)), Event::StopWanted(Stop::Ordered)]), &[report(exit_event(3))], "ending");
@@ -266,8 +275,8 @@ fn what_a_deadline_passed_over_never_starts_and_says_so() {
     let starting = [stored(), Event::ImageReady, Event::TurnCame, created(), Event::Fenced, Event::Removed];
     check(starting, &[Effect::Remove { container: container_id() }, fenced.clone()], "ending");
     // The guard's kill is a loss, and its container goes whatever the policy.
-    let killed = running_then([Event::KilledByGuard(exit(137)), Event::EndStored]);
-    check(killed, &[fenced, Effect::Remove { container: container_id() }], "removing");
+    let killed = running_then([Event::KilledByGuard(exit(137)), Event::EndStored, Event::Collected]);
+    check(killed, &[fenced, collect(), Effect::Remove { container: container_id() }], "removing");
 }
 
 #[test]
@@ -369,22 +378,29 @@ fn what_is_drained_while_it_starts_is_stopped_once_it_runs() {
     assert_eq!(effects[effects.len() - 2..], [stop, lost]);
 }
 
+/// It may have run: whether it may run again is for its policy to say.
+#[test]
+fn what_is_removed_by_hand_while_its_host_is_drained_is_a_loss_like_any_other() {
+    let starting =
+        |stop| [stored(), Event::ImageReady, Event::TurnCame, created(), Event::StopWanted(stop), Event::ContainerGone];
+    check(starting(Stop::Drained), &[report(AttemptEvent::Lost { reason: LostReason::ContainerRemoved })], "ending");
+    check(starting(Stop::Ordered), &[report(cancelled(None))], "ending");
+}
+
 #[test]
 fn the_container_of_an_attempt_that_timed_out_is_kept_like_that_of_a_failed_one() {
     let stop = Effect::Stop { container: container_id() };
     let end = report(AttemptEvent::TimedOut { exit_code: Some(143) });
-    check(
-        running_then([Event::StopWanted(Stop::TimedOut), Event::Exited(exit(143)), Event::EndStored]),
-        &[stop, end],
-        "gone",
-    );
+    let ended = [Event::StopWanted(Stop::TimedOut), Event::Exited(exit(143)), Event::EndStored, Event::Collected];
+    check(running_then(ended), &[stop, end, collect()], "gone");
 }
 
 #[test]
 fn what_the_leader_declared_lost_goes_whatever_the_policy() {
     let kept = report(exit_event(3));
     let remove = Effect::Remove { container: container_id() };
-    check(running_then([Event::Exited(exit(3)), Event::EndRefused]), &[kept, remove], "removing");
+    let refused_end = running_then([Event::Exited(exit(3)), Event::EndRefused, Event::Collected]);
+    check(refused_end, &[kept, collect(), remove], "removing");
     let none = [stored(), Event::CouldNotPull { reason: refused("no") }, Event::EndRefused];
     check(none, &[report(could_not_start(refused("no")))], "gone");
 }
@@ -399,7 +415,10 @@ fn adopted_containers_go_on_from_where_they_are() {
     let remove = Effect::Remove { container: container_id() };
     let (effects, _) = live(State::adopt_created(claimed(), container_id()), [Event::Removed]);
     assert_eq!(effects, [remove.clone(), report(AttemptEvent::Lost { reason: LostReason::NotStarted })]);
-    assert_eq!(State::adopt_leftover(container_id()).1, [remove]);
+    assert_eq!(State::adopt_leftover(container_id()).1, [remove.clone()]);
+    for (disposal, expected) in [(Disposal::Remove, &[collect(), remove][..]), (Disposal::Keep, &[collect()])] {
+        assert_eq!(live(State::adopt_ended(container_id(), disposal), [Event::Collected]).0, expected);
+    }
 }
 
 fn states() -> Vec<State> {
@@ -415,9 +434,10 @@ fn states() -> Vec<State> {
         State::Creating { claimed, wish },
         State::Starting { claimed, container: container.clone(), wish },
         State::Running { claimed, container: container.clone(), watched },
-        State::Stopping { claimed, container, watched, stop: Stop::Ordered },
+        State::Stopping { claimed, container: container.clone(), watched, stop: Stop::Ordered },
         State::Clearing { claimed, end },
-        State::Ending { claimed, event: cancelled(None), container: None, disposal: Disposal::Keep },
+        State::Ending { claimed, event: cancelled(None), remains: Remains::Nothing },
+        State::Collecting { container, disposal: Disposal::Remove },
         State::Removing,
         State::Gone,
     ]
@@ -444,6 +464,7 @@ fn events() -> Vec<Event> {
         Event::StopWanted(Stop::Ordered),
         Event::EndStored,
         Event::EndRefused,
+        Event::Collected,
         Event::Removed,
     ]
 }
@@ -464,6 +485,7 @@ fn every_pair_of_state_and_event_is_decided() {
             stop-wanted>stopping\n\
         clearing: stop-wanted>clearing removed>ending\n\
         ending: image-ready>ending could-not-pull>ending stop-wanted>ending end-stored>gone end-refused>gone\n\
+        collecting: stop-wanted>collecting collected>removing\n\
         removing: image-ready>removing could-not-pull>removing stop-wanted>removing removed>gone\n\
         gone:";
     let line = |state: State| {
@@ -481,21 +503,21 @@ fn every_pair_of_state_and_event_is_decided() {
 #[test]
 fn an_attempt_is_held_from_its_claim_to_its_stored_end() {
     let held: Vec<_> = states().into_iter().filter(|state| !state.is_held()).map(|state| state.name()).collect();
-    assert_eq!(held, ["declining", "removing", "gone"]);
+    assert_eq!(held, ["declining", "collecting", "removing", "gone"]);
 }
 
 #[test]
 fn only_what_runs_or_needs_nothing_survives_a_restart_of_the_agent() {
     let calm: Vec<_> = states().into_iter().filter(State::survives_restart).map(|state| state.name()).collect();
-    assert_eq!(calm, ["declining", "running", "stopping", "removing", "gone"]);
+    assert_eq!(calm, ["declining", "running", "stopping", "collecting", "removing", "gone"]);
 }
 
 #[test]
 fn whoever_gives_up_a_claim_has_an_end_to_tell() {
     let silent: Vec<_> =
         states().into_iter().filter(|state| state.last_words().is_none()).map(|state| state.name()).collect();
-    assert_eq!(silent, ["declining", "claiming", "removing", "gone"]);
-    let ending = State::Ending { claimed: claimed(), event: exit_event(3), container: None, disposal: Disposal::Keep };
+    assert_eq!(silent, ["declining", "claiming", "collecting", "removing", "gone"]);
+    let ending = State::Ending { claimed: claimed(), event: exit_event(3), remains: Remains::Nothing };
     assert_eq!(ending.last_words(), Some((CLAIM_SEQUENCE, exit_event(3))));
 }
 

@@ -156,6 +156,7 @@ fn needs_leave(effect: &attempt::Effect, ordered: Ordered) -> Option<Duration> {
         | attempt::Effect::Time { .. }
         | attempt::Effect::Stop { .. }
         | attempt::Effect::Report { .. }
+        | attempt::Effect::Collect { .. }
         | attempt::Effect::Remove { .. } => false,
     };
     needed.then_some(ordered.at)

@@ -209,6 +209,7 @@ fn for_attempt(effect: &ForAttempt) -> &'static str {
         ForAttempt::Time { .. } => "time",
         ForAttempt::Stop { .. } => "stop",
         ForAttempt::Report { .. } => "report",
+        ForAttempt::Collect { .. } => "collect",
         ForAttempt::Remove { .. } => "remove",
     }
 }

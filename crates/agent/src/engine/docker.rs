@@ -155,6 +155,12 @@ impl Docker {
         }
     }
 
+    /// Looks now and then, in case the engine does not tell. It does at once for nearly all: those cost no look.
+    async fn seen_later(&self, id: &ContainerId) -> Result<(), Error> {
+        tokio::time::sleep(INSPECT_INTERVAL).await;
+        self.seen(id, INSPECT_INTERVAL).await
+    }
+
     /// The record of a container that does not run any more.
     async fn exit_state(&self, id: &ContainerId) -> Result<ExitState, Error> {
         let attempted = format!("read the end of container `{id}`");
@@ -222,7 +228,8 @@ impl ContainerEngine for Docker {
         match answer_raw(self.client.inspect_image(image)).await {
             Ok(_) => Ok(true),
             Err(error) if convert::status_code(&error) == Some(404) => Ok(false),
-            Err(error) => Err(convert::failure(&format!("look for image `{image}`"))(error)),
+            // No container is there yet, so what the engine refuses is refused: it will not change its mind by being asked again.
+            Err(error) => Err(convert::refusal(&format!("look for image `{image}`"))(error)),
         }
     }
 
@@ -286,7 +293,7 @@ impl ContainerEngine for Docker {
     async fn wait(&self, id: &ContainerId) -> Result<ExitState, Error> {
         tokio::select! {
             told = self.told(id) => told?,
-            seen = self.seen(id, INSPECT_INTERVAL) => seen?,
+            seen = self.seen_later(id) => seen?,
         }
         let exit = self.exit_state(id).await?;
         if matches!(exit.code, EXIT_KILLED | EXIT_TERMINATED) && !exit.oom_killed {

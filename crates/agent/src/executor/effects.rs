@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{Surroundings, pulls::Wait, reason};
+use super::{Surroundings, collect::Output, pulls::Wait, reason};
 use crate::{
     attempt::{Event, Job, OutputFrom, Stop, Terms},
     backoff::Backoff,
@@ -22,13 +22,10 @@ use crate::{
     engine::{ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, Error},
     error::chain,
     labels::Tag,
-    output::Pump,
 };
 
 /// How long the end of an attempt waits for the end of its output, so that whoever reads it right afterwards finds it all.
 const OUTPUT_GRACE: Duration = Duration::from_secs(2);
-/// After that the output has this long to get stored, and only the removal of the container waits; then it is given up.
-const OUTPUT_GIVEN_UP_AFTER: Duration = Duration::from_secs(60);
 /// How often the engine is asked how long a container has been running that may run for longer: a time-out is late by no more than
 /// that after its host slept.
 const TIME_LOOK_INTERVAL: Duration = Duration::from_secs(60);
@@ -127,27 +124,18 @@ impl<E: ContainerEngine> Unit<E> {
         }
     }
 
-    /// `drained` is cancelled once nothing of the output is needed from the container any more.
-    pub(super) async fn watch(self, container: ContainerId, output: OutputFrom, drained: CancellationToken) {
-        let _drained = drained.drop_guard();
-        let surroundings = &self.surroundings;
-        let pump = Pump {
-            engine: surroundings.engine.clone(),
-            logs: surroundings.logs.logs(),
-            agent: surroundings.ownership.owner().agent.clone(),
-            attempt: self.attempt.clone(),
-            container: container.clone(),
-            allowance: surroundings.allowance,
-            tails: surroundings.tails.clone(),
-        };
+    /// Waits for the end of a container whose output is `under_way`.
+    pub(super) async fn watch(self, container: ContainerId, from: OutputFrom, under_way: Output) {
         let ended = CancellationToken::new();
-        let mut pump = AbortOnDropHandle::new(tokio::spawn(pump.run(output, ended.clone())));
+        let mut pump =
+            AbortOnDropHandle::new(tokio::spawn(under_way.store(self.pump(&container), from, ended.clone())));
         let end = self.end(&container).await;
         ended.cancel();
-        let stored = timeout(OUTPUT_GRACE, &mut pump).await;
+        let is_stored = timeout(OUTPUT_GRACE, &mut pump).await.is_ok();
         self.tell(end).await;
-        if stored.is_err() && timeout(OUTPUT_GIVEN_UP_AFTER, pump).await.is_err() {
-            tracing::warn!(attempt_id = %self.attempt, "the last output could not be stored");
+        if !is_stored {
+            // The container stays as long as its output is on its way, and its end may be, too.
+            let _ = pump.await;
         }
     }
 
@@ -203,11 +191,7 @@ impl<E: ContainerEngine> Unit<E> {
         self.tell(event).await;
     }
 
-    /// Removes the container, once its output is `drained` if it has been followed.
-    pub(super) async fn remove(self, container: ContainerId, drained: Option<CancellationToken>) {
-        if let Some(drained) = drained {
-            drained.cancelled().await;
-        }
+    pub(super) async fn remove(self, container: ContainerId) {
         let mut backoff = Backoff::default();
         while let Err(error) = self.surroundings.engine.remove(&container).await {
             self.again("remove", &error, &mut backoff).await;
@@ -227,12 +211,17 @@ impl<E: ContainerEngine> Unit<E> {
         }
     }
 
-    async fn again(&self, verb: &str, error: &(dyn std::error::Error + Send + Sync + 'static), backoff: &mut Backoff) {
+    pub(super) async fn again(
+        &self,
+        verb: &str,
+        error: &(dyn std::error::Error + Send + Sync + 'static),
+        backoff: &mut Backoff,
+    ) {
         tracing::warn!(attempt_id = %self.attempt, verb, error = %chain(error), "not done yet, trying again");
         backoff.pause().await;
     }
 
-    async fn tell(&self, event: Event) {
+    pub(super) async fn tell(&self, event: Event) {
         let news = conduct::Event::Attempt { attempt: self.attempt.clone(), event };
         // Nobody listens any more when the agent is ending: then nobody needs to know.
         let _ = self.news.send(news).await;

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use super::Surroundings;
 use crate::{
     adopt::{Adoption, decide_adoption},
+    attempt::Disposal,
     clean::is_forgotten,
     conduct::Event,
     engine::{self, ContainerEngine, ContainerStatus, ContainerView},
@@ -101,7 +102,8 @@ impl<E: ContainerEngine> Search<'_, E> {
         // container that has not ended at it, do not belong together.
         match engine.inspect(&container.id).await {
             Ok(ContainerView { status: status @ (ContainerStatus::Created | ContainerStatus::Running), .. }) => {
-                Ok(decide_adoption(tag, &status, last.as_ref()) == Adoption::Remove)
+                let decision = decide_adoption(tag, &status, last.as_ref());
+                Ok(matches!(decision, Adoption::Remove | Adoption::Collect(Disposal::Remove)))
             }
             Ok(_) | Err(engine::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(error.into()),

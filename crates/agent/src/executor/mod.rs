@@ -3,6 +3,7 @@
 //! Nothing is decided here but how often to try again: what concerns a held attempt is tried until NATS or the engine answers,
 //! because the attempt stays held, and the leader waits for its end. Dropping the executor ends all tasks; containers live on.
 
+mod collect;
 mod effects;
 mod leftovers;
 mod pulls;
@@ -25,8 +26,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::pulls::{Fetch, Pulls};
 pub(crate) use self::requests::follow_orders;
+use self::{
+    collect::Output,
+    pulls::{Fetch, Pulls},
+};
 use crate::{
     attempt::Effect, conduct::Event, engine::ContainerEngine, error::chain, output::Allowance, ownership::Ownership,
     roster::Task,
@@ -76,8 +80,8 @@ pub(crate) struct Executor<E> {
     pulling: BTreeMap<AttemptId, CancellationToken>,
     /// What ends the timer of a container that may not run for ever, while it runs.
     timers: BTreeMap<AttemptId, CancellationToken>,
-    /// What tells that the output of a container is not needed any more, while it is.
-    outputs: BTreeMap<AttemptId, CancellationToken>,
+    /// The outputs that are under way.
+    outputs: BTreeMap<AttemptId, Output>,
 }
 
 impl<E: ContainerEngine> Executor<E> {
@@ -115,9 +119,9 @@ impl<E: ContainerEngine> Executor<E> {
             }
             Effect::Start { container } => self.spawn(attempt, |unit| unit.start(container)),
             Effect::Watch { container, output } => {
-                let drained = CancellationToken::new();
-                self.outputs.insert(attempt.clone(), drained.clone());
-                self.spawn(attempt, move |unit| unit.watch(container, output, drained));
+                let under_way = Output::default();
+                self.outputs.insert(attempt.clone(), under_way.clone());
+                self.spawn(attempt, move |unit| unit.watch(container, output, under_way));
             }
             Effect::Time { container, limit } => {
                 let ended = CancellationToken::new();
@@ -132,10 +136,11 @@ impl<E: ContainerEngine> Executor<E> {
                 }
                 self.spawn(attempt, move |unit| unit.report(claim_sequence, event));
             }
-            Effect::Remove { container } => {
-                let drained = self.outputs.remove(&attempt);
-                self.spawn(attempt, |unit| unit.remove(container, drained));
+            Effect::Collect { container } => {
+                let under_way = self.outputs.remove(&attempt);
+                self.spawn(attempt, |unit| unit.collect(container, under_way));
             }
+            Effect::Remove { container } => self.spawn(attempt, |unit| unit.remove(container)),
         }
     }
 
@@ -196,7 +201,7 @@ impl<E: ContainerEngine> Executor<E> {
     /// Forgets tasks that are done. One that panicked leaves an attempt in doubt: then this process ends as well, and the
     /// next one adopts what is there.
     fn reap(&mut self) {
-        self.outputs.retain(|_, drained| !drained.is_cancelled());
+        self.outputs.retain(|_, output| !output.stored.is_cancelled());
         while let Some(done) = self.tasks.try_join_next() {
             if let Some(panic) = done.err().filter(JoinError::is_panic) {
                 std::panic::resume_unwind(panic.into_panic());

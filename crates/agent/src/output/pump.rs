@@ -84,6 +84,40 @@ impl<E: ContainerEngine> Pump<E> {
         self.store(batcher.finish()).await;
     }
 
+    /// Stores what an earlier process has not, of a container that has ended.
+    pub async fn finish(self) {
+        let ended = CancellationToken::new();
+        ended.cancel();
+        if !self.is_complete().await {
+            self.run(OutputFrom::LastStored, ended).await;
+        }
+    }
+
+    /// Stores that something is missing, and that nothing follows.
+    pub async fn give_up(self) {
+        let mut batcher = Batcher::new(self.attempt.clone(), self.agent.clone(), self.progress().await);
+        if batcher.progress().phase != Phase::Done {
+            self.store_all(batcher.leave_out(UNKNOWN)).await;
+            self.store(batcher.finish()).await;
+        }
+    }
+
+    /// Whether the last batch is stored, by a look at nothing else.
+    async fn is_complete(&self) -> bool {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.logs.last_of(&self.attempt, &self.agent).await {
+                Ok(last) => return last.is_some_and(|last| last.value.last),
+                Err(error) => self.unread(&error),
+            }
+            backoff.pause().await;
+        }
+    }
+
+    fn unread(&self, error: &tickmesh_messaging::Error) {
+        tracing::debug!(attempt_id = %self.attempt, error = %chain(error), "stored output not read yet");
+    }
+
     /// A stream that ends proves little: the engine may be going down, or may not have given the last line yet. So the last
     /// look is one that began after the container had ended.
     async fn head(&self, batcher: &mut Batcher, ended: &CancellationToken) -> HeadEnd {
@@ -188,9 +222,7 @@ impl<E: ContainerEngine> Pump<E> {
         loop {
             match self.read_progress().await {
                 Ok(progress) => return progress,
-                Err(error) => {
-                    tracing::debug!(attempt_id = %self.attempt, error = %chain(&error), "stored output not read yet")
-                }
+                Err(error) => self.unread(&error),
             }
             backoff.pause().await;
         }

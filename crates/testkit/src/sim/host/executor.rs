@@ -53,6 +53,8 @@ impl Agent {
             E::Watch { container, .. } => self.work(ground, attempt, Op::Wait(container)),
             E::Time { container, limit } => self.work(ground, attempt, Op::RunningFor(container, limit)),
             E::Stop { container } => self.work(ground, attempt, Op::Stop(container)),
+            // Output is nobody's concern here; that its container does not run any more is.
+            E::Collect { container } => self.work(ground, attempt, Op::Kill(container)),
             E::Remove { container } => self.work(ground, attempt, Op::Remove(container)),
         }
     }
@@ -121,6 +123,7 @@ impl Agent {
             (Op::Start(_) | Op::Inspect(_) | Op::Wait(_), Err(Error::NotFound { .. })) => {
                 return Some(V::ContainerGone);
             }
+            (Op::Kill(_), Ok(_) | Err(Error::NotFound { .. })) => return Some(V::Collected),
             (Op::Remove(_), Ok(_)) => return Some(V::Removed),
             (Op::RunningFor(container, limit), Ok(Reply::RunningFor(age))) => {
                 return self.aged(ground, attempt, container, limit, age);
