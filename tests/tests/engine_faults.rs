@@ -34,7 +34,13 @@ async fn each_fault_of_an_engine_ends_as_people_expect() {
     let file = std::env::var(VARIABLE).ok();
     let lasts = if file.is_some() { AWAY } else { Duration::ZERO };
     let owns_engines = file.is_some() || rustix::process::geteuid().is_root();
-    let faults: Vec<Fault> = Fault::ALL.into_iter().filter(|fault| owns_engines || !fault.is_of_engine()).collect();
+    let (of_engine, others): (Vec<Fault>, Vec<Fault>) = Fault::ALL.into_iter().partition(|fault| fault.is_of_engine());
+    if !owns_engines {
+        assert!(std::env::var_os("CI").is_none(), "{} faults of engines take root", of_engine.len());
+        eprintln!("SKIPPED, for it takes root to have an engine of one's own:");
+        of_engine.iter().for_each(|fault| eprintln!("- {fault}"));
+    }
+    let faults = if owns_engines { Fault::ALL.to_vec() } else { others };
     let mut rows = Vec::new();
     for faults in faults.chunks(AT_ONCE) {
         let plays = faults.iter().map(|&fault| async move {

@@ -135,7 +135,11 @@ async fn watch(world: &World, agent: &Child, name: &str) -> Watched {
         last.is_some_and(|entry| entry.value.last).then_some(())
     })
     .await;
-    watched.into_inner().expect("nobody panicked")
+    let mut watched = watched.into_inner().expect("nobody panicked");
+    // The pause that is under way counts as well: else an agent without heartbeats would have none.
+    let since = watched.last_beat.map_or(PATIENCE, |(_, at)| at.elapsed());
+    watched.pause_max = watched.pause_max.max(since);
+    watched
 }
 
 #[tokio::test(flavor = "multi_thread")]

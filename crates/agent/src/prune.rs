@@ -41,7 +41,8 @@ pub enum Error {
     },
 }
 
-/// The containers of an agent that have ended, and whose attempts have: the end of the others is still to be told, by the agent.
+/// The containers of an agent that have ended, and whose attempts have, with all of their output: of the others something is still to be
+/// told, by the agent.
 pub async fn kept(engine: &impl ContainerEngine, mesh: &Mesh, owner: Owner) -> Result<Vec<Kept>, Error> {
     let ownership = Ownership::of(owner);
     let no_list = |source| Error::Engine { agent: ownership.owner().agent.to_string(), source };
@@ -51,7 +52,8 @@ pub async fn kept(engine: &impl ContainerEngine, mesh: &Mesh, owner: Owner) -> R
             continue;
         };
         let unread = |source| Error::Messaging { container: container.name.clone(), source };
-        if is_over(mesh, &ownership, &tag.attempt).await.map_err(unread)? {
+        let over = is_over(mesh, &ownership, &tag.attempt).await.map_err(unread)?;
+        if over && has_given_its_output(mesh, &ownership, &tag.attempt).await.map_err(unread)? {
             kept.push(Kept { container: container.id, name: container.name });
         }
     }
@@ -66,4 +68,14 @@ async fn is_over(mesh: &Mesh, ownership: &Ownership, attempt: &AttemptId) -> Res
     }
     let ledger = mesh.ledgers().read(attempt.app.as_str()).await?;
     Ok(ledger.is_none_or(|entry| entry.value.active.iter().all(|run| run.uid != attempt.uid)))
+}
+
+/// Whether an agent is done with a container's output. Of an attempt that is long over nothing may be stored any more.
+async fn has_given_its_output(
+    mesh: &Mesh,
+    ownership: &Ownership,
+    attempt: &AttemptId,
+) -> Result<bool, tickmesh_messaging::Error> {
+    let last = mesh.logs().last_of(attempt, &ownership.owner().agent).await?;
+    Ok(last.is_none_or(|last| last.value.last))
 }

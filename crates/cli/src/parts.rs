@@ -33,6 +33,8 @@ pub(crate) struct AgentSettings {
     pub name: AgentName,
     /// Attempts at once; `None`: the agent's own default.
     pub slots: Option<u32>,
+    /// Bytes of output that are kept of one attempt; `None`: the agent's own default.
+    pub output_max: Option<usize>,
     /// Labels for constraints.
     pub labels: BTreeMap<String, String>,
     /// What of its host containers may have.
@@ -44,7 +46,7 @@ pub(crate) struct AgentSettings {
 impl AgentSettings {
     /// An agent without anything special.
     pub(crate) fn new(name: AgentName, lock_dir: PathBuf) -> Self {
-        Self { name, slots: None, labels: BTreeMap::new(), policy: HostPolicy::default(), lock_dir }
+        Self { name, slots: None, output_max: None, labels: BTreeMap::new(), policy: HostPolicy::default(), lock_dir }
     }
 }
 
@@ -103,15 +105,17 @@ pub(crate) async fn run_agent(
 ) -> anyhow::Result<()> {
     let AgentConnections { orders, output } = connections;
     let mesh_id = orders.open().await?;
-    let AgentSettings { name, slots, labels, policy, lock_dir } = settings;
+    let AgentSettings { name, slots, output_max, labels, policy, lock_dir } = settings;
     info!(agent = %name, "agent starts");
+    let defaults = tickmesh_agent::Config::new(name, Host::this()?, lock_dir);
     let config = tickmesh_agent::Config {
         slots,
+        log_bytes_max: output_max.unwrap_or(defaults.log_bytes_max),
         labels,
         policy,
         guard: Some(guard_program()),
         guard_dir: guard_directory(),
-        ..tickmesh_agent::Config::new(name, Host::this()?, lock_dir)
+        ..defaults
     };
     tickmesh_agent::run(config, orders, output, mesh_id, engine, shutdown).await.context("the agent failed")
 }

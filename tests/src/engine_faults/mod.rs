@@ -7,7 +7,7 @@ use std::{fmt, time::Duration};
 
 use tickmesh_core::{
     message::AttemptEvent,
-    outcome::{Outcome, exit_words},
+    outcome::{LostReason, Outcome, exit_words},
 };
 
 pub use self::play::play;
@@ -81,7 +81,8 @@ impl Fault {
     /// What its attempt and its run end as.
     pub fn is_right(self, measured: &Measured) -> bool {
         let Measured { first, run, attempts, .. } = measured;
-        let lost = matches!(first, AttemptEvent::Lost { .. });
+        let lost = |why: LostReason| matches!(first, AttemptEvent::Lost { reason } if *reason == why);
+        let ran_again = run.is_success() && *attempts == 2;
         let exited = |code: i64| matches!(first, AttemptEvent::Exited { exit_code, .. } if *exit_code == code);
         let failed = |code: i64| {
             exited(code) && matches!(run, Outcome::Failed { exit_code, .. } if *exit_code == code) && *attempts == 1
@@ -97,9 +98,8 @@ impl Fault {
             | AttemptEvent::Lost { .. } => false,
         };
         match self {
-            Self::EngineRestarted | Self::EngineKilled | Self::RemovedByHand => {
-                lost && run.is_success() && *attempts == 2
-            }
+            Self::EngineRestarted | Self::EngineKilled => lost(LostReason::EngineRestarted) && ran_again,
+            Self::RemovedByHand => lost(LostReason::ContainerRemoved) && ran_again,
             Self::EngineFrozen | Self::SocketGone => failed(5),
             Self::DiskFull => could_not("no space left") && run.is_success() && *attempts > 1,
             Self::ImageMissing => could_not("image") && run.label() == "could_not_start",

@@ -1,6 +1,6 @@
 //! `tickmesh agent`: runs containers on this host.
 
-use std::path::PathBuf;
+use std::{ops::RangeInclusive, path::PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tickmesh_agent::policy::{Grant, HostPolicy};
@@ -58,6 +58,9 @@ pub(crate) struct AgentArgs {
     /// Label that constraints can ask for; may be repeated
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = assignment)]
     labels: Vec<(String, String)>,
+    /// What is kept of the output of one attempt: its beginning, and of more the end too, in a quarter of it
+    #[arg(long, value_name = "SIZE", value_parser = output_size, default_value = "4m")]
+    output_max: usize,
     /// Path of this host that containers may mount, with everything below it; may be repeated
     #[arg(long = "allow-path", value_name = "PATH", value_parser = absolute_path)]
     host_paths: Vec<PathBuf>,
@@ -81,6 +84,7 @@ impl AgentArgs {
         };
         Ok(AgentSettings {
             slots: self.slots,
+            output_max: Some(self.output_max),
             labels: self.labels.iter().cloned().collect(),
             policy: HostPolicy {
                 host_paths: self.host_paths.clone(),
@@ -108,6 +112,17 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
     let connections = AgentConnections::open(&session.mesh).await?;
     parts::run_agent(connections, settings, engine, shutdown).await?;
     Ok(Exit::Success)
+}
+
+/// Between what one batch may have, and what four tails in memory may cost the host.
+const OUTPUT_SIZES: RangeInclusive<u64> = 64 * 1024..=256 * 1024 * 1024;
+
+fn output_size(text: &str) -> Result<usize, String> {
+    let bytes = compose::size(text).map_err(|error| error.to_string())?;
+    if !OUTPUT_SIZES.contains(&bytes) {
+        return Err("the size must be between 64k and 256m".to_owned());
+    }
+    usize::try_from(bytes).map_err(|error| error.to_string())
 }
 
 /// As compose files have it: without `CAP_`, in upper case.

@@ -1,5 +1,6 @@
 //! `tickmesh agent prune`: kept containers of this host go before their runs leave the history.
 
+use anyhow::Context as _;
 use tickmesh_agent::{
     engine::ContainerEngine as _,
     labels::Owner,
@@ -31,15 +32,21 @@ pub(crate) async fn prune(session: &Session, args: &PruneArgs) -> anyhow::Result
     let owner = Owner { mesh: mesh.open().await?, namespace: mesh.names().namespace().clone(), agent };
     let engine = parts::docker().await?;
     let found = kept(&engine, &mesh, owner).await?;
+    let mut failures = Vec::new();
     for Kept { container, name } in &found {
-        if !args.dry_run {
-            engine.remove(container).await?;
+        let removed = if args.dry_run { Ok(()) } else { engine.remove(container).await };
+        match removed {
+            Ok(()) => session.output.line(name)?,
+            Err(error) => failures.push(error),
         }
-        session.output.line(name)?;
     }
     let done = if args.dry_run { "would be removed" } else { "removed" };
-    session.output.talk(&format!("{} {done}", count(found.len())));
-    Ok(Exit::Success)
+    session.output.talk(&format!("{} {done}", count(found.len() - failures.len())));
+    let failed = failures.len();
+    match failures.into_iter().next() {
+        None => Ok(Exit::Success),
+        Some(first) => Err(first).with_context(|| format!("{} could not be removed, the first of them", count(failed))),
+    }
 }
 
 fn count(containers: usize) -> String {

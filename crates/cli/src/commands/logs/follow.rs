@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use tickmesh_core::{history::RunSummary, id::RunNumber, outcome::Outcome};
-use tickmesh_messaging::{LogNews, Mesh};
+use tickmesh_messaging::{LogFilter, LogNews, Mesh};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Args, KnownRun, check_names, deliver, known_runs, newest, print_stored, tail::Tail};
@@ -18,15 +18,15 @@ use crate::{
 /// How long the last words of an attempt are waited for after its run has ended, and nothing else came meanwhile. An agent tells an end
 /// once the output is stored, or two seconds later; one that is lost never says a last word.
 const LAST_WORDS_WITHIN: Duration = Duration::from_secs(10);
-/// The same where the newest output is held back until the end: an agent gives it up after a minute.
-const TAIL_WITHIN: Duration = Duration::from_secs(65);
+/// The same where the newest output is held back until the end: an agent takes some seconds for each, four at a time.
+const TAIL_WITHIN: Duration = Duration::from_secs(120);
 
 /// Prints a run's output until it has ended.
 pub(super) async fn run(session: &Session, mesh: &Mesh, args: &Args) -> anyhow::Result<Exit> {
     let app = &args.target.app;
-    let runs = known_runs(mesh, app).await?;
     // From here on, nothing that happens to a run is missed.
     let mut watch = Watch::begin(mesh, app).await?;
+    let runs = known_runs(mesh, app).await?;
     let wanted = args.target.run.or_else(|| newest(&runs));
     let found = runs.into_iter().find(|run| Some(run.view.run) == wanted);
     let run = match (found, wanted) {
@@ -100,6 +100,10 @@ impl<'a> Follow<'a> {
         let filter = args.filter(self.run.view.run, Some(&self.run));
         let mut tail = args.tail.map(Tail::new);
         let mut news = self.mesh.logs().follow(filter.clone()).await?;
+        // Of one that ended before, the watch may not tell: only the last ten of an app are kept.
+        if let Some(summary) = self.run.summary.take() {
+            self.ends(&summary, &filter).await?;
+        }
         while !self.is_over() {
             let deadline = self.deadline();
             tokio::select! {
@@ -113,10 +117,7 @@ impl<'a> Follow<'a> {
                 },
                 happened = watch.next(), if self.ending.is_none() => {
                     if let News::Ended(summary) = happened? && summary.uid == self.run.uid {
-                        let last = self.mesh.logs().last(&filter).await?;
-                        let last_sequence = last.map_or(0, |entry| entry.sequence);
-                        let writers = self.writers(&summary);
-                        self.ending = Some(Ending { last_sequence, writers, since: Instant::now() });
+                        self.ends(&summary, &filter).await?;
                     }
                 },
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => break,
@@ -131,6 +132,13 @@ impl<'a> Follow<'a> {
         deliver(args.wanted(self.transcript.finish()), tail.as_mut(), &sink)?;
         sink.print(&tail.map(Tail::into_lines).unwrap_or_default())?;
         Ok(Exit::Success)
+    }
+
+    async fn ends(&mut self, summary: &RunSummary, filter: &LogFilter) -> anyhow::Result<()> {
+        let last = self.mesh.logs().last(filter).await?;
+        let last_sequence = last.map_or(0, |entry| entry.sequence);
+        self.ending = Some(Ending { last_sequence, writers: self.writers(summary), since: Instant::now() });
+        Ok(())
     }
 
     fn came(&mut self, sequence: u64) {

@@ -56,15 +56,17 @@ pub(crate) struct Args {
 struct KnownRun {
     uid: RunUid,
     view: RunView,
+    /// What became of it, if it has ended.
+    summary: Option<Box<RunSummary>>,
 }
 
 impl KnownRun {
     fn of_active(app: &AppName, run: &ActiveRun) -> Self {
-        Self { uid: run.uid, view: RunView::of_active(app, run, &[]) }
+        Self { uid: run.uid, view: RunView::of_active(app, run, &[]), summary: None }
     }
 
     fn of_summary(summary: &RunSummary) -> Self {
-        Self { uid: summary.uid, view: RunView::of_summary(summary) }
+        Self { uid: summary.uid, view: RunView::of_summary(summary), summary: Some(Box::new(summary.clone())) }
     }
 }
 

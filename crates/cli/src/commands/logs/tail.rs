@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::transcript::Line;
+use crate::transcript::{Line, LineEnd};
 
 /// Holds lines back until it is known which are the last.
 pub(super) struct Tail {
@@ -23,7 +23,8 @@ impl Tail {
         self.seen += 1;
         let kept = self.replicas.entry((line.writer.service.clone(), line.writer.replica)).or_default();
         kept.push_back((self.seen, line));
-        while kept.len() > self.count {
+        // What is said about the output is none of it.
+        while kept.iter().filter(|(_, line)| line.end != LineEnd::Note).count() > self.count {
             kept.pop_front();
         }
     }
@@ -41,7 +42,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::transcript::{LineEnd, Writer};
+    use crate::transcript::Writer;
 
     fn line(replica: u32, text: &str) -> Line {
         let writer = Writer { service: "s1".to_owned(), replica, attempt: 1 };
@@ -56,6 +57,16 @@ mod tests {
         }
         let texts: Vec<_> = tail.into_lines().into_iter().map(|line| String::from_utf8(line.text).unwrap()).collect();
         assert_eq!(texts, ["c", "e"]);
+    }
+
+    #[test]
+    fn a_note_is_shown_beside_the_lines_that_it_is_about() {
+        let mut tail = Tail::new(1);
+        tail.keep(line(0, "a"));
+        tail.keep(line(0, "b"));
+        tail.keep(Line { end: LineEnd::Note, ..line(0, "much was written") });
+        let texts: Vec<_> = tail.into_lines().into_iter().map(|line| String::from_utf8(line.text).unwrap()).collect();
+        assert_eq!(texts, ["b", "much was written"]);
     }
 
     #[test]

@@ -47,7 +47,11 @@ pub(super) fn boolean(text: &str) -> Result<bool, Refused> {
 }
 
 /// A size in bytes: `4194304`, `512m`, `1.5 GiB`. As everywhere in docker, `k`, `kb` and `kib` are all 1024 bytes.
-pub(super) fn size(text: &str) -> Result<u64, Refused> {
+///
+/// # Errors
+///
+/// If the text is no size, or a larger one than a number of bytes can be.
+pub fn size(text: &str) -> Result<u64, Refused> {
     let refused = || Refused::new(text, "a size such as `512m`, `1.5g` or a number of bytes");
     let number_end = text.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(number_end);
