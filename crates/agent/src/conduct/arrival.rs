@@ -27,7 +27,8 @@ impl Conduct {
             Finding::InUse(error) => self.end(Err(error)),
             Finding::Free(predecessor) => {
                 self.heart.succeed(predecessor);
-                self.obey(predecessor.intake, now);
+                // It has been told already, to whoever listens.
+                let _ = self.obey(predecessor.intake, now);
                 self.arm()
             }
         }

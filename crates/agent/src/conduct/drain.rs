@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tickmesh_core::message::MeshEvent;
+
 use super::{
     Conduct,
     boundary::{Effect, Moment},
@@ -11,12 +13,14 @@ use crate::roster::Intake;
 impl Conduct {
     /// Takes in what the agent's key says. The deadline of a drain is an instant, so that the next process keeps it too; from here on
     /// it is uptime, which nobody sets.
-    pub(super) fn obey(&mut self, intake: Intake, now: Moment) {
-        if intake == self.roster.intake() {
-            return;
+    pub(super) fn obey(&mut self, intake: Intake, now: Moment) -> Vec<Effect> {
+        let before = self.roster.intake();
+        if intake == before {
+            return Vec::new();
         }
         tracing::info!(?intake, "intake changed");
         self.roster.set_intake(intake);
+        self.told_drained = false;
         self.evict_at = match intake {
             Intake::Open | Intake::Draining { by: None } => None,
             Intake::Draining { by: Some(by) } => {
@@ -24,6 +28,23 @@ impl Conduct {
                 Some(now.uptime + left)
             }
         };
+        let agent = self.ownership.owner().agent.clone();
+        let event = match (before, intake) {
+            (Intake::Open, Intake::Draining { .. }) => MeshEvent::AgentDraining { agent },
+            (Intake::Draining { .. }, Intake::Open) => MeshEvent::AgentUndrained { agent },
+            (Intake::Open, Intake::Open) | (Intake::Draining { .. }, Intake::Draining { .. }) => return Vec::new(),
+        };
+        vec![Effect::Announce(event)]
+    }
+
+    /// Tells the world, once, that nothing runs here any more: the last heartbeat has said so.
+    pub(super) fn tell_drained(&mut self) -> Option<Effect> {
+        let record = self.heart.record();
+        if !record.draining || !record.held.is_empty() || self.told_drained {
+            return None;
+        }
+        self.told_drained = true;
+        Some(Effect::Announce(MeshEvent::AgentDrained { agent: self.ownership.owner().agent.clone() }))
     }
 
     /// Stops what still runs once the deadline of a drain has passed: it runs elsewhere then.

@@ -79,6 +79,8 @@ pub struct Conduct {
     acknowledged: Option<Duration>,
     /// When what still runs on a draining host is stopped.
     evict_at: Option<Duration>,
+    /// Whether it was told that nothing runs any more on this host, which is draining.
+    told_drained: bool,
     stage: Stage,
 }
 
@@ -124,6 +126,7 @@ impl Conduct {
             gate: Gate::new(guarding),
             acknowledged: None,
             evict_at: None,
+            told_drained: false,
             stage: Stage::Locking,
         };
         (conduct, vec![Effect::LockName])
@@ -252,13 +255,13 @@ impl Conduct {
             Answer::Acknowledged { sent_at } => {
                 let mut effects = self.feed(sent_at);
                 effects.extend(self.heartbeat_acknowledged(now.uptime));
+                effects.extend(self.tell_drained());
                 effects
             }
             Answer::Again(wish) => {
-                if let Some(intake) = wish {
-                    self.obey(intake, now);
-                }
-                vec![self.heart.try_again()]
+                let mut effects = wish.map(|intake| self.obey(intake, now)).unwrap_or_default();
+                effects.push(self.heart.try_again());
+                effects
             }
             Answer::Deposed => self.depose(now.uptime),
             Answer::Unexpected => Vec::new(),

@@ -2,7 +2,11 @@
 //! (`on_disconnect: continue`) is not waited for any more.
 
 use jiff::Timestamp;
-use tickmesh_core::{message::AgentRecord, name::AgentName, timing::Timing};
+use tickmesh_core::{
+    message::{AgentRecord, MeshEvent},
+    name::AgentName,
+    timing::Timing,
+};
 use tickmesh_messaging::Entry;
 
 use super::{
@@ -29,6 +33,7 @@ pub(crate) async fn forget(session: &Session, args: &ForgetArgs) -> anyhow::Resu
     // Not this machine's clock: one that is a minute ahead would declare a live agent lost, and its containers would run twice.
     let now = mesh.agents().clock().await?;
     write(&mesh, &args.name, |current| forgotten(current, results_seen, now)).await?;
+    mesh.events().publish(&MeshEvent::AgentForgotten { agent: args.name.clone() }).await;
     session.output.line(&format!("agent {} is forgotten", args.name))?;
     Ok(Exit::Success)
 }

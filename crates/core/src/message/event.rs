@@ -30,6 +30,26 @@ pub enum MeshEvent {
         /// The agent.
         agent: AgentName,
     },
+    /// An agent takes no new work.
+    AgentDraining {
+        /// The agent.
+        agent: AgentName,
+    },
+    /// Nothing runs on a draining agent any more.
+    AgentDrained {
+        /// The agent.
+        agent: AgentName,
+    },
+    /// An agent that was draining takes new work again.
+    AgentUndrained {
+        /// The agent.
+        agent: AgentName,
+    },
+    /// Somebody said that an agent's host will not come back.
+    AgentForgotten {
+        /// The agent.
+        agent: AgentName,
+    },
 }
 
 impl MeshEvent {
@@ -40,6 +60,10 @@ impl MeshEvent {
             Self::AgentJoined { .. } => "agent-joined",
             Self::AgentLost { .. } => "agent-lost",
             Self::AgentStopped { .. } => "agent-stopped",
+            Self::AgentDraining { .. } => "agent-draining",
+            Self::AgentDrained { .. } => "agent-drained",
+            Self::AgentUndrained { .. } => "agent-undrained",
+            Self::AgentForgotten { .. } => "agent-forgotten",
         }
     }
 }

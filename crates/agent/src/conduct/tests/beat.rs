@@ -86,10 +86,10 @@ fn a_wish_on_the_key_is_obeyed_and_shown() {
     process.wait(seconds(2), &["read-results-end"]);
     process.tell(Event::ResultsEnd { sequence: 41 }, &["write-key 2 on 8: seen 41, holds []"]);
     let wish = AgentRecord { draining: true, ..record(1) };
-    process.tell(Event::KeyRefused { current: key(9, wish) }, &["read-results-end"]);
+    process.tell(Event::KeyRefused { current: key(9, wish) }, &["announce agent-draining", "read-results-end"]);
     process.order(0, &["decline 0"]);
     process.tell(Event::ResultsEnd { sequence: 42 }, &["write-key 3 on 9: seen 42, holds [], draining"]);
-    process.tell(Event::KeyRefused { current: key(10, record(1)) }, &["read-results-end"]);
+    process.tell(Event::KeyRefused { current: key(10, record(1)) }, &["announce agent-undrained", "read-results-end"]);
     process.order(1, &["claim 1"]);
 }
 

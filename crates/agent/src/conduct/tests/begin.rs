@@ -75,7 +75,7 @@ fn first_beat_refused(in_the_way: AgentRecord, then: &[&str]) -> Process {
 #[test]
 fn a_wish_that_comes_before_the_first_heartbeat_is_obeyed() {
     let wish = AgentRecord { process: nonce(9), number: 5, draining: true, ..record(1) };
-    let mut process = first_beat_refused(wish, &["read-results-end"]);
+    let mut process = first_beat_refused(wish, &["announce agent-draining", "read-results-end"]);
     process.tell(Event::ResultsEnd { sequence: 40 }, &["write-key 2 on 8: seen 40, holds [], draining"]);
 }
 

@@ -12,7 +12,7 @@ fn holding_then_told(wish: AgentRecord) -> Process {
     process.order(0, &["claim 0"]);
     process.wait(seconds(2), &["read-results-end"]);
     process.tell(Event::ResultsEnd { sequence: 41 }, &["write-key 2 on 8: seen 41, holds [0]"]);
-    process.tell(Event::KeyRefused { current: key(9, wish) }, &["read-results-end"]);
+    process.tell(Event::KeyRefused { current: key(9, wish) }, &["announce agent-draining", "read-results-end"]);
     process
 }
 
@@ -34,10 +34,23 @@ fn what_is_held_at_the_deadline_of_a_drain_is_stopped_once() {
 }
 
 #[test]
+fn the_world_is_told_once_when_nothing_runs_on_a_draining_host_any_more() {
+    let mut process = holding_then_told(drain_until(100));
+    beat(&mut process);
+    assert_eq!(process.attempt(0, attempt::Event::ClaimRefused), [] as [&str; 0]);
+    process.wait(seconds(2), &["read-results-end"]);
+    process.tell(Event::ResultsEnd { sequence: 41 }, &["write-key 4 on 10: seen 41, holds [], draining"]);
+    process.tell(Event::KeyWritten { revision: 11 }, &["announce agent-drained"]);
+    process.wait(seconds(2), &["read-results-end"]);
+    process.tell(Event::ResultsEnd { sequence: 41 }, &["write-key 5 on 11: seen 41, holds [], draining"]);
+    process.tell(Event::KeyWritten { revision: 12 }, &[]);
+}
+
+#[test]
 fn a_wish_that_is_taken_back_stops_nothing() {
     let mut process = holding_then_told(drain_until(5));
     process.tell(Event::ResultsEnd { sequence: 41 }, &["write-key 3 on 9: seen 41, holds [0], draining"]);
-    process.tell(Event::KeyRefused { current: key(10, record(1)) }, &["read-results-end"]);
+    process.tell(Event::KeyRefused { current: key(10, record(1)) }, &["announce agent-undrained", "read-results-end"]);
     process.age += seconds(10);
     process.tell(Event::Woken, &[]);
     process.order(1, &["claim 1"]);
