@@ -111,6 +111,10 @@ impl ContainerEngine for FakeEngine {
         Ok(EngineInfo { id: "fake".to_owned(), version: "fake".to_owned(), cores: CORES, memory_bytes: MEMORY_BYTES })
     }
 
+    fn shares_files(&self) -> bool {
+        false
+    }
+
     async fn image_present(&self, _image: &str) -> Result<bool, Error> {
         Ok(true)
     }

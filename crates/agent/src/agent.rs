@@ -54,6 +54,7 @@ pub async fn run<E: ContainerEngine>(
         logs,
         ownership: Ownership::of(owner.clone()),
         machine: config.host.machine.clone(),
+        policy: config.policy.clone(),
         allowance: Allowance::of(config.log_bytes_max),
         tails: Arc::new(Semaphore::new(TAILS_AT_ONCE)),
     });

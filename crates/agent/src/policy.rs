@@ -13,10 +13,10 @@ use tickmesh_core::spec::{ContainerSpec, HostAccess};
 /// What this host allows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostPolicy {
-    /// Paths that containers may mount, with everything below them. The check is by name: list no directory in which jobs
-    /// can make symbolic links, for the engine follows them.
+    /// Paths that containers may mount, with everything below them. By name, and just before a container is created also by
+    /// where the names lead, if the engine's files are the agent's.
     pub host_paths: Vec<PathBuf>,
-    /// Devices that containers may have, or directories of them.
+    /// Devices that containers may have, or directories of them, by name: no container makes links among devices.
     pub devices: Vec<PathBuf>,
     /// Capabilities that containers may have beside those that all have; `ALL` is all of them.
     pub capabilities: BTreeSet<String>,
@@ -95,6 +95,29 @@ impl Refusal {
     }
 }
 
+/// A path that containers may mount by its name, and may not for where that leads.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Detour {
+    /// It leads elsewhere: there is a symbolic link in it.
+    #[error(
+        "host path {path} leads to {target}, which is not allowed on this host: its agent was not started with `--allow-path {target}`"
+    )]
+    Link {
+        /// The path.
+        path: String,
+        /// Where it leads.
+        target: String,
+    },
+    /// The agent cannot tell.
+    #[error("host path {path} is not allowed on this host: its agent cannot see where it leads ({reason})")]
+    Unseen {
+        /// The path.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
+}
+
 fn grant_flag(grant: Grant) -> String {
     format!("--allow {}", grant.as_str())
 }
@@ -110,8 +133,8 @@ impl HostPolicy {
 
     fn allows(&self, access: &HostAccess) -> bool {
         match access {
-            HostAccess::Path(path) => is_below(path, &self.host_paths),
-            HostAccess::Device(path) => is_below(path, &self.devices),
+            HostAccess::Path(path) => self.allows_path(Path::new(path)),
+            HostAccess::Device(path) => is_below(Path::new(path), &self.devices),
             HostAccess::Capability(name) => {
                 self.capabilities.contains(name) || self.capabilities.contains(EVERY_CAPABILITY)
             }
@@ -124,13 +147,39 @@ impl HostPolicy {
             HostAccess::Privileged => self.grants.contains(&Grant::Privileged),
         }
     }
+
+    fn allows_path(&self, path: &Path) -> bool {
+        is_below(path, &self.host_paths)
+    }
+
+    /// The listed paths that are not below another listed one.
+    pub(crate) fn outermost(&self) -> impl Iterator<Item = &PathBuf> {
+        let is_inner = |path: &PathBuf| self.host_paths.iter().any(|other| other != path && path.starts_with(other));
+        self.host_paths.iter().filter(move |path| !is_inner(path))
+    }
+
+    /// The same for containers whose paths are known by where they lead, as `resolve` says.
+    ///
+    /// Inner paths are left out. They are allowed with the outer ones; and a job that may write there could make a link of one, which
+    /// would then allow whatever it leads to.
+    pub(crate) fn resolved(&self, resolve: impl Fn(&Path) -> Option<PathBuf>) -> Self {
+        let host_paths = self.outermost().filter_map(|path| resolve(path)).collect();
+        Self { host_paths, ..self.clone() }
+    }
+
+    /// What is wrong with a path that leads to `target`, if this policy is a resolved one.
+    pub(crate) fn check_target(&self, path: &str, target: &Path) -> Result<(), Detour> {
+        if self.allows_path(target) {
+            return Ok(());
+        }
+        Err(Detour::Link { path: path.to_owned(), target: target.display().to_string() })
+    }
 }
 
 /// Stands for all capabilities.
 const EVERY_CAPABILITY: &str = "ALL";
 
-fn is_below(path: &str, allowed: &[PathBuf]) -> bool {
-    let path = Path::new(path);
+fn is_below(path: &Path, allowed: &[PathBuf]) -> bool {
     let climbs = path.components().any(|component| component == Component::ParentDir);
     path.is_absolute() && !climbs && allowed.iter().any(|allowed| path.starts_with(allowed))
 }

@@ -41,6 +41,10 @@ impl ContainerEngine for Doored {
         self.docker.describe().await
     }
 
+    fn shares_files(&self) -> bool {
+        self.docker.shares_files()
+    }
+
     async fn image_present(&self, image: &str) -> Result<bool, Error> {
         self.docker.image_present(image).await
     }

@@ -81,6 +81,29 @@ async fn what_the_host_does_not_allow_is_refused_for_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_a_job_made_counts_for_where_it_leads() {
+    let (world, folder) = (World::new().await, folder());
+    let path = folder.path().canonicalize().unwrap();
+    let running = world.start_agent_with(world.config_with_mount(&path)).await;
+    let mount = |source: &str| order(folder.path(), &format!("volumes: ['{}/{source}:/in']", path.display()));
+    let links = "cd /in && mkdir own && ln -s / out && ln -s own in";
+    let container = ContainerSpec { volumes: mount("").container.volumes, ..script(links).container };
+    world.order_start(0, StartOrder { container, ..script(links) }).await;
+    assert!(matches!(world.end_of(0).await, AttemptEvent::Exited { exit_code: 0, .. }));
+    for (replica, (source, target)) in (1..).zip([("out", "/"), ("out/etc", "/etc"), ("out/no-such", "/no-such")]) {
+        world.order_start(replica, mount(source)).await;
+        let reason = format!(
+            "host path {}/{source} leads to {target}, which is not allowed on this host: its agent was not started with `--allow-path {target}`",
+            path.display()
+        );
+        assert_eq!(world.end_of(replica).await, AttemptEvent::CouldNotStart { permanent: true, reason });
+    }
+    world.order_start(4, mount("in")).await;
+    assert!(matches!(world.end_of(4).await, AttemptEvent::Exited { exit_code: 0, .. }));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_host_allows_is_run() {
     let (world, folder) = (World::new().await, folder());
     let policy = HostPolicy {

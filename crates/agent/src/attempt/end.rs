@@ -86,6 +86,11 @@ pub(super) fn could_not_start(reason: String) -> AttemptEvent {
     AttemptEvent::CouldNotStart { reason, permanent: false }
 }
 
+/// The host's policy is against it: another try would end the same way.
+pub(super) fn not_allowed(reason: String) -> AttemptEvent {
+    AttemptEvent::CouldNotStart { reason, permanent: true }
+}
+
 pub(super) fn fenced() -> AttemptEvent {
     AttemptEvent::Lost { reason: LostReason::Fenced }
 }

@@ -161,6 +161,11 @@ pub enum Event {
         /// What it said.
         reason: String,
     },
+    /// The host does not allow what it would have got.
+    NotAllowed {
+        /// What that is, and what would allow it.
+        reason: String,
+    },
     /// The container runs, or has run.
     Started,
     /// The engine refused to start it.
@@ -214,7 +219,7 @@ pub enum Effect {
     },
     /// Give the pull up. No answer.
     AbandonPull,
-    /// Create the container. Answer: `Created`, `CouldNotCreate`.
+    /// Create the container. Answer: `Created`, `CouldNotCreate`, `NotAllowed`.
     Create {
         /// The claim.
         claim_sequence: u64,
@@ -285,6 +290,7 @@ impl Event {
             Self::TurnCame => "turn-came",
             Self::Created { .. } => "created",
             Self::CouldNotCreate { .. } => "could-not-create",
+            Self::NotAllowed { .. } => "not-allowed",
             Self::Started => "started",
             Self::CouldNotStart { .. } => "could-not-start",
             Self::StartUnanswered => "start-unanswered",

@@ -23,7 +23,8 @@ use tickmesh_core::{
 
 pub(crate) use self::end::EXIT_KILLED;
 use self::end::{
-    cancelled, could_not_start, end_of, end_of_stopped, fenced, not_started, removed, stopped, unless_stopped,
+    cancelled, could_not_start, end_of, end_of_stopped, fenced, not_allowed, not_started, removed, stopped,
+    unless_stopped,
 };
 pub use self::{
     end::disposal_after,
@@ -265,6 +266,9 @@ impl State {
             (S::Creating { claimed, wish }, E::CouldNotCreate { reason }) => {
                 end_without(claimed, unless_stopped(wish, could_not_start(reason)))
             }
+            (S::Creating { claimed, wish }, E::NotAllowed { reason }) => {
+                end_without(claimed, unless_stopped(wish, not_allowed(reason)))
+            }
             (S::Creating { claimed, wish }, E::Fenced) => end_without(claimed, unless_stopped(wish, fenced())),
             (S::Creating { claimed, wish }, E::StopWanted(stop)) => still(S::Creating { claimed, wish: wish.or(stop) }),
 
@@ -429,9 +433,7 @@ fn claim_stored(job: Arc<Job>, wish: Wish, sequence: u64, at: Duration) -> Step 
     let is_late = at.saturating_sub(job.ordered_at) >= CLAIM_DELAY_MAX;
     match (wish, &job.verdict) {
         (Wish::Stop(_), _) => end_without(claimed, cancelled(None)),
-        (Wish::Run, Err(refusal)) => {
-            end_without(claimed, AttemptEvent::CouldNotStart { reason: refusal.to_string(), permanent: true })
-        }
+        (Wish::Run, Err(refusal)) => end_without(claimed, not_allowed(refusal.to_string())),
         (Wish::Run, Ok(())) if is_late => end_without(claimed, not_started()),
         (Wish::Run, Ok(())) => {
             let ContainerSpec { image, pull_policy, .. } = &job.order.container;

@@ -201,6 +201,9 @@ fn what_cannot_start_says_why_and_leaves_no_container() {
     let create =
         [stored(), Event::ImageReady, Event::TurnCame, Event::CouldNotCreate { reason: refused("no such image") }];
     check(create, std::slice::from_ref(&end), "ending");
+    let refused = AttemptEvent::CouldNotStart { reason: "not allowed".to_owned(), permanent: true };
+    let create = [stored(), Event::ImageReady, Event::TurnCame, Event::NotAllowed { reason: "not allowed".to_owned() }];
+    check(create, &[report(refused)], "ending");
 }
 
 #[test]
@@ -453,6 +456,7 @@ fn events() -> Vec<Event> {
         Event::TurnCame,
         created(),
         Event::CouldNotCreate { reason: String::new() },
+        Event::NotAllowed { reason: String::new() },
         Event::Started,
         Event::CouldNotStart { reason: String::new() },
         Event::StartUnanswered,
@@ -476,7 +480,7 @@ fn every_pair_of_state_and_event_is_decided() {
         claiming: claim-stored>pulling claim-refused>gone fenced>declining stop-wanted>claiming\n\
         pulling: image-ready>queued could-not-pull>ending stop-wanted>ending\n\
         queued: turn-came>creating stop-wanted>ending\n\
-        creating: created>starting could-not-create>ending fenced>ending stop-wanted>creating\n\
+        creating: created>starting could-not-create>ending not-allowed>ending fenced>ending stop-wanted>creating\n\
         starting: started>running could-not-start>clearing start-unanswered>clearing container-gone>ending \
             fenced>clearing stop-wanted>starting\n\
         running: watch-interrupted>running exited>ending killed-by-guard>ending container-gone>ending \

@@ -52,6 +52,8 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 const SECOND_LOOK: Duration = Duration::from_millis(300);
 /// States of containers that have not ended, as the engine filters by them.
 const UNENDED: [&str; 5] = ["created", "running", "paused", "restarting", "removing"];
+/// How the addresses of engines of this host begin. The default is one of them.
+const LOCAL: &str = "unix://";
 /// The signal that no process survives.
 const SIGKILL: &str = "SIGKILL";
 /// How the engine is told that there is no entrypoint, and that the image's command is not to be used either.
@@ -70,6 +72,8 @@ pub struct Docker {
     /// How the output of our containers is kept; found out when the first is created.
     keeping: Arc<OnceCell<Keeping>>,
     credentials: Arc<Credentials>,
+    /// Whether it is reached by a socket of this host.
+    is_local: bool,
 }
 
 impl Docker {
@@ -78,21 +82,23 @@ impl Docker {
     pub async fn connect() -> Result<Self, Error> {
         let attempted = "connect to the Docker engine";
         let client = bollard::Docker::connect_with_defaults().map_err(convert::failure(attempted))?;
-        Self::negotiate(client, attempted).await
+        let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| LOCAL.to_owned());
+        Self::negotiate(client, &host, attempted).await
     }
 
     /// Connects to the engine at `host`, such as `unix:///run/docker.sock`.
     pub async fn connect_to(host: &str) -> Result<Self, Error> {
         let attempted = format!("connect to the Docker engine at `{host}`");
         let client = bollard::Docker::connect_with_host(host).map_err(convert::failure(&attempted))?;
-        Self::negotiate(client, &attempted).await
+        Self::negotiate(client, host, &attempted).await
     }
 
-    async fn negotiate(client: bollard::Docker, attempted: &str) -> Result<Self, Error> {
+    async fn negotiate(client: bollard::Docker, host: &str, attempted: &str) -> Result<Self, Error> {
         let client = client.with_timeout(ANSWER_TIMEOUT).with_request_modifier(with_safe_credentials);
         let client = answer(attempted, client.negotiate_version()).await?;
         tracing::info!(api_version = %client.client_version(), "connected to the Docker engine");
-        Ok(Self { client, keeping: Arc::default(), credentials: Arc::new(Credentials::of_user()) })
+        let (keeping, credentials) = (Arc::default(), Arc::new(Credentials::of_user()));
+        Ok(Self { client, keeping, credentials, is_local: host.starts_with(LOCAL) })
     }
 
     /// The same engine, which pulls with other credentials.
@@ -222,6 +228,10 @@ impl ContainerEngine for Docker {
     async fn describe(&self) -> Result<EngineInfo, Error> {
         let info = answer("ask the engine what it offers", self.client.info()).await?;
         Ok(convert::info(info))
+    }
+
+    fn shares_files(&self) -> bool {
+        self.is_local
     }
 
     async fn image_present(&self, image: &str) -> Result<bool, Error> {

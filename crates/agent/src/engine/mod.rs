@@ -172,6 +172,9 @@ pub trait ContainerEngine: Clone + Send + Sync + 'static {
     /// Checks that the engine answers, and says what it offers.
     fn describe(&self) -> impl Future<Output = Result<EngineInfo, Error>> + Send;
 
+    /// Whether the host's paths, as the engine mounts them, are those that this process sees.
+    fn shares_files(&self) -> bool;
+
     /// Whether the engine has the image.
     fn image_present(&self, image: &str) -> impl Future<Output = Result<bool, Error>> + Send;
 

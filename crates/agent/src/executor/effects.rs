@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tickmesh_core::{
     id::{AttemptId, Nonce},
     message::{AttemptEvent, AttemptReport},
+    spec::ContainerSpec,
 };
 use tickmesh_messaging::Cas;
 use tokio::{
@@ -13,7 +14,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{Surroundings, collect::Output, pulls::Wait, reason};
+use super::{Surroundings, collect::Output, host_paths, pulls::Wait, reason};
 use crate::{
     attempt::{Event, Job, OutputFrom, Stop, Terms},
     backoff::Backoff,
@@ -22,6 +23,7 @@ use crate::{
     engine::{ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, Error},
     error::chain,
     labels::Tag,
+    policy::Detour,
 };
 
 /// How long the end of an attempt waits for the end of its output, so that whoever reads it right afterwards finds it all.
@@ -75,6 +77,9 @@ impl<E: ContainerEngine> Unit<E> {
     async fn created(&self, request: &ContainerRequest) -> Event {
         let mut backoff = Backoff::default();
         loop {
+            if let Err(detour) = self.check_paths(request.spec.clone()).await {
+                return Event::NotAllowed { reason: reason(&detour) };
+            }
             let error = match self.surroundings.engine.create(request).await {
                 Ok(container) => return Event::Created { container },
                 Err(error @ Error::NameTaken { .. }) => match self.surroundings.engine.find(&request.name).await {
@@ -94,6 +99,17 @@ impl<E: ContainerEngine> Unit<E> {
                 }
             }
         }
+    }
+
+    /// As late as possible: a job may make a link at any time.
+    async fn check_paths(&self, container: ContainerSpec) -> Result<(), Detour> {
+        if !self.surroundings.engine.shares_files() {
+            return Ok(());
+        }
+        let policy = self.surroundings.policy.clone();
+        // A file system may hang, and the runtime must not.
+        let checked = tokio::task::spawn_blocking(move || host_paths::check(&container, &policy)).await;
+        checked.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }
 
     pub(super) async fn start(self, container: ContainerId) {

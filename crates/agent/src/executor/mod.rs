@@ -5,6 +5,7 @@
 
 mod collect;
 mod effects;
+mod host_paths;
 mod leftovers;
 mod pulls;
 mod requests;
@@ -33,7 +34,7 @@ use self::{
 };
 use crate::{
     attempt::Effect, conduct::Event, engine::ContainerEngine, error::chain, output::Allowance, ownership::Ownership,
-    roster::Task,
+    policy::HostPolicy, roster::Task,
 };
 
 /// News that wait for the main loop. Tasks that have more to say wait: each says little.
@@ -54,6 +55,8 @@ pub(crate) struct Surroundings<E> {
     pub(crate) ownership: Ownership,
     /// The host.
     pub(crate) machine: MachineId,
+    /// What it lets containers do.
+    pub(crate) policy: HostPolicy,
     /// What is kept of the output of one attempt.
     pub(crate) allowance: Allowance,
     /// Permits to have the tail of an output in memory.

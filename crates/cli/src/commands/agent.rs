@@ -62,6 +62,9 @@ pub(crate) struct AgentArgs {
     #[arg(long, value_name = "SIZE", value_parser = output_size, default_value = "4m")]
     output_max: usize,
     /// Path of this host that containers may mount, with everything below it; may be repeated
+    ///
+    /// A symbolic link counts for where it leads when the container is created, if the engine is one of this host. A job that
+    /// swaps one just then is not seen: list nothing below which jobs may write that you do not trust.
     #[arg(long = "allow-path", value_name = "PATH", value_parser = absolute_path)]
     host_paths: Vec<PathBuf>,
     /// Device of this host that containers may have, or a directory of them; may be repeated
