@@ -235,6 +235,21 @@ async fn what_cannot_start_says_why_and_stays_created() {
 }
 
 #[tokio::test]
+async fn another_container_that_is_missing_is_a_refusal() {
+    let bench = Bench::new().await;
+    let mut request = bench.request("job", "true");
+    let other = format!("tickmesh-test.{}.db", bench.test);
+    request.spec.network_mode = Some(format!("container:{other}"));
+    let id = bench.engine.create(&request).await.unwrap();
+    match bench.engine.start(&id).await {
+        Err(Error::CouldNotStart { message, .. }) => assert!(message.contains(&other), "{message}"),
+        unexpected => panic!("expected a refusal: {unexpected:?}"),
+    }
+    bench.engine.remove(&id).await.unwrap();
+    assert!(matches!(bench.engine.start(&id).await, Err(Error::NotFound { .. })));
+}
+
+#[tokio::test]
 async fn a_command_that_does_not_exist_is_an_exit_with_127() {
     let bench = Bench::new().await;
     let mut request = bench.request("job", "");

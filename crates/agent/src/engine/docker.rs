@@ -292,12 +292,12 @@ impl ContainerEngine for Docker {
             }
             ContainerStatus::Removing => return Err(Error::NotFound { attempted }),
         }
-        let started = answer_raw(self.client.start_container(&id.0, None)).await;
-        started.map_err(|error| match convert::status_code(&error) {
-            // Mounts and networks that do not exist are 404 as well; the container itself was there a moment ago.
-            Some(404) if convert::mentions_container(&error, id) => Error::NotFound { attempted: attempted.clone() },
-            Some(_) | None => convert::refusal(&attempted)(error),
-        })
+        let Err(error) = answer_raw(self.client.start_container(&id.0, None)).await else { return Ok(()) };
+        // Mounts, networks and containers that this one names and that do not exist are 404 as well, and what the engine says
+        // of another container reads like what it would say of this one. So it is asked.
+        let is_gone =
+            convert::status_code(&error) == Some(404) && matches!(self.inspect(id).await, Err(Error::NotFound { .. }));
+        Err(if is_gone { Error::NotFound { attempted } } else { convert::refusal(&attempted)(error) })
     }
 
     async fn wait(&self, id: &ContainerId) -> Result<ExitState, Error> {

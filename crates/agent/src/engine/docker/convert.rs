@@ -23,18 +23,6 @@ pub(super) fn status_code(error: &DockerError) -> Option<u16> {
     }
 }
 
-/// Whether the engine's answer is about that container, and not about a mount or network of it.
-pub(super) fn mentions_container(error: &DockerError, id: &ContainerId) -> bool {
-    match error {
-        DockerError::DockerResponseServerError { message, .. } => {
-            message.contains("No such container")
-                || message.contains("no container with name or ID")
-                || *message == id.0
-        }
-        _ => false,
-    }
-}
-
 /// The error of a request that is about an existing container, or about none.
 pub(super) fn failure(attempted: &str) -> impl Fn(DockerError) -> Error {
     let attempted = attempted.to_owned();
