@@ -8,7 +8,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use tickmesh_core::spec::{ContainerSpec, HostAccess};
+use tickmesh_core::spec::{CAPABILITY_OF_PRIORITY, ContainerSpec, HostAccess};
 
 /// What this host allows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -84,6 +84,7 @@ impl Refusal {
             HostAccess::Path(path) => format!("--allow-path {path}"),
             HostAccess::Device(path) => format!("--allow-device {path}"),
             HostAccess::Capability(name) => format!("--allow-cap {name}"),
+            HostAccess::Priority(_) => format!("--allow-cap {CAPABILITY_OF_PRIORITY}"),
             HostAccess::Network => grant_flag(Grant::HostNetwork),
             HostAccess::NetworkOfContainer(_) => grant_flag(Grant::ContainerNetwork),
             HostAccess::Pid => grant_flag(Grant::HostPid),
@@ -135,9 +136,8 @@ impl HostPolicy {
         match access {
             HostAccess::Path(path) => self.allows_path(Path::new(path)),
             HostAccess::Device(path) => is_below(Path::new(path), &self.devices),
-            HostAccess::Capability(name) => {
-                self.capabilities.contains(name) || self.capabilities.contains(EVERY_CAPABILITY)
-            }
+            HostAccess::Capability(name) => self.allows_capability(name),
+            HostAccess::Priority(_) => self.allows_capability(CAPABILITY_OF_PRIORITY),
             HostAccess::Network => self.grants.contains(&Grant::HostNetwork),
             HostAccess::NetworkOfContainer(_) => self.grants.contains(&Grant::ContainerNetwork),
             HostAccess::Pid => self.grants.contains(&Grant::HostPid),
@@ -146,6 +146,10 @@ impl HostPolicy {
             HostAccess::Unconfined(_) => self.grants.contains(&Grant::Unconfined),
             HostAccess::Privileged => self.grants.contains(&Grant::Privileged),
         }
+    }
+
+    fn allows_capability(&self, name: &str) -> bool {
+        self.capabilities.contains(name) || self.capabilities.contains(EVERY_CAPABILITY)
     }
 
     fn allows_path(&self, path: &Path) -> bool {
@@ -186,7 +190,7 @@ fn is_below(path: &Path, allowed: &[PathBuf]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use tickmesh_core::spec::{Device, Ipc, Rights, Volume, VolumeSource};
+    use tickmesh_core::spec::{Amount, Device, Ipc, Rights, Ulimit, Volume, VolumeSource};
 
     use super::*;
     use crate::fixture;
@@ -291,6 +295,22 @@ mod tests {
         check(&["NET_ADMIN"], &["NET_ADMIN", "SYS_ADMIN"], Err("SYS_ADMIN"));
         check(&["NET_ADMIN"], &["ALL"], Err("ALL"));
         check(&["ALL"], &["ALL", "SYS_ADMIN"], Ok(()));
+    }
+
+    #[test]
+    fn a_limit_that_raises_priority_needs_the_capability() {
+        let mut container = fixture::container();
+        let limit = Ulimit { soft: Amount::AtMost(99), hard: Amount::AtMost(99) };
+        container.limits.ulimits.insert("rtprio".to_owned(), limit);
+        let check = |capability: &str| {
+            let capabilities = [capability.to_owned()].into();
+            let found = HostPolicy { capabilities, ..HostPolicy::default() }.check(&container);
+            found.map_err(|refusal| refusal.to_string())
+        };
+        let refused =
+            "ulimits rtprio is not allowed on this host: its agent was not started with `--allow-cap SYS_NICE`";
+        assert_eq!(check("SYS_ADMIN"), Err(refused.to_owned()));
+        assert_eq!([check("SYS_NICE"), check("ALL")], [Ok(()), Ok(())]);
     }
 
     #[test]

@@ -27,6 +27,8 @@ fn asking(folder: &Path) -> Vec<(String, String, String)> {
     vec![
         row("privileged: true", "privileged", "--allow privileged"),
         row("cap_add: [SYS_ADMIN]", "cap_add SYS_ADMIN", "--allow-cap SYS_ADMIN"),
+        row("ulimits: {rtprio: 99}", "ulimits rtprio", "--allow-cap SYS_NICE"),
+        row("ulimits: {nice: {soft: 20, hard: 40}}", "ulimits nice", "--allow-cap SYS_NICE"),
         row("devices: [/dev/null]", "device /dev/null", "--allow-device /dev/null"),
         row("pid: host", "pid host", "--allow host-pid"),
         row("ipc: host", "ipc host", "--allow host-ipc"),
@@ -109,7 +111,7 @@ async fn what_the_host_allows_is_run() {
     let policy = HostPolicy {
         host_paths: vec![folder.path().to_owned()],
         devices: vec!["/dev".into()],
-        capabilities: ["SYS_ADMIN".to_owned()].into(),
+        capabilities: ["SYS_ADMIN", "SYS_NICE"].map(str::to_owned).into(),
         grants: Grant::ALL.into(),
     };
     let running = world.start_agent_with(Config { policy, slots: Some(16), ..world.config() }).await;
@@ -122,7 +124,8 @@ async fn what_the_host_allows_is_run() {
         match &end {
             AttemptEvent::Exited { exit_code: 0, .. } => {}
             // An engine that is itself shut in cannot give everything away: it was asked, then.
-            AttemptEvent::CouldNotStart { permanent: false, .. } if keys == "privileged: true" => {}
+            AttemptEvent::CouldNotStart { permanent: false, .. }
+                if keys == "privileged: true" || keys.starts_with("ulimits") => {}
             other => panic!("{keys}: {other:?}"),
         }
     }

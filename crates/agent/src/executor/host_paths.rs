@@ -18,6 +18,7 @@ pub(super) fn check(container: &ContainerSpec, policy: &HostPolicy) -> Result<()
         HostAccess::Path(path) => Some(path),
         HostAccess::Device(_)
         | HostAccess::Capability(_)
+        | HostAccess::Priority(_)
         | HostAccess::Network
         | HostAccess::NetworkOfContainer(_)
         | HostAccess::Pid

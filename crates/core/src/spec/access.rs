@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{ContainerSpec, Ipc, Rights, VolumeSource};
+use super::{Amount, ContainerSpec, Ipc, Limits, Rights, Ulimit, VolumeSource};
 
 /// Capabilities that the engine gives every container: who adds one of them asks for nothing.
 const CAPABILITIES_OF_EVERYONE: [&str; 14] = [
@@ -20,6 +20,12 @@ const CAPABILITIES_OF_EVERYONE: [&str; 14] = [
     "SYS_CHROOT",
 ];
 
+/// Limits of a process that let it take the processor from others, the most of each that every process may have anyway, and
+/// the capability that they stand for. (`nice` counts from the other end: 20 is the usual niceness 0, 21 is -1.)
+const ULIMITS_OF_PRIORITY: [(&str, u64); 2] = [("nice", 20), ("rtprio", 0)];
+/// What a process needs to raise these, if its limit does not let it.
+pub const CAPABILITY_OF_PRIORITY: &str = "SYS_NICE";
+
 /// The one security option that takes something away.
 pub(crate) const NO_NEW_PRIVILEGES: &str = "no-new-privileges=true";
 
@@ -32,6 +38,8 @@ pub enum HostAccess {
     Device(String),
     /// A capability that containers do not have.
     Capability(String),
+    /// A limit of a process that gives what [`CAPABILITY_OF_PRIORITY`] gives.
+    Priority(String),
     /// The network of the host.
     Network,
     /// The network of another container, with this name.
@@ -55,6 +63,7 @@ impl fmt::Display for HostAccess {
             Self::Path(path) => write!(formatter, "host path {path}"),
             Self::Device(path) => write!(formatter, "device {path}"),
             Self::Capability(name) => write!(formatter, "cap_add {name}"),
+            Self::Priority(ulimit) => write!(formatter, "ulimits {ulimit}"),
             Self::Network => formatter.write_str("network_mode host"),
             Self::NetworkOfContainer(name) => write!(formatter, "network_mode container:{name}"),
             Self::Pid => formatter.write_str("pid host"),
@@ -74,6 +83,7 @@ impl ContainerSpec {
             network_mode,
             volumes,
             rights,
+            limits,
             image: _,
             pull_policy: _,
             command: _,
@@ -88,14 +98,13 @@ impl ContainerSpec {
             cpu_reservation_millis: _,
             cpu_shares: _,
             naming: _,
-            limits: _,
             init: _,
             stop_signal: _,
             stop_grace: _,
         } = self;
         let network = network_mode.as_deref().and_then(network);
         let paths = volumes.iter().filter_map(|volume| path(&volume.source));
-        network.into_iter().chain(paths).chain(of_rights(rights)).collect()
+        network.into_iter().chain(paths).chain(of_rights(rights)).chain(of_limits(limits)).collect()
     }
 }
 
@@ -111,6 +120,16 @@ fn path(source: &VolumeSource) -> Option<HostAccess> {
         VolumeSource::HostPath(path) | VolumeSource::ExistingHostPath(path) => Some(HostAccess::Path(path.clone())),
         VolumeSource::Named(_) | VolumeSource::Anonymous | VolumeSource::Tmpfs(_) => None,
     }
+}
+
+/// The others only take something away, or bound what the kernel bounds anyway.
+fn of_limits(Limits { ulimits, .. }: &Limits) -> impl Iterator<Item = HostAccess> {
+    let raised = |(name, usual): &(&str, u64)| {
+        let Ulimit { soft, hard } = ulimits.get(*name)?;
+        let usual = Amount::AtMost(*usual);
+        (*soft > usual || *hard > usual).then(|| HostAccess::Priority((*name).to_owned()))
+    };
+    ULIMITS_OF_PRIORITY.iter().filter_map(raised)
 }
 
 fn of_rights(rights: &Rights) -> Vec<HostAccess> {
@@ -167,6 +186,29 @@ mod tests {
         check(Rights { security: owned(&[NO_NEW_PRIVILEGES]), ..Rights::default() }, &[]);
         for ipc in [Ipc::None, Ipc::Private, Ipc::Shareable] {
             check(Rights { ipc: Some(ipc), ..Rights::default() }, &[]);
+        }
+    }
+
+    #[track_caller]
+    fn check_ulimit(name: &str, soft: Amount, hard: Amount, expect: &[&str]) {
+        let ulimits = [(name.to_owned(), Ulimit { soft, hard })].into();
+        let limits = Limits { ulimits, ..Limits::default() };
+        let container = ContainerSpec { limits, ..ContainerSpec::new("busybox") };
+        let access: Vec<String> = container.host_access().iter().map(ToString::to_string).collect();
+        assert_eq!(access, expect, "{name} {soft:?} {hard:?}");
+    }
+
+    #[test]
+    fn a_limit_that_raises_priority_is_what_the_capability_is() {
+        use Amount::{AtMost, Unlimited};
+        for (name, usual) in ULIMITS_OF_PRIORITY {
+            let expect = format!("ulimits {name}");
+            check_ulimit(name, AtMost(usual), AtMost(usual), &[]);
+            check_ulimit(name, AtMost(usual), AtMost(usual + 1), &[&expect]);
+            check_ulimit(name, AtMost(usual), Unlimited, &[&expect]);
+        }
+        for name in ["nofile", "core", "memlock"] {
+            check_ulimit(name, AtMost(99), Unlimited, &[]);
         }
     }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::access::NO_NEW_PRIVILEGES;
 pub use self::{
-    access::HostAccess,
+    access::{CAPABILITY_OF_PRIORITY, HostAccess},
     constraint::{Attribute, Constraint, Operator},
     container::{ContainerSpec, PullPolicy, STOP_GRACE_DEFAULT, Volume, VolumeSource},
     limits::{Amount, Limits, Ulimit},
