@@ -58,11 +58,15 @@ pub(crate) fn record(compose: Option<&str>, revision: u64) -> Entry<AppRecord> {
 }
 
 pub(crate) fn run_spec() -> Arc<RunSpec> {
+    run_spec_of(COMPOSE)
+}
+
+fn run_spec_of(text: &str) -> Arc<RunSpec> {
     let variables = BTreeMap::new();
     let file = ComposeFile {
         app: &app(),
         file_name: "nightly.yml",
-        text: COMPOSE,
+        text,
         variables: &variables,
         env_files: &variables,
         timezone_default: TIMEZONE_DEFAULT,
@@ -74,6 +78,19 @@ pub(crate) fn run_spec() -> Arc<RunSpec> {
 pub(crate) fn active(number: RunNumber, cause: Cause, states: Vec<ReplicaState>) -> ActiveRun {
     let mut spec = RunSpec::clone(&run_spec());
     spec.services[0].scale = states.len() as u32;
+    let mut run = begun(number, cause, Arc::new(spec));
+    for (replica, state) in (0..).zip(states) {
+        run.change(ReplicaPlace { service: 0, replica }, |it| (it.last_attempt, it.state) = (1, state));
+    }
+    run
+}
+
+/// A run of this file that has just begun.
+pub(crate) fn active_of(text: &str) -> ActiveRun {
+    begun(1, Cause::Schedule, run_spec_of(text))
+}
+
+fn begun(number: RunNumber, cause: Cause, spec: Arc<RunSpec>) -> ActiveRun {
     let waiting = Waiting {
         cause,
         scheduled_at: None,
@@ -81,18 +98,14 @@ pub(crate) fn active(number: RunNumber, cause: Cause, states: Vec<ReplicaState>)
         request: RunRequest::default(),
         carried: Carried::default(),
     };
-    let mut run = ActiveRun::begin(NewRun {
+    ActiveRun::begin(NewRun {
         number,
         uid: RunUid::from_random([1; 16]),
         waiting,
         started_at: now(),
-        spec: Arc::new(spec),
+        spec,
         results_through: 0,
-    });
-    for (replica, state) in (0..).zip(states) {
-        run.change(ReplicaPlace { service: 0, replica }, |it| (it.last_attempt, it.state) = (1, state));
-    }
-    run
+    })
 }
 
 pub(crate) fn ended(outcome: Outcome) -> ReplicaState {

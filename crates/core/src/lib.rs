@@ -14,6 +14,7 @@ pub mod message;
 pub mod name;
 pub mod outcome;
 pub mod placement;
+pub mod quantity;
 pub mod retry;
 pub mod schedule;
 pub mod spec;

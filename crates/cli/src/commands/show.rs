@@ -97,6 +97,8 @@ async fn active(mesh: &Mesh, app: &AppName, run: &ActiveRun, now: Timestamp) -> 
     let (agents, ledgers) = (mesh.agents().list().await?, mesh.ledgers().list().await?);
     let mut view = RunView::of_active(app, run, &reports);
     replica::explain_preparing(&mut view.replicas, app, run, &agents);
-    replica::explain_pending(&mut view.replicas, run, &fleet(&agents, &ledgers, now), now);
+    let fleet = fleet(&agents, &ledgers, now);
+    replica::explain_pending(&mut view.replicas, run, &fleet, now);
+    view.waiting = replica::unmatched(run, &fleet);
     Ok(view)
 }

@@ -8,6 +8,7 @@ use tickmesh_core::{
     fleet::{AgentView as Placeable, Fleet, Load, Readiness, Traits},
     ledger::Ledger,
     message::AgentRecord,
+    quantity::{bytes, cores},
     timing::Timing,
 };
 use tickmesh_messaging::Entry;
@@ -169,8 +170,8 @@ impl View for AgentsView {
                 cell(&agent.name, Tone::Plain),
                 cell(state, tone),
                 cell(format!("{}/{}", agent.slots_used, agent.slots), Tone::Plain),
-                cell(cores(agent.cpu_millis), Tone::Plain),
-                cell(bytes(agent.memory_bytes), Tone::Plain),
+                cell(format!("{}/{}", cores(agent.cpu_millis_reserved), cores(agent.cpu_millis)), Tone::Plain),
+                cell(format!("{}/{}", bytes(agent.memory_bytes_reserved), bytes(agent.memory_bytes)), Tone::Plain),
                 cell(&agent.engine, Tone::Plain),
                 cell(&agent.host, Tone::Plain),
                 cell(&agent.version, Tone::Plain),
@@ -189,32 +190,19 @@ impl View for AgentsView {
     }
 }
 
-/// Cores, of which there are thousandths: `2`, `0.5`.
-fn cores(millis: u64) -> String {
-    let text = format!("{}.{:03}", millis / 1000, millis % 1000);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// Memory as docker writes it: `1.9GiB`.
-pub(super) fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut amount = count as f64;
-    let mut unit = 0;
-    while amount >= 1024.0 && unit + 1 < UNITS.len() {
-        amount /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{count}B") } else { format!("{amount:.1}{}", UNITS[unit]) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture;
 
     #[test]
-    fn amounts_are_written_as_docker_writes_them() {
-        assert_eq!([cores(2000), cores(500), cores(1250), cores(0)], ["2", "0.5", "1.25", "0"]);
-        assert_eq!([bytes(0), bytes(1023), bytes(1024), bytes(2_040_109_465)], ["0B", "1023B", "1.0KiB", "1.9GiB"]);
-        assert_eq!(bytes(u64::MAX), "16777216.0TiB");
+    fn the_table_says_what_is_reserved_of_what_there_is() {
+        let load = Load { slots: 1, cpu_millis: 500, memory_bytes: 64 << 20 };
+        let mut view = AgentView::new(&fixture::heartbeat(std::iter::empty()), load, fixture::now());
+        (view.slots, view.cpu_millis, view.memory_bytes) = (8, 4_000, 1 << 30);
+        let text = AgentsView(vec![view]).text(&Style { detail: Detail::Normal, now: fixture::now() });
+        for shown in ["1/8", "0.5/4", "64.0MiB/1.0GiB"] {
+            assert!(text.contains(shown), "{text}");
+        }
     }
 }

@@ -8,16 +8,17 @@ use tickmesh_core::{
     fleet::Fleet,
     history::ReplicaSummary,
     id::AttemptId,
-    ledger::{ActiveRun, OpenAttempt, Phase, Replica, ReplicaState},
+    ledger::{ActiveRun, OpenAttempt, Phase, Replica, ReplicaPlace, ReplicaState},
     message::{AgentRecord, AttemptEvent, AttemptReport, Awaited, PullProgress},
     name::{AppName, ServiceName},
     outcome::{Outcome, exit_words},
     placement::{Placement, Wanted},
+    quantity::bytes,
     spec::ServiceSpec,
 };
 use tickmesh_messaging::Entry;
 
-use super::{Table, Tone, agent::bytes, cell, strip};
+use super::{Table, Tone, cell, strip};
 use crate::when;
 
 /// One replica of a run.
@@ -90,11 +91,12 @@ pub(crate) fn of_active(run: &ActiveRun, reports: &[AttemptReport]) -> Vec<Repli
 
 /// Says why replicas are pending, as far as one look at the fleet can tell.
 pub(crate) fn explain_pending(views: &mut [ReplicaView], run: &ActiveRun, fleet: &Fleet, now: Timestamp) {
-    for (view, (service, _, replica)) in views.iter_mut().zip(run.replicas()) {
+    for (view, (service, index, replica)) in views.iter_mut().zip(run.replicas()) {
         let ReplicaState::Pending { not_before, .. } = &replica.state else { continue };
-        let Some(spec) = run.spec.service(service) else { continue };
-        let pause = (*not_before > now).then(|| format!("next attempt {}", when::relative(*not_before, now)));
-        let reasons = [view.reason.take(), pause.or_else(|| no_fit(fleet, spec))];
+        let Some(place) = run.place_of(service, index) else { continue };
+        let pause = || (*not_before > now).then(|| format!("next attempt {}", when::relative(*not_before, now)));
+        let awaited = awaited(run, place.service).or_else(pause).or_else(|| no_fit(fleet, run, place));
+        let reasons = [view.reason.take(), awaited];
         let reasons: Vec<String> = reasons.into_iter().flatten().collect();
         view.reason = (!reasons.is_empty()).then(|| reasons.join("; "));
     }
@@ -128,9 +130,32 @@ fn pulling(image: &str, PullProgress { done_bytes, total_bytes }: PullProgress) 
     format!("image {image}: {} of {}", bytes(done_bytes), bytes(total_bytes))
 }
 
-fn no_fit(fleet: &Fleet, spec: &ServiceSpec) -> Option<String> {
-    let wanted = Wanted { load: fleet.load_of(&spec.container), constraints: &spec.constraints };
-    Placement::new(fleet).explain(wanted).map(|no_fit| no_fit.to_string())
+/// Global services that have no replicas, since no agent has matched so far; and why none does.
+pub(crate) fn unmatched(run: &ActiveRun, fleet: &Fleet) -> Vec<String> {
+    let unmatched = run.unresolved().filter_map(|service| {
+        let spec = run.service_spec(service)?;
+        let why = Placement::new(fleet).explain_unmatched(&spec.constraints)?;
+        Some(format!("service {} has no replicas yet: {why}", spec.name))
+    });
+    unmatched.collect()
+}
+
+fn awaited(run: &ActiveRun, service: u32) -> Option<String> {
+    let awaited: Vec<&str> = run.awaited_services(service).map(ServiceName::as_str).collect();
+    match awaited.as_slice() {
+        [] => None,
+        [one] => Some(format!("waits for service {one}")),
+        several => Some(format!("waits for services {}", several.join(", "))),
+    }
+}
+
+fn no_fit(fleet: &Fleet, run: &ActiveRun, place: ReplicaPlace) -> Option<String> {
+    let ServiceSpec { container, constraints, .. } = run.service_spec(place.service)?;
+    let (placement, load) = (Placement::new(fleet), fleet.load_of(container));
+    match run.pinned_agent(place) {
+        Some(agent) => placement.explain_on(agent, load).map(|why| why.to_string()),
+        None => placement.explain(Wanted { load, constraints }).map(|why| why.to_string()),
+    }
 }
 
 /// A replica of a finished run.
@@ -247,8 +272,9 @@ mod tests {
     use tickmesh_core::{
         fleet::{AgentView, Readiness},
         id::Nonce,
-        ledger::{Cause, Progress, ReplicaPlace},
+        ledger::{Cause, Progress},
         message::{Capacity, MachineId, Preparation},
+        name::AgentName,
     };
 
     use super::*;
@@ -304,6 +330,63 @@ mod tests {
         check_pending(Some(0), 0, Some("0 of 1 agents fit: 1 without a free slot"));
         check_pending(Some(0), 2, Some("retry after 2 failed; 0 of 1 agents fit: 1 without a free slot"));
         check_pending(Some(1), 0, None);
+    }
+
+    /// Two services of these settings: their pending replicas say this.
+    #[track_caller]
+    fn check_services(settings: [&str; 2], agents: &[(&str, Readiness)], expect: &[&str], unresolved: &[&str]) {
+        let [first, second] = settings;
+        let text = format!(
+            "labels: {{tickmesh.project_type: batch}}\nservices:\n  s1: {{image: busybox, {first}}}\n  s2: {{image: busybox, {second}}}\n"
+        );
+        let mut run = fixture::active_of(&text);
+        let mut fleet = Fleet::default();
+        for (name, readiness) in agents {
+            let capacity = Capacity { slots: 1, cpu_millis: 1000, memory_bytes: 1 << 30 };
+            let view = AgentView { readiness: *readiness, capacity, traits: Default::default() };
+            fleet.agents.insert(AgentName::new(*name).unwrap(), view);
+        }
+        for service in run.unresolved().collect::<Vec<_>>() {
+            let matching = Placement::new(&fleet).matching(&run.service_spec(service).unwrap().constraints);
+            if !matching.is_empty() {
+                run.resolve(service, matching, fixture::now());
+            }
+        }
+        // What matched when the run began need not be there any more.
+        for view in fleet.agents.values_mut() {
+            view.readiness = Readiness::Draining;
+        }
+        let mut views = of_active(&run, &[]);
+        explain_pending(&mut views, &run, &fleet, fixture::now());
+        let reasons: Vec<_> = views.iter().map(|view| view.reason.as_deref().unwrap_or_default()).collect();
+        assert_eq!((reasons.as_slice(), unmatched(&run, &fleet).as_slice()), (expect, &owned(unresolved)[..]));
+    }
+
+    fn owned(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_replica_that_waits_for_a_service_or_for_its_own_agent_names_it() {
+        let ready = [("h1", Readiness::Ready), ("h2", Readiness::Ready)];
+        let nowhere = "0 of 2 agents fit: 2 draining";
+        check_services(["", "depends_on: [s1]"], &ready, &[nowhere, "waits for service s1"], &[]);
+        let on_each = ["its agent h1 is draining", "its agent h2 is draining"];
+        check_services(["", "deploy: {mode: global}"], &ready, &[nowhere, on_each[0], on_each[1]], &[]);
+    }
+
+    #[test]
+    fn a_global_service_without_an_agent_says_so() {
+        let global = "deploy: {mode: global, placement: {constraints: [node.labels.disk == ssd]}}";
+        let draining = [("h1", Readiness::Draining)];
+        let expect = ["service s2 has no replicas yet: 0 of 1 agents fit: 1 draining"];
+        check_services(["", global], &draining, &["0 of 1 agents fit: 1 draining"], &expect);
+        check_services(
+            ["", global],
+            &[],
+            &["no agent is known"],
+            &["service s2 has no replicas yet: no agent is known"],
+        );
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub(crate) struct RunView {
     pub outcome: Option<&'static str>,
     /// What is to be said about that.
     pub reason: Option<String>,
+    /// What services wait for that have no replicas yet.
+    pub waiting: Vec<String>,
     /// Replicas that succeeded.
     pub succeeded: usize,
     /// Its replicas.
@@ -121,6 +123,7 @@ impl RunView {
             state: RunState::Running,
             outcome: None,
             reason: None,
+            waiting: Vec::new(),
             succeeded: replicas.iter().filter(|it| it.state == Doing::Ended && it.outcome == success).count(),
             replicas,
         }
@@ -212,6 +215,7 @@ impl View for RunView {
         }
         lines.push(format!("  took       {}", self.took(style.now)));
         lines.push(format!("  replicas   {} of {} succeeded", self.succeeded, self.replicas.len()));
+        lines.extend(self.waiting.iter().map(|waiting| format!("  waits      {waiting}")));
         lines.push(String::new());
         lines.push(replica::table(&self.replicas));
         lines.join("\n")

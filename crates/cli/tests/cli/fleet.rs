@@ -166,11 +166,15 @@ fn replicas_go_where_they_may_and_wait_where_there_is_no_room() {
     let cores = mesh.agents()[0]["cpu_millis"].as_u64().unwrap() / 1_000;
     let limits = format!("deploy: {{resources: {{reservations: {{cpus: '{cores}'}}}}}}");
     let cpu = mesh.run("cpu", &endless(4, &limits));
-    mesh.expect(&cpu, &[("h1", 1), ("h2", 1), ("h3", 1)], 1, "0 of 3 agents fit: 3 without the reserved cpu or memory");
+    let noun = if cores == 1 { "core" } else { "cores" };
+    let why = format!("0 of 3 agents fit: 3 without {cores} {noun} left");
+    mesh.expect(&cpu, &[("h1", 1), ("h2", 1), ("h3", 1)], 1, &why);
+    let table = mesh.place.run(&["agents"]).expect(0);
+    assert!(table.contains(&format!(" {cores}/{cores} ")), "{table}");
     assert_eq!(mesh.agents()[0]["cpu_millis_reserved"].as_u64(), Some(cores * 1_000));
     mesh.cancel(&cpu);
     let memory = mesh.run("memory", &endless(1, "mem_limit: 100t"));
-    mesh.expect(&memory, &[], 1, "0 of 3 agents fit: 3 without the reserved cpu or memory");
+    mesh.expect(&memory, &[], 1, "0 of 3 agents fit: 3 too small for 100.0TiB of memory");
     mesh.cancel(&memory);
 
     let global = mesh.run("global", &endless(1, "deploy: {mode: global}").replace("      tickmesh.scale: \"1\"\n", ""));

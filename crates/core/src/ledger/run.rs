@@ -343,6 +343,15 @@ impl ActiveRun {
         self.index.long_reasons()
     }
 
+    /// The services that have to succeed before this one may begin, and have not.
+    pub fn awaited_services(&self, service: u32) -> impl Iterator<Item = &ServiceName> {
+        let depends = self.service_spec(service).map(|spec| spec.depends.as_slice()).unwrap_or_default();
+        let has_succeeded = |name: &ServiceName| {
+            self.index.position(name).is_none_or(|position| self.service_state(position) == ServiceState::Succeeded)
+        };
+        depends.iter().filter(move |name| !has_succeeded(name))
+    }
+
     /// Changes one replica. A service of which all have succeeded lets those begin that wait for it; one of which the first
     /// did not succeed lets them be skipped.
     pub fn change<T>(&mut self, place: ReplicaPlace, change: impl FnOnce(&mut Replica) -> T) -> T {

@@ -12,7 +12,7 @@ use std::{
     collections::{BTreeMap, BinaryHeap},
 };
 
-pub use self::no_fit::{NoFit, Obstacle};
+pub use self::no_fit::{NoFit, NotThere, Obstacle};
 
 use crate::{
     fleet::{AgentView, Fleet, Load, LoadChange, Readiness},
@@ -29,7 +29,7 @@ pub struct Placement<'a> {
 }
 
 /// What a replica of one service asks of an agent.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted<'w> {
     /// What it reserves.
     pub load: Load,
@@ -128,29 +128,52 @@ impl<'a> Placement<'a> {
 
     /// Why no agent takes a replica; `None`: one does.
     pub fn explain<'w>(&self, wanted: Wanted<'w>) -> Option<NoFit<'w>> {
-        let mut why = NoFit::new(wanted.constraints);
+        let mut why = NoFit::new(wanted);
         for (name, view) in &self.fleet.agents {
             why.count(self.obstacle(name, view, wanted)?);
         }
         Some(why)
     }
 
+    /// Why no agent matches a global service; `None`: one does.
+    pub fn explain_unmatched<'w>(&self, constraints: &'w [Constraint]) -> Option<NoFit<'w>> {
+        let wanted = Wanted { load: Load::default(), constraints };
+        let mut why = NoFit::new(wanted);
+        for (name, view) in &self.fleet.agents {
+            why.count(mismatch(name, view, wanted)?);
+        }
+        Some(why)
+    }
+
+    /// Why the agent that a replica belongs to does not take it; `None`: it does.
+    pub fn explain_on<'w>(&self, agent: &'w AgentName, load: Load) -> Option<NotThere<'w>> {
+        // It matched when the run began, and the replica stays with it.
+        let wanted = Wanted { load, constraints: &[] };
+        let obstacle = match self.fleet.agents.get(agent) {
+            Some(view) => Some(self.obstacle(agent, view, wanted)?),
+            None => None,
+        };
+        Some(NotThere { agent, wanted, obstacle })
+    }
+
     /// The first thing that keeps a replica from an agent.
     fn obstacle(&self, name: &AgentName, view: &AgentView, wanted: Wanted<'_>) -> Option<Obstacle> {
-        match view.readiness {
-            Readiness::Draining => return Some(Obstacle::Draining),
-            Readiness::Silent => return Some(Obstacle::Silent),
-            Readiness::UnsafeTiming => return Some(Obstacle::UnsafeTiming),
-            Readiness::Ready => {}
-        }
-        if let Some(unmet) = wanted.constraints.iter().position(|it| !it.is_met_by(name, view)) {
-            return Some(Obstacle::Constraint(unmet));
-        }
-        let load = self.load(name);
-        if load.slots >= view.capacity.slots {
-            return Some(Obstacle::Full);
-        }
-        (!load.plus(wanted.load).fits(&view.capacity)).then_some(Obstacle::Small)
+        mismatch(name, view, wanted).or_else(|| self.lack(name, view, wanted))
+    }
+
+    /// What an agent that matches has too little of. What will never be there comes before what others take: for that,
+    /// nobody need wait.
+    fn lack(&self, name: &AgentName, view: &AgentView, wanted: Wanted<'_>) -> Option<Obstacle> {
+        let (load, capacity) = (self.load(name), view.capacity);
+        let together = load.plus(wanted.load);
+        let lacks = [
+            (wanted.load.cpu_millis > capacity.cpu_millis, Obstacle::SmallCpu),
+            (wanted.load.memory_bytes > capacity.memory_bytes, Obstacle::SmallMemory),
+            (together.slots > capacity.slots, Obstacle::Full),
+            (together.cpu_millis > capacity.cpu_millis, Obstacle::BusyCpu),
+            (together.memory_bytes > capacity.memory_bytes, Obstacle::BusyMemory),
+        ];
+        lacks.into_iter().find(|(lacks, _)| *lacks).map(|(_, obstacle)| obstacle)
     }
 
     /// Free slots, not taken ones: a large host carries more before it counts as the busier one.
@@ -161,6 +184,18 @@ impl<'a> Placement<'a> {
     fn load(&self, agent: &AgentName) -> Load {
         self.changed.get(agent).copied().unwrap_or_else(|| self.fleet.load(agent))
     }
+}
+
+/// What makes an agent the wrong one, however idle it is.
+fn mismatch(name: &AgentName, view: &AgentView, wanted: Wanted<'_>) -> Option<Obstacle> {
+    match view.readiness {
+        Readiness::Draining => return Some(Obstacle::Draining),
+        Readiness::Silent => return Some(Obstacle::Silent),
+        Readiness::UnsafeTiming => return Some(Obstacle::UnsafeTiming),
+        Readiness::Ready => {}
+    }
+    let unmet = wanted.constraints.iter().position(|it| !it.is_met_by(name, view));
+    unmet.map(Obstacle::Constraint)
 }
 
 impl<'a> Candidates<'a> {

@@ -1,11 +1,16 @@
 use std::{collections::BTreeMap, fmt};
 
-use crate::spec::{Constraint, Operator};
+use super::Wanted;
+use crate::{
+    name::AgentName,
+    quantity::{bytes, count_of_cores},
+    spec::{Constraint, Operator},
+};
 
 /// Why no agent fits, in numbers: `0 of 3 agents fit: 2 without disk==ssd, 1 without a free slot`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoFit<'w> {
-    constraints: &'w [Constraint],
+    wanted: Wanted<'w>,
     /// Agents, by the first thing that is in their way.
     agents: BTreeMap<Obstacle, u32>,
 }
@@ -15,10 +20,16 @@ pub struct NoFit<'w> {
 pub enum Obstacle {
     /// It does not meet this constraint of the service, by position.
     Constraint(usize),
+    /// It has fewer cores than are reserved, however idle it is.
+    SmallCpu,
+    /// It has less memory than is reserved, however idle it is.
+    SmallMemory,
     /// Its slots are all taken.
     Full,
-    /// It lacks the reserved cores or memory.
-    Small,
+    /// Others have reserved too many of its cores.
+    BusyCpu,
+    /// Others have reserved too much of its memory.
+    BusyMemory,
     /// It finishes what it has.
     Draining,
     /// No heartbeat of late.
@@ -28,8 +39,8 @@ pub enum Obstacle {
 }
 
 impl<'w> NoFit<'w> {
-    pub(super) fn new(constraints: &'w [Constraint]) -> Self {
-        Self { constraints, agents: BTreeMap::new() }
+    pub(super) fn new(wanted: Wanted<'w>) -> Self {
+        Self { wanted, agents: BTreeMap::new() }
     }
 
     pub(super) fn count(&mut self, obstacle: Obstacle) {
@@ -45,23 +56,41 @@ impl fmt::Display for NoFit<'_> {
         write!(formatter, "0 of {} agents fit", self.agents.values().sum::<u32>())?;
         let mut separator = ": ";
         for (obstacle, count) in &self.agents {
-            write!(formatter, "{separator}{count} {}", self.text(*obstacle))?;
+            write!(formatter, "{separator}{count} {}", text(*obstacle, self.wanted))?;
             separator = ", ";
         }
         Ok(())
     }
 }
 
-impl NoFit<'_> {
-    fn text(&self, obstacle: Obstacle) -> String {
-        match obstacle {
-            Obstacle::Constraint(position) => self.constraints.get(position).map(unmet).unwrap_or_default(),
-            Obstacle::Full => "without a free slot".to_owned(),
-            Obstacle::Small => "without the reserved cpu or memory".to_owned(),
-            Obstacle::Draining => "draining".to_owned(),
-            Obstacle::Silent => "silent".to_owned(),
-            Obstacle::UnsafeTiming => "with unsafe deadlines".to_owned(),
-        }
+/// Why the one agent that a replica belongs to does not take it: `agent h2 is without a free slot`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotThere<'w> {
+    pub(super) agent: &'w AgentName,
+    pub(super) wanted: Wanted<'w>,
+    /// `None`: nobody knows the agent.
+    pub(super) obstacle: Option<Obstacle>,
+}
+
+impl fmt::Display for NotThere<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = self.obstacle.map_or_else(|| "not there".to_owned(), |obstacle| text(obstacle, self.wanted));
+        write!(formatter, "its agent {} is {what}", self.agent)
+    }
+}
+
+fn text(obstacle: Obstacle, wanted: Wanted<'_>) -> String {
+    let (cores, memory) = (|| count_of_cores(wanted.load.cpu_millis), || bytes(wanted.load.memory_bytes));
+    match obstacle {
+        Obstacle::Constraint(position) => wanted.constraints.get(position).map(unmet).unwrap_or_default(),
+        Obstacle::SmallCpu => format!("too small for {}", cores()),
+        Obstacle::SmallMemory => format!("too small for {} of memory", memory()),
+        Obstacle::Full => "without a free slot".to_owned(),
+        Obstacle::BusyCpu => format!("without {} left", cores()),
+        Obstacle::BusyMemory => format!("without {} of memory left", memory()),
+        Obstacle::Draining => "draining".to_owned(),
+        Obstacle::Silent => "silent".to_owned(),
+        Obstacle::UnsafeTiming => "with unsafe deadlines".to_owned(),
     }
 }
 

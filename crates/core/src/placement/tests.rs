@@ -109,9 +109,12 @@ fn the_explanation_counts_what_is_in_the_way() {
     check(&all, &[], None, Err(why));
 }
 
+/// One agent, with one of three cores bound and half of its memory, or all of its slots as well.
 #[track_caller]
 fn check_reservation(cpu_millis: u64, memory_bytes: u64, expect: Result<&str, &str>) {
-    let fleet = fleet(&[("a1", Readiness::Ready, 9, 0)]);
+    let mut fleet = fleet(&[("a1", Readiness::Ready, 9, 0)]);
+    let bound = Load { slots: 0, cpu_millis: 1_000, memory_bytes: 1 << 29 };
+    fleet.apply(&LoadChange::Bind(agent("a1"), bound));
     let wanted = Wanted { load: Load { slots: 1, cpu_millis, memory_bytes }, constraints: &[] };
     let placed = place(&fleet, wanted, &Spread::new(), None);
     assert_eq!(placed.as_deref().map_err(String::as_str), expect);
@@ -119,9 +122,54 @@ fn check_reservation(cpu_millis: u64, memory_bytes: u64, expect: Result<&str, &s
 
 #[test]
 fn reservations_must_fit() {
-    check_reservation(4_000, 1 << 30, Ok("a1"));
-    check_reservation(4_001, 0, Err("0 of 1 agents fit: 1 without the reserved cpu or memory"));
-    check_reservation(0, (1 << 30) + 1, Err("0 of 1 agents fit: 1 without the reserved cpu or memory"));
+    check_reservation(3_000, 1 << 29, Ok("a1"));
+    check_reservation(3_500, 0, Err("0 of 1 agents fit: 1 without 3.5 cores left"));
+    check_reservation(0, 768 << 20, Err("0 of 1 agents fit: 1 without 768.0MiB of memory left"));
+    check_reservation(4_001, 0, Err("0 of 1 agents fit: 1 too small for 4.001 cores"));
+    check_reservation(0, 2 << 30, Err("0 of 1 agents fit: 1 too small for 2.0GiB of memory"));
+}
+
+#[test]
+fn what_will_never_fit_is_said_before_what_does_not_fit_now() {
+    let full = fleet(&[("a1", Readiness::Ready, 1, 1), ("a2", Readiness::Ready, 1, 1)]);
+    let check = |load: Load, expect: &str| {
+        let placed = place(&full, Wanted { load, constraints: &[] }, &Spread::new(), None);
+        assert_eq!(placed, Err(expect.to_owned()));
+    };
+    check(ONE, "0 of 2 agents fit: 2 without a free slot");
+    check(Load { cpu_millis: 8_000, ..ONE }, "0 of 2 agents fit: 2 too small for 8 cores");
+    check(Load { memory_bytes: 8 << 30, ..ONE }, "0 of 2 agents fit: 2 too small for 8.0GiB of memory");
+}
+
+#[test]
+fn a_replica_with_an_agent_of_its_own_is_explained_against_that_one() {
+    let fleet =
+        fleet(&[("a1", Readiness::Ready, 9, 0), ("a2", Readiness::Ready, 1, 1), ("a3", Readiness::Draining, 9, 0)]);
+    let check = |name: &str, load: Load, expect: Option<&str>| {
+        let (name, placement) = (agent(name), Placement::new(&fleet));
+        assert_eq!(placement.explain_on(&name, load).map(|why| why.to_string()).as_deref(), expect);
+    };
+    check("a1", ONE, None);
+    check("a1", Load { cpu_millis: 8_000, ..ONE }, Some("its agent a1 is too small for 8 cores"));
+    check("a2", ONE, Some("its agent a2 is without a free slot"));
+    check("a3", ONE, Some("its agent a3 is draining"));
+    check("a4", ONE, Some("its agent a4 is not there"));
+}
+
+#[test]
+fn a_global_service_that_no_agent_matches_says_why() {
+    let mut fleet = labelled();
+    let tape = [label("disk", Operator::Is, &["tape"])];
+    let why = |fleet: &Fleet, constraints: &[Constraint]| {
+        Placement::new(fleet).explain_unmatched(constraints).map(|why| why.to_string())
+    };
+    assert_eq!(why(&fleet, &tape).as_deref(), Some("0 of 3 agents fit: 3 without disk==tape"));
+    // It needs no room to match.
+    for name in ["a1", "a2", "a3"] {
+        fleet.apply(&LoadChange::Bind(agent(name), ONE));
+    }
+    assert_eq!(why(&fleet, &[]), None);
+    assert_eq!(why(&Fleet::default(), &[]).as_deref(), Some("no agent is known"));
 }
 
 #[track_caller]
