@@ -32,6 +32,13 @@ const NOT_FOR_THE_ENGINE: [(&str, &str); 2] = [
     ("pull_policy", "the agent, before there is a container: `an_image_is_pulled_as_its_policy_says`"),
 ];
 
+/// Version of the control groups of the engine's kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cgroups {
+    One,
+    Two,
+}
+
 /// What one key comes to.
 struct Row {
     /// The key.
@@ -59,12 +66,14 @@ fn has(key: &'static str, keys: impl Into<String>, pointer: &'static str, expect
 }
 
 /// All of them. `folder` is one of the host, `volume` a name that nobody else has.
-fn rows(folder: &str, volume: &str) -> Vec<Row> {
+fn rows(folder: &str, volume: &str, cgroups: Cgroups) -> Vec<Row> {
     let mount = |kind: &str, source: &str, target: &str| json!({"Type": kind, "Source": source, "Target": target});
     let read_only = |source: &str, target: &str| json!({"Type": "bind", "Source": format!("{folder}/{source}"), "Target": target, "ReadOnly": true});
     let device = json!({"PathOnHost": "/dev/null", "PathInContainer": "/dev/nil", "CgroupPermissions": "r"});
     let limits = "deploy: {resources: {limits: {cpus: 0.5, memory: 64m, pids: 50}, reservations: {memory: 32m}}}";
     let swap = "mem_limit: 64m\nmemswap_limit: 96m";
+    // The second version has none, and the engine leaves it out with a warning.
+    let swappiness = if cgroups == Cgroups::One { json!(10) } else { Value::Null };
     vec![
         // The program.
         is("image", "", "/Config/Image", json!("busybox:latest")),
@@ -95,7 +104,7 @@ fn rows(folder: &str, volume: &str) -> Vec<Row> {
         is("pids_limit", "pids_limit: 50", "/HostConfig/PidsLimit", json!(50)),
         is("memswap_limit", swap, "/HostConfig/MemorySwap", json!(96 << 20)),
         is("memswap_limit", "mem_limit: 64m\nmemswap_limit: -1", "/HostConfig/MemorySwap", json!(-1)),
-        is("mem_swappiness", "mem_swappiness: 10", "/HostConfig/MemorySwappiness", json!(10)),
+        is("mem_swappiness", "mem_swappiness: 10", "/HostConfig/MemorySwappiness", swappiness),
         is("oom_score_adj", "oom_score_adj: 300", "/HostConfig/OomScoreAdj", json!(300)),
         is("cpuset", "cpuset: '0'", "/HostConfig/CpusetCpus", json!("0")),
         is("shm_size", "shm_size: 8m", "/HostConfig/ShmSize", json!(8 << 20)),
@@ -212,6 +221,11 @@ impl Bench {
         self.engine.create(&request).await.unwrap_or_else(|error| panic!("{:?}: {error:?}", request.spec))
     }
 
+    fn cgroups(&self) -> Cgroups {
+        let found = Command::new("docker").args(["info", "--format", "{{.CgroupVersion}}"]).output().unwrap();
+        if found.stdout.trim_ascii() == b"2" { Cgroups::Two } else { Cgroups::One }
+    }
+
     /// What docker's own command says of containers.
     fn inspect(&self, ids: &[ContainerId]) -> Vec<Value> {
         let found = Command::new("docker").arg("inspect").args(ids.iter().map(|id| &id.0)).output().unwrap();
@@ -237,7 +251,7 @@ impl Drop for Bench {
 #[tokio::test]
 async fn every_key_reaches_the_engine() {
     let bench = Bench::new().await;
-    let rows = rows(&bench.folder().display().to_string(), &bench.volume());
+    let rows = rows(&bench.folder().display().to_string(), &bench.volume(), bench.cgroups());
     let mut ids = Vec::new();
     for (index, row) in rows.iter().enumerate() {
         ids.push(bench.create(&index.to_string(), bench.read(&row.keys)).await);
@@ -257,7 +271,7 @@ async fn every_key_reaches_the_engine() {
 
 #[test]
 fn every_key_that_is_supported_is_looked_at() {
-    let rows = rows("/folder", "volume");
+    let rows = rows("/folder", "volume", Cgroups::Two);
     let looked_at = rows.iter().map(|row| row.key).chain(NOT_FOR_THE_ENGINE.map(|(key, _)| key));
     assert_eq!(looked_at.collect::<BTreeSet<_>>(), service_keys().collect::<BTreeSet<_>>());
 }

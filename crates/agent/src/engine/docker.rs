@@ -215,6 +215,14 @@ fn with_safe_credentials(mut request: BollardRequest) -> BollardRequest {
     request
 }
 
+/// What an engine cannot do on its host (a limit that the kernel does not have, say) it leaves out of the container, and says so in
+/// passing.
+fn log_warnings(container: &str, warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!(container, warning, "the engine created a container with a warning");
+    }
+}
+
 /// Runs one request under [`ANSWER_TIMEOUT`], the body of the answer included.
 async fn answer_raw<T>(request: impl Future<Output = Result<T, DockerError>>) -> Result<T, DockerError> {
     tokio::time::timeout(ANSWER_TIMEOUT, request).await.unwrap_or(Err(DockerError::RequestTimeoutError))
@@ -269,7 +277,10 @@ impl ContainerEngine for Docker {
         .await;
         let attempted = format!("create container `{}` from image `{}`", request.name, request.spec.image);
         match created {
-            Ok(created) => Ok(ContainerId(created.id)),
+            Ok(created) => {
+                log_warnings(&request.name, &created.warnings);
+                Ok(ContainerId(created.id))
+            }
             Err(error) => Err(match convert::status_code(&error) {
                 Some(404) => Error::NoSuchImage { attempted },
                 Some(409) => Error::NameTaken { attempted },
