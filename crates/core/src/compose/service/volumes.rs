@@ -102,6 +102,12 @@ fn named(text: &str) -> Result<VolumeSource, Refused> {
 
 /// An absolute path in the container.
 pub(super) fn target_path(text: &str) -> Result<String, Refused> {
+    if text.contains(':') {
+        return Err(Refused::new(
+            text,
+            "a path in the container: the engine takes what comes after a colon for a mode",
+        ));
+    }
     clean_path(text)
         .filter(|path| path != "/")
         .ok_or_else(|| Refused::new(text, "an absolute path in the container, without `..` and other than `/`"))

@@ -177,6 +177,14 @@ fn the_long_form_is_checked_like_the_short_one() {
         &["5:15: error: the volume has no `type`", "5:15: error: the volume has no `target`"],
     );
     check_service("volumes: [{type: bind, target: /in}]", &["5:15: error: the volume of type `bind` has no `source`"]);
+    for kind in ["bind, source: /a", "volume, source: aa", "tmpfs"] {
+        check_service(
+            &format!("volumes: [{{target: '/in:ro', type: {kind}}}]"),
+            &[
+                "5:24: error: `/in:ro` is not a path in the container: the engine takes what comes after a colon for a mode",
+            ],
+        );
+    }
     check_service(
         "volumes: [{type: nfs, source: a, target: /in}]",
         &["5:22: error: `nfs` is not `bind`, `volume` or `tmpfs`"],
