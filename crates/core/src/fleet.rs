@@ -121,6 +121,26 @@ impl Load {
     }
 }
 
+/// What a host must have for a container, however idle it is: an engine refuses limits that name more than there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The limit of cores, in thousandths.
+    pub cpu_millis: u64,
+    /// Number of the last core that it may run on, from 0.
+    pub last_core: Option<u64>,
+}
+
+impl Needs {
+    /// Those of a container.
+    pub fn of(container: &ContainerSpec) -> Self {
+        let cores = container.limits.cpuset.iter().flat_map(|list| list.split([',', '-']));
+        Self {
+            cpu_millis: container.cpu_millis.unwrap_or(0),
+            last_core: cores.filter_map(|core| core.parse().ok()).max(),
+        }
+    }
+}
+
 /// A decision's effect on the load of one agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoadChange {

@@ -12,9 +12,8 @@ use tickmesh_core::{
     message::{AgentRecord, AttemptEvent, AttemptReport, Awaited, PullProgress},
     name::{AppName, ServiceName},
     outcome::{Outcome, exit_words},
-    placement::{Placement, Wanted},
+    placement::Placement,
     quantity::bytes,
-    spec::ServiceSpec,
 };
 use tickmesh_messaging::Entry;
 
@@ -150,11 +149,11 @@ fn awaited(run: &ActiveRun, service: u32) -> Option<String> {
 }
 
 fn no_fit(fleet: &Fleet, run: &ActiveRun, place: ReplicaPlace) -> Option<String> {
-    let ServiceSpec { container, constraints, .. } = run.service_spec(place.service)?;
-    let (placement, load) = (Placement::new(fleet), fleet.load_of(container));
+    let placement = Placement::new(fleet);
+    let wanted = placement.wanted(run.service_spec(place.service)?);
     match run.pinned_agent(place) {
-        Some(agent) => placement.explain_on(agent, load).map(|why| why.to_string()),
-        None => placement.explain(Wanted { load, constraints }).map(|why| why.to_string()),
+        Some(agent) => placement.explain_on(agent, wanted.load).map(|why| why.to_string()),
+        None => placement.explain(wanted).map(|why| why.to_string()),
     }
 }
 

@@ -176,6 +176,13 @@ fn replicas_go_where_they_may_and_wait_where_there_is_no_room() {
     let memory = mesh.run("memory", &endless(1, "mem_limit: 100t"));
     mesh.expect(&memory, &[], 1, "0 of 3 agents fit: 3 too small for 100.0TiB of memory");
     mesh.cancel(&memory);
+    let limit =
+        mesh.run("limit", &endless(1, "deploy: {resources: {limits: {cpus: 1000}, reservations: {cpus: 0.1}}}"));
+    mesh.expect(&limit, &[], 1, "0 of 3 agents fit: 3 too small for a limit of 1000 cores");
+    mesh.cancel(&limit);
+    let set = mesh.run("set", &endless(1, "cpuset: 0,8000"));
+    mesh.expect(&set, &[], 1, "0 of 3 agents fit: 3 without core 8000 of the cpuset");
+    mesh.cancel(&set);
 
     let global = mesh.run("global", &endless(1, "deploy: {mode: global}").replace("      tickmesh.scale: \"1\"\n", ""));
     mesh.expect(&global, &[("h1", 1), ("h2", 1), ("h3", 1)], 0, "");

@@ -9,7 +9,7 @@ use crate::{
     ledger::{ActiveRun, OpenAttempt, Progress, ReplicaPlace, ReplicaState},
     name::AgentName,
     outcome::Outcome,
-    placement::{Candidates, Placement, Spread, Wanted},
+    placement::{Candidates, Placement, Spread},
     time,
 };
 
@@ -103,11 +103,11 @@ impl<'f> Placer<'_, 'f> {
             run.pending_services().filter(|(_, since)| *since <= self.now).map(|(service, _)| service).collect();
         for service in due {
             let Some(spec) = run.service_spec(service) else { continue };
-            let load = self.placement.load_of(&spec.container);
+            let wanted = self.placement.wanted(spec);
+            let load = wanted.load;
             if run.services()[service as usize].agents.is_some() {
                 self.place_global(run, service, load);
             } else {
-                let wanted = Wanted { load, constraints: &spec.constraints };
                 let candidates = self.placement.candidates(wanted, &spread_of(run));
                 self.place_anywhere(run, service, candidates);
             }

@@ -15,9 +15,9 @@ use std::{
 pub use self::no_fit::{NoFit, NotThere, Obstacle};
 
 use crate::{
-    fleet::{AgentView, Fleet, Load, LoadChange, Readiness},
+    fleet::{AgentView, Fleet, Load, LoadChange, Needs, Readiness},
     name::AgentName,
-    spec::{Constraint, ContainerSpec},
+    spec::{Constraint, ServiceSpec},
 };
 
 /// The fleet while one decision places replicas: what it has placed so far counts.
@@ -33,6 +33,8 @@ pub struct Placement<'a> {
 pub struct Wanted<'w> {
     /// What it reserves.
     pub load: Load,
+    /// What the agent's host must have.
+    pub needs: Needs,
     /// What the agent must be: all of them.
     pub constraints: &'w [Constraint],
 }
@@ -100,12 +102,14 @@ impl<'a> Placement<'a> {
         Some(rank.name.clone())
     }
 
-    /// What one container takes here.
-    pub fn load_of(&self, container: &ContainerSpec) -> Load {
-        self.fleet.load_of(container)
+    /// What a replica of a service asks for here.
+    pub fn wanted<'w>(&self, service: &'w ServiceSpec) -> Wanted<'w> {
+        let ServiceSpec { container, constraints, .. } = service;
+        Wanted { load: self.fleet.load_of(container), needs: Needs::of(container), constraints }
     }
 
-    /// Binds a replica that reserves `wanted` to this agent, if it takes attempts and this one fits there.
+    /// Binds a replica that reserves `wanted` to this agent, if it takes attempts and this one fits there. What its host will never
+    /// have is for the engine to refuse: there is no other host to wait for.
     pub fn place_on(&mut self, agent: &AgentName, wanted: Load) -> bool {
         let load = self.load(agent).plus(wanted);
         let takes = |view: &AgentView| view.readiness == Readiness::Ready && load.fits(&view.capacity);
@@ -137,7 +141,7 @@ impl<'a> Placement<'a> {
 
     /// Why no agent matches a global service; `None`: one does.
     pub fn explain_unmatched<'w>(&self, constraints: &'w [Constraint]) -> Option<NoFit<'w>> {
-        let wanted = Wanted { load: Load::default(), constraints };
+        let wanted = Wanted { load: Load::default(), needs: Needs::default(), constraints };
         let mut why = NoFit::new(wanted);
         for (name, view) in &self.fleet.agents {
             why.count(mismatch(name, view, wanted)?);
@@ -148,7 +152,7 @@ impl<'a> Placement<'a> {
     /// Why the agent that a replica belongs to does not take it; `None`: it does.
     pub fn explain_on<'w>(&self, agent: &'w AgentName, load: Load) -> Option<NotThere<'w>> {
         // It matched when the run began, and the replica stays with it.
-        let wanted = Wanted { load, constraints: &[] };
+        let wanted = Wanted { load, needs: Needs::default(), constraints: &[] };
         let obstacle = match self.fleet.agents.get(agent) {
             Some(view) => Some(self.obstacle(agent, view, wanted)?),
             None => None,
@@ -166,9 +170,12 @@ impl<'a> Placement<'a> {
     fn lack(&self, name: &AgentName, view: &AgentView, wanted: Wanted<'_>) -> Option<Obstacle> {
         let (load, capacity) = (self.load(name), view.capacity);
         let together = load.plus(wanted.load);
+        let Needs { cpu_millis, last_core } = wanted.needs;
         let lacks = [
             (wanted.load.cpu_millis > capacity.cpu_millis, Obstacle::SmallCpu),
             (wanted.load.memory_bytes > capacity.memory_bytes, Obstacle::SmallMemory),
+            (cpu_millis > capacity.cpu_millis, Obstacle::SmallForLimit),
+            (last_core.is_some_and(|core| core >= capacity.cpu_millis / 1_000), Obstacle::NoSuchCore),
             (together.slots > capacity.slots, Obstacle::Full),
             (together.cpu_millis > capacity.cpu_millis, Obstacle::BusyCpu),
             (together.memory_bytes > capacity.memory_bytes, Obstacle::BusyMemory),

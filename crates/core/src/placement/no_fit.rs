@@ -24,6 +24,10 @@ pub enum Obstacle {
     SmallCpu,
     /// It has less memory than is reserved, however idle it is.
     SmallMemory,
+    /// It has fewer cores than the container's limit names.
+    SmallForLimit,
+    /// It does not have the cores that the container is to run on.
+    NoSuchCore,
     /// Its slots are all taken.
     Full,
     /// Others have reserved too many of its cores.
@@ -85,6 +89,8 @@ fn text(obstacle: Obstacle, wanted: Wanted<'_>) -> String {
         Obstacle::Constraint(position) => wanted.constraints.get(position).map(unmet).unwrap_or_default(),
         Obstacle::SmallCpu => format!("too small for {}", cores()),
         Obstacle::SmallMemory => format!("too small for {} of memory", memory()),
+        Obstacle::SmallForLimit => format!("too small for a limit of {}", count_of_cores(wanted.needs.cpu_millis)),
+        Obstacle::NoSuchCore => format!("without core {} of the cpuset", wanted.needs.last_core.unwrap_or_default()),
         Obstacle::Full => "without a free slot".to_owned(),
         Obstacle::BusyCpu => format!("without {} left", cores()),
         Obstacle::BusyMemory => format!("without {} of memory left", memory()),

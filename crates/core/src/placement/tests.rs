@@ -8,14 +8,15 @@ use std::{
 
 use super::{Placement, Spread, Wanted};
 use crate::{
-    fleet::{AgentView, Fleet, Load, LoadChange, Readiness, Reservations, Traits},
+    fleet::{AgentView, Fleet, Load, LoadChange, Needs, Readiness, Reservations, Traits},
     message::Capacity,
     name::AgentName,
     spec::{Attribute, Constraint, ContainerSpec, Operator},
 };
 
 const ONE: Load = Load { slots: 1, cpu_millis: 0, memory_bytes: 0 };
-const ONE_ANYWHERE: Wanted<'_> = Wanted { load: ONE, constraints: &[] };
+const NOTHING_SPECIAL: Needs = Needs { cpu_millis: 0, last_core: None };
+const ONE_ANYWHERE: Wanted<'_> = Wanted { load: ONE, needs: NOTHING_SPECIAL, constraints: &[] };
 
 fn agent(name: &str) -> AgentName {
     AgentName::new(name).unwrap()
@@ -115,7 +116,7 @@ fn check_reservation(cpu_millis: u64, memory_bytes: u64, expect: Result<&str, &s
     let mut fleet = fleet(&[("a1", Readiness::Ready, 9, 0)]);
     let bound = Load { slots: 0, cpu_millis: 1_000, memory_bytes: 1 << 29 };
     fleet.apply(&LoadChange::Bind(agent("a1"), bound));
-    let wanted = Wanted { load: Load { slots: 1, cpu_millis, memory_bytes }, constraints: &[] };
+    let wanted = Wanted { load: Load { slots: 1, cpu_millis, memory_bytes }, ..ONE_ANYWHERE };
     let placed = place(&fleet, wanted, &Spread::new(), None);
     assert_eq!(placed.as_deref().map_err(String::as_str), expect);
 }
@@ -133,12 +134,35 @@ fn reservations_must_fit() {
 fn what_will_never_fit_is_said_before_what_does_not_fit_now() {
     let full = fleet(&[("a1", Readiness::Ready, 1, 1), ("a2", Readiness::Ready, 1, 1)]);
     let check = |load: Load, expect: &str| {
-        let placed = place(&full, Wanted { load, constraints: &[] }, &Spread::new(), None);
+        let placed = place(&full, Wanted { load, ..ONE_ANYWHERE }, &Spread::new(), None);
         assert_eq!(placed, Err(expect.to_owned()));
     };
     check(ONE, "0 of 2 agents fit: 2 without a free slot");
     check(Load { cpu_millis: 8_000, ..ONE }, "0 of 2 agents fit: 2 too small for 8 cores");
     check(Load { memory_bytes: 8 << 30, ..ONE }, "0 of 2 agents fit: 2 too small for 8.0GiB of memory");
+}
+
+/// Where a container with these limits goes, of a host with four cores and a busy one with eight.
+#[track_caller]
+fn check_limits(cpu_millis: Option<u64>, cpuset: Option<&str>, expect: Result<&str, &str>) {
+    let mut fleet = fleet(&[("a4", Readiness::Ready, 9, 0), ("a8", Readiness::Ready, 9, 8)]);
+    fleet.agents.get_mut(&agent("a8")).unwrap().capacity.cpu_millis = 8_000;
+    let mut container =
+        ContainerSpec { cpu_millis, cpu_reservation_millis: Some(100), ..ContainerSpec::new("busybox") };
+    container.limits.cpuset = cpuset.map(str::to_owned);
+    let wanted = Wanted { load: fleet.load_of(&container), needs: Needs::of(&container), constraints: &[] };
+    let placed = place(&fleet, wanted, &Spread::new(), None);
+    assert_eq!(placed.as_deref().map_err(String::as_str), expect, "{cpu_millis:?} {cpuset:?}");
+}
+
+#[test]
+fn limits_that_name_more_cores_than_a_host_has_must_fit_too() {
+    check_limits(Some(4_000), Some("0-3"), Ok("a4"));
+    check_limits(Some(4_001), None, Ok("a8"));
+    check_limits(None, Some("0,4"), Ok("a8"));
+    check_limits(None, Some("7,0-1"), Ok("a8"));
+    check_limits(Some(8_500), None, Err("0 of 2 agents fit: 2 too small for a limit of 8.5 cores"));
+    check_limits(None, Some("6-9"), Err("0 of 2 agents fit: 2 without core 9 of the cpuset"));
 }
 
 #[test]
@@ -230,7 +254,7 @@ fn check_constraints(constraints: &[Constraint], text: &str, expect: &[&str]) {
     let fleet = labelled();
     let mut placement = Placement::new(&fleet);
     assert_eq!(placement.matching(constraints), expect.iter().map(|name| agent(name)).collect::<Vec<_>>());
-    let mut candidates = placement.candidates(Wanted { load: ONE, constraints }, &Spread::new());
+    let mut candidates = placement.candidates(Wanted { constraints, ..ONE_ANYWHERE }, &Spread::new());
     let taken: Vec<AgentName> = std::iter::from_fn(|| placement.take(&mut candidates, None)).collect();
     assert_eq!(taken, placement.matching(constraints));
 }
@@ -255,7 +279,7 @@ fn the_explanation_names_the_first_constraint_that_an_agent_does_not_meet() {
     let mut fleet = labelled();
     fleet.apply(&LoadChange::Bind(agent("a1"), ONE));
     let constraints = [label("disk", Operator::Is, &["ssd"]), label("zone", Operator::IsNot, &["east"])];
-    let placed = place(&fleet, Wanted { load: ONE, constraints: &constraints }, &Spread::new(), None);
+    let placed = place(&fleet, Wanted { constraints: &constraints, ..ONE_ANYWHERE }, &Spread::new(), None);
     let why = "0 of 3 agents fit: 1 without disk==ssd, 1 excluded by zone!=east, 1 without a free slot";
     assert_eq!(placed, Err(why.to_owned()));
 }
