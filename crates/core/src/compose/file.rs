@@ -1,5 +1,7 @@
 //! The file itself: its version, its labels, and what its services come to together.
 
+use std::collections::BTreeSet;
+
 use super::{
     ComposeFile,
     app::{app_spec, run_spec},
@@ -41,6 +43,7 @@ pub(super) fn read_file(reader: &mut Reader<'_>, file: &ComposeFile<'_>, root: &
         return Contents { spec: None, timezone: file.timezone_default.to_owned() };
     };
     reader.host_files = read_host_files(reader, &root);
+    reader.volumes = declared_volumes(entries);
     let mut labels = Labels::default();
     let mut services: Option<(Vec<ServiceSpec>, Place)> = None;
     for entry in entries {
@@ -106,6 +109,15 @@ fn check_name(reader: &mut Reader<'_>, file: &ComposeFile<'_>, item: &Item<'_>) 
         let message = format!("`name` has no effect: the app is called `{}`", file.app);
         reader.report.warning(item.place(), message);
     }
+}
+
+/// The names under `volumes`, if the file has that. Known before the services, which name them.
+fn declared_volumes(entries: &[Entry]) -> Option<BTreeSet<String>> {
+    let volumes = entries.iter().find(|entry| entry.key.text == "volumes")?;
+    Some(match &volumes.value.value {
+        Value::Mapping(volumes) => volumes.iter().map(|volume| volume.key.text.clone()).collect(),
+        Value::Scalar(_) | Value::Sequence(_) => BTreeSet::new(),
+    })
 }
 
 /// Named volumes are the engine's, made at first use. So their declarations may say nothing but the name.

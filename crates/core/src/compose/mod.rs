@@ -89,13 +89,14 @@ pub fn read(file: &ComposeFile<'_>, zones: &TimeZoneDatabase) -> Reading {
         interpolator: Interpolator::new(file.variables),
         env_files: EnvFiles::new(file.env_files),
         host_files: HostFiles::default(),
+        volumes: None,
         zones,
     };
     let contents = match &tree {
         Some(root) => read_file(&mut reader, file, root),
         None => Contents { spec: None, timezone: file.timezone_default.to_owned() },
     };
-    let Reader { report, interpolator, env_files, host_files: _, zones: _ } = reader;
+    let Reader { report, interpolator, env_files, host_files: _, volumes: _, zones: _ } = reader;
     Reading {
         spec: contents.spec.filter(|_| !report.has_errors()),
         diagnostics: report.into_diagnostics(),

@@ -1,7 +1,7 @@
 //! What every part of the file is read with: the report, the variables, the zones, and the shapes that recur in compose
 //! (a text, a list of texts, a map that may also be written as a list of `KEY=VALUE`).
 
-use std::fmt::Display;
+use std::{collections::BTreeSet, fmt::Display};
 
 use jiff::tz::TimeZoneDatabase;
 
@@ -26,6 +26,8 @@ pub(super) struct Reader<'f> {
     pub(super) env_files: EnvFiles<'f>,
     /// Secrets and configs that services may name.
     pub(super) host_files: HostFiles,
+    /// Names of the volumes that the file declares; `None`: it declares none, and need not.
+    pub(super) volumes: Option<BTreeSet<String>>,
     pub(super) zones: &'f TimeZoneDatabase,
 }
 

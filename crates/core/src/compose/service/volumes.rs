@@ -4,7 +4,7 @@
 use super::{
     super::{
         reader::{Reader, Text},
-        report::{Place, one_of},
+        report::{Place, one_of, quote},
         value::{Refused, boolean},
         yaml::{Item, Value},
     },
@@ -48,9 +48,26 @@ pub(super) fn read_volumes(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<Moun
             Value::Mapping(_) => read_long(reader, &element),
             Value::Scalar(_) | Value::Sequence(_) => reader.parsed(&element, short),
         };
-        mounts.extend(volume.map(|volume| Mount { volume, place: element.place() }));
+        if let Some(volume) = volume {
+            warn_of_undeclared(reader, &volume, element.place());
+            mounts.push(Mount { volume, place: element.place() });
+        }
     }
     mounts
+}
+
+/// Who declares volumes and uses another one has most likely mistyped it: an engine makes it, empty, without a word.
+fn warn_of_undeclared(reader: &mut Reader<'_>, volume: &Volume, place: Place) {
+    let (VolumeSource::Named(name), Some(declared)) = (&volume.source, &reader.volumes) else { return };
+    if declared.contains(name) {
+        return;
+    }
+    let hint = match reader.report.nearest(name, declared.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("declare it there: `volumes: {{{name}: }}`"),
+    };
+    let message = format!("volume {} is not among the `volumes` at the top of the file", quote(name));
+    reader.report.warning_with_hint(place, message, hint);
 }
 
 fn short(text: &str) -> Result<Volume, Refused> {

@@ -219,6 +219,26 @@ fn the_long_form_is_checked_like_the_short_one() {
 }
 
 #[test]
+fn a_volume_that_the_file_does_not_declare_is_a_warning_if_it_declares_any() {
+    let warning = |place: &str, name: &str, hint: &str| {
+        format!("{place}: warning: volume `{name}` is not among the `volumes` at the top of the file\n  hint: {hint}")
+    };
+    let check_declared = |keys: &str, top: &str, expect: &[String]| {
+        let expect: Vec<&str> = expect.iter().map(String::as_str).collect();
+        check(&(with_service(keys) + top), &expect);
+    };
+    let named = "volumes: ['cahce:/in', /anonymous, '/host:/host', {type: volume, source: cahce, target: /long}]";
+    let near = "did you mean `cache`?";
+    let both = [warning("5:15", "cahce", near), warning("5:55", "cahce", near)];
+    check_declared(named, "volumes: {data: , cache: }\n", &both);
+    check_declared(named, "volumes: {cahce: }\n", &[]);
+    check_declared(named, "", &[]);
+    let far = "declare it there: `volumes: {other: }`";
+    check_declared("volumes: ['other:/in']", "volumes: {cache: }\n", &[warning("5:15", "other", far)]);
+    check_declared("volumes: ['other:/in']", "volumes:\n", &[warning("5:15", "other", far)]);
+}
+
+#[test]
 fn there_is_a_limit_to_volumes() {
     let keys = |count: usize| {
         let volumes: Vec<String> = (0..count).map(|index| format!("/v{index}")).collect();
