@@ -1,6 +1,9 @@
 //! `tickmesh agent`: runs containers on this host.
 
-use std::{ops::RangeInclusive, path::PathBuf};
+use std::{
+    ops::RangeInclusive,
+    path::{Component, PathBuf},
+};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tickmesh_agent::policy::{Grant, HostPolicy};
@@ -140,5 +143,29 @@ fn grants() -> impl TypedValueParser<Value = Grant> {
 
 fn absolute_path(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
-    if path.is_absolute() { Ok(path) } else { Err("the path must be absolute".to_owned()) }
+    if !path.is_absolute() {
+        return Err("the path must be absolute".to_owned());
+    }
+    // No path of a compose file has it, so nothing would ever be below this one.
+    if path.components().any(|part| part == Component::ParentDir) {
+        return Err("the path must not have `..` in it".to_owned());
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_allowed_is_a_path_without_detours() {
+        let check = |text: &str, expect: Result<(), &str>| {
+            assert_eq!(absolute_path(text).map(drop), expect.map_err(str::to_owned), "{text}");
+        };
+        check("/srv/jobs", Ok(()));
+        check("/srv/..jobs", Ok(()));
+        check("srv", Err("the path must be absolute"));
+        check("/srv/../etc", Err("the path must not have `..` in it"));
+        check("/srv/..", Err("the path must not have `..` in it"));
+    }
 }

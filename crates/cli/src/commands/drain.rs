@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use futures_util::StreamExt as _;
-use jiff::{SignedDuration, Timestamp};
-use tickmesh_core::{message::AgentRecord, name::AgentName, timing::Timing};
+use jiff::Timestamp;
+use tickmesh_core::{compose, message::AgentRecord, name::AgentName, timing::Timing};
 use tickmesh_messaging::{Change, Entry, Following};
 use tokio::time::timeout;
 
@@ -21,7 +21,7 @@ use crate::{exit::Exit, when};
 pub(crate) struct DrainArgs {
     /// The agent
     name: AgentName,
-    /// Stop what still runs after this long, to run elsewhere: 30s, 10m, 2h
+    /// Stop what still runs after this long, to run elsewhere: 30s, 10m, 2h, 1d
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     deadline: Option<Duration>,
     /// Wait until nothing runs there any more
@@ -134,6 +134,23 @@ fn what_runs(held: Option<usize>) -> String {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let duration: SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
-    Duration::try_from(duration).map_err(|_| "the deadline must not be in the past".to_owned())
+    compose::duration(text).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_read_as_the_durations_of_a_compose_file() {
+        let check = |text: &str, seconds: u64| assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        check("10m", 600);
+        check("1h30m", 5_400);
+        check("1d", 86_400);
+        check("0s", 0);
+        for text in ["", "10", "-1m", "1 fortnight"] {
+            let expect = format!("`{text}` is not a duration such as `10s`, `1m30s` or `500ms`");
+            assert_eq!(duration(text), Err(expect));
+        }
+    }
 }

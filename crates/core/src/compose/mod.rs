@@ -32,7 +32,7 @@ pub use self::{
     file::ENV_FILES_BYTES_MAX,
     keys::service_keys,
     service::capability,
-    value::{Refused, size},
+    value::{Refused, duration, size},
     yaml::SOURCE_BYTES_MAX,
 };
 use self::{

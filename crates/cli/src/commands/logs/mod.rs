@@ -5,8 +5,9 @@ mod sink;
 mod tail;
 
 use futures_util::StreamExt;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tickmesh_core::{
+    compose,
     history::RunSummary,
     id::{RunNumber, RunToken, RunUid},
     ledger::ActiveRun,
@@ -184,20 +185,24 @@ fn moment(text: &str) -> Result<Timestamp, String> {
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(moment);
     }
-    let ago: SignedDuration = text.parse().map_err(|_| "neither a duration such as `10m` nor a moment in RFC 3339")?;
+    let ago = compose::duration(text).map_err(|_| "neither a duration such as `10m` nor a moment in RFC 3339")?;
     Timestamp::now().checked_sub(ago).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
 
     #[test]
     fn a_moment_is_one_or_a_time_ago() {
         assert_eq!(moment("2026-11-22T08:00:00Z").unwrap().to_string(), "2026-11-22T08:00:00Z");
-        let then = moment("10m").unwrap();
-        let age = Timestamp::now().duration_since(then);
-        assert!(age >= SignedDuration::from_mins(10) && age < SignedDuration::from_mins(11));
+        for (text, minutes) in [("10m", 10), ("1d", 24 * 60)] {
+            let then = moment(text).unwrap();
+            let age = Timestamp::now().duration_since(then);
+            assert!(age >= SignedDuration::from_mins(minutes) && age < SignedDuration::from_mins(minutes + 1));
+        }
         assert!(moment("yesterday").is_err());
     }
 }

@@ -9,7 +9,7 @@ use super::super::{
     value::{Refused, cpus, number, size},
     yaml::Item,
 };
-use crate::spec::{Amount as SwapAmount, ContainerSpec};
+use crate::spec::{Amount as MostOf, ContainerSpec};
 
 /// Smallest `mem_limit`: the original's 4 MB, in its smaller reading, since its own example counts in millions.
 const MEMORY_BYTES_MIN: u64 = 4_000_000;
@@ -68,9 +68,9 @@ impl<T: Copy + PartialEq> Setting<T> {
 #[derive(Debug, Default)]
 pub(super) struct Resources {
     memory: Amount,
-    memory_and_swap: Setting<SwapAmount>,
+    memory_and_swap: Setting<MostOf>,
     cpu: Amount,
-    pids: Setting<u64>,
+    pids: Setting<MostOf>,
 }
 
 /// Of one resource.
@@ -128,17 +128,21 @@ impl Resources {
     /// Reads `memswap_limit`: memory and swap space together, or `-1` for as much swap space as there is.
     pub(super) fn read_memory_and_swap(&mut self, reader: &mut Reader<'_>, item: &Item<'_>) {
         let read = |text: &str| match text {
-            "-1" => Ok(SwapAmount::Unlimited),
-            _ => memory(text).map(SwapAmount::AtMost),
+            "-1" => Ok(MostOf::Unlimited),
+            _ => memory(text).map(MostOf::AtMost),
         };
         let Some(amount) = reader.parsed(item, read) else { return };
         self.memory_and_swap.put(reader, "memswap_limit", item.place(), amount);
     }
 
-    /// Reads a number of processes, which `name` limits.
+    /// Reads a number of processes, which `name` limits; `-1` is no limit.
     pub(super) fn read_pids(&mut self, reader: &mut Reader<'_>, item: &Item<'_>, name: &str) {
-        let Some(count) = reader.parsed(item, |text| number(text, 1..=PIDS_MAX)) else { return };
-        self.pids.put(reader, name, item.place(), count);
+        let read = |text: &str| match text {
+            "-1" => Ok(MostOf::Unlimited),
+            _ => number(text, 1..=PIDS_MAX).map(MostOf::AtMost),
+        };
+        let Some(most) = reader.parsed(item, read) else { return };
+        self.pids.put(reader, name, item.place(), most);
     }
 
     /// Puts everything where it belongs, and says what contradicts itself.
@@ -151,7 +155,11 @@ impl Resources {
         container.cpu_millis = self.cpu.limit.value();
         container.cpu_reservation_millis = self.cpu.reservation.value();
         container.limits.memory_and_swap = self.memory_and_swap.value();
-        container.limits.pids = self.pids.value();
+        container.limits.pids = match self.pids.value() {
+            Some(MostOf::AtMost(count)) => Some(count),
+            // What the engine does without a number.
+            Some(MostOf::Unlimited) | None => None,
+        };
     }
 
     /// The engine refuses a sum without a summand, and one that is less than it.
@@ -164,7 +172,7 @@ impl Resources {
                 let message = format!("`{name}` is a limit of memory and swap together, and there is none of memory");
                 reader.report.error_with_hint(place, message, "add `mem_limit`");
             }
-            Some(memory) if sum < SwapAmount::AtMost(memory) => {
+            Some(memory) if sum < MostOf::AtMost(memory) => {
                 let message = format!("`{name}` is less than the limit of memory, which is a part of it");
                 reader.report.error(place, message);
             }

@@ -71,6 +71,7 @@ fn limits_are_read() {
     let unlimited = container("mem_limit: 64m\nmemswap_limit: -1").limits.memory_and_swap;
     assert_eq!(unlimited, Some(Amount::Unlimited));
     assert_eq!(container("deploy: {resources: {limits: {pids: 7}}}\npids_limit: 7").limits.pids, Some(7));
+    assert_eq!(container("deploy: {resources: {limits: {pids: -1}}}\npids_limit: -1").limits.pids, None);
 }
 
 #[test]
@@ -86,13 +87,13 @@ fn limits_that_make_no_sense_are_refused() {
         ],
     );
     check_service(
-        "shm_size: 0\nmem_swappiness: 101\noom_score_adj: -5\ncpuset: 2-1\npids_limit: -1\n",
+        "shm_size: 0\nmem_swappiness: 101\noom_score_adj: -5\ncpuset: 2-1\npids_limit: -2\n",
         &[
             "5:15: error: `0` is not a size from 1 byte to 1024 TiB",
             "6:21: error: `101` is not a whole number from 0 to 100",
             "7:20: error: `-5` is not a whole number from 0 to 1000",
             "8:13: error: `2-1` is not a list of cores such as `0-2,5`",
-            "9:17: error: `-1` is not a whole number from 1 to 4194304",
+            "9:17: error: `-2` is not a whole number from 1 to 4194304",
         ],
     );
     check_service(
@@ -104,6 +105,12 @@ fn limits_that_make_no_sense_are_refused() {
     check_service(
         "memswap_limit: 64m\nmem_limit: 65m",
         &["5:20: error: `memswap_limit` is less than the limit of memory, which is a part of it"],
+    );
+    check_service(
+        "pids_limit: -1\ndeploy: {resources: {limits: {pids: 6}}}",
+        &[
+            "6:41: error: `deploy.resources.limits.pids` is not what `pids_limit` says\n  hint: both mean the same: keep one",
+        ],
     );
     check_service(
         "pids_limit: 5\ndeploy: {resources: {limits: {pids: 6}}}",

@@ -98,7 +98,7 @@ fn decimal(text: &str) -> Option<(u64, u64)> {
 }
 
 /// A duration: numbers with units, the larger before the smaller, as in `1m30s`, `10s`, `500ms`.
-pub(super) fn duration(text: &str) -> Result<Duration, Refused> {
+pub fn duration(text: &str) -> Result<Duration, Refused> {
     /// The units, largest first, in milliseconds. Nothing here is scheduled finer.
     const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
     let refused = || Refused::new(text, "a duration such as `10s`, `1m30s` or `500ms`");
