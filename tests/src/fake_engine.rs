@@ -115,6 +115,10 @@ impl ContainerEngine for FakeEngine {
         false
     }
 
+    async fn path_of_volume(&self, _name: &str) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
+
     async fn image_present(&self, _image: &str) -> Result<bool, Error> {
         Ok(true)
     }

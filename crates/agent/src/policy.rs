@@ -96,7 +96,7 @@ impl Refusal {
     }
 }
 
-/// A path that containers may mount by its name, and may not for where that leads.
+/// A mount that the host allows by its name, and not for what is behind that.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Detour {
     /// It leads elsewhere: there is a symbolic link in it.
@@ -108,6 +108,16 @@ pub enum Detour {
         path: String,
         /// Where it leads.
         target: String,
+    },
+    /// A volume of the engine, whose name says nothing, was made as a bind of a path.
+    #[error(
+        "volume {volume} is host path {path}, which is not allowed on this host: its agent was not started with `--allow-path {path}`"
+    )]
+    Volume {
+        /// The volume.
+        volume: String,
+        /// The path.
+        path: String,
     },
     /// The agent cannot tell.
     #[error("host path {path} is not allowed on this host: its agent cannot see where it leads ({reason})")]
@@ -169,6 +179,14 @@ impl HostPolicy {
     pub(crate) fn resolved(&self, resolve: impl Fn(&Path) -> Option<PathBuf>) -> Self {
         let host_paths = self.outermost().filter_map(|path| resolve(path)).collect();
         Self { host_paths, ..self.clone() }
+    }
+
+    /// What is wrong with a volume that binds this path.
+    pub(crate) fn check_volume(&self, volume: &str, path: &str) -> Result<(), Detour> {
+        if self.allows_path(Path::new(path)) {
+            return Ok(());
+        }
+        Err(Detour::Volume { volume: volume.to_owned(), path: path.to_owned() })
     }
 
     /// What is wrong with a path that leads to `target`, if this policy is a resolved one.

@@ -45,6 +45,10 @@ impl ContainerEngine for Doored {
         self.docker.shares_files()
     }
 
+    async fn path_of_volume(&self, name: &str) -> Result<Option<String>, Error> {
+        self.docker.path_of_volume(name).await
+    }
+
     async fn image_present(&self, image: &str) -> Result<bool, Error> {
         self.docker.image_present(image).await
     }

@@ -5,7 +5,7 @@
 #[expect(dead_code, reason = "shared with the other tests of the agent")]
 mod world;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 use tickmesh_agent::{
     Config,
@@ -102,6 +102,67 @@ async fn a_link_that_a_job_made_counts_for_where_it_leads() {
     }
     world.order_start(4, mount("in")).await;
     assert!(matches!(world.end_of(4).await, AttemptEvent::Exited { exit_code: 0, .. }));
+    running.stop().await;
+}
+
+/// A volume that the test made as an administrator would, gone with it.
+struct EngineVolume {
+    name: String,
+}
+
+impl EngineVolume {
+    fn new(options: &[&str]) -> Self {
+        let name = format!("tickmesh-test-{}", world::nonce());
+        let mut create = Command::new("docker");
+        create.args(["volume", "create", "--driver", "local", "--label", "io.tickmesh.test=volume"]);
+        for option in options {
+            create.args(["--opt", option]);
+        }
+        assert!(create.arg(&name).output().unwrap().status.success());
+        Self { name }
+    }
+
+    fn of_path(path: &Path) -> Self {
+        Self::new(&["type=none", "o=bind", &format!("device={}", path.display())])
+    }
+}
+
+impl Drop for EngineVolume {
+    fn drop(&mut self) {
+        let _ = Command::new("docker").args(["volume", "rm", "-f", &self.name]).output();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_stands_for_a_path_is_allowed_like_that_path() {
+    let folder = folder();
+    let path = folder.path().canonicalize().unwrap();
+    for name in ["open", "shut"] {
+        std::fs::create_dir(path.join(name)).unwrap();
+    }
+    std::os::unix::fs::symlink(path.join("shut"), path.join("open/link")).unwrap();
+    // Made before the world, whose containers use them: so they go after those.
+    let volumes = ["open", "shut", "open/link"].map(|name| EngineVolume::of_path(&path.join(name)));
+    let plain = EngineVolume::new(&[]);
+    let world = World::new().await;
+    let running = world.start_agent_with(world.config_with_mount(&path.join("open"))).await;
+    let mount = |volume: &EngineVolume| order(folder.path(), &format!("volumes: ['{}:/in']", volume.name));
+    let shut = path.join("shut").display().to_string();
+    let refused = [
+        format!("volume {} is host path {shut}", volumes[1].name),
+        format!("host path {}/open/link leads to {shut}", path.display()),
+    ];
+    for (replica, (volume, what)) in (0..).zip(volumes[1..].iter().zip(refused)) {
+        world.order_start(replica, mount(volume)).await;
+        let flag = format!("--allow-path {shut}");
+        let reason = format!("{what}, which is not allowed on this host: its agent was not started with `{flag}`");
+        assert_eq!(world.end_of(replica).await, AttemptEvent::CouldNotStart { permanent: true, reason });
+    }
+    for (replica, volume) in (2..).zip([&volumes[0], &plain]) {
+        world.order_start(replica, mount(volume)).await;
+        assert!(matches!(world.end_of(replica).await, AttemptEvent::Exited { exit_code: 0, .. }));
+    }
+    world.wait_for_no_containers().await;
     running.stop().await;
 }
 

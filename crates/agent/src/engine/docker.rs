@@ -242,6 +242,15 @@ impl ContainerEngine for Docker {
         self.is_local
     }
 
+    async fn path_of_volume(&self, name: &str) -> Result<Option<String>, Error> {
+        match answer_raw(self.client.inspect_volume(name)).await {
+            Ok(volume) => Ok(convert::path_of_volume(volume)),
+            // The engine makes it as one of its own.
+            Err(error) if convert::status_code(&error) == Some(404) => Ok(None),
+            Err(error) => Err(convert::failure(&format!("look at volume `{name}`"))(error)),
+        }
+    }
+
     async fn image_present(&self, image: &str) -> Result<bool, Error> {
         match answer_raw(self.client.inspect_image(image)).await {
             Ok(_) => Ok(true),

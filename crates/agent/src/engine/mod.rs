@@ -175,6 +175,9 @@ pub trait ContainerEngine: Clone + Send + Sync + 'static {
     /// Whether the host's paths, as the engine mounts them, are those that this process sees.
     fn shares_files(&self) -> bool;
 
+    /// The path of the host that stands behind a volume of this name, if somebody made it as a bind of one.
+    fn path_of_volume(&self, name: &str) -> impl Future<Output = Result<Option<String>, Error>> + Send;
+
     /// Whether the engine has the image.
     fn image_present(&self, image: &str) -> impl Future<Output = Result<bool, Error>> + Send;
 

@@ -77,8 +77,13 @@ impl<E: ContainerEngine> Unit<E> {
     async fn created(&self, request: &ContainerRequest) -> Event {
         let mut backoff = Backoff::default();
         loop {
-            if let Err(detour) = self.check_paths(request.spec.clone()).await {
-                return Event::NotAllowed { reason: reason(&detour) };
+            match self.check_mounts(&request.spec).await {
+                Ok(Ok(())) => {}
+                Ok(Err(detour)) => return Event::NotAllowed { reason: reason(&detour) },
+                Err(error) => {
+                    self.again("look at the volumes", &error, &mut backoff).await;
+                    continue;
+                }
             }
             let error = match self.surroundings.engine.create(request).await {
                 Ok(container) => return Event::Created { container },
@@ -101,15 +106,25 @@ impl<E: ContainerEngine> Unit<E> {
         }
     }
 
-    /// As late as possible: a job may make a link at any time.
-    async fn check_paths(&self, container: ContainerSpec) -> Result<(), Detour> {
-        if !self.surroundings.engine.shares_files() {
-            return Ok(());
+    /// Whether the host allows what is behind the names of a container's mounts. As late as possible: a job may make a link at
+    /// any time.
+    async fn check_mounts(&self, container: &ContainerSpec) -> Result<Result<(), Detour>, Error> {
+        let Surroundings { engine, policy, .. } = &*self.surroundings;
+        let mut paths = host_paths::named(container);
+        for volume in host_paths::volumes(container) {
+            let Some(path) = engine.path_of_volume(volume).await? else { continue };
+            if let Err(detour) = policy.check_volume(volume, &path) {
+                return Ok(Err(detour));
+            }
+            paths.push(path);
         }
-        let policy = self.surroundings.policy.clone();
+        if !engine.shares_files() {
+            return Ok(Ok(()));
+        }
+        let policy = policy.clone();
         // A file system may hang, and the runtime must not.
-        let checked = tokio::task::spawn_blocking(move || host_paths::check(&container, &policy)).await;
-        checked.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        let checked = tokio::task::spawn_blocking(move || host_paths::check(paths, &policy)).await;
+        Ok(checked.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())))
     }
 
     pub(super) async fn start(self, container: ContainerId) {

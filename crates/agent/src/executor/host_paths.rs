@@ -8,25 +8,32 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tickmesh_core::spec::{ContainerSpec, HostAccess};
+use tickmesh_core::spec::{ContainerSpec, VolumeSource};
 
 use crate::policy::{Detour, HostPolicy};
 
-/// Refuses a container of which a host path leads to where the policy does not let containers.
-pub(super) fn check(container: &ContainerSpec, policy: &HostPolicy) -> Result<(), Detour> {
-    let paths = container.host_access().into_iter().filter_map(|access| match access {
-        HostAccess::Path(path) => Some(path),
-        HostAccess::Device(_)
-        | HostAccess::Capability(_)
-        | HostAccess::Priority(_)
-        | HostAccess::Network
-        | HostAccess::NetworkOfContainer(_)
-        | HostAccess::Pid
-        | HostAccess::Ipc
-        | HostAccess::Users
-        | HostAccess::Unconfined(_)
-        | HostAccess::Privileged => None,
-    });
+/// The paths that a container mounts by their names.
+pub(super) fn named(container: &ContainerSpec) -> Vec<String> {
+    let path = |source: &VolumeSource| match source {
+        VolumeSource::HostPath(path) | VolumeSource::ExistingHostPath(path) => Some(path.clone()),
+        VolumeSource::Named(_) | VolumeSource::Anonymous | VolumeSource::Tmpfs(_) => None,
+    };
+    container.volumes.iter().filter_map(|volume| path(&volume.source)).collect()
+}
+
+/// The volumes of the engine that a container mounts.
+pub(super) fn volumes(container: &ContainerSpec) -> impl Iterator<Item = &str> {
+    container.volumes.iter().filter_map(|volume| match &volume.source {
+        VolumeSource::Named(name) => Some(name.as_str()),
+        VolumeSource::HostPath(_)
+        | VolumeSource::ExistingHostPath(_)
+        | VolumeSource::Anonymous
+        | VolumeSource::Tmpfs(_) => None,
+    })
+}
+
+/// Refuses paths that lead to where the policy does not let containers.
+pub(super) fn check(paths: Vec<String>, policy: &HostPolicy) -> Result<(), Detour> {
     let resolved = policy.resolved(|path| resolve(path).ok());
     for path in paths {
         // Both lead to the same, also where the agent may not look.
@@ -61,10 +68,7 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
 mod tests {
     use std::os::unix::fs::symlink;
 
-    use tickmesh_core::spec::{Volume, VolumeSource};
-
     use super::*;
-    use crate::fixture;
 
     /// A folder `jobs` that may be mounted, with a folder `own` in it, and a folder `secret` that may not.
     struct Host {
@@ -94,14 +98,11 @@ mod tests {
             let host_paths = allowed.iter().map(|name| self.path(name)).collect();
             let policy = HostPolicy { host_paths, ..HostPolicy::default() };
             let path = self.path(path).display().to_string();
-            let mut container = fixture::container();
-            let source = VolumeSource::HostPath(path.clone());
-            container.volumes.push(Volume { source, target: "/mnt".to_owned(), read_only: true });
             let expect = expect.map_err(|target| {
                 let target = self.path(target).display().to_string();
-                Detour::Link { path, target }
+                Detour::Link { path: path.clone(), target }
             });
-            assert_eq!(check(&container, &policy), expect);
+            assert_eq!(check(vec![path], &policy), expect);
         }
     }
 
@@ -142,10 +143,7 @@ mod tests {
         let policy = HostPolicy { host_paths: vec![host.path("jobs")], ..HostPolicy::default() };
         for path in ["jobs/later", "jobs/later/deep"] {
             let path = host.path(path).display().to_string();
-            let mut container = fixture::container();
-            let source = VolumeSource::ExistingHostPath(path.clone());
-            container.volumes.push(Volume { source, target: "/mnt".to_owned(), read_only: true });
-            let refused = check(&container, &policy).unwrap_err().to_string();
+            let refused = check(vec![path.clone()], &policy).unwrap_err().to_string();
             assert!(refused.starts_with(&format!("host path {path} is not allowed on this host")), "{refused}");
         }
     }

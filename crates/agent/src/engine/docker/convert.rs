@@ -6,7 +6,7 @@ use bollard::{
     errors::Error as DockerError,
     models::{
         ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, ContainerSummary,
-        ContainerSummaryStateEnum as SummaryState, SystemInfo,
+        ContainerSummaryStateEnum as SummaryState, SystemInfo, Volume,
     },
 };
 use jiff::Timestamp;
@@ -68,6 +68,14 @@ pub(super) fn info(info: SystemInfo) -> EngineInfo {
         cores: info.ncpu.and_then(|count| u32::try_from(count).ok()).unwrap_or(1),
         memory_bytes: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
     }
+}
+
+/// The path that a volume binds, if that is all it is. (`device` is no path of the host for other kinds: a disk, an address.)
+pub(super) fn path_of_volume(volume: Volume) -> Option<String> {
+    let mut options = volume.options;
+    let is_bind = |option: &str| matches!(option.trim(), "bind" | "rbind");
+    let binds = options.get("o").is_some_and(|given| given.split(',').any(is_bind));
+    options.remove("device").filter(|_| volume.driver == "local" && binds)
 }
 
 /// A container as the engine describes it.
@@ -160,6 +168,22 @@ mod tests {
         check_reference("registry:5000/team/job", "registry:5000/team/job", "latest");
         check_reference("registry:5000/team/job:2", "registry:5000/team/job", "2");
         check_reference("job@sha256:00ff", "job@sha256:00ff", "");
+    }
+
+    #[track_caller]
+    fn check_volume(driver: &str, options: &[(&str, &str)], path: Option<&str>) {
+        let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let volume = Volume { driver: driver.to_owned(), options, ..Volume::default() };
+        assert_eq!(path_of_volume(volume).as_deref(), path);
+    }
+
+    #[test]
+    fn a_volume_that_binds_a_path_is_that_path() {
+        check_volume("local", &[], None);
+        check_volume("local", &[("type", "none"), ("o", "bind"), ("device", "/etc")], Some("/etc"));
+        check_volume("local", &[("o", "ro,rbind"), ("device", "/etc")], Some("/etc"));
+        check_volume("local", &[("type", "nfs"), ("o", "addr=192.0.2.1"), ("device", ":/export")], None);
+        check_volume("nfs", &[("o", "bind"), ("device", "/etc")], None);
     }
 
     #[test]
