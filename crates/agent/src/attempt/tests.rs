@@ -418,7 +418,7 @@ fn adopted_containers_go_on_from_where_they_are() {
     let remove = Effect::Remove { container: container_id() };
     let (effects, _) = live(State::adopt_created(claimed(), container_id()), [Event::Removed]);
     assert_eq!(effects, [remove.clone(), report(AttemptEvent::Lost { reason: LostReason::NotStarted })]);
-    assert_eq!(State::adopt_leftover(container_id()).1, [remove.clone()]);
+    assert_eq!(State::adopt_leftover(container_id()).1, std::slice::from_ref(&remove));
     for (disposal, expected) in [(Disposal::Remove, &[collect(), remove][..]), (Disposal::Keep, &[collect()])] {
         assert_eq!(live(State::adopt_ended(container_id(), disposal), [Event::Collected]).0, expected);
     }
