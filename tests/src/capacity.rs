@@ -48,8 +48,10 @@ services:
 /// What was measured.
 #[derive(Debug, Clone)]
 pub struct Figures {
-    /// Containers that went each way.
+    /// Containers that went each way in each round.
     pub containers: usize,
+    /// Rounds: the engine's own pace changes by a tenth from one minute to the next.
+    pub rounds: usize,
     /// At once: whole lives of the bare ones, and of those of the mesh as many starts, beside which others end and are removed.
     pub concurrency: usize,
     /// Containers a second through the bare API.
@@ -71,57 +73,69 @@ impl Figures {
     }
 }
 
-/// Measures so many containers, and watches long ones for so long. `fleet` is the binary of that name.
+/// Measures so many containers in so many rounds, and watches long ones for so long. `fleet` is the binary of that name.
 ///
 /// # Panics
 ///
 /// If something does not happen that must.
-pub async fn measure(fleet: &Path, containers: usize, idle: Duration) -> Figures {
+pub async fn measure(fleet: &Path, containers: usize, rounds: usize, idle: Duration) -> Figures {
     let world = World::new().await;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let concurrency = cores * STARTS_PER_CORE;
-    // Half before and half after: a machine that gets slower or faster meanwhile favours neither.
-    let before = bare(&world.docker, containers / 2, concurrency).await;
     let scheduler = world.scheduler().await;
     let agent = Agent::new(AGENT).start(fleet, &world);
     world.wait_for_agent(AGENT).await;
-    let used_before = processor_time(&world, &agent);
-    let begun = Instant::now();
-    world.apply("short", &compose("'true'", containers)).await;
-    world.run("short").await;
-    let summary = ended(&world, "short").await;
-    world.containers_settle_at(0).await;
-    let took = begun.elapsed();
-    assert!(summary.outcome.is_success(), "{:?}", summary.outcome);
-    let used = processor_time(&world, &agent).saturating_sub(used_before);
+    let (mut bare_took, mut mesh_took, mut used) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+    for round in 1..=rounds {
+        // Half before and half after: a machine that gets slower or faster meanwhile favours neither.
+        bare_took += bare(&world.docker, containers / 2, concurrency).await;
+        let used_before = processor_time(&world, &agent);
+        mesh_took += through_the_mesh(&world, containers, round).await;
+        used += processor_time(&world, &agent).saturating_sub(used_before);
+        bare_took += bare(&world.docker, containers - containers / 2, concurrency).await;
+    }
     let memory_kib = resident_kib(agent.id());
-    let after = bare(&world.docker, containers - containers / 2, concurrency).await;
 
     let share_of_idle = watch_long(&world, &agent, idle).await;
     agent.terminate(PATIENCE).await;
     scheduler.stop().await;
-    let per_second = |took: Duration| containers as f64 / took.as_secs_f64();
+    let all = containers * rounds;
+    let per_second = |took: Duration| all as f64 / took.as_secs_f64();
     Figures {
         containers,
+        rounds,
         concurrency,
-        bare: per_second(before + after),
-        mesh: per_second(took),
-        cpu_per_container: used / u32::try_from(containers).unwrap_or(u32::MAX),
+        bare: per_second(bare_took),
+        mesh: per_second(mesh_took),
+        cpu_per_container: used / u32::try_from(all).unwrap_or(u32::MAX),
         memory_kib,
         share_of_idle,
     }
 }
 
-/// The run that an app has ended. Looked for now and then only: who asks 40 times a second takes one part in twenty of the two cores
-/// that are measured.
-async fn ended(world: &World, app: &str) -> RunSummary {
+/// How long so many containers take that are queued on the agent, from when their run is asked for until the last of them is removed.
+async fn through_the_mesh(world: &World, containers: usize, round: usize) -> Duration {
+    let begun = Instant::now();
+    world.apply("short", &compose("'true'", containers)).await;
+    world.run("short").await;
+    let summary = ended(world, "short", round).await;
+    world.containers_settle_at(0).await;
+    let took = begun.elapsed();
+    assert!(summary.outcome.is_success(), "{:?}", summary.outcome);
+    took
+}
+
+/// That run of an app, once it has ended. Looked for now and then only: who asks 40 times a second takes one part in twenty of the two
+/// cores that are measured.
+async fn ended(world: &World, app: &str, run: usize) -> RunSummary {
     for _ in 0..ENDED_LOOKS_MAX {
-        if let Some(summary) = world.history(app).await.pop() {
-            return summary;
+        let mut history = world.history(app).await;
+        if history.len() >= run {
+            return history.swap_remove(run - 1);
         }
         sleep(ENDED_LOOK_PAUSE).await;
     }
-    panic!("the run of {app} does not end");
+    panic!("run {run} of {app} does not end");
 }
 
 fn compose(command: &str, scale: usize) -> String {

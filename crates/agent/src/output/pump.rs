@@ -11,7 +11,7 @@ use tickmesh_core::{
 use tickmesh_messaging::{LogFilter, Logs, RunSelector};
 use tokio::{
     sync::Semaphore,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -121,6 +121,9 @@ impl<E: ContainerEngine> Pump<E> {
     /// A stream that ends proves little: the engine may be going down, or may not have given the last line yet. So the last
     /// look is one that began after the container had ended.
     async fn head(&self, batcher: &mut Batcher, ended: &CancellationToken) -> HeadEnd {
+        // Nobody sees the first line later for it, and of a container that is over by then the last look is the only one: the engine
+        // spends more on a reader than on a line.
+        let _ = ended.run_until_cancelled(sleep(FLUSH_DELAY)).await;
         let mut backoff = Backoff::default();
         loop {
             let is_last_look = ended.is_cancelled();
