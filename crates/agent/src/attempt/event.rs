@@ -258,7 +258,7 @@ pub enum Effect {
         /// The end.
         event: AttemptEvent,
     },
-    /// See that the output of a container that has ended is stored to its end, whichever process began. Answer: `Collected`.
+    /// See that a container does not run, and that its output is stored to its end, whichever process began. Answer: `Collected`.
     Collect {
         /// The container.
         container: ContainerId,
