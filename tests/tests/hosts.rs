@@ -65,12 +65,16 @@ async fn what_may_go_on_without_its_agent_is_waited_for_until_its_host_is_forgot
     world.wait_for_agent("host-1").await;
     world.apply("job", ENDLESS).await;
     world.run("job").await;
-    world.containers_settle_at(1).await;
+    until("the job to run", PATIENCE, || async {
+        world.containers().await.iter().any(|it| it.state == "running").then_some(())
+    })
+    .await;
     let other = Agent::new("host-2").start(Path::new(FLEET), &world);
     world.wait_for_agent("host-2").await;
     // Neither the agent nor its guard says anything again: the host is gone, as far as anybody can tell.
-    signal_guard(&world, "host-1", Signal::KILL);
+    // The agent first: it would start another guard.
     lost.kill();
+    signal_guard(&world, "host-1", Signal::KILL);
     sleep(world.timing.lost * 2).await;
     let place = where_it_runs(&world).await;
     assert_eq!(place, Some(("host-1".to_owned(), 1)), "it may go on there; {:?}", world.history("job").await);
