@@ -104,6 +104,23 @@ async fn a_guard_withstands_what_stops_its_agent_and_serves_the_next_one() {
     agent.terminate(PATIENCE).await;
 }
 
+/// What the guard left says that a deadline has passed, and there is nothing to end: the next guard would have nothing to stay for.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_whose_guard_died_too_has_one_again_however_long_after() {
+    let world = World::new().await;
+    let agent = start_agent(&world).await;
+    let before = process(&world).await;
+    agent.kill();
+    signal_guard(&world, AGENT, Signal::KILL);
+    tokio::time::sleep(world.timing.fence + Duration::from_millis(100)).await;
+    let agent = start_agent(&world).await;
+    until("a heartbeat of the next process", Duration::from_secs(5), || async {
+        (process(&world).await != before).then_some(())
+    })
+    .await;
+    agent.terminate(PATIENCE).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_stops_with_nothing_to_guard_takes_its_guard_along() {
     let world = World::new().await;

@@ -28,7 +28,7 @@ use crate::{
     clock::{uptime, wait_until},
     engine::{self, ContainerEngine, ContainerId},
     error::chain,
-    guard::{self, ENGINE_PATIENCE, Effect, Event, Fate, Guard, Memory, Standing},
+    guard::{self, ANSWER_PATIENCE, ENGINE_PATIENCE, Effect, Event, Fate, Guard, Memory, Standing},
     lock::FileLock,
     ownership::Ownership,
 };
@@ -82,6 +82,7 @@ where
         files,
         listener,
         agent: None,
+        expected_until: uptime() + ANSWER_PATIENCE,
         engine,
         answers: JoinSet::new(),
         _lock: lock,
@@ -102,6 +103,9 @@ struct Process<E, C> {
     files: Files,
     listener: UnixListener,
     agent: Option<ToAgent>,
+    /// Until then the agent that started this guard has time to say hello. A deadline that had passed before, with nothing to end, takes
+    /// the guard less time than that: it would be gone before anybody came, and so would the next one.
+    expected_until: Duration,
     engine: Engine<E, C>,
     /// What the engine was asked.
     answers: JoinSet<Option<Event>>,
@@ -130,7 +134,7 @@ where
 {
     async fn run(mut self, first: Vec<Effect>) {
         self.perform(first).await;
-        while self.agent.is_some() || !self.guard.has_swept() {
+        while self.agent.is_some() || !self.guard.has_swept() || self.expects_agent() {
             let life = match self.next().await {
                 Happening::Event(event) => {
                     self.fold(event).await;
@@ -155,8 +159,14 @@ where
         tracing::info!("nothing is left to guard");
     }
 
+    fn expects_agent(&self) -> bool {
+        uptime() < self.expected_until
+    }
+
     async fn next(&mut self) -> Happening {
-        let Self { guard, listener, agent, answers, .. } = self;
+        let expected_until = self.expects_agent().then_some(self.expected_until);
+        let wake_at = self.guard.wake_at().into_iter().chain(expected_until).min();
+        let Self { listener, agent, answers, .. } = self;
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
@@ -172,7 +182,7 @@ where
                     Ok(None) => {}
                     Err(panic) => std::panic::resume_unwind(panic.into_panic()),
                 },
-                () = wait_until(guard.wake_at()) => return Happening::Event(Event::Woken),
+                () = wait_until(wake_at) => return Happening::Event(Event::Woken),
             }
         }
     }
