@@ -223,9 +223,9 @@ impl World {
 
     async fn write_app(&self, app: &AppName, source: Option<AppSource>) -> u64 {
         let record = AppRecord { schema: SCHEMA, by: format!("test {}", Uuid::now_v7()), source };
-        let current = self.mesh.apps().read(app.as_str()).await.expect("read the app");
-        let expected = current.map_or(0, |entry| entry.sequence);
-        match self.mesh.apps().compare_and_set(app.as_str(), &record, expected).await.expect("write the app") {
+        let edits = self.mesh.edits();
+        let current = edits.current(app).await.expect("read the app");
+        match edits.write(app, &record, current.as_ref()).await.expect("write the app") {
             Cas::Stored { sequence } => sequence,
             Cas::Refused { .. } => panic!("nobody else writes `{app}`"),
         }

@@ -86,6 +86,12 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Bucket<T> {
         stored.iter().map(|stored| stored.decode(self.key(stored))).collect()
     }
 
+    /// The sequence of every revision of a key that is still stored, oldest first.
+    pub(crate) async fn sequences(&self, key: &str) -> Result<Vec<u64>, Error> {
+        let stored = Follower::begin(&self.store, self.subject(key), Begin::After(0)).await?.collect().await?;
+        Ok(stored.into_iter().map(|stored| stored.sequence).collect())
+    }
+
     /// Every record, then [`Change::SnapshotEnd`], then every change. Revisions only go up; a record that was overwritten
     /// while the reader was away may be left out.
     pub async fn follow(&self) -> Result<Following<Change<T>>, Error> {

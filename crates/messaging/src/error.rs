@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use tickmesh_core::name::AppName;
+
 use crate::wire::Unreadable;
 
 /// Whatever the client library reports.
@@ -119,6 +121,14 @@ pub enum Error {
         /// Why.
         #[source]
         source: Unreadable,
+    },
+    /// Nothing was sent: another edit would push out the schedule that was in force, which the next leader has to account for.
+    #[error("app `{app}` was edited {edits} times and no scheduler has taken it up: start one, and try again")]
+    TooManyEdits {
+        /// The app.
+        app: AppName,
+        /// Edits that wait for a leader.
+        edits: usize,
     },
     /// Nothing was sent: the record has no JSON form.
     #[error("failed to encode `{key}`")]

@@ -19,6 +19,7 @@ mod bucket;
 mod commands;
 mod compare_and_set;
 mod connect;
+mod edits;
 mod error;
 mod events;
 mod follow;
@@ -39,6 +40,7 @@ pub use crate::{
     commands::{Commands, Delivery},
     compare_and_set::{Cas, Judgement, judge},
     connect::ConnectOptions,
+    edits::{Edits, UNFOLDED_EDITS_MAX},
     error::Error,
     events::Events,
     follow::Following,

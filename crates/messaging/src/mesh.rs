@@ -18,6 +18,7 @@ use crate::{
     bucket::Bucket,
     commands::Commands,
     connect::{ConnectOptions, Link},
+    edits::Edits,
     error::Error,
     events::Events,
     journal::Journal,
@@ -69,9 +70,14 @@ impl Mesh {
         &self.names
     }
 
-    /// The apps as they were applied. Key: the app.
+    /// The apps as they were applied. Key: the app. To write them, use [`Self::edits`].
     pub fn apps(&self) -> Bucket<AppRecord> {
         Bucket::new(self.store(StreamKind::Apps))
+    }
+
+    /// Where apps are edited.
+    pub fn edits(&self) -> Edits {
+        Edits::new(self.apps(), self.ledgers())
     }
 
     /// The ledgers. Key: the app.

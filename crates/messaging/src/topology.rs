@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Revisions of an app that are kept.
-const APP_REVISIONS: i64 = 10;
+pub(crate) const APP_REVISIONS: i64 = 10;
 /// How long an order lives. An agent that sees it later would find the attempt revoked or placed elsewhere; what is still
 /// wanted, the leader sends again.
 const ORDER_AGE: Duration = Duration::from_secs(60);

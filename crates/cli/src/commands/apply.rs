@@ -7,7 +7,7 @@ use tickmesh_core::{
     message::{AppRecord, AppSource, SCHEMA},
     name::AppName,
 };
-use tickmesh_messaging::{Bucket, Cas, Entry, Mesh};
+use tickmesh_messaging::{Cas, Mesh};
 
 use super::{Session, validate::print_diagnostics};
 use crate::{
@@ -87,29 +87,20 @@ pub(crate) fn app_source(source: Source, Understood { reading, env_files }: Unde
 }
 
 async fn apply(mesh: &Mesh, app: &AppName, source: AppSource) -> anyhow::Result<Applied> {
-    let bucket = mesh.apps();
+    let edits = mesh.edits();
     let record = AppRecord { schema: SCHEMA, by: who(), source: Some(source) };
-    let mut current = bucket.read(app.as_str()).await?;
+    let mut current = edits.current(app).await?;
     for _ in 0..TRIES {
         if let Some(entry) = &current
             && entry.value.source == record.source
         {
             return Ok(Applied::Unchanged { revision: entry.sequence });
         }
-        match write(&bucket, app, &record, current.as_ref()).await? {
+        match edits.write(app, &record, current.as_ref()).await? {
             Cas::Stored { sequence } => return Ok(Applied::Stored { revision: sequence }),
             Cas::Refused { current: newer } => current = newer,
         }
     }
     let by = current.map(|entry| format!(" (revision {} by {})", entry.sequence, entry.value.by));
     anyhow::bail!("app `{app}` is being changed by others at the same time{}: apply again", by.unwrap_or_default())
-}
-
-async fn write(
-    bucket: &Bucket<AppRecord>,
-    app: &AppName,
-    record: &AppRecord,
-    current: Option<&Entry<AppRecord>>,
-) -> Result<Cas<AppRecord>, tickmesh_messaging::Error> {
-    bucket.compare_and_set(app.as_str(), record, current.map_or(0, |entry| entry.sequence)).await
 }

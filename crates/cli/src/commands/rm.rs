@@ -37,15 +37,15 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
 
 /// Writes the tombstone, and returns its revision.
 pub(crate) async fn remove(mesh: &Mesh, app: &AppName) -> anyhow::Result<u64> {
-    let bucket = mesh.apps();
+    let edits = mesh.edits();
     let tombstone = AppRecord { schema: SCHEMA, by: who(), source: None };
-    let mut current = bucket.read(app.as_str()).await?;
+    let mut current = edits.current(app).await?;
     for _ in 0..TRIES {
         let entry = current.ok_or_else(|| unknown_app(app))?;
         if entry.value.source.is_none() {
             return Ok(entry.sequence);
         }
-        match bucket.compare_and_set(app.as_str(), &tombstone, entry.sequence).await? {
+        match edits.write(app, &tombstone, Some(&entry)).await? {
             Cas::Stored { sequence } => return Ok(sequence),
             Cas::Refused { current: newer } => current = newer,
         }

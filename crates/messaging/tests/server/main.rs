@@ -6,6 +6,7 @@
 mod commands;
 mod compare_and_set;
 mod connect;
+mod edits;
 mod follow;
 mod lease;
 mod streams;

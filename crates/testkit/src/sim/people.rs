@@ -10,6 +10,7 @@ use tickmesh_core::{
     name::AppName,
     time,
 };
+use tickmesh_messaging::UNFOLDED_EDITS_MAX;
 
 use super::{
     almanac::RHYTHMS,
@@ -24,9 +25,8 @@ use super::{
 /// looked at in the end.
 const COMMANDS_MAX: u32 = 50;
 
-/// Edits of one app that no leader has folded at most. The bucket keeps ten revisions of an app: what was due under one that
-/// is gone before any leader saw it is not known to anybody, and not counted. One place is left for the last edit of all.
-const UNFOLDED_MAX: usize = 9;
+/// Edits of one app at most that no leader has folded, as production has it. One place is left for the last edit of all.
+const UNFOLDED_MAX: usize = UNFOLDED_EDITS_MAX - 1;
 
 /// Longest time that somebody who drains a host gives to what runs there: some of it takes longer.
 const DRAIN_DEADLINE_MAX: Duration = Duration::from_secs(40);

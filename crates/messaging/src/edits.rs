@@ -1,0 +1,57 @@
+//! Edits of apps, each by compare-and-set on the app's key, and never more than a later leader can account for.
+//!
+//! A leader decides the old schedule up to an edit, so it needs every revision from the one in force on (guarantee G2). The
+//! bucket keeps ten of an app: while nobody folds them, the revision in force and nine edits have room, and a tenth edit would
+//! push out the schedule that was in force. It is refused.
+
+use tickmesh_core::{ledger::Ledger, message::AppRecord, name::AppName};
+
+use crate::{bucket::Bucket, compare_and_set::Cas, error::Error, topology::APP_REVISIONS, wire::Entry};
+
+/// Edits of one app at most that no leader has folded: with the revision in force, as many as the bucket keeps.
+pub const UNFOLDED_EDITS_MAX: usize = APP_REVISIONS as usize - 1;
+
+/// Where apps are edited.
+#[derive(Debug, Clone)]
+pub struct Edits {
+    apps: Bucket<AppRecord>,
+    ledgers: Bucket<Ledger>,
+}
+
+impl Edits {
+    pub(crate) fn new(apps: Bucket<AppRecord>, ledgers: Bucket<Ledger>) -> Self {
+        Self { apps, ledgers }
+    }
+
+    /// The record of an app, which an edit is based on.
+    pub async fn current(&self, app: &AppName) -> Result<Option<Entry<AppRecord>>, Error> {
+        self.apps.read(app.as_str()).await
+    }
+
+    /// Stores an edit if `current` is still the app's record. [`Error::TooManyEdits`] if no scheduler has taken up the last
+    /// nine of them.
+    pub async fn write(
+        &self,
+        app: &AppName,
+        edit: &AppRecord,
+        current: Option<&Entry<AppRecord>>,
+    ) -> Result<Cas<AppRecord>, Error> {
+        let expected = current.map_or(0, |entry| entry.sequence);
+        // What is folded only grows, and the write fails if another edit came between: what is true now is true then.
+        if self.unfolded(app, expected).await? >= UNFOLDED_EDITS_MAX {
+            return Err(Error::TooManyEdits { app: app.clone(), edits: UNFOLDED_EDITS_MAX });
+        }
+        self.apps.compare_and_set(app.as_str(), edit, expected).await
+    }
+
+    /// Number of stored revisions that no leader has folded.
+    async fn unfolded(&self, app: &AppName, newest: u64) -> Result<usize, Error> {
+        let ledger = self.ledgers.read(app.as_str()).await?;
+        let folded = ledger.map_or(0, |entry| entry.value.app_revision);
+        if newest <= folded {
+            return Ok(0);
+        }
+        let revisions = self.apps.sequences(app.as_str()).await?;
+        Ok(revisions.into_iter().filter(|revision| *revision > folded).count())
+    }
+}

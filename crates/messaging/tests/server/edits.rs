@@ -1,0 +1,72 @@
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use tickmesh_core::ledger::Ledger;
+use tickmesh_messaging::{Cas, Change, Error, Mesh, UNFOLDED_EDITS_MAX};
+
+use crate::support::*;
+
+async fn edit(mesh: &Mesh, number: usize) -> Result<u64, Error> {
+    let edits = mesh.edits();
+    let current = edits.current(&app("nightly")).await?;
+    edits.write(&app("nightly"), &record(format!("edit {number}")), current.as_ref()).await.map(stored)
+}
+
+/// A leader writes that it has folded everything up to a revision.
+async fn fold(mesh: &Mesh, revision: u64) {
+    let ledgers = mesh.ledgers();
+    let before = ledgers.read("nightly").await.unwrap().map_or(0, |entry| entry.sequence);
+    let ledger = Ledger::new(revision, Timestamp::UNIX_EPOCH);
+    stored(ledgers.compare_and_set("nightly", &ledger, before).await.unwrap());
+}
+
+/// Revisions of all apps that are still stored.
+async fn kept(mesh: &Mesh) -> Vec<u64> {
+    let mut changes = mesh.apps().follow_history().await.unwrap();
+    let mut kept = Vec::new();
+    while let Change::Entry(entry) = changes.next().await.unwrap().unwrap() {
+        kept.push(entry.sequence);
+    }
+    kept
+}
+
+#[tokio::test]
+async fn no_edit_pushes_out_the_revision_in_force() {
+    let (_server, mesh) = mesh().await;
+    let in_force = edit(&mesh, 0).await.unwrap();
+    fold(&mesh, in_force).await;
+    for number in 1..=UNFOLDED_EDITS_MAX {
+        edit(&mesh, number).await.unwrap();
+    }
+    let refused = edit(&mesh, UNFOLDED_EDITS_MAX + 1).await.unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "app `nightly` was edited 9 times and no scheduler has taken it up: start one, and try again"
+    );
+    assert_eq!(kept(&mesh).await.first(), Some(&in_force), "the next leader can still account for it");
+}
+
+#[tokio::test]
+async fn there_is_room_again_as_soon_as_a_leader_has_folded() {
+    let (_server, mesh) = mesh().await;
+    for number in 1..=UNFOLDED_EDITS_MAX {
+        edit(&mesh, number).await.unwrap();
+    }
+    assert!(matches!(edit(&mesh, 0).await, Err(Error::TooManyEdits { .. })), "of a new app as well");
+    fold(&mesh, 2).await;
+    edit(&mesh, 10).await.unwrap();
+    edit(&mesh, 11).await.unwrap();
+    assert!(matches!(edit(&mesh, 12).await, Err(Error::TooManyEdits { .. })));
+    assert_eq!(kept(&mesh).await.first(), Some(&2));
+}
+
+#[tokio::test]
+async fn an_edit_of_something_older_is_refused() {
+    let (_server, mesh) = mesh().await;
+    let edits = mesh.edits();
+    edit(&mesh, 1).await.unwrap();
+    let old = edits.current(&app("nightly")).await.unwrap();
+    edit(&mesh, 2).await.unwrap();
+    let outcome = edits.write(&app("nightly"), &record("late"), old.as_ref()).await.unwrap();
+    let Cas::Refused { current: Some(current) } = outcome else { panic!("an older edit was overwritten unseen") };
+    assert_eq!(current.value.by, "edit 2");
+}
