@@ -30,6 +30,7 @@ mod mesh;
 mod names;
 mod orders;
 mod results;
+mod schedulers;
 mod store;
 mod topology;
 mod wire;
@@ -51,6 +52,7 @@ pub use crate::{
     names::{LogFilter, Names, RunSelector, StreamKind},
     orders::Orders,
     results::Results,
+    schedulers::{SchedulerCard, SchedulerRole, Schedulers, StepDown},
     topology::Provisioning,
     wire::{BODY_BYTES_MAX, Entry, Unreadable},
 };

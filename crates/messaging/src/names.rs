@@ -262,6 +262,16 @@ impl Names {
         format!("{}{}.{run}.{service}.{replica}.*.*", self.prefix(StreamKind::Logs), filter.app)
     }
 
+    /// Subject on which the scheduler process of that id answers.
+    pub(crate) fn scheduler(&self, id: &str) -> String {
+        format!("{}.{id}", self.schedulers())
+    }
+
+    /// Subject on which all schedulers answer.
+    pub(crate) fn schedulers(&self) -> String {
+        format!("{}.scheduler", self.namespace)
+    }
+
     /// Name of an attempt's container.
     pub fn container(&self, attempt: &AttemptId) -> String {
         ContainerAddress::of(attempt).name(&self.namespace)

@@ -27,7 +27,7 @@ use tickmesh_core::{
     name::{AgentName, Namespace},
 };
 use tickmesh_messaging::Mesh;
-use tickmesh_scheduler::dispatcher::Effect;
+use tickmesh_scheduler::{clock::Clock, dispatcher::Effect};
 use tickmesh_tests::world::{connect_options, timing};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -255,6 +255,7 @@ async fn scheduler(arguments: &Arguments, shutdown: CancellationToken) -> anyhow
         timing: timing(),
         reservations: Reservations::default(),
         zones: TimeZoneDatabase::bundled(),
+        clock: Clock::default(),
         tap,
     };
     tickmesh_scheduler::run(config, connect(arguments).await?, shutdown).await?;
