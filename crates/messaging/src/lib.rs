@@ -49,7 +49,7 @@ pub use crate::{
     lease::{LeaseKeeper, LeaseRecord, Tenure},
     logs::{LogNews, Logs},
     mesh::{Mesh, PRECIOUS},
-    names::{LogFilter, Names, RunSelector, StreamKind},
+    names::{LEASE_KEY, LogFilter, Names, RunSelector, StreamKind},
     orders::Orders,
     results::Results,
     schedulers::{SchedulerCard, SchedulerRole, Schedulers, StepDown},

@@ -18,7 +18,7 @@ pub(crate) const ESCAPED_DOT: char = '=';
 /// Key of the mesh's only record in the bucket `meta`.
 pub(crate) const MESH_KEY: &str = "mesh";
 /// Key of the lease in its bucket.
-pub(crate) const LEASE_KEY: &str = "leader";
+pub const LEASE_KEY: &str = "leader";
 
 /// The streams of a mesh. Buckets are streams, as NATS has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

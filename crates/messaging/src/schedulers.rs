@@ -59,6 +59,8 @@ pub enum SchedulerRole {
     Refusing {
         /// Why.
         reason: String,
+        /// How often lost data had been accepted, as far as it has seen.
+        acceptance: u64,
     },
 }
 

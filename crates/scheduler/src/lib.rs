@@ -116,13 +116,13 @@ pub async fn run(config: Config, mesh: Mesh, shutdown: CancellationToken) -> Res
         let standing = shutdown.run_until_cancelled(stand_by(&config, &mesh, &keeper, &mut presence)).await;
         let pause = match standing {
             None => break,
-            Some(Err(error)) => note_refusal(&config, &presence, &error),
+            Some(Err(error)) => note_refusal(&config, &keeper, &presence, &error),
             Some(Ok((held, warm))) => {
                 info!(scheduler = %config.id, epoch = %held.epoch(), "leading");
                 let end = tenure::lead(&config, &mesh, &held, warm, &mut presence, &shutdown).await;
                 held.release().await;
                 presence.become_role(SchedulerRole::StandingBy);
-                note_end(&config, &presence, end)
+                note_end(&config, &keeper, &presence, end)
             }
         };
         shutdown.run_until_cancelled(sleep(pause)).await;
@@ -150,18 +150,18 @@ async fn stand_by(
 }
 
 /// Says why this process cannot stand by, and how long it waits before it tries again.
-fn note_refusal(config: &Config, presence: &Presence, error: &Error) -> Duration {
+fn note_refusal(config: &Config, keeper: &LeaseKeeper, presence: &Presence, error: &Error) -> Duration {
     if error.is_outage() {
         warn!(scheduler = %config.id, error = error as &dyn std::error::Error, "cannot stand by yet");
         return PAUSE;
     }
     error!(scheduler = %config.id, error = error as &dyn std::error::Error, "refusing to lead: see `tickmesh doctor`");
-    presence.become_role(SchedulerRole::Refusing { reason: chain(error) });
+    presence.become_role(SchedulerRole::Refusing { reason: chain(error), acceptance: keeper.acceptance() });
     REFUSING_PAUSE
 }
 
 /// Says why a tenure ended, and how long this process waits before it stands by again: whatever ended it may last.
-fn note_end(config: &Config, presence: &Presence, end: End) -> Duration {
+fn note_end(config: &Config, keeper: &LeaseKeeper, presence: &Presence, end: End) -> Duration {
     match end {
         End::Shutdown => {}
         End::SteppedDown => {
@@ -171,7 +171,7 @@ fn note_end(config: &Config, presence: &Presence, end: End) -> Duration {
         }
         End::LeaseLost => warn!(scheduler = %config.id, "lease lost"),
         End::Conflict { reason } => warn!(scheduler = %config.id, reason, "tenure ended"),
-        End::Broken(error) => return note_refusal(config, presence, &error),
+        End::Broken(error) => return note_refusal(config, keeper, presence, &error),
     }
     PAUSE
 }

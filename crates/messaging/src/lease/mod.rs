@@ -20,7 +20,7 @@ use std::{
 
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
-use tickmesh_core::message::SCHEMA;
+use tickmesh_core::{id::Epoch, message::SCHEMA};
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
@@ -41,6 +41,10 @@ use crate::{
     store::Patience,
     wire::{Entry, Unreadable},
 };
+
+/// In a tenure's number, what is above these bits counts how often lost data was accepted. Below is a revision of the lease: at four
+/// renewals in three seconds there is room for a hundred years.
+pub const ACCEPTANCE_SHIFT: u32 = 32;
 
 /// The lease as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +79,18 @@ impl LeaseRecord {
             streams: previous.map_or_else(StreamMarks::new, |record| record.streams.clone()),
             acceptance: previous.map_or(0, |record| record.acceptance),
         }
+    }
+
+    /// The record with which somebody accepts that data was lost: nobody holds it, and `found` is all that is asked for from now
+    /// on. `acceptance` must be higher than any before.
+    pub fn accepting(previous: Option<&Self>, process: &str, host: &str, found: StreamMarks, acceptance: u64) -> Self {
+        Self { released: true, streams: found, acceptance, ..Self::first(process, host, previous) }
+    }
+
+    /// The tenure that the write of this record at `revision` begins. Revisions may come back with an older copy of a store;
+    /// tenures do not, since somebody must have accepted that.
+    pub fn epoch(&self, revision: u64) -> Epoch {
+        Epoch((self.acceptance << ACCEPTANCE_SHIFT) + revision)
     }
 
     /// The record that renews this one.
@@ -187,6 +203,11 @@ impl LeaseKeeper {
         let gone = lease.is_none() && memory.marks().is_empty();
         let loss = if gone { without_lease(&found) } else { first_loss(memory.marks(), &found) };
         loss.map_or(Ok(()), |loss| Err(Error::StateLost(loss)))
+    }
+
+    /// How often lost data had been accepted, as far as this process has seen.
+    pub fn acceptance(&self) -> u64 {
+        self.memory().acceptance()
     }
 
     fn remember(&self, lease: Option<&LeaseRecord>) {

@@ -40,7 +40,7 @@ struct Standing {
 
 impl Tenure {
     pub(super) fn begin(keeper: &LeaseKeeper, record: LeaseRecord, hold: Hold) -> Self {
-        let epoch = Epoch(hold.revision());
+        let epoch = record.epoch(hold.revision());
         let (streams, noted) = watch::channel(record.streams.clone());
         let (sender, standing) = watch::channel(Standing { hold, lost: false });
         let (release, released) = oneshot::channel();

@@ -3,12 +3,7 @@
 use std::time::Duration;
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use tickmesh_core::{
-    decide,
-    id::{Epoch, RequestId},
-    ledger::Ledger,
-    name::AppName,
-};
+use tickmesh_core::{decide, id::RequestId, ledger::Ledger, name::AppName};
 use tickmesh_messaging::{
     Cas,
     lease::{BootTime, Hold, LeaseRecord, StreamMarks, first_loss},
@@ -107,7 +102,7 @@ impl Scheduler {
         ground.judge(seen);
         let random = StdRng::seed_from_u64(ground.random.random());
         let housekeeping_at = moment.uptime + ground.timing.heartbeat / 2;
-        let office = decide::Tenure { epoch: Epoch(hold.revision()), since: moment.wall };
+        let office = decide::Tenure { epoch: lease.epoch(hold.revision()), since: moment.wall };
         let leader = Leader::new(office, ground.timing, random);
         self.role = Role::Leading(Box::new(Tenure {
             hold,
