@@ -3,7 +3,7 @@
 //! Each is a [`Server`] with a store of its own; what makes them one cluster is a few more arguments. All listen on the
 //! loopback interface only.
 
-use std::{collections::BTreeSet, future::Future, net::TcpListener, time::Duration};
+use std::{future::Future, net::TcpListener, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use async_nats::jetstream::{self, stream};
@@ -125,17 +125,26 @@ impl Cluster {
         self.ask(&format!("a leader of {stream}"), asking).await
     }
 
-    /// The nodes that lead one of these streams.
+    /// Makes other nodes lead what this one leads, of these streams.
     ///
     /// # Panics
     ///
-    /// If one of them has no leader.
-    pub async fn leaders_of(&self, streams: &[String]) -> BTreeSet<usize> {
-        let mut leaders = BTreeSet::new();
+    /// If it does not let go.
+    pub async fn relieve(&self, node: usize, streams: &[String]) {
         for stream in streams {
-            leaders.insert(self.leader_of(stream).await);
+            let handing_over = || async {
+                if self.leader_of(stream).await == node {
+                    let client = self.context().await?.client();
+                    let other = name((node + 1) % NODES);
+                    let wish = format!(r#"{{"placement":{{"preferred":"{other}"}}}}"#);
+                    let subject = format!("$JS.API.STREAM.LEADER.STEPDOWN.{stream}");
+                    client.request(subject, wish.into()).await.context("ask the leader to step down")?;
+                }
+                ensure!(self.leader_of(stream).await != node, "it still leads");
+                Ok(())
+            };
+            self.ask(&format!("another leader of {stream}"), handing_over).await;
         }
-        leaders
     }
 
     /// A context on a new connection to the nodes that run.
@@ -213,7 +222,10 @@ mod tests {
         context.create_stream(config).await.unwrap();
         store(&cluster, "before").await;
         let first = cluster.leader_of("test").await;
-        assert_eq!(cluster.leaders_of(&["test".to_owned()]).await, BTreeSet::from([first]));
+        let relieved = first;
+        cluster.relieve(relieved, &["test".to_owned()]).await;
+        let first = cluster.leader_of("test").await;
+        assert_ne!(first, relieved);
 
         cluster.node_mut(first).kill();
         let second = cluster.leader_of("test").await;
