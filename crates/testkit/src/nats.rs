@@ -9,7 +9,7 @@ mod cluster;
 use std::{
     ffi::OsStr,
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -142,6 +142,20 @@ impl Server {
         copy_folder(copy.path(), &self.store()).expect("copy the store back");
     }
 
+    /// What a server that was started with `--http_port` tells of itself.
+    fn monitor(&self, path: &str) -> anyhow::Result<serde_json::Value> {
+        let file = port_file(&self.directory.path().join("ports"), self.pid());
+        let port = announced_port(&file, "monitoring").context("no port is announced")?;
+        let mut connection = TcpStream::connect(("127.0.0.1", port)).context("connect")?;
+        connection.set_read_timeout(Some(START_MAX)).context("set a timeout")?;
+        // The old version of the protocol: the answer ends where the connection does.
+        write!(connection, "GET {path} HTTP/1.0\r\n\r\n").context("ask")?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).context("read the answer")?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("an answer without a body")?;
+        serde_json::from_str(body).context("an answer that is no JSON")
+    }
+
     fn store(&self) -> PathBuf {
         self.directory.path().join("store")
     }
@@ -267,9 +281,9 @@ fn spawn_watchdog(server: &Child, directory: &Path) -> anyhow::Result<Child> {
 /// Waits until the server greets on the port that it announces in its port file.
 fn wait_until_ready(server: &mut Child, ports: &Path) -> anyhow::Result<u16> {
     let deadline = Instant::now() + START_MAX;
-    let file = ports.join(format!("nats-server_{}.ports", server.id()));
+    let file = port_file(ports, server.id());
     loop {
-        if let Some(port) = announced_port(&file)
+        if let Some(port) = announced_port(&file, "nats")
             && greets(port)
         {
             return Ok(port);
@@ -282,10 +296,15 @@ fn wait_until_ready(server: &mut Child, ports: &Path) -> anyhow::Result<u16> {
     }
 }
 
-/// The port in a port file; `None` while it is missing or half written.
-fn announced_port(file: &Path) -> Option<u16> {
+/// Where a server announces its ports.
+fn port_file(folder: &Path, pid: u32) -> PathBuf {
+    folder.join(format!("nats-server_{pid}.ports"))
+}
+
+/// The port in a port file on which a service listens; `None` while it is missing or half written.
+fn announced_port(file: &Path, service: &str) -> Option<u16> {
     let ports: serde_json::Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
-    let url = ports.get("nats")?.get(0)?.as_str()?;
+    let url = ports.get(service)?.get(0)?.as_str()?;
     url.rsplit(':').next()?.parse().ok()
 }
 

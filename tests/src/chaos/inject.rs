@@ -1,10 +1,13 @@
 //! Lets faults happen, and be over.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use rustix::process::Signal;
-use tickmesh_core::message::{Order, OrderKind};
+use tickmesh_core::{
+    message::{Order, OrderKind},
+    name::AppName,
+};
 use tickmesh_messaging::StreamKind;
 use tickmesh_testkit::nats::{Cluster, NODES, Server};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -50,7 +53,8 @@ impl Fault {
             | Self::ServerRestarted
             | Self::StreamLeaderKilled
             | Self::FollowerKilled
-            | Self::TwoNodesKilled(_) => false,
+            | Self::TwoNodesKilled(_)
+            | Self::OldCopyRestored(_) => false,
         }
     }
 }
@@ -125,11 +129,13 @@ impl Stage {
                 self.lose_nodes(&[node], Duration::ZERO).await
             }
             Fault::FollowerKilled => {
-                let node = round % NODES;
+                let meta_leader = self.cluster().meta_leader().await;
+                let node = (meta_leader + 1 + round % (NODES - 1)) % NODES;
                 let names = StreamKind::ALL.map(|kind| self.mesh.names().stream(kind));
                 self.cluster().relieve(node, &names).await;
                 self.lose_nodes(&[node], Duration::ZERO).await
             }
+            Fault::OldCopyRestored(_) => panic!("nothing goes on after that: see `play`"),
             Fault::TwoNodesKilled(time) => self.lose_nodes(&[round % NODES, (round + 1) % NODES], time).await,
         }
     }
@@ -168,7 +174,23 @@ impl Stage {
             self.follow_up(begun).await
         };
         self.cluster().wait_until_ready().await;
-        blow
+        let to = self.served(blow.outage.from).await;
+        Blow { outage: Outage { to, ..blow.outage }, ..blow }
+    }
+
+    /// Waits until every app has had a run end whose tick was due after that moment: until all who had to find another
+    /// node are back at work.
+    async fn served(&self, from: Timestamp) -> Timestamp {
+        until("a finished run of every app after the fault", ORDER_MAX, || async {
+            let mut first: BTreeMap<AppName, Timestamp> = BTreeMap::new();
+            for run in self.history.all() {
+                if run.value.scheduled_at.is_some_and(|instant| instant > from) {
+                    first.entry(run.value.app).or_insert(run.at);
+                }
+            }
+            (first.len() == self.row.apps).then(|| first.into_values().max())?
+        })
+        .await
     }
 
     fn begin(&self) -> Begun {
@@ -189,7 +211,7 @@ impl Stage {
         Blow { outage: Outage { from, to, reach: Reach::Leaders }, next: since(from), late: since(due) }
     }
 
-    fn server(&mut self) -> &mut Server {
+    pub(super) fn server(&mut self) -> &mut Server {
         match &mut self.servers {
             Servers::Single(server) => server,
             Servers::Cluster(_) => panic!("{} needs one server", self.row.fault),

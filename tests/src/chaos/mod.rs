@@ -18,6 +18,8 @@ pub mod judge;
 pub mod lives;
 mod overlap;
 mod play;
+mod restored;
+pub mod rows;
 mod stage;
 mod table;
 mod tail;
@@ -103,6 +105,8 @@ pub enum Fault {
     FollowerKilled,
     /// `kill -9` of two nodes, which are gone for that long.
     TwoNodesKilled(Duration),
+    /// The only server is killed, and goes on from a copy of its data that was made that long before.
+    OldCopyRestored(Duration),
 }
 
 impl fmt::Display for Fault {
@@ -118,6 +122,7 @@ impl fmt::Display for Fault {
             Self::StreamLeaderKilled => formatter.write_str("a stream's leader of three NATS nodes killed (-9)"),
             Self::FollowerKilled => formatter.write_str("one of three NATS nodes that leads nothing killed (-9)"),
             Self::TwoNodesKilled(time) => write!(formatter, "two of three NATS nodes killed (-9), back after {time:?}"),
+            Self::OldCopyRestored(time) => write!(formatter, "NATS goes on from a copy of its data, {time:?} old"),
         }
     }
 }
@@ -137,6 +142,8 @@ pub struct Row {
     pub apps: usize,
     /// Seconds between two instants of an app.
     pub period: i64,
+    /// How long a container runs.
+    pub run_time: Duration,
     /// How fast the clocks of the protocol run.
     pub clocks: Clocks,
 }
@@ -145,7 +152,7 @@ impl Row {
     /// A fault on one server and engines in memory, at production's speed.
     pub fn new(fault: Fault, times: usize) -> Self {
         let (nats, engine, clocks) = (Nats::Single, Engine::Fake, Clocks::Production);
-        Self { fault, times, nats, engine, apps: 10, period: 1, clocks }
+        Self { fault, times, nats, engine, apps: 10, period: 1, run_time: Duration::from_millis(200), clocks }
     }
 }
 

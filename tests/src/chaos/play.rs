@@ -8,10 +8,11 @@ use tickmesh_core::message::Admission;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Row,
+    Fault, Row,
     inject::Blow,
     instants::Schedule,
-    judge::{Evidence, Verdict, judge},
+    judge::{Evidence, Outage, Verdict, judge},
+    restored,
     stage::Stage,
 };
 use crate::{wait::until, world::PATIENCE};
@@ -39,6 +40,8 @@ pub struct Figures {
     pub late: Vec<Duration>,
     /// How long it all took.
     pub took: Duration,
+    /// What the processes said, for whoever wants to know why something is wrong.
+    pub said: String,
 }
 
 /// Plays a row. `fleet` is the binary of that name.
@@ -56,6 +59,12 @@ pub async fn play(fleet: &Path, row: Row) -> Figures {
         schedules.iter().all(has_run).then_some(())
     })
     .await;
+    if let Fault::OldCopyRestored(age) = row.fault {
+        let verdict = restored::hit(&mut stage, schedules, age).await;
+        let said = stage.all_said();
+        stage.end().await;
+        return Figures { row, verdict, next: Vec::new(), late: Vec::new(), took: begun.elapsed(), said };
+    }
     let mut random = StdRng::seed_from_u64(row.times as u64);
     let mut blows = Vec::new();
     for round in 0..row.times {
@@ -66,27 +75,34 @@ pub async fn play(fleet: &Path, row: Row) -> Figures {
     let through = Timestamp::now();
     schedules.iter_mut().for_each(|schedule| schedule.through = through);
     settle(&stage, &schedules).await;
-    let evidence = Evidence {
-        ticks: stage.ticks.all().into_iter().map(|tick| tick.value).collect(),
-        summaries: stage.history.all().into_iter().map(|run| run.value).collect(),
-        lives: stage.lives(),
-        ledgers: stage.ledgers().await,
-        outages: blows.iter().map(|blow| blow.outage).collect(),
-        fallen: stage.fallen(),
-        schedules,
-    };
-    stage.end().await;
+    let evidence = evidence(&mut stage, schedules, blows.iter().map(|blow| blow.outage).collect()).await;
     let verdict = judge(&evidence);
+    let said = stage.all_said();
+    stage.end().await;
     let sorted = |time: fn(&Blow) -> Duration| {
         let mut times: Vec<_> = blows.iter().map(time).collect();
         times.sort();
         times
     };
-    Figures { row, verdict, next: sorted(|blow| blow.next), late: sorted(|blow| blow.late), took: begun.elapsed() }
+    let (next, late) = (sorted(|blow| blow.next), sorted(|blow| blow.late));
+    Figures { row, verdict, next, late, took: begun.elapsed(), said }
+}
+
+/// Everything that was seen until now.
+pub(super) async fn evidence(stage: &mut Stage, schedules: Vec<Schedule>, outages: Vec<Outage>) -> Evidence {
+    Evidence {
+        ticks: stage.ticks.all().into_iter().map(|tick| tick.value).collect(),
+        summaries: stage.history.all().into_iter().map(|run| run.value).collect(),
+        lives: stage.lives(),
+        ledgers: stage.ledgers().await,
+        outages,
+        fallen: stage.fallen(),
+        schedules,
+    }
 }
 
 /// Waits until everything that is judged has ended, but not for ever: what has not is for the judge.
-async fn settle(stage: &Stage, schedules: &[Schedule]) {
+pub(super) async fn settle(stage: &Stage, schedules: &[Schedule]) {
     let deadline = Instant::now() + SETTLE_MAX;
     while Instant::now() < deadline && !has_settled(stage, schedules) {
         sleep(LOOK_PAUSE).await;

@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use bollard::Docker;
@@ -41,8 +40,6 @@ const SCHEDULERS: usize = 3;
 /// Agents of engines in memory, and of Docker.
 const AGENTS: usize = 3;
 const DOCKER_AGENTS: usize = 2;
-/// How long a container runs.
-const RUN_TIME: Duration = Duration::from_millis(200);
 
 /// The servers.
 pub(super) enum Servers {
@@ -153,7 +150,7 @@ impl Stage {
     pub(super) async fn fill_up_schedulers(&mut self) {
         while self.schedulers.len() < SCHEDULERS {
             self.schedulers_started += 1;
-            let id = format!("s{}", self.schedulers_started);
+            let id = scheduler_id(self.schedulers_started);
             let network = self.network().await;
             let mut command = Child::role(&self.fleet, "scheduler", &self.url(network.as_ref()), &self.namespace);
             command.args(["--id", &id, "--clocks", self.row.clocks.as_str()]);
@@ -169,7 +166,9 @@ impl Stage {
         command.arg("--allow").arg(self.folder.path());
         match self.row.engine {
             Engine::Fake => {
-                command.args(["--run-time", &RUN_TIME.as_millis().to_string(), "--lives"]).arg(self.lives_file());
+                command
+                    .args(["--run-time", &self.row.run_time.as_millis().to_string(), "--lives"])
+                    .arg(self.lives_file());
             }
             Engine::Docker => {}
         }
@@ -199,7 +198,8 @@ impl Stage {
     /// What the part says goes to a file, for whoever wants to know why.
     fn log_to(&self, command: &mut std::process::Command, name: &str) {
         let log = fs::File::create(self.log_of(name)).expect("create a log");
-        command.env("RUST_LOG", "warn,tickmesh_scheduler=info,tickmesh_messaging=info").stderr(log);
+        command.env("RUST_LOG", "warn,tickmesh_scheduler=info,tickmesh_messaging=info").env("RUST_BACKTRACE", "0");
+        command.stderr(log);
     }
 
     fn log_of(&self, name: &str) -> PathBuf {
@@ -209,6 +209,13 @@ impl Stage {
     /// What a part has said.
     pub(super) fn said(&self, name: &str) -> String {
         fs::read_to_string(self.log_of(name)).unwrap_or_default()
+    }
+
+    /// What all parts have said, those included that are gone.
+    pub(super) fn all_said(&self) -> String {
+        let schedulers = (1..=self.schedulers_started).map(scheduler_id);
+        let names = schedulers.chain(self.agents.keys().cloned());
+        names.map(|name| format!("{name}:\n{}", self.said(&name))).collect()
     }
 
     fn lives_file(&self) -> PathBuf {
@@ -240,7 +247,7 @@ impl Stage {
         let container = match self.row.engine {
             Engine::Fake => String::new(),
             Engine::Docker => {
-                format!("    network_mode: none\n    command: sleep {}\n", RUN_TIME.as_secs_f64())
+                format!("    network_mode: none\n    command: sleep {}\n", self.row.run_time.as_secs_f64())
             }
         };
         format!(
@@ -287,6 +294,11 @@ impl Stage {
             part.child.terminate(PATIENCE).await;
         }
     }
+}
+
+/// The id of the scheduler that was started as the `number`th.
+fn scheduler_id(number: usize) -> String {
+    format!("s{number}")
 }
 
 impl Drop for Stage {

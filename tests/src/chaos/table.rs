@@ -32,7 +32,7 @@ pub fn markdown(rows: &[Figures]) -> String {
 /// The same with every finding.
 pub fn json(rows: &[Figures]) -> Value {
     let rows = rows.iter().map(|figures| {
-        let Figures { row, verdict, next, late, took } = figures;
+        let Figures { row, verdict, next, late, took, said: _ } = figures;
         let Verdict { instants, lost, doubled, overlaps, unexcused, coalesced, dropped, killed, containers } = verdict;
         let times = |times: &[Duration]| {
             let [p50, p99, max] = quantiles(times).map(|time| time.as_secs_f64());

@@ -68,6 +68,8 @@ impl Cluster {
                 &cluster,
                 "--routes",
                 &routes,
+                "--http_port",
+                "-1",
             ])
         };
         Ok(Self { nodes: ports.iter().enumerate().map(node).collect::<anyhow::Result<_>>()? })
@@ -123,6 +125,23 @@ impl Cluster {
             Ok(index)
         };
         self.ask(&format!("a leader of {stream}"), asking).await
+    }
+
+    /// The node that leads the cluster itself: it makes streams and consumers.
+    ///
+    /// # Panics
+    ///
+    /// If no node comes to lead it.
+    pub async fn meta_leader(&self) -> usize {
+        let asking = || async {
+            let running = self.nodes.iter().find(|node| node.runs()).context("a node that runs")?;
+            let state = tokio::task::block_in_place(|| running.monitor("/jsz"))?;
+            let leader = state["meta_cluster"]["leader"].as_str().context("a leader")?;
+            let index = (0..NODES).find(|index| name(*index) == leader).context("a node of this cluster")?;
+            ensure!(self.nodes[index].runs(), "{leader} leads, and does not run");
+            Ok(index)
+        };
+        self.ask("a leader of the cluster", asking).await
     }
 
     /// Makes other nodes lead what this one leads, of these streams.
@@ -222,6 +241,7 @@ mod tests {
         context.create_stream(config).await.unwrap();
         store(&cluster, "before").await;
         let first = cluster.leader_of("test").await;
+        assert!(cluster.meta_leader().await < NODES);
         let relieved = first;
         cluster.relieve(relieved, &["test".to_owned()]).await;
         let first = cluster.leader_of("test").await;
