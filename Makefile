@@ -53,5 +53,7 @@ output: setup ## write 1 GiB in one job beside another one, and end a thousand c
 	TICKMESH_OUTPUT_MIB=1024 cargo test -p tickmesh-tests --test output -- --nocapture
 	TICKMESH_QUICK_CONTAINERS=1000 cargo test -p tickmesh-agent --test output -- at_once --nocapture
 
-chaos: setup ## run the crash tests many rounds (TICKMESH_CHAOS_ROUNDS=50)
+chaos: setup ## hit the mesh with every fault many times and write docs/chaos.md, then the crash tests many rounds (TICKMESH_CHAOS_ROUNDS=50)
+	TICKMESH_CHAOS_TABLE=$(CURDIR)/docs/chaos.md TICKMESH_CHAOS_JSON=$(CURDIR)/target/chaos.json \
+		cargo test -p tickmesh-tests --test chaos -- --nocapture
 	TICKMESH_CHAOS_ROUNDS=$(TICKMESH_CHAOS_ROUNDS) cargo test -p tickmesh-tests --test crash -- --nocapture

@@ -8,6 +8,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use tickmesh_core::name::Namespace;
 
 use crate::{wait::until, world::World};
 
@@ -107,9 +108,14 @@ impl Child {
     }
 
     fn command(fleet: &Path, world: &World, role: &str, nats: Option<String>) -> Command {
-        let mut command = Command::new(fleet);
         let nats = nats.unwrap_or_else(|| world.server.url());
-        command.args([role, "--nats", &nats, "--namespace", world.namespace().as_str()]);
+        Self::role(fleet, role, &nats, world.namespace())
+    }
+
+    /// The command line of a part, as far as all have it in common.
+    pub(crate) fn role(fleet: &Path, role: &str, nats: &str, namespace: &Namespace) -> Command {
+        let mut command = Command::new(fleet);
+        command.args([role, "--nats", nats, "--namespace", namespace.as_str()]);
         // The child ends when the other end of this pipe closes: nothing is left behind by a test that is killed.
         command.stdin(Stdio::piped());
         command
@@ -119,7 +125,21 @@ impl Child {
         if let Some(point) = die {
             command.args(["--die", point]);
         }
+        Self::start(command)
+    }
+
+    /// Starts a part.
+    pub(crate) fn start(mut command: Command) -> Self {
         Self { child: command.spawn().expect("start fleet") }
+    }
+
+    /// Whether it still runs.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be looked at.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("look at the child").is_none()
     }
 
     /// Its process id.

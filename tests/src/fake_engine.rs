@@ -19,6 +19,8 @@ use tickmesh_agent::engine::{
 use tickmesh_core::message::PullProgress;
 use tokio::sync::watch;
 
+use crate::chaos::lives::{Word, Writer};
+
 /// What the engine says of its host: one like many that run batch jobs.
 const CORES: u32 = 16;
 const MEMORY_BYTES: u64 = 64 << 30;
@@ -31,6 +33,7 @@ const EXIT_STOPPED: i64 = 143;
 #[derive(Debug, Clone, Default)]
 pub struct FakeEngine {
     run_time: Duration,
+    journal: Option<Writer>,
     containers: Arc<Mutex<BTreeMap<ContainerId, Container>>>,
 }
 
@@ -47,6 +50,18 @@ impl FakeEngine {
     /// An engine whose containers run for that long. The default's exit at once.
     pub fn running_for(run_time: Duration) -> Self {
         Self { run_time, ..Self::default() }
+    }
+
+    /// The same engine, which writes down when its containers start and end.
+    #[must_use]
+    pub fn writing(self, journal: Writer) -> Self {
+        Self { journal: Some(journal), ..self }
+    }
+
+    fn note(&self, container: &Container, word: Word) {
+        if let Some(journal) = &self.journal {
+            journal.write(&container.labels, word);
+        }
     }
 
     fn containers(&self) -> MutexGuard<'_, BTreeMap<ContainerId, Container>> {
@@ -66,6 +81,8 @@ impl FakeEngine {
             container.status.send_if_modified(|status| {
                 let runs = *status == ContainerStatus::Running;
                 if runs {
+                    // Before anybody can learn of the end, so that nothing that follows from it is earlier in the journal.
+                    self.note(container, if code == 0 { Word::Exit } else { Word::Kill });
                     *status = exited;
                 }
                 runs
@@ -143,7 +160,14 @@ impl ContainerEngine for FakeEngine {
     }
 
     async fn start(&self, id: &ContainerId) -> Result<(), Error> {
-        if self.with("start", id, |container| container.start(id))?? {
+        let start = |container: &mut Container| {
+            let started = container.start(id);
+            if let Ok(true) = started {
+                self.note(container, Word::Start);
+            }
+            started
+        };
+        if self.with("start", id, start)?? {
             let (engine, id) = (self.clone(), id.clone());
             tokio::spawn(async move {
                 tokio::time::sleep(engine.run_time).await;
@@ -191,7 +215,11 @@ impl ContainerEngine for FakeEngine {
     }
 
     async fn remove(&self, id: &ContainerId) -> Result<(), Error> {
-        self.containers().remove(id);
+        if let Some(container) = self.containers().remove(id)
+            && *container.status.borrow() == ContainerStatus::Running
+        {
+            self.note(&container, Word::Kill);
+        }
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 //! judges, not what tickmesh says of itself.
 
 pub mod capacity;
+pub mod chaos;
 pub mod children;
 pub mod containers;
 pub mod engine_faults;

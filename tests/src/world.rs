@@ -95,6 +95,43 @@ pub fn app(name: &str) -> AppName {
     AppName::new(name).expect("an app name")
 }
 
+/// Applies a compose file, as `tickmesh apply` does. Returned is its revision.
+///
+/// # Panics
+///
+/// If the file is not valid.
+pub async fn apply(mesh: &Mesh, name: &str, compose: &str) -> u64 {
+    let app = app(name);
+    let file = ComposeFile {
+        app: &app,
+        file_name: "test.yml",
+        text: compose,
+        variables: &BTreeMap::new(),
+        env_files: &BTreeMap::new(),
+        timezone_default: compose::TIMEZONE_DEFAULT,
+    };
+    let reading = compose::read(&file, &TimeZoneDatabase::bundled());
+    assert!(reading.spec.is_some(), "{:#?}", reading.diagnostics);
+    let source = AppSource {
+        compose: compose.to_owned(),
+        file_name: "test.yml".to_owned(),
+        variables: reading.variables_used,
+        env_files: BTreeMap::new(),
+        timezone: reading.timezone,
+    };
+    write_app(mesh, &app, Some(source)).await
+}
+
+async fn write_app(mesh: &Mesh, app: &AppName, source: Option<AppSource>) -> u64 {
+    let record = AppRecord { schema: SCHEMA, by: format!("test {}", Uuid::now_v7()), source };
+    let edits = mesh.edits();
+    let current = edits.current(app).await.expect("read the app");
+    match edits.write(app, &record, current.as_ref()).await.expect("write the app") {
+        Cas::Stored { sequence } => sequence,
+        Cas::Refused { .. } => panic!("nobody else writes `{app}`"),
+    }
+}
+
 impl World {
     /// A mesh on a server of its own.
     pub async fn new() -> Self {
@@ -197,40 +234,12 @@ impl World {
     ///
     /// If the file is not valid.
     pub async fn apply(&self, name: &str, compose: &str) -> u64 {
-        let app = app(name);
-        let file = ComposeFile {
-            app: &app,
-            file_name: "test.yml",
-            text: compose,
-            variables: &BTreeMap::new(),
-            env_files: &BTreeMap::new(),
-            timezone_default: compose::TIMEZONE_DEFAULT,
-        };
-        let reading = compose::read(&file, &TimeZoneDatabase::bundled());
-        assert!(reading.spec.is_some(), "{:#?}", reading.diagnostics);
-        let source = AppSource {
-            compose: compose.to_owned(),
-            file_name: "test.yml".to_owned(),
-            variables: reading.variables_used,
-            env_files: BTreeMap::new(),
-            timezone: reading.timezone,
-        };
-        self.write_app(&app, Some(source)).await
+        apply(&self.mesh, name, compose).await
     }
 
     /// Removes an app, as `tickmesh rm` does.
     pub async fn remove(&self, name: &str) {
-        self.write_app(&app(name), None).await;
-    }
-
-    async fn write_app(&self, app: &AppName, source: Option<AppSource>) -> u64 {
-        let record = AppRecord { schema: SCHEMA, by: format!("test {}", Uuid::now_v7()), source };
-        let edits = self.mesh.edits();
-        let current = edits.current(app).await.expect("read the app");
-        match edits.write(app, &record, current.as_ref()).await.expect("write the app") {
-            Cas::Stored { sequence } => sequence,
-            Cas::Refused { .. } => panic!("nobody else writes `{app}`"),
-        }
+        write_app(&self.mesh, &app(name), None).await;
     }
 
     /// Asks for a run, as `tickmesh run` does.

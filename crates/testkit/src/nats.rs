@@ -4,10 +4,12 @@
 //! that waits for the end of the test process, which closes its standard input, and then kills the server. So nothing is
 //! left behind even by a test process that is killed with `-9`.
 
+mod cluster;
+
 use std::{
     ffi::OsStr,
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -18,6 +20,9 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+pub use self::cluster::{Cluster, NODES};
+use crate::wait::wait_until;
 
 /// Path of the server's binary, if it is not the one that `make setup` brings.
 const BINARY_VARIABLE: &str = "TICKMESH_NATS_SERVER";
@@ -74,7 +79,7 @@ impl Server {
     }
 
     fn try_start(arguments: &[&str]) -> anyhow::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("tickmesh-nats-").tempdir().context("make a directory")?;
+        let directory = folder()?;
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let mut server = Self { binary: binary()?, directory, port: 0, arguments, process: None };
         server.launch()?;
@@ -92,6 +97,67 @@ impl Server {
         if let Some(process) = self.process.take() {
             process.end().expect("kill the server");
         }
+    }
+
+    /// Whether the server runs; one that is frozen does.
+    pub fn runs(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Asks the server to stop in order (SIGTERM), and waits for it.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end.
+    #[track_caller]
+    pub fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        let server = &mut self.process.as_mut().expect("the server runs").server;
+        wait_until("nats-server to end", START_MAX, || server.try_wait().is_ok_and(|status| status.is_some()));
+        self.kill();
+    }
+
+    /// A copy of everything that the server has stored, for [`Self::restore`]. It must not run meanwhile.
+    ///
+    /// # Panics
+    ///
+    /// If it runs, or nothing can be copied.
+    #[track_caller]
+    pub fn copy_store(&self) -> TempDir {
+        assert!(!self.runs(), "a server that runs writes while it is copied");
+        let copy = folder().expect("make a folder for the copy");
+        copy_folder(&self.store(), copy.path()).expect("copy the store");
+        copy
+    }
+
+    /// Replaces everything that the server has stored by a copy. It must not run meanwhile.
+    ///
+    /// # Panics
+    ///
+    /// If it runs, or nothing can be copied.
+    #[track_caller]
+    pub fn restore(&self, copy: &TempDir) {
+        assert!(!self.runs(), "a server that runs has its store in memory, too");
+        fs::remove_dir_all(self.store()).expect("remove the store");
+        copy_folder(copy.path(), &self.store()).expect("copy the store back");
+    }
+
+    /// What a server that was started with `--http_port` tells of itself.
+    fn monitor(&self, path: &str) -> anyhow::Result<serde_json::Value> {
+        let file = port_file(&self.directory.path().join("ports"), self.pid());
+        let port = announced_port(&file, "monitoring").context("no port is announced")?;
+        let mut connection = TcpStream::connect(("127.0.0.1", port)).context("connect")?;
+        connection.set_read_timeout(Some(START_MAX)).context("set a timeout")?;
+        // The old version of the protocol: the answer ends where the connection does.
+        write!(connection, "GET {path} HTTP/1.0\r\n\r\n").context("ask")?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).context("read the answer")?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("an answer without a body")?;
+        serde_json::from_str(body).context("an answer that is no JSON")
+    }
+
+    fn store(&self) -> PathBuf {
+        self.directory.path().join("store")
     }
 
     /// Starts the server again, on the same port and store; kills it before if it runs.
@@ -157,7 +223,7 @@ impl Server {
         let output = fs::OpenOptions::new().create(true).append(true).open(log).context("open the server's log")?;
         Command::new(&self.binary)
             .args(["--addr", "127.0.0.1", "--port", &port, "--jetstream"])
-            .args([OsStr::new("--store_dir"), self.directory.path().join("store").as_os_str()])
+            .args([OsStr::new("--store_dir"), self.store().as_os_str()])
             .args([OsStr::new("--ports_file_dir"), ports.as_os_str()])
             .args(&self.arguments)
             .stdin(Stdio::null())
@@ -215,9 +281,9 @@ fn spawn_watchdog(server: &Child, directory: &Path) -> anyhow::Result<Child> {
 /// Waits until the server greets on the port that it announces in its port file.
 fn wait_until_ready(server: &mut Child, ports: &Path) -> anyhow::Result<u16> {
     let deadline = Instant::now() + START_MAX;
-    let file = ports.join(format!("nats-server_{}.ports", server.id()));
+    let file = port_file(ports, server.id());
     loop {
-        if let Some(port) = announced_port(&file)
+        if let Some(port) = announced_port(&file, "nats")
             && greets(port)
         {
             return Ok(port);
@@ -230,10 +296,15 @@ fn wait_until_ready(server: &mut Child, ports: &Path) -> anyhow::Result<u16> {
     }
 }
 
-/// The port in a port file; `None` while it is missing or half written.
-fn announced_port(file: &Path) -> Option<u16> {
+/// Where a server announces its ports.
+fn port_file(folder: &Path, pid: u32) -> PathBuf {
+    folder.join(format!("nats-server_{pid}.ports"))
+}
+
+/// The port in a port file on which a service listens; `None` while it is missing or half written.
+fn announced_port(file: &Path, service: &str) -> Option<u16> {
     let ports: serde_json::Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
-    let url = ports.get("nats")?.get(0)?.as_str()?;
+    let url = ports.get(service)?.get(0)?.as_str()?;
     url.rsplit(':').next()?.parse().ok()
 }
 
@@ -260,6 +331,23 @@ fn tail(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(LOG_TAIL)..].join("\n")
+}
+
+fn folder() -> anyhow::Result<TempDir> {
+    tempfile::Builder::new().prefix("tickmesh-nats-").tempdir().context("make a directory")
+}
+
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let (entry, target) = entry.map(|entry| (entry.path(), to.join(entry.file_name())))?;
+        if entry.is_dir() {
+            copy_folder(&entry, &target)?;
+        } else {
+            fs::copy(&entry, &target)?;
+        }
+    }
+    Ok(())
 }
 
 fn ignore_missing(error: std::io::Error) -> std::io::Result<()> {
@@ -323,6 +411,19 @@ mod tests {
         let error = Server::try_start(&["--config", "/nowhere/nats.conf"]).unwrap_err();
         let text = format!("{error:#}");
         assert!(text.contains("/nowhere/nats.conf") && text.contains("nats-server ended"), "{text}");
+    }
+
+    #[test]
+    fn a_server_goes_on_from_a_copy_of_its_store() {
+        let mut server = Server::start();
+        fs::write(server.store().join("mark"), "old").unwrap();
+        server.stop();
+        assert!(!server.runs());
+        let copy = server.copy_store();
+        fs::write(server.store().join("mark"), "new").unwrap();
+        server.restore(&copy);
+        server.restart();
+        assert_eq!(fs::read_to_string(server.store().join("mark")).unwrap(), "old");
     }
 
     #[test]

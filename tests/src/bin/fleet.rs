@@ -3,9 +3,12 @@
 //!
 //! ```text
 //! fleet agent --nats URL --namespace NAME --name NAME --locks DIR --allow DIR [--die claim|create|start|exit]
-//! fleet scheduler --nats URL --namespace NAME [--die write|send|tick|history]
+//!             [--clocks fast|production] [--run-time MILLISECONDS --lives FILE]
+//! fleet scheduler --nats URL --namespace NAME [--die write|send|tick|history] [--clocks fast|production] [--id ID]
 //! fleet guard SETTINGS
 //! ```
+//!
+//! With `--run-time` an agent has an engine in memory, which writes the lives of its containers into a file.
 
 use std::{collections::BTreeMap, io::Read as _, path::PathBuf, sync::Arc, time::Duration};
 
@@ -25,15 +28,21 @@ use tickmesh_core::{
     fleet::Reservations,
     message::PullProgress,
     name::{AgentName, Namespace},
+    timing::Timing,
 };
 use tickmesh_messaging::Mesh;
 use tickmesh_scheduler::{clock::Clock, dispatcher::Effect};
-use tickmesh_tests::world::{connect_options, timing};
+use tickmesh_tests::{
+    FakeEngine,
+    chaos::{Clocks, lives::Writer},
+    world::{connect_options, timing},
+};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 
 /// What a guard is started with.
@@ -168,7 +177,17 @@ impl Arguments {
     }
 
     fn get(&self, key: &str) -> anyhow::Result<&str> {
-        self.values.get(key).map(String::as_str).with_context(|| format!("{key} is missing"))
+        self.find(key).with_context(|| format!("{key} is missing"))
+    }
+
+    fn find(&self, key: &str) -> Option<&str> {
+        self.values.get(key).map(String::as_str)
+    }
+
+    fn timing(&self) -> anyhow::Result<Timing> {
+        let Some(name) = self.find("--clocks") else { return Ok(timing()) };
+        let clocks = Clocks::ALL.into_iter().find(|clocks| clocks.as_str() == name);
+        Ok(clocks.with_context(|| format!("no clocks `{name}`"))?.timing())
     }
 }
 
@@ -181,6 +200,9 @@ async fn main() -> anyhow::Result<()> {
     }
     let arguments = Arguments::read()?;
     let shutdown = CancellationToken::new();
+    if std::env::var_os("RUST_LOG").is_some() {
+        tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env()).with_writer(std::io::stderr).init();
+    }
     tokio::spawn(stop_on_signal(shutdown.clone()));
     std::thread::spawn(die_with_parent);
     match arguments.role.as_str() {
@@ -211,7 +233,7 @@ async fn connect(arguments: &Arguments) -> anyhow::Result<Mesh> {
 }
 
 async fn agent(arguments: &Arguments, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let point = match arguments.values.get("--die").map(String::as_str) {
+    let point = match arguments.find("--die") {
         None => None,
         Some("claim") => Some(CrashPoint::Claim),
         Some("create") => Some(CrashPoint::Create),
@@ -224,8 +246,14 @@ async fn agent(arguments: &Arguments, shutdown: CancellationToken) -> anyhow::Re
     let agent = AgentName::new(arguments.get("--name")?)?;
     let locks = PathBuf::from(arguments.get("--locks")?);
     let mut config = tickmesh_agent::Config::new(agent, tickmesh_agent::Host::this()?, locks);
-    config.timing = timing();
+    config.timing = arguments.timing()?;
     config.slots = Some(64);
+    if let Some(run_time) = arguments.find("--run-time") {
+        let lives = Writer::open(arguments.get("--lives")?.as_ref(), config.agent.as_str());
+        let engine = FakeEngine::running_for(Duration::from_millis(run_time.parse()?)).writing(lives);
+        tickmesh_agent::run(config, mesh, logs, mesh_id, engine, shutdown).await?;
+        return Ok(());
+    }
     config.policy = HostPolicy { host_paths: vec![PathBuf::from(arguments.get("--allow")?)], ..HostPolicy::default() };
     config.guard = Some(guard_process::Program { path: "/proc/self/exe".into(), arguments: vec![GUARD.to_owned()] });
     let engine = CrashingEngine { docker: Docker::connect().await?, point };
@@ -234,7 +262,7 @@ async fn agent(arguments: &Arguments, shutdown: CancellationToken) -> anyhow::Re
 }
 
 async fn scheduler(arguments: &Arguments, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let die_at: Option<fn(&Effect) -> bool> = match arguments.values.get("--die").map(String::as_str) {
+    let die_at: Option<fn(&Effect) -> bool> = match arguments.find("--die") {
         None => None,
         Some("write") => Some(|effect| matches!(effect, Effect::WriteLedger { ledger, .. } if ledger.last_run > 0)),
         Some("send") => Some(|effect| matches!(effect, Effect::Send(_))),
@@ -250,9 +278,9 @@ async fn scheduler(arguments: &Arguments, shutdown: CancellationToken) -> anyhow
         })
     });
     let config = tickmesh_scheduler::Config {
-        id: Uuid::now_v7().to_string(),
+        id: arguments.find("--id").map_or_else(|| Uuid::now_v7().to_string(), str::to_owned),
         host: "test".to_owned(),
-        timing: timing(),
+        timing: arguments.timing()?,
         reservations: Reservations::default(),
         zones: TimeZoneDatabase::bundled(),
         clock: Clock::default(),
