@@ -137,6 +137,7 @@ async fn stand_by(
     keeper: &LeaseKeeper,
     presence: &mut Presence,
 ) -> Result<(messaging::Tenure, Warm), Error> {
+    mesh.check_streams().await.map_err(Error::Load)?;
     let mut warm = Warm::load(mesh, &config.zones).await?;
     presence.become_role(SchedulerRole::StandingBy);
     loop {
