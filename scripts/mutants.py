@@ -8,6 +8,7 @@ a survivor, and fails the run: then the rule that was broken is not held by any 
     scripts/mutants.py                 all of them
     scripts/mutants.py P7 act-before   those whose name begins so
     scripts/mutants.py --write         all, and the table in docs/mutants.md
+    scripts/mutants.py --write P7      those, and their rows of the table
 """
 
 import argparse
@@ -51,7 +52,7 @@ def main():
         took = time.monotonic() - began
         print(f"{number:3}/{len(mutants)}  {mutant['name']:<28} {finder or 'SURVIVED'}  ({took:.0f} s)", flush=True)
     if arguments.write:
-        write_table(found, arguments.seeds)
+        write_table({**written_rows(), **rows(found)}, arguments.seeds)
     survivors = [mutant["name"] for mutant, finder in found if not finder]
     print(f"{len(found) - len(survivors)} of {len(found)} breaks were found")
     if survivors:
@@ -63,10 +64,7 @@ def parse_arguments():
     parser.add_argument("names", nargs="*", help="beginnings of names; none: all breaks")
     parser.add_argument("--seeds", type=int, default=2_000, help="histories that the simulator plays for each break")
     parser.add_argument("--write", action="store_true", help="write the result to docs/mutants.md")
-    arguments = parser.parse_args()
-    if arguments.write and arguments.names:
-        parser.error("the table holds all breaks: --write takes no names")
-    return arguments
+    return parser.parse_args()
 
 
 def load():
@@ -182,7 +180,20 @@ def cargo(*arguments, seconds, environment=None):
         return 1, f"took longer than {seconds} s"
 
 
-def write_table(found, seeds):
+def rows(found):
+    return {
+        mutant["name"]: f"| {mutant['name']} | {mutant['drops']} | {finder or '**nobody**'} |" for mutant, finder in found
+    }
+
+
+def written_rows():
+    """The rows that the table has, by the names of their breaks."""
+    lines = TABLE.read_text().splitlines() if TABLE.is_file() else []
+    return {line.split("|")[1].strip(): line for line in lines if line.startswith("| ")}
+
+
+def write_table(rows, seeds):
+    """A row for each break that was tried at any time, in the order of the list."""
     lines = [
         "# Breaks on purpose",
         "",
@@ -193,7 +204,7 @@ def write_table(found, seeds):
         "| break | what it drops | found by |",
         "|---|---|---|",
     ]
-    lines += [f"| {mutant['name']} | {mutant['drops']} | {finder or '**nobody**'} |" for mutant, finder in found]
+    lines += [rows[mutant["name"]] for mutant in load() if mutant["name"] in rows]
     TABLE.parent.mkdir(exist_ok=True)
     TABLE.write_text("\n".join(lines) + "\n")
 

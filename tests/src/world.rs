@@ -20,6 +20,7 @@ use tickmesh_core::{
     timing::Timing,
 };
 use tickmesh_messaging::{Cas, ConnectOptions, Mesh, Provisioning};
+use tickmesh_scheduler::clock::Clock;
 use tickmesh_testkit::nats::Server;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -177,6 +178,7 @@ impl World {
             timing: self.timing,
             reservations: Reservations::default(),
             zones: TimeZoneDatabase::bundled(),
+            clock: Clock::default(),
             tap: None,
         };
         let stop = shutdown.clone();

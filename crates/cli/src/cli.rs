@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     commands::{
-        agent, agents, apply, cancel, demo, internal_exec, internal_guard, logs, ls, next, pause, queue, resume, retry,
-        rm, run, runs, scheduler, show, up, validate,
+        agent, agents, apply, cancel, demo, doctor, internal_exec, internal_guard, leader, logs, ls, next, pause,
+        queue, resume, retry, rm, run, runs, scheduler, show, up, validate,
     },
     connect::MeshArgs,
 };
@@ -65,8 +65,12 @@ pub(crate) enum Command {
     Rm(rm::Args),
     /// List agents
     Agents(agents::Args),
+    /// Show who leads and who stands by; `step-down` lets another one lead
+    Leader(leader::Args),
     /// Show when a schedule is due
     Next(next::Args),
+    /// Look for what is wrong with a mesh
+    Doctor(doctor::Args),
     /// Part of the machinery: runs a program that ends with this one
     #[command(hide = true)]
     InternalExec(internal_exec::Args),

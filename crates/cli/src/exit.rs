@@ -112,10 +112,11 @@ fn judge_mesh(error: &MeshError) -> Judgement {
         }
         MeshError::NoJetStream { .. } => (Exit::Unreachable, Some("start nats-server with --jetstream")),
         MeshError::ServerTooOld { .. } => (Exit::Unreachable, Some("`make setup` brings one to .tools/nats-server")),
-        MeshError::Unavailable { .. } | MeshError::StreamGone { .. } | MeshError::StateLost { .. } => {
-            (Exit::Unreachable, None)
+        MeshError::Unavailable { .. } | MeshError::StreamGone { .. } => (Exit::Unreachable, None),
+        MeshError::StateLost(_) => (Exit::Failed, Some("`tickmesh doctor` says what to do")),
+        MeshError::Credentials { .. } | MeshError::TooLarge { .. } | MeshError::TooManyEdits { .. } => {
+            (Exit::BadInput, None)
         }
-        MeshError::Credentials { .. } | MeshError::TooLarge { .. } => (Exit::BadInput, None),
         MeshError::Provision { .. }
         | MeshError::ForeignStream { .. }
         | MeshError::Superseded { .. }

@@ -13,6 +13,7 @@ use tickmesh_core::{
     timing::Timing,
 };
 use tickmesh_messaging::{Error, Mesh, Provisioning};
+use tickmesh_scheduler::clock::Clock;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -75,6 +76,7 @@ pub(crate) async fn run_scheduler(
         timing: Timing::default(),
         reservations,
         zones: zones::database(),
+        clock: Clock::default(),
         tap: None,
     };
     tickmesh_scheduler::run(config, mesh, shutdown).await.context("the scheduler failed")

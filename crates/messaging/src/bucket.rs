@@ -24,6 +24,8 @@ pub enum Change<T> {
         key: String,
         /// Sequence in its stream.
         sequence: u64,
+        /// When it was stored, by the server's clock.
+        at: Timestamp,
         /// Why.
         error: Unreadable,
     },
@@ -64,6 +66,11 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Bucket<T> {
     pub async fn read(&self, key: &str) -> Result<Option<Entry<T>>, Error> {
         let stored = self.store.last(&self.subject(key)).await?;
         stored.map(|stored| stored.decode(key)).transpose()
+    }
+
+    /// Sequence of the last record that was ever written, of any key.
+    pub async fn last_sequence(&self) -> Result<u64, Error> {
+        self.store.last_sequence().await
     }
 
     /// What the clock says now that [`Entry::at`] is read from: how old an entry is does not depend on anybody else's.
@@ -136,10 +143,10 @@ pub(crate) fn change<T: DeserializeOwned>(
         Item::CaughtUp { last_sequence } => return Change::SnapshotEnd { last_sequence },
         Item::Message(stored) => stored,
     };
-    let key = key(&stored);
+    let (key, sequence, at) = (key(&stored), stored.sequence, stored.at);
     match crate::wire::decode(&stored.body) {
         Ok(value) if belongs(&stored, &value) => Change::Entry(stored.entry(&key, value)),
-        Ok(_) => Change::Unreadable { key, sequence: stored.sequence, error: Unreadable::Misplaced },
-        Err(error) => Change::Unreadable { key, sequence: stored.sequence, error },
+        Ok(_) => Change::Unreadable { key, sequence, at, error: Unreadable::Misplaced },
+        Err(error) => Change::Unreadable { key, sequence, at, error },
     }
 }

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use tickmesh_core::name::AppName;
 
-use crate::wire::Unreadable;
+use crate::{lease::Loss, wire::Unreadable};
 
 /// Whatever the client library reports.
 pub(crate) type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -80,16 +80,9 @@ pub enum Error {
         /// The stream.
         stream: String,
     },
-    /// A stream holds less than a leader once saw in it: stored messages were lost, or the stream was made anew.
-    #[error("stream `{stream}` ends at sequence {found}, but a leader has seen {recorded}: stored data was lost")]
-    StateLost {
-        /// The stream.
-        stream: String,
-        /// Its last sequence as the lease has it.
-        recorded: u64,
-        /// Its last sequence now.
-        found: u64,
-    },
+    /// A stream is not what it was: stored messages were lost, or it was made anew.
+    #[error("stored data was lost: {0}")]
+    StateLost(Loss),
     /// Another process receives from the queue now.
     #[error("another process receives from stream `{stream}` now")]
     Superseded {

@@ -25,6 +25,7 @@ use tracing::{debug, warn};
 
 use crate::{
     error::{Error, NoAnswer},
+    lease::{Loss, LossKind},
     store::{Store, timestamp, within},
     wire::Stored,
 };
@@ -282,7 +283,8 @@ impl Follower {
         self.connections.mark_unchanged();
         let found = self.store.last_sequence().await?;
         if found < self.seen {
-            return Err(Error::StateLost { stream: self.store.name.clone(), recorded: self.seen, found });
+            let kind = LossKind::Shorter { recorded: self.seen, found };
+            return Err(Error::StateLost(Loss { stream: self.store.kind.as_str().to_owned(), kind }));
         }
         let action = || format!("read stream `{}`", self.store.name);
         let config = self.consumer_config();

@@ -60,6 +60,13 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Journal<T> {
         compare_and_set(&self.store, write, patience).await?.decode(&subject)
     }
 
+    /// The app's last message, from the stream's leader.
+    pub async fn newest(&self, app: &AppName) -> Result<Option<Entry<T>>, Error> {
+        let subject = self.subject(app);
+        let stored = self.store.last(&subject).await?;
+        stored.map(|stored| stored.decode(&subject)).transpose()
+    }
+
     /// The app's last ten messages, oldest first.
     pub async fn last(&self, app: &AppName) -> Result<Vec<Entry<T>>, Error> {
         let follower = Follower::begin(&self.store, self.subject(app), Begin::After(0)).await?;

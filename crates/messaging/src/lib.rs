@@ -30,6 +30,7 @@ mod mesh;
 mod names;
 mod orders;
 mod results;
+mod schedulers;
 mod store;
 mod topology;
 mod wire;
@@ -48,9 +49,10 @@ pub use crate::{
     lease::{LeaseKeeper, LeaseRecord, Tenure},
     logs::{LogNews, Logs},
     mesh::{Mesh, PRECIOUS},
-    names::{LogFilter, Names, RunSelector, StreamKind},
+    names::{LEASE_KEY, LogFilter, Names, RunSelector, StreamKind},
     orders::Orders,
     results::Results,
+    schedulers::{SchedulerCard, SchedulerRole, Schedulers, StepDown},
     topology::Provisioning,
     wire::{BODY_BYTES_MAX, Entry, Unreadable},
 };

@@ -1,7 +1,6 @@
 //! The handle on a mesh: everything that any part of tickmesh does on NATS begins here.
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,6 +12,7 @@ use tickmesh_core::{
     ledger::Ledger,
     message::{AgentRecord, AppRecord, TickRecord},
 };
+use tokio::sync::watch;
 
 use crate::{
     bucket::Bucket,
@@ -22,11 +22,12 @@ use crate::{
     error::Error,
     events::Events,
     journal::Journal,
-    lease::LeaseRecord,
+    lease::{LeaseRecord, StreamMarks},
     logs::Logs,
     names::{MESH_KEY, Names, StreamKind},
     orders::Orders,
     results::Results,
+    schedulers::Schedulers,
     store::Store,
     topology::{MeshRecord, Provisioning, provision_identity, provision_streams},
 };
@@ -130,14 +131,19 @@ impl Mesh {
         Events::new(self.store(StreamKind::Mesh))
     }
 
-    /// The last sequence of every stream whose loss would break a promise, by the stream's short name. A leader keeps them in
-    /// its lease, so that the next one notices a loss.
-    pub async fn last_sequences(&self) -> Result<BTreeMap<String, u64>, Error> {
-        let mut sequences = BTreeMap::new();
+    /// Where every stream stands whose loss would break a promise. A leader keeps it in its lease, so that the next one notices
+    /// a loss.
+    pub async fn stream_marks(&self) -> Result<StreamMarks, Error> {
+        let mut marks = StreamMarks::new();
         for kind in PRECIOUS {
-            sequences.insert(kind.as_str().to_owned(), self.store(kind).last_sequence().await?);
+            marks.insert(kind.as_str().to_owned(), self.store(kind).mark().await?);
         }
-        Ok(sequences)
+        Ok(marks)
+    }
+
+    /// Whom schedulers are asked, and how they answer.
+    pub fn schedulers(&self) -> Schedulers {
+        Schedulers::new(self.link.clone(), self.names.clone())
     }
 
     /// Version of the server that we are connected to.
@@ -165,6 +171,11 @@ impl Mesh {
         // Both fail where the connection has ended before. The second one fails once it has ended.
         let closing = async { (client.drain().await, client.flush().await) };
         let _ended = tokio::time::timeout(self.link.request_timeout, closing).await;
+    }
+
+    /// Counts the times that the connection was made.
+    pub(crate) fn connections(&self) -> watch::Receiver<u64> {
+        self.link.connections.clone()
     }
 
     fn meta(&self) -> Bucket<MeshRecord> {

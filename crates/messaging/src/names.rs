@@ -18,7 +18,7 @@ pub(crate) const ESCAPED_DOT: char = '=';
 /// Key of the mesh's only record in the bucket `meta`.
 pub(crate) const MESH_KEY: &str = "mesh";
 /// Key of the lease in its bucket.
-pub(crate) const LEASE_KEY: &str = "leader";
+pub const LEASE_KEY: &str = "leader";
 
 /// The streams of a mesh. Buckets are streams, as NATS has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -260,6 +260,16 @@ impl Names {
         let service = filter.service.as_ref().map_or_else(any, escape);
         let replica = filter.replica.map_or_else(any, |replica| replica.to_string());
         format!("{}{}.{run}.{service}.{replica}.*.*", self.prefix(StreamKind::Logs), filter.app)
+    }
+
+    /// Subject on which the scheduler process of that id answers.
+    pub(crate) fn scheduler(&self, id: &str) -> String {
+        format!("{}.{id}", self.schedulers())
+    }
+
+    /// Subject on which all schedulers answer.
+    pub(crate) fn schedulers(&self) -> String {
+        format!("{}.scheduler", self.namespace)
     }
 
     /// Name of an attempt's container.

@@ -11,7 +11,7 @@ use async_nats::{
         ErrorCode,
         context::{GetStreamErrorKind, PublishError, PublishErrorKind},
         message::{PublishMessage, StreamMessage},
-        stream::{LastRawMessageErrorKind, State as StreamState, Stream},
+        stream::{Info as StreamInfo, LastRawMessageErrorKind, State as StreamState, Stream},
     },
 };
 use bytes::Bytes;
@@ -25,6 +25,7 @@ use tokio::{
 use crate::{
     connect::Link,
     error::{Error, NoAnswer, Source},
+    lease::StreamMark,
     names::{Names, StreamKind},
     wire::Stored,
 };
@@ -79,6 +80,15 @@ impl Store {
         Ok(self.state().await?.last_sequence)
     }
 
+    /// Where the stream stands.
+    pub(crate) async fn mark(&self) -> Result<StreamMark, Error> {
+        let info = self.info().await?;
+        let action = || format!("read when stream `{}` was made", self.name);
+        let created = timestamp(info.created.unix_timestamp_nanos());
+        let created = created.map_err(|source| Error::unavailable(action(), source))?;
+        Ok(StreamMark { last_sequence: info.state.last_sequence, created })
+    }
+
     /// Sequence of the oldest stored message; that of the next one to come if none is stored.
     pub(crate) async fn first_sequence(&self) -> Result<u64, Error> {
         let state = self.state().await?;
@@ -100,9 +110,13 @@ impl Store {
 
     /// The stream's state, as its leader has it.
     async fn state(&self) -> Result<StreamState, Error> {
+        Ok(self.info().await?.state)
+    }
+
+    async fn info(&self) -> Result<StreamInfo, Error> {
         let action = || format!("ask for the state of stream `{}`", self.name);
         match self.bounded(self.link.context.get_stream(&self.name)).await {
-            Ok(Ok(stream)) => Ok(stream.cached_info().state.clone()),
+            Ok(Ok(stream)) => Ok(stream.cached_info().clone()),
             Ok(Err(error)) => match error.kind() {
                 GetStreamErrorKind::JetStream(problem) if problem.error_code() == ErrorCode::STREAM_NOT_FOUND => {
                     Err(Error::StreamGone { stream: self.name.clone() })

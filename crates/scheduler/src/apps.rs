@@ -2,19 +2,48 @@
 
 use std::sync::Arc;
 
-use jiff::tz::TimeZoneDatabase;
+use jiff::{Timestamp, tz::TimeZoneDatabase};
 use tickmesh_core::{
     compose::{self, Severity},
     decide::AppContent,
     message::{AppRecord, AppSource},
     name::AppName,
 };
+use tickmesh_messaging::Change;
 
-/// What a stored revision of an app says.
-pub(crate) fn content(app: &AppName, record: &AppRecord, zones: &TimeZoneDatabase) -> AppContent {
-    match &record.source {
-        None => AppContent::Removed,
-        Some(source) => read(app, source, zones),
+/// A stored revision of an app.
+pub(crate) struct Stored {
+    pub(crate) app: AppName,
+    pub(crate) revision: u64,
+    /// When it was stored, by the server's clock.
+    pub(crate) at: Timestamp,
+    record: Result<AppRecord, String>,
+}
+
+impl Stored {
+    /// The revision that a reader was told of, if it was one of an app.
+    pub(crate) fn of(change: Change<AppRecord>) -> Option<Self> {
+        match change {
+            Change::Entry(entry) => {
+                let app = AppName::new(entry.key).ok()?;
+                Some(Self { app, revision: entry.sequence, at: entry.at, record: Ok(entry.value) })
+            }
+            // A revision of a later release: whatever it says, nothing new may be started under the old one.
+            Change::Unreadable { key, sequence, at, error } => {
+                let app = AppName::new(key).ok()?;
+                Some(Self { app, revision: sequence, at, record: Err(error.to_string()) })
+            }
+            Change::SnapshotEnd { .. } => None,
+        }
+    }
+
+    /// What it says.
+    pub(crate) fn content(&self, zones: &TimeZoneDatabase) -> AppContent {
+        match &self.record {
+            Ok(AppRecord { source: None, .. }) => AppContent::Removed,
+            Ok(AppRecord { source: Some(source), .. }) => read(&self.app, source, zones),
+            Err(reason) => AppContent::Invalid { reason: reason.clone() },
+        }
     }
 }
 

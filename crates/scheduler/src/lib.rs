@@ -12,14 +12,16 @@
 //! process or another, reads everything from the streams. There is no other path for a restart or a failover.
 
 mod apps;
-mod clock;
+pub mod clock;
 pub mod dispatcher;
 mod follow;
 pub mod leader;
 mod perform;
+mod presence;
 pub mod publication;
 pub mod purge;
 mod tenure;
+mod warm;
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,12 +30,12 @@ use tickmesh_core::{
     fleet::Reservations,
     timing::{Timing, UnsafeTiming},
 };
-use tickmesh_messaging::{self as messaging, LeaseKeeper, Mesh};
+use tickmesh_messaging::{self as messaging, LeaseKeeper, Mesh, SchedulerRole};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use self::{dispatcher::Effect, tenure::End};
+use self::{clock::Clock, dispatcher::Effect, perform::chain, presence::Presence, tenure::End, warm::Warm};
 
 /// Settings of a scheduler process.
 #[derive(Clone)]
@@ -48,6 +50,8 @@ pub struct Config {
     pub reservations: Reservations,
     /// The time zones that schedules are read in.
     pub zones: TimeZoneDatabase,
+    /// The clocks.
+    pub clock: Clock,
     /// Sees every effect before it is carried out. For tests that need a crash at a given moment.
     pub tap: Option<Tap>,
 }
@@ -61,12 +65,18 @@ pub enum Error {
     /// The lease cannot be had or kept.
     #[error("failed to acquire the lease")]
     Lease(#[source] messaging::Error),
-    /// What is stored cannot be read when a tenure begins.
+    /// What is stored cannot be read.
     #[error("failed to load the mesh's state")]
     Load(#[source] messaging::Error),
-    /// A stream ends before what this leader has seen of it.
+    /// A stream is not what this leader has seen of it.
     #[error("failed to lead on what is left of the mesh's state")]
     StateLost(#[source] messaging::Error),
+    /// This scheduler cannot be spoken to.
+    #[error("failed to answer for this scheduler")]
+    Answer(#[source] messaging::Error),
+    /// What the streams held when the lease was taken did not come in time.
+    #[error("the streams were not read to their ends in time")]
+    Behind,
     /// A stream that a leader must follow cannot be followed any more.
     #[error("failed to follow the mesh's streams")]
     Follow(#[source] messaging::Error),
@@ -78,33 +88,90 @@ pub enum Error {
     StreamEnded,
 }
 
-/// Between two tenures of one process.
-const PAUSE: Duration = Duration::from_secs(1);
+impl Error {
+    /// Whether it is only that NATS, or a part of it, is away.
+    fn is_outage(&self) -> bool {
+        match self {
+            Self::Lease(error) | Self::Load(error) | Self::Follow(error) | Self::Answer(error) => {
+                error.is_unavailable()
+            }
+            Self::Behind | Self::StreamEnded => true,
+            Self::StateLost(_) | Self::Timing(_) => false,
+        }
+    }
+}
 
-/// Runs a scheduler until `shutdown`.
+/// Between two tenures of one process, and between two tries to stand by.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Between two looks whether somebody has mended what keeps this process from leading.
+const REFUSING_PAUSE: Duration = Duration::from_secs(5);
+
+/// Runs a scheduler until `shutdown`. Whatever goes wrong with the mesh, it goes on trying; an error is about its settings.
 pub async fn run(config: Config, mesh: Mesh, shutdown: CancellationToken) -> Result<(), Error> {
     config.timing.check().map_err(Error::Timing)?;
     let keeper = LeaseKeeper::new(&mesh, config.id.clone(), config.host.clone(), config.timing.lease);
-    loop {
-        info!(scheduler = %config.id, "standing by");
-        let held = tokio::select! {
-            held = keeper.acquire() => held.map_err(Error::Lease)?,
-            () = shutdown.cancelled() => return Ok(()),
-        };
-        info!(scheduler = %config.id, epoch = %held.epoch(), "leading");
-        let end = tenure::lead(&config, &mesh, &held, &shutdown).await;
-        held.release().await;
-        match end {
-            End::Shutdown => return Ok(()),
-            End::LeaseLost => warn!(scheduler = %config.id, "lease lost"),
-            End::Conflict { reason } => warn!(scheduler = %config.id, reason, "tenure ended"),
-            End::Broken(error) => {
-                warn!(scheduler = %config.id, error = &error as &dyn std::error::Error, "tenure ended");
+    let mut presence = Presence::begin(&config, &mesh).await?;
+    info!(scheduler = %config.id, "standing by");
+    while !shutdown.is_cancelled() {
+        let standing = shutdown.run_until_cancelled(stand_by(&config, &mesh, &keeper, &mut presence)).await;
+        let pause = match standing {
+            None => break,
+            Some(Err(error)) => note_refusal(&config, &keeper, &presence, &error),
+            Some(Ok((held, warm))) => {
+                info!(scheduler = %config.id, epoch = %held.epoch(), "leading");
+                let end = tenure::lead(&config, &mesh, &held, warm, &mut presence, &shutdown).await;
+                held.release().await;
+                presence.become_role(SchedulerRole::StandingBy);
+                note_end(&config, &keeper, &presence, end)
             }
-        }
-        // Whatever ended it may last: the streams are not asked for everything again and again without a pause.
-        if shutdown.run_until_cancelled(sleep(PAUSE)).await.is_none() {
-            return Ok(());
+        };
+        shutdown.run_until_cancelled(sleep(pause)).await;
+    }
+    Ok(())
+}
+
+/// Keeps up with what is stored until this process holds the lease.
+async fn stand_by(
+    config: &Config,
+    mesh: &Mesh,
+    keeper: &LeaseKeeper,
+    presence: &mut Presence,
+) -> Result<(messaging::Tenure, Warm), Error> {
+    let mut warm = Warm::load(mesh, &config.zones).await?;
+    presence.become_role(SchedulerRole::StandingBy);
+    loop {
+        tokio::select! {
+            held = keeper.acquire() => return Ok((held.map_err(Error::Lease)?, warm)),
+            error = warm.keep_up() => return Err(error),
+            // Whoever does not lead has nothing to step down from.
+            Some(_) = presence.asked_to_step_down() => {}
         }
     }
+}
+
+/// Says why this process cannot stand by, and how long it waits before it tries again.
+fn note_refusal(config: &Config, keeper: &LeaseKeeper, presence: &Presence, error: &Error) -> Duration {
+    if error.is_outage() {
+        warn!(scheduler = %config.id, error = error as &dyn std::error::Error, "cannot stand by yet");
+        return PAUSE;
+    }
+    error!(scheduler = %config.id, error = error as &dyn std::error::Error, "refusing to lead: see `tickmesh doctor`");
+    presence.become_role(SchedulerRole::Refusing { reason: chain(error), acceptance: keeper.acceptance() });
+    REFUSING_PAUSE
+}
+
+/// Says why a tenure ended, and how long this process waits before it stands by again: whatever ended it may last.
+fn note_end(config: &Config, keeper: &LeaseKeeper, presence: &Presence, end: End) -> Duration {
+    match end {
+        End::Shutdown => {}
+        End::SteppedDown => {
+            info!(scheduler = %config.id, "stepped down");
+            // Long enough for anybody else to take the lease.
+            return config.timing.lease;
+        }
+        End::LeaseLost => warn!(scheduler = %config.id, "lease lost"),
+        End::Conflict { reason } => warn!(scheduler = %config.id, reason, "tenure ended"),
+        End::Broken(error) => return note_refusal(config, keeper, presence, &error),
+    }
+    PAUSE
 }

@@ -4,31 +4,42 @@ use std::time::Duration;
 
 use rand::{SeedableRng as _, rngs::StdRng};
 use tickmesh_core::{decide::Tenure, message::MeshEvent};
-use tickmesh_messaging::{self as messaging, Delivery, Mesh, lease::first_loss};
+use tickmesh_messaging::{self as messaging, Delivery, Mesh, SchedulerRole};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
     time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::{
-    Config, Error, clock,
+    Config, Error,
+    clock::{Clock, ClockJudge, Reading},
     dispatcher::{Effect, Event},
     follow,
     leader::{Leader, Step, Stop, Trust},
     perform::Performer,
+    presence::Presence,
+    warm::{Ends, Warm},
 };
 
 /// Events that may wait for the dispatcher. A full channel makes the followers wait, and with them the server's flow
 /// control.
 const EVENTS_WAITING_MAX: usize = 4_096;
+/// Roles that may wait to be shown.
+const ROLES_WAITING_MAX: usize = 8;
+/// The server's clock is read this often in a term of the lease, as it is renewed.
+const CLOCK_READINGS_PER_TERM: u32 = 4;
+/// How long a new leader waits, in terms of the lease, for what the streams hold already.
+const CATCH_UP_TERMS: u32 = 10;
 
 /// Why a tenure ended.
 pub(crate) enum End {
     /// It was asked to.
     Shutdown,
+    /// It was asked to let somebody else lead.
+    SteppedDown,
     /// The lease could not be renewed in time.
     LeaseLost,
     /// Somebody else writes.
@@ -56,17 +67,38 @@ impl From<Stop> for End {
 }
 
 /// Leads until the tenure ends.
-pub(crate) async fn lead(config: &Config, mesh: &Mesh, held: &messaging::Tenure, shutdown: &CancellationToken) -> End {
-    tokio::select! {
-        end = work(config, mesh, held) => end,
-        () = held.lost() => End::LeaseLost,
-        lost = note_sequences(mesh, held, config.timing.lease) => End::Broken(Error::StateLost(lost)),
-        () = shutdown.cancelled() => End::Shutdown,
+pub(crate) async fn lead(
+    config: &Config,
+    mesh: &Mesh,
+    held: &messaging::Tenure,
+    warm: Warm,
+    presence: &mut Presence,
+    shutdown: &CancellationToken,
+) -> End {
+    let (role, mut roles) = mpsc::channel(ROLES_WAITING_MAX);
+    let work = work(config, mesh, held, warm, role);
+    let noting = note_streams(mesh, held, config.timing.lease);
+    tokio::pin!(work, noting);
+    loop {
+        tokio::select! {
+            end = &mut work => return end,
+            () = held.lost() => return End::LeaseLost,
+            lost = &mut noting => return End::Broken(Error::StateLost(messaging::Error::StateLost(lost))),
+            () = shutdown.cancelled() => return End::Shutdown,
+            Some(_) = presence.asked_to_step_down() => return End::SteppedDown,
+            Some(role) = roles.recv() => presence.become_role(role),
+        }
     }
 }
 
-async fn work(config: &Config, mesh: &Mesh, held: &messaging::Tenure) -> End {
-    let mut office = match Office::take_over(config, mesh, held).await {
+async fn work(
+    config: &Config,
+    mesh: &Mesh,
+    held: &messaging::Tenure,
+    warm: Warm,
+    role: mpsc::Sender<SchedulerRole>,
+) -> End {
+    let mut office = match Office::take_over(config, mesh, held, warm, role).await {
         Ok(office) => office,
         Err(end) => return end,
     };
@@ -78,16 +110,39 @@ async fn work(config: &Config, mesh: &Mesh, held: &messaging::Tenure) -> End {
 }
 
 /// Has the lease say how far the streams have come, so that nobody ever leads on streams that lost something. Returned is what
-/// this leader itself has seen get lost: to note that would hide it from the next one.
-async fn note_sequences(mesh: &Mesh, held: &messaging::Tenure, period: Duration) -> messaging::Error {
+/// this leader itself has seen get lost.
+async fn note_streams(mesh: &Mesh, held: &messaging::Tenure, period: Duration) -> messaging::lease::Loss {
     loop {
         sleep(period).await;
-        match mesh.last_sequences().await {
-            Ok(sequences) => match first_loss(&held.noted_sequences(), &sequences) {
-                Some((stream, recorded, found)) => return messaging::Error::StateLost { stream, recorded, found },
-                None => held.note_sequences(sequences),
-            },
+        match mesh.stream_marks().await {
+            Ok(marks) => {
+                if let Err(loss) = held.note_streams(marks) {
+                    return loss;
+                }
+            }
             Err(error) => warn!(error = &error as &dyn std::error::Error, "the streams' ends were not read"),
+        }
+    }
+}
+
+/// Asks for the server's clock.
+async fn read_clock(mesh: &Mesh, clock: Clock) -> Result<Reading, messaging::Error> {
+    let asked = clock.now();
+    let server = mesh.lease().clock().await?;
+    Ok(Reading { asked, server, answered: clock.now() })
+}
+
+/// Goes on asking for it.
+async fn read_clocks(mesh: Mesh, clock: Clock, period: Duration, readings: mpsc::Sender<Reading>) -> Error {
+    loop {
+        sleep(period).await;
+        match read_clock(&mesh, clock).await {
+            Ok(reading) => {
+                if readings.send(reading).await.is_err() {
+                    return Error::StreamEnded;
+                }
+            }
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "the server's clock was not read"),
         }
     }
 }
@@ -104,14 +159,26 @@ struct Office<'a> {
     housekeeping_at: Instant,
     purge_period: Duration,
     purge_at: Instant,
+    clock: Clock,
+    judge: ClockJudge,
+    readings: mpsc::Receiver<Reading>,
+    role: mpsc::Sender<SchedulerRole>,
 }
 
 impl<'a> Office<'a> {
-    /// Loads what is stored, takes it over, and begins to follow the streams where the load ended.
-    async fn take_over(config: &Config, mesh: &Mesh, held: &'a messaging::Tenure) -> Result<Self, End> {
-        let tenure = Tenure { epoch: held.epoch(), since: clock::now().wall };
+    /// Takes over what is stored, of which `warm` has nearly all, and goes on following the streams.
+    async fn take_over(
+        config: &Config,
+        mesh: &Mesh,
+        held: &'a messaging::Tenure,
+        mut warm: Warm,
+        role: mpsc::Sender<SchedulerRole>,
+    ) -> Result<Self, End> {
+        let (began, clock) = (Instant::now(), config.clock);
+        let tenure = Tenure { epoch: held.epoch(), since: clock.now().wall };
         let (event_sender, events) = mpsc::channel(EVENTS_WAITING_MAX);
         let (command_sender, commands) = mpsc::channel(EVENTS_WAITING_MAX);
+        let (reading_sender, readings) = mpsc::channel(1);
         let housekeeping_period = config.timing.heartbeat / 2;
         let mut office = Self {
             held,
@@ -125,33 +192,44 @@ impl<'a> Office<'a> {
             housekeeping_at: Instant::now() + housekeeping_period,
             purge_period: config.timing.purge,
             purge_at: Instant::now() + config.timing.purge,
+            clock,
+            judge: ClockJudge::default(),
+            readings,
+            role,
         };
-        let mut loaded = follow::load(mesh, &config.zones).await?;
-        for event in std::mem::take(&mut loaded.events) {
+        let (reading, ends) = tokio::try_join!(read_clock(mesh, clock), Ends::read(mesh)).map_err(Error::Load)?;
+        warm.reach(ends, config.timing.lease * CATCH_UP_TERMS).await?;
+        office.show_role();
+        office.clock_read(&reading)?;
+        for event in warm.tell() {
             office.handle(event)?;
         }
         let results_end = mesh.results().last_sequence().await.map_err(Error::Load)?;
         office.handle(Event::Loaded { results_end })?;
-        loaded.follow(&event_sender, &mut office.followers);
+        warm.follow(&event_sender, &mut office.followers);
         let folded = office.leader.results_through();
         follow::follow_results(mesh, folded, &event_sender, &mut office.followers).await?;
         follow::follow_commands(mesh, command_sender, &mut office.followers).await?;
+        let period = config.timing.lease / CLOCK_READINGS_PER_TERM;
+        office.followers.spawn(read_clocks(mesh.clone(), clock, period, reading_sender));
         office.performer.read_commands_begin();
         office.performer.begin(Effect::Announce(MeshEvent::LeaderChanged {
             leader: config.id.clone(),
             host: config.host.clone(),
             epoch: tenure.epoch,
         }));
+        info!(epoch = %tenure.epoch, took = ?began.elapsed(), "took over");
         Ok(office)
     }
 
     /// Waits for the next thing to happen, and deals with it.
     async fn turn(&mut self) -> Result<(), End> {
-        let wake_in = self.leader.wake_in(clock::now()).unwrap_or(self.housekeeping_period);
+        let wake_in = self.leader.wake_in(self.clock.now()).unwrap_or(self.housekeeping_period);
         let wake_at = self.housekeeping_at.min(Instant::now() + wake_in);
         tokio::select! {
             Some(event) = self.events.recv() => self.handle(event),
             Some(delivery) = self.commands.recv() => self.deliver(delivery),
+            Some(reading) = self.readings.recv() => self.clock_read(&reading),
             () = self.performer.reap() => Ok(()),
             Some(ended) = self.followers.join_next() => Err(End::Broken(ended.unwrap_or(Error::StreamEnded))),
             () = sleep_until(wake_at) => {
@@ -167,22 +245,64 @@ impl<'a> Office<'a> {
 
     /// Folds an event and begins what follows from it.
     fn handle(&mut self, event: Event) -> Result<(), End> {
+        self.look_at_clock()?;
+        self.fold(event)
+    }
+
+    fn fold(&mut self, event: Event) -> Result<(), End> {
         let held = self.held;
-        let steps = self.leader.handle(event, clock::now(), || trust(held))?;
+        let steps = self.leader.handle(event, self.clock.now(), || trust(held))?;
         self.begin(steps);
         Ok(())
     }
 
+    /// Whoever set the clock since the last look is noticed before anything is decided by it.
+    fn look_at_clock(&mut self) -> Result<(), End> {
+        let doubted = self.judge.doubt().is_some();
+        self.judge.looked(self.clock.now());
+        self.heed_clock(doubted)
+    }
+
+    fn clock_read(&mut self, reading: &Reading) -> Result<(), End> {
+        let doubted = self.judge.doubt().is_some();
+        self.judge.server_read(reading);
+        self.heed_clock(doubted)
+    }
+
+    fn heed_clock(&mut self, doubted: bool) -> Result<(), End> {
+        let event = match (doubted, self.judge.doubt()) {
+            (false, Some(doubt)) => {
+                warn!(doubt, "no tick is decided until this host's clock agrees with the NATS server's");
+                Event::ClockDoubted
+            }
+            (true, None) => {
+                info!("this host's clock agrees with the NATS server's again");
+                Event::ClockTrusted
+            }
+            (true, Some(_)) | (false, None) => return Ok(()),
+        };
+        self.show_role();
+        self.fold(event)
+    }
+
+    fn show_role(&self) {
+        let doubt = self.judge.doubt().map(ToOwned::to_owned);
+        // It is only shown: where there is no room, the next one is.
+        let _full = self.role.try_send(SchedulerRole::Leading { epoch: self.held.epoch(), doubt });
+    }
+
     fn deliver(&mut self, delivery: Delivery) -> Result<(), End> {
+        self.look_at_clock()?;
         let (held, sequence, command) = (self.held, delivery.sequence, delivery.command.clone());
-        let steps = self.leader.deliver(sequence, command, delivery, clock::now(), || trust(held))?;
+        let steps = self.leader.deliver(sequence, command, delivery, self.clock.now(), || trust(held))?;
         self.begin(steps);
         Ok(())
     }
 
     fn purge(&mut self) -> Result<(), End> {
+        self.look_at_clock()?;
         let held = self.held;
-        let steps = self.leader.purge(clock::now(), || trust(held))?;
+        let steps = self.leader.purge(self.clock.now(), || trust(held))?;
         self.begin(steps);
         Ok(())
     }

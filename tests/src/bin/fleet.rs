@@ -31,7 +31,7 @@ use tickmesh_core::{
     timing::Timing,
 };
 use tickmesh_messaging::Mesh;
-use tickmesh_scheduler::dispatcher::Effect;
+use tickmesh_scheduler::{clock::Clock, dispatcher::Effect};
 use tickmesh_tests::{
     FakeEngine,
     chaos::{Clocks, lives::Writer},
@@ -283,6 +283,7 @@ async fn scheduler(arguments: &Arguments, shutdown: CancellationToken) -> anyhow
         timing: arguments.timing()?,
         reservations: Reservations::default(),
         zones: TimeZoneDatabase::bundled(),
+        clock: Clock::default(),
         tap,
     };
     tickmesh_scheduler::run(config, connect(arguments).await?, shutdown).await?;

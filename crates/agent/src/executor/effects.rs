@@ -212,7 +212,12 @@ impl<E: ContainerEngine> Unit<E> {
 
     pub(super) async fn report(self, claim_sequence: u64, event: AttemptEvent) {
         let report = self.surroundings.report(&self.attempt, event);
-        let event = match self.append(&report, claim_sequence).await {
+        let mut fate = self.append(&report, claim_sequence).await;
+        if let Cas::Refused { current: None } = fate {
+            // The stream lost the claim, or nobody needs it any more: the end is the first word then.
+            fate = self.append(&report, 0).await;
+        }
+        let event = match fate {
             Cas::Stored { .. } => Event::EndStored,
             Cas::Refused { current } => {
                 tracing::info!(attempt_id = %self.attempt, current = ?current, "somebody else ended the attempt");

@@ -6,10 +6,12 @@ pub(crate) mod agents;
 pub(crate) mod apply;
 pub(crate) mod cancel;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod drain;
 pub(crate) mod forget;
 pub(crate) mod internal_exec;
 pub(crate) mod internal_guard;
+pub(crate) mod leader;
 pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod next;
@@ -112,7 +114,9 @@ fn log_settings(command: &Command) -> (Verbosity, LogFormat) {
         | Command::Resume(_)
         | Command::Rm(_)
         | Command::Agents(_)
+        | Command::Leader(_)
         | Command::Next(_)
+        | Command::Doctor(_)
         | Command::InternalExec(_) => (Verbosity::Errors, LogFormat::Text),
     }
 }
@@ -137,7 +141,9 @@ async fn dispatch(session: &Session, command: &Command) -> anyhow::Result<Exit> 
         Command::Resume(args) => resume::run(session, args).await,
         Command::Rm(args) => rm::run(session, args).await,
         Command::Agents(args) => agents::run(session, args).await,
+        Command::Leader(args) => leader::run(session, args).await,
         Command::Next(args) => next::run(session, args).await,
+        Command::Doctor(args) => doctor::run(session, args).await,
         Command::InternalExec(args) => internal_exec::run(args),
         Command::InternalGuard(args) => internal_guard::run(args).await,
     }

@@ -4,8 +4,10 @@
 pub(crate) mod agent;
 pub(crate) mod app;
 pub(crate) mod details;
+pub(crate) mod doctor;
 pub(crate) mod replica;
 pub(crate) mod run;
+pub(crate) mod scheduler;
 pub(crate) mod settings;
 mod strip;
 mod table;

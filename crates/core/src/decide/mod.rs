@@ -70,6 +70,8 @@ pub enum Clock {
     /// Not yet: results from before the take-over are still being folded, and a run that has ended already must not make
     /// a tick wait.
     CatchingUp,
+    /// Not now: the leader does not trust its clock.
+    Doubted,
 }
 
 /// Whether replicas are placed now.

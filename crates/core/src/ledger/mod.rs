@@ -1,6 +1,7 @@
 //! The durable record of one app: what has been decided, and what is under way. Written only by the leader, by
 //! compare-and-set, before anything that it says is acted on.
 
+mod ahead;
 mod carried;
 mod counters;
 mod index;
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    ahead::{NUMBERS_AHEAD, Published, Remains},
     carried::Carried,
     counters::{Counters, RequestCounters},
     limits::{

@@ -234,6 +234,11 @@ impl ActiveRun {
         self.services[place.service as usize].agents.as_ref()?.get(place.replica as usize)
     }
 
+    /// Where its replicas are.
+    pub(super) fn places(&self) -> impl Iterator<Item = ReplicaPlace> {
+        places(&self.services).map(|(place, _)| place)
+    }
+
     /// Every attempt that may have a container, by id.
     pub fn open_attempts<'a>(&'a self, app: &'a AppName) -> impl Iterator<Item = (AttemptId, &'a OpenAttempt)> {
         places(&self.services).filter_map(|(place, _)| self.open_attempt(app, place))

@@ -1,27 +1,34 @@
 //! The lease: which scheduler leads.
 //!
 //! It is one key without any expiry on the server, renewed by compare-and-set four times in a term; a standby takes it by
-//! compare-and-set once no new revision has come for a whole term, or at once when it was released. The revision of the write
-//! that took it is the tenure's epoch. What is decided is in [`Candidate`] and [`Hold`], without I/O; here it meets the network.
+//! compare-and-set once no new revision has come for a whole term, or at once when it was released or its holder is gone from
+//! the server (module `probe`). The revision of the write that took it is the tenure's epoch. What is decided is in [`Candidate`] and [`Hold`], without I/O; here it meets the network.
 //!
 //! The lease only keeps leaders from getting in each other's way. Safe they are by the compare-and-set on every record.
-//! [`Candidate`], [`Hold`] and [`first_loss`] are public so that a simulated network can drive them, too.
+//! [`Candidate`], [`Hold`] and what is in `marks` are public so that a simulated network can drive them, too.
 
 mod clock;
+mod marks;
+mod probe;
 mod state;
 mod tenure;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
-use tickmesh_core::message::SCHEMA;
-use tokio::time::{sleep, timeout};
+use tickmesh_core::{id::Epoch, message::SCHEMA};
+use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
+use self::probe::Probe;
 pub use self::{
     clock::BootTime,
-    state::{Candidate, Hold, RENEWALS_PER_TERM, Step},
+    marks::{Loss, LossKind, MarkMemory, StreamMark, StreamMarks, first_loss},
+    state::{Candidate, DESERTED_FOR, Hold, Presence, RENEWALS_PER_TERM, Step},
     tenure::Tenure,
 };
 use crate::{
@@ -30,10 +37,14 @@ use crate::{
     error::Error,
     follow::{Following, chain},
     mesh::Mesh,
-    names::LEASE_KEY,
+    names::{LEASE_KEY, StreamKind},
     store::Patience,
     wire::{Entry, Unreadable},
 };
+
+/// In a tenure's number, what is above these bits counts how often lost data was accepted. Below is a revision of the lease: at four
+/// renewals in three seconds there is room for a hundred years.
+pub const ACCEPTANCE_SHIFT: u32 = 32;
 
 /// The lease as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,8 +59,12 @@ pub struct LeaseRecord {
     pub released: bool,
     /// Counts the writes of the lease, so that no two are alike.
     pub renewal: u64,
-    /// Last sequences of streams, as a leader has seen them: see [`Mesh::last_sequences`].
-    pub last_sequences: BTreeMap<String, u64>,
+    /// Where the streams stood when a leader looked last: see [`Mesh::stream_marks`].
+    #[serde(default)]
+    pub streams: StreamMarks,
+    /// How often somebody has accepted that data was lost.
+    #[serde(default)]
+    pub acceptance: u64,
 }
 
 impl LeaseRecord {
@@ -61,8 +76,21 @@ impl LeaseRecord {
             host: host.to_owned(),
             released: false,
             renewal: previous.map_or(0, |record| record.renewal) + 1,
-            last_sequences: previous.map_or_else(BTreeMap::new, |record| record.last_sequences.clone()),
+            streams: previous.map_or_else(StreamMarks::new, |record| record.streams.clone()),
+            acceptance: previous.map_or(0, |record| record.acceptance),
         }
+    }
+
+    /// The record with which somebody accepts that data was lost: nobody holds it, and `found` is all that is asked for from now
+    /// on. `acceptance` must be higher than any before.
+    pub fn accepting(previous: Option<&Self>, process: &str, host: &str, found: StreamMarks, acceptance: u64) -> Self {
+        Self { released: true, streams: found, acceptance, ..Self::first(process, host, previous) }
+    }
+
+    /// The tenure that the write of this record at `revision` begins. Revisions may come back with an older copy of a store;
+    /// tenures do not, since somebody must have accepted that.
+    pub fn epoch(&self, revision: u64) -> Epoch {
+        Epoch((self.acceptance << ACCEPTANCE_SHIFT) + revision)
     }
 
     /// The record that renews this one.
@@ -72,7 +100,7 @@ impl LeaseRecord {
     }
 }
 
-/// Gets the lease for one process. Cheap to clone.
+/// Gets the lease for one process. Clones share what the process remembers of the streams.
 #[derive(Debug, Clone)]
 pub struct LeaseKeeper {
     mesh: Mesh,
@@ -80,6 +108,7 @@ pub struct LeaseKeeper {
     process: String,
     host: String,
     ttl: Duration,
+    memory: Arc<Mutex<MarkMemory>>,
 }
 
 /// What a standby knows of the lease.
@@ -87,6 +116,7 @@ struct Standby {
     candidate: Candidate,
     /// The last record seen.
     record: Option<LeaseRecord>,
+    probe: Probe,
 }
 
 impl LeaseKeeper {
@@ -96,17 +126,21 @@ impl LeaseKeeper {
         // A renewal that takes longer than until the next one is due is tried again; one older than a term is worthless.
         let patience = Patience { request: ttl / RENEWALS_PER_TERM, total: ttl };
         let bucket = mesh.lease().with_patience(patience);
-        Self { mesh: mesh.clone(), bucket, process: process.into(), host: host.into(), ttl }
+        Self { mesh: mesh.clone(), bucket, process: process.into(), host: host.into(), ttl, memory: Arc::default() }
     }
 
     /// Waits until this process holds the lease. Outages only make it wait longer; an error means that nobody can lead:
     /// [`Error::StateLost`] if stored data is missing, [`Error::Unreadable`] if a later release wrote the lease.
     pub async fn acquire(&self) -> Result<Tenure, Error> {
         let mut changes = self.watch().await?;
-        let mut standby = Standby { candidate: Candidate::new(self.ttl, BootTime::now()), record: None };
+        let candidate = Candidate::new(self.ttl, BootTime::now());
+        let mut standby = Standby { candidate, record: None, probe: Probe::new(&self.mesh) };
         loop {
             match standby.candidate.step(BootTime::now()) {
-                Step::Wait(until) => standby.wait(&mut changes, until).await?,
+                Step::Wait(until) => {
+                    standby.wait(&mut changes, until).await?;
+                    self.remember(standby.record.as_ref());
+                }
                 Step::Take(revision) => {
                     if let Some(tenure) = self.take(&mut standby, revision).await? {
                         return Ok(tenure);
@@ -133,7 +167,7 @@ impl LeaseKeeper {
     async fn take(&self, standby: &mut Standby, revision: u64) -> Result<Option<Tenure>, Error> {
         let record = LeaseRecord::first(&self.process, &self.host, standby.record.as_ref());
         let sent_at = BootTime::now();
-        let taken = match self.check_streams(&record.last_sequences).await {
+        let taken = match self.check_streams(standby.record.as_ref()).await {
             Ok(()) => self.bucket.compare_and_set(LEASE_KEY, &record, revision).await,
             Err(error) => Err(error),
         };
@@ -161,39 +195,63 @@ impl LeaseKeeper {
         }
     }
 
-    /// Refuses to lead on streams that lack what an earlier leader has seen in them: ticks that were decided, and attempts
-    /// that were claimed, would be so again.
-    async fn check_streams(&self, recorded: &BTreeMap<String, u64>) -> Result<(), Error> {
-        if recorded.is_empty() {
-            return Ok(());
+    /// Refuses to lead on streams that lack what an earlier leader has seen in them.
+    async fn check_streams(&self, lease: Option<&LeaseRecord>) -> Result<(), Error> {
+        self.remember(lease);
+        let found = self.mesh.stream_marks().await?;
+        let memory = self.memory();
+        let gone = lease.is_none() && memory.marks().is_empty();
+        let loss = if gone { without_lease(&found) } else { first_loss(memory.marks(), &found) };
+        loss.map_or(Ok(()), |loss| Err(Error::StateLost(loss)))
+    }
+
+    /// How often lost data had been accepted, as far as this process has seen.
+    pub fn acceptance(&self) -> u64 {
+        self.memory().acceptance()
+    }
+
+    fn remember(&self, lease: Option<&LeaseRecord>) {
+        if let Some(lease) = lease {
+            self.see(lease.acceptance, &lease.streams);
         }
-        let found = self.mesh.last_sequences().await?;
-        match first_loss(recorded, &found) {
-            None => Ok(()),
-            Some((stream, recorded, found)) => Err(Error::StateLost { stream, recorded, found }),
-        }
+    }
+
+    fn see(&self, acceptance: u64, marks: &StreamMarks) {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).see(acceptance, marks);
+    }
+
+    fn memory(&self) -> MarkMemory {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// The first stream that ends before its recorded sequence. Streams that this release does not ask about are passed over.
-pub fn first_loss(recorded: &BTreeMap<String, u64>, found: &BTreeMap<String, u64>) -> Option<(String, u64, u64)> {
-    recorded.iter().find_map(|(stream, recorded)| {
-        let found = *found.get(stream)?;
-        (found < *recorded).then(|| (stream.clone(), *recorded, found))
-    })
+/// Ledgers are written by leaders only: where there is one, there was a lease.
+fn without_lease(found: &StreamMarks) -> Option<Loss> {
+    let stream = StreamKind::Ledger.as_str();
+    let written = found.get(stream).is_some_and(|mark| mark.last_sequence > 0);
+    written.then(|| Loss { stream: stream.to_owned(), kind: LossKind::WithoutLease })
 }
 
 impl Standby {
     /// Waits for the next change of the lease, at most until that moment.
     async fn wait(&mut self, changes: &mut Following<Change<LeaseRecord>>, until: BootTime) -> Result<(), Error> {
-        let Ok(change) = timeout(until.since(BootTime::now()), changes.next()).await else { return Ok(()) };
+        let holder = self.record.as_ref().filter(|record| !record.released).map(|record| record.holder.as_str());
+        let change = tokio::select! {
+            biased;
+            change = changes.next() => change,
+            presence = self.probe.next(holder) => {
+                self.candidate.probed(presence, BootTime::now());
+                return Ok(());
+            }
+            () = sleep(until.since(BootTime::now())) => return Ok(()),
+        };
         match change.transpose()? {
             Some(Change::Entry(entry)) if entry.key == LEASE_KEY => self.observe(entry),
             Some(Change::SnapshotEnd { .. }) => self.candidate.absent(BootTime::now()),
             Some(Change::Unreadable { sequence, error: Unreadable::Deleted, .. }) => {
                 self.candidate.released(sequence, BootTime::now());
             }
-            Some(Change::Unreadable { key, sequence, error }) => {
+            Some(Change::Unreadable { key, sequence, error, .. }) => {
                 return Err(Error::Unreadable { key, sequence, source: error });
             }
             Some(Change::Entry(_)) | None => {}
@@ -203,34 +261,14 @@ impl Standby {
 
     fn observe(&mut self, entry: Entry<LeaseRecord>) {
         let now = BootTime::now();
+        if self.record.as_ref().is_none_or(|record| record.holder != entry.value.holder) {
+            self.candidate.holder_changed();
+        }
         if entry.value.released {
             self.candidate.released(entry.sequence, now);
         } else {
             self.candidate.renewed(entry.sequence, now);
         }
         self.record = Some(entry.value);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sequences(list: &[(&str, u64)]) -> BTreeMap<String, u64> {
-        list.iter().map(|(stream, sequence)| ((*stream).to_owned(), *sequence)).collect()
-    }
-
-    #[track_caller]
-    fn check(recorded: &[(&str, u64)], found: &[(&str, u64)], loss: Option<(&str, u64, u64)>) {
-        let loss = loss.map(|(stream, recorded, found)| (stream.to_owned(), recorded, found));
-        assert_eq!(first_loss(&sequences(recorded), &sequences(found)), loss);
-    }
-
-    #[test]
-    fn a_stream_that_ends_before_what_was_seen_of_it_is_a_loss() {
-        check(&[("apps", 5), ("ledger", 9)], &[("apps", 5), ("ledger", 12)], None);
-        check(&[("apps", 5), ("ledger", 9)], &[("apps", 6), ("ledger", 8)], Some(("ledger", 9, 8)));
-        check(&[("a stream of a later release", 5)], &[("apps", 1)], None);
-        check(&[], &[("apps", 0)], None);
     }
 }

@@ -13,7 +13,25 @@ pub enum Step {
     Take(u64),
 }
 
-/// A standby: takes the lease when its holder has been silent for its whole term, or has released it.
+/// Whether a holder's process answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It does.
+    Answers,
+    /// The server knows of nobody who would: the process, or its connection, is gone.
+    Gone,
+    /// There was no answer in time, or it cannot be asked now. Says nothing: a process that is stopped looks like that.
+    Unknown,
+}
+
+/// A holder must be gone at two moments that are so far apart: in between it may only be changing its connection.
+pub const DESERTED_FOR: Duration = Duration::from_millis(150);
+
+/// A standby: takes the lease when its holder has been silent for its whole term, has released it, or is gone.
+///
+/// A holder is gone only if it has answered this candidate before. So one that cannot be asked from here, for want of a
+/// permission or of a route between two servers, keeps its term; and two schedulers that do not hear each other do not take
+/// the lease from each other again and again.
 ///
 /// Silence is counted from the arrival of a revision on this host's clock; no two clocks are compared. A candidate that is
 /// wrong, because the revisions did not reach it, only finds its compare-and-set refused.
@@ -22,12 +40,16 @@ pub struct Candidate {
     ttl: Duration,
     revision: u64,
     free_at: BootTime,
+    /// The holder has answered.
+    met: bool,
+    /// Since when it is gone.
+    gone_since: Option<BootTime>,
 }
 
 impl Candidate {
     /// A candidate that has not seen the lease yet, and lets a whole term pass unless it does.
     pub fn new(ttl: Duration, now: BootTime) -> Self {
-        Self { ttl, revision: 0, free_at: now.after(ttl) }
+        Self { ttl, revision: 0, free_at: now.after(ttl), met: false, gone_since: None }
     }
 
     /// There is no lease: nobody ever led.
@@ -51,6 +73,26 @@ impl Candidate {
         }
     }
 
+    /// The lease has another holder.
+    pub fn holder_changed(&mut self) {
+        (self.met, self.gone_since) = (false, None);
+    }
+
+    /// The holder was asked for a sign of life.
+    pub fn probed(&mut self, presence: Presence, now: BootTime) {
+        match presence {
+            Presence::Answers => (self.met, self.gone_since) = (true, None),
+            Presence::Unknown => self.gone_since = None,
+            Presence::Gone if self.met => {
+                let since = *self.gone_since.get_or_insert(now);
+                if now.since(since) >= DESERTED_FOR {
+                    self.free_at = self.free_at.min(now);
+                }
+            }
+            Presence::Gone => {}
+        }
+    }
+
     /// A try ended without an answer. The next one waits for a fraction of the term, so that a server that is back up is not
     /// met by a rush.
     pub fn unanswered(&mut self, now: BootTime) {
@@ -65,6 +107,9 @@ impl Candidate {
     /// Takes a revision in; `false` if it is known or older.
     fn supersedes(&mut self, revision: u64) -> bool {
         let newer = revision > self.revision;
+        if newer {
+            self.gone_since = None;
+        }
         self.revision = self.revision.max(revision);
         newer
     }
@@ -127,8 +172,12 @@ mod tests {
         Renewed(u64, u64),
         Released(u64, u64),
         Unanswered(u64),
+        Answers(u64),
+        Gone(u64),
+        Unknown(u64),
+        HolderChanged,
     }
-    use Seen::{Absent, Released, Renewed, Unanswered};
+    use Seen::{Absent, Answers, Gone, HolderChanged, Released, Renewed, Unanswered, Unknown};
 
     /// A candidate that began at 1000 and saw all that, is asked at `now`.
     #[track_caller]
@@ -140,6 +189,10 @@ mod tests {
                 Renewed(revision, now) => candidate.renewed(revision, at(now)),
                 Released(revision, now) => candidate.released(revision, at(now)),
                 Unanswered(now) => candidate.unanswered(at(now)),
+                Answers(now) => candidate.probed(Presence::Answers, at(now)),
+                Gone(now) => candidate.probed(Presence::Gone, at(now)),
+                Unknown(now) => candidate.probed(Presence::Unknown, at(now)),
+                HolderChanged => candidate.holder_changed(),
             }
         }
         assert_eq!(candidate.step(at(now)), expected);
@@ -174,6 +227,30 @@ mod tests {
     fn a_try_without_an_answer_is_repeated_after_a_while() {
         check_candidate(&[Released(7, 1_500), Unanswered(2_000)], 2_999, Step::Wait(at(3_000)));
         check_candidate(&[Released(7, 1_500), Unanswered(2_000)], 3_000, Step::Take(7));
+    }
+
+    #[test]
+    fn the_lease_of_a_holder_that_is_gone_is_taken_before_its_term_ends() {
+        check_candidate(&[Renewed(7, 1_500), Answers(1_600), Gone(2_000)], 2_100, Step::Wait(at(5_500)));
+        check_candidate(&[Renewed(7, 1_500), Answers(1_600), Gone(2_000), Gone(2_149)], 2_149, Step::Wait(at(5_500)));
+        check_candidate(&[Renewed(7, 1_500), Answers(1_600), Gone(2_000), Gone(2_150)], 2_150, Step::Take(7));
+    }
+
+    #[test]
+    fn a_holder_that_is_only_away_for_a_moment_keeps_its_lease() {
+        let back = [Renewed(7, 1_500), Answers(1_600), Gone(2_000), Answers(2_100), Gone(2_200)];
+        check_candidate(&back, 2_200, Step::Wait(at(5_500)));
+        let unsure = [Renewed(7, 1_500), Answers(1_600), Gone(2_000), Unknown(2_100), Gone(2_200)];
+        check_candidate(&unsure, 2_200, Step::Wait(at(5_500)));
+        let renewed = [Renewed(7, 1_500), Answers(1_600), Gone(2_000), Renewed(8, 2_100), Gone(2_200)];
+        check_candidate(&renewed, 2_200, Step::Wait(at(6_100)));
+    }
+
+    #[test]
+    fn a_holder_that_never_answered_here_keeps_its_term() {
+        check_candidate(&[Renewed(7, 1_500), Gone(2_000), Gone(3_000)], 3_000, Step::Wait(at(5_500)));
+        let next = [Renewed(7, 1_500), Answers(1_600), HolderChanged, Renewed(8, 1_700), Gone(2_000), Gone(3_000)];
+        check_candidate(&next, 3_000, Step::Wait(at(5_700)));
     }
 
     /// A lease taken by a write sent at 1000, renewed by writes sent at those moments, is asked at `now`.

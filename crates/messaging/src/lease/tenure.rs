@@ -1,6 +1,6 @@
 //! The lease in the hands of this process: a handle for the leader, and the task that renews in the background.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use tickmesh_core::id::Epoch;
 use tokio::{
@@ -10,7 +10,12 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-use super::{LeaseKeeper, LeaseRecord, clock::BootTime, state::Hold};
+use super::{
+    LeaseKeeper, LeaseRecord,
+    clock::BootTime,
+    marks::{Loss, StreamMarks, first_loss},
+    state::Hold,
+};
 use crate::{bucket::Bucket, compare_and_set::Cas, follow::chain, names::LEASE_KEY};
 
 /// The lease in the hands of this process. Renewed in the background until it is lost, released or dropped; dropped without
@@ -20,7 +25,8 @@ pub struct Tenure {
     epoch: Epoch,
     ttl: Duration,
     standing: watch::Receiver<Standing>,
-    sequences: watch::Sender<BTreeMap<String, u64>>,
+    keeper: LeaseKeeper,
+    streams: watch::Sender<StreamMarks>,
     release: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
@@ -34,13 +40,13 @@ struct Standing {
 
 impl Tenure {
     pub(super) fn begin(keeper: &LeaseKeeper, record: LeaseRecord, hold: Hold) -> Self {
-        let epoch = Epoch(hold.revision());
-        let (sequences, noted) = watch::channel(record.last_sequences.clone());
+        let epoch = record.epoch(hold.revision());
+        let (streams, noted) = watch::channel(record.streams.clone());
         let (sender, standing) = watch::channel(Standing { hold, lost: false });
         let (release, released) = oneshot::channel();
-        let renewing = Renewing { bucket: keeper.bucket.clone(), record, standing: sender, sequences: noted };
+        let renewing = Renewing { bucket: keeper.bucket.clone(), record, standing: sender, streams: noted };
         let task = tokio::spawn(renewing.run(released));
-        Self { epoch, ttl: keeper.ttl, standing, sequences, release: Some(release), task }
+        Self { epoch, ttl: keeper.ttl, standing, keeper: keeper.clone(), streams, release: Some(release), task }
     }
 
     /// The number of this tenure. Every later one has a higher number.
@@ -62,15 +68,16 @@ impl Tenure {
         let _ended = standing.wait_for(|standing| standing.lost).await;
     }
 
-    /// Notes last sequences of streams: they are stored with the next renewal, and whoever leads next refuses streams that
-    /// end before them.
-    pub fn note_sequences(&self, last_sequences: BTreeMap<String, u64>) {
-        self.sequences.send_replace(last_sequences);
-    }
-
-    /// What was noted last, by this process or by one that led before.
-    pub fn noted_sequences(&self) -> BTreeMap<String, u64> {
-        self.sequences.borrow().clone()
+    /// Notes where the streams stand now: it is stored with the next renewal, and whoever leads next refuses streams that lack
+    /// it. Nothing is noted if this process itself has seen more: that would hide the loss.
+    pub fn note_streams(&self, found: StreamMarks) -> Result<(), Loss> {
+        let memory = self.keeper.memory();
+        if let Some(loss) = first_loss(memory.marks(), &found) {
+            return Err(loss);
+        }
+        self.keeper.see(memory.acceptance(), &found);
+        self.streams.send_replace(found);
+        Ok(())
     }
 
     /// Gives the lease back, so that a standby takes it at once. Does what can be done within a term.
@@ -97,7 +104,7 @@ struct Renewing {
     /// The last record written.
     record: LeaseRecord,
     standing: watch::Sender<Standing>,
-    sequences: watch::Receiver<BTreeMap<String, u64>>,
+    streams: watch::Receiver<StreamMarks>,
 }
 
 impl Renewing {
@@ -110,7 +117,7 @@ impl Renewing {
                 () = sleep(pause) => {}
             }
             self.record = self.record.next();
-            self.record.last_sequences = self.sequences.borrow().clone();
+            self.record.streams.clone_from(&self.streams.borrow());
             if !self.renew().await {
                 self.standing.send_modify(|standing| standing.lost = true);
                 return;

@@ -1,17 +1,26 @@
 use std::{
-    collections::BTreeMap,
     sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
-use tickmesh_messaging::{Error, LeaseKeeper, Mesh, Tenure};
-use tokio::time::timeout;
+use jiff::Timestamp;
+use tickmesh_core::{ledger::Ledger, message::SCHEMA};
+use tickmesh_messaging::{
+    Cas, Error, LeaseKeeper, LeaseRecord, Mesh, SchedulerCard, SchedulerRole, Tenure, lease::StreamMarks,
+};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 use crate::support::*;
 
 /// One term. Short, so that the tests are; the keeper takes no other notice of it.
 const TTL: Duration = Duration::from_millis(800);
+/// One that nobody waits for unless he must.
+const LONG_TTL: Duration = Duration::from_secs(6);
 
 fn keeper(mesh: &Mesh, process: &str) -> LeaseKeeper {
     LeaseKeeper::new(mesh, process, "host", TTL)
@@ -19,6 +28,10 @@ fn keeper(mesh: &Mesh, process: &str) -> LeaseKeeper {
 
 async fn acquire(mesh: &Mesh, process: &str) -> Tenure {
     within("the lease", keeper(mesh, process).acquire()).await.unwrap()
+}
+
+async fn acquire_for(mesh: &Mesh, process: &str, ttl: Duration) -> Tenure {
+    within("the lease", LeaseKeeper::new(mesh, process, "host", ttl).acquire()).await.unwrap()
 }
 
 async fn holder(mesh: &Mesh) -> String {
@@ -175,18 +188,104 @@ async fn of_many_candidates_one_leads_at_a_time() {
     }
 }
 
+/// Marks that claim more of the ledgers than there is.
+async fn too_high(mesh: &Mesh) -> StreamMarks {
+    let mut marks = mesh.stream_marks().await.unwrap();
+    marks.get_mut("ledger").unwrap().last_sequence = 42;
+    marks
+}
+
 #[tokio::test]
 async fn nobody_leads_on_streams_that_lost_data() {
     let (server, mesh) = mesh().await;
     let tenure = acquire(&mesh, "first").await;
-    tenure.note_sequences(BTreeMap::from([("ledger".to_owned(), 42)]));
+    tenure.note_streams(too_high(&mesh).await).unwrap();
     let noted = async || {
         let record = mesh.lease().read("leader").await.unwrap().unwrap().value;
-        record.last_sequences.get("ledger") == Some(&42)
+        record.streams.get("ledger").is_some_and(|mark| mark.last_sequence == 42)
     };
     within("the note", async { while !noted().await {} }).await;
     tenure.release().await;
     let standby = connect(&server, "mesh").await;
     let error = within("the refusal", keeper(&standby, "second").acquire()).await.unwrap_err();
-    assert!(matches!(error, Error::StateLost { recorded: 42, found: 0, .. }), "{error:?}");
+    let told = "stored data was lost: stream `ledger` ends at sequence 0, but a scheduler has seen 42";
+    assert_eq!(error.to_string(), told);
+}
+
+#[tokio::test]
+async fn a_scheduler_remembers_what_a_restored_lease_does_not() {
+    let (server, mesh) = mesh().await;
+    let keeper = keeper(&mesh, "first");
+    let tenure = within("the lease", keeper.acquire()).await.unwrap();
+    tenure.note_streams(too_high(&mesh).await).unwrap();
+    assert!(tenure.note_streams(mesh.stream_marks().await.unwrap()).is_err(), "a loss is never noted as the new truth");
+    drop(tenure);
+    // The lease as it was before the note.
+    let other = connect(&server, "mesh").await;
+    let restored = within("the lease", async {
+        loop {
+            let entry = other.lease().read("leader").await.unwrap().unwrap();
+            let record = LeaseRecord { released: true, streams: StreamMarks::new(), ..entry.value.next() };
+            if let Cas::Stored { .. } = other.lease().compare_and_set("leader", &record, entry.sequence).await.unwrap()
+            {
+                return;
+            }
+        }
+    });
+    restored.await;
+    let error = within("the refusal", keeper.acquire()).await.unwrap_err();
+    assert!(matches!(error, Error::StateLost(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn nobody_leads_where_there_are_ledgers_and_no_lease() {
+    let (_server, mesh) = mesh().await;
+    let ledger = Ledger::new(1, Timestamp::UNIX_EPOCH);
+    stored(mesh.ledgers().compare_and_set("nightly", &ledger, 0).await.unwrap());
+    let error = within("the refusal", keeper(&mesh, "first").acquire()).await.unwrap_err();
+    assert_eq!(error.to_string(), "stored data was lost: stream `ledger` has messages, but the lease is gone");
+}
+
+/// A holder that answers, as a scheduler does, until the returned task is aborted.
+async fn answering(mesh: &Mesh, id: &str) -> JoinHandle<()> {
+    let card = SchedulerCard {
+        schema: SCHEMA,
+        id: id.to_owned(),
+        host: "host".to_owned(),
+        version: "0".to_owned(),
+        role: SchedulerRole::StandingBy,
+        since: Timestamp::UNIX_EPOCH,
+    };
+    let ((_, shown), (wish, _)) = (watch::channel(card), tokio::sync::mpsc::channel(1));
+    tokio::spawn(mesh.schedulers().answer(shown, wish).await.unwrap())
+}
+
+/// How long after the end of the first holder's connection a standby has the lease, if `answers` says whether the first one
+/// had answered.
+async fn taken_after(answers: bool) -> Duration {
+    let (server, _mesh) = mesh().await;
+    let (first, second) = (connect(&server, "mesh").await, connect(&server, "mesh").await);
+    let answer = if answers { Some(answering(&first, "first").await) } else { None };
+    let tenure = acquire_for(&first, "first", LONG_TTL).await;
+    let standby = tokio::spawn(async move { acquire_for(&second, "second", LONG_TTL).await });
+    // Long enough for the standby's connection to count as settled, and for the holder to be heard.
+    sleep(Duration::from_millis(2_600)).await;
+    let killed = Instant::now();
+    drop(tenure);
+    drop(answer.inspect(JoinHandle::abort));
+    first.close().await;
+    within("the standby's lease", standby).await.unwrap();
+    killed.elapsed()
+}
+
+#[tokio::test]
+async fn the_lease_of_a_holder_that_is_gone_is_taken_long_before_it_runs_out() {
+    let took = taken_after(true).await;
+    assert!(took < LONG_TTL / 2, "{took:?}");
+}
+
+#[tokio::test]
+async fn the_lease_of_a_holder_that_never_answered_runs_out() {
+    let took = taken_after(false).await;
+    assert!(took > LONG_TTL / 2, "{took:?}");
 }

@@ -186,10 +186,19 @@ async fn events_are_kept_for_monitors() {
 }
 
 #[tokio::test]
-async fn last_sequences_are_those_of_the_streams() {
-    let (_server, mesh) = mesh().await;
+async fn marks_are_those_of_the_streams_and_outlast_the_server() {
+    let (mut server, mesh) = mesh().await;
     stored(mesh.apps().compare_and_set("a", &record("me"), 0).await.unwrap());
-    let sequences = mesh.last_sequences().await.unwrap();
-    assert_eq!(sequences.get(StreamKind::Apps.as_str()), Some(&1));
-    assert_eq!(sequences.get(StreamKind::Ledger.as_str()), Some(&0));
+    let marks = mesh.stream_marks().await.unwrap();
+    let last = |kind: StreamKind| marks.get(kind.as_str()).map(|mark| mark.last_sequence);
+    assert_eq!((last(StreamKind::Apps), last(StreamKind::Ledger)), (Some(1), Some(0)));
+    server.restart();
+    let again = within("the marks", async {
+        loop {
+            if let Ok(marks) = mesh.stream_marks().await {
+                return marks;
+            }
+        }
+    });
+    assert_eq!(again.await, marks);
 }

@@ -167,6 +167,10 @@ pub enum Event {
     },
     /// Time passed.
     Woken,
+    /// The leader's wall clock cannot be what it says: no instant is decided by it.
+    ClockDoubted,
+    /// The leader's wall clock is right again.
+    ClockTrusted,
 }
 
 /// Something that the dispatcher asks for. Each is done at least once, in any order, as long as the tenure lasts.

@@ -55,6 +55,8 @@ pub struct Dispatcher {
     loaded: bool,
     /// The results from before the take-over are folded: the clock, edits and commands may go on.
     caught_up: bool,
+    /// The wall clock is what it should be: instants may be decided.
+    clock_trusted: bool,
     /// Last sequence of these results.
     results_end: u64,
     /// Revisions of apps that wait for them.
@@ -89,6 +91,7 @@ impl Dispatcher {
             random,
             loaded: false,
             caught_up: false,
+            clock_trusted: true,
             results_end: 0,
             deferred: Vec::new(),
             apps: BTreeMap::new(),
@@ -162,6 +165,13 @@ impl Dispatcher {
             Event::SummaryRead { app, request, summary } => self.summary_read(&app, request, summary, moment),
             Event::Failed { reason } => self.effects.push(Effect::EndTenure { reason }),
             Event::Woken => self.woken(moment),
+            Event::ClockDoubted => self.clock_trusted = false,
+            Event::ClockTrusted => {
+                self.clock_trusted = true;
+                if self.caught_up {
+                    self.step_all(&Input::Clock, moment);
+                }
+            }
         }
         self.place_unplaced(moment);
         std::mem::take(&mut self.effects)
@@ -169,7 +179,7 @@ impl Dispatcher {
 
     /// When [`Event::Woken`] is next needed, at the latest; `None`: when something else happens.
     pub fn wake_in(&self, moment: Moment) -> Option<Duration> {
-        let due = self.wakes.first().filter(|_| self.caught_up);
+        let due = self.wakes.first().filter(|_| self.clock() == Clock::Running);
         let instant = due.map(|(at, _)| Duration::try_from(at.duration_since(moment.wall)).unwrap_or(Duration::ZERO));
         let paced = self.paced.first().map(|(at, _)| at.saturating_sub(moment.uptime));
         instant.into_iter().chain(paced).min()
@@ -247,7 +257,7 @@ impl Dispatcher {
     }
 
     fn woken(&mut self, moment: Moment) {
-        let due: Vec<AppName> = if self.caught_up { self.due_apps(moment) } else { Vec::new() };
+        let due: Vec<AppName> = if self.clock() == Clock::Running { self.due_apps(moment) } else { Vec::new() };
         for app in due {
             self.step(&app, Input::Clock, moment);
         }
@@ -257,6 +267,14 @@ impl Dispatcher {
         }
         self.refresh_fleet(moment);
         self.check_silence(moment);
+    }
+
+    fn clock(&self) -> Clock {
+        match (self.caught_up, self.clock_trusted) {
+            (false, _) => Clock::CatchingUp,
+            (true, false) => Clock::Doubted,
+            (true, true) => Clock::Running,
+        }
     }
 
     fn due_apps(&self, moment: Moment) -> Vec<AppName> {
@@ -269,7 +287,7 @@ impl Dispatcher {
     }
 
     fn step_with(&mut self, app: &AppName, input: Input<'_>, confirmations: Vec<RequestId>, moment: Moment) {
-        let placing = self.placing(app);
+        let (placing, clock) = (self.placing(app), self.clock());
         let Some(state) = self.apps.get_mut(app) else { return };
         let Some(ledger) = state.ledger.take() else { return };
         let context = Context {
@@ -280,7 +298,7 @@ impl Dispatcher {
             tenure: self.tenure,
             results_through: self.results_through,
             timing: &self.timing,
-            clock: if self.caught_up { Clock::Running } else { Clock::CatchingUp },
+            clock,
             placing,
         };
         let decision = decide::decide(&context, ledger, input, &mut self.random);

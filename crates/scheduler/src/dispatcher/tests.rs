@@ -424,6 +424,19 @@ fn instants_wait_until_the_results_from_before_the_take_over_are_folded() {
 }
 
 #[test]
+fn nothing_is_decided_by_a_clock_that_is_wrong_and_everything_is_once_it_is_right() {
+    let mut world = World::leading(Some("@every 1s"));
+    world.handle(Event::ClockDoubted);
+    let effects = world.pass(Duration::from_secs(3_600));
+    assert_eq!(count(&effects, |effect| matches!(effect, Effect::WriteLedger { .. })), 0, "{effects:?}");
+    assert_eq!(world.dispatcher.wake_in(world.moment), None, "and nobody is woken for it");
+    world.moment.wall = tickmesh_core::time::before(world.moment.wall, Duration::from_secs(3_597));
+    let effects = world.handle(Event::ClockTrusted);
+    let (ledger, _) = written(&effects);
+    assert_eq!(ledger.counters.decided, 3, "the instants of three true seconds");
+}
+
+#[test]
 fn an_edit_waits_for_them_too() {
     let mut first = World::leading(Some("@every 10s"));
     let (ledger, revision) = written(&first.pass(Duration::from_secs(10)));

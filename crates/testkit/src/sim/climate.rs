@@ -8,12 +8,13 @@ use rand::{RngExt as _, rngs::StdRng};
 use super::{faults::Fault, mischief::Trouble};
 
 /// Faults that may happen whenever there is an occasion, at a medium rate one in so many times.
-const MISHAPS: [(Fault, u32); 17] = [
+const MISHAPS: [(Fault, u32); 18] = [
     (Fault::RequestLost, 90),
     (Fault::AcknowledgementLost, 60),
     (Fault::ActDelayed, 90),
     (Fault::WatchStalled, 400),
     (Fault::CrashBetweenEffects, 250),
+    (Fault::HolderUnheard, 40),
     (Fault::OrderTwice, 9),
     (Fault::IdForgotten, 2),
     (Fault::CommandRepeated, 5),

@@ -56,6 +56,8 @@ faults! {
     SchedulerPaused,
     /// A scheduler was cut off from the server.
     SchedulerCutOff,
+    /// A standby took the holder of the lease for gone, and did not wait for the end of its term.
+    HolderUnheard,
     /// A scheduler's wall clock was wrong from the beginning.
     ClockSkewed,
     /// A scheduler's wall clock was set.

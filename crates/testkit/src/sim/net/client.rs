@@ -74,7 +74,7 @@ pub(in crate::sim) enum Answer {
     Messages(Vec<Stored>, u64),
     Last(Option<Stored>),
     Sequence(u64),
-    Ends(std::collections::BTreeMap<String, u64>),
+    Ends(tickmesh_messaging::lease::StreamMarks),
     Done,
     /// Nobody knows.
     Unavailable,

@@ -19,8 +19,12 @@ mod stream;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use jiff::Timestamp;
 use tickmesh_core::{id::AttemptId, name::AgentName};
-use tickmesh_messaging::{Names, PRECIOUS, StreamKind};
+use tickmesh_messaging::{
+    Names, PRECIOUS, StreamKind,
+    lease::{StreamMark, StreamMarks},
+};
 
 pub(super) use self::{
     client::{Answer, Call, Flight, Said, Write},
@@ -113,9 +117,11 @@ impl Net {
         self.names.result(attempt, agent).into()
     }
 
-    /// What the lease notes of the streams.
-    fn last_sequences(&self) -> BTreeMap<String, u64> {
+    /// What the lease notes of the streams. None of them is ever made anew.
+    fn stream_marks(&self) -> StreamMarks {
         let precious = Kind::ALL.into_iter().filter(|kind| PRECIOUS.contains(&kind.production()));
-        precious.map(|kind| (kind.production().as_str().to_owned(), self.stream(kind).last_sequence())).collect()
+        let mark =
+            |kind| StreamMark { last_sequence: self.stream(kind).last_sequence(), created: Timestamp::UNIX_EPOCH };
+        precious.map(|kind| (kind.production().as_str().to_owned(), mark(kind))).collect()
     }
 }

@@ -34,7 +34,7 @@ impl Ground {
                 Answer::Messages(stream.on_subject(&subject), stream.last_sequence())
             }
             Call::End(kind) => Answer::Sequence(self.net.stream(kind).last_sequence()),
-            Call::Ends => Answer::Ends(self.net.last_sequences()),
+            Call::Ends => Answer::Ends(self.net.stream_marks()),
             Call::CommandsBegin => Answer::Sequence(self.net.stream(Kind::Commands).first_sequence()),
             Call::Snapshot(kind) => {
                 let stream = self.net.stream(kind);

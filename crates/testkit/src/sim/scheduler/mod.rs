@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tickmesh_messaging::{
     Cas,
-    lease::{BootTime, Candidate, Hold, LeaseRecord, Step, first_loss},
+    lease::{BootTime, Candidate, DESERTED_FOR, Hold, LeaseRecord, Presence, Step, first_loss},
 };
 
 pub(super) use self::perform::Tag;
@@ -19,6 +19,7 @@ use self::tenure::Tenure;
 use super::{
     census::{Address, Place},
     clock::Clock,
+    faults::Fault,
     ground::Ground,
     happening::Happening,
     net::{Answer, Call, Kind, Record, Stored, Write},
@@ -125,7 +126,11 @@ impl Scheduler {
         match &mut self.role {
             Role::Standby(standby) => {
                 if let Some(record) = stored.record.lease() {
-                    standby.observe(record, stored.sequence, BootTime(self.clock.uptime(ground)));
+                    let now = BootTime(self.clock.uptime(ground));
+                    standby.observe(record, stored.sequence, now);
+                    if ground.mishap(Fault::HolderUnheard) {
+                        standby.hear_nobody(now);
+                    }
                 }
             }
             Role::Leading(_) => self.lead_on(ground, kind, stored),
@@ -184,7 +189,7 @@ impl Scheduler {
             standby.taking = None;
             return;
         };
-        if first_loss(&taking.record.last_sequences, &found).is_some() {
+        if first_loss(&taking.record.streams, &found).is_some() {
             self.role = Role::Refusing;
             return;
         }
@@ -248,6 +253,13 @@ impl Scheduler {
 }
 
 impl Standby {
+    /// The server says that the holder is gone, whether it is or not.
+    fn hear_nobody(&mut self, now: BootTime) {
+        self.candidate.probed(Presence::Answers, now);
+        self.candidate.probed(Presence::Gone, now);
+        self.candidate.probed(Presence::Gone, now.after(DESERTED_FOR));
+    }
+
     fn observe(&mut self, record: &LeaseRecord, revision: u64, now: BootTime) {
         if record.released {
             self.candidate.released(revision, now);

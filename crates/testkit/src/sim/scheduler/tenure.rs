@@ -1,17 +1,12 @@
 //! One tenure: load, take over, then events in and steps out, as production's tenure does it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use tickmesh_core::{
-    decide,
-    id::{Epoch, RequestId},
-    ledger::Ledger,
-    name::AppName,
-};
+use tickmesh_core::{decide, id::RequestId, ledger::Ledger, name::AppName};
 use tickmesh_messaging::{
     Cas,
-    lease::{BootTime, Hold, LeaseRecord, first_loss},
+    lease::{BootTime, Hold, LeaseRecord, StreamMarks, first_loss},
 };
 use tickmesh_scheduler::{
     dispatcher::{Event, Moment},
@@ -46,7 +41,7 @@ pub(in crate::sim) struct Tenure {
     /// When the renewal under way was sent first.
     renewing: Option<BootTime>,
     /// Where the streams ended when the lease last noted it.
-    noted: BTreeMap<String, u64>,
+    noted: StreamMarks,
     note_at: Duration,
     pub(super) office: decide::Tenure,
     leader: Leader<Delivery>,
@@ -107,11 +102,11 @@ impl Scheduler {
         ground.judge(seen);
         let random = StdRng::seed_from_u64(ground.random.random());
         let housekeeping_at = moment.uptime + ground.timing.heartbeat / 2;
-        let office = decide::Tenure { epoch: Epoch(hold.revision()), since: moment.wall };
+        let office = decide::Tenure { epoch: lease.epoch(hold.revision()), since: moment.wall };
         let leader = Leader::new(office, ground.timing, random);
         self.role = Role::Leading(Box::new(Tenure {
             hold,
-            noted: lease.last_sequences.clone(),
+            noted: lease.streams.clone(),
             lease,
             renewing: None,
             note_at: moment.uptime + ground.timing.lease,
@@ -132,6 +127,8 @@ impl Scheduler {
             let event = if part == Part::Ledgers { ledger_loaded(stored) } else { event_of(stored) };
             self.handle(ground, event);
         }
+        // What was told may have ended the tenure: then nothing more is loaded for it.
+        let Role::Leading(_) = &self.role else { return };
         let next = match part {
             Part::Ledgers => {
                 ends.ledgers = end;
@@ -288,7 +285,7 @@ impl Scheduler {
         let now = self.boot_time(ground);
         let Role::Leading(tenure) = &mut self.role else { return };
         if tenure.renewing.is_none() && tenure.hold.renew_at() <= now {
-            tenure.lease = LeaseRecord { last_sequences: tenure.noted.clone(), ..tenure.lease.next() };
+            tenure.lease = LeaseRecord { streams: tenure.noted.clone(), ..tenure.lease.next() };
             // A record of unknown fate is sent again unchanged, and counts from when it was first sent.
             tenure.renewing = Some(now);
             let write = lease_write(tenure.lease.clone(), tenure.hold.revision());

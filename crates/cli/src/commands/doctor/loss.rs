@@ -1,0 +1,163 @@
+//! Lost data: found, and accepted. Only here are ledgers written by anybody but a leader, and only while nobody leads.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tickmesh_core::{
+    id::{AttemptId, Epoch},
+    ledger::{Ledger, NUMBERS_AHEAD, Published, Remains, WriteStamp},
+    message::{Order, OrderKind, SCHEMA},
+    name::{AgentName, AppName},
+    timing::Timing,
+};
+use tickmesh_messaging::{
+    Cas, Entry, LEASE_KEY, LeaseRecord, Mesh, SchedulerCard, SchedulerRole,
+    lease::{ACCEPTANCE_SHIFT, first_loss},
+};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use crate::{commands::Session, connect::host, views::doctor::Check, when};
+
+/// Ledgers that are looked after at once.
+const LEDGERS_AT_ONCE: usize = 32;
+/// How long schedulers have to answer.
+const ROLL_PATIENCE: Duration = Duration::from_millis(500);
+/// How long agents have to stop what nobody knows any more: longer than a container may take to end when it is told to.
+const STOPPING_MAX: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const ACCEPT: &str = "if that is how it must be: `tickmesh doctor --accept-loss`";
+
+/// Whether the streams are what the lease says of them.
+pub(super) async fn check(mesh: &Mesh) -> anyhow::Result<Check> {
+    let lease = mesh.lease().read(LEASE_KEY).await?;
+    let found = mesh.stream_marks().await?;
+    let loss = lease.as_ref().and_then(|lease| first_loss(&lease.value.streams, &found));
+    Ok(match loss {
+        Some(loss) => Check::wrong("data", loss.to_string(), ACCEPT),
+        None if lease.is_none() => Check::good("data", "nobody has led yet"),
+        None => Check::good("data", "the streams hold all that the lease knows of"),
+    })
+}
+
+/// Goes on with what is left.
+pub(super) async fn accept(session: &Session, mesh: &Mesh) -> anyhow::Result<()> {
+    let cards = mesh.schedulers().roll(ROLL_PATIENCE).await?;
+    let lease = mesh.lease().read(LEASE_KEY).await?;
+    ensure_needed(mesh, &cards, lease.as_ref()).await?;
+    let ledgers = mesh.ledgers().list().await?;
+    let acceptance = next_acceptance(&cards, lease.as_ref(), &ledgers);
+    let stamp = WriteStamp { epoch: Epoch(acceptance << ACCEPTANCE_SHIFT), number: 0 };
+    let moved = stream::iter(&ledgers).map(|entry| move_ahead(mesh, entry, stamp)).buffer_unordered(LEDGERS_AT_ONCE);
+    let ahead: Vec<()> = moved.try_collect().await?;
+    session.output.line(&format!("{} apps: run numbers moved ahead by {NUMBERS_AHEAD}", ahead.len()))?;
+    stop_strangers(session, mesh, stamp.epoch).await?;
+    let (previous, revision) =
+        (lease.as_ref().map(|entry| &entry.value), lease.as_ref().map_or(0, |entry| entry.sequence));
+    let who = format!("doctor-{}", Uuid::now_v7());
+    let record = LeaseRecord::accepting(previous, &who, &host(), mesh.stream_marks().await?, acceptance);
+    match mesh.lease().compare_and_set(LEASE_KEY, &record, revision).await? {
+        Cas::Stored { .. } => session.output.line("accepted: the next scheduler that stands by leads"),
+        Cas::Refused { .. } => bail!("a scheduler has taken the lease meanwhile: look at `tickmesh leader`"),
+    }
+}
+
+/// Nothing is accepted that nobody has missed.
+async fn ensure_needed(mesh: &Mesh, cards: &[SchedulerCard], lease: Option<&Entry<LeaseRecord>>) -> anyhow::Result<()> {
+    if let Some(leader) = cards.iter().find(|card| matches!(card.role, SchedulerRole::Leading { .. })) {
+        bail!("scheduler {} on {} leads: no data is missing", leader.id, leader.host);
+    }
+    let found = mesh.stream_marks().await?;
+    let recorded = lease.and_then(|lease| first_loss(&lease.value.streams, &found)).map(|loss| loss.to_string());
+    let refusal = cards.iter().find_map(|card| match &card.role {
+        SchedulerRole::Refusing { reason, .. } => Some(reason.clone()),
+        SchedulerRole::StandingBy | SchedulerRole::Leading { .. } => None,
+    });
+    if recorded.or(refusal).is_none() && lease.is_some() {
+        bail!("no data is missing, as far as the lease and the schedulers that answer know");
+    }
+    Ok(())
+}
+
+/// Higher than anybody has seen.
+fn next_acceptance(cards: &[SchedulerCard], lease: Option<&Entry<LeaseRecord>>, ledgers: &[Entry<Ledger>]) -> u64 {
+    let of_lease = lease.map_or(0, |lease| lease.value.acceptance);
+    let of_schedulers = cards.iter().map(|card| match card.role {
+        SchedulerRole::Refusing { acceptance, .. } => acceptance,
+        SchedulerRole::StandingBy | SchedulerRole::Leading { .. } => 0,
+    });
+    let of_ledgers = ledgers.iter().map(|entry| entry.value.write.epoch.0 >> ACCEPTANCE_SHIFT);
+    of_schedulers.chain(of_ledgers).fold(of_lease, u64::max) + 1
+}
+
+async fn move_ahead(mesh: &Mesh, entry: &Entry<Ledger>, stamp: WriteStamp) -> anyhow::Result<()> {
+    let app = AppName::new(entry.key.clone()).with_context(|| format!("ledger `{}` has no app's name", entry.key))?;
+    let mut ledger = entry.value.clone();
+    let remains = remains(mesh, &app, &ledger).await?;
+    ledger.move_ahead(&app, remains);
+    ledger.write = stamp;
+    match mesh.ledgers().compare_and_set(app.as_str(), &ledger, entry.sequence).await? {
+        Cas::Stored { .. } => Ok(()),
+        Cas::Refused { .. } => bail!("a scheduler has written the ledger of `{app}` meanwhile"),
+    }
+}
+
+/// What the other streams still have of an app.
+async fn remains(mesh: &Mesh, app: &AppName, ledger: &Ledger) -> anyhow::Result<Remains> {
+    let tick = mesh.ticks().newest(app).await?.map(|it| Published { message: it.value, sequence: it.sequence });
+    let summary = mesh.history().newest(app).await?.map(|it| Published { message: it.value, sequence: it.sequence });
+    let mut claims_lost = Vec::new();
+    for (attempt, agent) in ledger.claimed(app) {
+        if mesh.results().last_of(&attempt, agent).await?.is_none() {
+            claims_lost.push(attempt);
+        }
+    }
+    Ok(Remains { tick, summary, claims_lost })
+}
+
+/// Has agents stop what runs and no ledger knows, before anything new may run beside it.
+async fn stop_strangers(session: &Session, mesh: &Mesh, epoch: Epoch) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let mut told = BTreeSet::new();
+    loop {
+        let strangers = strangers(mesh).await?;
+        if strangers.is_empty() {
+            return Ok(());
+        }
+        for (attempt, agent) in &strangers {
+            if told.insert(attempt.to_string()) {
+                session.output.talk(&format!("{attempt} on {agent} is not known any more, and is being stopped"));
+            }
+            let (attempt, agent) = (attempt.clone(), agent.clone());
+            mesh.orders().send(&Order { schema: SCHEMA, epoch, agent, attempt, kind: OrderKind::Stop }).await?;
+        }
+        if begun.elapsed() > STOPPING_MAX {
+            let left: Vec<_> = strangers.iter().map(|(attempt, agent)| format!("{attempt} on {agent}")).collect();
+            bail!("still running after {STOPPING_MAX:?}, and nothing is accepted: {}", left.join(", "));
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// What agents that are heard hold, and no ledger has open.
+async fn strangers(mesh: &Mesh) -> anyhow::Result<Vec<(AttemptId, AgentName)>> {
+    let (agents, ledgers, now) =
+        (mesh.agents().list().await?, mesh.ledgers().list().await?, mesh.agents().clock().await?);
+    let ledgers: BTreeMap<&str, &Ledger> = ledgers.iter().map(|entry| (entry.key.as_str(), &entry.value)).collect();
+    let is_open = |attempt: &AttemptId, agent: &AgentName| {
+        let runs = ledgers.get(attempt.app.as_str()).map(|ledger| ledger.active.iter());
+        runs.into_iter()
+            .flatten()
+            .any(|run| run.open_attempts_on(&attempt.app, agent).any(|(open, _)| open == *attempt))
+    };
+    let mut strangers = Vec::new();
+    for agent in agents.iter().filter(|agent| when::between(agent.at, now) < Timing::default().stale) {
+        let held = agent.value.held.iter().filter(|attempt| !is_open(attempt, &agent.value.agent));
+        strangers.extend(held.map(|attempt| (attempt.clone(), agent.value.agent.clone())));
+    }
+    Ok(strangers)
+}

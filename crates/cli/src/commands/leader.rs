@@ -1,0 +1,98 @@
+//! `tickmesh leader`: who leads, since when, and who stands by; `leader step-down`: let somebody else lead.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use tickmesh_messaging::{LEASE_KEY, Mesh, SchedulerCard, SchedulerRole, Schedulers};
+use tokio::time::{Instant, sleep};
+
+use super::Session;
+use crate::{
+    exit::Exit,
+    output::FormatArgs,
+    views::scheduler::{SchedulerState, SchedulerView, SchedulersView},
+};
+
+/// How long schedulers have to answer: they do so from memory.
+const ROLL_PATIENCE: Duration = Duration::from_millis(500);
+/// How long another scheduler has to take over. It takes a fraction of a second.
+const HAND_OVER_MAX: Duration = Duration::from_secs(15);
+
+/// What `leader` takes.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Args {
+    /// What is to be done, if not looking.
+    #[command(subcommand)]
+    action: Option<Action>,
+    #[command(flatten)]
+    form: FormatArgs,
+}
+
+/// What can be done with the leader.
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Let another scheduler lead, before this one's host is maintained
+    StepDown,
+}
+
+/// Shows the schedulers, or lets the leader step down.
+pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
+    let mesh = session.mesh.open().await?;
+    match args.action {
+        None => show(session, &mesh, args.form).await,
+        Some(Action::StepDown) => step_down(session, &mesh).await,
+    }
+}
+
+async fn show(session: &Session, mesh: &Mesh, form: FormatArgs) -> anyhow::Result<Exit> {
+    let view = schedulers(mesh).await?;
+    let led = view.0.iter().any(|scheduler| scheduler.state == SchedulerState::Leading);
+    session.output.show(&view, form.format)?;
+    if !led {
+        session.output.talk("nobody leads: no tick is decided until a scheduler does");
+    }
+    Ok(if led { Exit::Success } else { Exit::Failed })
+}
+
+/// The schedulers that answer, and the holder of the lease if it does not.
+pub(crate) async fn schedulers(mesh: &Mesh) -> anyhow::Result<SchedulersView> {
+    let cards = roll(&mesh.schedulers()).await?;
+    let lease = mesh.lease().read(LEASE_KEY).await?;
+    let mut views: Vec<_> = cards.iter().map(SchedulerView::of).collect();
+    let silent = lease.filter(|entry| !entry.value.released && !cards.iter().any(|card| card.id == entry.value.holder));
+    views.extend(silent.map(|entry| SchedulerView::silent(&entry)));
+    Ok(SchedulersView(views))
+}
+
+async fn roll(schedulers: &Schedulers) -> anyhow::Result<Vec<SchedulerCard>> {
+    Ok(schedulers.roll(ROLL_PATIENCE).await?)
+}
+
+async fn step_down(session: &Session, mesh: &Mesh) -> anyhow::Result<Exit> {
+    let schedulers = mesh.schedulers();
+    let cards = roll(&schedulers).await?;
+    let Some(leader) = cards.iter().find(|card| is_leading(card)) else {
+        bail!("no leader answers: `tickmesh leader` shows who does");
+    };
+    if !cards.iter().any(|card| card.role == SchedulerRole::StandingBy) {
+        bail!("scheduler {} on {} leads, and no other one stands by: start one first", leader.id, leader.host);
+    }
+    if schedulers.step_down(&leader.id, HAND_OVER_MAX).await?.is_none() {
+        bail!("scheduler {} on {} did not answer", leader.id, leader.host);
+    }
+    let asked = Instant::now();
+    while asked.elapsed() < HAND_OVER_MAX {
+        let cards = roll(&schedulers).await?;
+        if let Some(next) = cards.iter().find(|card| is_leading(card) && card.id != leader.id) {
+            session.output.line(&format!("scheduler {} on {} leads now", next.id, next.host))?;
+            return Ok(Exit::Success);
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    bail!("scheduler {} was asked to step down, and nobody else leads after {HAND_OVER_MAX:?}", leader.id);
+}
+
+fn is_leading(card: &SchedulerCard) -> bool {
+    matches!(card.role, SchedulerRole::Leading { .. })
+}

@@ -1,0 +1,70 @@
+//! What a look at a mesh has found.
+
+use serde::Serialize;
+
+use super::{Style, Table, Tone, View, cell};
+
+/// Something that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Check {
+    /// What.
+    pub name: &'static str,
+    /// Whether it is as it should be.
+    pub finding: Finding,
+    /// What was found.
+    pub text: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<&'static str>,
+}
+
+/// Whether something is as it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Finding {
+    /// It is.
+    Good,
+    /// It works, and could be better.
+    Unsure,
+    /// It is not.
+    Wrong,
+}
+
+impl Check {
+    pub(crate) fn good(name: &'static str, text: impl Into<String>) -> Self {
+        Self { name, finding: Finding::Good, text: text.into(), hint: None }
+    }
+
+    pub(crate) fn unsure(name: &'static str, text: impl Into<String>, hint: &'static str) -> Self {
+        Self { name, finding: Finding::Unsure, text: text.into(), hint: Some(hint) }
+    }
+
+    pub(crate) fn wrong(name: &'static str, text: impl Into<String>, hint: &'static str) -> Self {
+        Self { name, finding: Finding::Wrong, text: text.into(), hint: Some(hint) }
+    }
+}
+
+/// All that was looked at.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct DoctorView(pub Vec<Check>);
+
+impl View for DoctorView {
+    fn text(&self, _style: &Style) -> String {
+        let mut table = Table::new(vec!["CHECK", "FINDING", "WHAT"]);
+        for check in &self.0 {
+            let (finding, tone) = match check.finding {
+                Finding::Good => ("ok", Tone::Good),
+                Finding::Unsure => ("could be better", Tone::Unsure),
+                Finding::Wrong => ("WRONG", Tone::Bad),
+            };
+            let text = check.hint.map_or_else(|| check.text.clone(), |hint| format!("{} ({hint})", check.text));
+            table.row(vec![cell(check.name, Tone::Plain), cell(finding, tone), cell(text, Tone::Plain)]);
+        }
+        table.into_text()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|check| check.name.to_owned()).collect()
+    }
+}

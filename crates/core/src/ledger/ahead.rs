@@ -1,0 +1,163 @@
+//! What becomes of a ledger when stored data was lost, and somebody has accepted that.
+
+use super::{ActiveRun, Ledger, Outbox, Progress, ReplicaPlace, ReplicaState};
+use crate::{
+    history::RunSummary,
+    id::AttemptId,
+    message::TickRecord,
+    name::{AgentName, AppName},
+};
+
+/// How far numbers are moved: by more than anybody has used since the last copy of a store was made.
+pub const NUMBERS_AHEAD: u64 = 1_000;
+
+/// The last message on a subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published<T> {
+    /// The message.
+    pub message: T,
+    /// Its sequence in the stream.
+    pub sequence: u64,
+}
+
+/// What is left of an app in the other streams.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Remains {
+    /// The last decision of the clock.
+    pub tick: Option<Published<TickRecord>>,
+    /// The last run that ended.
+    pub summary: Option<Published<RunSummary>>,
+    /// Attempts that the ledger takes for claimed, and about which the results have no word.
+    pub claims_lost: Vec<AttemptId>,
+}
+
+impl Ledger {
+    /// Attempts that the ledger takes for claimed, with their agents.
+    pub fn claimed<'a>(&'a self, app: &'a AppName) -> impl Iterator<Item = (AttemptId, &'a AgentName)> {
+        let open = self.active.iter().flat_map(|run| run.open_attempts(app));
+        open.filter(|(_, open)| open.claim().is_some()).map(|(attempt, open)| (attempt, &open.agent))
+    }
+
+    /// Moves every number ahead that somebody may have seen beyond what this ledger knows, so that none is used twice, and has
+    /// the results folded again from their beginning. What the clock is on record to have decided stays decided.
+    pub fn move_ahead(&mut self, app: &AppName, remains: Remains) {
+        let Remains { tick, summary, claims_lost } = remains;
+        let last_run = summary.as_ref().map_or(0, |summary| summary.message.run);
+        self.last_run = self.last_run.max(last_run) + NUMBERS_AHEAD;
+        if let Some(tick) = &tick {
+            self.decided_through = self.decided_through.max(tick.message.scheduled_at);
+        }
+        self.ticks.move_ahead(tick.map(|it| (it.message.number, it.sequence)), |tick, number| tick.number = number);
+        let summary = summary.map(|it| (it.message.number, it.sequence));
+        self.history.move_ahead(summary, |summary, number| summary.number = number);
+        for run in &mut self.active {
+            run.results_through = 0;
+            run.forget_claims(app, &claims_lost);
+        }
+    }
+}
+
+impl ActiveRun {
+    /// A claim of which the results have no word any more has the sequence 0: whoever says how the attempt ended says the first
+    /// word on it.
+    fn forget_claims(&mut self, app: &AppName, lost: &[AttemptId]) {
+        let places: Vec<ReplicaPlace> = self
+            .places()
+            .filter(|place| self.open_attempt(app, *place).is_some_and(|(attempt, _)| lost.contains(&attempt)))
+            .collect();
+        for place in places {
+            self.change(place, |replica| {
+                if let ReplicaState::Open(open) = &mut replica.state
+                    && let Progress::Claimed(claim) = &mut open.progress
+                {
+                    claim.sequence = 0;
+                }
+            });
+        }
+    }
+}
+
+impl<T> Outbox<T> {
+    /// Gives what waits new numbers, well above every number that is known: of the last message stored, with its sequence, and
+    /// of the last one put in. What is stored already does not wait any more.
+    fn move_ahead(&mut self, stored: Option<(u64, u64)>, mut renumber: impl FnMut(&mut T, u64)) {
+        let (number, sequence) = stored.unwrap_or((0, 0));
+        self.stored(number, sequence);
+        self.last_number = self.last_number.max(number) + NUMBERS_AHEAD;
+        self.last_sequence = sequence;
+        let first = self.last_number + 1 - self.pending.len() as u64;
+        for (number, message) in (first..).zip(&mut self.pending) {
+            renumber(message, number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::message::{Admission, SCHEMA};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn app() -> AppName {
+        AppName::new("nightly").unwrap()
+    }
+
+    fn tick(number: u64, second: i64) -> TickRecord {
+        let admission = Admission::Start { run: number };
+        TickRecord {
+            schema: SCHEMA,
+            number,
+            app: app(),
+            scheduled_at: at(second),
+            decided_at: at(second),
+            admission,
+            coalesced: 0,
+        }
+    }
+
+    /// A ledger that is decided through second 30, has put `last` ticks in, and waits for the last `pending` to be stored.
+    fn ledger(last: u64, pending: u64) -> Ledger {
+        let mut ledger = Ledger::new(1, at(30));
+        ledger.last_run = 7;
+        for number in 1..=last {
+            ledger.ticks.push(|number| tick(number, 30));
+            if number <= last - pending {
+                ledger.ticks.stored(number, 100 + number);
+            }
+        }
+        ledger
+    }
+
+    #[track_caller]
+    fn check(mut ledger: Ledger, stored: Option<Published<TickRecord>>, waiting: &[u64], last: u64, through: i64) {
+        let sequence = stored.as_ref().map_or(0, |stored| stored.sequence);
+        ledger.move_ahead(&app(), Remains { tick: stored, ..Remains::default() });
+        let numbers: Vec<_> = ledger.ticks.pending.iter().map(|tick| tick.number).collect();
+        assert_eq!((numbers.as_slice(), ledger.ticks.last_number), (waiting, last));
+        assert_eq!(ledger.ticks.last_sequence, sequence, "the next message goes on top of what is there");
+        assert_eq!((ledger.last_run, ledger.decided_through), (7 + NUMBERS_AHEAD, at(through)));
+    }
+
+    #[test]
+    fn numbers_go_on_above_whatever_is_known() {
+        check(ledger(4, 0), None, &[], 1_004, 30);
+        check(ledger(4, 2), None, &[1_003, 1_004], 1_004, 30);
+    }
+
+    #[test]
+    fn what_the_stream_has_beyond_the_ledger_is_not_decided_again() {
+        let stored = Published { message: tick(9, 45), sequence: 77 };
+        check(ledger(4, 2), Some(stored), &[], 1_009, 45);
+    }
+
+    #[test]
+    fn what_the_stream_has_already_does_not_wait_any_more() {
+        let stored = Published { message: tick(3, 30), sequence: 77 };
+        check(ledger(4, 2), Some(stored), &[1_004], 1_004, 30);
+    }
+}

@@ -1,0 +1,72 @@
+//! This scheduler as others see it: it answers as long as its process lives.
+
+use jiff::Timestamp;
+use tickmesh_core::message::SCHEMA;
+use tickmesh_messaging::{Mesh, SchedulerCard, SchedulerRole, StepDown};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+use tracing::warn;
+
+use crate::{Config, Error, clock::Clock};
+
+/// Wishes that may wait: they all wish the same.
+const WISHES_MAX: usize = 1;
+
+/// The card that it shows, and what is asked of it.
+pub(crate) struct Presence {
+    card: watch::Sender<SchedulerCard>,
+    wishes: mpsc::Receiver<StepDown>,
+    clock: Clock,
+    answering: JoinHandle<()>,
+}
+
+impl Presence {
+    /// Begins to answer.
+    pub(crate) async fn begin(config: &Config, mesh: &Mesh) -> Result<Self, Error> {
+        let (card, shown) = watch::channel(SchedulerCard {
+            schema: SCHEMA,
+            id: config.id.clone(),
+            host: config.host.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            role: SchedulerRole::StandingBy,
+            since: now(config.clock),
+        });
+        let (wish, wishes) = mpsc::channel(WISHES_MAX);
+        let answer = mesh.schedulers().answer(shown, wish).await.map_err(Error::Answer)?;
+        let answering = tokio::spawn(async move {
+            answer.await;
+            warn!("this scheduler does not answer any more: its connection is closed");
+        });
+        Ok(Self { card, wishes, clock: config.clock, answering })
+    }
+
+    /// Says what it does from now on.
+    pub(crate) fn become_role(&self, role: SchedulerRole) {
+        self.card.send_if_modified(|card| {
+            let changed = card.role != role;
+            // A doubt is no new beginning.
+            if std::mem::discriminant(&card.role) != std::mem::discriminant(&role) {
+                card.since = now(self.clock);
+            }
+            card.role = role;
+            changed
+        });
+    }
+
+    /// The next wish that somebody else may lead; `None` once nobody can ask any more.
+    pub(crate) async fn asked_to_step_down(&mut self) -> Option<StepDown> {
+        self.wishes.recv().await
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.answering.abort();
+    }
+}
+
+fn now(clock: Clock) -> Timestamp {
+    clock.now().wall
+}
