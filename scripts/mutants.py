@@ -32,7 +32,7 @@ WORK = ROOT / "target/mutants"
 # Far above what the slowest of both takes: a break may also make something wait for ever.
 BUILD_SECONDS_MAX = 900
 TEST_SECONDS_MAX = 600
-SIMULATOR = ("-p", "tickmesh-tests", "--test", "simulation", "--", "no_history")
+SIMULATOR = ("-p", "tickmesh-tests", "--test", "simulation")
 # A list that has shrunk proves less than its table says.
 MUTANTS_MIN = 25
 
@@ -109,6 +109,7 @@ def check_whole(mutants, seeds):
     """Without a break nothing is found, or whoever finds one of them has found nothing."""
     crates = sorted({crate_of(mutant) for mutant in mutants})
     for arguments in [SIMULATOR, *(("-p", crate, "--lib") for crate in crates)]:
+        build("the code without any break", *arguments)
         status, output = cargo_test(*arguments, environment={"TICKMESH_SEEDS": str(seeds)})
         if status != 0:
             sys.exit(f"mutants: cargo test {' '.join(arguments)} fails without any break:\n{output}")
@@ -130,8 +131,8 @@ def try_mutant(mutant, seeds):
 
 
 def by_simulator(mutant, seeds):
-    build(mutant, "-p", "tickmesh-tests", "--test", "simulation")
-    status, output = cargo_test(*SIMULATOR, environment={"TICKMESH_SEEDS": str(seeds)})
+    build(mutant["name"], *SIMULATOR)
+    status, output = cargo_test(*SIMULATOR, "no_history", environment={"TICKMESH_SEEDS": str(seeds)})
     if status == 0:
         return None
     seed = re.search(r"seed (\d+) failed", output)
@@ -140,7 +141,7 @@ def by_simulator(mutant, seeds):
 
 def by_tests(mutant):
     crate = crate_of(mutant)
-    build(mutant, "-p", crate, "--lib")
+    build(mutant["name"], "-p", crate, "--lib")
     status, output = cargo_test("-p", crate, "--lib")
     if status == 0:
         return None
@@ -153,10 +154,10 @@ def last_words(output):
     return output.strip().splitlines()[-1][:80] if output.strip() else "no word"
 
 
-def build(mutant, *arguments):
+def build(name, *arguments):
     done = cargo("test", "--no-run", *arguments, seconds=BUILD_SECONDS_MAX)
     if done[0] != 0:
-        sys.exit(f"mutants: {mutant['name']} does not compile, and proves nothing:\n{done[1]}")
+        sys.exit(f"mutants: {name} does not compile, and proves nothing:\n{done[1]}")
 
 
 def cargo_test(*arguments, environment=None):

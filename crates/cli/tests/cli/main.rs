@@ -9,3 +9,4 @@ mod leader;
 mod local;
 mod mesh;
 mod readme;
+mod schedulers;

@@ -1,0 +1,144 @@
+//! Several schedulers on one mesh: who leads, who takes over, and when nobody may.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::Child,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tickmesh_testkit::{nats::Server, wait::wait_until};
+
+use crate::command::Place;
+
+/// Long enough for anything on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const EVERY_SECOND: &str = "labels: {aliyun.schedule: \"* * * * * *\"}\nservices: {s1: {image: busybox}}\n";
+
+/// A scheduler process. Dropped, it is killed.
+struct Scheduler(Child);
+
+impl Scheduler {
+    fn start(place: &Place, ready: &str) -> Self {
+        let mut child = place.start(&["scheduler"]);
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let scheduler = Self(child);
+        assert!(log.any(|line| line.unwrap().contains(ready)), "it never said `{ready}`");
+        // What it says later is nobody's business, and must not block it.
+        std::thread::spawn(move || log.for_each(drop));
+        scheduler
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
+
+/// What `leader` lists, whatever its exit code.
+fn schedulers(place: &Place) -> Vec<Value> {
+    serde_json::from_str(&place.run(&["leader", "-o", "json"]).stdout).unwrap_or_default()
+}
+
+fn in_state(place: &Place, state: &str) -> Vec<String> {
+    let listed = schedulers(place);
+    let found = listed.iter().filter(|scheduler| scheduler["state"] == state);
+    found.map(|scheduler| scheduler["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Instants that are decided; none before the first leader has looked at the app.
+fn decided(place: &Place) -> u64 {
+    place.run(&["show", "second", "-o", "json"]).json()["app"]["counters"]["decided"].as_u64().unwrap_or(0)
+}
+
+/// Number of the run that is active: without an agent it never ends.
+fn active(place: &Place) -> Value {
+    place.run(&["show", "second", "-o", "json"]).json()["app"]["active"][0].clone()
+}
+
+fn mesh(server: &Server) -> Place {
+    let place = Place::with_mesh(server);
+    place.write("second.yml", EVERY_SECOND);
+    place.run(&["apply", "second.yml"]).expect(0);
+    place
+}
+
+#[test]
+fn who_leads_and_who_stands_by_is_shown_and_handed_over() {
+    let server = Server::start();
+    let place = mesh(&server);
+    let none = place.run(&["leader"]);
+    assert_eq!(none.code, 1);
+    assert!(none.stderr.contains("nobody leads"), "{none:?}");
+    let first = Scheduler::start(&place, "leading");
+    place.run(&["leader", "step-down"]).expect_error(1, "no other one stands by");
+    let _second = Scheduler::start(&place, "standing by");
+    wait_until("a standby", PATIENCE, || in_state(&place, "standing_by").len() == 1);
+    let (leaders, standbys) = (in_state(&place, "leading"), in_state(&place, "standing_by"));
+    let said = place.run(&["leader", "step-down"]).expect(0);
+    assert!(said.contains(&standbys[0]) && said.contains("leads now"), "{said}");
+    assert_eq!(in_state(&place, "leading"), standbys);
+    wait_until("the old leader to stand by", PATIENCE, || in_state(&place, "standing_by") == leaders);
+    let shown = place.run(&["leader"]).expect(0);
+    assert!(shown.lines().nth(1).unwrap().starts_with("leading"), "{shown}");
+    let doctor = place.run(&["doctor"]);
+    assert!(doctor.stdout.contains("1 stand by") && !doctor.stdout.contains("WRONG"), "{doctor:?}");
+    drop(first);
+    wait_until("the dead one to be gone", PATIENCE, || schedulers(&place).len() == 1);
+}
+
+#[test]
+fn a_leader_that_hangs_is_shown_and_followed() {
+    let server = Server::start();
+    let place = mesh(&server);
+    let first = Scheduler::start(&place, "leading");
+    first.signal(Signal::STOP);
+    let hanging = schedulers(&place);
+    assert_eq!((hanging.len(), &hanging[0]["state"]), (1, &Value::from("silent")), "{hanging:?}");
+    let _second = Scheduler::start(&place, "leading");
+    first.signal(Signal::CONT);
+    wait_until("both to answer", PATIENCE, || in_state(&place, "standing_by").len() == 1);
+    assert_eq!(in_state(&place, "leading").len(), 1);
+    let before = decided(&place);
+    wait_until("a tick", PATIENCE, || decided(&place) > before);
+}
+
+#[test]
+fn nobody_leads_on_a_restored_store_until_somebody_accepts_it() {
+    let mut server = Server::start();
+    let place = mesh(&server);
+    let _leader = Scheduler::start(&place, "leading");
+    wait_until("a tick", PATIENCE, || decided(&place) > 0);
+    place.run(&["doctor", "--accept-loss"]).expect_error(1, "no data is missing");
+    server.stop();
+    let copy = server.copy_store();
+    server.restart();
+    let then = decided(&place);
+    wait_until("ticks that the copy does not have", PATIENCE, || decided(&place) > then + 4);
+    server.stop();
+    server.restore(&copy);
+    server.restart();
+    wait_until("the refusal", PATIENCE, || in_state(&place, "refusing").len() == 1);
+    let doctor = place.run(&["doctor"]);
+    assert_eq!(doctor.code, 1);
+    assert!(doctor.stdout.contains("stored data was lost: stream `"), "{doctor:?}");
+    let restored = decided(&place);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(decided(&place), restored, "nobody decides anything");
+    let before = active(&place);
+    let said = place.run(&["doctor", "--accept-loss"]).expect(0);
+    assert!(said.contains("accepted"), "{said}");
+    wait_until("a leader", PATIENCE, || in_state(&place, "leading").len() == 1);
+    wait_until("a tick", PATIENCE, || decided(&place) > restored);
+    assert_eq!(active(&place), before, "what is active goes on");
+    assert!(before.is_u64(), "{before}");
+}
