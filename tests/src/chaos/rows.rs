@@ -15,6 +15,8 @@ const AGENT_CUT: Duration = Duration::from_secs(16);
 const LEADER_CUT: Duration = Duration::from_secs(6);
 /// How long two of three nodes are gone.
 const NODES_GONE: Duration = Duration::from_secs(5);
+/// How much the clocks of two schedulers differ: a little less than makes a scheduler doubt its own.
+const CLOCKS_APART: Duration = Duration::from_millis(900);
 /// Age of the copy from which a server goes on.
 const COPY_AGE: Duration = Duration::from_secs(5);
 
@@ -32,6 +34,7 @@ pub fn few() -> Vec<Row> {
         Row::new(Fault::ControlPlaneKilled, 1),
         Row::new(Fault::ServerRestarted, 2),
         with_docker(2),
+        Row { ahead: CLOCKS_APART, ..Row::new(Fault::LeaderKilled, 3) },
     ]
 }
 
@@ -40,6 +43,7 @@ pub fn many(kills: usize) -> Vec<Row> {
     vec![
         Row { apps: 50, ..Row::new(Fault::LeaderKilled, kills) },
         with_docker(50),
+        Row { ahead: CLOCKS_APART, ..Row::new(Fault::LeaderKilled, 50) },
         Row::new(Fault::LeaderTerminated, 50),
         Row::new(Fault::LeaderFrozen(FROZEN), 1),
         Row::new(Fault::LeaderCut(LEADER_CUT), 10),
