@@ -20,11 +20,12 @@ const CLOCKS_APART: Duration = Duration::from_millis(900);
 /// Age of the copy from which a server goes on.
 const COPY_AGE: Duration = Duration::from_secs(5);
 
-/// Each fault once or a few times.
+/// Each fault once or a few times, those first that take long.
 pub fn few() -> Vec<Row> {
     vec![
         Row { clocks: Clocks::Fast, ..Row::new(Fault::LeaderFrozen(FROZEN_FAST), 1) },
         agent_cut(1),
+        Row::new(Fault::OldCopyRestored(COPY_AGE), 1),
         on_cluster(Fault::TwoNodesKilled(NODES_GONE), 1),
         on_cluster(Fault::StreamLeaderKilled, 1),
         on_cluster(Fault::FollowerKilled, 1),
