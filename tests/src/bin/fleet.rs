@@ -5,6 +5,7 @@
 //! fleet agent --nats URL --namespace NAME --name NAME --locks DIR --allow DIR [--die claim|create|start|exit]
 //!             [--clocks fast|production] [--run-time MILLISECONDS --lives FILE]
 //! fleet scheduler --nats URL --namespace NAME [--die write|send|tick|history] [--clocks fast|production] [--id ID]
+//!             [--ahead MILLISECONDS]
 //! fleet guard SETTINGS
 //! ```
 //!
@@ -14,7 +15,7 @@ use std::{collections::BTreeMap, io::Read as _, path::PathBuf, sync::Arc, time::
 
 use anyhow::{Context as _, bail};
 use futures_util::stream::BoxStream;
-use jiff::tz::TimeZoneDatabase;
+use jiff::{SignedDuration, tz::TimeZoneDatabase};
 use rustix::process::{Signal, getpid, kill_process};
 use tickmesh_agent::{
     engine::{
@@ -283,7 +284,7 @@ async fn scheduler(arguments: &Arguments, shutdown: CancellationToken) -> anyhow
         timing: arguments.timing()?,
         reservations: Reservations::default(),
         zones: TimeZoneDatabase::bundled(),
-        clock: Clock::default(),
+        clock: Clock { shift: SignedDuration::from_millis(arguments.find("--ahead").unwrap_or("0").parse()?) },
         tap,
     };
     tickmesh_scheduler::run(config, connect(arguments).await?, shutdown).await?;

@@ -208,7 +208,10 @@ impl Stage {
         let period = self.row.period;
         let due = Timestamp::from_second((from.as_second().div_euclid(period) + 1) * period).expect("a moment");
         let since = |moment: Timestamp| Duration::try_from(to.duration_since(moment)).unwrap_or_default();
-        Blow { outage: Outage { from, to, reach: Reach::Leaders }, next: since(from), late: since(due) }
+        let (next, late) = (since(from), since(due));
+        // By the clocks of schedulers that are ahead, or behind, the outage was so much earlier or later.
+        let (from, to) = (from - self.row.ahead, to + self.row.ahead);
+        Blow { outage: Outage { from, to, reach: Reach::Leaders }, next, late }
     }
 
     pub(super) fn server(&mut self) -> &mut Server {

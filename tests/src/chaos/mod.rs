@@ -146,13 +146,16 @@ pub struct Row {
     pub run_time: Duration,
     /// How fast the clocks of the protocol run.
     pub clocks: Clocks,
+    /// How far ahead the wall clock of every second scheduler is.
+    pub ahead: Duration,
 }
 
 impl Row {
     /// A fault on one server and engines in memory, at production's speed.
     pub fn new(fault: Fault, times: usize) -> Self {
         let (nats, engine, clocks) = (Nats::Single, Engine::Fake, Clocks::Production);
-        Self { fault, times, nats, engine, apps: 10, period: 1, run_time: Duration::from_millis(200), clocks }
+        let (run_time, ahead) = (Duration::from_millis(200), Duration::ZERO);
+        Self { fault, times, nats, engine, apps: 10, period: 1, run_time, clocks, ahead }
     }
 }
 
@@ -165,7 +168,8 @@ impl fmt::Display for Row {
         }?;
         match self.clocks {
             Clocks::Production => Ok(()),
-            Clocks::Fast => formatter.write_str(", clocks five times as fast"),
-        }
+            Clocks::Fast => formatter.write_str(", deadlines five times as short"),
+        }?;
+        if self.ahead.is_zero() { Ok(()) } else { write!(formatter, ", clocks of schedulers {:?} apart", self.ahead) }
     }
 }

@@ -15,14 +15,17 @@ const AGENT_CUT: Duration = Duration::from_secs(16);
 const LEADER_CUT: Duration = Duration::from_secs(6);
 /// How long two of three nodes are gone.
 const NODES_GONE: Duration = Duration::from_secs(5);
+/// How much the clocks of two schedulers differ: a little less than makes a scheduler doubt its own.
+const CLOCKS_APART: Duration = Duration::from_millis(900);
 /// Age of the copy from which a server goes on.
 const COPY_AGE: Duration = Duration::from_secs(5);
 
-/// Each fault once or a few times.
+/// Each fault once or a few times, those first that take long.
 pub fn few() -> Vec<Row> {
     vec![
         Row { clocks: Clocks::Fast, ..Row::new(Fault::LeaderFrozen(FROZEN_FAST), 1) },
         agent_cut(1),
+        Row::new(Fault::OldCopyRestored(COPY_AGE), 1),
         on_cluster(Fault::TwoNodesKilled(NODES_GONE), 1),
         on_cluster(Fault::StreamLeaderKilled, 1),
         on_cluster(Fault::FollowerKilled, 1),
@@ -32,6 +35,7 @@ pub fn few() -> Vec<Row> {
         Row::new(Fault::ControlPlaneKilled, 1),
         Row::new(Fault::ServerRestarted, 2),
         with_docker(2),
+        Row { ahead: CLOCKS_APART, ..Row::new(Fault::LeaderKilled, 3) },
     ]
 }
 
@@ -40,6 +44,7 @@ pub fn many(kills: usize) -> Vec<Row> {
     vec![
         Row { apps: 50, ..Row::new(Fault::LeaderKilled, kills) },
         with_docker(50),
+        Row { ahead: CLOCKS_APART, ..Row::new(Fault::LeaderKilled, 50) },
         Row::new(Fault::LeaderTerminated, 50),
         Row::new(Fault::LeaderFrozen(FROZEN), 1),
         Row::new(Fault::LeaderCut(LEADER_CUT), 10),

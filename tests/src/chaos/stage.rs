@@ -154,6 +154,9 @@ impl Stage {
             let network = self.network().await;
             let mut command = Child::role(&self.fleet, "scheduler", &self.url(network.as_ref()), &self.namespace);
             command.args(["--id", &id, "--clocks", self.row.clocks.as_str()]);
+            if self.schedulers_started.is_multiple_of(2) {
+                command.args(["--ahead", &self.row.ahead.as_millis().to_string()]);
+            }
             self.log_to(&mut command, &id);
             self.schedulers.insert(id, Part { child: Child::start(command), network });
         }

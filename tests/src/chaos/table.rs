@@ -17,7 +17,7 @@ pub fn markdown(rows: &[Figures]) -> String {
         let Figures { row, verdict, next, late, .. } = figures;
         let Verdict { instants, lost, doubled, overlaps, unexcused, coalesced, dropped, killed, containers } = verdict;
         let (lost, doubled, overlaps, other) = (lost.len(), doubled.len(), overlaps.len(), unexcused.len());
-        let times = |times: &[Duration]| quantiles(times).map(seconds).join(" | ");
+        let times = |times: &[Duration]| quantiles(times).map_or_else(|| vec!["-".to_owned(); 3], |it| it.map(seconds).to_vec()).join(" | ");
         format!(
             "| {row} | {} | {instants} | {lost} | {doubled} | {overlaps} | {other} | {coalesced} | {dropped} | {containers} | \
              {killed} | {} | {} |",
@@ -35,8 +35,8 @@ pub fn json(rows: &[Figures]) -> Value {
         let Figures { row, verdict, next, late, took, said: _ } = figures;
         let Verdict { instants, lost, doubled, overlaps, unexcused, coalesced, dropped, killed, containers } = verdict;
         let times = |times: &[Duration]| {
-            let [p50, p99, max] = quantiles(times).map(|time| time.as_secs_f64());
-            json!({ "p50": p50, "p99": p99, "max": max })
+            let quantiles = quantiles(times).map(|it| it.map(|time| time.as_secs_f64()));
+            quantiles.map(|[p50, p99, max]| json!({ "p50": p50, "p99": p99, "max": max }))
         };
         json!({
             "fault": row.to_string(),
@@ -60,13 +60,13 @@ pub fn json(rows: &[Figures]) -> Value {
     rows.collect()
 }
 
-/// Median, 99th percentile and maximum of sorted times.
-pub(super) fn quantiles(sorted: &[Duration]) -> [Duration; 3] {
-    let rank = |share: f64| {
+/// Median, 99th percentile and maximum of sorted times, if there are any.
+fn quantiles(sorted: &[Duration]) -> Option<[Duration; 3]> {
+    let at = |share: f64| {
         let rank = (share * sorted.len() as f64).ceil() as usize;
-        sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+        sorted.get(rank.saturating_sub(1)).copied()
     };
-    [rank(0.5), rank(0.99), rank(1.0)]
+    Some([at(0.5)?, at(0.99)?, at(1.0)?])
 }
 
 fn seconds(time: Duration) -> String {
