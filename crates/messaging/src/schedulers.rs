@@ -45,6 +45,8 @@ pub struct SchedulerCard {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "role", rename_all = "snake_case")]
 pub enum SchedulerRole {
+    /// It reads what is stored, and cannot lead yet.
+    Preparing,
     /// It waits for the lease.
     StandingBy,
     /// It leads.
@@ -203,6 +205,7 @@ fn rank(role: &SchedulerRole) -> u8 {
     match role {
         SchedulerRole::Leading { .. } => 0,
         SchedulerRole::StandingBy => 1,
-        SchedulerRole::Refusing { .. } => 2,
+        SchedulerRole::Preparing => 2,
+        SchedulerRole::Refusing { .. } => 3,
     }
 }

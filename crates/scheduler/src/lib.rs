@@ -111,7 +111,6 @@ pub async fn run(config: Config, mesh: Mesh, shutdown: CancellationToken) -> Res
     config.timing.check().map_err(Error::Timing)?;
     let keeper = LeaseKeeper::new(&mesh, config.id.clone(), config.host.clone(), config.timing.lease);
     let mut presence = Presence::begin(&config, &mesh).await?;
-    info!(scheduler = %config.id, "standing by");
     while !shutdown.is_cancelled() {
         let standing = shutdown.run_until_cancelled(stand_by(&config, &mesh, &keeper, &mut presence)).await;
         let pause = match standing {
@@ -121,7 +120,7 @@ pub async fn run(config: Config, mesh: Mesh, shutdown: CancellationToken) -> Res
                 info!(scheduler = %config.id, epoch = %held.epoch(), "leading");
                 let end = tenure::lead(&config, &mesh, &held, warm, &mut presence, &shutdown).await;
                 held.release().await;
-                presence.become_role(SchedulerRole::StandingBy);
+                presence.become_role(SchedulerRole::Preparing);
                 note_end(&config, &keeper, &presence, end)
             }
         };
@@ -140,6 +139,7 @@ async fn stand_by(
     mesh.check_streams().await.map_err(Error::Load)?;
     let mut warm = Warm::load(mesh, &config.zones).await?;
     presence.become_role(SchedulerRole::StandingBy);
+    info!(scheduler = %config.id, "standing by");
     let acquiring = keeper.acquire();
     tokio::pin!(acquiring);
     loop {

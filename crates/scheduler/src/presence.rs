@@ -30,7 +30,7 @@ impl Presence {
             id: config.id.clone(),
             host: config.host.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            role: SchedulerRole::StandingBy,
+            role: SchedulerRole::Preparing,
             since: now(config.clock),
         });
         let (wish, wishes) = mpsc::channel(WISHES_MAX);

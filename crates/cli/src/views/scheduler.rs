@@ -37,6 +37,8 @@ pub(crate) enum SchedulerState {
     Leading,
     /// It leads, and decides no ticks.
     Doubting,
+    /// It reads what is stored.
+    Preparing,
     /// It waits for the lease.
     StandingBy,
     /// It would not lead if it could.
@@ -50,6 +52,7 @@ impl SchedulerState {
         match self {
             Self::Leading => ("leading", Tone::Good),
             Self::Doubting => ("leading, decides no ticks", Tone::Bad),
+            Self::Preparing => ("reading what is stored", Tone::Unsure),
             Self::StandingBy => ("standing by", Tone::Plain),
             Self::Refusing => ("refusing to lead", Tone::Bad),
             Self::Silent => ("has the lease, does not answer", Tone::Unsure),
@@ -61,6 +64,7 @@ impl SchedulerView {
     /// One that answered.
     pub(crate) fn of(card: &SchedulerCard) -> Self {
         let (state, epoch, reason) = match &card.role {
+            SchedulerRole::Preparing => (SchedulerState::Preparing, None, None),
             SchedulerRole::StandingBy => (SchedulerState::StandingBy, None, None),
             SchedulerRole::Leading { epoch, doubt: None } => (SchedulerState::Leading, Some(epoch.0), None),
             SchedulerRole::Leading { epoch, doubt } => (SchedulerState::Doubting, Some(epoch.0), doubt.clone()),

@@ -75,7 +75,7 @@ async fn ensure_needed(mesh: &Mesh, cards: &[SchedulerCard], lease: Option<&Entr
     let recorded = lease.and_then(|lease| first_loss(&lease.value.streams, &found)).map(|loss| loss.to_string());
     let refusal = cards.iter().find_map(|card| match &card.role {
         SchedulerRole::Refusing { reason, .. } => Some(reason.clone()),
-        SchedulerRole::StandingBy | SchedulerRole::Leading { .. } => None,
+        SchedulerRole::Preparing | SchedulerRole::StandingBy | SchedulerRole::Leading { .. } => None,
     });
     if recorded.or(refusal).is_none() && lease.is_some() {
         bail!("no data is missing, as far as the lease and the schedulers that answer know");
@@ -88,7 +88,7 @@ fn next_acceptance(cards: &[SchedulerCard], lease: Option<&Entry<LeaseRecord>>, 
     let of_lease = lease.map_or(0, |lease| lease.value.acceptance);
     let of_schedulers = cards.iter().map(|card| match card.role {
         SchedulerRole::Refusing { acceptance, .. } => acceptance,
-        SchedulerRole::StandingBy | SchedulerRole::Leading { .. } => 0,
+        SchedulerRole::Preparing | SchedulerRole::StandingBy | SchedulerRole::Leading { .. } => 0,
     });
     let of_ledgers = ledgers.iter().map(|entry| entry.value.write.epoch.0 >> ACCEPTANCE_SHIFT);
     of_schedulers.chain(of_ledgers).fold(of_lease, u64::max) + 1
