@@ -3,15 +3,18 @@
 # Rounds of each crash test in `make chaos`; `make test` runs each once.
 TICKMESH_CHAOS_ROUNDS ?= 50
 
+# Apps of `make takeover`.
+APPS ?= 100000
+
 # What `make sim` plays; `make test` plays a few thousand.
 SEEDS ?= 100000
 FIRST_SEED ?= 0
 
-.PHONY: help setup demo test lint bench capacity chaos faults matrix output podman sim mutants
+.PHONY: help setup demo test lint bench takeover capacity chaos faults matrix output podman sim mutants
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## bring nats-server into .tools/ and a busybox image to Docker
 	@scripts/setup
@@ -30,6 +33,10 @@ lint: ## check format, clippy, documentation links and house rules
 
 bench: setup ## measure throughput and tick lateness (release build, minutes)
 	cargo run --release -p tickmesh-tests --bin bench
+
+takeover: setup ## kill the leader of a mesh of many apps, and see how soon a standby leads it (APPS=100000, minutes)
+	cargo build --release -p tickmesh-tests --bin fleet --bin take_over
+	target/release/take_over $(APPS)
 
 sim: ## play many histories of faults in the simulator (SEEDS=100000, from FIRST_SEED=0 on)
 	TICKMESH_SEEDS=$(SEEDS) TICKMESH_FIRST_SEED=$(FIRST_SEED) cargo test -p tickmesh-tests --test simulation no_history -- --nocapture

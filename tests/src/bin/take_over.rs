@@ -1,4 +1,4 @@
-//! `make take-over`: how soon a standby leads a mesh of many apps after the leader is killed, and what a scheduler of so many
+//! `make takeover`: how soon a standby leads a mesh of many apps after the leader is killed, and what a scheduler of so many
 //! apps takes of memory.
 //!
 //! The leader is killed with -9; each time is that of a message as the server stamped it: the lease that the next one took, and its
