@@ -119,6 +119,7 @@ fn judge_mesh(error: &MeshError) -> Judgement {
         }
         MeshError::Provision { .. }
         | MeshError::ForeignStream { .. }
+        | MeshError::ForeignSetting { .. }
         | MeshError::Superseded { .. }
         | MeshError::Closed { .. }
         | MeshError::Unreadable { .. }

@@ -74,6 +74,18 @@ pub enum Error {
         /// What it holds.
         subjects: String,
     },
+    /// Somebody has given a stream a setting under which messages get lost that must be kept.
+    #[error("stream `{stream}` has {setting} {found}, and must have {wanted}: change it with `nats stream edit`")]
+    ForeignSetting {
+        /// The stream.
+        stream: String,
+        /// The setting, as NATS's own tools call it.
+        setting: &'static str,
+        /// What it has.
+        found: String,
+        /// What it must have.
+        wanted: String,
+    },
     /// A stream was removed under our feet.
     #[error("stream `{stream}` does not exist any more")]
     StreamGone {

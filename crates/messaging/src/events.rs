@@ -35,7 +35,8 @@ impl Events {
         Ok(Follower::begin(&self.store, filter, start.begin()).await?.into_stream(readable))
     }
 
-    async fn try_publish(&self, event: &MeshEvent) -> Result<(), Error> {
+    /// Publishes an event, or says why that cannot be done.
+    pub async fn try_publish(&self, event: &MeshEvent) -> Result<(), Error> {
         let subject = self.store.names.event(event.kind());
         let body = encode(self.store.kind, &subject, event)?;
         self.store.publish(&subject, Message::plain(body)).await.map(drop)

@@ -29,7 +29,7 @@ use crate::{
     results::Results,
     schedulers::Schedulers,
     store::Store,
-    topology::{MeshRecord, Provisioning, provision_identity, provision_streams},
+    topology::{MeshRecord, Provisioning, check_streams, provision_identity, provision_streams},
 };
 
 /// The streams whose messages must never get lost: what a leader has seen in them, the next one must find.
@@ -64,6 +64,12 @@ impl Mesh {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Makes sure that the streams have the settings without which promises would be broken. Who provisions does not change
+    /// those that an administrator may have had a reason for; who leads must be able to rely on them.
+    pub async fn check_streams(&self) -> Result<(), Error> {
+        check_streams(&self.link, &self.names).await
     }
 
     /// How everything is called.

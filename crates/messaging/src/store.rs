@@ -113,7 +113,8 @@ impl Store {
         Ok(self.info().await?.state)
     }
 
-    async fn info(&self) -> Result<StreamInfo, Error> {
+    /// All that the server says of the stream.
+    pub(crate) async fn info(&self) -> Result<StreamInfo, Error> {
         let action = || format!("ask for the state of stream `{}`", self.name);
         match self.bounded(self.link.context.get_stream(&self.name)).await {
             Ok(Ok(stream)) => Ok(stream.cached_info().clone()),
@@ -165,7 +166,7 @@ impl Store {
                     Err(SendError::TooLarge { bytes, limit: self.link.client.max_payload() })
                 }
                 Ok(Err(error)) => Err(SendError::Open(error.into())),
-                Err(_) => Err(SendError::Open("no acknowledgement in time".into())),
+                Err(_) => Err(SendError::Open("no acknowledgement in time (a server whose disk is full gives none: see its log)".into())),
             },
             // What was under way on the old connection, message or answer, is gone. What is sent without a connection goes
             // out with the next one.

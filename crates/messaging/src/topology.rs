@@ -1,7 +1,7 @@
 //! The streams of a mesh on the server: what each of them keeps, how they are made, and the identity that a mesh gets when it
 //! is made.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream::{
     ErrorCode,
@@ -18,6 +18,7 @@ use crate::{
     connect::Link,
     error::Error,
     names::{MESH_KEY, Names, StreamKind},
+    store::Store,
 };
 
 /// Revisions of an app that are kept.
@@ -117,6 +118,62 @@ fn adapt(existing: Config, wanted: &Config) -> Result<Option<Config>, Error> {
     Ok((adapted != existing).then_some(adapted))
 }
 
+/// Refuses streams that somebody else has made or changed so that they would lose what must be kept.
+pub(crate) async fn check_streams(link: &Link, names: &Names) -> Result<(), Error> {
+    let checks = StreamKind::ALL.into_iter().map(|kind| check_stream(link, names, kind));
+    futures_util::future::try_join_all(checks).await.map(drop)
+}
+
+async fn check_stream(link: &Link, names: &Names, kind: StreamKind) -> Result<(), Error> {
+    let stored = Store::new(link.clone(), Arc::new(names.clone()), kind).info().await?;
+    let wanted = config(names, kind, &Provisioning::default());
+    match foreign_setting(&stored.config, &wanted) {
+        None => Ok(()),
+        Some(Foreign { setting, found, wanted }) => {
+            Err(Error::ForeignSetting { stream: stored.config.name, setting, found, wanted })
+        }
+    }
+}
+
+/// A setting that breaks a promise.
+#[derive(Debug, PartialEq, Eq)]
+struct Foreign {
+    setting: &'static str,
+    found: String,
+    wanted: String,
+}
+
+/// The first setting that would lose messages which must be kept, or keep some from being stored. Where the mesh itself limits a
+/// stream (orders, output, events), an administrator may do so otherwise.
+fn foreign_setting(existing: &Config, wanted: &Config) -> Option<Foreign> {
+    let text = |value: &dyn std::fmt::Debug| format!("{value:?}");
+    let differs =
+        |setting, found: String, wanted: String| (found != wanted).then_some(Foreign { setting, found, wanted });
+    let limited = wanted.max_age > Duration::ZERO || wanted.max_bytes > 0;
+    let limits = || {
+        let age = differs("max_age", text(&existing.max_age), text(&wanted.max_age));
+        let bytes = || differs("max_bytes", unlimited(existing.max_bytes), unlimited(wanted.max_bytes));
+        age.or_else(bytes)
+    };
+    differs("subjects", existing.subjects.join(", "), wanted.subjects.join(", "))
+        .or_else(|| differs("storage", text(&existing.storage), text(&wanted.storage)))
+        .or_else(|| differs("retention", text(&existing.retention), text(&wanted.retention)))
+        .or_else(|| differs("max_msgs", unlimited(existing.max_messages), unlimited(wanted.max_messages)))
+        .or_else(|| {
+            let (found, wanted) = (existing.max_messages_per_subject, wanted.max_messages_per_subject);
+            differs("max_msgs_per_subject", unlimited(found), unlimited(wanted))
+        })
+        .or_else(|| differs("max_msg_size", unlimited(existing.max_message_size.into()), unlimited(-1)))
+        .or_else(|| differs("sealed", existing.sealed.to_string(), wanted.sealed.to_string()))
+        .or_else(|| differs("no_ack", existing.no_ack.to_string(), wanted.no_ack.to_string()))
+        .or_else(|| if limited { None } else { limits() })
+}
+
+/// A limit as people know it: the server has two numbers for none.
+fn unlimited(limit: i64) -> String {
+    if limit <= 0 { "unlimited".to_owned() } else { limit.to_string() }
+}
+
 /// What a stream is to be.
 fn config(names: &Names, kind: StreamKind, settings: &Provisioning) -> Config {
     let base = Config {
@@ -175,6 +232,38 @@ mod tests {
         assert_eq!((adapted.num_replicas, adapted.max_bytes), (3, 1 << 20));
         assert_eq!(adapted.description, existing.description);
         assert_eq!(adapt(existing.clone(), &existing).unwrap(), None);
+    }
+
+    /// What is wrong with a ledger bucket after that change.
+    #[track_caller]
+    fn check_foreign(kind: StreamKind, change: impl FnOnce(&mut Config), problem: Option<(&str, &str, &str)>) {
+        let wanted = wanted(kind, &Provisioning::default());
+        let mut existing = wanted.clone();
+        change(&mut existing);
+        let found = foreign_setting(&existing, &wanted);
+        let found = found.as_ref().map(|it| (it.setting, it.found.as_str(), it.wanted.as_str()));
+        assert_eq!(found, problem);
+    }
+
+    #[test]
+    fn settings_that_would_lose_what_must_be_kept_are_foreign() {
+        check_foreign(StreamKind::Ledger, |_| {}, None);
+        check_foreign(StreamKind::Ledger, |it| it.max_message_size = 0, None);
+        check_foreign(StreamKind::Ledger, |it| it.num_replicas = 3, None);
+        let memory = |it: &mut Config| it.storage = StorageType::Memory;
+        check_foreign(StreamKind::Ledger, memory, Some(("storage", "Memory", "File")));
+        let hour = |it: &mut Config| it.max_age = Duration::from_secs(3_600);
+        check_foreign(StreamKind::Results, hour, Some(("max_age", "3600s", "0ns")));
+        let few = |it: &mut Config| it.max_messages_per_subject = 1;
+        check_foreign(StreamKind::Apps, few, Some(("max_msgs_per_subject", "1", "10")));
+        check_foreign(StreamKind::History, |it| it.max_messages = 9, Some(("max_msgs", "9", "unlimited")));
+        check_foreign(StreamKind::Results, |it| it.max_bytes = 9, Some(("max_bytes", "9", "unlimited")));
+    }
+
+    #[test]
+    fn what_the_mesh_itself_limits_may_be_limited_otherwise() {
+        check_foreign(StreamKind::Logs, |it| it.max_age = Duration::from_secs(60), None);
+        check_foreign(StreamKind::Mesh, |it| it.max_bytes = 1 << 20, None);
     }
 
     #[test]

@@ -137,11 +137,14 @@ async fn stand_by(
     keeper: &LeaseKeeper,
     presence: &mut Presence,
 ) -> Result<(messaging::Tenure, Warm), Error> {
+    mesh.check_streams().await.map_err(Error::Load)?;
     let mut warm = Warm::load(mesh, &config.zones).await?;
     presence.become_role(SchedulerRole::StandingBy);
+    let acquiring = keeper.acquire();
+    tokio::pin!(acquiring);
     loop {
         tokio::select! {
-            held = keeper.acquire() => return Ok((held.map_err(Error::Lease)?, warm)),
+            held = &mut acquiring => return Ok((held.map_err(Error::Lease)?, warm)),
             error = warm.keep_up() => return Err(error),
             // Whoever does not lead has nothing to step down from.
             Some(_) = presence.asked_to_step_down() => {}

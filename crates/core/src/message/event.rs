@@ -15,6 +15,11 @@ pub enum MeshEvent {
         /// The tenure.
         epoch: Epoch,
     },
+    /// Somebody looked at the mesh with `tickmesh doctor`, and saw that it can store something.
+    Examined {
+        /// Who.
+        by: String,
+    },
     /// An agent registered.
     AgentJoined {
         /// The agent.
@@ -57,6 +62,7 @@ impl MeshEvent {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::LeaderChanged { .. } => "leader-changed",
+            Self::Examined { .. } => "examined",
             Self::AgentJoined { .. } => "agent-joined",
             Self::AgentLost { .. } => "agent-lost",
             Self::AgentStopped { .. } => "agent-stopped",

@@ -187,7 +187,7 @@ impl LeaseKeeper {
                 Ok(None)
             }
             Err(error) if error.is_unavailable() => {
-                debug!(error = %chain(&error), "could not try to take the lease");
+                warn!(error = %chain(&error), "could not try to take the lease");
                 standby.candidate.unanswered(BootTime::now());
                 Ok(None)
             }

@@ -202,3 +202,18 @@ async fn marks_are_those_of_the_streams_and_outlast_the_server() {
     });
     assert_eq!(again.await, marks);
 }
+
+#[tokio::test]
+async fn a_stream_that_would_lose_messages_is_refused_by_name_and_setting() {
+    let (server, mesh) = mesh().await;
+    mesh.check_streams().await.unwrap();
+    let context = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let name = mesh.names().stream(StreamKind::History);
+    let mut config = context.get_stream(&name).await.unwrap().cached_info().config.clone();
+    config.max_age = Duration::from_secs(3_600);
+    context.update_stream(config).await.unwrap();
+    assert_eq!(
+        mesh.check_streams().await.unwrap_err().to_string(),
+        "stream `mesh_history` has max_age 3600s, and must have 0ns: change it with `nats stream edit`"
+    );
+}

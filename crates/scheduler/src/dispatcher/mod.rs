@@ -166,12 +166,7 @@ impl Dispatcher {
             Event::Failed { reason } => self.effects.push(Effect::EndTenure { reason }),
             Event::Woken => self.woken(moment),
             Event::ClockDoubted => self.clock_trusted = false,
-            Event::ClockTrusted => {
-                self.clock_trusted = true;
-                if self.caught_up {
-                    self.step_all(&Input::Clock, moment);
-                }
-            }
+            Event::ClockTrusted => self.trust_clock(moment),
         }
         self.place_unplaced(moment);
         std::mem::take(&mut self.effects)
@@ -247,6 +242,16 @@ impl Dispatcher {
         let apps: Vec<AppName> = self.apps.keys().cloned().collect();
         for app in apps {
             self.step(&app, input.clone(), moment);
+        }
+    }
+
+    /// What passed meanwhile is decided. A tenure that began in the future, by a clock that was ahead, began now at the latest: what
+    /// falls due from here on has not been missed.
+    fn trust_clock(&mut self, moment: Moment) {
+        self.clock_trusted = true;
+        self.tenure.since = self.tenure.since.min(moment.wall);
+        if self.caught_up {
+            self.step_all(&Input::Clock, moment);
         }
     }
 

@@ -437,6 +437,17 @@ fn nothing_is_decided_by_a_clock_that_is_wrong_and_everything_is_once_it_is_righ
 }
 
 #[test]
+fn what_falls_due_after_a_clock_was_ahead_is_not_missed() {
+    let mut world = World::leading(Some("@every 1s"));
+    world.dispatcher.tenure.since = tickmesh_core::time::after(start(), Duration::from_secs(3_600));
+    world.handle(Event::ClockDoubted);
+    world.handle(Event::ClockTrusted);
+    let effects = world.pass(Duration::from_secs(1));
+    let (ledger, _) = written(&effects);
+    assert_eq!(ledger.active[0].cause, Cause::Schedule);
+}
+
+#[test]
 fn an_edit_waits_for_them_too() {
     let mut first = World::leading(Some("@every 10s"));
     let (ledger, revision) = written(&first.pass(Duration::from_secs(10)));

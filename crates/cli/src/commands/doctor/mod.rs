@@ -5,13 +5,14 @@ mod loss;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tickmesh_core::timing::Timing;
+use tickmesh_core::{message::MeshEvent, timing::Timing};
 use tickmesh_messaging::Mesh;
 use tickmesh_scheduler::clock::DEVIATION_MAX;
 
 use super::{Session, leader::schedulers};
 use crate::{
-    exit::Exit,
+    connect::who,
+    exit::{Exit, chain},
     output::FormatArgs,
     views::{
         doctor::{Check, DoctorView, Finding},
@@ -48,7 +49,13 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
 }
 
 async fn examine(mesh: &Mesh) -> anyhow::Result<DoctorView> {
-    let mut checks = vec![server(mesh).await?, clock(mesh).await?, loss::check(mesh).await?];
+    let mut checks = vec![
+        server(mesh).await?,
+        storage(mesh).await,
+        clock(mesh).await?,
+        settings(mesh).await?,
+        loss::check(mesh).await?,
+    ];
     checks.extend(leadership(mesh).await?);
     checks.push(agents(mesh).await?);
     Ok(DoctorView(checks))
@@ -57,6 +64,18 @@ async fn examine(mesh: &Mesh) -> anyhow::Result<DoctorView> {
 async fn server(mesh: &Mesh) -> anyhow::Result<Check> {
     let took = mesh.round_trip().await?;
     Ok(Check::good("nats", format!("{} answers in {:.1} ms", mesh.server_version(), took.as_secs_f64() * 1_000.0)))
+}
+
+/// A server whose disk is full answers every question, and stores nothing.
+async fn storage(mesh: &Mesh) -> Check {
+    match mesh.events().try_publish(&MeshEvent::Examined { by: who() }).await {
+        Ok(()) => Check::good("storage", "the server stores what it is given"),
+        Err(error) => Check::wrong(
+            "storage",
+            chain(&error.into()),
+            "look into the server's log: after a full disk it must be restarted once there is room",
+        ),
+    }
 }
 
 async fn clock(mesh: &Mesh) -> anyhow::Result<Check> {
@@ -79,6 +98,14 @@ async fn clock(mesh: &Mesh) -> anyhow::Result<Check> {
 fn difference(ahead: SignedDuration) -> String {
     let direction = if ahead.is_negative() { "behind" } else { "ahead of" };
     format!("{} ms {direction}", ahead.abs().as_millis())
+}
+
+async fn settings(mesh: &Mesh) -> anyhow::Result<Check> {
+    match mesh.check_streams().await {
+        Ok(()) => Ok(Check::good("streams", "all exist, with settings that lose nothing")),
+        Err(error) if error.is_unavailable() => Err(error.into()),
+        Err(error) => Ok(Check::wrong("streams", error.to_string(), "nobody leads until that is mended")),
+    }
 }
 
 async fn leadership(mesh: &Mesh) -> anyhow::Result<Vec<Check>> {
