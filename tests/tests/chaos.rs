@@ -36,7 +36,8 @@ that an engine in memory keeps, or of Docker's events.
 - *Other*: an instant missed or dropped while nothing was out of order, a process that had to be started again, a ledger that does
   not add up.
 - *Coalesced*: instants that were missed between a fault and the first order after it, and became one run with a later one.
-- *Dropped*: instants that found three waiting, because no run could end in that time. Recorded as such.
+- *Dropped*: instants that found three waiting, because no run could end in that time: an outage went on for agents, or Docker was slow.
+  Recorded as such.
 - *Killed*: containers that somebody ended.
 - *Next tick*: from the fault to the first order for a tick due after it, by the clock of NATS. *Of that late*: what of this time came
   after that tick was due.

@@ -10,6 +10,7 @@ use tickmesh_core::{
     outcome::Outcome,
 };
 use tickmesh_tests::chaos::{
+    Engine,
     instants::Schedule,
     judge::{Evidence, Outage, Reach, Verdict, judge},
     lives,
@@ -20,11 +21,11 @@ use uuid::Uuid;
 const FIRST: i64 = 1_700_000_001;
 
 fn second(second: i64) -> Timestamp {
-    Timestamp::from_second(second).unwrap()
+    Timestamp::from_second(second).expect("a moment")
 }
 
 fn app() -> AppName {
-    AppName::new("job").unwrap()
+    AppName::new("job").expect("an app name")
 }
 
 /// A decision: the `number`th run began at its instant.
@@ -42,7 +43,7 @@ fn tick(number: u64, instant: i64) -> TickRecord {
 
 fn summary(run: u64, instant: i64) -> RunSummary {
     let replica = ReplicaSummary {
-        service: ServiceName::new("s1").unwrap(),
+        service: ServiceName::new("s1").expect("a service name"),
         replica: 0,
         attempts: 1,
         outcome: Outcome::Succeeded,
@@ -67,7 +68,7 @@ fn summary(run: u64, instant: i64) -> RunSummary {
 /// Two lines of a journal: a container that ran for 0.2 s.
 fn life(run: u64, attempt: u32, from: i64) -> String {
     let line = |millis: i64, word: &str| {
-        let at = Timestamp::from_millisecond(from * 1_000 + millis).unwrap();
+        let at = Timestamp::from_millisecond(from * 1_000 + millis).expect("a moment");
         format!("{at} a1 job {run} {} s1 0 {attempt} {word}\n", Uuid::nil())
     };
     line(10, "start") + &line(210, "exit")
@@ -216,6 +217,29 @@ fn a_dropped_instant_needs_an_outage() {
         evidence.lives.pop();
     };
     assert_eq!(check(dropped, [0, 0, 0, 1]).dropped, 1);
+    let by_docker = |evidence: &mut Evidence| {
+        dropped(evidence);
+        evidence.engine = Engine::Docker;
+    };
+    check(by_docker, [0, 0, 0, 1]);
+}
+
+#[test]
+fn an_instant_may_be_dropped_while_docker_is_slow_and_three_wait() {
+    // Five instants: when the last one falls due, the first run has not ended yet.
+    let slow = |engine, ended| {
+        move |evidence: &mut Evidence| {
+            evidence.engine = engine;
+            evidence.schedules[0].through = second(FIRST + 4);
+            let reason = DropReason::QueueFull;
+            evidence.ticks.push(TickRecord { admission: Admission::Drop { reason }, ..tick(5, FIRST + 4) });
+            let lives = (1..).zip([ended, ended + 1, ended + 2, ended + 3]);
+            evidence.lives = lives::parse(&lives.map(|(run, at)| life(run, 1, at)).collect::<String>());
+        }
+    };
+    assert_eq!(check(slow(Engine::Docker, FIRST + 5), [0, 0, 0, 0]).dropped, 1);
+    check(slow(Engine::Docker, FIRST + 2), [0, 0, 0, 1]);
+    check(slow(Engine::Fake, FIRST + 5), [0, 0, 0, 1]);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use tickmesh_core::{
 };
 
 use super::{
+    Engine,
     instants::Schedule,
     lives::{End, Life},
     overlap,
@@ -23,9 +24,14 @@ use super::{
 /// An instant that falls due so shortly before an outage need not be recorded when that begins.
 const RECORD_MAX: SignedDuration = SignedDuration::from_secs(1);
 
+/// Ticks of an app that may wait: one that finds more is dropped.
+const QUEUE_LIMIT: usize = 3;
+
 /// Everything that was seen.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
+    /// What ran the containers.
+    pub engine: Engine,
     /// The apps, each with the interval that is judged.
     pub schedules: Vec<Schedule>,
     /// Decisions of the clock, in the order of their stream.
@@ -100,6 +106,7 @@ struct Case<'a> {
     summaries: Vec<&'a RunSummary>,
     lives: Vec<&'a Life>,
     outages: &'a [Outage],
+    engine: Engine,
     /// Numbers of the runs for each instant.
     runs_of: BTreeMap<Timestamp, BTreeSet<u64>>,
     /// Number of the last run whose instant is judged.
@@ -156,6 +163,7 @@ impl<'a> Case<'a> {
             summaries,
             lives: evidence.lives.iter().filter(|life| life.attempt.app == *app).collect(),
             outages: &evidence.outages,
+            engine: evidence.engine,
             runs_of,
             last_run,
         }
@@ -207,7 +215,8 @@ impl<'a> Case<'a> {
             let Fates { coalesced, dropped } = fates(tick);
             verdict.coalesced += coalesced.clone().count() as u64;
             verdict.dropped += dropped.clone().count() as u64;
-            let unexcused = coalesced.chain(dropped).map(before).filter(|instant| !self.is_excused(*instant));
+            let dropped = dropped.map(before).filter(|instant| !self.is_queue_full(*instant));
+            let unexcused = coalesced.map(before).chain(dropped).filter(|instant| !self.is_excused(*instant));
             let unexcused = unexcused.map(|instant| format!("{app}: no run for {instant}: {:?}", tick.admission));
             verdict.unexcused.extend(unexcused);
             self.judge_run_of(tick, verdict);
@@ -311,6 +320,25 @@ impl<'a> Case<'a> {
     fn is_excused(&self, instant: i64) -> bool {
         let Ok(instant) = Timestamp::from_second(instant) else { return false };
         self.outages.iter().any(|outage| instant >= outage.from - RECORD_MAX && instant <= outage.to)
+    }
+
+    /// Whether an engine that really was slow had not yet ended so many runs from before an instant that this one had to be
+    /// dropped: one that runs, and as many as may wait.
+    fn is_queue_full(&self, instant: i64) -> bool {
+        let Ok(instant) = Timestamp::from_second(instant) else { return false };
+        match self.engine {
+            Engine::Fake => false,
+            Engine::Docker => {
+                let earlier = self.runs_of.range(..instant).flat_map(|(_, runs)| runs);
+                earlier.filter(|run| self.runs_beyond(**run, instant - RECORD_MAX)).count() > QUEUE_LIMIT
+            }
+        }
+    }
+
+    /// Whether a container of a run ended after that moment.
+    fn runs_beyond(&self, run: u64, moment: Timestamp) -> bool {
+        let mut lives = self.lives.iter().filter(|life| life.attempt.run == run);
+        lives.any(|life| life.ended.is_none_or(|(at, _)| at > moment))
     }
 
     /// Whether an agent could not say at that moment what became of its containers.

@@ -65,9 +65,10 @@ impl Clocks {
 }
 
 /// What runs the containers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Engine {
-    /// One in memory, which keeps a journal.
+    /// One in memory, which keeps a journal, and is never slow.
+    #[default]
     Fake,
     /// Docker, which tells its events.
     Docker,

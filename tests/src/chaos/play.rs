@@ -91,6 +91,7 @@ pub async fn play(fleet: &Path, row: Row) -> Figures {
 /// Everything that was seen until now.
 pub(super) async fn evidence(stage: &mut Stage, schedules: Vec<Schedule>, outages: Vec<Outage>) -> Evidence {
     Evidence {
+        engine: stage.row.engine,
         ticks: stage.ticks.all().into_iter().map(|tick| tick.value).collect(),
         summaries: stage.history.all().into_iter().map(|run| run.value).collect(),
         lives: stage.lives(),
