@@ -59,3 +59,42 @@ pub fn step(tag: &Tag, container: ContainerView, last: Option<&LastReport>) -> O
         Adoption::Keep => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use tickmesh_core::message::AttemptEvent;
+
+    use super::*;
+    use crate::{attempt::Effect, engine::ContainerStatus, fixture};
+
+    /// What is begun for a container that exited, whose attempt was claimed, and has ended if that is said.
+    #[track_caller]
+    fn check(ended: bool, expected: impl FnOnce(&Effect) -> bool) {
+        let (attempt, nonce) = (fixture::attempt(), fixture::nonce(1));
+        let tag = Tag { attempt, nonce, claim_sequence: 7, terms: fixture::terms() };
+        let exit = fixture::exit(0);
+        let end = AttemptEvent::Exited { exit_code: 0, oom_killed: false, started_at: None, finished_at: None };
+        let event = if ended { end } else { AttemptEvent::Claimed { nonce, machine: fixture::machine() } };
+        let container = ContainerView {
+            id: fixture::container_id(),
+            name: String::new(),
+            labels: BTreeMap::new(),
+            status: ContainerStatus::Exited(exit),
+        };
+        let (_, effects) =
+            step(&tag, container, Some(&LastReport { sequence: 8, event })).expect("it is not left alone");
+        assert!(effects.first().is_some_and(expected), "{effects:?}");
+    }
+
+    #[test]
+    fn the_output_of_an_ended_attempt_is_collected_before_its_container_goes() {
+        check(true, |effect| matches!(effect, Effect::Collect { .. }));
+    }
+
+    #[test]
+    fn what_exited_and_is_not_reported_is_watched_to_its_report() {
+        check(false, |effect| matches!(effect, Effect::Watch { .. }));
+    }
+}

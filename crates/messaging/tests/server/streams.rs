@@ -1,12 +1,14 @@
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use tickmesh_core::{
     message::{LogBatch, MeshEvent},
     name::ServiceName,
 };
 use tickmesh_messaging::{Cas, Error, LogFilter, LogNews, Provisioning, RunSelector, Start, StreamKind};
 use tickmesh_testkit::nats::Server;
+
+use tokio::time::timeout;
 
 use crate::support::*;
 
@@ -216,4 +218,37 @@ async fn a_stream_that_would_lose_messages_is_refused_by_name_and_setting() {
         mesh.check_streams().await.unwrap_err().to_string(),
         "stream `mesh_history` has max_age 3600s, and must have 0ns: change it with `nats stream edit`"
     );
+}
+
+#[tokio::test]
+async fn orders_are_heard_also_after_the_server_has_lost_some() {
+    let (mut server, mesh) = mesh().await;
+    server.stop();
+    let copy = server.copy_store();
+    server.restart();
+    let orders = mesh.orders();
+    let mut heard = within("the orders", async {
+        loop {
+            if let Ok(heard) = orders.follow(&agent("host-1")).await {
+                return heard;
+            }
+        }
+    })
+    .await;
+    within("an order", orders.send(&order("host-1", 0))).await.unwrap();
+    assert_eq!(next("an order", &mut heard).await, order("host-1", 0));
+    server.stop();
+    server.restore(&copy);
+    server.restart();
+    // The leader says again and again what is still wanted, and so is heard as soon as the reader is back.
+    let again = within("an order", async {
+        loop {
+            if orders.send(&order("host-1", 1)).await.is_ok()
+                && let Ok(order) = timeout(Duration::from_millis(200), heard.next()).await
+            {
+                return order.unwrap().unwrap();
+            }
+        }
+    });
+    assert_eq!(again.await, order("host-1", 1));
 }
