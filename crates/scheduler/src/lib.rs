@@ -136,6 +136,8 @@ async fn stand_by(
     keeper: &LeaseKeeper,
     presence: &mut Presence,
 ) -> Result<(messaging::Tenure, Warm), Error> {
+    // Before it says that it stands by: one that refuses is not to look well between two tries.
+    keeper.check().await.map_err(Error::Lease)?;
     mesh.check_streams().await.map_err(Error::Load)?;
     let mut warm = Warm::load(mesh, &config.zones).await?;
     presence.become_role(SchedulerRole::StandingBy);

@@ -150,6 +150,12 @@ impl LeaseKeeper {
         }
     }
 
+    /// Whether this process could lead on the streams as they are now: [`Error::StateLost`] if not.
+    pub async fn check(&self) -> Result<(), Error> {
+        let lease = self.bucket.read(LEASE_KEY).await?;
+        self.check_streams(lease.as_ref().map(|entry| &entry.value)).await
+    }
+
     /// Begins to watch the lease, however long that takes.
     async fn watch(&self) -> Result<Following<Change<LeaseRecord>>, Error> {
         loop {
