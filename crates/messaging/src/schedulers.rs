@@ -61,6 +61,8 @@ pub enum SchedulerRole {
     Refusing {
         /// Why.
         reason: String,
+        /// Stored data is missing.
+        data_lost: bool,
         /// How often lost data had been accepted, as far as it has seen.
         acceptance: u64,
     },

@@ -11,6 +11,11 @@ use crate::dispatcher::Moment;
 /// by it any more.
 pub const DEVIATION_MAX: SignedDuration = SignedDuration::from_secs(1);
 
+/// An answer that took longer shows no agreement: the server's clock was read at any moment of it.
+const ROUND_TRIP_MAX: Duration = Duration::from_millis(500);
+/// The wall clock may gain or lose this much on uptime while an answer is under way: far more than a clock that is being slewed.
+const JUMP_MAX: SignedDuration = SignedDuration::from_millis(50);
+
 /// The clocks of this host.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Clock {
@@ -57,6 +62,15 @@ impl Reading {
     }
 }
 
+impl Reading {
+    /// Whether it can show that the clocks agree: the answer came soon, and nobody set the wall clock meanwhile.
+    fn is_conclusive(&self) -> bool {
+        let took = self.answered.uptime.saturating_sub(self.asked.uptime);
+        let jump = offset(self.answered) - offset(self.asked);
+        took <= ROUND_TRIP_MAX && jump.abs() <= JUMP_MAX
+    }
+}
+
 /// Judges a wall clock: by the server's whenever that is read, and in between by the clock that nobody can set.
 #[derive(Debug, Default)]
 pub struct ClockJudge {
@@ -77,7 +91,7 @@ impl ClockJudge {
         if deviation.abs() > DEVIATION_MAX {
             let direction = if deviation.is_positive() { "ahead of" } else { "behind" };
             self.doubt = Some(format!("this host's clock is {:#} {direction} the NATS server's", rounded(deviation)));
-        } else {
+        } else if reading.is_conclusive() {
             self.doubt = None;
             self.agreed = Some(offset(reading.answered));
         }
@@ -152,6 +166,17 @@ mod tests {
     #[test]
     fn a_slow_answer_is_no_deviation() {
         check(&[Server(at(10_000, 50), 11_500, at(14_000, 4_050))], None);
+    }
+
+    #[test]
+    fn an_answer_that_shows_nothing_does_not_end_a_doubt() {
+        let doubt = || [Server(at(10_000, 50), 10_000, at(10_000, 50)), Looked(at(18_000, 5_050))];
+        let forward = Some("this host's clock was set forward by 3s");
+        let [agrees, jumps] = doubt();
+        check(&[agrees, jumps, Server(at(18_000, 5_050), 18_500, at(22_000, 9_050))], forward);
+        // Set while the answer was under way: neither end of it can be believed.
+        let [agrees, jumps] = doubt();
+        check(&[agrees, jumps, Server(at(16_000, 5_050), 17_000, at(3_616_000, 5_060))], forward);
     }
 
     #[test]

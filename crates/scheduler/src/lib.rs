@@ -89,6 +89,20 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether stored data is missing.
+    fn is_loss(&self) -> bool {
+        match self {
+            Self::Lease(error)
+            | Self::Load(error)
+            | Self::Follow(error)
+            | Self::Answer(error)
+            | Self::StateLost(error) => {
+                matches!(error, messaging::Error::StateLost(_))
+            }
+            Self::Behind | Self::StreamEnded | Self::Timing(_) => false,
+        }
+    }
+
     /// Whether it is only that NATS, or a part of it, is away.
     fn is_outage(&self) -> bool {
         match self {
@@ -118,7 +132,7 @@ pub async fn run(config: Config, mesh: Mesh, shutdown: CancellationToken) -> Res
             Some(Err(error)) => note_refusal(&config, &keeper, &presence, &error),
             Some(Ok((held, warm))) => {
                 info!(scheduler = %config.id, epoch = %held.epoch(), "leading");
-                let end = tenure::lead(&config, &mesh, &held, warm, &mut presence, &shutdown).await;
+                let end = lead(&config, &mesh, &keeper, &held, warm, &mut presence, &shutdown).await;
                 held.release().await;
                 presence.become_role(SchedulerRole::Preparing);
                 note_end(&config, &keeper, &presence, end)
@@ -154,14 +168,35 @@ async fn stand_by(
     }
 }
 
+/// Leads, unless the streams lack what this process has read of them as a standby: the lease notes that only every few seconds.
+async fn lead(
+    config: &Config,
+    mesh: &Mesh,
+    keeper: &LeaseKeeper,
+    held: &messaging::Tenure,
+    warm: Warm,
+    presence: &mut Presence,
+    shutdown: &CancellationToken,
+) -> End {
+    for (stream, sequence) in warm.through() {
+        keeper.saw(stream, sequence);
+    }
+    match keeper.check().await {
+        Ok(()) => tenure::lead(config, mesh, held, warm, presence, shutdown).await,
+        Err(error) => End::Broken(Error::Lease(error)),
+    }
+}
+
 /// Says why this process cannot stand by, and how long it waits before it tries again.
 fn note_refusal(config: &Config, keeper: &LeaseKeeper, presence: &Presence, error: &Error) -> Duration {
     if error.is_outage() {
         warn!(scheduler = %config.id, error = error as &dyn std::error::Error, "cannot stand by yet");
+        presence.become_role(SchedulerRole::Preparing);
         return PAUSE;
     }
     error!(scheduler = %config.id, error = error as &dyn std::error::Error, "refusing to lead: see `tickmesh doctor`");
-    presence.become_role(SchedulerRole::Refusing { reason: chain(error), acceptance: keeper.acceptance() });
+    let (reason, acceptance) = (chain(error), keeper.acceptance());
+    presence.become_role(SchedulerRole::Refusing { reason, data_lost: error.is_loss(), acceptance });
     REFUSING_PAUSE
 }
 
@@ -176,6 +211,10 @@ fn note_end(config: &Config, keeper: &LeaseKeeper, presence: &Presence, end: End
         }
         End::LeaseLost => warn!(scheduler = %config.id, "lease lost"),
         End::Conflict { reason } => warn!(scheduler = %config.id, reason, "tenure ended"),
+        // Another leader receives commands: the same as a refused write.
+        End::Broken(Error::Follow(error @ messaging::Error::Superseded { .. })) => {
+            warn!(scheduler = %config.id, error = &error as &dyn std::error::Error, "tenure ended");
+        }
         End::Broken(error) => return note_refusal(config, keeper, presence, &error),
     }
     PAUSE

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use rand::{SeedableRng as _, rngs::StdRng};
 use tickmesh_core::{decide::Tenure, message::MeshEvent};
-use tickmesh_messaging::{self as messaging, Delivery, Mesh, SchedulerRole};
+use tickmesh_messaging::{
+    self as messaging, Delivery, Mesh, SchedulerRole,
+    lease::{LOSS_LOOK_PAUSE, LOSS_LOOKS},
+};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -112,14 +115,23 @@ async fn work(
 /// Has the lease say how far the streams have come, so that nobody ever leads on streams that lost something. Returned is what
 /// this leader itself has seen get lost.
 async fn note_streams(mesh: &Mesh, held: &messaging::Tenure, period: Duration) -> messaging::lease::Loss {
+    let mut pause = period;
+    let mut seen_lost = 0;
     loop {
-        sleep(period).await;
+        sleep(pause).await;
+        pause = period;
         match mesh.stream_marks().await {
-            Ok(marks) => {
-                if let Err(loss) = held.note_streams(marks) {
-                    return loss;
+            Ok(marks) => match held.note_streams(marks) {
+                Ok(()) => seen_lost = 0,
+                // One answer is not believed: see `LOSS_LOOKS`.
+                Err(loss) => {
+                    seen_lost += 1;
+                    if seen_lost >= LOSS_LOOKS {
+                        return loss;
+                    }
+                    pause = LOSS_LOOK_PAUSE;
                 }
-            }
+            },
             Err(error) => warn!(error = &error as &dyn std::error::Error, "the streams' ends were not read"),
         }
     }
@@ -266,6 +278,8 @@ impl<'a> Office<'a> {
     fn clock_read(&mut self, reading: &Reading) -> Result<(), End> {
         let doubted = self.judge.doubt().is_some();
         self.judge.server_read(reading);
+        // The reading may have waited: what was set since is noticed now, and not after something was decided by it.
+        self.judge.looked(self.clock.now());
         self.heed_clock(doubted)
     }
 

@@ -11,7 +11,7 @@ use tickmesh_core::{
     message::{AgentRecord, AppRecord},
     name::{AgentName, AppName},
 };
-use tickmesh_messaging::{self as messaging, Change, Mesh};
+use tickmesh_messaging::{self as messaging, Change, Mesh, StreamKind};
 use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
 use crate::{
@@ -122,6 +122,11 @@ impl Warm {
                 return error;
             }
         }
+    }
+
+    /// How far the streams were read that must not lose anything.
+    pub(crate) fn through(&self) -> [(StreamKind, u64); 2] {
+        [(StreamKind::Ledger, self.ledgers.through), (StreamKind::Apps, self.apps.through)]
     }
 
     /// Takes in everything up to `ends`.

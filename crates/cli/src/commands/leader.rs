@@ -47,7 +47,8 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
 
 async fn show(session: &Session, mesh: &Mesh, form: FormatArgs) -> anyhow::Result<Exit> {
     let view = schedulers(mesh).await?;
-    let led = view.0.iter().any(|scheduler| scheduler.state == SchedulerState::Leading);
+    let leads = [SchedulerState::Leading, SchedulerState::Doubting];
+    let led = view.0.iter().any(|scheduler| leads.contains(&scheduler.state));
     session.output.show(&view, form.format)?;
     if !led {
         session.output.talk("nobody leads: no tick is decided until a scheduler does");

@@ -162,6 +162,9 @@ mod tests {
         let doubt = Some("the clock is wrong".to_owned());
         check(SchedulerRole::Leading { epoch: Epoch(7), doubt }, &["decides no ticks", "p1 on h1: the clock is wrong"]);
         let reason = "data was lost".to_owned();
-        check(SchedulerRole::Refusing { reason, acceptance: 0 }, &["refusing to lead", "p1 on h1: data was lost"]);
+        check(
+            SchedulerRole::Refusing { reason, data_lost: true, acceptance: 0 },
+            &["refusing to lead", "p1 on h1: data was lost"],
+        );
     }
 }

@@ -109,6 +109,13 @@ impl MarkMemory {
         }
     }
 
+    /// A stream was read up to a sequence. Of one that no lease has named yet, nothing is remembered.
+    pub fn saw(&mut self, stream: &str, last_sequence: u64) {
+        if let Some(mark) = self.marks.get_mut(stream) {
+            mark.last_sequence = mark.last_sequence.max(last_sequence);
+        }
+    }
+
     /// The highest marks seen.
     pub fn marks(&self) -> &StreamMarks {
         &self.marks
@@ -162,6 +169,16 @@ mod tests {
         memory.see(0, &marks(0, &[("apps", 5), ("ledger", 9)]));
         memory.see(0, &marks(0, &[("apps", 3), ("ledger", 12)]));
         assert_eq!(*memory.marks(), marks(0, &[("apps", 5), ("ledger", 12)]));
+    }
+
+    #[test]
+    fn what_was_read_counts_although_no_lease_says_so_yet() {
+        let mut memory = MarkMemory::default();
+        memory.see(0, &marks(0, &[("ledger", 9)]));
+        memory.saw("ledger", 12);
+        memory.saw("ledger", 3);
+        memory.saw("apps", 5);
+        assert_eq!(*memory.marks(), marks(0, &[("ledger", 12)]));
     }
 
     #[test]

@@ -42,6 +42,11 @@ use crate::{
     wire::{Entry, Unreadable},
 };
 
+/// Looks at the streams before a loss is believed, and the pause between two.
+pub const LOSS_LOOKS: u32 = 4;
+/// See [`LOSS_LOOKS`].
+pub const LOSS_LOOK_PAUSE: Duration = Duration::from_millis(500);
+
 /// In a tenure's number, what is above these bits counts how often lost data was accepted. Below is a revision of the lease: at four
 /// renewals in three seconds there is room for a hundred years.
 pub const ACCEPTANCE_SHIFT: u32 = 32;
@@ -172,8 +177,10 @@ impl LeaseKeeper {
     /// Tries to take the lease from `revision`.
     async fn take(&self, standby: &mut Standby, revision: u64) -> Result<Option<Tenure>, Error> {
         let record = LeaseRecord::first(&self.process, &self.host, standby.record.as_ref());
+        let checked = self.check_streams(standby.record.as_ref()).await;
+        // The lease counts from here: what the check took is nobody's time in office.
         let sent_at = BootTime::now();
-        let taken = match self.check_streams(standby.record.as_ref()).await {
+        let taken = match checked {
             Ok(()) => self.bucket.compare_and_set(LEASE_KEY, &record, revision).await,
             Err(error) => Err(error),
         };
@@ -201,14 +208,29 @@ impl LeaseKeeper {
         }
     }
 
-    /// Refuses to lead on streams that lack what an earlier leader has seen in them.
+    /// Refuses to lead on streams that lack what an earlier leader has seen in them. One answer is not believed: a cluster that
+    /// elects a leader can say such things for a moment.
     async fn check_streams(&self, lease: Option<&LeaseRecord>) -> Result<(), Error> {
         self.remember(lease);
+        for _ in 1..LOSS_LOOKS {
+            if self.loss(lease).await?.is_none() {
+                return Ok(());
+            }
+            sleep(LOSS_LOOK_PAUSE).await;
+        }
+        self.loss(lease).await?.map_or(Ok(()), |loss| Err(Error::StateLost(loss)))
+    }
+
+    async fn loss(&self, lease: Option<&LeaseRecord>) -> Result<Option<Loss>, Error> {
         let found = self.mesh.stream_marks().await?;
         let memory = self.memory();
         let gone = lease.is_none() && memory.marks().is_empty();
-        let loss = if gone { without_lease(&found) } else { first_loss(memory.marks(), &found) };
-        loss.map_or(Ok(()), |loss| Err(Error::StateLost(loss)))
+        Ok(if gone { without_lease(&found) } else { first_loss(memory.marks(), &found) })
+    }
+
+    /// This process has read a stream up to a sequence: from then on it leads on no stream that ends earlier.
+    pub fn saw(&self, stream: StreamKind, last_sequence: u64) {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).saw(stream.as_str(), last_sequence);
     }
 
     /// How often lost data had been accepted, as far as this process has seen.
@@ -231,8 +253,8 @@ impl LeaseKeeper {
     }
 }
 
-/// Ledgers are written by leaders only: where there is one, there was a lease.
-fn without_lease(found: &StreamMarks) -> Option<Loss> {
+/// The loss of a lease that must have been there: ledgers are written by leaders only.
+pub fn without_lease(found: &StreamMarks) -> Option<Loss> {
     let stream = StreamKind::Ledger.as_str();
     let written = found.get(stream).is_some_and(|mark| mark.last_sequence > 0);
     written.then(|| Loss { stream: stream.to_owned(), kind: LossKind::WithoutLease })

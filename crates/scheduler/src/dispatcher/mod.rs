@@ -262,7 +262,8 @@ impl Dispatcher {
     }
 
     fn woken(&mut self, moment: Moment) {
-        let due: Vec<AppName> = if self.clock() == Clock::Running { self.due_apps(moment) } else { Vec::new() };
+        // In doubt no instant is decided, but replicas are retried and orders sent again, at the pace of housekeeping.
+        let due: Vec<AppName> = if self.caught_up { self.due_apps(moment) } else { Vec::new() };
         for app in due {
             self.step(&app, Input::Clock, moment);
         }

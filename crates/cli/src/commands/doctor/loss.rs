@@ -16,7 +16,7 @@ use tickmesh_core::{
 };
 use tickmesh_messaging::{
     Cas, Entry, LEASE_KEY, LeaseRecord, Mesh, SchedulerCard, SchedulerRole,
-    lease::{ACCEPTANCE_SHIFT, first_loss},
+    lease::{ACCEPTANCE_SHIFT, first_loss, without_lease},
 };
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -29,6 +29,8 @@ const LEDGERS_AT_ONCE: usize = 32;
 const ROLL_PATIENCE: Duration = Duration::from_millis(500);
 /// How long agents have to stop what nobody knows any more: longer than a container may take to end when it is told to.
 const STOPPING_MAX: Duration = Duration::from_secs(60);
+/// A lease that was not renewed for so long is nobody's.
+const LEASE_OLD: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const ACCEPT: &str = "if that is how it must be: `tickmesh doctor --accept-loss`";
 
@@ -36,7 +38,10 @@ const ACCEPT: &str = "if that is how it must be: `tickmesh doctor --accept-loss`
 pub(super) async fn check(mesh: &Mesh) -> anyhow::Result<Check> {
     let lease = mesh.lease().read(LEASE_KEY).await?;
     let found = mesh.stream_marks().await?;
-    let loss = lease.as_ref().and_then(|lease| first_loss(&lease.value.streams, &found));
+    let loss = match &lease {
+        Some(lease) => first_loss(&lease.value.streams, &found),
+        None => without_lease(&found),
+    };
     Ok(match loss {
         Some(loss) => Check::wrong("data", loss.to_string(), ACCEPT),
         None if lease.is_none() => Check::good("data", "nobody has led yet"),
@@ -72,12 +77,22 @@ async fn ensure_needed(mesh: &Mesh, cards: &[SchedulerCard], lease: Option<&Entr
         bail!("scheduler {} on {} leads: no data is missing", leader.id, leader.host);
     }
     let found = mesh.stream_marks().await?;
-    let recorded = lease.and_then(|lease| first_loss(&lease.value.streams, &found)).map(|loss| loss.to_string());
-    let refusal = cards.iter().find_map(|card| match &card.role {
-        SchedulerRole::Refusing { reason, .. } => Some(reason.clone()),
-        SchedulerRole::Preparing | SchedulerRole::StandingBy | SchedulerRole::Leading { .. } => None,
-    });
-    if recorded.or(refusal).is_none() && lease.is_some() {
+    if let Some(lease) = lease.filter(|lease| !lease.value.released) {
+        let now = mesh.lease().clock().await?;
+        if when::between(lease.at, now) < LEASE_OLD {
+            bail!(
+                "scheduler {} on {} holds the lease: try again when it is gone",
+                lease.value.holder,
+                lease.value.host
+            );
+        }
+    }
+    let recorded = match lease {
+        Some(lease) => first_loss(&lease.value.streams, &found),
+        None => without_lease(&found),
+    };
+    let refused = cards.iter().any(|card| matches!(card.role, SchedulerRole::Refusing { data_lost: true, .. }));
+    if recorded.is_none() && !refused {
         bail!("no data is missing, as far as the lease and the schedulers that answer know");
     }
     Ok(())

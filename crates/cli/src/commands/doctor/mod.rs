@@ -111,7 +111,7 @@ async fn settings(mesh: &Mesh) -> anyhow::Result<Check> {
 async fn leadership(mesh: &Mesh) -> anyhow::Result<Vec<Check>> {
     let schedulers = schedulers(mesh).await?.0;
     let in_state = |state| schedulers.iter().filter(move |scheduler| scheduler.state == state);
-    let leader = in_state(SchedulerState::Leading).next();
+    let leader = in_state(SchedulerState::Leading).chain(in_state(SchedulerState::Doubting)).next();
     let mut checks = vec![match leader {
         Some(leader) => {
             let since = when::relative(leader.since, Timestamp::now());
@@ -127,7 +127,15 @@ async fn leadership(mesh: &Mesh) -> anyhow::Result<Vec<Check>> {
     for scheduler in schedulers.iter().filter(|scheduler| scheduler.reason.is_some()) {
         let reason = scheduler.reason.as_deref().unwrap_or_default();
         let text = format!("{} on {}: {reason}", scheduler.id, scheduler.host);
-        checks.push(Check::wrong("scheduler", text, "if data was lost: `tickmesh doctor --accept-loss`"));
+        let hint = match scheduler.state {
+            SchedulerState::Doubting => "mend its clock, or let another one lead: `tickmesh leader step-down`",
+            SchedulerState::Leading
+            | SchedulerState::Preparing
+            | SchedulerState::StandingBy
+            | SchedulerState::Refusing
+            | SchedulerState::Silent => "if data was lost: `tickmesh doctor --accept-loss`",
+        };
+        checks.push(Check::wrong("scheduler", text, hint));
     }
     Ok(checks)
 }
