@@ -16,7 +16,7 @@ use tickmesh_core::{
 };
 use tickmesh_messaging::{
     Cas, Entry, LEASE_KEY, LeaseRecord, Mesh, SchedulerCard, SchedulerRole,
-    lease::{ACCEPTANCE_SHIFT, first_loss, without_lease},
+    lease::{ACCEPTANCE_SHIFT, Loss, StreamMarks, first_loss, without_lease},
 };
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -38,15 +38,19 @@ const ACCEPT: &str = "if that is how it must be: `tickmesh doctor --accept-loss`
 pub(super) async fn check(mesh: &Mesh) -> anyhow::Result<Check> {
     let lease = mesh.lease().read(LEASE_KEY).await?;
     let found = mesh.stream_marks().await?;
-    let loss = match &lease {
-        Some(lease) => first_loss(&lease.value.streams, &found),
-        None => without_lease(&found),
-    };
-    Ok(match loss {
+    Ok(match recorded_loss(lease.as_ref(), &found) {
         Some(loss) => Check::wrong("data", loss.to_string(), ACCEPT),
         None if lease.is_none() => Check::good("data", "nobody has led yet"),
         None => Check::good("data", "the streams hold all that the lease knows of"),
     })
+}
+
+/// What the lease shows to be missing.
+fn recorded_loss(lease: Option<&Entry<LeaseRecord>>, found: &StreamMarks) -> Option<Loss> {
+    match lease {
+        Some(lease) => first_loss(&lease.value.streams, found),
+        None => without_lease(found),
+    }
 }
 
 /// Goes on with what is left.
@@ -87,12 +91,8 @@ async fn ensure_needed(mesh: &Mesh, cards: &[SchedulerCard], lease: Option<&Entr
             );
         }
     }
-    let recorded = match lease {
-        Some(lease) => first_loss(&lease.value.streams, &found),
-        None => without_lease(&found),
-    };
     let refused = cards.iter().any(|card| matches!(card.role, SchedulerRole::Refusing { data_lost: true, .. }));
-    if recorded.is_none() && !refused {
+    if recorded_loss(lease, &found).is_none() && !refused {
         bail!("no data is missing, as far as the lease and the schedulers that answer know");
     }
     Ok(())
