@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tickmesh_core::{ledger::Verdict, outcome::Outcome};
+use tickmesh_messaging::SchedulerRole;
 use tickmesh_tests::{Journal, World, until, world::PATIENCE};
 use tokio::time::{Instant, sleep_until};
 
@@ -84,4 +85,40 @@ async fn ticks_missed_while_no_scheduler_lived_become_one_run() {
     assert_eq!((after.started + after.enqueued) - (before.started + before.enqueued), 1);
     scheduler.stop().await;
     agent.stop().await;
+}
+
+/// Instants of an app that are decided.
+async fn decided(world: &World, app: &str) -> u64 {
+    world.ledger(app).await.map_or(0, |ledger| ledger.counters.decided)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_alone_remembers_what_it_wrote_although_no_lease_says_so() {
+    let mut world = World::new().await;
+    // So long that the lease does not note within this test how far the streams have come.
+    world.timing.lease = Duration::from_secs(20);
+    let scheduler = world.scheduler().await;
+    world.apply("job", &compose(&world, Some("@every 1s"), "0")).await;
+    until("a tick", PATIENCE, || async { (decided(&world, "job").await > 0).then_some(()) }).await;
+    world.server.stop();
+    let copy = world.server.copy_store();
+    world.server.restart();
+    let then = decided(&world, "job").await;
+    until("more ticks", PATIENCE, || async { (decided(&world, "job").await > then + 2).then_some(()) }).await;
+    world.server.stop();
+    world.server.restore(&copy);
+    world.server.restart();
+    let refusal = until("the refusal", PATIENCE, || async {
+        let cards = world.mesh.schedulers().roll(Duration::from_millis(500)).await.ok()?;
+        cards.into_iter().find_map(|card| match card.role {
+            SchedulerRole::Refusing { reason, data_lost: true, .. } => Some(reason),
+            SchedulerRole::Refusing { .. }
+            | SchedulerRole::Preparing
+            | SchedulerRole::StandingBy
+            | SchedulerRole::Leading { .. } => None,
+        })
+    })
+    .await;
+    assert!(refusal.contains("stream `ledger` ends at sequence"), "{refusal}");
+    scheduler.stop().await;
 }

@@ -165,6 +165,12 @@ impl Error {
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
     }
+
+    /// Whether the same call may succeed later without this process being restarted, maybe after somebody has mended the mesh: a
+    /// stream that is gone is made anew, and who has to run on meanwhile goes on asking.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::StreamGone { .. } | Self::StateLost(_))
+    }
 }
 
 /// A deadline of ours passed before the server's answer came.

@@ -268,7 +268,8 @@ impl Follower {
 
     /// Passes an error on if the stream has been gone for long enough to believe it.
     fn check_gone(&mut self, error: Error) -> Result<(), Error> {
-        if error.is_unavailable() {
+        // Orders only wake up: whoever hears them waits until somebody makes their stream anew.
+        if error.is_unavailable() || (self.store.kind == StreamKind::Orders && error.may_pass()) {
             self.gone_since = None;
             warn!(stream = self.store.name, error = %chain(&error), "cannot read from NATS, trying again");
             return Ok(());

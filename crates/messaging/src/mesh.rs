@@ -29,7 +29,7 @@ use crate::{
     results::Results,
     schedulers::Schedulers,
     store::Store,
-    topology::{MeshRecord, Provisioning, check_streams, provision_identity, provision_streams},
+    topology::{MeshRecord, Provisioning, check_streams, provision_identity, provision_missing, provision_streams},
 };
 
 /// The streams whose messages must never get lost: what a leader has seen in them, the next one must find.
@@ -52,7 +52,15 @@ impl Mesh {
     /// Makes all streams and the mesh's identity, as far as they do not exist. May be repeated, and by several at once.
     pub async fn provision(&self, settings: &Provisioning) -> Result<MeshId, Error> {
         provision_streams(&self.link, &self.names, settings).await?;
-        provision_identity(&self.meta()).await
+        provision_identity(&self.meta(), MeshId::from_random(rand::random())).await
+    }
+
+    /// Makes the streams that are missing of a mesh of that identity, and gives it back its identity if that is missing, too:
+    /// every container carries it. Returned is the identity that the mesh has. What was in those streams stays lost, and
+    /// whoever is to lead finds that: see [`Error::StateLost`].
+    pub async fn provision_missing(&self, id: MeshId) -> Result<MeshId, Error> {
+        provision_missing(&self.link, &self.names).await?;
+        provision_identity(&self.meta(), id).await
     }
 
     /// The identity of a mesh that was provisioned before; else [`Error::NotProvisioned`].

@@ -105,7 +105,13 @@ impl Store {
             Ok(Err(error)) => return Err(Error::unavailable(action(), error)),
             Err(late) => return Err(Error::unavailable(action(), late)),
         };
-        Ok(answer.ts)
+        match answer {
+            Clock::Read { ts } => Ok(ts),
+            Clock::Refused { error } if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                Err(Error::StreamGone { stream: self.name.clone() })
+            }
+            Clock::Refused { error } => Err(Error::unavailable(action(), error)),
+        }
     }
 
     /// The stream's state, as its leader has it.
@@ -210,10 +216,12 @@ impl Store {
     }
 }
 
-/// The part of a stream's state that async-nats leaves out.
+/// The part of a stream's state that async-nats leaves out, or why there is none.
 #[derive(Debug, Deserialize)]
-struct Clock {
-    ts: Timestamp,
+#[serde(untagged)]
+enum Clock {
+    Read { ts: Timestamp },
+    Refused { error: async_nats::jetstream::Error },
 }
 
 /// A message that goes out.

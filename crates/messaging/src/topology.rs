@@ -10,7 +10,7 @@ use async_nats::jetstream::{
 };
 use serde::{Deserialize, Serialize};
 use tickmesh_core::{id::MeshId, ledger::HISTORY_RUNS, message::SCHEMA};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
     bucket::Bucket,
@@ -66,9 +66,28 @@ pub(crate) async fn provision_streams(link: &Link, names: &Names, settings: &Pro
     Ok(())
 }
 
-/// Gives the mesh an identity, unless it has one. Of two who do so at once, both get the same.
-pub(crate) async fn provision_identity(bucket: &Bucket<MeshRecord>) -> Result<MeshId, Error> {
-    let record = MeshRecord { schema: SCHEMA, id: MeshId::from_random(rand::random()) };
+/// Makes the streams that are missing of a mesh that was there, with as many copies as those that are left.
+pub(crate) async fn provision_missing(link: &Link, names: &Names) -> Result<(), Error> {
+    let mut replicas = Provisioning::default().replicas;
+    let mut missing = Vec::new();
+    for kind in StreamKind::ALL {
+        match Store::new(link.clone(), Arc::new(names.clone()), kind).info().await {
+            Ok(found) => replicas = replicas.max(found.config.num_replicas),
+            Err(Error::StreamGone { stream }) => missing.push((kind, stream)),
+            Err(error) => return Err(error),
+        }
+    }
+    let settings = Provisioning { replicas, ..Provisioning::default() };
+    for (kind, stream) in missing {
+        provision_stream(link, names, kind, &settings).await?;
+        warn!(stream, "made a stream anew that was gone, with all that was in it");
+    }
+    Ok(())
+}
+
+/// Gives the mesh this identity, unless it has one. Of two who do so at once, both get the same.
+pub(crate) async fn provision_identity(bucket: &Bucket<MeshRecord>, id: MeshId) -> Result<MeshId, Error> {
+    let record = MeshRecord { schema: SCHEMA, id };
     match bucket.compare_and_set(MESH_KEY, &record, 0).await? {
         Cas::Stored { .. } => Ok(record.id),
         Cas::Refused { current: Some(current) } => Ok(current.value.id),

@@ -20,6 +20,7 @@ mod perform;
 mod presence;
 pub mod publication;
 pub mod purge;
+mod streams;
 mod tenure;
 mod warm;
 
@@ -28,6 +29,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::tz::TimeZoneDatabase;
 use tickmesh_core::{
     fleet::Reservations,
+    id::MeshId,
     timing::{Timing, UnsafeTiming},
 };
 use tickmesh_messaging::{self as messaging, LeaseKeeper, Mesh, SchedulerRole};
@@ -35,7 +37,9 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use self::{clock::Clock, dispatcher::Effect, perform::chain, presence::Presence, tenure::End, warm::Warm};
+use self::{
+    clock::Clock, dispatcher::Effect, perform::chain, presence::Presence, streams::Streams, tenure::End, warm::Warm,
+};
 
 /// Settings of a scheduler process.
 #[derive(Clone)]
@@ -71,6 +75,17 @@ pub enum Error {
     /// A stream is not what this leader has seen of it.
     #[error("failed to lead on what is left of the mesh's state")]
     StateLost(#[source] messaging::Error),
+    /// A missing stream cannot be made anew.
+    #[error("failed to make the mesh's missing streams")]
+    Provision(#[source] messaging::Error),
+    /// The server has another mesh now.
+    #[error("the mesh on this NATS is {found} now, and was {known}: restart this scheduler if that is meant")]
+    OtherMesh {
+        /// The mesh that this process knows.
+        known: MeshId,
+        /// The mesh that is there.
+        found: MeshId,
+    },
     /// This scheduler cannot be spoken to.
     #[error("failed to answer for this scheduler")]
     Answer(#[source] messaging::Error),
@@ -96,21 +111,37 @@ impl Error {
             | Self::Load(error)
             | Self::Follow(error)
             | Self::Answer(error)
+            | Self::Provision(error)
             | Self::StateLost(error) => {
                 matches!(error, messaging::Error::StateLost(_))
             }
-            Self::Behind | Self::StreamEnded | Self::Timing(_) => false,
+            Self::Behind | Self::StreamEnded | Self::Timing(_) | Self::OtherMesh { .. } => false,
+        }
+    }
+
+    /// Whether a stream does not exist.
+    fn is_missing_stream(&self) -> bool {
+        match self {
+            Self::Lease(error)
+            | Self::Load(error)
+            | Self::Follow(error)
+            | Self::Answer(error)
+            | Self::Provision(error)
+            | Self::StateLost(error) => matches!(error, messaging::Error::StreamGone { .. }),
+            Self::Behind | Self::StreamEnded | Self::Timing(_) | Self::OtherMesh { .. } => false,
         }
     }
 
     /// Whether it is only that NATS, or a part of it, is away.
     fn is_outage(&self) -> bool {
         match self {
-            Self::Lease(error) | Self::Load(error) | Self::Follow(error) | Self::Answer(error) => {
-                error.is_unavailable()
-            }
+            Self::Lease(error)
+            | Self::Load(error)
+            | Self::Follow(error)
+            | Self::Answer(error)
+            | Self::Provision(error) => error.is_unavailable(),
             Self::Behind | Self::StreamEnded => true,
-            Self::StateLost(_) | Self::Timing(_) => false,
+            Self::StateLost(_) | Self::Timing(_) | Self::OtherMesh { .. } => false,
         }
     }
 }
@@ -125,16 +156,26 @@ pub async fn run(config: Config, mesh: Mesh, shutdown: CancellationToken) -> Res
     config.timing.check().map_err(Error::Timing)?;
     let keeper = LeaseKeeper::new(&mesh, config.id.clone(), config.host.clone(), config.timing.lease);
     let mut presence = Presence::begin(&config, &mesh).await?;
+    let mut streams = Streams::default();
     while !shutdown.is_cancelled() {
-        let standing = shutdown.run_until_cancelled(stand_by(&config, &mesh, &keeper, &mut presence)).await;
-        let pause = match standing {
+        let standing = shutdown.run_until_cancelled(async {
+            streams.mend(&mesh).await?;
+            stand_by(&config, &mesh, &keeper, &mut presence).await
+        });
+        let pause = match standing.await {
             None => break,
-            Some(Err(error)) => note_refusal(&config, &keeper, &presence, &error),
+            Some(Err(error)) => {
+                streams.failed(&error);
+                note_refusal(&config, &keeper, &presence, &error)
+            }
             Some(Ok((held, warm))) => {
                 info!(scheduler = %config.id, epoch = %held.epoch(), "leading");
                 let end = lead(&config, &mesh, &keeper, &held, warm, &mut presence, &shutdown).await;
                 held.release().await;
                 presence.become_role(SchedulerRole::Preparing);
+                if let End::Broken(error) = &end {
+                    streams.failed(error);
+                }
                 note_end(&config, &keeper, &presence, end)
             }
         };

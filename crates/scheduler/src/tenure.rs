@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::{SeedableRng as _, rngs::StdRng};
 use tickmesh_core::{decide::Tenure, message::MeshEvent};
 use tickmesh_messaging::{
-    self as messaging, Delivery, Mesh, SchedulerRole,
+    self as messaging, Delivery, Mesh, SchedulerRole, StreamKind,
     lease::{LOSS_LOOK_PAUSE, LOSS_LOOKS},
 };
 use tokio::{
@@ -34,6 +34,8 @@ const EVENTS_WAITING_MAX: usize = 4_096;
 const ROLES_WAITING_MAX: usize = 8;
 /// The server's clock is read this often in a term of the lease, as it is renewed.
 const CLOCK_READINGS_PER_TERM: u32 = 4;
+/// The leader looks at all streams once in so many terms of the lease.
+const STREAMS_CHECKED_TERMS: u32 = 5;
 /// How long a new leader waits, in terms of the lease, for what the streams hold already.
 const CATCH_UP_TERMS: u32 = 10;
 
@@ -81,12 +83,14 @@ pub(crate) async fn lead(
     let (role, mut roles) = mpsc::channel(ROLES_WAITING_MAX);
     let work = work(config, mesh, held, warm, role);
     let noting = note_streams(mesh, held, config.timing.lease);
-    tokio::pin!(work, noting);
+    let checking = check_streams(mesh, config.timing.lease * STREAMS_CHECKED_TERMS);
+    tokio::pin!(work, noting, checking);
     loop {
         tokio::select! {
             end = &mut work => return end,
             () = held.lost() => return End::LeaseLost,
             lost = &mut noting => return End::Broken(Error::StateLost(messaging::Error::StateLost(lost))),
+            error = &mut checking => return End::Broken(Error::Load(error)),
             () = shutdown.cancelled() => return End::Shutdown,
             Some(_) = presence.asked_to_step_down() => return End::SteppedDown,
             Some(role) = roles.recv() => presence.become_role(role),
@@ -133,6 +137,21 @@ async fn note_streams(mesh: &Mesh, held: &messaging::Tenure, period: Duration) -
                 }
             },
             Err(error) => warn!(error = &error as &dyn std::error::Error, "the streams' ends were not read"),
+        }
+    }
+}
+
+/// Looks whether all streams are there, with the settings that they must have: not every one of them is read by a leader, and
+/// writing to one that is gone looks like an outage. Returned is what is wrong.
+async fn check_streams(mesh: &Mesh, period: Duration) -> messaging::Error {
+    loop {
+        sleep(period).await;
+        match mesh.check_streams().await {
+            Ok(()) => {}
+            Err(error) if error.is_unavailable() => {
+                warn!(error = &error as &dyn std::error::Error, "the streams were not looked at");
+            }
+            Err(error) => return error,
         }
     }
 }
@@ -257,6 +276,9 @@ impl<'a> Office<'a> {
 
     /// Folds an event and begins what follows from it.
     fn handle(&mut self, event: Event) -> Result<(), End> {
+        if let Some((stream, sequence)) = progress(&event) {
+            self.held.saw(stream, sequence);
+        }
         self.look_at_clock()?;
         self.fold(event)
     }
@@ -330,6 +352,34 @@ impl<'a> Office<'a> {
                 Step::PurgeResults { below } => self.performer.purge_results(below),
             }
         }
+    }
+}
+
+/// How far an event shows a stream to be that must not lose anything: where it once was, this process leads on nothing shorter.
+fn progress(event: &Event) -> Option<(StreamKind, u64)> {
+    match event {
+        Event::LedgerLoaded { revision, .. }
+        | Event::LedgerSeen { revision, .. }
+        | Event::LedgerWritten { revision, .. } => Some((StreamKind::Ledger, *revision)),
+        Event::AppSeen { revision, .. } => Some((StreamKind::Apps, *revision)),
+        Event::ReportSeen { sequence, .. } => Some((StreamKind::Results, *sequence)),
+        Event::HistoryStored { sequence, .. } => Some((StreamKind::History, *sequence)),
+        Event::AgentSeen { .. }
+        | Event::Loaded { .. }
+        | Event::CommandSeen { .. }
+        | Event::CommandsBegin { .. }
+        | Event::Checkpoint
+        | Event::LedgerRefused { .. }
+        | Event::TickStored { .. }
+        | Event::CommandConfirmed { .. }
+        | Event::ResultsEnd { .. }
+        | Event::AgentRead { .. }
+        | Event::LedgerRead { .. }
+        | Event::SummaryRead { .. }
+        | Event::Failed { .. }
+        | Event::Woken
+        | Event::ClockDoubted
+        | Event::ClockTrusted => None,
     }
 }
 

@@ -22,7 +22,7 @@ impl<E: ContainerEngine> Surroundings<E> {
     pub(crate) async fn read_key(self: Arc<Self>) -> Event {
         match self.mesh.agents().read(self.agent().as_str()).await {
             Ok(current) => Event::KeyRead { current: current.map(key_state) },
-            Err(error) if error.is_unavailable() => {
+            Err(error) if error.may_pass() => {
                 tracing::warn!(error = %chain(&error), "agent's key not read yet");
                 Event::KeyUnread
             }
@@ -45,7 +45,7 @@ impl<E: ContainerEngine> Surroundings<E> {
                     let last = last.map(|entry| LastReport { sequence: entry.sequence, event: entry.value.event });
                     return Event::ReportRead { last };
                 }
-                Err(error) if error.is_unavailable() => {
+                Err(error) if error.may_pass() => {
                     tracing::warn!(attempt_id = %attempt, error = %chain(&error), "last report not read yet");
                     backoff.pause().await;
                 }
@@ -71,7 +71,7 @@ impl<E: ContainerEngine> Surroundings<E> {
     }
 
     fn heartbeat_unanswered(&self, error: tickmesh_messaging::Error) -> Event {
-        if !error.is_unavailable() {
+        if !error.may_pass() {
             return self.failed(error);
         }
         tracing::warn!(error = %chain(&error), "heartbeat not acknowledged");
@@ -117,7 +117,7 @@ pub(crate) async fn follow_orders(mesh: Mesh, agent: AgentName) -> Result<Follow
     loop {
         match mesh.orders().follow(&agent).await {
             Ok(orders) => return Ok(orders),
-            Err(error) if error.is_unavailable() => {
+            Err(error) if error.may_pass() => {
                 tracing::warn!(error = %chain(&error), "orders not read yet");
                 backoff.pause().await;
             }

@@ -124,3 +124,27 @@ impl Answer {
 pub(crate) fn repository_file(path: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path).canonicalize().unwrap().display().to_string()
 }
+
+/// The containers whose name has this in it, as docker tells.
+pub(crate) fn containers_named(text: &str) -> String {
+    docker(&["ps", "--all", "--quiet", "--filter", &format!("name={text}")])
+}
+
+/// Those of them that run.
+pub(crate) fn running_named(text: &str) -> String {
+    docker(&["ps", "--quiet", "--filter", &format!("name={text}")])
+}
+
+fn docker(arguments: &[&str]) -> String {
+    let output = std::process::Command::new("docker").args(arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Removes a stream under the mesh, by its name on the server.
+pub(crate) fn remove_stream(server: &Server, stream: &str) {
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let client = async_nats::connect(server.url()).await.unwrap();
+        async_nats::jetstream::new(client).delete_stream(stream).await.unwrap();
+    });
+}

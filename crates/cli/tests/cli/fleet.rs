@@ -5,14 +5,15 @@ use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader},
     process::Child,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tickmesh_core::timing::Timing;
 use tickmesh_testkit::{nats::Server, wait::wait_until};
 
-use crate::command::Place;
+use crate::command::{Place, remove_stream, running_named};
 
 /// Long enough for anything on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -120,6 +121,15 @@ impl Mesh {
         let replicas = self.replicas(run);
         let reasons: Vec<_> = replicas.iter().filter(|it| it["state"] == "pending").map(|it| &it["reason"]).collect();
         assert!(reasons.iter().all(|it| *it == reason), "{reasons:?}");
+    }
+
+    /// Waits until nobody leads for want of data, accepts that, and waits for a leader. Returned is what was said.
+    fn accept_loss(&self) -> String {
+        wait_until("the refusal", PATIENCE, || self.place.run(&["leader"]).stdout.contains("stored data was lost"));
+        let accepted = self.place.run(&["doctor", "--accept-loss"]);
+        assert_eq!(accepted.code, 0, "{accepted:?}");
+        wait_until("a leader", PATIENCE, || self.place.run(&["leader"]).code == 0);
+        accepted.stderr
     }
 
     /// Ends a run, so that its room is free again.
@@ -264,5 +274,57 @@ fn a_host_is_drained_to_its_deadline_and_then_forgotten() {
     mesh.expect(&more, &[("h1", 1)], 0, "");
     mesh.cancel(&run);
     mesh.cancel(&more);
+    mesh.stop();
+}
+
+#[test]
+fn what_runs_and_no_ledger_knows_any_more_is_stopped_before_a_loss_is_accepted() {
+    let mut server = Server::start();
+    let mut mesh = Mesh::start(&server);
+    mesh.agent("h1", &[]);
+    let known = mesh.run("known", &endless(1, ""));
+    mesh.expect(&known, &[("h1", 1)], 0, "");
+    server.stop();
+    let copy = server.copy_store();
+    server.restart();
+    let unknown = mesh.run("unknown", &endless(1, ""));
+    mesh.expect(&unknown, &[("h1", 1)], 0, "");
+    let running = |app: &str| running_named(&format!("tickmesh.tickmesh.{app}.1-"));
+    wait_until("both containers", PATIENCE, || !running("known").is_empty() && !running("unknown").is_empty());
+    server.stop();
+    server.restore(&copy);
+    server.restart();
+    let said = mesh.accept_loss();
+    assert!(said.contains("unknown/1-") && said.contains("/s1/0/1 on h1 is not known any more"), "{said}");
+    assert_eq!(running("unknown"), "", "before anything new may run beside it");
+    mesh.expect(&known, &[("h1", 1)], 0, "");
+    let again = mesh.run("known", &endless(1, ""));
+    assert_eq!(again, "known/1002", "no number is given twice");
+    mesh.expect(&again, &[("h1", 1)], 0, "");
+    mesh.cancel(&known);
+    mesh.cancel(&again);
+    mesh.stop();
+}
+
+#[test]
+fn attempts_whose_claims_are_lost_go_on_and_end() {
+    let server = Server::start();
+    let mut mesh = Mesh::start(&server);
+    mesh.agent("h1", &[]);
+    // Long enough to outlast all that follows, and then it ends by itself.
+    let run = mesh.run("claimed", &endless(1, "").replace("sleep 600", "sleep 75"));
+    mesh.expect(&run, &[("h1", 1)], 0, "");
+    let running = || running_named("tickmesh.tickmesh.claimed.1-");
+    wait_until("the container", PATIENCE, || !running().is_empty());
+    let container = running();
+    remove_stream(&server, "tickmesh_results");
+    mesh.accept_loss();
+    mesh.expect(&run, &[("h1", 1)], 0, "");
+    let unclaimed = Instant::now() + Timing::default().unclaimed + Timing::default().resend;
+    wait_until("the end of what an unclaimed attempt may take", PATIENCE, || Instant::now() >= unclaimed);
+    assert_eq!(running(), container, "it is the same one, and the only one");
+    let replica = || mesh.replicas(&run)[0].clone();
+    wait_until("its end", PATIENCE, || !replica()["outcome"].is_null() || replica()["attempt"] != 1);
+    assert_eq!((&replica()["outcome"], &replica()["attempt"]), (&"succeeded".into(), &1.into()), "{:?}", replica());
     mesh.stop();
 }

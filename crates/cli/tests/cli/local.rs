@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tickmesh_testkit::{registry::Registry, wait::wait_until};
 
 use crate::{
-    command::{Answer, Place},
+    command::{Answer, Place, containers_named},
     readme,
 };
 
@@ -106,14 +106,6 @@ fn the_demo_shows_three_runs_and_leaves_nothing_behind() {
     readme::check_demo(&stdout);
     let namespace = stdout.split("namespace ").nth(1).and_then(|rest| rest.lines().next()).unwrap();
     assert_eq!(containers_named(namespace), "");
-}
-
-/// The containers whose name has this in it, as docker tells.
-fn containers_named(text: &str) -> String {
-    let arguments = ["ps", "--all", "--quiet", "--filter", &format!("name={text}")];
-    let output = std::process::Command::new("docker").args(arguments).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]

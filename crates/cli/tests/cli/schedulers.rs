@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tickmesh_testkit::{nats::Server, wait::wait_until};
 
-use crate::command::Place;
+use crate::command::{Place, remove_stream};
 
 /// Long enough for anything on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -147,4 +147,30 @@ fn nobody_leads_on_a_restored_store_until_somebody_accepts_it() {
     wait_until("a tick", PATIENCE, || decided(&place) > restored);
     assert_eq!(active(&place), before, "what is active goes on");
     assert!(before.is_u64(), "{before}");
+}
+
+#[test]
+fn a_stream_that_is_gone_is_shown_and_made_anew_and_what_was_in_it_is_missed() {
+    let server = Server::start();
+    let place = mesh(&server);
+    remove_stream(&server, "KV_tickmesh_ledger");
+    let doctor = place.run(&["doctor"]);
+    assert_eq!(doctor.code, 1);
+    let missing = doctor.stdout.lines().filter(|line| line.contains("`KV_tickmesh_ledger` does not exist any more"));
+    assert_eq!(missing.count(), 2, "among streams, and among data: {doctor:?}");
+    assert!(doctor.stdout.contains("nobody leads"), "the rest is looked at, too: {doctor:?}");
+    // Nobody has led yet: it is made anew, and that is all.
+    let _leader = Scheduler::start(&place, "leading");
+    wait_until("a tick", PATIENCE, || decided(&place) > 0);
+    // The same for one that only carries what is said again.
+    remove_stream(&server, "tickmesh_orders");
+    assert!(place.run(&["doctor"]).stdout.contains("`tickmesh_orders` does not exist any more"));
+    wait_until("the stream", PATIENCE, || !place.run(&["doctor"]).stdout.contains("does not exist"));
+    wait_until("the leader", PATIENCE, || in_state(&place, "leading").len() == 1);
+    // But this one says what was decided.
+    remove_stream(&server, "KV_tickmesh_ledger");
+    wait_until("the refusal", PATIENCE, || in_state(&place, "refusing").len() == 1);
+    wait_until("the loss", PATIENCE, || place.run(&["doctor"]).stdout.contains("stream `ledger` was made at"));
+    place.run(&["doctor", "--accept-loss"]).expect(0);
+    wait_until("a tick", PATIENCE, || decided(&place) > 0);
 }

@@ -1,11 +1,11 @@
 //! What becomes of a ledger when stored data was lost, and somebody has accepted that.
 
-use super::{ActiveRun, Ledger, Outbox, Progress, ReplicaPlace, ReplicaState};
+use super::{ActiveRun, Claim, Ledger, Outbox, Progress, ReplicaPlace, ReplicaState};
 use crate::{
     history::RunSummary,
     id::AttemptId,
-    message::TickRecord,
-    name::{AgentName, AppName},
+    message::{MachineDigest, TickRecord},
+    name::AppName,
 };
 
 /// How far numbers are moved: by more than anybody has used since the last copy of a store was made.
@@ -27,17 +27,12 @@ pub struct Remains {
     pub tick: Option<Published<TickRecord>>,
     /// The last run that ended.
     pub summary: Option<Published<RunSummary>>,
-    /// Attempts that the ledger takes for claimed, and about which the results have no word.
-    pub claims_lost: Vec<AttemptId>,
+    /// Attempts that the ledger takes for claimed or that their agents hold, and about which the results have no word; with the
+    /// machine that each is on.
+    pub claims_lost: Vec<(AttemptId, MachineDigest)>,
 }
 
 impl Ledger {
-    /// Attempts that the ledger takes for claimed, with their agents.
-    pub fn claimed<'a>(&'a self, app: &'a AppName) -> impl Iterator<Item = (AttemptId, &'a AgentName)> {
-        let open = self.active.iter().flat_map(|run| run.open_attempts(app));
-        open.filter(|(_, open)| open.claim().is_some()).map(|(attempt, open)| (attempt, &open.agent))
-    }
-
     /// Moves every number ahead that somebody may have seen beyond what this ledger knows, so that none is used twice, and has
     /// the results folded again from their beginning. What the clock is on record to have decided stays decided.
     pub fn move_ahead(&mut self, app: &AppName, remains: Remains) {
@@ -59,18 +54,19 @@ impl Ledger {
 
 impl ActiveRun {
     /// A claim of which the results have no word any more has the sequence 0: whoever says how the attempt ended says the first
-    /// word on it.
-    fn forget_claims(&mut self, app: &AppName, lost: &[AttemptId]) {
-        let places: Vec<ReplicaPlace> = self
-            .places()
-            .filter(|place| self.open_attempt(app, *place).is_some_and(|(attempt, _)| lost.contains(&attempt)))
-            .collect();
-        for place in places {
+    /// word on it. That goes for one, too, that this ledger has not noted yet: its agent would be taken for one that does not
+    /// take the attempt, which would be revoked and run elsewhere.
+    fn forget_claims(&mut self, app: &AppName, lost: &[(AttemptId, MachineDigest)]) {
+        let claim_of = |place| {
+            let (attempt, _) = self.open_attempt(app, place)?;
+            let (_, machine) = lost.iter().find(|(lost, _)| *lost == attempt)?;
+            Some((place, Claim { sequence: 0, machine: *machine }))
+        };
+        let claims: Vec<(ReplicaPlace, Claim)> = self.places().filter_map(claim_of).collect();
+        for (place, claim) in claims {
             self.change(place, |replica| {
-                if let ReplicaState::Open(open) = &mut replica.state
-                    && let Progress::Claimed(claim) = &mut open.progress
-                {
-                    claim.sequence = 0;
+                if let ReplicaState::Open(open) = &mut replica.state {
+                    open.progress = Progress::Claimed(claim);
                 }
             });
         }

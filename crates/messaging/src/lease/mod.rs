@@ -225,7 +225,11 @@ impl LeaseKeeper {
         let found = self.mesh.stream_marks().await?;
         let memory = self.memory();
         let gone = lease.is_none() && memory.marks().is_empty();
-        Ok(if gone { without_lease(&found) } else { first_loss(memory.marks(), &found) })
+        let loss = if gone { without_lease(&found) } else { first_loss(memory.marks(), &found) };
+        if loss.is_none() {
+            self.see(memory.acceptance(), &found);
+        }
+        Ok(loss)
     }
 
     /// This process has read a stream up to a sequence: from then on it leads on no stream that ends earlier.

@@ -44,6 +44,8 @@ impl Probe {
         sleep_until(self.ask_at).await;
         self.ask_at = Instant::now() + DESERTED_FOR;
         let heard = self.schedulers.knock(holder, DESERTED_FOR).await;
+        // From the answer on, too: the next one must not come a hair too early to count.
+        self.ask_at = Instant::now() + DESERTED_FOR;
         if self.connections.has_changed().unwrap_or(true) {
             self.connections.mark_unchanged();
             self.settled_at = Instant::now() + SETTLED_AFTER;

@@ -16,7 +16,12 @@ use super::{
     marks::{Loss, StreamMarks, first_loss},
     state::Hold,
 };
-use crate::{bucket::Bucket, compare_and_set::Cas, follow::chain, names::LEASE_KEY};
+use crate::{
+    bucket::Bucket,
+    compare_and_set::Cas,
+    follow::chain,
+    names::{LEASE_KEY, StreamKind},
+};
 
 /// The lease in the hands of this process. Renewed in the background until it is lost, released or dropped; dropped without
 /// [`Tenure::release`] it runs out like that of a process that died.
@@ -78,6 +83,11 @@ impl Tenure {
         self.keeper.see(memory.acceptance(), &found);
         self.streams.send_replace(found);
         Ok(())
+    }
+
+    /// This leader has written or read a stream up to a sequence: see [`LeaseKeeper::saw`].
+    pub fn saw(&self, stream: StreamKind, last_sequence: u64) {
+        self.keeper.saw(stream, last_sequence);
     }
 
     /// Gives the lease back, so that a standby takes it at once. Does what can be done within a term.

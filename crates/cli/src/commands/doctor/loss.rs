@@ -10,7 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tickmesh_core::{
     id::{AttemptId, Epoch},
     ledger::{Ledger, NUMBERS_AHEAD, Published, Remains, WriteStamp},
-    message::{Order, OrderKind, SCHEMA},
+    message::{MachineDigest, Order, OrderKind, SCHEMA},
     name::{AgentName, AppName},
     timing::Timing,
 };
@@ -58,10 +58,13 @@ pub(super) async fn accept(session: &Session, mesh: &Mesh) -> anyhow::Result<()>
     let cards = mesh.schedulers().roll(ROLL_PATIENCE).await?;
     let lease = mesh.lease().read(LEASE_KEY).await?;
     ensure_needed(mesh, &cards, lease.as_ref()).await?;
+    wait_for_agents(session, mesh).await?;
     let ledgers = mesh.ledgers().list().await?;
     let acceptance = next_acceptance(&cards, lease.as_ref(), &ledgers);
     let stamp = WriteStamp { epoch: Epoch(acceptance << ACCEPTANCE_SHIFT), number: 0 };
-    let moved = stream::iter(&ledgers).map(|entry| move_ahead(mesh, entry, stamp)).buffer_unordered(LEDGERS_AT_ONCE);
+    let held = held(mesh).await?;
+    let moved =
+        stream::iter(&ledgers).map(|entry| move_ahead(mesh, entry, stamp, &held)).buffer_unordered(LEDGERS_AT_ONCE);
     let ahead: Vec<()> = moved.try_collect().await?;
     session.output.line(&format!("{} apps: run numbers moved ahead by {NUMBERS_AHEAD}", ahead.len()))?;
     stop_strangers(session, mesh, stamp.epoch).await?;
@@ -82,18 +85,23 @@ async fn ensure_needed(mesh: &Mesh, cards: &[SchedulerCard], lease: Option<&Entr
     }
     let found = mesh.stream_marks().await?;
     if let Some(lease) = lease.filter(|lease| !lease.value.released) {
-        let now = mesh.lease().clock().await?;
-        if when::between(lease.at, now) < LEASE_OLD {
-            bail!(
-                "scheduler {} on {} holds the lease: try again when it is gone",
-                lease.value.holder,
-                lease.value.host
-            );
-        }
+        ensure_abandoned(mesh, lease).await?;
     }
     let refused = cards.iter().any(|card| matches!(card.role, SchedulerRole::Refusing { data_lost: true, .. }));
     if recorded_loss(lease, &found).is_none() && !refused {
         bail!("no data is missing, as far as the lease and the schedulers that answer know");
+    }
+    Ok(())
+}
+
+/// Nobody may hold the lease. One that came back with an older copy can look as if it was just renewed.
+async fn ensure_abandoned(mesh: &Mesh, lease: &Entry<LeaseRecord>) -> anyhow::Result<()> {
+    while when::between(lease.at, mesh.lease().clock().await?) < LEASE_OLD {
+        sleep(LOOK_AGAIN).await;
+        if mesh.lease().read(LEASE_KEY).await?.map(|it| it.sequence) != Some(lease.sequence) {
+            let LeaseRecord { holder, host, .. } = &lease.value;
+            bail!("scheduler {holder} on {host} holds the lease: stop it first, and see `tickmesh leader`");
+        }
     }
     Ok(())
 }
@@ -109,10 +117,24 @@ fn next_acceptance(cards: &[SchedulerCard], lease: Option<&Entry<LeaseRecord>>, 
     of_schedulers.chain(of_ledgers).fold(of_lease, u64::max) + 1
 }
 
-async fn move_ahead(mesh: &Mesh, entry: &Entry<Ledger>, stamp: WriteStamp) -> anyhow::Result<()> {
+/// Attempts that agents hold, and the machines that they are on.
+type Held = BTreeMap<(AttemptId, AgentName), MachineDigest>;
+
+/// What agents said last that they hold.
+async fn held(mesh: &Mesh) -> anyhow::Result<Held> {
+    let agents = mesh.agents().list().await?;
+    let held = agents.iter().flat_map(|agent| {
+        let record = &agent.value;
+        let machine = record.machine.digest();
+        record.held.iter().map(move |attempt| ((attempt.clone(), record.agent.clone()), machine))
+    });
+    Ok(held.collect())
+}
+
+async fn move_ahead(mesh: &Mesh, entry: &Entry<Ledger>, stamp: WriteStamp, held: &Held) -> anyhow::Result<()> {
     let app = AppName::new(entry.key.clone()).with_context(|| format!("ledger `{}` has no app's name", entry.key))?;
     let mut ledger = entry.value.clone();
-    let remains = remains(mesh, &app, &ledger).await?;
+    let remains = remains(mesh, &app, &ledger, held).await?;
     ledger.move_ahead(&app, remains);
     ledger.write = stamp;
     match mesh.ledgers().compare_and_set(app.as_str(), &ledger, entry.sequence).await? {
@@ -122,16 +144,47 @@ async fn move_ahead(mesh: &Mesh, entry: &Entry<Ledger>, stamp: WriteStamp) -> an
 }
 
 /// What the other streams still have of an app.
-async fn remains(mesh: &Mesh, app: &AppName, ledger: &Ledger) -> anyhow::Result<Remains> {
+async fn remains(mesh: &Mesh, app: &AppName, ledger: &Ledger, held: &Held) -> anyhow::Result<Remains> {
     let tick = mesh.ticks().newest(app).await?.map(|it| Published { message: it.value, sequence: it.sequence });
     let summary = mesh.history().newest(app).await?.map(|it| Published { message: it.value, sequence: it.sequence });
     let mut claims_lost = Vec::new();
-    for (attempt, agent) in ledger.claimed(app) {
-        if mesh.results().last_of(&attempt, agent).await?.is_none() {
-            claims_lost.push(attempt);
+    for (attempt, open) in ledger.active.iter().flat_map(|run| run.open_attempts(app)) {
+        let key = (attempt, open.agent.clone());
+        let machine = open.claim().map(|claim| claim.machine).or_else(|| held.get(&key).copied());
+        let (attempt, agent) = key;
+        if let Some(machine) = machine
+            && mesh.results().last_of(&attempt, &agent).await?.is_none()
+        {
+            claims_lost.push((attempt, machine));
         }
     }
     Ok(Remains { tick, summary, claims_lost })
+}
+
+/// Waits until every agent was heard since now, so that nothing is overlooked that runs. One that is not heard for as long as its
+/// fence has stopped its containers by itself.
+async fn wait_for_agents(session: &Session, mesh: &Mesh) -> anyhow::Result<()> {
+    let timing = Timing::default();
+    let (begun, since) = (Instant::now(), mesh.agents().clock().await?);
+    let mut told = false;
+    loop {
+        let agents = mesh.agents().list().await?;
+        let expected = agents.iter().filter(|agent| !agent.value.stopped && !agent.value.forgotten);
+        let unheard = expected.filter(|agent| agent.at < since).map(|agent| agent.value.agent.as_str());
+        let unheard: Vec<_> = unheard.collect();
+        // Some may not even be known: what is left may be older than they are.
+        let waited = begun.elapsed();
+        if waited >= timing.fence + timing.kill_margin || (waited >= timing.stale && unheard.is_empty()) {
+            return Ok(());
+        }
+        if !unheard.is_empty() && waited >= timing.stale && !told {
+            told = true;
+            let names = unheard.join(", ");
+            let fence = timing.fence + timing.kill_margin;
+            session.output.talk(&format!("waiting for {names}: not heard; after {fence:?} it has stopped what it ran"));
+        }
+        sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// Has agents stop what runs and no ledger knows, before anything new may run beside it.

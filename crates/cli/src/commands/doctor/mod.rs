@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tickmesh_core::{message::MeshEvent, timing::Timing};
-use tickmesh_messaging::Mesh;
+use tickmesh_messaging::{self as messaging, Mesh};
 use tickmesh_scheduler::clock::DEVIATION_MAX;
 
 use super::{Session, leader::schedulers};
@@ -20,6 +20,9 @@ use crate::{
     },
     when,
 };
+
+const MISSING: &str = "a running scheduler makes it anew within seconds; what was in it is lost";
+const UNREADABLE: &str = "a later release has written it: use that, or one that is later still";
 
 /// What `doctor` takes.
 #[derive(Debug, clap::Args)]
@@ -52,13 +55,25 @@ async fn examine(mesh: &Mesh) -> anyhow::Result<DoctorView> {
     let mut checks = vec![
         server(mesh).await?,
         storage(mesh).await,
-        clock(mesh).await?,
-        settings(mesh).await?,
-        loss::check(mesh).await?,
+        looked("clock", clock(mesh).await)?,
+        looked("streams", settings(mesh).await)?,
+        looked("data", loss::check(mesh).await)?,
     ];
-    checks.extend(leadership(mesh).await?);
-    checks.push(agents(mesh).await?);
+    match leadership(mesh).await {
+        Ok(found) => checks.extend(found),
+        Err(error) => checks.push(looked("leader", Err(error))?),
+    }
+    checks.push(looked("agents", agents(mesh).await)?);
     Ok(DoctorView(checks))
+}
+
+/// What a look found. Where what it looks at is missing or cannot be read, that is its finding, and the others are made, too.
+fn looked(name: &'static str, check: anyhow::Result<Check>) -> anyhow::Result<Check> {
+    check.or_else(|error| match error.downcast_ref::<messaging::Error>() {
+        Some(messaging::Error::StreamGone { .. }) => Ok(Check::wrong(name, chain(&error), MISSING)),
+        Some(messaging::Error::Unreadable { .. }) => Ok(Check::wrong(name, chain(&error), UNREADABLE)),
+        _ => Err(error),
+    })
 }
 
 async fn server(mesh: &Mesh) -> anyhow::Result<Check> {
@@ -103,7 +118,9 @@ fn difference(ahead: SignedDuration) -> String {
 async fn settings(mesh: &Mesh) -> anyhow::Result<Check> {
     match mesh.check_streams().await {
         Ok(()) => Ok(Check::good("streams", "all exist, with settings that lose nothing")),
-        Err(error) if error.is_unavailable() => Err(error.into()),
+        Err(error) if error.is_unavailable() || matches!(error, messaging::Error::StreamGone { .. }) => {
+            Err(error.into())
+        }
         Err(error) => Ok(Check::wrong("streams", error.to_string(), "nobody leads until that is mended")),
     }
 }
