@@ -4,8 +4,9 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     commands::{
-        agent, agents, apply, cancel, demo, doctor, internal_exec, internal_guard, leader, logs, ls, next, pause,
-        queue, resume, retry, rm, run, runs, scheduler, show, up, validate,
+        agent, agents, apply, cancel, completions, demo, diff, doctor, events, explain, history, internal_exec,
+        internal_guard, leader, logs, ls, next, pause, queue, resume, retry, rm, rollback, run, runs, scheduler, show,
+        up, validate,
     },
     connect::MeshArgs,
 };
@@ -39,7 +40,9 @@ pub(crate) enum Command {
     Agent(agent::Args),
     /// Check compose files: all problems at once
     Validate(validate::Args),
-    /// Put an app under control of the mesh, or change it
+    /// Show what `apply` would change; exits with 1 if anything
+    Diff(diff::Args),
+    /// Put apps under control of the mesh, or change them
     Apply(apply::Args),
     /// List apps
     Ls(ls::Args),
@@ -67,10 +70,20 @@ pub(crate) enum Command {
     Agents(agents::Args),
     /// Show who leads and who stands by; `step-down` lets another one lead
     Leader(leader::Args),
+    /// List ticks, results and ends of runs as they come
+    Events(events::Args),
+    /// List the revisions of an app, or show what one changed
+    History(history::Args),
+    /// Go back to an earlier revision of an app
+    Rollback(rollback::Args),
     /// Show when a schedule is due
     Next(next::Args),
+    /// Say in words what a schedule means
+    Explain(explain::Args),
     /// Look for what is wrong with a mesh
     Doctor(doctor::Args),
+    /// Print what makes a shell complete commands and names of apps
+    Completions(completions::Args),
     /// Part of the machinery: runs a program that ends with this one
     #[command(hide = true)]
     InternalExec(internal_exec::Args),

@@ -9,15 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jiff::{Timestamp, tz::TimeZoneDatabase};
+use jiff::tz::TimeZoneDatabase;
 use tickmesh_core::{
     compose::{self, ComposeFile, Reading, SOURCE_BYTES_MAX, TIMEZONE_DEFAULT},
-    ledger::Ledger,
-    message::AppSource,
     name::AppName,
-    schedule::Schedule,
-    spec::AppSpec,
-    time,
 };
 
 use crate::{env_files, exit::BadInput};
@@ -28,9 +23,6 @@ const STDIN: &str = "-";
 const STDIN_NAME: &str = "<stdin>";
 /// File names that say nothing: compose's own defaults. The directory has the name then.
 const DEFAULT_STEMS: [&str; 2] = ["compose", "docker-compose"];
-/// Instants that are shown of a schedule that was just read.
-pub(crate) const PREVIEW: usize = 3;
-
 /// A file, not yet understood.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -101,11 +93,6 @@ pub(crate) struct Understood {
     pub env_files: BTreeMap<String, String>,
 }
 
-/// Reads a stored app again, as the scheduler does.
-pub(crate) fn understand_stored(app: &AppName, source: &AppSource, zones: &TimeZoneDatabase) -> Reading {
-    compose::read(&source.file(app), zones)
-}
-
 /// Where the variables of files come from.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct VariableArgs {
@@ -134,21 +121,6 @@ pub(crate) fn assignment(text: &str) -> Result<(String, String), String> {
         }
         Some(_) | None => Err("it must be NAME=VALUE".to_owned()),
     }
-}
-
-/// The next instants of a schedule.
-pub(crate) fn instants(schedule: &Schedule, after: Timestamp, count: usize) -> Vec<Timestamp> {
-    std::iter::successors(schedule.next_after(after), |instant| schedule.next_after(*instant)).take(count).collect()
-}
-
-/// When an app falls due next.
-pub(crate) fn preview(spec: &AppSpec, after: Timestamp, count: usize) -> Vec<Timestamp> {
-    std::iter::successors(spec.due_after(after), |due| spec.due_after(*due)).take(count).collect()
-}
-
-/// From when on an app can fall due. What the leader has decided is past, even where its clock is ahead of ours.
-pub(crate) fn undecided_after(spec: &AppSpec, ledger: Option<&Ledger>, now: Timestamp) -> Timestamp {
-    ledger.map_or(now, |ledger| now.max(time::after(ledger.decided_through, spec.offset())))
 }
 
 /// At most one byte more than a file may have: enough to see that it is too long.

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use tickmesh_client::requests::Asker;
 use tickmesh_core::{encoded::shortened, message::BY_BYTES_MAX, name::Namespace};
 use tickmesh_messaging::{ConnectOptions, Mesh};
 
@@ -63,6 +64,11 @@ impl MeshArgs {
             request_timeout: REQUEST_TIMEOUT,
         }
     }
+}
+
+/// Whoever types commands, as the one who asks.
+pub(crate) fn asker(mesh: &Mesh) -> Asker {
+    Asker { mesh: mesh.clone(), by: who() }
 }
 
 /// `user@host`: who applied, ran or cancelled something, for people. A host may have any name, and must not be refused for

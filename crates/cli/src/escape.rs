@@ -40,6 +40,11 @@ pub(crate) fn for_terminal(line: &[u8], colours: Colours) -> Vec<u8> {
     shown
 }
 
+/// A line without any colours, as text.
+pub(crate) fn text(line: &str) -> String {
+    String::from_utf8_lossy(&for_terminal(line.as_bytes(), Colours::LeftOut)).into_owned()
+}
+
 /// Length of the colour sequence that `text` begins with: `ESC [ 1 ; 31 m`.
 fn colour_length(text: &[u8]) -> Option<usize> {
     let parameters = text.strip_prefix(b"\x1b[")?;

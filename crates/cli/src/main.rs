@@ -1,33 +1,37 @@
 //! `tickmesh`: the command people type, and the only crate that knows all others.
 //!
-//! A command takes its arguments (`commands/`), talks to the mesh (`connect`), turns what it learned into plain data
+//! A command takes its arguments (`commands/`), talks to the mesh (`connect`), gets plain data from `tickmesh_client`, makes text of it
 //! (`views/`) and shows that (`output`). Data goes to stdout, talk to stderr, and how it went to the exit code (`exit`).
 
 mod cli;
 mod commands;
+mod completion;
 mod compose_file;
 mod connect;
 mod env_files;
 mod escape;
+mod examples;
 mod exit;
-#[cfg(test)]
-mod fixture;
 mod local;
 mod logging;
 mod nats_server;
 mod output;
 mod parts;
-mod requests;
+mod source_diff;
 mod target;
-mod transcript;
 mod views;
-mod when;
-mod zones;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, FromArgMatches as _};
+use clap_complete::CompleteEnv;
 
 fn main() -> ExitCode {
-    commands::run(cli::Cli::parse()).into()
+    // Where a shell asks what could be typed next, that is answered, and all.
+    CompleteEnv::with_factory(cli::Cli::command).complete();
+    let command = examples::with_examples(cli::Cli::command());
+    match cli::Cli::from_arg_matches(&command.get_matches()) {
+        Ok(typed) => commands::run(typed).into(),
+        Err(error) => error.exit(),
+    }
 }

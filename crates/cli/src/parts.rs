@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::Context;
 use tickmesh_agent::{Host, engine::docker::Docker, guard_process::Program, policy::HostPolicy};
+use tickmesh_client::zones;
 use tickmesh_core::{
     fleet::Reservations,
     name::{AgentName, NAME_LENGTH_MAX},
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use crate::{connect::MeshArgs, exit::Missing, zones};
+use crate::{connect::MeshArgs, exit::Missing};
 
 /// Where locks and data are kept if the user has no directory of his own.
 const DATA_OF_SYSTEM: &str = "/var/lib/tickmesh";

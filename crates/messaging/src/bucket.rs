@@ -93,6 +93,12 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Bucket<T> {
         stored.iter().map(|stored| stored.decode(self.key(stored))).collect()
     }
 
+    /// Every revision of a key that is still stored, oldest first.
+    pub async fn history(&self, key: &str) -> Result<Vec<Entry<T>>, Error> {
+        let stored = Follower::begin(&self.store, self.subject(key), Begin::After(0)).await?.collect().await?;
+        stored.iter().map(|stored| stored.decode(key)).collect()
+    }
+
     /// The sequence of every revision of a key that is still stored, oldest first.
     pub(crate) async fn sequences(&self, key: &str) -> Result<Vec<u64>, Error> {
         let stored = Follower::begin(&self.store, self.subject(key), Begin::After(0)).await?.collect().await?;

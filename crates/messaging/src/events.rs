@@ -35,6 +35,13 @@ impl Events {
         Ok(Follower::begin(&self.store, filter, start.begin()).await?.into_stream(readable))
     }
 
+    /// The events that are kept, the oldest first.
+    pub async fn list(&self) -> Result<Vec<Entry<MeshEvent>>, Error> {
+        let filter = self.store.names.subjects(self.store.kind);
+        let stored = Follower::begin(&self.store, filter, Start::All.begin()).await?.collect().await?;
+        stored.iter().map(|stored| stored.decode(&stored.subject)).collect()
+    }
+
     /// Publishes an event, or says why that cannot be done.
     pub async fn try_publish(&self, event: &MeshEvent) -> Result<(), Error> {
         let subject = self.store.names.event(event.kind());

@@ -74,6 +74,13 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Journal<T> {
         stored.iter().map(|stored| stored.decode(&stored.subject)).collect()
     }
 
+    /// The last ten messages of every app, in the order in which they were stored.
+    pub async fn list(&self) -> Result<Vec<Entry<T>>, Error> {
+        let filter = self.store.names.subjects(self.store.kind);
+        let stored = Follower::begin(&self.store, filter, Begin::After(0)).await?.collect().await?;
+        stored.iter().map(|stored| stored.decode(&stored.subject)).collect()
+    }
+
     /// The messages of an app, or of all (`None`). A message that cannot be read is logged and left out.
     pub async fn follow(&self, app: Option<&AppName>, start: Start) -> Result<Following<Entry<T>>, Error> {
         let filter = match app {

@@ -61,6 +61,13 @@ impl Results {
         }))
     }
 
+    /// Every stored report, in order. One that cannot be read is left out.
+    pub async fn list(&self) -> Result<Vec<Entry<AttemptReport>>, Error> {
+        let filter = self.store.names.subjects(self.store.kind);
+        let stored = Follower::begin(&self.store, filter, Begin::After(0)).await?.collect().await?;
+        Ok(stored.iter().filter_map(|stored| self.decode(stored).ok()).collect())
+    }
+
     /// Every stored report of a run, in order.
     pub async fn of_run(&self, app: &AppName, run: RunToken) -> Result<Vec<Entry<AttemptReport>>, Error> {
         let filter = self.store.names.results_of_run(app, run);

@@ -2,6 +2,7 @@
 
 pub mod dockerd;
 pub mod nats;
+pub mod records;
 pub mod registry;
 pub mod sim;
 pub mod wait;

@@ -1,9 +1,10 @@
 //! `tickmesh agents`: the Docker hosts, and what they carry.
 
 use jiff::Timestamp;
+use tickmesh_client::read;
 
 use super::Session;
-use crate::{exit::Exit, output::FormatArgs, views::agent::AgentsView};
+use crate::{exit::Exit, output::FormatArgs};
 
 /// What `agents` takes.
 #[derive(Debug, clap::Args)]
@@ -15,7 +16,6 @@ pub(crate) struct Args {
 /// Lists agents.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
     let mesh = session.mesh.open().await?;
-    let (agents, ledgers) = (mesh.agents().list().await?, mesh.ledgers().list().await?);
-    session.output.show(&AgentsView::new(&agents, &ledgers, Timestamp::now()), args.form.format)?;
+    session.output.show(&read::agents(&mesh, Timestamp::now()).await?, args.form.format)?;
     Ok(Exit::Success)
 }

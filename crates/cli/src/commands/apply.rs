@@ -1,72 +1,209 @@
-//! `tickmesh apply`: puts an app under control of the mesh, or changes it.
+//! `tickmesh apply`: puts apps under control of the mesh, or changes them.
 
-use std::path::PathBuf;
+use std::{
+    collections::BTreeSet,
+    io::{self, IsTerminal as _},
+    path::{Path, PathBuf},
+};
 
-use jiff::Timestamp;
+use anyhow::Context as _;
+use jiff::{Timestamp, tz::TimeZoneDatabase};
+use tickmesh_client::zones;
 use tickmesh_core::{
     message::{AppRecord, AppSource, SCHEMA},
     name::AppName,
 };
 use tickmesh_messaging::{Cas, Mesh};
 
-use super::{Session, validate::print_diagnostics};
+use super::{Session, rm::remove, validate::print_diagnostics};
 use crate::{
     compose_file::{Source, Understood, VariableArgs},
     connect::who,
     exit::{BadInput, Exit},
     output::Format,
     views::validation::ValidationView,
-    zones,
 };
 
 /// Tries to write. Whoever lost against another writer once sees his file and may well overwrite it; twice is a fight that
 /// people should know about.
 const TRIES: usize = 2;
+/// What files in a directory are called.
+const EXTENSIONS: [&str; 2] = ["yml", "yaml"];
 
 /// What `apply` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Compose file; `-` is stdin
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// Compose files, or directories of them; `-` is stdin
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
     /// Name of the app, instead of the file's (or for compose.yml the directory's)
     #[arg(long, value_name = "APP")]
     name: Option<AppName>,
+    /// Only say what would change
+    #[arg(long)]
+    dry_run: bool,
+    /// Remove every other app of the mesh. Asks first
+    #[arg(long)]
+    prune: bool,
+    /// Do not ask
+    #[arg(long, requires = "prune")]
+    yes: bool,
     #[command(flatten)]
     variables: VariableArgs,
 }
 
 /// What became of it.
-enum Applied {
+pub(super) enum Applied {
     /// It is stored now.
-    Stored { revision: u64 },
+    Stored {
+        /// Its revision.
+        revision: u64,
+    },
     /// It was there already.
-    Unchanged { revision: u64 },
+    Unchanged {
+        /// The revision that was.
+        revision: u64,
+    },
 }
 
-/// Checks the file, stores it, and says when it will run.
+/// A file that may be applied.
+pub(super) struct Prepared {
+    /// The app.
+    pub app: AppName,
+    /// What is stored of it.
+    pub source: AppSource,
+    /// When it will run, in one line.
+    pub when: String,
+}
+
+/// Checks the files, stores them, and says when they will run. Nothing is stored if one of them is not valid.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
-    let source = Source::read(&args.file)?;
-    let app = match &args.name {
-        Some(name) => name.clone(),
-        None => source.app_name()?,
-    };
-    let zones = zones::database();
-    let understood = source.understand(&app, &args.variables.all(), &zones)?;
-    let reading = &understood.reading;
-    print_diagnostics(session.output, &reading.diagnostics, Format::Table);
-    if reading.spec.is_none() {
-        return Err(BadInput::new(format!("{} is not valid, and app `{app}` is as it was", source.name)).into());
-    }
-    let view = ValidationView::new(&source.name, reading, &zones, Timestamp::now());
+    let prepared = prepare(session, &args.files, args.name.as_ref(), &args.variables, &zones::database())?;
     let mesh = session.mesh.open().await?;
-    let applied = apply(&mesh, &app, app_source(source, understood)).await?;
-    let line = match applied {
-        Applied::Stored { revision } => format!("app {app} applied (revision {revision})"),
-        Applied::Unchanged { revision } => format!("app {app} unchanged (revision {revision})"),
-    };
-    session.output.line(&line)?;
-    session.output.line(&format!("  {}", view.when()))?;
+    let others = if args.prune { others(&mesh, &prepared).await? } else { Vec::new() };
+    if args.dry_run {
+        return dry_run(session, &mesh, &prepared, &others).await;
+    }
+    if !others.is_empty() && !args.yes {
+        ask(session, &others)?;
+    }
+    for Prepared { app, source, when } in prepared {
+        let line = match apply(&mesh, &app, source).await? {
+            Applied::Stored { revision } => format!("app {app} applied (revision {revision})"),
+            Applied::Unchanged { revision } => format!("app {app} unchanged (revision {revision})"),
+        };
+        session.output.line(&line)?;
+        session.output.line(&format!("  {when}"))?;
+    }
+    for app in &others {
+        remove(&mesh, app).await?;
+        session.output.line(&format!("app {app} removed"))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// Reads all files, and refuses all of them if one is not valid.
+pub(super) fn prepare(
+    session: &Session,
+    paths: &[PathBuf],
+    name: Option<&AppName>,
+    variables: &VariableArgs,
+    zones: &TimeZoneDatabase,
+) -> anyhow::Result<Vec<Prepared>> {
+    let mut files = Vec::new();
+    for path in paths {
+        files.extend(expand(path)?);
+    }
+    if name.is_some() && files.len() > 1 {
+        return Err(BadInput::new("--name is for one file").into());
+    }
+    let variables = variables.all();
+    let (mut prepared, mut refused): (Vec<Prepared>, Vec<String>) = (Vec::new(), Vec::new());
+    for path in files {
+        let source = Source::read(&path)?;
+        let app = name.map_or_else(|| source.app_name(), |name| Ok(name.clone()))?;
+        let understood = source.understand(&app, &variables, zones)?;
+        print_diagnostics(session.output, &source.text, &understood.reading.diagnostics, Format::Table);
+        if understood.reading.spec.is_none() {
+            refused.push(source.name);
+            continue;
+        }
+        if let Some(twin) = prepared.iter().find(|other| other.app == app) {
+            let (one, other) = (&twin.source.file_name, &source.name);
+            return Err(BadInput::new(format!("{one} and {other} are both called `{app}`")).into());
+        }
+        let when = ValidationView::new(&source.name, &understood.reading, zones, Timestamp::now()).when();
+        prepared.push(Prepared { app, source: app_source(source, understood), when });
+    }
+    match refused.as_slice() {
+        [] => Ok(prepared),
+        [one] if paths.len() == 1 && prepared.is_empty() => {
+            Err(BadInput::new(format!("{one} is not valid, and nothing has changed")).into())
+        }
+        several => Err(BadInput::new(format!("not valid, so nothing has changed: {}", several.join(", "))).into()),
+    }
+}
+
+/// A file, or the compose files of a directory in the order of their names.
+fn expand(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let attempted = || format!("cannot list {}", path.display());
+    let mut files = Vec::new();
+    for entry in path.read_dir().with_context(attempted)? {
+        let file = entry.with_context(attempted)?.path();
+        let is_compose = file.extension().is_some_and(|it| EXTENSIONS.iter().any(|extension| it == *extension));
+        if is_compose && file.is_file() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(BadInput::new(format!("there is no .yml or .yaml file in {}", path.display())).into());
+    }
+    Ok(files)
+}
+
+/// The apps of the mesh that are not among these files.
+async fn others(mesh: &Mesh, prepared: &[Prepared]) -> anyhow::Result<Vec<AppName>> {
+    let kept: BTreeSet<&AppName> = prepared.iter().map(|it| &it.app).collect();
+    let stored = mesh.apps().list().await?;
+    let present = stored.into_iter().filter(|entry| entry.value.source.is_some());
+    let mut others: Vec<AppName> = present.filter_map(|entry| AppName::new(entry.key).ok()).collect();
+    others.retain(|app| !kept.contains(app));
+    others.sort();
+    Ok(others)
+}
+
+/// Goes on only if somebody says so.
+fn ask(session: &Session, others: &[AppName]) -> anyhow::Result<()> {
+    let names: Vec<&str> = others.iter().map(AppName::as_str).collect();
+    let names = names.join(", ");
+    if !io::stdin().is_terminal() {
+        return Err(BadInput::new(format!("--prune would remove {names}")).hint("say that it may with --yes").into());
+    }
+    session.output.talk(&format!("remove {names}? Type `yes`:"));
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+    if answer.trim() != "yes" {
+        return Err(BadInput::new("nothing has changed").into());
+    }
+    Ok(())
+}
+
+async fn dry_run(session: &Session, mesh: &Mesh, prepared: &[Prepared], others: &[AppName]) -> anyhow::Result<Exit> {
+    for Prepared { app, source, when } in prepared {
+        let stored = mesh.apps().read(app.as_str()).await?.and_then(|entry| entry.value.source);
+        let what = match &stored {
+            None => "would be new",
+            Some(stored) if stored == source => "is unchanged",
+            Some(_) => "would change",
+        };
+        session.output.line(&format!("app {app} {what}"))?;
+        session.output.line(&format!("  {when}"))?;
+    }
+    others.iter().try_for_each(|app| session.output.line(&format!("app {app} would be removed")))?;
     Ok(Exit::Success)
 }
 
@@ -86,7 +223,8 @@ pub(crate) fn app_source(source: Source, Understood { reading, env_files }: Unde
     }
 }
 
-async fn apply(mesh: &Mesh, app: &AppName, source: AppSource) -> anyhow::Result<Applied> {
+/// Stores a source, unless it is there already. What runs goes on as it began.
+pub(super) async fn apply(mesh: &Mesh, app: &AppName, source: AppSource) -> anyhow::Result<Applied> {
     let edits = mesh.edits();
     let record = AppRecord { schema: SCHEMA, by: who(), source: Some(source) };
     let mut current = edits.current(app).await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
+use tickmesh_client::when;
 use tickmesh_core::{compose, message::AgentRecord, name::AgentName, timing::Timing};
 use tickmesh_messaging::{Change, Entry, Following};
 use tokio::time::timeout;
@@ -14,7 +15,7 @@ use super::{
     Session,
     agent_key::{Wish, write},
 };
-use crate::{exit::Exit, when};
+use crate::exit::Exit;
 
 /// What `agent drain` takes.
 #[derive(Debug, clap::Args)]

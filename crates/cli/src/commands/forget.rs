@@ -2,6 +2,7 @@
 //! (`on_disconnect: continue`) is not waited for any more.
 
 use jiff::Timestamp;
+use tickmesh_client::when;
 use tickmesh_core::{
     message::{AgentRecord, MeshEvent},
     name::AgentName,
@@ -13,10 +14,7 @@ use super::{
     Session,
     agent_key::{Wish, write},
 };
-use crate::{
-    exit::{BadInput, Exit},
-    when,
-};
+use crate::exit::{BadInput, Exit};
 
 /// What `agent forget` takes.
 #[derive(Debug, clap::Args)]

@@ -3,18 +3,16 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use tickmesh_messaging::{LEASE_KEY, Mesh, SchedulerCard, SchedulerRole, Schedulers};
+use tickmesh_client::{
+    read::{self, ROLL_PATIENCE},
+    views::scheduler::SchedulerState,
+};
+use tickmesh_messaging::{Mesh, SchedulerCard, SchedulerRole};
 use tokio::time::{Instant, sleep};
 
 use super::Session;
-use crate::{
-    exit::Exit,
-    output::FormatArgs,
-    views::scheduler::{SchedulerState, SchedulerView, SchedulersView},
-};
+use crate::{exit::Exit, output::FormatArgs};
 
-/// How long schedulers have to answer: they do so from memory.
-const ROLL_PATIENCE: Duration = Duration::from_millis(500);
 /// How long another scheduler has to take over. It takes a fraction of a second.
 const HAND_OVER_MAX: Duration = Duration::from_secs(15);
 
@@ -46,7 +44,7 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
 }
 
 async fn show(session: &Session, mesh: &Mesh, form: FormatArgs) -> anyhow::Result<Exit> {
-    let view = schedulers(mesh).await?;
+    let view = read::schedulers(mesh).await?;
     let leads = [SchedulerState::Leading, SchedulerState::Doubting];
     let led = view.0.iter().any(|scheduler| leads.contains(&scheduler.state));
     session.output.show(&view, form.format)?;
@@ -56,23 +54,9 @@ async fn show(session: &Session, mesh: &Mesh, form: FormatArgs) -> anyhow::Resul
     Ok(if led { Exit::Success } else { Exit::Failed })
 }
 
-/// The schedulers that answer, and the holder of the lease if it does not.
-pub(crate) async fn schedulers(mesh: &Mesh) -> anyhow::Result<SchedulersView> {
-    let cards = roll(&mesh.schedulers()).await?;
-    let lease = mesh.lease().read(LEASE_KEY).await?;
-    let mut views: Vec<_> = cards.iter().map(SchedulerView::of).collect();
-    let silent = lease.filter(|entry| !entry.value.released && !cards.iter().any(|card| card.id == entry.value.holder));
-    views.extend(silent.map(|entry| SchedulerView::silent(&entry)));
-    Ok(SchedulersView(views))
-}
-
-async fn roll(schedulers: &Schedulers) -> anyhow::Result<Vec<SchedulerCard>> {
-    Ok(schedulers.roll(ROLL_PATIENCE).await?)
-}
-
 async fn step_down(session: &Session, mesh: &Mesh) -> anyhow::Result<Exit> {
     let schedulers = mesh.schedulers();
-    let cards = roll(&schedulers).await?;
+    let cards = schedulers.roll(ROLL_PATIENCE).await?;
     let Some(leader) = cards.iter().find(|card| is_leading(card)) else {
         bail!("no leader answers: `tickmesh leader` shows who does");
     };
@@ -84,7 +68,7 @@ async fn step_down(session: &Session, mesh: &Mesh) -> anyhow::Result<Exit> {
     }
     let asked = Instant::now();
     while asked.elapsed() < HAND_OVER_MAX {
-        let cards = roll(&schedulers).await?;
+        let cards = schedulers.roll(ROLL_PATIENCE).await?;
         if let Some(next) = cards.iter().find(|card| is_leading(card) && card.id != leader.id) {
             session.output.line(&format!("scheduler {} on {} leads now", next.id, next.host))?;
             return Ok(Exit::Success);

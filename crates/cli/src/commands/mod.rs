@@ -5,10 +5,15 @@ mod agent_key;
 pub(crate) mod agents;
 pub(crate) mod apply;
 pub(crate) mod cancel;
+pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod drain;
+pub(crate) mod events;
+pub(crate) mod explain;
 pub(crate) mod forget;
+pub(crate) mod history;
 pub(crate) mod internal_exec;
 pub(crate) mod internal_guard;
 pub(crate) mod leader;
@@ -21,27 +26,24 @@ pub(crate) mod queue;
 pub(crate) mod resume;
 pub(crate) mod retry;
 pub(crate) mod rm;
+pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod scheduler;
 pub(crate) mod show;
 pub(crate) mod up;
 pub(crate) mod validate;
+mod which_app;
 
 use std::time::Duration;
 
 use anyhow::Context;
-use tickmesh_core::{
-    message::{AppRecord, AppSource},
-    name::AppName,
-};
-use tickmesh_messaging::{Entry, Mesh};
 use tokio::runtime::Runtime;
 
 use crate::{
     cli::{Cli, Command},
     connect::MeshArgs,
-    exit::{BadInput, Exit, Judgement, chain},
+    exit::{Exit, Judgement, chain},
     logging::{self, LogFormat, Verbosity},
     output::Output,
 };
@@ -101,6 +103,12 @@ fn log_settings(command: &Command) -> (Verbosity, LogFormat) {
         Command::InternalGuard(_) => (Verbosity::Events, LogFormat::Text),
         Command::Demo(_)
         | Command::Validate(_)
+        | Command::Diff(_)
+        | Command::Explain(_)
+        | Command::Events(_)
+        | Command::History(_)
+        | Command::Rollback(_)
+        | Command::Completions(_)
         | Command::Apply(_)
         | Command::Ls(_)
         | Command::Show(_)
@@ -128,6 +136,7 @@ async fn dispatch(session: &Session, command: &Command) -> anyhow::Result<Exit> 
         Command::Scheduler(args) => scheduler::run(session, args).await,
         Command::Agent(args) => agent::run(session, args).await,
         Command::Validate(args) => validate::run(session, args),
+        Command::Diff(args) => diff::run(session, args).await,
         Command::Apply(args) => apply::run(session, args).await,
         Command::Ls(args) => ls::run(session, args).await,
         Command::Show(args) => show::run(session, args).await,
@@ -142,25 +151,14 @@ async fn dispatch(session: &Session, command: &Command) -> anyhow::Result<Exit> 
         Command::Rm(args) => rm::run(session, args).await,
         Command::Agents(args) => agents::run(session, args).await,
         Command::Leader(args) => leader::run(session, args).await,
+        Command::Events(args) => events::run(session, args).await,
+        Command::History(args) => history::run(session, args).await,
+        Command::Rollback(args) => rollback::run(session, args).await,
+        Command::Explain(args) => explain::run(session, args),
+        Command::Completions(args) => completions::run(session, args),
         Command::Next(args) => next::run(session, args).await,
         Command::Doctor(args) => doctor::run(session, args).await,
         Command::InternalExec(args) => internal_exec::run(args),
         Command::InternalGuard(args) => internal_guard::run(args).await,
     }
-}
-
-/// What is stored under an app's name, a tombstone included; an error if nothing ever was.
-async fn stored_app(mesh: &Mesh, app: &AppName) -> anyhow::Result<Entry<AppRecord>> {
-    Ok(mesh.apps().read(app.as_str()).await?.ok_or_else(|| unknown_app(app))?)
-}
-
-/// An app that is under control of the mesh: its revision, and its file.
-async fn known_app(mesh: &Mesh, app: &AppName) -> anyhow::Result<(u64, AppSource)> {
-    let entry = stored_app(mesh, app).await?;
-    let source = entry.value.source.ok_or_else(|| unknown_app(app))?;
-    Ok((entry.sequence, source))
-}
-
-fn unknown_app(app: &AppName) -> BadInput {
-    BadInput::new(format!("there is no app `{app}`")).hint("`tickmesh ls` lists them")
 }

@@ -1,15 +1,19 @@
 //! `tickmesh next`: when a schedule is due.
 
 use anyhow::Context;
-use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
-use tickmesh_core::{compose::TIMEZONE_DEFAULT, name::AppName, schedule::Schedule, spec::AppSpec};
-
-use super::{Session, known_app};
-use crate::{
-    compose_file::{instants, preview, understand_stored},
-    exit::{BadInput, Exit},
+use jiff::{
+    Timestamp,
+    civil::DateTime,
+    tz::{TimeZone, TimeZoneDatabase},
+};
+use tickmesh_client::{
+    stored::{instants, preview, understand_stored},
     when, zones,
 };
+use tickmesh_core::{compose::TIMEZONE_DEFAULT, name::AppName, schedule::Schedule, spec::AppSpec};
+
+use super::{Session, which_app::known};
+use crate::exit::{BadInput, Exit};
 
 /// More than anybody reads, and still computed at once.
 const COUNT_MAX: u16 = 10_000;
@@ -19,6 +23,7 @@ const COUNT_MAX: u16 = 10_000;
 #[command(group(clap::ArgGroup::new("rule").required(true).args(["app", "schedule"])))]
 pub(crate) struct Args {
     /// An app
+    #[arg(add = crate::completion::apps())]
     app: Option<AppName>,
     /// A schedule: six cron fields, @daily and the like, or `@every 90s`
     #[arg(long, value_name = "EXPR")]
@@ -44,7 +49,7 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
             (zone, due)
         }
         (None, Some(expression)) => {
-            let schedule = parse(expression, &args.tz)?;
+            let schedule = parse(expression, &args.tz, &zones::database())?;
             let zone = schedule.zone().clone();
             let due = instants(&schedule, args.begin(&zone)?, count);
             (zone, due)
@@ -66,8 +71,8 @@ impl Args {
 /// An app that has a schedule, and the zone of that.
 async fn scheduled(session: &Session, app: &AppName) -> anyhow::Result<(AppSpec, TimeZone)> {
     let mesh = session.mesh.open().await?;
-    let (_, source) = known_app(&mesh, app).await?;
-    let reading = understand_stored(app, &source, &zones::database());
+    let (app, _, source) = known(&mesh, app).await?;
+    let reading = understand_stored(&app, &source, &zones::database());
     let spec = reading.spec.with_context(|| format!("the stored file of app `{app}` is not valid any more"))?;
     let zone = spec.schedule.as_ref().map(|schedule| schedule.zone().clone());
     let zone = zone.ok_or_else(|| BadInput::new(format!("app `{app}` has no schedule: it is run by hand")))?;
@@ -75,8 +80,8 @@ async fn scheduled(session: &Session, app: &AppName) -> anyhow::Result<(AppSpec,
 }
 
 /// Reads an expression; what is wrong with it is shown under it.
-fn parse(expression: &str, zone: &str) -> anyhow::Result<Schedule> {
-    Schedule::parse(expression, zone, &zones::database()).map_err(|error| {
+pub(super) fn parse(expression: &str, zone: &str, zones: &TimeZoneDatabase) -> anyhow::Result<Schedule> {
+    Schedule::parse(expression, zone, zones).map_err(|error| {
         let message = match error.column() {
             Some(column) => format!("{error}\n  {expression}\n  {:>column$}", "^"),
             None => error.to_string(),
@@ -125,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_bad_expression_shows_the_place() {
-        let error = parse("0 0 25 * * *", "UTC").unwrap_err().to_string();
+        let error = parse("0 0 25 * * *", "UTC", &zones::database()).unwrap_err().to_string();
         assert!(error.ends_with("\n  0 0 25 * * *\n      ^"), "{error}");
     }
 }

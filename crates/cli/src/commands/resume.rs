@@ -1,26 +1,24 @@
 //! `tickmesh resume`: ends a pause.
 
+use tickmesh_client::requests::{unanswered, why_not};
 use tickmesh_core::{ledger::Verdict, message::CommandKind, name::AppName};
 
-use super::{Session, known_app};
-use crate::{
-    exit::Exit,
-    requests::{self, unanswered, why_not},
-};
+use super::{Session, which_app::known};
+use crate::{connect::asker, exit::Exit};
 
 /// What `resume` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The app
+    #[arg(add = crate::completion::apps())]
     app: AppName,
 }
 
 /// Lets a paused app go on, and says what it missed.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
-    let app = &args.app;
     let mesh = session.mesh.open().await?;
-    let (revision, _) = known_app(&mesh, app).await?;
-    match requests::ask(&mesh, app, revision, CommandKind::Resume).await? {
+    let (app, revision, _) = known(&mesh, &args.app).await?;
+    match asker(&mesh).ask(&app, revision, CommandKind::Resume).await? {
         Some(Verdict::Resumed { skipped: 0 }) => session.output.line(&format!("app {app} goes on"))?,
         Some(Verdict::Resumed { skipped }) => {
             session.output.line(&format!("app {app} goes on; instants skipped while it was paused: {skipped}"))?;

@@ -3,12 +3,13 @@
 use tickmesh_core::message::CommandKind;
 
 use super::{
-    Session, known_app,
+    Session,
     run::{wait_for_answer, wait_for_end},
+    which_app::known,
 };
 use crate::{
+    connect::asker,
     exit::{BadInput, Exit},
-    requests,
     target::RunTarget,
 };
 
@@ -16,7 +17,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A run that has ended
-    #[arg(value_name = "APP/RUN")]
+    #[arg(value_name = "APP/RUN", add = crate::completion::apps())]
     target: RunTarget,
     /// Wait for the end of the new run
     #[arg(long)]
@@ -29,11 +30,11 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
     let missing = || BadInput::new(format!("`{app}` names no run")).hint(format!("`tickmesh runs {app}` lists them"));
     let run = run.ok_or_else(missing)?;
     let mesh = session.mesh.open().await?;
-    let (revision, _) = known_app(&mesh, app).await?;
-    let sent = requests::send(&mesh, app, revision, CommandKind::Retry { run }).await?;
+    let (app, revision, _) = known(&mesh, app).await?;
+    let sent = asker(&mesh).send(&app, revision, CommandKind::Retry { run }).await?;
     if args.wait {
-        wait_for_end(session, &mesh, app, sent).await
+        wait_for_end(session, &mesh, &app, sent).await
     } else {
-        wait_for_answer(session, &mesh, app, sent).await
+        wait_for_answer(session, &mesh, &app, sent).await
     }
 }

@@ -7,7 +7,10 @@ use tickmesh_core::{
 };
 use tickmesh_messaging::{Cas, Mesh};
 
-use super::{Session, known_app, unknown_app};
+use super::{
+    Session,
+    which_app::{known_exactly, unknown},
+};
 use crate::{connect::who, exit::Exit};
 
 /// Tries to write against others who change the app at the same time.
@@ -17,7 +20,7 @@ const TRIES: usize = 2;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Apps
-    #[arg(required = true, value_name = "APP")]
+    #[arg(required = true, value_name = "APP", add = crate::completion::apps())]
     apps: Vec<AppName>,
 }
 
@@ -25,7 +28,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
     let mesh = session.mesh.open().await?;
     for app in &args.apps {
-        known_app(&mesh, app).await?;
+        known_exactly(&mesh, app).await?;
     }
     for app in &args.apps {
         remove(&mesh, app).await?;
@@ -41,7 +44,7 @@ pub(crate) async fn remove(mesh: &Mesh, app: &AppName) -> anyhow::Result<u64> {
     let tombstone = AppRecord { schema: SCHEMA, by: who(), source: None };
     let mut current = edits.current(app).await?;
     for _ in 0..TRIES {
-        let entry = current.ok_or_else(|| unknown_app(app))?;
+        let entry = current.ok_or_else(|| unknown(app))?;
         if entry.value.source.is_none() {
             return Ok(entry.sequence);
         }

@@ -1,6 +1,10 @@
 //! `tickmesh run`: runs an app now. It obeys the same rules as a tick: one run at a time, and no more waiting than may.
 
 use jiff::Timestamp;
+use tickmesh_client::{
+    requests::{self, News, RunWatch, Step, Watch, unanswered, why_not},
+    views::run::RunView,
+};
 use tickmesh_core::{
     history::RunSummary,
     id::RequestId,
@@ -11,18 +15,18 @@ use tickmesh_core::{
 };
 use tickmesh_messaging::Mesh;
 
-use super::{Session, known_app};
+use super::{Session, which_app::known};
 use crate::{
     compose_file::assignment,
+    connect::asker,
     exit::{BadInput, Exit},
-    requests::{self, News, RunWatch, Step, Watch, unanswered, why_not},
-    views::run::RunView,
 };
 
 /// What `run` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The app
+    #[arg(add = crate::completion::apps())]
     app: AppName,
     /// Environment variable of every container of the run; may be repeated
     #[arg(long = "env", short = 'e', value_name = "NAME=VALUE", value_parser = assignment)]
@@ -39,12 +43,12 @@ pub(crate) struct Args {
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
     let request = request(args)?;
     let mesh = session.mesh.open().await?;
-    let (revision, _) = known_app(&mesh, &args.app).await?;
-    let sent = requests::send(&mesh, &args.app, revision, CommandKind::Run(request)).await?;
+    let (app, revision, _) = known(&mesh, &args.app).await?;
+    let sent = asker(&mesh).send(&app, revision, CommandKind::Run(request)).await?;
     if args.wait {
-        wait_for_end(session, &mesh, &args.app, sent).await
+        wait_for_end(session, &mesh, &app, sent).await
     } else {
-        wait_for_answer(session, &mesh, &args.app, sent).await
+        wait_for_answer(session, &mesh, &app, sent).await
     }
 }
 
@@ -145,8 +149,9 @@ fn exit_of(summary: &RunSummary) -> Exit {
 
 #[cfg(test)]
 mod tests {
+    use tickmesh_testkit::records as fixture;
+
     use super::*;
-    use crate::fixture;
 
     #[track_caller]
     fn check_exit(outcomes: &[Outcome], expected: Exit) {

@@ -1,19 +1,16 @@
 //! `tickmesh runs`: the runs of an app that go on, and the last that ended.
 
+use tickmesh_client::read;
 use tickmesh_core::name::AppName;
-use tickmesh_messaging::Mesh;
 
-use super::{Session, stored_app};
-use crate::{
-    exit::Exit,
-    output::FormatArgs,
-    views::run::{RunView, RunsView},
-};
+use super::{Session, which_app::resolve};
+use crate::{exit::Exit, output::FormatArgs};
 
 /// What `runs` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The app
+    #[arg(add = crate::completion::apps())]
     app: AppName,
     #[command(flatten)]
     form: FormatArgs,
@@ -22,18 +19,7 @@ pub(crate) struct Args {
 /// Lists runs, the newest first.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
     let mesh = session.mesh.open().await?;
-    stored_app(&mesh, &args.app).await?;
-    let mut runs = Vec::new();
-    if let Some(ledger) = mesh.ledgers().read(args.app.as_str()).await? {
-        runs.extend(ledger.value.active.iter().rev().map(|run| RunView::of_active(&args.app, run, &[])));
-    }
-    runs.extend(finished(&mesh, &args.app).await?);
-    session.output.show(&RunsView(runs), args.form.format)?;
+    let (app, _) = resolve(&mesh, &args.app).await?;
+    session.output.show(&read::runs(&mesh, &app).await?, args.form.format)?;
     Ok(Exit::Success)
-}
-
-/// The last runs that ended, the newest first.
-pub(crate) async fn finished(mesh: &Mesh, app: &AppName) -> anyhow::Result<Vec<RunView>> {
-    let history = mesh.history().last(app).await?;
-    Ok(history.iter().rev().map(|entry| RunView::of_summary(&entry.value)).collect())
 }

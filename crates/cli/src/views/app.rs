@@ -1,191 +1,25 @@
-//! Apps as lists show them: what was applied, together with what the leader has made of it.
+//! Lists of apps.
 
-use jiff::{Timestamp, tz::TimeZoneDatabase};
-use serde::Serialize;
-use tickmesh_core::{
-    compose::Reading,
-    id::RunNumber,
-    ledger::{Counters, Ledger, RecentRun, Standing, State},
-    message::{AppRecord, AppSource},
-    name::AppName,
-};
-use tickmesh_messaging::Entry;
-
-use super::{Detail, Style, Table, Tone, View, cell, strip};
-use crate::{
-    compose_file::{undecided_after, understand_stored},
+use tickmesh_client::{
+    views::app::{AppView, AppsView},
     when,
 };
+use tickmesh_core::ledger::Counters;
 
-/// One app.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct AppView {
-    /// Its name.
-    pub name: String,
-    /// `waiting`, `running`, `stopping`, `paused`, `invalid` or `removed`.
-    pub state: State,
-    /// Why it is invalid.
-    pub reason: Option<String>,
-    /// The schedule's expression; `null`: run by hand.
-    pub schedule: Option<String>,
-    /// Time zone of the schedule.
-    pub timezone: String,
-    /// When it falls due next.
-    pub next: Option<Timestamp>,
-    /// Revision that is applied.
-    pub revision: u64,
-    /// Whether the leader has taken that revision in.
-    pub known_to_leader: bool,
-    /// Who applied it.
-    pub applied_by: String,
-    /// When.
-    pub applied_at: Timestamp,
-    /// Runs that wait.
-    pub queue: QueueView,
-    /// Numbers of the active runs.
-    pub active: Vec<RunNumber>,
-    /// The last runs that ended, oldest first.
-    pub recent: Vec<RecentView>,
-    /// What became of every instant.
-    pub counters: Counters,
-}
+use super::{Detail, Style, Table, Tone, View, cell, strip};
 
-/// Runs that wait.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct QueueView {
-    /// How many wait.
-    pub waiting: usize,
-    /// How many may.
-    pub limit: u32,
-}
-
-/// A run that ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct RecentView {
-    /// Its number.
-    pub run: RunNumber,
-    /// How it ended.
-    pub outcome: String,
-    /// When.
-    pub finished_at: Timestamp,
-}
-
-/// All apps, by name.
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-pub(crate) struct AppsView(pub Vec<AppView>);
-
-/// What is stored about an app.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Stored<'a> {
-    /// Its name.
-    pub app: &'a AppName,
-    /// What was applied, if it ever was.
-    pub record: &'a Entry<AppRecord>,
-    /// The leader's record, if it has one yet.
-    pub ledger: Option<&'a Ledger>,
-}
-
-impl AppView {
-    /// How an app stands. `None`: it is removed, and nothing of it is active.
-    pub(crate) fn new(stored: Stored<'_>, zones: &TimeZoneDatabase, now: Timestamp) -> Option<Self> {
-        let Stored { app, record, ledger } = stored;
-        let reading = record.value.source.as_ref().map(|source| understand_stored(app, source, zones));
-        let state = state(stored, reading.as_ref());
-        if state == State::Removed {
-            return None;
-        }
-        let spec = reading.as_ref().and_then(|reading| reading.spec.as_ref());
-        let schedule = spec.and_then(|spec| spec.schedule.as_ref());
-        Some(Self {
-            name: app.to_string(),
-            state,
-            reason: reason(ledger, reading.as_ref()).filter(|_| state == State::Invalid),
-            schedule: schedule.map(|schedule| schedule.expression().to_owned()),
-            timezone: zone_of(record.value.source.as_ref(), reading.as_ref()),
-            next: spec.and_then(|spec| spec.due_after(undecided_after(spec, ledger, now))),
-            revision: record.sequence,
-            known_to_leader: is_known(stored),
-            applied_by: record.value.by.clone(),
-            applied_at: record.at,
-            queue: QueueView {
-                waiting: ledger.map_or(0, |ledger| ledger.queue.len()),
-                limit: spec.map_or(0, |spec| spec.queue_limit),
-            },
-            active: ledger.iter().flat_map(|ledger| &ledger.active).map(|run| run.number).collect(),
-            recent: ledger.iter().flat_map(|ledger| &ledger.recent).map(RecentView::from).collect(),
-            counters: ledger.map(|ledger| ledger.counters).unwrap_or_default(),
-        })
-    }
-
-    /// The state in its tone, or in the words of an app that the leader has not seen.
-    pub(crate) fn state_tone(&self) -> Tone {
-        match self.state {
-            State::Waiting => Tone::Plain,
-            State::Running => Tone::Busy,
-            State::Stopping | State::Paused => Tone::Unsure,
-            State::Invalid => Tone::Bad,
-            State::Removed => Tone::Dim,
-        }
-    }
-
-    /// How many wait, how many may, and what was dropped because as many waited.
-    fn queue_text(&self) -> String {
-        let queue = format!("{}/{}", self.queue.waiting, self.queue.limit);
-        match self.counters.dropped {
-            0 => queue,
-            dropped => format!("{queue}, {dropped} dropped"),
-        }
-    }
-
-    /// The last run that ended, for people.
-    pub(crate) fn last_text(&self, now: Timestamp) -> String {
-        let last = self.recent.last();
-        last.map_or("-".to_owned(), |last| format!("{} {}", last.outcome, when::relative(last.finished_at, now)))
-    }
-
-    /// The last outcomes as signs.
-    pub(crate) fn strip(&self) -> String {
-        strip::strip(self.recent.iter().map(|run| run.outcome.as_str()))
+/// How many wait, how many may, and what was dropped because as many waited.
+fn queue_text(app: &AppView) -> String {
+    let queue = format!("{}/{}", app.queue.waiting, app.queue.limit);
+    match app.counters.dropped {
+        0 => queue,
+        dropped => format!("{queue}, {dropped} dropped"),
     }
 }
 
-/// A revision that the leader has not folded yet counts as what it will be: it is stored, and so it will be folded.
-fn state(stored: Stored<'_>, reading: Option<&Reading>) -> State {
-    let will_be = match reading {
-        Some(reading) if reading.spec.is_some() => State::Waiting,
-        Some(_) => State::Invalid,
-        None => State::Removed,
-    };
-    match stored.ledger {
-        Some(ledger) if is_known(stored) || !ledger.active.is_empty() => ledger.state(),
-        Some(_) | None => will_be,
-    }
-}
-
-fn is_known(stored: Stored<'_>) -> bool {
-    stored.ledger.is_some_and(|ledger| ledger.app_revision >= stored.record.sequence)
-}
-
-fn reason(ledger: Option<&Ledger>, reading: Option<&Reading>) -> Option<String> {
-    match ledger.map(|ledger| &ledger.standing) {
-        Some(Standing::Invalid { reason }) => Some(reason.clone()),
-        Some(Standing::Applied | Standing::Removed) | None => {
-            let first = reading?.diagnostics.iter().find(|diagnostic| diagnostic.is_error())?;
-            Some(first.to_string())
-        }
-    }
-}
-
-fn zone_of(source: Option<&AppSource>, reading: Option<&Reading>) -> String {
-    let stored = || source.map(|source| source.timezone.clone());
-    reading.map(|reading| reading.timezone.clone()).or_else(stored).unwrap_or_else(|| "-".to_owned())
-}
-
-impl From<&RecentRun> for RecentView {
-    fn from(run: &RecentRun) -> Self {
-        Self { run: run.run, outcome: run.outcome.clone(), finished_at: run.finished_at }
-    }
+/// The last outcomes as signs.
+fn strip(app: &AppView) -> String {
+    strip::strip(app.recent.iter().map(|run| run.outcome.as_str()))
 }
 
 impl View for AppsView {
@@ -202,7 +36,7 @@ impl View for AppsView {
                 cell(app.schedule.as_deref().unwrap_or("-"), Tone::Plain),
                 cell(&app.timezone, Tone::Plain),
                 cell(app.state.label(), app.state_tone()),
-                cell(app.queue_text(), Tone::Plain),
+                cell(queue_text(app), Tone::Plain),
                 cell(app.last_text(style.now), Tone::Plain),
                 cell(app.next.map_or("-".to_owned(), |next| when::relative(next, style.now)), Tone::Plain),
             ];
@@ -211,7 +45,7 @@ impl View for AppsView {
                 let numbers = [decided, started, enqueued, dropped, skipped, coalesced, app.revision];
                 cells.extend(numbers.map(|number| cell(number, Tone::Plain)));
             }
-            cells.push(cell(app.strip(), Tone::Plain));
+            cells.push(cell(strip(app), Tone::Plain));
             table.row(cells);
         }
         table.into_text()
@@ -224,62 +58,22 @@ impl View for AppsView {
 
 #[cfg(test)]
 mod tests {
+    use jiff::tz::TimeZoneDatabase;
+    use tickmesh_client::views::app::Stored;
     use tickmesh_core::{
-        ledger::{Cause, StopReason},
+        ledger::{Ledger, RecentRun},
+        message::AppRecord,
         outcome::Outcome,
     };
+    use tickmesh_messaging::Entry;
+    use tickmesh_testkit::records as fixture;
 
     use super::*;
-    use crate::fixture;
 
-    fn view(record: &Entry<AppRecord>, ledger: Option<&Ledger>) -> Option<AppView> {
+    fn view(record: &Entry<AppRecord>, ledger: &Ledger) -> AppView {
         let app = fixture::app();
-        AppView::new(Stored { app: &app, record, ledger }, &TimeZoneDatabase::bundled(), fixture::now())
-    }
-
-    #[track_caller]
-    fn check_state(compose: Option<&str>, ledger: Option<&Ledger>, expected: Option<State>) {
-        let found = view(&fixture::record(compose, 2), ledger).map(|view| view.state);
-        assert_eq!(found, expected);
-    }
-
-    fn at_revision(revision: u64, standing: Standing, ledger: Ledger) -> Ledger {
-        Ledger { app_revision: revision, standing, ..ledger }
-    }
-
-    #[test]
-    fn an_app_that_the_leader_has_not_seen_counts_as_what_it_will_be() {
-        let removed = at_revision(1, Standing::Removed, fixture::ledger(vec![]));
-        let invalid = at_revision(1, Standing::Invalid { reason: "old".to_owned() }, fixture::ledger(vec![]));
-        for ledger in [None, Some(&removed), Some(&invalid)] {
-            check_state(Some(fixture::COMPOSE), ledger, Some(State::Waiting));
-            check_state(Some("services: ["), ledger, Some(State::Invalid));
-            check_state(None, ledger, None);
-        }
-    }
-
-    #[test]
-    fn otherwise_the_ledger_says_it() {
-        let run = fixture::active(1, Cause::Schedule, vec![fixture::pending()]);
-        let running = at_revision(2, Standing::Applied, fixture::ledger(vec![run.clone()]));
-        check_state(Some(fixture::COMPOSE), Some(&running), Some(State::Running));
-        let mut stopping = run;
-        stopping.stop(StopReason::Cancelled { by: "me@here".to_owned() });
-        let removed = at_revision(2, Standing::Removed, fixture::ledger(vec![stopping]));
-        check_state(None, Some(&removed), Some(State::Stopping));
-        check_state(None, Some(&at_revision(2, Standing::Removed, fixture::ledger(vec![]))), None);
-        let invalid = at_revision(2, Standing::Invalid { reason: "bad".to_owned() }, fixture::ledger(vec![]));
-        let view = view(&fixture::record(Some(fixture::COMPOSE), 2), Some(&invalid)).unwrap();
-        assert_eq!((view.state, view.reason.as_deref()), (State::Invalid, Some("bad")));
-    }
-
-    #[test]
-    fn the_next_instant_is_one_that_is_not_decided_yet() {
-        let record = fixture::record(Some(fixture::COMPOSE), 1);
-        let next = |ledger: Option<&Ledger>| view(&record, ledger).unwrap().next.unwrap().to_string();
-        assert_eq!(next(None), "2026-11-22T18:30:00Z");
-        let ahead = Ledger { decided_through: "2026-11-22T18:30:00Z".parse().unwrap(), ..fixture::ledger(vec![]) };
-        assert_eq!(next(Some(&ahead)), "2026-11-23T18:30:00Z");
+        let stored = Stored { app: &app, record, ledger: Some(ledger) };
+        AppView::new(stored, &TimeZoneDatabase::bundled(), fixture::now()).unwrap()
     }
 
     #[test]
@@ -289,7 +83,7 @@ mod tests {
             let outcome = outcome.label().to_owned();
             ledger.recent.push_back(RecentRun { run, outcome, finished_at: fixture::now() });
         }
-        let apps = AppsView(vec![view(&fixture::record(Some(fixture::COMPOSE), 1), Some(&ledger)).unwrap()]);
+        let apps = AppsView(vec![view(&fixture::record(Some(fixture::COMPOSE), 1), &ledger)]);
         let text = apps.text(&Style { detail: Detail::Normal, now: fixture::now() });
         let text = anstream::adapter::strip_str(&text).to_string();
         assert_eq!(

@@ -1,65 +1,16 @@
 //! Everything about an app.
 
-use jiff::{Timestamp, tz::TimeZone};
-use serde::Serialize;
-use tickmesh_core::ledger::{Counters, Origin, Pause, RequestCounters, Waiting};
-
-use super::{
-    Style, View,
-    app::AppView,
-    run::{RunView, RunsView},
-    settings::{ServiceView, SettingsView},
+use tickmesh_client::{
+    views::{
+        details::{DetailsView, QueueListView, WaitingView},
+        run::RunsView,
+        settings::SettingsView,
+    },
+    when,
 };
-use crate::when;
+use tickmesh_core::ledger::{Counters, Origin, Pause, RequestCounters};
 
-/// Everything about an app.
-#[derive(Debug, Serialize)]
-pub(crate) struct DetailsView {
-    /// What lists show.
-    pub app: AppView,
-    /// When it falls due next.
-    pub next: Vec<Timestamp>,
-    /// Since when it is paused, and by whom.
-    pub paused: Option<Pause>,
-    /// What its labels say; `null`: the stored file is not valid.
-    pub settings: Option<SettingsView>,
-    /// What a run consists of.
-    pub services: Vec<ServiceView>,
-    /// Runs that go on.
-    pub active_runs: Vec<RunView>,
-    /// Runs that wait, the oldest first.
-    pub waiting: Vec<WaitingView>,
-    /// Runs that ended, the newest first.
-    pub runs: Vec<RunView>,
-    /// Zone of the schedule.
-    #[serde(skip)]
-    pub zone: TimeZone,
-}
-
-/// A run that waits.
-#[derive(Debug, Serialize)]
-pub(crate) struct WaitingView {
-    /// `schedule`, `catch_up`, `manual` or `retry`.
-    pub cause: &'static str,
-    /// Whose counters count it.
-    #[serde(skip)]
-    pub origin: Origin,
-    /// Its instant, if a schedule asked for it.
-    pub scheduled_at: Option<Timestamp>,
-    /// Since when it waits.
-    pub enqueued_at: Timestamp,
-}
-
-/// What waits, the oldest first.
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-pub(crate) struct QueueListView {
-    /// All of it.
-    pub waiting: Vec<WaitingView>,
-    /// Zone of the schedule.
-    #[serde(skip)]
-    pub zone: TimeZone,
-}
+use super::{Style, View, paint};
 
 impl View for QueueListView {
     fn text(&self, style: &Style) -> String {
@@ -73,50 +24,31 @@ impl View for QueueListView {
     }
 }
 
-impl From<&Waiting> for WaitingView {
-    fn from(waiting: &Waiting) -> Self {
-        let Waiting { cause, scheduled_at, enqueued_at, .. } = waiting;
-        Self { cause: cause.label(), origin: cause.origin(), scheduled_at: *scheduled_at, enqueued_at: *enqueued_at }
+fn facts(details: &DetailsView, style: &Style) -> Vec<(&'static str, String)> {
+    let app = &details.app;
+    let state = paint(app.state_tone(), app.state.label());
+    let mut facts = vec![("state", app.reason.as_ref().map_or(state.clone(), |why| format!("{state}: {why}")))];
+    if let Some(Pause { by, since }) = &details.paused {
+        facts.push(("paused", format!("{} by {by}", when::relative(*since, style.now))));
     }
-}
-
-impl WaitingView {
-    /// Why it is to run, and since when it waits.
-    pub(crate) fn text(&self, zone: &TimeZone, now: Timestamp) -> String {
-        let since = when::relative(self.enqueued_at, now);
-        let instant = self.scheduled_at.map(|at| format!(" for {}", when::in_zone(at, zone)));
-        format!("{}{}, since {since}", self.cause, instant.unwrap_or_default())
+    let schedule = app.schedule.as_ref().map(|schedule| format!("{schedule} ({})", app.timezone));
+    facts.push(("schedule", schedule.unwrap_or_else(|| "none: run by hand".to_owned())));
+    for instant in &details.next {
+        let at = when::in_zone(*instant, &details.zone);
+        facts.push(("next", format!("{at} ({})", when::relative(*instant, style.now))));
     }
-}
-
-impl DetailsView {
-    fn facts(&self, style: &Style) -> Vec<(&'static str, String)> {
-        let Self { app, .. } = self;
-        let state = app.state_tone().paint(app.state.label());
-        let mut facts = vec![("state", app.reason.as_ref().map_or(state.clone(), |why| format!("{state}: {why}")))];
-        if let Some(Pause { by, since }) = &self.paused {
-            facts.push(("paused", format!("{} by {by}", when::relative(*since, style.now))));
-        }
-        let schedule = app.schedule.as_ref().map(|schedule| format!("{schedule} ({})", app.timezone));
-        facts.push(("schedule", schedule.unwrap_or_else(|| "none: run by hand".to_owned())));
-        for instant in &self.next {
-            let at = when::in_zone(*instant, &self.zone);
-            facts.push(("next", format!("{at} ({})", when::relative(*instant, style.now))));
-        }
-        let applied = format!("revision {}, {}", app.revision, when::relative(app.applied_at, style.now));
-        let seen = if app.known_to_leader { "" } else { ", not yet taken in by a leader" };
-        facts.push(("applied", format!("{applied} by {}{seen}", app.applied_by)));
-        facts.push(("last", app.last_text(style.now)));
-        facts.push(("queue", format!("{} of at most {} wait", app.queue.waiting, app.queue.limit)));
-        facts.extend(counts(&app.counters, &self.waiting));
-        facts.extend(self.settings.iter().flat_map(SettingsView::facts));
-        for service in &self.services {
-            facts.push(("service", service.text()));
-        }
-        facts
+    let applied = format!("revision {}, {}", app.revision, when::relative(app.applied_at, style.now));
+    let seen = if app.known_to_leader { "" } else { ", not yet taken in by a leader" };
+    facts.push(("applied", format!("{applied} by {}{seen}", app.applied_by)));
+    facts.push(("last", app.last_text(style.now)));
+    facts.push(("queue", format!("{} of at most {} wait", app.queue.waiting, app.queue.limit)));
+    facts.extend(counts(&app.counters, &details.waiting));
+    facts.extend(details.settings.iter().flat_map(SettingsView::facts));
+    for service in &details.services {
+        facts.push(("service", service.text()));
     }
+    facts
 }
-
 /// Every counter, in the two sums that must hold (guarantee G2), and beside them what people asked for.
 fn counts(counters: &Counters, waiting: &[WaitingView]) -> Vec<(&'static str, String)> {
     let Counters { decided, started, enqueued, dropped, skipped, coalesced, .. } = counters;
@@ -150,7 +82,7 @@ fn requests_text(counters: &RequestCounters, waiting: usize) -> String {
 impl View for DetailsView {
     fn text(&self, style: &Style) -> String {
         let mut text = format!("app {}\n", self.app.name);
-        for (name, value) in self.facts(style) {
+        for (name, value) in facts(self, style) {
             text.push_str(&format!("  {name:<9}  {value}\n"));
         }
         for run in &self.active_runs {
@@ -176,12 +108,13 @@ impl View for DetailsView {
 #[cfg(test)]
 mod tests {
     use tickmesh_core::{
-        ledger::{Carried, Cause},
+        ledger::{Carried, Cause, Waiting},
         message::RunRequest,
     };
 
+    use tickmesh_testkit::records as fixture;
+
     use super::*;
-    use crate::fixture;
 
     fn waiting(cause: Cause) -> WaitingView {
         let (request, carried) = (RunRequest::default(), Carried::default());

@@ -1,22 +1,24 @@
-//! What commands show, as plain data. The fields are stable: programs read them (`-o json`); texts and tables may change.
-//! All instants are RFC 3339 in UTC.
+//! What commands show, made into text. As plain data, it comes from `tickmesh_client::views`, but for what only commands have.
 
-pub(crate) mod agent;
-pub(crate) mod app;
-pub(crate) mod details;
+mod agent;
+mod app;
+mod details;
 pub(crate) mod doctor;
-pub(crate) mod replica;
-pub(crate) mod run;
-pub(crate) mod scheduler;
-pub(crate) mod settings;
+pub(crate) mod event;
+pub(crate) mod explanation;
+mod replica;
+pub(crate) mod revision;
+mod run;
+mod scheduler;
 mod strip;
 mod table;
 pub(crate) mod validation;
 
 use jiff::Timestamp;
 use serde::Serialize;
+pub(crate) use tickmesh_client::views::Tone;
 
-pub(crate) use self::table::{Table, Tone, cell};
+pub(crate) use self::table::{Table, cell, paint};
 
 /// Something that can be shown in every form.
 pub(crate) trait View: Serialize {

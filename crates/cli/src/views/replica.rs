@@ -1,177 +1,24 @@
-//! One replica of a run.
+//! Replicas of a run.
 
-use std::collections::BTreeMap;
-
-use jiff::Timestamp;
-use serde::Serialize;
-use tickmesh_core::{
-    fleet::Fleet,
-    history::ReplicaSummary,
-    id::AttemptId,
-    ledger::{ActiveRun, OpenAttempt, Phase, Replica, ReplicaPlace, ReplicaState},
-    message::{AgentRecord, AttemptEvent, AttemptReport, Awaited, PullProgress},
-    name::{AppName, ServiceName},
-    outcome::{Outcome, exit_words},
-    placement::Placement,
-    quantity::bytes,
+use tickmesh_client::{
+    views::{
+        attempt::AttemptView,
+        replica::{Doing, ReplicaView},
+    },
+    when,
 };
-use tickmesh_messaging::Entry;
 
-use super::{Table, Tone, cell, strip};
-use crate::when;
-
-/// One replica of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct ReplicaView {
-    /// Its service.
-    pub service: String,
-    /// Its index, from 0.
-    pub replica: u32,
-    /// Number of its last attempt; 0: none was ordered.
-    pub attempt: u32,
-    /// Where that attempt is or was.
-    pub agent: Option<String>,
-    /// What it is doing.
-    pub state: Doing,
-    /// How it ended, or how its last attempt did.
-    pub outcome: Option<&'static str>,
-    /// Why it waits, or what is to be said about its end.
-    pub reason: Option<String>,
-}
-
-/// What a replica is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Doing {
-    /// It wants an agent.
-    Pending,
-    /// An agent was told to run it.
-    Ordered,
-    /// An agent made it its own, and waits for its image.
-    Pulling,
-    /// An agent has its image, and starts others first.
-    Queued,
-    /// An agent made it its own; a container runs, or soon will.
-    Running,
-    /// Its attempt ended; the leader has not taken it in yet.
-    Reported,
-    /// It ended.
-    Ended,
-}
-
-impl Doing {
-    fn label(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Ordered => "ordered",
-            Self::Pulling => "pulling",
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Reported => "reported",
-            Self::Ended => "ended",
-        }
-    }
-}
-
-/// The replicas of an active run. `reports` are newer than the ledger: a claim is no reason to write one.
-pub(crate) fn of_active(run: &ActiveRun, reports: &[AttemptReport]) -> Vec<ReplicaView> {
-    let views = run.replicas().map(|(service, index, replica)| match &replica.state {
-        ReplicaState::Pending { .. } => {
-            view(service, index, replica.last_attempt).doing(Doing::Pending, pending_reason(run, replica))
-        }
-        ReplicaState::Open(open) => open_view(view(service, index, replica.last_attempt), open, reports),
-        ReplicaState::Ended { outcome, agent } => {
-            let agent = agent.as_ref().map(ToString::to_string);
-            ReplicaView { agent, ..view(service, index, replica.last_attempt) }.ended(outcome)
-        }
-    });
-    views.collect()
-}
-
-/// Says why replicas are pending, as far as one look at the fleet can tell.
-pub(crate) fn explain_pending(views: &mut [ReplicaView], run: &ActiveRun, fleet: &Fleet, now: Timestamp) {
-    for (view, (service, index, replica)) in views.iter_mut().zip(run.replicas()) {
-        let ReplicaState::Pending { not_before, .. } = &replica.state else { continue };
-        let Some(place) = run.place_of(service, index) else { continue };
-        let pause = || (*not_before > now).then(|| format!("next attempt {}", when::relative(*not_before, now)));
-        let awaited = awaited(run, place.service).or_else(pause).or_else(|| no_fit(fleet, run, place));
-        let reasons = [view.reason.take(), awaited];
-        let reasons: Vec<String> = reasons.into_iter().flatten().collect();
-        view.reason = (!reasons.is_empty()).then(|| reasons.join("; "));
-    }
-}
-
-/// Says what replicas wait for that an agent has and does not run yet, as the agents' last heartbeats tell.
-pub(crate) fn explain_preparing(
-    views: &mut [ReplicaView],
-    app: &AppName,
-    run: &ActiveRun,
-    agents: &[Entry<AgentRecord>],
-) {
-    let preparing = agents.iter().flat_map(|agent| &agent.value.preparing);
-    let awaited: BTreeMap<&AttemptId, Awaited> = preparing.map(|it| (&it.attempt, it.awaited)).collect();
-    for (view, (service, index, replica)) in views.iter_mut().zip(run.replicas()) {
-        let attempt = run.attempt_id(app, service, index, replica.last_attempt);
-        let Some(awaited) = awaited.get(&attempt).filter(|_| view.state == Doing::Running) else { continue };
-        let image = run.spec.service(service).map(|service| service.container.image.as_str()).unwrap_or_default();
-        (view.state, view.reason) = match awaited {
-            Awaited::Pulling(progress) => (Doing::Pulling, Some(pulling(image, *progress))),
-            Awaited::Queued => (Doing::Queued, None),
-        };
-    }
-}
-
-fn pulling(image: &str, PullProgress { done_bytes, total_bytes }: PullProgress) -> String {
-    // Until the engine has told the size of a layer.
-    if total_bytes == 0 {
-        return format!("image {image}");
-    }
-    format!("image {image}: {} of {}", bytes(done_bytes), bytes(total_bytes))
-}
-
-/// Global services that have no replicas, since no agent has matched so far; and why none does.
-pub(crate) fn unmatched(run: &ActiveRun, fleet: &Fleet) -> Vec<String> {
-    let unmatched = run.unresolved().filter_map(|service| {
-        let spec = run.service_spec(service)?;
-        let why = Placement::new(fleet).explain_unmatched(&spec.constraints)?;
-        Some(format!("service {} has no replicas yet: {why}", spec.name))
-    });
-    unmatched.collect()
-}
-
-fn awaited(run: &ActiveRun, service: u32) -> Option<String> {
-    let awaited: Vec<&str> = run.awaited_services(service).map(ServiceName::as_str).collect();
-    match awaited.as_slice() {
-        [] => None,
-        [one] => Some(format!("waits for service {one}")),
-        several => Some(format!("waits for services {}", several.join(", "))),
-    }
-}
-
-fn no_fit(fleet: &Fleet, run: &ActiveRun, place: ReplicaPlace) -> Option<String> {
-    let placement = Placement::new(fleet);
-    let wanted = placement.wanted(run.service_spec(place.service)?);
-    match run.pinned_agent(place) {
-        Some(agent) => placement.explain_on(agent, wanted.load).map(|why| why.to_string()),
-        None => placement.explain(wanted).map(|why| why.to_string()),
-    }
-}
-
-/// A replica of a finished run.
-pub(crate) fn of_summary(summary: &ReplicaSummary) -> ReplicaView {
-    let agent = summary.agent.as_ref().map(ToString::to_string);
-    ReplicaView { agent, ..view(&summary.service, summary.replica, summary.attempts) }.ended(&summary.outcome)
-}
+use super::{Table, Tone, cell, paint};
+use crate::escape;
 
 /// The replicas of a run as a table.
 pub(crate) fn table(replicas: &[ReplicaView]) -> String {
     let mut table = Table::new(["REPLICA", "ATTEMPT", "STATE", "AGENT", "REASON"]);
     for replica in replicas {
-        let tone = replica.outcome.map_or(Tone::Busy, strip::tone);
         table.row(vec![
             cell(replica.name(), Tone::Plain),
             cell(replica.attempt, Tone::Plain),
-            cell(replica.state_text(), tone),
+            cell(replica.state_text(), replica.tone()),
             cell(replica.agent.as_deref().unwrap_or("-"), Tone::Plain),
             cell(replica.reason.as_deref().unwrap_or_default(), Tone::Plain),
         ]);
@@ -179,249 +26,24 @@ pub(crate) fn table(replicas: &[ReplicaView]) -> String {
     table.into_text()
 }
 
-impl ReplicaView {
-    /// `service/index`.
-    pub(crate) fn name(&self) -> String {
-        format!("{}/{}", self.service, self.replica)
+/// How the attempts of a replica went, and what the last one that failed wrote in the end; `None`: nothing is on record.
+pub(crate) fn trouble(replica: &ReplicaView) -> Option<String> {
+    let last = replica.attempts.last()?;
+    let mut lines = vec![format!("{}:", replica.name())];
+    let mut before: Option<&AttemptView> = None;
+    for attempt in &replica.attempts {
+        let pause = before.and_then(|before| Some(when::took(when::between(before.ended_at?, attempt.claimed_at?))));
+        let again = pause.map(|pause| format!(", tried again after {pause}")).unwrap_or_default();
+        let end = paint(attempt.tone(), &attempt.end_text());
+        let took = attempt.claimed_at.zip(attempt.ended_at).map(|(from, to)| when::took(when::between(from, to)));
+        let took = took.map(|took| format!(" ({took})")).unwrap_or_default();
+        lines.push(format!("  attempt {} on {}{again}: {end}{took}", attempt.attempt, attempt.agent));
+        lines.extend(attempt.last_lines.iter().map(|line| format!("    | {}", escape::text(line))));
+        before = Some(attempt);
     }
-
-    /// What it is doing, or how it ended.
-    pub(crate) fn state_text(&self) -> &'static str {
-        match (self.state, self.outcome) {
-            (Doing::Ended | Doing::Reported, Some(outcome)) => outcome,
-            (state, _) => state.label(),
-        }
+    if replica.state == Doing::Ended && last.outcome != Some("succeeded") {
+        lines.push("  no retry is left".to_owned());
     }
-
-    fn doing(self, state: Doing, reason: Option<String>) -> Self {
-        Self { state, reason, ..self }
-    }
-
-    fn ended(self, outcome: &Outcome) -> Self {
-        Self { state: Doing::Ended, outcome: Some(outcome.label()), reason: detail(outcome), ..self }
-    }
-}
-
-/// What is to be said about an outcome besides its label.
-pub(crate) fn detail(outcome: &Outcome) -> Option<String> {
-    match outcome {
-        Outcome::Failed { exit_code, out_of_memory } => Some(exit_words(*exit_code, *out_of_memory)),
-        Outcome::Lost { reason } => Some(reason.to_string()),
-        Outcome::CouldNotStart { reason } => Some(reason.clone()),
-        Outcome::Skipped { dependency } => Some(format!("service {dependency} did not succeed")),
-        Outcome::Succeeded | Outcome::TimedOut | Outcome::Cancelled => None,
-    }
-}
-
-fn view(service: &ServiceName, replica: u32, attempt: u32) -> ReplicaView {
-    ReplicaView {
-        service: service.to_string(),
-        replica,
-        attempt,
-        agent: None,
-        state: Doing::Pending,
-        outcome: None,
-        reason: None,
-    }
-}
-
-fn pending_reason(run: &ActiveRun, replica: &Replica) -> Option<String> {
-    if *run.phase() != Phase::Running {
-        return Some("the run is being stopped".to_owned());
-    }
-    match (replica.failures, replica.losses) {
-        (0, 0) => None,
-        (failures, 0) => Some(format!("retry after {failures} failed")),
-        (failures, losses) => Some(format!("retry after {failures} failed, {losses} lost")),
-    }
-}
-
-fn open_view(base: ReplicaView, open: &OpenAttempt, reports: &[AttemptReport]) -> ReplicaView {
-    let base = ReplicaView { agent: Some(open.agent.to_string()), ..base };
-    let is_mine = |report: &&AttemptReport| {
-        let id = &report.attempt;
-        id.service.as_str() == base.service && id.replica == base.replica && id.attempt == base.attempt
-    };
-    let Some(last) = reports.iter().rfind(is_mine) else {
-        let state = if open.claim().is_some() { Doing::Running } else { Doing::Ordered };
-        return base.doing(state, None);
-    };
-    match &last.event {
-        AttemptEvent::Claimed { .. } => base.doing(Doing::Running, None),
-        AttemptEvent::Revoked { reason, .. } => base.doing(Doing::Reported, Some(format!("revoked: {reason}"))),
-        AttemptEvent::Cancelled { .. } => base.reported(&Outcome::Cancelled),
-        AttemptEvent::TimedOut { .. } => base.reported(&Outcome::TimedOut),
-        AttemptEvent::Exited { exit_code: 0, .. } => base.reported(&Outcome::Succeeded),
-        AttemptEvent::Exited { exit_code, oom_killed, .. } => {
-            base.reported(&Outcome::Failed { exit_code: *exit_code, out_of_memory: *oom_killed })
-        }
-        AttemptEvent::CouldNotStart { reason, .. } => base.reported(&Outcome::CouldNotStart { reason: reason.clone() }),
-        AttemptEvent::Lost { reason } => base.reported(&Outcome::Lost { reason: *reason }),
-    }
-}
-
-impl ReplicaView {
-    fn reported(self, outcome: &Outcome) -> Self {
-        Self { state: Doing::Reported, ..self.ended(outcome) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tickmesh_core::{
-        fleet::{AgentView, Readiness},
-        id::Nonce,
-        ledger::{Cause, Progress},
-        message::{Capacity, MachineId, Preparation},
-        name::AgentName,
-    };
-
-    use super::*;
-    use crate::fixture;
-
-    fn open() -> ReplicaState {
-        ReplicaState::Open(OpenAttempt {
-            agent: fixture::agent(),
-            progress: Progress::Ordered { at: fixture::now() },
-            sent_at: None,
-        })
-    }
-
-    #[track_caller]
-    fn check_open(reports: Vec<AttemptEvent>, state: Doing, text: &str) {
-        let run = fixture::active(1, Cause::Schedule, vec![fixture::pending(), open()]);
-        let reports: Vec<_> = reports.into_iter().map(|event| fixture::report(1, event)).collect();
-        let view = &of_active(&run, &reports)[1];
-        assert_eq!((view.state, view.state_text()), (state, text));
-        assert_eq!(view.agent.as_deref(), Some("host-1"));
-    }
-
-    #[test]
-    fn what_the_ledger_does_not_know_yet_is_read_from_the_results() {
-        let claimed =
-            || AttemptEvent::Claimed { nonce: Nonce::from_random([3; 16]), machine: MachineId("machine".to_owned()) };
-        let exited =
-            |exit_code| AttemptEvent::Exited { exit_code, oom_killed: false, started_at: None, finished_at: None };
-        check_open(vec![], Doing::Ordered, "ordered");
-        check_open(vec![claimed()], Doing::Running, "running");
-        check_open(vec![claimed(), exited(0)], Doing::Reported, "succeeded");
-        check_open(vec![claimed(), exited(2)], Doing::Reported, "failed");
-    }
-
-    #[track_caller]
-    fn check_pending(slots: Option<u32>, failures: u32, reason: Option<&str>) {
-        let mut run = fixture::active(1, Cause::Schedule, vec![fixture::pending()]);
-        run.change(ReplicaPlace { service: 0, replica: 0 }, |replica| replica.failures = failures);
-        let mut fleet = Fleet::default();
-        if let Some(slots) = slots {
-            let capacity = Capacity { slots, cpu_millis: 1000, memory_bytes: 1 << 30 };
-            let view = AgentView { readiness: Readiness::Ready, capacity, traits: Default::default() };
-            fleet.agents.insert(fixture::agent(), view);
-        }
-        let mut views = of_active(&run, &[]);
-        explain_pending(&mut views, &run, &fleet, fixture::now());
-        assert_eq!(views[0].reason.as_deref(), reason);
-    }
-
-    #[test]
-    fn a_pending_replica_says_why() {
-        check_pending(None, 0, Some("no agent is known"));
-        check_pending(Some(0), 0, Some("0 of 1 agents fit: 1 without a free slot"));
-        check_pending(Some(0), 2, Some("retry after 2 failed; 0 of 1 agents fit: 1 without a free slot"));
-        check_pending(Some(1), 0, None);
-    }
-
-    /// Two services of these settings: their pending replicas say this.
-    #[track_caller]
-    fn check_services(settings: [&str; 2], agents: &[(&str, Readiness)], expect: &[&str], unresolved: &[&str]) {
-        let [first, second] = settings;
-        let text = format!(
-            "labels: {{tickmesh.project_type: batch}}\nservices:\n  s1: {{image: busybox, {first}}}\n  s2: {{image: busybox, {second}}}\n"
-        );
-        let mut run = fixture::active_of(&text);
-        let mut fleet = Fleet::default();
-        for (name, readiness) in agents {
-            let capacity = Capacity { slots: 1, cpu_millis: 1000, memory_bytes: 1 << 30 };
-            let view = AgentView { readiness: *readiness, capacity, traits: Default::default() };
-            fleet.agents.insert(AgentName::new(*name).unwrap(), view);
-        }
-        for service in run.unresolved().collect::<Vec<_>>() {
-            let matching = Placement::new(&fleet).matching(&run.service_spec(service).unwrap().constraints);
-            if !matching.is_empty() {
-                run.resolve(service, matching, fixture::now());
-            }
-        }
-        // What matched when the run began need not be there any more.
-        for view in fleet.agents.values_mut() {
-            view.readiness = Readiness::Draining;
-        }
-        let mut views = of_active(&run, &[]);
-        explain_pending(&mut views, &run, &fleet, fixture::now());
-        let reasons: Vec<_> = views.iter().map(|view| view.reason.as_deref().unwrap_or_default()).collect();
-        assert_eq!((reasons.as_slice(), unmatched(&run, &fleet).as_slice()), (expect, &owned(unresolved)[..]));
-    }
-
-    fn owned(texts: &[&str]) -> Vec<String> {
-        texts.iter().map(|text| (*text).to_owned()).collect()
-    }
-
-    #[test]
-    fn a_replica_that_waits_for_a_service_or_for_its_own_agent_names_it() {
-        let ready = [("h1", Readiness::Ready), ("h2", Readiness::Ready)];
-        let nowhere = "0 of 2 agents fit: 2 draining";
-        check_services(["", "depends_on: [s1]"], &ready, &[nowhere, "waits for service s1"], &[]);
-        let on_each = ["its agent h1 is draining", "its agent h2 is draining"];
-        check_services(["", "deploy: {mode: global}"], &ready, &[nowhere, on_each[0], on_each[1]], &[]);
-    }
-
-    #[test]
-    fn a_global_service_without_an_agent_says_so() {
-        let global = "deploy: {mode: global, placement: {constraints: [node.labels.disk == ssd]}}";
-        let draining = [("h1", Readiness::Draining)];
-        let expect = ["service s2 has no replicas yet: 0 of 1 agents fit: 1 draining"];
-        check_services(["", global], &draining, &["0 of 1 agents fit: 1 draining"], &expect);
-        check_services(
-            ["", global],
-            &[],
-            &["no agent is known"],
-            &["service s2 has no replicas yet: no agent is known"],
-        );
-    }
-
-    #[test]
-    fn a_replica_that_pauses_before_a_retry_says_how_long() {
-        let later =
-            ReplicaState::Pending { not_before: fixture::now() + jiff::SignedDuration::from_secs(4), avoid: None };
-        let run = fixture::active(1, Cause::Schedule, vec![later]);
-        let mut views = of_active(&run, &[]);
-        explain_pending(&mut views, &run, &Fleet::default(), fixture::now());
-        assert_eq!(views[0].reason.as_deref(), Some("next attempt in 4s"));
-    }
-    #[test]
-    fn a_replica_that_its_agent_does_not_run_yet_says_what_it_waits_for() {
-        let run = fixture::active(1, Cause::Schedule, vec![open(), open(), open(), open(), fixture::pending()]);
-        let claimed =
-            || AttemptEvent::Claimed { nonce: Nonce::from_random([1; 16]), machine: MachineId("m".to_owned()) };
-        let ended = AttemptEvent::CouldNotStart { reason: "no".to_owned(), permanent: false };
-        let events = [claimed(), claimed(), claimed(), ended, claimed()];
-        let reports: Vec<_> = (0..).zip(events).map(|(replica, event)| fixture::report(replica, event)).collect();
-        let pulling = |done_bytes, total_bytes| Awaited::Pulling(PullProgress { done_bytes, total_bytes });
-        let awaited = [pulling(12 << 20, 40 << 20), pulling(0, 0), Awaited::Queued, pulling(1, 2), pulling(1, 2)];
-        let agent = fixture::heartbeat((0..).zip(awaited).map(|(replica, awaited)| {
-            let attempt = fixture::report(replica, claimed()).attempt;
-            Preparation { attempt, awaited }
-        }));
-        let mut views = of_active(&run, &reports);
-        explain_preparing(&mut views, &fixture::app(), &run, &[agent]);
-        let shown: Vec<_> = views.iter().map(|view| (view.state_text(), view.reason.as_deref())).collect();
-        let expected = [
-            ("pulling", Some("image busybox: 12.0MiB of 40.0MiB")),
-            ("pulling", Some("image busybox")),
-            ("queued", None),
-            // Its end is newer than the heartbeat.
-            ("could_not_start", Some("no")),
-            ("pending", None),
-        ];
-        assert_eq!(shown, expected);
-    }
+    lines.push(String::new());
+    Some(lines.join("\n"))
 }

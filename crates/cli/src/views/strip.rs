@@ -1,26 +1,12 @@
 //! The last outcomes of an app at a glance: `✓✓✗✓`, the newest on the right.
 
-use super::Tone;
+use tickmesh_client::views::tone::sign;
 
-/// One outcome as a sign, from its label ([`tickmesh_core::outcome::Outcome::label`]).
-fn sign(outcome: &str) -> (&'static str, Tone) {
-    match outcome {
-        "succeeded" => ("✓", Tone::Good),
-        "cancelled" => ("-", Tone::Dim),
-        "lost" => ("?", Tone::Unsure),
-        // Labels are text in the ledger: what a later release calls something else did not succeed either.
-        _ => ("✗", Tone::Bad),
-    }
-}
-
-/// The tone that an outcome is shown in.
-pub(super) fn tone(outcome: &str) -> Tone {
-    sign(outcome).1
-}
+use super::paint;
 
 /// All of them, oldest first.
 pub(super) fn strip<'a>(outcomes: impl IntoIterator<Item = &'a str>) -> String {
-    outcomes.into_iter().map(sign).map(|(sign, tone)| tone.paint(sign)).collect()
+    outcomes.into_iter().map(sign).map(|(sign, tone)| paint(tone, sign)).collect()
 }
 
 #[cfg(test)]

@@ -4,56 +4,38 @@ use std::fmt;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{Cell, Color, presets};
+use tickmesh_client::views::Tone;
 
 /// Blanks between two columns.
 const GAP: u16 = 2;
 
-/// What colour a text gets, where there are colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tone {
-    /// As it should be.
-    Good,
-    /// Somebody should look.
-    Bad,
-    /// Nobody knows.
-    Unsure,
-    /// Under way.
-    Busy,
-    /// Nothing special.
-    Plain,
-    /// Of no importance.
-    Dim,
+/// `text` in a tone.
+pub(crate) fn paint(tone: Tone, text: &str) -> String {
+    let style = match tone {
+        Tone::Good => AnsiColor::Green.on_default(),
+        Tone::Bad => AnsiColor::Red.on_default(),
+        Tone::Unsure => AnsiColor::Yellow.on_default(),
+        Tone::Busy => AnsiColor::Cyan.on_default(),
+        Tone::Plain => Style::new(),
+        Tone::Dim => Style::new().dimmed(),
+    };
+    format!("{style}{text}{style:#}")
 }
 
-impl Tone {
-    /// `text` in this tone.
-    pub(crate) fn paint(self, text: &str) -> String {
-        let style = match self {
-            Self::Good => AnsiColor::Green.on_default(),
-            Self::Bad => AnsiColor::Red.on_default(),
-            Self::Unsure => AnsiColor::Yellow.on_default(),
-            Self::Busy => AnsiColor::Cyan.on_default(),
-            Self::Plain => Style::new(),
-            Self::Dim => Style::new().dimmed(),
-        };
-        format!("{style}{text}{style:#}")
-    }
-
-    fn colour(self) -> Option<Color> {
-        match self {
-            Self::Good => Some(Color::DarkGreen),
-            Self::Bad => Some(Color::DarkRed),
-            Self::Unsure => Some(Color::DarkYellow),
-            Self::Busy => Some(Color::DarkCyan),
-            Self::Dim => Some(Color::DarkGrey),
-            Self::Plain => None,
-        }
+fn colour(tone: Tone) -> Option<Color> {
+    match tone {
+        Tone::Good => Some(Color::DarkGreen),
+        Tone::Bad => Some(Color::DarkRed),
+        Tone::Unsure => Some(Color::DarkYellow),
+        Tone::Busy => Some(Color::DarkCyan),
+        Tone::Dim => Some(Color::DarkGrey),
+        Tone::Plain => None,
     }
 }
 
 /// A cell in a tone.
 pub(crate) fn cell(text: impl fmt::Display, tone: Tone) -> Cell {
-    match tone.colour() {
+    match colour(tone) {
         Some(colour) => Cell::new(text).fg(colour),
         None => Cell::new(text),
     }
@@ -101,7 +83,7 @@ mod tests {
     #[test]
     fn colours_do_not_disturb_the_columns() {
         let mut table = Table::new(["A", "B"]);
-        table.row(vec![cell("x", Tone::Bad), cell(Tone::Good.paint("y"), Tone::Plain)]);
+        table.row(vec![cell("x", Tone::Bad), cell(paint(Tone::Good, "y"), Tone::Plain)]);
         let plain = anstream::adapter::strip_str(&table.into_text()).to_string();
         assert_eq!(plain.trim_end(), "A  B\nx  y");
     }

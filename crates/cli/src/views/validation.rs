@@ -5,13 +5,13 @@ use jiff::{
     tz::{TimeZone, TimeZoneDatabase},
 };
 use serde::Serialize;
+use tickmesh_client::{
+    stored::{PREVIEW, preview},
+    when,
+};
 use tickmesh_core::compose::{Diagnostic, Reading, Severity};
 
 use super::{Style, View};
-use crate::{
-    compose_file::{PREVIEW, preview},
-    when,
-};
 
 /// One file.
 #[derive(Debug, Serialize)]

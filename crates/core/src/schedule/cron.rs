@@ -53,6 +53,11 @@ impl CronRule {
         Ok(Self { fields, cron })
     }
 
+    /// The fields it was made from.
+    pub(super) fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
     /// The first instant after `after`.
     pub(super) fn next_after(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let start = Timestamp::from_second(whole_second(after)).ok()?.to_zoned(zone.clone());
@@ -103,7 +108,7 @@ fn list(field: &Field) -> String {
 }
 
 /// Vixie's rule: the day fields are alternatives unless one of them begins with a star.
-fn both_days_must_match(fields: &Fields) -> bool {
+pub(super) fn both_days_must_match(fields: &Fields) -> bool {
     fields.day_of_month.starred || fields.day_of_week.starred
 }
 

@@ -3,6 +3,8 @@
 //! Anchored to the epoch, not to the moment of the apply, so that every scheduler yields the same instants from the text
 //! alone, across restarts.
 
+use std::fmt;
+
 use jiff::Timestamp;
 
 use super::{
@@ -61,6 +63,20 @@ impl Period {
         let count = u64::try_from(number(through) - number(after)).unwrap_or(0);
         let last = Timestamp::from_second(number(through) * self.0).ok().filter(|_| count > 0);
         Missed { count, last }
+    }
+}
+
+/// As it would be written: `1h30m`.
+impl fmt::Display for Period {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0.unsigned_abs();
+        for (unit, length) in UNITS {
+            if rest >= length {
+                write!(formatter, "{}{}", rest / length, char::from(unit))?;
+                rest %= length;
+            }
+        }
+        Ok(())
     }
 }
 

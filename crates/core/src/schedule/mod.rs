@@ -26,6 +26,7 @@ mod every;
 mod field;
 mod period;
 mod syntax;
+mod words;
 mod zone;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -108,6 +109,14 @@ impl Schedule {
     /// The expression as it was written, with one space between fields.
     pub fn expression(&self) -> &str {
         &self.expression
+    }
+
+    /// The rule in words, in English: `every day at 02:30`. The zone is not named.
+    pub fn in_words(&self) -> String {
+        match &self.rule {
+            Rule::Cron(rule) => words::words(rule.fields()),
+            Rule::Every(period) => format!("every {period}, counted from 1970-01-01T00:00:00Z"),
+        }
     }
 
     /// The zone's IANA name.

@@ -8,14 +8,12 @@ use tickmesh_agent::{
     engine::{ContainerEngine, docker::Docker},
     labels::Owner,
 };
+use tickmesh_client::requests::{News, Watch};
 use tickmesh_core::name::AppName;
 use tickmesh_messaging::Mesh;
 use tokio::time::timeout;
 
-use crate::{
-    commands::rm,
-    requests::{News, Watch},
-};
+use crate::commands::rm;
 
 /// How long the mesh may take to stop what runs.
 const STOP_MAX: Duration = Duration::from_secs(15);

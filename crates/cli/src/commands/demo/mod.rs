@@ -11,6 +11,11 @@ use tickmesh_agent::{
     engine::{ContainerEngine, docker::Docker},
     labels::Owner,
 };
+use tickmesh_client::{
+    read,
+    views::run::{RunView, RunsView},
+    zones,
+};
 use tickmesh_core::{
     message::AppSource,
     name::{AgentName, AppName, Namespace},
@@ -21,7 +26,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use self::{clean_up::clean_up, story::Story};
-use super::{Session, apply, runs::finished};
+use super::{Session, apply};
 use crate::{
     compose_file::Source,
     connect::MeshArgs,
@@ -30,8 +35,6 @@ use crate::{
     nats_server::Port,
     output::{Format, Output},
     parts::{self, AgentSettings},
-    views::run::{RunView, RunsView},
-    zones,
 };
 
 /// The sample app.
@@ -102,7 +105,7 @@ impl Stage {
             Ok(None) => self.output.talk("stopped before the end"),
             Err(_) => self.output.talk(&format!("{}s are over", TIME_MAX.as_secs())),
         }
-        let runs = finished(mesh, &self.app).await?;
+        let runs = read::finished(mesh, &self.app).await?;
         self.output.line("")?;
         self.output.show(&RunsView(runs.clone()), Format::Table)?;
         Ok(if enough_succeeded(&runs) { Exit::Success } else { Exit::Failed })

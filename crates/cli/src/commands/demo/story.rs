@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::StreamExt;
 use jiff::{Timestamp, tz::TimeZone};
+use tickmesh_client::{views::run::RunView, when};
 use tickmesh_core::{
     history::RunSummary,
     id::AttemptId,
@@ -15,8 +16,7 @@ use tokio::time::sleep;
 
 use crate::{
     output::Output,
-    views::{Tone, run::RunView},
-    when,
+    views::{Tone, paint},
 };
 
 /// The streams are read side by side, so a run's end may be read before that of its last replica. What is told is told in
@@ -102,7 +102,7 @@ impl Story {
             Admission::Skip { reason, .. } => format!("is skipped: {reason}"),
             Admission::Discard { reason, .. } => format!("leaves the queue: {reason}"),
         };
-        Tone::Busy.paint(&format!("tick of {} {what}", self.clock(tick.scheduled_at, "%H:%M:%S")))
+        paint(Tone::Busy, &format!("tick of {} {what}", self.clock(tick.scheduled_at, "%H:%M:%S")))
     }
 
     fn clock(&self, at: Timestamp, format: &str) -> String {
@@ -129,5 +129,5 @@ fn end(entry: &Entry<RunSummary>) -> String {
     let run = RunView::of_summary(&entry.value);
     let (took, succeeded, total) = (run.took(entry.at), run.succeeded, run.replicas.len());
     let text = format!("run {} {} after {took}: {succeeded} of {total} replicas", run.name(), run.state_text());
-    run.tone().paint(&text)
+    paint(run.tone(), &text)
 }

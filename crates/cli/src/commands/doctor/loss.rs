@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tickmesh_client::{read::ROLL_PATIENCE, when};
 use tickmesh_core::{
     id::{AttemptId, Epoch},
     ledger::{Ledger, NUMBERS_AHEAD, Published, Remains, WriteStamp},
@@ -21,12 +22,10 @@ use tickmesh_messaging::{
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use crate::{commands::Session, connect::host, views::doctor::Check, when};
+use crate::{commands::Session, connect::host, views::doctor::Check};
 
 /// Ledgers that are looked after at once.
 const LEDGERS_AT_ONCE: usize = 32;
-/// How long schedulers have to answer.
-const ROLL_PATIENCE: Duration = Duration::from_millis(500);
 /// How long agents have to stop what nobody knows any more: longer than a container may take to end when it is told to.
 const STOPPING_MAX: Duration = Duration::from_secs(60);
 /// A lease that was not renewed for so long is nobody's.

@@ -5,20 +5,17 @@ mod loss;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tickmesh_client::{read, views::scheduler::SchedulerState, when};
 use tickmesh_core::{message::MeshEvent, timing::Timing};
 use tickmesh_messaging::{self as messaging, Mesh};
 use tickmesh_scheduler::clock::DEVIATION_MAX;
 
-use super::{Session, leader::schedulers};
+use super::Session;
 use crate::{
     connect::who,
     exit::{Exit, chain},
     output::FormatArgs,
-    views::{
-        doctor::{Check, DoctorView, Finding},
-        scheduler::SchedulerState,
-    },
-    when,
+    views::doctor::{Check, DoctorView, Finding},
 };
 
 const MISSING: &str = "a running scheduler makes it anew within seconds; what was in it is lost";
@@ -126,7 +123,7 @@ async fn settings(mesh: &Mesh) -> anyhow::Result<Check> {
 }
 
 async fn leadership(mesh: &Mesh) -> anyhow::Result<Vec<Check>> {
-    let schedulers = schedulers(mesh).await?.0;
+    let schedulers = read::schedulers(mesh).await?.0;
     let in_state = |state| schedulers.iter().filter(move |scheduler| scheduler.state == state);
     let leader = in_state(SchedulerState::Leading).chain(in_state(SchedulerState::Doubting)).next();
     let mut checks = vec![match leader {

@@ -3,17 +3,16 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use tickmesh_client::{
+    requests::{News, Watch},
+    transcript::{State, Transcript, Writer},
+};
 use tickmesh_core::{history::RunSummary, id::RunNumber, outcome::Outcome};
 use tickmesh_messaging::{LogFilter, LogNews, Mesh};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Args, KnownRun, check_names, deliver, known_runs, newest, print_stored, tail::Tail};
-use crate::{
-    commands::Session,
-    exit::Exit,
-    requests::{News, Watch},
-    transcript::{State, Transcript, Writer},
-};
+use crate::{commands::Session, exit::Exit};
 
 /// How long the last words of an attempt are waited for after its run has ended, and nothing else came meanwhile. An agent tells an end
 /// once the output is stored, or two seconds later; one that is lost never says a last word.

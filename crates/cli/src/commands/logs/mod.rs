@@ -6,6 +6,10 @@ mod tail;
 
 use futures_util::StreamExt;
 use jiff::Timestamp;
+use tickmesh_client::{
+    transcript::{Line, LineEnd, Transcript},
+    views::run::RunView,
+};
 use tickmesh_core::{
     compose,
     history::RunSummary,
@@ -19,22 +23,20 @@ use self::{
     sink::{Prefix, Sink, Times},
     tail::Tail,
 };
-use super::{Session, stored_app};
+use super::{Session, which_app::resolve};
 use crate::{
     exit::{BadInput, Exit},
     target::OutputTarget,
-    transcript::{Line, LineEnd, Transcript},
-    views::run::RunView,
 };
 
 /// Most lines of a replica that are held back for `--tail`.
 const TAIL_MAX: u32 = 100_000;
 
 /// What `logs` takes.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Args {
     /// An app (its newest run), a run, a service of it, or one replica
-    #[arg(value_name = "APP[/RUN[/SERVICE[/REPLICA]]]")]
+    #[arg(value_name = "APP[/RUN[/SERVICE[/REPLICA]]]", add = crate::completion::apps())]
     target: OutputTarget,
     /// Go on with what is written, until the run has ended
     #[arg(long, short = 'f')]
@@ -74,6 +76,8 @@ impl KnownRun {
 /// Prints output, in the order in which it was stored.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
     let mesh = session.mesh.open().await?;
+    let (app, _) = resolve(&mesh, &args.target.app).await?;
+    let args = &Args { target: OutputTarget { app, ..args.target.clone() }, ..args.clone() };
     if args.follow {
         return follow::run(session, &mesh, args).await;
     }
@@ -153,7 +157,6 @@ impl Args {
 
 /// The runs that are known by more than their output.
 async fn known_runs(mesh: &Mesh, app: &AppName) -> anyhow::Result<Vec<KnownRun>> {
-    stored_app(mesh, app).await?;
     let ledger = mesh.ledgers().read(app.as_str()).await?;
     let active = ledger.iter().flat_map(|entry| &entry.value.active);
     let mut runs: Vec<KnownRun> = active.map(|run| KnownRun::of_active(app, run)).collect();

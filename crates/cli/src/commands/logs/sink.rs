@@ -1,10 +1,11 @@
 //! Where lines of output go: prefixed and coloured for people, byte for byte for programs.
 
+use tickmesh_client::transcript::{Line, LineEnd, Writer};
+
 use crate::{
     escape::{Colours, for_terminal},
     output::{Output, Screen},
-    transcript::{Line, LineEnd, Writer},
-    views::Tone,
+    views::{Tone, paint},
 };
 
 /// Tones that tell replicas apart.
@@ -82,7 +83,7 @@ impl Sink {
         let Prefix::Width(width) = self.prefix else { return String::new() };
         let name = format!("{}/{}", writer.service, writer.replica);
         let again = if writer.attempt > 1 { format!(" (attempt {})", writer.attempt) } else { String::new() };
-        format!("{} | ", tone(writer).paint(&format!("{name:<width$}{again}")))
+        format!("{} | ", paint(tone(writer), &format!("{name:<width$}{again}")))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::transcript::{Line, LineEnd};
+use tickmesh_client::transcript::{Line, LineEnd};
 
 /// Holds lines back until it is known which are the last.
 pub(super) struct Tail {
@@ -42,7 +42,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::transcript::Writer;
+    use tickmesh_client::transcript::Writer;
 
     fn line(replica: u32, text: &str) -> Line {
         let writer = Writer { service: "s1".to_owned(), replica, attempt: 1 };

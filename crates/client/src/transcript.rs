@@ -13,7 +13,7 @@ const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// Who wrote a line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Writer {
+pub struct Writer {
     /// The service.
     pub service: String,
     /// Index of the replica.
@@ -24,7 +24,7 @@ pub(crate) struct Writer {
 
 /// One line, or a word about lines that are not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Line {
+pub struct Line {
     /// Who wrote it.
     pub writer: Writer,
     /// When the engine got its end.
@@ -37,7 +37,7 @@ pub(crate) struct Line {
 
 /// What comes after the text of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LineEnd {
+pub enum LineEnd {
     /// A newline.
     Newline,
     /// The rest of the line, or nothing: it had no newline.
@@ -48,7 +48,7 @@ pub(crate) enum LineEnd {
 
 /// Puts lines together.
 #[derive(Debug, Default)]
-pub(crate) struct Transcript {
+pub struct Transcript {
     attempts: BTreeMap<Writer, Attempt>,
 }
 
@@ -64,7 +64,7 @@ struct Attempt {
 
 /// What is to come of an attempt's output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum State {
+pub enum State {
     /// What it writes.
     #[default]
     Live,
@@ -83,7 +83,7 @@ struct Unfinished {
 
 impl Transcript {
     /// Takes a batch in, and returns the lines that are complete.
-    pub(crate) fn fold(&mut self, batch: &LogBatch) -> Vec<Line> {
+    pub fn fold(&mut self, batch: &LogBatch) -> Vec<Line> {
         let id = &batch.attempt;
         let writer = Writer { service: id.service.to_string(), replica: id.replica, attempt: id.attempt };
         let attempt = self.attempts.entry(writer.clone()).or_default();
@@ -125,12 +125,12 @@ impl Transcript {
     }
 
     /// What is to come of an attempt's output; `None`: nothing has come yet.
-    pub(crate) fn state(&self, writer: &Writer) -> Option<State> {
+    pub fn state(&self, writer: &Writer) -> Option<State> {
         self.attempts.get(writer).map(|attempt| attempt.state)
     }
 
     /// The attempts of which something is to come.
-    pub(crate) fn unended(&self) -> impl Iterator<Item = (&Writer, State)> {
+    pub fn unended(&self) -> impl Iterator<Item = (&Writer, State)> {
         self.attempts
             .iter()
             .map(|(writer, attempt)| (writer, attempt.state))
@@ -138,7 +138,7 @@ impl Transcript {
     }
 
     /// What never got a newline.
-    pub(crate) fn finish(mut self) -> Vec<Line> {
+    pub fn finish(mut self) -> Vec<Line> {
         let mut lines = Vec::new();
         for (writer, attempt) in &mut self.attempts {
             attempt.finish(writer, &mut lines);

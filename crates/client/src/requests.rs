@@ -18,29 +18,48 @@ use tickmesh_messaging::{Change, Entry, Error, Following, Mesh, Start};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::connect::who;
-
 /// How long the leader's answer is waited for: a leader that was killed is replaced within this time.
-pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// Sends a request about an app whose revision `revision` was seen.
-pub(crate) async fn send(mesh: &Mesh, app: &AppName, revision: u64, kind: CommandKind) -> Result<RequestId, Error> {
-    let request = RequestId(Uuid::now_v7());
-    let command = Command {
-        schema: SCHEMA,
-        request,
-        app: app.clone(),
-        app_revision: revision,
-        by: who(),
-        at: Timestamp::now(),
-        kind,
-    };
-    mesh.commands().send(&command).await?;
-    Ok(request)
+/// Who asks, on which mesh.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    /// The mesh.
+    pub mesh: Mesh,
+    /// For people: `user@host`.
+    pub by: String,
+}
+
+impl Asker {
+    /// Sends a request about an app whose revision `revision` was seen.
+    pub async fn send(&self, app: &AppName, revision: u64, kind: CommandKind) -> Result<RequestId, Error> {
+        let request = RequestId(Uuid::now_v7());
+        self.send_as(request, app, revision, kind).await?;
+        Ok(request)
+    }
+
+    /// The same with an id of the caller's: sent again under the same id, it is carried out once.
+    pub async fn send_as(
+        &self,
+        request: RequestId,
+        app: &AppName,
+        revision: u64,
+        kind: CommandKind,
+    ) -> Result<(), Error> {
+        let (app, by, at) = (app.clone(), self.by.clone(), Timestamp::now());
+        let command = Command { schema: SCHEMA, request, app, app_revision: revision, by, at, kind };
+        self.mesh.commands().send(&command).await.map(drop)
+    }
+
+    /// Sends a request, and returns what the leader made of it; `None`: none has answered in time.
+    pub async fn ask(&self, app: &AppName, revision: u64, kind: CommandKind) -> anyhow::Result<Option<Verdict>> {
+        let request = self.send(app, revision, kind).await?;
+        answer(&mut Watch::begin(&self.mesh, app).await?, request).await
+    }
 }
 
 /// What the leader made of a request; `None`: none has answered in time.
-pub(crate) async fn answer(watch: &mut Watch, request: RequestId) -> anyhow::Result<Option<Verdict>> {
+pub async fn answer(watch: &mut Watch, request: RequestId) -> anyhow::Result<Option<Verdict>> {
     let answered = async {
         loop {
             if let News::Ledger(ledger) = watch.next().await?
@@ -53,19 +72,8 @@ pub(crate) async fn answer(watch: &mut Watch, request: RequestId) -> anyhow::Res
     timeout(ANSWER_WITHIN, answered).await.ok().transpose()
 }
 
-/// Sends a request, and returns what the leader made of it; `None`: none has answered in time.
-pub(crate) async fn ask(
-    mesh: &Mesh,
-    app: &AppName,
-    revision: u64,
-    kind: CommandKind,
-) -> anyhow::Result<Option<Verdict>> {
-    let request = send(mesh, app, revision, kind).await?;
-    answer(&mut Watch::begin(mesh, app).await?, request).await
-}
-
 /// Why a request did not come to what was asked for.
-pub(crate) fn why_not(verdict: &Verdict) -> String {
+pub fn why_not(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Refused { reason } => reason.clone(),
         Verdict::Dropped { reason } => reason.to_string(),
@@ -80,7 +88,7 @@ pub(crate) fn why_not(verdict: &Verdict) -> String {
 }
 
 /// What to say where no leader has answered.
-pub(crate) fn unanswered() -> String {
+pub fn unanswered() -> String {
     format!(
         "no leader has answered within {}s: the request is stored, and will be carried out",
         ANSWER_WITHIN.as_secs()
@@ -88,7 +96,7 @@ pub(crate) fn unanswered() -> String {
 }
 
 /// Waits until all of these runs have ended.
-pub(crate) async fn until_ended(watch: &mut Watch, mut runs: Vec<RunNumber>) -> anyhow::Result<Vec<RunSummary>> {
+pub async fn until_ended(watch: &mut Watch, mut runs: Vec<RunNumber>) -> anyhow::Result<Vec<RunSummary>> {
     let mut ended = Vec::new();
     while !runs.is_empty() {
         if let News::Ended(summary) = watch.next().await?
@@ -103,7 +111,7 @@ pub(crate) async fn until_ended(watch: &mut Watch, mut runs: Vec<RunNumber>) -> 
 
 /// Something new about an app.
 #[derive(Debug)]
-pub(crate) enum News {
+pub enum News {
     /// Its ledger, as it is or has become.
     Ledger(Box<Ledger>),
     /// A run has ended: one of the last ten, or just now.
@@ -111,7 +119,7 @@ pub(crate) enum News {
 }
 
 /// Follows an app's ledger and history, from what is stored on.
-pub(crate) struct Watch {
+pub struct Watch {
     app: AppName,
     ledgers: Following<Change<Ledger>>,
     history: Following<Entry<RunSummary>>,
@@ -119,14 +127,14 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Begins to follow.
-    pub(crate) async fn begin(mesh: &Mesh, app: &AppName) -> Result<Self, Error> {
+    pub async fn begin(mesh: &Mesh, app: &AppName) -> Result<Self, Error> {
         let ledgers = mesh.ledgers().follow_key(app.as_str()).await?;
         let history = mesh.history().follow(Some(app), Start::All).await?;
         Ok(Self { app: app.clone(), ledgers, history })
     }
 
     /// What is new.
-    pub(crate) async fn next(&mut self) -> anyhow::Result<News> {
+    pub async fn next(&mut self) -> anyhow::Result<News> {
         loop {
             tokio::select! {
                 change = self.ledgers.next() => match change.transpose()? {
@@ -148,7 +156,7 @@ impl Watch {
 
 /// What a ledger says of a request. The ring of answers is short, and a busy app's may have lost ours: but a run that
 /// came of it says so itself.
-pub(crate) fn verdict(ledger: &Ledger, request: RequestId) -> Option<Verdict> {
+pub fn verdict(ledger: &Ledger, request: RequestId) -> Option<Verdict> {
     if let Some(handled) = ledger.requests.iter().find(|handled| handled.request == request) {
         return Some(handled.verdict.clone());
     }
@@ -160,7 +168,7 @@ pub(crate) fn verdict(ledger: &Ledger, request: RequestId) -> Option<Verdict> {
 }
 
 /// Whether a run exists because of a request.
-pub(crate) fn is_of(cause: &Cause, request: RequestId) -> bool {
+pub fn is_of(cause: &Cause, request: RequestId) -> bool {
     match cause {
         Cause::Manual { request: of, .. } | Cause::Retry { request: of, .. } => *of == request,
         Cause::Schedule | Cause::CatchUp { .. } => false,
@@ -169,7 +177,7 @@ pub(crate) fn is_of(cause: &Cause, request: RequestId) -> bool {
 
 /// Where a run that was asked for has got to.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub enum Step {
     /// Nothing worth a word.
     Nothing,
     /// Something to tell.
@@ -182,7 +190,7 @@ pub(crate) enum Step {
 
 /// Follows one run from its request to its end. Pure: news in, steps out.
 #[derive(Debug)]
-pub(crate) struct RunWatch {
+pub struct RunWatch {
     app: AppName,
     request: RequestId,
     last_told: String,
@@ -190,12 +198,12 @@ pub(crate) struct RunWatch {
 
 impl RunWatch {
     /// Begins with the request.
-    pub(crate) fn new(app: AppName, request: RequestId) -> Self {
+    pub fn new(app: AppName, request: RequestId) -> Self {
         Self { app, request, last_told: String::new() }
     }
 
     /// Takes news in.
-    pub(crate) fn fold(&mut self, news: News) -> Step {
+    pub fn fold(&mut self, news: News) -> Step {
         match news {
             News::Ended(summary) if is_of(&summary.cause, self.request) => Step::Ended(summary),
             News::Ended(_) => Step::Nothing,
@@ -260,8 +268,9 @@ mod tests {
         outcome::Outcome,
     };
 
+    use tickmesh_testkit::records as fixture;
+
     use super::*;
-    use crate::fixture;
 
     fn handled(verdict: Verdict) -> Ledger {
         let mut ledger = fixture::ledger(vec![]);

