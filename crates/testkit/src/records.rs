@@ -34,7 +34,7 @@ services: {s1: {image: busybox, labels: {aliyun.scale: "3"}}}
 ///
 /// Never.
 pub fn now() -> Timestamp {
-    "2026-11-22T08:00:00Z".parse().unwrap()
+    "2026-11-22T08:00:00Z".parse().expect("a timestamp")
 }
 
 /// Its name.
@@ -43,7 +43,7 @@ pub fn now() -> Timestamp {
 ///
 /// Never.
 pub fn app() -> AppName {
-    AppName::new("nightly").unwrap()
+    AppName::new("nightly").expect("a name")
 }
 
 /// The only agent.
@@ -52,7 +52,7 @@ pub fn app() -> AppName {
 ///
 /// Never.
 pub fn agent() -> AgentName {
-    AgentName::new("host-1").unwrap()
+    AgentName::new("host-1").expect("a name")
 }
 
 /// What somebody asked for.
@@ -88,7 +88,7 @@ fn run_spec_of(text: &str) -> Arc<RunSpec> {
         env_files: &variables,
         timezone_default: TIMEZONE_DEFAULT,
     };
-    compose::read(&file, &TimeZoneDatabase::bundled()).spec.unwrap().run
+    compose::read(&file, &TimeZoneDatabase::bundled()).spec.expect("a valid file").run
 }
 
 /// An active run whose replicas do this.
@@ -148,7 +148,7 @@ pub fn ledger(active: Vec<ActiveRun>) -> Ledger {
 /// A run that ended so, with one replica for each outcome.
 pub fn summary(number: RunNumber, cause: Cause, outcomes: &[Outcome]) -> RunSummary {
     let replica = |(replica, outcome): (u32, &Outcome)| ReplicaSummary {
-        service: ServiceName::new("s1").unwrap(),
+        service: ServiceName::new("s1").expect("a name"),
         replica,
         attempts: 1,
         outcome: outcome.clone(),
@@ -176,7 +176,7 @@ pub fn report(replica: u32, event: AttemptEvent) -> AttemptReport {
         app: app(),
         run: 1,
         uid: RunUid::from_random([1; 16]),
-        service: ServiceName::new("s1").unwrap(),
+        service: ServiceName::new("s1").expect("a name"),
         replica,
         attempt: 1,
     };

@@ -31,7 +31,10 @@ fn facts(details: &DetailsView, style: &Style) -> Vec<(&'static str, String)> {
     if let Some(Pause { by, since }) = &details.paused {
         facts.push(("paused", format!("{} by {by}", when::relative(*since, style.now))));
     }
-    let schedule = app.schedule.as_ref().map(|schedule| format!("{schedule} ({})", app.timezone));
+    let schedule = app.schedule.as_ref().map(|schedule| {
+        let words = app.schedule_words.as_deref().unwrap_or_default();
+        format!("{schedule} ({}): {words}", app.timezone)
+    });
     facts.push(("schedule", schedule.unwrap_or_else(|| "none: run by hand".to_owned())));
     for instant in &details.next {
         let at = when::in_zone(*instant, &details.zone);

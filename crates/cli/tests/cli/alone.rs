@@ -34,7 +34,7 @@ fn all_problems_of_all_files_are_told_with_their_places() {
     assert!(answer.stdout.starts_with("good.yml: ok: "), "{answer:?}");
     for place in [
         "bad.yml:2:26: error: the schedule has 3 of 6 fields",
-        "bad.yml:5:5: error: unknown key `imge`\n  hint: did you mean `image`?",
+        "bad.yml:5:5: error: unknown key `imge`\n    5 |     imge: busybox\n      |     ^\n  hint: did you mean `image`?",
     ] {
         assert!(answer.stderr.contains(place), "`{place}` is not in {answer:?}");
     }

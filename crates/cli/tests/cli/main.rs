@@ -4,6 +4,7 @@
 
 mod alone;
 mod command;
+mod commands;
 mod fleet;
 mod leader;
 mod local;

@@ -113,7 +113,7 @@ fn a_bad_file_changes_nothing() {
     place.write("nightly.yml", &NIGHTLY.replace("image", "imge"));
     let answer = place.run(&["apply", "nightly.yml"]);
     assert!(answer.stderr.contains("nightly.yml:2:17: error: unknown key `imge`"), "{answer:?}");
-    answer.expect_error(2, "error: nightly.yml is not valid, and app `nightly` is as it was");
+    answer.expect_error(2, "error: nightly.yml is not valid, and nothing has changed");
     let stdout = place.run(&["show", "nightly"]).expect(0);
     assert!(stdout.contains("revision 1, "), "{stdout}");
     place.write("my app.yml", NIGHTLY);

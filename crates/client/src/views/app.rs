@@ -8,6 +8,7 @@ use tickmesh_core::{
     ledger::{Counters, Ledger, RecentRun, Standing, State},
     message::{AppRecord, AppSource},
     name::AppName,
+    schedule::Schedule,
 };
 use tickmesh_messaging::Entry;
 
@@ -28,6 +29,8 @@ pub struct AppView {
     pub reason: Option<String>,
     /// The schedule's expression; `null`: run by hand.
     pub schedule: Option<String>,
+    /// The same in words.
+    pub schedule_words: Option<String>,
     /// Time zone of the schedule.
     pub timezone: String,
     /// When it falls due next.
@@ -102,6 +105,7 @@ impl AppView {
             state,
             reason: reason(ledger, reading.as_ref()).filter(|_| state == State::Invalid),
             schedule: schedule.map(|schedule| schedule.expression().to_owned()),
+            schedule_words: schedule.map(Schedule::in_words),
             timezone: zone_of(record.value.source.as_ref(), reading.as_ref()),
             next: spec.and_then(|spec| spec.due_after(undecided_after(spec, ledger, now))),
             revision: record.sequence,

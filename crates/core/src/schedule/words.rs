@@ -78,7 +78,7 @@ fn shape(kind: FieldKind, list: &[u32]) -> Shape {
         _ => {}
     }
     let step = list[1] - list[0];
-    let even = list[0] == kind.min() && step > 1 && whole % step == 0 && list.len() as u32 == whole / step;
+    let even = list[0] == kind.min() && step > 1 && whole.is_multiple_of(step) && list.len() as u32 == whole / step;
     if even && list.windows(2).all(|pair| pair[1] - pair[0] == step) { Shape::Step(step) } else { Shape::Other }
 }
 
