@@ -179,6 +179,7 @@ impl World {
             reservations: Reservations::default(),
             zones: TimeZoneDatabase::bundled(),
             clock: Clock::default(),
+            leading: None,
             tap: None,
         };
         let stop = shutdown.clone();

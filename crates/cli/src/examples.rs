@@ -8,7 +8,11 @@ const EXAMPLES: [(&str, &[&str]); 30] = [
     ("up", &["tickmesh up"]),
     (
         "scheduler",
-        &["tickmesh scheduler --nats nats://nats-1:4222", "tickmesh scheduler --replicas 3  # on a cluster of three"],
+        &[
+            "tickmesh scheduler --nats nats://nats-1:4222",
+            "tickmesh scheduler --replicas 3  # on a cluster of three",
+            "tickmesh scheduler --webhook https://chat.example.org/hook",
+        ],
     ),
     (
         "agent",

@@ -53,7 +53,7 @@ impl Local {
         let agent = AgentConnections::open(&mesh).await?;
         let connections = vec![scheduler.clone(), agent.orders.clone(), agent.output.clone()];
         let (mut parts, shutdown) = (JoinSet::new(), CancellationToken::new());
-        parts.spawn(parts::run_scheduler(scheduler, Reservations::default(), shutdown.clone()));
+        parts.spawn(parts::run_scheduler(scheduler, Reservations::default(), None, shutdown.clone()));
         parts.spawn(parts::run_agent(agent, settings.agent, engine, shutdown.clone()));
         Ok(Self { mesh, nats, connections, parts, shutdown })
     }

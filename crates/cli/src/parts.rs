@@ -15,7 +15,10 @@ use tickmesh_core::{
 };
 use tickmesh_messaging::{Error, Mesh, Provisioning};
 use tickmesh_scheduler::clock::Clock;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -69,8 +72,16 @@ pub(crate) async fn provision(mesh: &Mesh, replicas: Option<usize>) -> Result<()
 pub(crate) async fn run_scheduler(
     mesh: Mesh,
     reservations: Reservations,
+    webhooks: Option<tickmesh_webhook::Config>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    let (leading, leads) = watch::channel(false);
+    let notices = async {
+        match webhooks {
+            Some(config) => tickmesh_webhook::run(config, mesh.clone(), leads, shutdown.clone()).await,
+            None => Ok(()),
+        }
+    };
     let config = tickmesh_scheduler::Config {
         id: Uuid::now_v7().to_string(),
         host: crate::connect::host(),
@@ -78,9 +89,14 @@ pub(crate) async fn run_scheduler(
         reservations,
         zones: zones::database(),
         clock: Clock::default(),
+        leading: Some(leading),
         tap: None,
     };
-    tickmesh_scheduler::run(config, mesh, shutdown).await.context("the scheduler failed")
+    let scheduler = tickmesh_scheduler::run(config, mesh.clone(), shutdown.clone());
+    let (scheduler, notices) = tokio::join!(async { scheduler.await.context("the scheduler failed") }, async {
+        notices.await.context("webhooks cannot be served")
+    });
+    scheduler.and(notices)
 }
 
 /// The two connections of an agent: a chatty container must not delay a heartbeat.

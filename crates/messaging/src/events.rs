@@ -35,6 +35,11 @@ impl Events {
         Ok(Follower::begin(&self.store, filter, start.begin()).await?.into_stream(readable))
     }
 
+    /// Sequence of the last event that was ever stored.
+    pub async fn last_sequence(&self) -> Result<u64, Error> {
+        self.store.last_sequence().await
+    }
+
     /// The events that are kept, the oldest first.
     pub async fn list(&self) -> Result<Vec<Entry<MeshEvent>>, Error> {
         let filter = self.store.names.subjects(self.store.kind);

@@ -22,6 +22,8 @@ pub enum Start {
     New,
     /// With the oldest that is kept.
     All,
+    /// With the first one above a sequence.
+    After(u64),
 }
 
 impl Start {
@@ -29,6 +31,7 @@ impl Start {
         match self {
             Self::New => Begin::New,
             Self::All => Begin::After(0),
+            Self::After(sequence) => Begin::After(sequence),
         }
     }
 }
@@ -65,6 +68,11 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Journal<T> {
         let subject = self.subject(app);
         let stored = self.store.last(&subject).await?;
         stored.map(|stored| stored.decode(&subject)).transpose()
+    }
+
+    /// Sequence of the last message that was ever stored, of any app.
+    pub async fn last_sequence(&self) -> Result<u64, Error> {
+        self.store.last_sequence().await
     }
 
     /// The app's last ten messages, oldest first.

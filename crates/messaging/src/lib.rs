@@ -28,6 +28,7 @@ pub mod lease;
 mod logs;
 mod mesh;
 mod names;
+mod notices;
 mod orders;
 mod results;
 mod schedulers;
@@ -50,6 +51,7 @@ pub use crate::{
     logs::{LogNews, Logs},
     mesh::{Mesh, PRECIOUS},
     names::{LEASE_KEY, LogFilter, Names, RunSelector, StreamKind},
+    notices::NoticePosition,
     orders::Orders,
     results::Results,
     schedulers::{SchedulerCard, SchedulerRole, Schedulers, StepDown},

@@ -6,6 +6,7 @@ use std::{
 };
 
 use async_nats::connection::State;
+use serde::{Serialize, de::DeserializeOwned};
 use tickmesh_core::{
     history::RunSummary,
     id::MeshId,
@@ -65,7 +66,7 @@ impl Mesh {
 
     /// The identity of a mesh that was provisioned before; else [`Error::NotProvisioned`].
     pub async fn open(&self) -> Result<MeshId, Error> {
-        match self.meta().read(MESH_KEY).await {
+        match self.meta::<MeshRecord>().read(MESH_KEY).await {
             Ok(Some(entry)) => Ok(entry.value.id),
             Ok(None) | Err(Error::StreamGone { .. }) => {
                 Err(Error::NotProvisioned { namespace: self.names.namespace().to_string() })
@@ -192,7 +193,10 @@ impl Mesh {
         self.link.connections.clone()
     }
 
-    fn meta(&self) -> Bucket<MeshRecord> {
+    pub(crate) fn meta<T>(&self) -> Bucket<T>
+    where
+        T: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
         Bucket::new(self.store(StreamKind::Meta))
     }
 

@@ -33,7 +33,7 @@ use tickmesh_core::{
     timing::{Timing, UnsafeTiming},
 };
 use tickmesh_messaging::{self as messaging, LeaseKeeper, Mesh, SchedulerRole};
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -56,6 +56,8 @@ pub struct Config {
     pub zones: TimeZoneDatabase,
     /// The clocks.
     pub clock: Clock,
+    /// Told whether this process leads, for what else is to be done by one process only.
+    pub leading: Option<watch::Sender<bool>>,
     /// Sees every effect before it is carried out. For tests that need a crash at a given moment.
     pub tap: Option<Tap>,
 }
@@ -170,7 +172,9 @@ pub async fn run(config: Config, mesh: Mesh, shutdown: CancellationToken) -> Res
             }
             Some(Ok((held, warm))) => {
                 info!(scheduler = %config.id, epoch = %held.epoch(), "leading");
+                tell(&config, true);
                 let end = lead(&config, &mesh, &keeper, &held, warm, &mut presence, &shutdown).await;
+                tell(&config, false);
                 held.release().await;
                 presence.become_role(SchedulerRole::Preparing);
                 if let End::Broken(error) = &end {
@@ -182,6 +186,12 @@ pub async fn run(config: Config, mesh: Mesh, shutdown: CancellationToken) -> Res
         shutdown.run_until_cancelled(sleep(pause)).await;
     }
     Ok(())
+}
+
+fn tell(config: &Config, leads: bool) {
+    if let Some(leading) = &config.leading {
+        leading.send_replace(leads);
+    }
 }
 
 /// Keeps up with what is stored until this process holds the lease.

@@ -1,11 +1,21 @@
 //! `tickmesh scheduler`: makes the mesh if it does not exist, and leads it or stands by.
 
-use std::num::NonZeroU64;
+use std::{
+    fs::File,
+    io::Read as _,
+    num::NonZeroU64,
+    path::{Path, PathBuf},
+};
 
+use hyper::Uri;
 use tickmesh_core::fleet::Reservations;
 
 use super::Session;
-use crate::{exit::Exit, logging::LogArgs, parts};
+use crate::{
+    exit::{BadInput, Exit},
+    logging::LogArgs,
+    parts,
+};
 
 /// What `scheduler` takes.
 #[derive(Debug, clap::Args)]
@@ -18,16 +28,51 @@ pub(crate) struct Args {
     /// weight, and reserve nothing. The same for every scheduler of a mesh
     #[arg(long, value_name = "SHARES")]
     cpu_shares_per_core: Option<NonZeroU64>,
+    /// Where to post, as JSON, that a run failed, an app recovered, a tick was dropped or an agent is lost; may be repeated. The same
+    /// for every scheduler of a mesh: the one that leads posts
+    #[arg(long = "webhook", value_name = "URL")]
+    webhooks: Vec<Uri>,
+    /// File with the key that what is posted is signed with, as HMAC-SHA256 in the header `tickmesh-signature`
+    #[arg(long, value_name = "FILE", requires = "webhooks")]
+    webhook_secret_file: Option<PathBuf>,
     #[command(flatten)]
     pub log: LogArgs,
 }
 
+/// Longest secret, in bytes.
+const SECRET_BYTES_MAX: u64 = 4_096;
+
+impl Args {
+    /// Whom to tell, if anybody.
+    fn webhooks(&self) -> anyhow::Result<Option<tickmesh_webhook::Config>> {
+        if self.webhooks.is_empty() {
+            return Ok(None);
+        }
+        let secret = self.webhook_secret_file.as_deref().map(secret).transpose()?;
+        Ok(Some(tickmesh_webhook::Config { targets: self.webhooks.clone(), secret }))
+    }
+}
+
+/// What a file has, without the newline that editors leave behind.
+fn secret(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let refused = |problem: String| BadInput::new(format!("cannot use {} as a secret: {problem}", path.display()));
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(SECRET_BYTES_MAX).read_to_end(&mut bytes));
+    read.map_err(|error| refused(error.to_string()))?;
+    let secret = bytes.trim_ascii_end().to_vec();
+    if secret.is_empty() {
+        return Err(refused("it is empty".to_owned()).into());
+    }
+    Ok(secret)
+}
+
 /// Runs until it is told to stop.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
+    let webhooks = args.webhooks()?;
     let shutdown = parts::stop_on_signal()?;
     let mesh = session.mesh.connect("scheduler").await?;
     parts::provision(&mesh, args.replicas.as_deref().map(str::parse).transpose()?).await?;
     let reservations = Reservations { cpu_shares_per_core: args.cpu_shares_per_core };
-    parts::run_scheduler(mesh, reservations, shutdown).await?;
+    parts::run_scheduler(mesh, reservations, webhooks, shutdown).await?;
     Ok(Exit::Success)
 }
