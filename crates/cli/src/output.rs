@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 
 use anstream::ColorChoice;
 use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
 use crate::views::{Detail, Style, View};
@@ -46,6 +47,34 @@ pub(crate) enum Screen {
     Plain,
     /// A terminal with colours, or what is said to be one.
     Coloured,
+}
+
+/// A bar on stderr, if that is a terminal; else nothing but what is said beside it.
+pub(crate) struct Bar(ProgressBar);
+
+impl Bar {
+    /// Shows how far it is.
+    pub(crate) fn set(&self, done: usize, total: usize, text: &str) {
+        self.0.set_length(total as u64);
+        self.0.set_position(done as u64);
+        self.0.set_message(text.to_owned());
+    }
+
+    /// Whether there is nobody to show it to.
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.0.is_hidden()
+    }
+
+    /// A line above the bar.
+    pub(crate) fn say(&self, line: &str) {
+        // Where there is no bar, the lines are all that there is.
+        if self.0.is_hidden() { Output.talk(line) } else { self.0.println(line) }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn end(self) {
+        self.0.finish_and_clear();
+    }
 }
 
 /// Both streams.
@@ -92,6 +121,13 @@ impl Output {
     /// A line of talk. That nobody reads it is no reason to stop.
     pub(crate) fn talk(&self, text: &str) {
         let _unread = writeln!(anstream::stderr().lock(), "{text}");
+    }
+
+    /// A bar for something that consists of so many parts.
+    pub(crate) fn bar(&self, total: usize) -> Bar {
+        let style = ProgressStyle::with_template("{msg}  [{bar:30}] {pos}/{len}  {elapsed}");
+        let bar = ProgressBar::new(total as u64);
+        Bar(style.map_or(bar.clone(), |style| bar.with_style(style.progress_chars("=> "))))
     }
 
     /// A whole text, with or without its last newline.

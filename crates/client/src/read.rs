@@ -26,7 +26,7 @@ use crate::{
         Tone,
         agent::{AgentsView, fleet},
         app::{AppView, AppsView, Stored},
-        attempt,
+        attempt::{self, AttemptView},
         details::{DetailsView, QueueListView, WaitingView},
         replica::{self, ReplicaView},
         run::{RunView, RunsView},
@@ -154,6 +154,28 @@ async fn explain_trouble(
         failed.last_lines = last_lines(mesh, filter, failed.attempt).await?;
     }
     Ok(())
+}
+
+/// The last attempt of a replica that did not succeed, with its last lines; `None`: none is on record.
+pub async fn last_failure(
+    mesh: &Mesh,
+    app: &AppName,
+    token: RunToken,
+    service: &ServiceName,
+    replica: u32,
+) -> Result<Option<AttemptView>, Error> {
+    let reports: Vec<_> = mesh.results().of_run(app, token).await?.into_iter().map(|entry| entry.value).collect();
+    let its = reports.iter().filter(|it| it.attempt.service == *service && it.attempt.replica == replica);
+    let failed = attempt::of_reports(its).into_iter().rfind(|it| matches!(it.tone(), Tone::Bad | Tone::Unsure));
+    let Some(mut failed) = failed else { return Ok(None) };
+    let filter = LogFilter {
+        app: app.clone(),
+        run: Some(RunSelector::Token(token)),
+        service: Some(service.clone()),
+        replica: Some(replica),
+    };
+    failed.last_lines = last_lines(mesh, filter, failed.attempt).await?;
+    Ok(Some(failed))
 }
 
 /// The last lines that an attempt wrote.

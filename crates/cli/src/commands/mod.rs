@@ -21,6 +21,7 @@ pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod next;
 pub(crate) mod pause;
+mod progress;
 pub(crate) mod prune;
 pub(crate) mod queue;
 pub(crate) mod resume;

@@ -15,7 +15,7 @@ use tickmesh_core::{
 };
 use tickmesh_messaging::Mesh;
 
-use super::{Session, which_app::known};
+use super::{Session, progress::Progress, which_app::known};
 use crate::{
     compose_file::assignment,
     connect::asker,
@@ -95,16 +95,24 @@ pub(super) async fn wait_for_end(
     // Anew: what was read while waiting for the answer is needed again.
     let mut watch = Watch::begin(mesh, app).await?;
     let mut run = RunWatch::new(app.clone(), request);
+    let mut progress = Progress::new(mesh, app, request, session.output);
     loop {
         let news: News = watch.next().await?;
+        progress.show(&news).await?;
         match run.fold(news) {
             Step::Nothing => {}
-            Step::Progress(text) => session.output.talk(&text),
-            Step::NoRun(reason) => match ended_before(mesh, app, request).await? {
-                Some(summary) => return report(session, &summary),
-                None => anyhow::bail!("app `{app}`: {reason}"),
-            },
-            Step::Ended(summary) => return report(session, &summary),
+            Step::Progress(text) => progress.step(&text),
+            Step::NoRun(reason) => {
+                progress.end();
+                match ended_before(mesh, app, request).await? {
+                    Some(summary) => return report(session, &summary),
+                    None => anyhow::bail!("app `{app}`: {reason}"),
+                }
+            }
+            Step::Ended(summary) => {
+                progress.end();
+                return report(session, &summary);
+            }
         }
     }
 }
@@ -124,6 +132,9 @@ fn report(session: &Session, summary: &RunSummary) -> anyhow::Result<Exit> {
         view.name(),
         view.state_text()
     ))?;
+    if !view.has_succeeded() {
+        session.output.talk(&format!("  why: `tickmesh show {}`", view.name()));
+    }
     let exit = exit_of(summary);
     if let Exit::Container(code) = exit {
         session.output.talk(&format!("exit code {code} is that of the run's only container"));

@@ -1,0 +1,109 @@
+//! How a run that is waited for goes on: a bar where there is a terminal, lines where there is none, and what went wrong as it does.
+
+use std::collections::BTreeMap;
+
+use tickmesh_client::{
+    read,
+    requests::{News, is_of},
+    views::attempt::AttemptView,
+};
+use tickmesh_core::{
+    id::{RequestId, RunToken},
+    ledger::ActiveRun,
+    name::{AppName, ServiceName},
+};
+use tickmesh_messaging::Mesh;
+
+use crate::{
+    escape,
+    output::{Bar, Output},
+    views::paint,
+};
+
+/// Failed attempts that are told of one run: thousands may fail alike.
+const FAILURES_MAX: usize = 10;
+
+/// What was told of a run so far.
+pub(super) struct Progress<'a> {
+    mesh: &'a Mesh,
+    app: &'a AppName,
+    request: RequestId,
+    output: Output,
+    bar: Option<Bar>,
+    /// Failures and losses of each replica that had any.
+    failed: BTreeMap<(ServiceName, u32), u32>,
+    told: usize,
+}
+
+impl<'a> Progress<'a> {
+    pub(super) fn new(mesh: &'a Mesh, app: &'a AppName, request: RequestId, output: Output) -> Self {
+        Self { mesh, app, request, output, bar: None, failed: BTreeMap::new(), told: 0 }
+    }
+
+    /// Takes news in, and shows what is new in it.
+    pub(super) async fn show(&mut self, news: &News) -> anyhow::Result<()> {
+        let News::Ledger(ledger) = news else { return Ok(()) };
+        let Some(run) = ledger.active.iter().find(|run| is_of(&run.cause, self.request)) else { return Ok(()) };
+        for (service, replica) in self.newly_failed(run) {
+            self.tell(run.token(), &service, replica).await?;
+        }
+        let (total, ended) = (run.replicas().count(), run.replicas().filter(|(_, _, it)| it.has_ended()).count());
+        let retries: u32 = run.replicas().map(|(_, _, it)| it.last_attempt.saturating_sub(1)).sum();
+        let again = if retries > 0 { format!(", {retries} tried again") } else { String::new() };
+        let text = format!("run {}/{}{again}", self.app, run.number);
+        let bar = self.bar.get_or_insert_with(|| self.output.bar(total));
+        bar.set(ended, total, &text);
+        Ok(())
+    }
+
+    /// The replicas that have failed or got lost since the last look.
+    fn newly_failed(&mut self, run: &ActiveRun) -> Vec<(ServiceName, u32)> {
+        let mut newly = Vec::new();
+        for (service, index, replica) in run.replicas() {
+            let count = replica.failures + replica.losses;
+            let key = (service.clone(), index);
+            if count > self.failed.get(&key).copied().unwrap_or(0) {
+                self.failed.insert(key.clone(), count);
+                newly.push(key);
+            }
+        }
+        newly
+    }
+
+    async fn tell(&mut self, token: RunToken, service: &ServiceName, replica: u32) -> anyhow::Result<()> {
+        self.told += 1;
+        if self.told > FAILURES_MAX {
+            return Ok(());
+        }
+        let failed = read::last_failure(self.mesh, self.app, token, service, replica).await?;
+        let Some(AttemptView { attempt, agent, last_lines, .. }) = &failed else { return Ok(()) };
+        let end = failed.as_ref().map(|it| paint(it.tone(), &it.end_text())).unwrap_or_default();
+        self.say(&format!("{service}/{replica} attempt {attempt} on {agent}: {end}"));
+        last_lines.iter().for_each(|line| self.say(&format!("  | {}", escape::text(line))));
+        if self.told == FAILURES_MAX {
+            self.say("more that fail are not told here: `tickmesh show`");
+        }
+        Ok(())
+    }
+
+    /// Ends the bar: whatever is said from now on stands where it was.
+    pub(super) fn end(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.end();
+        }
+    }
+
+    /// A line of its own, unless the bar says it.
+    pub(super) fn step(&self, text: &str) {
+        if self.bar.as_ref().is_none_or(Bar::is_hidden) {
+            self.output.talk(text);
+        }
+    }
+
+    fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.say(line),
+            None => self.output.talk(line),
+        }
+    }
+}
