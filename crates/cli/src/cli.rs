@@ -6,7 +6,7 @@ use crate::{
     commands::{
         agent, agents, apply, cancel, completions, demo, diff, doctor, events, explain, history, internal_exec,
         internal_guard, leader, logs, ls, next, pause, queue, resume, retry, rm, rollback, run, runs, scheduler, show,
-        up, validate,
+        up, validate, web,
     },
     connect::MeshArgs,
 };
@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Scheduler(scheduler::Args),
     /// Run the agent of this Docker host; `drain` and `undrain` one
     Agent(agent::Args),
+    /// Serve the page, the HTTP API and the metrics of a mesh
+    Web(web::Args),
     /// Check compose files: all problems at once
     Validate(validate::Args),
     /// Show what `apply` would change; exits with 1 if anything

@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// Command, and how it is used. What follows two blanks and a `#` is said about it.
-const EXAMPLES: [(&str, &[&str]); 30] = [
+const EXAMPLES: [(&str, &[&str]); 31] = [
     ("demo", &["tickmesh demo"]),
     ("up", &["tickmesh up"]),
     (
@@ -18,6 +18,7 @@ const EXAMPLES: [(&str, &[&str]); 30] = [
         "agent",
         &["tickmesh agent --label disk=ssd --allow-path /srv/data", "tickmesh agent drain host-7 --deadline 10m"],
     ),
+    ("web", &["tickmesh web", "tickmesh web --bind 0.0.0.0:8420 --token-file /etc/tickmesh/page-token"]),
     ("validate", &["tickmesh validate nightly.yml", "tickmesh validate jobs/*.yml -o json"]),
     ("diff", &["tickmesh diff nightly.yml || tickmesh apply nightly.yml", "tickmesh diff jobs/"]),
     (

@@ -1,17 +1,20 @@
 //! A whole mesh in one process: a supervised nats-server, a scheduler and the agent of this host.
 
-use std::{path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
+use anyhow::Context as _;
 use futures_util::future::join_all;
 use tickmesh_agent::engine::docker::Docker;
 use tickmesh_core::fleet::Reservations;
 use tickmesh_messaging::Mesh;
+use tickmesh_web::Server;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::{
     connect::MeshArgs,
+    exit::chain,
     nats_server::{NatsServer, Port},
     parts::{self, AgentConnections, AgentSettings},
 };
@@ -30,6 +33,8 @@ pub(crate) struct Settings<'a> {
     pub mesh: MeshArgs,
     /// Its agent.
     pub agent: AgentSettings,
+    /// Where its page listens; if that cannot be had, there is none.
+    pub page: SocketAddr,
 }
 
 /// A local mesh that runs.
@@ -37,6 +42,8 @@ pub(crate) struct Settings<'a> {
 pub(crate) struct Local {
     /// How to reach it.
     pub mesh: MeshArgs,
+    /// Where its page is, or why there is none.
+    pub page: Result<SocketAddr, String>,
     nats: NatsServer,
     connections: Vec<Mesh>,
     parts: JoinSet<anyhow::Result<()>>,
@@ -51,11 +58,21 @@ impl Local {
         let scheduler = mesh.connect("scheduler").await?;
         parts::provision(&scheduler, None).await?;
         let agent = AgentConnections::open(&mesh).await?;
-        let connections = vec![scheduler.clone(), agent.orders.clone(), agent.output.clone()];
+        let mut connections = vec![scheduler.clone(), agent.orders.clone(), agent.output.clone()];
         let (mut parts, shutdown) = (JoinSet::new(), CancellationToken::new());
         parts.spawn(parts::run_scheduler(scheduler, Reservations::default(), None, shutdown.clone()));
         parts.spawn(parts::run_agent(agent, settings.agent, engine, shutdown.clone()));
-        Ok(Self { mesh, nats, connections, parts, shutdown })
+        let page = match Server::bind(parts::page_settings(settings.page, None)).await {
+            Ok(server) => {
+                let (address, connection) = (server.address(), mesh.connect("page").await?);
+                connections.push(connection.clone());
+                let stop = shutdown.clone();
+                parts.spawn(async move { server.serve(connection, stop).await.context("the page failed") });
+                Ok(address)
+            }
+            Err(error) => Err(chain(&error.into())),
+        };
+        Ok(Self { mesh, page, nats, connections, parts, shutdown })
     }
 
     /// Resolves when a part has ended that should not have.
@@ -63,6 +80,14 @@ impl Local {
         tokio::select! {
             error = self.nats.ended() => error,
             Some(ended) = self.parts.join_next() => problem(ended).unwrap_or_else(|| anyhow::anyhow!("a part has ended")),
+        }
+    }
+
+    /// Where its page is, in a sentence.
+    pub(crate) fn page_text(&self) -> String {
+        match &self.page {
+            Ok(address) => format!("its page is http://{address}"),
+            Err(why) => format!("it has no page: {why}"),
         }
     }
 

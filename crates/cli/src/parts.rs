@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -97,6 +98,11 @@ pub(crate) async fn run_scheduler(
         notices.await.context("webhooks cannot be served")
     });
     scheduler.and(notices)
+}
+
+/// The page, for this host unless there is a token.
+pub(crate) fn page_settings(bind: SocketAddr, token: Option<String>) -> tickmesh_web::Config {
+    tickmesh_web::Config { bind, token, zones: zones::database(), by: format!("page of {}", crate::connect::who()) }
 }
 
 /// The two connections of an agent: a chatty container must not delay a heartbeat.

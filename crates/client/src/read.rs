@@ -253,7 +253,7 @@ async fn active(mesh: &Mesh, app: &AppName, run: &ActiveRun, now: Timestamp) -> 
     let (agents, ledgers): (_, Vec<Entry<Ledger>>) = (mesh.agents().list().await?, mesh.ledgers().list().await?);
     let mut view = RunView::of_active(app, run, &reports);
     replica::explain_preparing(&mut view.replicas, app, run, &agents);
-    let fleet = fleet(&agents, &ledgers, now);
+    let fleet = fleet(&agents, ledgers.iter().map(|entry| &entry.value), now);
     replica::explain_pending(&mut view.replicas, run, &fleet, now);
     view.waiting = replica::unmatched(run, &fleet);
     Ok(view)

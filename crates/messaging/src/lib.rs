@@ -49,7 +49,7 @@ pub use crate::{
     journal::{Journal, Start},
     lease::{LeaseKeeper, LeaseRecord, Tenure},
     logs::{LogNews, Logs},
-    mesh::{Mesh, PRECIOUS},
+    mesh::{Mesh, PRECIOUS, StreamSize},
     names::{LEASE_KEY, LogFilter, Names, RunSelector, StreamKind},
     notices::NoticePosition,
     orders::Orders,

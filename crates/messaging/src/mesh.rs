@@ -36,6 +36,21 @@ use crate::{
 /// The streams whose messages must never get lost: what a leader has seen in them, the next one must find.
 pub const PRECIOUS: [StreamKind; 4] = [StreamKind::Apps, StreamKind::Ledger, StreamKind::Results, StreamKind::History];
 
+/// How much is in a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StreamSize {
+    /// Its short name.
+    pub stream: String,
+    /// Messages in it.
+    pub messages: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Sequence of the last message that it ever had.
+    pub last_sequence: u64,
+    /// Servers that keep a copy.
+    pub replicas: usize,
+}
+
 /// A connection to a mesh. Cheap to clone; every clone uses the same connection, which is kept up for ever.
 #[derive(Debug, Clone)]
 pub struct Mesh {
@@ -154,6 +169,22 @@ impl Mesh {
             marks.insert(kind.as_str().to_owned(), self.store(kind).mark().await?);
         }
         Ok(marks)
+    }
+
+    /// How much is in each stream, for people.
+    pub async fn stream_states(&self) -> Result<Vec<StreamSize>, Error> {
+        let mut sizes = Vec::new();
+        for kind in StreamKind::ALL {
+            let info = self.store(kind).info().await?;
+            sizes.push(StreamSize {
+                stream: kind.as_str().to_owned(),
+                messages: info.state.messages,
+                bytes: info.state.bytes,
+                last_sequence: info.state.last_sequence,
+                replicas: info.config.num_replicas,
+            });
+        }
+        Ok(sizes)
     }
 
     /// Whom schedulers are asked, and how they answer.

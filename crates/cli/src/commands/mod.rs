@@ -34,6 +34,7 @@ pub(crate) mod scheduler;
 pub(crate) mod show;
 pub(crate) mod up;
 pub(crate) mod validate;
+pub(crate) mod web;
 mod which_app;
 
 use std::time::Duration;
@@ -98,6 +99,7 @@ fn run_async(cli: Cli) -> anyhow::Result<Exit> {
 fn log_settings(command: &Command) -> (Verbosity, LogFormat) {
     match command {
         Command::Up(args) => (Verbosity::Events, args.log.log_format),
+        Command::Web(args) => (Verbosity::Events, args.log.log_format),
         Command::Scheduler(args) => (Verbosity::Events, args.log.log_format),
         Command::Agent(args) if args.action.is_some() => (Verbosity::Errors, LogFormat::Text),
         Command::Agent(args) => (Verbosity::Events, args.log.log_format),
@@ -136,6 +138,7 @@ async fn dispatch(session: &Session, command: &Command) -> anyhow::Result<Exit> 
         Command::Up(args) => up::run(session, args).await,
         Command::Scheduler(args) => scheduler::run(session, args).await,
         Command::Agent(args) => agent::run(session, args).await,
+        Command::Web(args) => web::run(session, args).await,
         Command::Validate(args) => validate::run(session, args),
         Command::Diff(args) => diff::run(session, args).await,
         Command::Apply(args) => apply::run(session, args).await,

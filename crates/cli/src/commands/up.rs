@@ -2,10 +2,12 @@
 
 use std::{
     fs::{self, File, TryLockError},
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context;
+use tickmesh_web::BIND_DEFAULT;
 
 use super::{Session, agent::AgentArgs};
 use crate::{
@@ -26,6 +28,9 @@ pub(crate) struct Args {
     /// Port of the nats-server, on the loopback interface [default: any that is free]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     nats_port: Option<u16>,
+    /// Where the page listens
+    #[arg(long, value_name = "ADDRESS", default_value_t = BIND_DEFAULT)]
+    page: SocketAddr,
     #[command(flatten)]
     agent: AgentArgs,
     #[command(flatten)]
@@ -43,9 +48,11 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
         port: args.nats_port.map_or(Port::Any, Port::Number),
         mesh: session.mesh.clone(),
         agent: args.agent.settings(data.join("locks"))?,
+        page: args.page,
     };
     let mut local = Local::start(settings, engine).await?;
     announce(session, &local.mesh, &data)?;
+    session.output.talk(&local.page_text());
     let failure = shutdown.run_until_cancelled(local.failed()).await;
     let stopped = local.stop().await;
     match failure {

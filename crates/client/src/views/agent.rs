@@ -70,6 +70,15 @@ pub struct AgentsView(pub Vec<AgentView>);
 impl AgentsView {
     /// The agents, with what the ledgers bind to them.
     pub fn new(agents: &[Entry<AgentRecord>], ledgers: &[Entry<Ledger>], now: Timestamp) -> Self {
+        Self::of(agents, ledgers.iter().map(|entry| &entry.value), now)
+    }
+
+    /// The same for who has the ledgers themselves.
+    pub fn of<'a>(
+        agents: &[Entry<AgentRecord>],
+        ledgers: impl IntoIterator<Item = &'a Ledger>,
+        now: Timestamp,
+    ) -> Self {
         let fleet = fleet(agents, ledgers, now);
         let known = agents.iter().filter(|agent| !agent.value.forgotten);
         let mut views: Vec<AgentView> =
@@ -80,7 +89,11 @@ impl AgentsView {
 }
 
 /// The fleet, as near to the leader's view of it as one look at the stores can get.
-pub fn fleet(agents: &[Entry<AgentRecord>], ledgers: &[Entry<Ledger>], now: Timestamp) -> Fleet {
+pub fn fleet<'a>(
+    agents: &[Entry<AgentRecord>],
+    ledgers: impl IntoIterator<Item = &'a Ledger>,
+    now: Timestamp,
+) -> Fleet {
     let mut fleet = Fleet::default();
     for agent in agents.iter().filter(|agent| !agent.value.forgotten) {
         let AgentRecord { agent: name, capacity, .. } = &agent.value;
@@ -89,7 +102,7 @@ pub fn fleet(agents: &[Entry<AgentRecord>], ledgers: &[Entry<Ledger>], now: Time
         fleet.agents.insert(name.clone(), view);
     }
     for ledger in ledgers {
-        fleet.bind_all(&ledger.value);
+        fleet.bind_all(ledger);
     }
     fleet
 }

@@ -92,21 +92,27 @@ pub struct Stored<'a> {
 impl AppView {
     /// How an app stands. `None`: it is removed, and nothing of it is active.
     pub fn new(stored: Stored<'_>, zones: &TimeZoneDatabase, now: Timestamp) -> Option<Self> {
+        let source = stored.record.value.source.as_ref();
+        let reading = source.map(|source| understand_stored(stored.app, source, zones));
+        Self::of(stored, reading.as_ref(), now)
+    }
+
+    /// The same for who has read its file already.
+    pub fn of(stored: Stored<'_>, reading: Option<&Reading>, now: Timestamp) -> Option<Self> {
         let Stored { app, record, ledger } = stored;
-        let reading = record.value.source.as_ref().map(|source| understand_stored(app, source, zones));
-        let state = state(stored, reading.as_ref());
+        let state = state(stored, reading);
         if state == State::Removed {
             return None;
         }
-        let spec = reading.as_ref().and_then(|reading| reading.spec.as_ref());
+        let spec = reading.and_then(|reading| reading.spec.as_ref());
         let schedule = spec.and_then(|spec| spec.schedule.as_ref());
         Some(Self {
             name: app.to_string(),
             state,
-            reason: reason(ledger, reading.as_ref()).filter(|_| state == State::Invalid),
+            reason: reason(ledger, reading).filter(|_| state == State::Invalid),
             schedule: schedule.map(|schedule| schedule.expression().to_owned()),
             schedule_words: schedule.map(Schedule::in_words),
-            timezone: zone_of(record.value.source.as_ref(), reading.as_ref()),
+            timezone: zone_of(record.value.source.as_ref(), reading),
             next: spec.and_then(|spec| spec.due_after(undecided_after(spec, ledger, now))),
             revision: record.sequence,
             known_to_leader: is_known(stored),
@@ -140,8 +146,9 @@ impl AppView {
     }
 }
 
-/// A revision that the leader has not folded yet counts as what it will be: it is stored, and so it will be folded.
-fn state(stored: Stored<'_>, reading: Option<&Reading>) -> State {
+/// What an app is doing. A revision that the leader has not folded yet counts as what it will be: it is stored, and so it will be
+/// folded.
+pub fn state(stored: Stored<'_>, reading: Option<&Reading>) -> State {
     let will_be = match reading {
         Some(reading) if reading.spec.is_some() => State::Waiting,
         Some(_) => State::Invalid,

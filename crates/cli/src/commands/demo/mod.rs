@@ -22,6 +22,7 @@ use tickmesh_core::{
     spec::AppSpec,
 };
 use tickmesh_messaging::Mesh;
+use tickmesh_web::BIND_DEFAULT;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -66,11 +67,13 @@ pub(crate) async fn run(session: &Session, _args: &Args) -> anyhow::Result<Exit>
         port: Port::Any,
         mesh: MeshArgs { namespace: namespace()?, ..session.mesh.clone() },
         agent: AgentSettings::new(AgentName::new(NAME)?, data.path().join("locks")),
+        page: BIND_DEFAULT,
     };
     let mut local = Local::start(settings, engine.clone()).await?;
     let mesh = local.mesh.open().await?;
     let owner =
         Owner { mesh: mesh.open().await?, namespace: local.mesh.namespace.clone(), agent: AgentName::new(NAME)? };
+    session.output.talk(&local.page_text());
     session.output.line(&opening(&local.mesh, &spec))?;
     let stage = Stage { output: session.output, app, deadline, shutdown };
     let zone = spec.schedule.as_ref().map_or(TimeZone::UTC, |schedule| schedule.zone().clone());

@@ -1,0 +1,95 @@
+// What the page adds to what the server made: it renews itself, counts down, asks before it stops something, and remembers dark or light.
+"use strict";
+
+const main = () => document.getElementById("main");
+const live = document.getElementById("live");
+
+// Dark or light.
+const theme = document.getElementById("theme");
+const root = document.documentElement;
+const known = localStorage.getItem("theme");
+if (known === "dark" || known === "light") root.dataset.theme = known;
+theme.hidden = false;
+theme.addEventListener("click", () => {
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  localStorage.setItem("theme", root.dataset.theme);
+});
+
+// `/` goes to the search.
+document.addEventListener("keydown", (event) => {
+  const search = document.getElementById("search");
+  if (event.key === "/" && search && !/^(INPUT|TEXTAREA)$/.test(document.activeElement.tagName)) {
+    event.preventDefault();
+    search.focus();
+  }
+});
+
+// Asks before something that cannot be undone.
+document.addEventListener("submit", (event) => {
+  const question = event.target.dataset.confirm;
+  if (question && !confirm(question)) event.preventDefault();
+});
+
+// Distances, as the server writes them.
+function relative(at, now) {
+  const seconds = Math.trunc(Math.abs(at - now) / 1000);
+  if (seconds === 0) return "now";
+  const text = seconds < 120 ? `${seconds}s`
+    : seconds < 7200 ? `${Math.trunc(seconds / 60)}m`
+    : seconds < 172800 ? `${Math.trunc(seconds / 3600)}h`
+    : `${Math.trunc(seconds / 86400)}d`;
+  return at < now ? `${text} ago` : `in ${text}`;
+}
+
+function dress() {
+  for (const cell of document.querySelectorAll("[data-local]")) {
+    cell.textContent = new Date(cell.dataset.local).toLocaleString([], { dateStyle: "medium", timeStyle: "medium" });
+  }
+}
+
+setInterval(() => {
+  const now = Date.now();
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const written = time.textContent;
+    if (!/^(now|in \d|\d+[smhd] ago)/.test(written)) continue;
+    const text = relative(Date.parse(time.dateTime), now);
+    if (text !== written) time.textContent = text;
+  }
+}, 1000);
+
+// Renews the page, unless somebody is typing, reading a selection, or has something open.
+let busy = false;
+async function renew() {
+  const typing = main().contains(document.activeElement) && document.activeElement.tagName === "INPUT";
+  const selecting = String(getSelection()) !== "";
+  if (busy || document.hidden || typing || selecting) return;
+  busy = true;
+  try {
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    if (!answer.ok || answer.redirected) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const next = page.getElementById("main");
+    const open = [...main().querySelectorAll("details")].map((it) => it.open);
+    [...next.querySelectorAll("details")].forEach((it, place) => { it.open = Boolean(open[place]); });
+    const place = [...main().querySelectorAll("a, button")].indexOf(document.activeElement);
+    if (next.innerHTML !== main().innerHTML) {
+      main().replaceWith(document.adoptNode(next));
+      if (place >= 0) main().querySelectorAll("a, button")[place]?.focus({ preventScroll: true });
+      dress();
+    }
+  } catch {
+    // The next change asks again.
+  } finally {
+    busy = false;
+  }
+}
+
+dress();
+if (!location.pathname.startsWith("/login")) {
+  const source = new EventSource("/live");
+  source.addEventListener("open", () => { live.textContent = "live"; });
+  source.addEventListener("error", () => { live.textContent = "not live"; });
+  source.addEventListener("changed", renew);
+  document.addEventListener("visibilitychange", renew);
+}

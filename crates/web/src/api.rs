@@ -1,0 +1,220 @@
+//! `/api/v1`: the same JSON as that of the command line (`-o json`).
+
+use axum::{
+    Json, Router,
+    extract::{Path, Query, State},
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tickmesh_client::{
+    read,
+    views::{
+        agent::AgentsView,
+        app::AppView,
+        details::DetailsView,
+        run::{RunView, RunsView},
+        scheduler::SchedulersView,
+    },
+};
+use tickmesh_core::{
+    id::{RequestId, RunNumber},
+    message::{CommandKind, RunRequest},
+    name::{AppName, ServiceName},
+};
+use tickmesh_messaging::{LogFilter, RunSelector};
+use uuid::Uuid;
+
+use crate::{
+    App,
+    actions::{self, Answer},
+    model::Filter,
+    output::last_lines,
+    problem::Problem,
+};
+
+/// Apps of one answer, unless fewer are wanted.
+const LIMIT_MAX: usize = 200;
+const LIMIT_DEFAULT: usize = 50;
+
+pub(crate) fn router() -> Router<App> {
+    Router::new()
+        .route("/openapi.json", get(description))
+        .route("/apps", get(apps))
+        .route("/apps/{app}", get(details))
+        .route("/apps/{app}/runs", get(runs))
+        .route("/apps/{app}/runs/{run}", get(run))
+        .route("/apps/{app}/runs/{run}/logs", get(logs))
+        .route("/apps/{app}/revisions", get(revisions))
+        .route("/apps/{app}/run", post(start))
+        .route("/apps/{app}/pause", post(pause))
+        .route("/apps/{app}/resume", post(resume))
+        .route("/apps/{app}/flush", post(flush))
+        .route("/apps/{app}/cancel", post(cancel))
+        .route("/apps/{app}/runs/{run}/retry", post(retry))
+        .route("/agents", get(agents))
+        .route("/schedulers", get(schedulers))
+        .fallback(|| async { Problem::not_found("such resource") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this resource does not know that method")
+        })
+}
+
+type Answered<T> = Result<Json<T>, Problem>;
+
+async fn description() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], include_str!("../assets/openapi.json")).into_response()
+}
+
+/// Which apps.
+#[derive(Debug, Deserialize)]
+struct Wanted {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    skip: usize,
+    #[serde(default = "limit")]
+    limit: usize,
+}
+
+fn limit() -> usize {
+    LIMIT_DEFAULT
+}
+
+/// A part of the apps.
+#[derive(Serialize)]
+struct AppsPart {
+    /// How many fit.
+    total: usize,
+    apps: Vec<AppView>,
+}
+
+async fn apps(State(app): State<App>, Query(wanted): Query<Wanted>) -> Answered<AppsPart> {
+    if wanted.limit > LIMIT_MAX {
+        return Err(Problem::bad(format!("limit may be at most {LIMIT_MAX}")));
+    }
+    let filter = Filter::named(&wanted.status);
+    let listed = app.look(|model| model.list(&wanted.q, filter, wanted.skip, wanted.limit, Timestamp::now()));
+    Ok(Json(AppsPart { total: listed.total, apps: listed.apps }))
+}
+
+fn named(name: &str) -> Result<AppName, Problem> {
+    AppName::new(name).map_err(|_| Problem::not_found(format!("app `{name}`")))
+}
+
+async fn details(State(app): State<App>, Path(name): Path<String>) -> Answered<DetailsView> {
+    let (id, now) = (named(&name)?, Timestamp::now());
+    let missing = || Problem::not_found(format!("app `{name}`"));
+    let record = app.mesh.apps().read(id.as_str()).await?.ok_or_else(missing)?;
+    let details = read::details(&app.mesh, &id, &record, &app.zones, now).await?;
+    Ok(Json(details.ok_or_else(missing)?))
+}
+
+async fn runs(State(app): State<App>, Path(name): Path<String>) -> Answered<RunsView> {
+    let id = named(&name)?;
+    if app.mesh.apps().read(id.as_str()).await?.is_none() {
+        return Err(Problem::not_found(format!("app `{name}`")));
+    }
+    Ok(Json(read::runs(&app.mesh, &id).await?))
+}
+
+async fn run(State(app): State<App>, Path((name, number)): Path<(String, RunNumber)>) -> Answered<RunView> {
+    let run = read::run(&app.mesh, &named(&name)?, number, &app.zones, Timestamp::now()).await?;
+    Ok(Json(run.ok_or_else(|| Problem::not_found(format!("run {name}/{number}")))?))
+}
+
+/// Whose output.
+#[derive(Debug, Default, Deserialize)]
+struct Whose {
+    service: Option<String>,
+    replica: Option<u32>,
+}
+
+async fn logs(
+    State(app): State<App>,
+    Path((name, number)): Path<(String, RunNumber)>,
+    Query(whose): Query<Whose>,
+) -> Result<Response, Problem> {
+    let service = whose.service.map(ServiceName::new).transpose();
+    let service = service.map_err(|error| Problem::bad(error.to_string()))?;
+    let filter =
+        LogFilter { app: named(&name)?, run: Some(RunSelector::Number(number)), service, replica: whose.replica };
+    let (lines, _) = last_lines(&app.mesh, filter).await?;
+    let text: String = lines.iter().map(|line| format!("{} {} | {}\n", line.at, line.writer, line.text)).collect();
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
+}
+
+/// One revision.
+#[derive(Serialize)]
+struct RevisionView {
+    revision: u64,
+    applied_at: Timestamp,
+    applied_by: String,
+    file: Option<String>,
+    compose: Option<String>,
+}
+
+async fn revisions(State(app): State<App>, Path(name): Path<String>) -> Answered<Vec<RevisionView>> {
+    let history = app.mesh.apps().history(named(&name)?.as_str()).await?;
+    let views = history.into_iter().rev().map(|entry| {
+        let (file, compose) = entry.value.source.map(|source| (source.file_name, source.compose)).unzip();
+        RevisionView { revision: entry.sequence, applied_at: entry.at, applied_by: entry.value.by, file, compose }
+    });
+    Ok(Json(views.collect()))
+}
+
+async fn agents(State(app): State<App>) -> Json<AgentsView> {
+    let now = Timestamp::now();
+    Json(app.look(|model| AgentsView::of(&model.agents(), model.ledgers().map(|(_, it)| it), now)))
+}
+
+async fn schedulers(State(app): State<App>) -> Answered<SchedulersView> {
+    Ok(Json(read::schedulers(&app.mesh).await?))
+}
+
+/// What a run by hand is to have.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Start {
+    env: std::collections::BTreeMap<String, String>,
+    args: Vec<String>,
+    /// Sent again with the same one, it is carried out once.
+    request: Option<Uuid>,
+}
+
+async fn start(State(app): State<App>, Path(name): Path<String>, body: Option<Json<Start>>) -> Answered<Answer> {
+    let Start { env, args, request } = body.map(|Json(body)| body).unwrap_or_default();
+    let run = RunRequest { environment: env, arguments: args };
+    run.check().map_err(|error| Problem::bad(error.to_string()))?;
+    Ok(Json(actions::ask(&app, &name, CommandKind::Run(run), request.map(RequestId)).await?))
+}
+
+async fn pause(State(app): State<App>, Path(name): Path<String>) -> Answered<Answer> {
+    Ok(Json(actions::ask(&app, &name, CommandKind::Pause, None).await?))
+}
+
+async fn resume(State(app): State<App>, Path(name): Path<String>) -> Answered<Answer> {
+    Ok(Json(actions::ask(&app, &name, CommandKind::Resume, None).await?))
+}
+
+async fn flush(State(app): State<App>, Path(name): Path<String>) -> Answered<Answer> {
+    Ok(Json(actions::ask(&app, &name, CommandKind::Flush, None).await?))
+}
+
+/// Which run.
+#[derive(Debug, Default, Deserialize)]
+struct Which {
+    run: Option<RunNumber>,
+}
+
+async fn cancel(State(app): State<App>, Path(name): Path<String>, Query(which): Query<Which>) -> Answered<Answer> {
+    Ok(Json(actions::ask(&app, &name, CommandKind::Cancel { run: which.run }, None).await?))
+}
+
+async fn retry(State(app): State<App>, Path((name, run)): Path<(String, RunNumber)>) -> Answered<Answer> {
+    Ok(Json(actions::ask(&app, &name, CommandKind::Retry { run }, None).await?))
+}

@@ -1,0 +1,126 @@
+//! Keeps the model up with the streams, and tells browsers that something has changed.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    extract::State,
+    response::{
+        Sse,
+        sse::{Event, KeepAlive},
+    },
+};
+use futures_util::{Stream, StreamExt as _};
+use tickmesh_messaging::{Change, Entry, Error, Following, Start};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until},
+};
+use tracing::warn;
+
+use crate::{App, model::Model};
+
+/// Before a stream that broke is followed again.
+const PAUSE: Duration = Duration::from_secs(1);
+/// A browser is told this often at most.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
+/// Changes that are taken in before anybody looks again.
+const AT_ONCE: usize = 256;
+
+/// Begins to follow everything, in tasks that end with `tasks`.
+pub(crate) fn follow(app: &App, tasks: &mut JoinSet<()>) {
+    tasks.spawn(again(app.clone(), "apps", |app| async move {
+        let zones = app.zones.clone();
+        let changes = app.mesh.apps().follow().await?;
+        changed(&app, changes, move |model, entry| model.app(entry, &zones), Model::apps_loaded).await
+    }));
+    tasks.spawn(again(app.clone(), "ledgers", |app| async move {
+        let changes = app.mesh.ledgers().follow().await?;
+        changed(&app, changes, Model::ledger, Model::ledgers_loaded).await
+    }));
+    tasks.spawn(again(app.clone(), "agents", |app| async move {
+        let changes = app.mesh.agents().follow().await?;
+        changed(&app, changes, Model::agent, Model::agents_loaded).await
+    }));
+    tasks.spawn(again(app.clone(), "history", |app| async move {
+        let journal = app.mesh.history();
+        let known = journal.last_sequence().await?;
+        let entries = journal.follow(None, Start::All).await?;
+        app.change(|model| model.runs.clear());
+        came(&app, entries, |model, entry| model.run(entry.value, entry.sequence > known)).await
+    }));
+    tasks.spawn(again(app.clone(), "ticks", |app| async move {
+        let journal = app.mesh.ticks();
+        let known = journal.last_sequence().await?;
+        let entries = journal.follow(None, Start::All).await?;
+        app.change(|model| model.ticks.clear());
+        came(&app, entries, |model, entry| model.tick(entry.value, entry.sequence > known)).await
+    }));
+    tasks.spawn(again(app.clone(), "events", |app| async move {
+        let events = app.mesh.events();
+        let known = events.last_sequence().await?;
+        let entries = events.follow(Start::All).await?;
+        came(&app, entries, |model, entry| model.event(&entry.value, entry.sequence > known)).await
+    }));
+}
+
+/// Follows a stream again and again, whatever ends it.
+async fn again<F>(app: App, what: &'static str, follow: impl Fn(App) -> F)
+where
+    F: Future<Output = Result<(), Error>>,
+{
+    loop {
+        match follow(app.clone()).await {
+            Ok(()) => warn!(what, "a stream ended"),
+            Err(error) => warn!(what, error = &error as &dyn std::error::Error, "a stream cannot be followed"),
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Takes a bucket's changes in.
+async fn changed<T>(
+    app: &App,
+    changes: Following<Change<T>>,
+    take: impl Fn(&mut Model, Entry<T>),
+    loaded: impl Fn(&mut Model),
+) -> Result<(), Error> {
+    let mut changes = changes.ready_chunks(AT_ONCE);
+    while let Some(batch) = changes.next().await {
+        let batch: Vec<Change<T>> = batch.into_iter().collect::<Result<_, _>>()?;
+        app.change(|model| {
+            for change in batch {
+                match change {
+                    Change::Entry(entry) => take(model, entry),
+                    Change::SnapshotEnd { .. } => loaded(model),
+                    Change::Unreadable { .. } => {}
+                }
+            }
+        });
+    }
+    Ok(())
+}
+
+/// Takes a journal's messages in.
+async fn came<T>(app: &App, entries: Following<Entry<T>>, take: impl Fn(&mut Model, Entry<T>)) -> Result<(), Error> {
+    let mut entries = entries.ready_chunks(AT_ONCE);
+    while let Some(batch) = entries.next().await {
+        let batch: Vec<Entry<T>> = batch.into_iter().collect::<Result<_, _>>()?;
+        app.change(|model| batch.into_iter().for_each(|entry| take(model, entry)));
+    }
+    Ok(())
+}
+
+/// `GET /live`: an event whenever something has changed, once a second at most.
+pub(crate) async fn changes(State(app): State<App>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let (changes, stopped) = (app.changes.subscribe(), app.stopped.clone());
+    let events = futures_util::stream::unfold((changes, None::<Instant>), |(mut changes, told)| async move {
+        changes.changed().await.ok()?;
+        if let Some(told) = told {
+            sleep_until(told + TOLD_EVERY).await;
+        }
+        let count = *changes.borrow_and_update();
+        Some((Ok(Event::default().event("changed").data(count.to_string())), (changes, Some(Instant::now()))))
+    });
+    // A browser that stays would keep the server from ending.
+    Sse::new(events.take_until(async move { stopped.cancelled().await })).keep_alive(KeepAlive::default())
+}

@@ -1,0 +1,160 @@
+//! `/metrics` for Prometheus, and `/readyz`. Put together when it is asked for, from the model.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+use tickmesh_client::views::agent::AgentsView;
+
+use crate::{
+    App,
+    model::{LATENESS_BOUNDS, Model},
+    problem::Problem,
+};
+
+/// A metric's only label.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Of {
+    kind: String,
+}
+
+type Counters = Family<Of, Counter>;
+type Gauges = Family<Of, Gauge>;
+
+/// `GET /readyz`: whether the model is whole and NATS is there.
+pub(crate) async fn ready(State(app): State<App>) -> Response {
+    if !app.mesh.is_connected() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "there is no connection to NATS\n").into_response();
+    }
+    if !app.look(Model::is_loaded) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the mesh has not been read to its end yet\n").into_response();
+    }
+    "ok\n".into_response()
+}
+
+/// `GET /metrics`.
+pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
+    let streams = app.mesh.stream_states().await?;
+    let mut registry = Registry::with_prefix("tickmesh");
+    app.look(|model| {
+        instants(&mut registry, model);
+        runs(&mut registry, model);
+        agents(&mut registry, model);
+    });
+    let (last, messages, bytes) = (Gauges::default(), Gauges::default(), Gauges::default());
+    for state in streams {
+        let of = Of { kind: state.stream };
+        last.get_or_create(&of).set(signed(state.last_sequence));
+        messages.get_or_create(&of).set(signed(state.messages));
+        bytes.get_or_create(&of).set(signed(state.bytes));
+    }
+    registry.register("stream_last_sequence", "Sequence of the last message of each stream", last);
+    registry.register("stream_messages", "Messages in each stream", messages);
+    registry.register("stream_bytes", "Bytes of each stream", bytes);
+    let mut text = String::new();
+    encode(&mut text, &registry).map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    app.look(|model| lateness(&mut text, model));
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}
+
+/// What became of instants: the sum over all ledgers, which only grows.
+fn instants(registry: &mut Registry, model: &Model) {
+    let (decisions, waiting) = (Counters::default(), Gauge::<i64>::default());
+    for (_, ledger) in model.ledgers() {
+        let counters = &ledger.counters;
+        for (kind, count) in [
+            ("started", counters.started),
+            ("enqueued", counters.enqueued),
+            ("dropped", counters.dropped),
+            ("skipped", counters.skipped),
+            ("coalesced", counters.coalesced),
+        ] {
+            decisions.get_or_create(&Of { kind: kind.to_owned() }).inc_by(count);
+        }
+        waiting.inc_by(signed(ledger.queue.len() as u64));
+    }
+    registry.register("instants", "Instants of schedules, by what became of them", decisions);
+    registry.register("queue_length", "Runs that wait for their start", waiting);
+}
+
+fn runs(registry: &mut Registry, model: &Model) {
+    let (ended, replicas, active) = (Counters::default(), Gauges::default(), Gauge::<i64>::default());
+    for (outcome, count) in &model.counts.runs {
+        ended.get_or_create(&Of { kind: (*outcome).to_owned() }).inc_by(*count);
+    }
+    for run in model.ledgers().flat_map(|(_, ledger)| &ledger.active) {
+        active.inc();
+        for (_, _, replica) in run.replicas() {
+            let state = if replica.has_ended() {
+                "ended"
+            } else if matches!(replica.state, tickmesh_core::ledger::ReplicaState::Open(_)) {
+                "bound"
+            } else {
+                "pending"
+            };
+            replicas.get_or_create(&Of { kind: state.to_owned() }).inc();
+        }
+    }
+    let (changes, epoch, apps) = (Counter::<u64>::default(), Gauge::<i64>::default(), Gauge::<i64>::default());
+    changes.inc_by(model.counts.leader_changes);
+    epoch.set(signed(model.counts.epoch));
+    apps.set(signed(model.names().count() as u64));
+    registry.register("runs", "Runs that ended since this process began, by outcome", ended);
+    registry.register("runs_active", "Runs that go on", active);
+    registry.register("replicas", "Replicas of the runs that go on", replicas);
+    registry.register("leader_changes", "Tenures that began since this process did", changes);
+    registry.register("leader_epoch", "Number of the tenure", epoch);
+    registry.register("apps", "Apps under control of the mesh", apps);
+}
+
+fn agents(registry: &mut Registry, model: &Model) {
+    let (states, total, used) = (Gauges::default(), Gauge::<i64>::default(), Gauge::<i64>::default());
+    let ledgers: Vec<_> = model.ledgers().map(|(_, ledger)| ledger).collect();
+    let mut by_state: BTreeMap<&str, i64> = BTreeMap::new();
+    for agent in AgentsView::of(&model.agents(), ledgers, Timestamp::now()).0 {
+        *by_state.entry(agent.state.text().0).or_default() += 1;
+        total.inc_by(i64::from(agent.slots));
+        used.inc_by(i64::from(agent.slots_used));
+    }
+    for (state, count) in by_state {
+        states.get_or_create(&Of { kind: state.to_owned() }).set(count);
+    }
+    registry.register("agents", "Agents, by state", states);
+    registry.register("slots", "Containers that may run at once", total);
+    registry.register("slots_used", "Attempts that are bound to agents", used);
+}
+
+/// A histogram that was counted elsewhere: the library only has those that it counts itself.
+fn lateness(text: &mut String, model: &Model) {
+    let name = "tickmesh_tick_lateness_seconds";
+    let mut lines = vec![
+        format!("# HELP {name} From an instant to its decision, of ticks since this process began."),
+        format!("# TYPE {name} histogram"),
+    ];
+    let mut sum = 0;
+    for (bound, count) in
+        LATENESS_BOUNDS.iter().map(ToString::to_string).chain(["+Inf".to_owned()]).zip(model.counts.lateness)
+    {
+        sum += count;
+        lines.push(format!("{name}_bucket{{le=\"{bound}\"}} {sum}"));
+    }
+    lines.push(format!("{name}_sum {}", model.counts.lateness_sum));
+    lines.push(format!("{name}_count {sum}"));
+    let end = "# EOF\n";
+    let body = text.strip_suffix(end).unwrap_or(text).to_owned();
+    *text = format!("{body}{}\n{end}", lines.join("\n"));
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,304 @@
+//! The mesh in memory: what lists, filters and metrics are made of. Pure: changes come in, answers go out.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use jiff::{Timestamp, tz::TimeZoneDatabase};
+use tickmesh_client::views::app::{self, AppView, Stored};
+use tickmesh_core::{
+    compose::{self, Reading},
+    history::RunSummary,
+    ledger::{Ledger, State},
+    message::{Admission, AgentRecord, AppRecord, MeshEvent, TickRecord},
+    name::AppName,
+};
+use tickmesh_messaging::Entry;
+
+/// Finished runs that the timeline has: of a busy mesh, those of the last hours.
+const RUNS_MAX: usize = 50_000;
+/// Ticks that were dropped or skipped, for the timeline.
+const TICKS_MAX: usize = 10_000;
+/// Bounds of the buckets of lateness, in seconds.
+pub(crate) const LATENESS_BOUNDS: [f64; 12] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0];
+
+/// What is known.
+#[derive(Default)]
+pub(crate) struct Model {
+    apps: BTreeMap<AppName, Known>,
+    agents: BTreeMap<String, Entry<AgentRecord>>,
+    pub(crate) runs: VecDeque<Arc<RunSummary>>,
+    pub(crate) ticks: VecDeque<TickRecord>,
+    pub(crate) counts: Counts,
+    /// What has been read to its end once.
+    loaded: Loaded,
+}
+
+#[derive(Default)]
+struct Loaded {
+    apps: bool,
+    ledgers: bool,
+    agents: bool,
+}
+
+/// What this process has counted since it began.
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) runs: BTreeMap<&'static str, u64>,
+    /// Seconds from the instant to its decision, of all ticks together.
+    pub(crate) lateness_sum: f64,
+    /// Ticks in each bucket; the last one has those above all bounds.
+    pub(crate) lateness: [u64; LATENESS_BOUNDS.len() + 1],
+    pub(crate) leader_changes: u64,
+    pub(crate) epoch: u64,
+}
+
+/// One app.
+#[derive(Default)]
+struct Known {
+    record: Option<Entry<AppRecord>>,
+    /// Its file, read once for each revision.
+    reading: Option<Arc<Reading>>,
+    ledger: Option<Ledger>,
+}
+
+/// Which apps are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Filter {
+    All,
+    Running,
+    Failed,
+    Paused,
+    Invalid,
+    Waiting,
+}
+
+impl Filter {
+    pub(crate) const ALL: [(Self, &'static str); 6] = [
+        (Self::All, "all"),
+        (Self::Running, "running"),
+        (Self::Failed, "failed"),
+        (Self::Paused, "paused"),
+        (Self::Invalid, "invalid"),
+        (Self::Waiting, "waiting"),
+    ];
+
+    /// By its name; whatever is none wants all.
+    pub(crate) fn named(name: &str) -> Self {
+        Self::ALL.iter().find(|(_, known)| *known == name).map_or(Self::All, |(filter, _)| *filter)
+    }
+
+    fn wants(self, state: State, last: Option<&str>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Running => matches!(state, State::Running | State::Stopping),
+            Self::Failed => last.is_some_and(|last| !matches!(last, "succeeded" | "cancelled")),
+            Self::Paused => state == State::Paused,
+            Self::Invalid => state == State::Invalid,
+            Self::Waiting => state == State::Waiting,
+        }
+    }
+}
+
+/// A page of a list.
+pub(crate) struct Listed {
+    /// The apps of this page.
+    pub apps: Vec<AppView>,
+    /// How many there are that fit.
+    pub total: usize,
+    /// How many of all whose names fit each filter would leave.
+    pub counts: Vec<(Filter, &'static str, usize)>,
+}
+
+impl Model {
+    pub(crate) fn app(&mut self, entry: Entry<AppRecord>, zones: &TimeZoneDatabase) {
+        let Ok(app) = AppName::new(entry.key.clone()) else { return };
+        let source = entry.value.source.as_ref();
+        let reading = source.map(|source| Arc::new(compose::read(&source.file(&app), zones)));
+        let known = self.apps.entry(app).or_default();
+        (known.record, known.reading) = (Some(entry), reading);
+    }
+
+    pub(crate) fn ledger(&mut self, entry: Entry<Ledger>) {
+        let Ok(app) = AppName::new(entry.key) else { return };
+        self.apps.entry(app).or_default().ledger = Some(entry.value);
+    }
+
+    pub(crate) fn agent(&mut self, entry: Entry<AgentRecord>) {
+        self.agents.insert(entry.key.clone(), entry);
+    }
+
+    /// A run ended. One that had ended before this process began is listed, and not counted.
+    pub(crate) fn run(&mut self, summary: RunSummary, is_new: bool) {
+        if is_new {
+            *self.counts.runs.entry(summary.outcome.label()).or_default() += 1;
+        }
+        self.runs.push_back(Arc::new(summary));
+        if self.runs.len() > RUNS_MAX {
+            self.runs.pop_front();
+        }
+    }
+
+    /// The clock decided. The same goes for it.
+    pub(crate) fn tick(&mut self, record: TickRecord, is_new: bool) {
+        if is_new {
+            let late = record.decided_at.duration_since(record.scheduled_at).as_secs_f64().max(0.0);
+            self.counts.lateness_sum += late;
+            let bucket = LATENESS_BOUNDS.iter().position(|bound| late <= *bound).unwrap_or(LATENESS_BOUNDS.len());
+            self.counts.lateness[bucket] += 1;
+        }
+        if matches!(record.admission, Admission::Start { .. } | Admission::Enqueue { .. }) {
+            return;
+        }
+        self.ticks.push_back(record);
+        if self.ticks.len() > TICKS_MAX {
+            self.ticks.pop_front();
+        }
+    }
+
+    pub(crate) fn event(&mut self, event: &MeshEvent, is_new: bool) {
+        if let MeshEvent::LeaderChanged { epoch, .. } = event {
+            self.counts.leader_changes += u64::from(is_new);
+            self.counts.epoch = self.counts.epoch.max(epoch.0);
+        }
+    }
+
+    pub(crate) fn apps_loaded(&mut self) {
+        self.loaded.apps = true;
+    }
+
+    pub(crate) fn ledgers_loaded(&mut self) {
+        self.loaded.ledgers = true;
+    }
+
+    pub(crate) fn agents_loaded(&mut self) {
+        self.loaded.agents = true;
+    }
+
+    /// Whether everything was read once.
+    pub(crate) fn is_loaded(&self) -> bool {
+        let Loaded { apps, ledgers, agents } = self.loaded;
+        apps && ledgers && agents
+    }
+
+    /// The apps whose names contain `text` and that the filter wants, by name.
+    pub(crate) fn list(&self, text: &str, filter: Filter, skip: usize, take: usize, now: Timestamp) -> Listed {
+        let text = text.to_lowercase();
+        let mut counts = Filter::ALL.map(|(filter, name)| (filter, name, 0)).to_vec();
+        let mut fitting = Vec::new();
+        for (name, known) in self.apps.iter().filter(|(name, _)| name.as_str().to_lowercase().contains(&text)) {
+            let Some(state) = known.state(name) else { continue };
+            let last = known.last_outcome();
+            for (filter, _, count) in &mut counts {
+                *count += usize::from(filter.wants(state, last));
+            }
+            if filter.wants(state, last) {
+                fitting.push((name, known));
+            }
+        }
+        let total = fitting.len();
+        let page = fitting.into_iter().skip(skip).take(take);
+        Listed { apps: page.filter_map(|(name, known)| known.view(name, now)).collect(), total, counts }
+    }
+
+    /// Names of all apps that are not removed, with how each is read.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &AppName> {
+        self.apps.iter().filter(|(name, known)| known.state(name).is_some()).map(|(name, _)| name)
+    }
+
+    pub(crate) fn ledgers(&self) -> impl Iterator<Item = (&AppName, &Ledger)> {
+        self.apps.iter().filter_map(|(name, known)| Some((name, known.ledger.as_ref()?)))
+    }
+
+    pub(crate) fn agents(&self) -> Vec<Entry<AgentRecord>> {
+        self.agents.values().cloned().collect()
+    }
+}
+
+impl Known {
+    fn stored<'a>(&'a self, app: &'a AppName) -> Option<Stored<'a>> {
+        Some(Stored { app, record: self.record.as_ref()?, ledger: self.ledger.as_ref() })
+    }
+
+    /// What the app is doing; `None`: it is removed, or only its ledger is known so far.
+    fn state(&self, app: &AppName) -> Option<State> {
+        Some(app::state(self.stored(app)?, self.reading.as_deref())).filter(|state| *state != State::Removed)
+    }
+
+    fn last_outcome(&self) -> Option<&str> {
+        self.ledger.as_ref()?.recent.back().map(|run| run.outcome.as_str())
+    }
+
+    fn view(&self, app: &AppName, now: Timestamp) -> Option<AppView> {
+        AppView::of(self.stored(app)?, self.reading.as_deref(), now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tickmesh_core::{
+        ledger::{Cause, RecentRun},
+        message::{DropReason, SCHEMA},
+        outcome::Outcome,
+    };
+    use tickmesh_testkit::records;
+
+    use super::*;
+
+    /// Twelve apps: `a-00` to `a-11`. The last run of every third one failed.
+    fn model() -> Model {
+        let (mut model, zones) = (Model::default(), TimeZoneDatabase::bundled());
+        for number in 0..12 {
+            let key = format!("a-{number:02}");
+            model.app(Entry { key: key.clone(), ..records::record(Some(records::COMPOSE), 1) }, &zones);
+            let mut ledger = records::ledger(vec![]);
+            let outcome = if number % 3 == 0 { "failed" } else { "succeeded" };
+            ledger.recent.push_back(RecentRun { run: 1, outcome: outcome.to_owned(), finished_at: records::now() });
+            model.ledger(Entry { key, sequence: 1, at: records::now(), value: ledger });
+        }
+        model
+    }
+
+    #[track_caller]
+    fn check(text: &str, filter: Filter, skip: usize, take: usize, total: usize, names: &[&str]) {
+        let listed = model().list(text, filter, skip, take, records::now());
+        let found: Vec<_> = listed.apps.iter().map(|app| app.name.as_str()).collect();
+        assert_eq!((listed.total, found.as_slice()), (total, names));
+    }
+
+    #[test]
+    fn lists_are_searched_filtered_and_cut() {
+        check("", Filter::All, 0, 2, 12, &["a-00", "a-01"]);
+        check("", Filter::All, 10, 50, 12, &["a-10", "a-11"]);
+        check("A-1", Filter::All, 0, 50, 2, &["a-10", "a-11"]);
+        check("", Filter::Failed, 0, 50, 4, &["a-00", "a-03", "a-06", "a-09"]);
+        check("", Filter::Failed, usize::MAX, 50, 4, &[]);
+        check("nothing", Filter::All, 0, 50, 0, &[]);
+        let counts = model().list("a-0", Filter::Paused, 0, 1, records::now()).counts;
+        let counts: Vec<_> = counts.into_iter().map(|(_, name, count)| (name, count)).collect();
+        assert_eq!(counts[..4], [("all", 10), ("running", 0), ("failed", 4), ("paused", 0)]);
+    }
+
+    #[test]
+    fn only_what_is_new_is_counted() {
+        let mut model = Model::default();
+        model.run(records::summary(1, Cause::Schedule, &[Outcome::failed(1)]), false);
+        model.run(records::summary(2, Cause::Schedule, &[Outcome::failed(1)]), true);
+        assert_eq!((model.runs.len(), model.counts.runs["failed"]), (2, 1));
+        let tick = |milliseconds| TickRecord {
+            schema: SCHEMA,
+            number: 1,
+            app: records::app(),
+            scheduled_at: records::now(),
+            decided_at: records::now() + jiff::SignedDuration::from_millis(milliseconds),
+            admission: Admission::Drop { reason: DropReason::QueueFull },
+            coalesced: 0,
+        };
+        model.tick(tick(2), true);
+        model.tick(tick(70_000), true);
+        model.tick(tick(2), false);
+        assert_eq!((model.counts.lateness[1], model.counts.lateness[12], model.ticks.len()), (1, 1, 3));
+    }
+}

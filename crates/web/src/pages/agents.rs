@@ -1,0 +1,61 @@
+//! The Docker hosts, and what they carry.
+
+use askama::Template;
+use axum::{extract::State, response::Response};
+use jiff::Timestamp;
+use tickmesh_client::views::agent::AgentsView;
+use tickmesh_core::quantity::{bytes, cores};
+
+use super::{
+    page,
+    words::{Moment, class},
+};
+use crate::App;
+
+struct Row {
+    name: String,
+    host: String,
+    state: &'static str,
+    class: &'static str,
+    slots: u32,
+    used: u32,
+    percent: u32,
+    cpu: String,
+    memory: String,
+    engine: String,
+    version: String,
+    labels: String,
+    heartbeat: Moment,
+}
+
+#[derive(Template)]
+#[template(path = "agents.html")]
+struct AgentsPage {
+    nav: &'static str,
+    rows: Vec<Row>,
+}
+
+/// `GET /agents`.
+pub(crate) async fn agents(State(app): State<App>) -> Response {
+    let now = Timestamp::now();
+    let views = app.look(|model| AgentsView::of(&model.agents(), model.ledgers().map(|(_, it)| it), now));
+    let rows = views.0.iter().map(|view| {
+        let (state, tone) = view.state.text();
+        Row {
+            name: view.name.clone(),
+            host: view.host.clone(),
+            state,
+            class: class(tone),
+            slots: view.slots,
+            used: view.slots_used,
+            percent: (view.slots_used * 100).checked_div(view.slots).unwrap_or(0).min(100),
+            cpu: format!("{} of {}", cores(view.cpu_millis_reserved), cores(view.cpu_millis)),
+            memory: format!("{} of {}", bytes(view.memory_bytes_reserved), bytes(view.memory_bytes)),
+            engine: view.engine.clone(),
+            version: view.version.clone(),
+            labels: view.labels_text(),
+            heartbeat: Moment::new(view.heartbeat_at, now),
+        }
+    });
+    page(&AgentsPage { nav: "agents", rows: rows.collect() })
+}

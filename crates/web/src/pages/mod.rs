@@ -1,0 +1,81 @@
+//! Pages, made on the server: readable without any script. What the script adds is that they renew themselves.
+
+mod agents;
+mod app;
+mod apps;
+mod mesh;
+mod run;
+mod timeline;
+mod words;
+
+use askama::Template;
+use axum::{
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+pub(crate) use self::{
+    agents::agents,
+    app::app,
+    apps::apps,
+    mesh::mesh,
+    run::{logs, run},
+    timeline::timeline,
+};
+
+/// A page, or the one that says why there is none.
+fn page(template: &impl Template) -> Response {
+    match template.render() {
+        Ok(text) => ([(header::CACHE_CONTROL, "no-store")], axum::response::Html(text)).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page cannot be made");
+            (StatusCode::INTERNAL_SERVER_ERROR, "the page cannot be made\n").into_response()
+        }
+    }
+}
+
+/// Why there is no page.
+#[derive(Template)]
+#[template(path = "failure.html")]
+struct Failure {
+    nav: &'static str,
+    title: &'static str,
+    detail: String,
+}
+
+/// An error, as a page.
+pub(crate) struct Failed(StatusCode, String);
+
+impl Failed {
+    fn missing(what: impl std::fmt::Display) -> Self {
+        Self(StatusCode::NOT_FOUND, format!("There is no {what}, or nothing of it is kept any more."))
+    }
+}
+
+impl From<tickmesh_messaging::Error> for Failed {
+    fn from(error: tickmesh_messaging::Error) -> Self {
+        Self(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        let title = self.0.canonical_reason().unwrap_or("Error");
+        let mut response = page(&Failure { nav: "", title, detail: self.1 });
+        *response.status_mut() = self.0;
+        response
+    }
+}
+
+/// Where the token is given.
+#[derive(Template)]
+#[template(path = "login.html")]
+struct LoginPage {
+    nav: &'static str,
+    wrong: bool,
+}
+
+/// `GET /login`.
+pub(crate) async fn login(uri: axum::http::Uri) -> Response {
+    page(&LoginPage { nav: "", wrong: uri.query() == Some("wrong") })
+}

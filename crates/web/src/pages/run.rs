@@ -1,0 +1,191 @@
+//! One run: what each replica did where, what went wrong, and what it wrote.
+
+use askama::Template;
+use axum::{
+    extract::{Path, Query, State},
+    response::Response,
+};
+use jiff::Timestamp;
+use serde::Deserialize;
+use tickmesh_client::{
+    read,
+    views::{attempt::AttemptView, replica::ReplicaView, run::RunView},
+    when,
+};
+use tickmesh_core::name::{AppName, ServiceName};
+use tickmesh_messaging::{LogFilter, RunSelector};
+
+use super::{
+    Failed, page,
+    words::{Moment, class},
+};
+use crate::{
+    App,
+    output::{LINES_MAX, Shown, last_lines},
+};
+
+/// One replica.
+struct Replica {
+    service: String,
+    index: u32,
+    attempt: u32,
+    agent: String,
+    state: &'static str,
+    class: &'static str,
+    reason: String,
+    attempts: Vec<Attempt>,
+}
+
+/// One attempt that somebody should look at.
+struct Attempt {
+    number: u32,
+    agent: String,
+    end: String,
+    class: &'static str,
+    took: String,
+    again: String,
+    lines: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(path = "run.html")]
+struct RunPage {
+    nav: &'static str,
+    app: String,
+    number: u64,
+    state: String,
+    class: &'static str,
+    cause: String,
+    scheduled: Option<Moment>,
+    started: Moment,
+    finished: Option<Moment>,
+    took: String,
+    succeeded: usize,
+    total: usize,
+    next: Option<Moment>,
+    waits: Vec<String>,
+    troubled: Vec<Replica>,
+    replicas: Vec<Replica>,
+    active: bool,
+    retry: bool,
+}
+
+/// `GET /apps/{app}/runs/{run}`.
+pub(crate) async fn run(State(app): State<App>, Path((name, number)): Path<(String, u64)>) -> Result<Response, Failed> {
+    let now = Timestamp::now();
+    let missing = || Failed::missing(format!("run {name}/{number}"));
+    let id = AppName::new(&name).map_err(|_| missing())?;
+    let view = read::run(&app.mesh, &id, number, &app.zones, now).await?.ok_or_else(missing)?;
+    Ok(page(&RunPage::new(&view, now)))
+}
+
+impl RunPage {
+    fn new(view: &RunView, now: Timestamp) -> Self {
+        let troubled = view.replicas.iter().filter(|replica| !replica.attempts.is_empty());
+        Self {
+            nav: "apps",
+            app: view.app.clone(),
+            number: view.run,
+            state: view.state_text(),
+            class: class(view.tone()),
+            cause: view.cause_text(),
+            scheduled: view.scheduled_at.map(|at| Moment::new(at, now)),
+            started: Moment::new(view.started_at, now),
+            finished: view.finished_at.map(|at| Moment::new(at, now)),
+            took: view.took(now),
+            succeeded: view.succeeded,
+            total: view.replicas.len(),
+            next: view.next.map(|at| Moment::new(at, now)),
+            waits: view.waiting.clone(),
+            troubled: troubled.map(Replica::new).collect(),
+            replicas: view.replicas.iter().map(Replica::new).collect(),
+            active: view.finished_at.is_none(),
+            retry: view.finished_at.is_some() && !view.has_succeeded(),
+        }
+    }
+}
+
+impl Replica {
+    fn new(view: &ReplicaView) -> Self {
+        let mut before: Option<&AttemptView> = None;
+        let mut attempts = Vec::new();
+        for attempt in &view.attempts {
+            attempts.push(Attempt::new(attempt, before));
+            before = Some(attempt);
+        }
+        Self {
+            service: view.service.clone(),
+            index: view.replica,
+            attempt: view.attempt,
+            agent: view.agent.clone().unwrap_or_default(),
+            state: view.state_text(),
+            class: class(view.tone()),
+            reason: view.reason.clone().unwrap_or_default(),
+            attempts,
+        }
+    }
+}
+
+impl Attempt {
+    fn new(view: &AttemptView, before: Option<&AttemptView>) -> Self {
+        let between = |from: Option<Timestamp>, to: Option<Timestamp>| {
+            from.zip(to).map(|(from, to)| when::took(when::between(from, to))).unwrap_or_default()
+        };
+        Self {
+            number: view.attempt,
+            agent: view.agent.clone(),
+            end: view.end_text(),
+            class: class(view.tone()),
+            took: between(view.claimed_at, view.ended_at),
+            again: before.map(|before| between(before.ended_at, view.claimed_at)).unwrap_or_default(),
+            lines: view.last_lines.clone(),
+        }
+    }
+}
+
+/// Whose output is wanted.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Whose {
+    service: Option<String>,
+    replica: Option<u32>,
+}
+
+#[derive(Template)]
+#[template(path = "logs.html")]
+struct LogsPage {
+    nav: &'static str,
+    app: String,
+    number: u64,
+    whose: String,
+    command: String,
+    lines: Vec<Shown>,
+    earlier: bool,
+    limit: usize,
+}
+
+/// `GET /apps/{app}/runs/{run}/logs`.
+pub(crate) async fn logs(
+    State(app): State<App>,
+    Path((name, number)): Path<(String, u64)>,
+    Query(whose): Query<Whose>,
+) -> Result<Response, Failed> {
+    let missing = || Failed::missing(format!("run {name}/{number}"));
+    let id = AppName::new(&name).map_err(|_| missing())?;
+    let service = whose.service.clone().map(ServiceName::new).transpose().map_err(|_| missing())?;
+    let filter = LogFilter { app: id, run: Some(RunSelector::Number(number)), service, replica: whose.replica };
+    let (lines, earlier) = last_lines(&app.mesh, filter).await?;
+    let parts = [whose.service.clone(), whose.replica.map(|it| it.to_string())];
+    let whose: Vec<String> = parts.into_iter().flatten().collect();
+    let whose = whose.join("/");
+    let target = if whose.is_empty() { format!("{name}/{number}") } else { format!("{name}/{number}/{whose}") };
+    Ok(page(&LogsPage {
+        nav: "apps",
+        app: name,
+        number,
+        whose,
+        command: format!("tickmesh logs {target}"),
+        lines,
+        earlier,
+        limit: LINES_MAX,
+    }))
+}
