@@ -124,8 +124,9 @@ async fn note_streams(mesh: &Mesh, held: &messaging::Tenure, period: Duration) -
     loop {
         sleep(pause).await;
         pause = period;
+        let seen = held.seen();
         match mesh.stream_marks().await {
-            Ok(marks) => match held.note_streams(marks) {
+            Ok(marks) => match held.note_streams(&seen, marks) {
                 Ok(()) => seen_lost = 0,
                 // One answer is not believed: see `LOSS_LOOKS`.
                 Err(loss) => {

@@ -222,8 +222,9 @@ impl LeaseKeeper {
     }
 
     async fn loss(&self, lease: Option<&LeaseRecord>) -> Result<Option<Loss>, Error> {
-        let found = self.mesh.stream_marks().await?;
+        // Before the look: what is written meanwhile is no loss.
         let memory = self.memory();
+        let found = self.mesh.stream_marks().await?;
         let gone = lease.is_none() && memory.marks().is_empty();
         let loss = if gone { without_lease(&found) } else { first_loss(memory.marks(), &found) };
         if loss.is_none() {

@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 use super::{
     LeaseKeeper, LeaseRecord,
     clock::BootTime,
-    marks::{Loss, StreamMarks, first_loss},
+    marks::{Loss, MarkMemory, StreamMarks, first_loss},
     state::Hold,
 };
 use crate::{
@@ -73,14 +73,19 @@ impl Tenure {
         let _ended = standing.wait_for(|standing| standing.lost).await;
     }
 
-    /// Notes where the streams stand now: it is stored with the next renewal, and whoever leads next refuses streams that lack
-    /// it. Nothing is noted if this process itself has seen more: that would hide the loss.
-    pub fn note_streams(&self, found: StreamMarks) -> Result<(), Loss> {
-        let memory = self.keeper.memory();
-        if let Some(loss) = first_loss(memory.marks(), &found) {
+    /// What this process has seen of the streams. To be asked for *before* somebody looks where they stand: what is written
+    /// meanwhile is no loss.
+    pub fn seen(&self) -> MarkMemory {
+        self.keeper.memory()
+    }
+
+    /// Notes where the streams stand: it is stored with the next renewal, and whoever leads next refuses streams that lack
+    /// it. Nothing is noted if this process itself had seen more: that would hide the loss.
+    pub fn note_streams(&self, seen: &MarkMemory, found: StreamMarks) -> Result<(), Loss> {
+        if let Some(loss) = first_loss(seen.marks(), &found) {
             return Err(loss);
         }
-        self.keeper.see(memory.acceptance(), &found);
+        self.keeper.see(seen.acceptance(), &found);
         self.streams.send_replace(found);
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::{
 use jiff::Timestamp;
 use tickmesh_core::{ledger::Ledger, message::SCHEMA};
 use tickmesh_messaging::{
-    Cas, Error, LeaseKeeper, LeaseRecord, Mesh, SchedulerCard, SchedulerRole, Tenure, lease::StreamMarks,
+    Cas, Error, LeaseKeeper, LeaseRecord, Mesh, SchedulerCard, SchedulerRole, StreamKind, Tenure, lease::StreamMarks,
 };
 use tokio::{
     sync::watch,
@@ -199,7 +199,7 @@ async fn too_high(mesh: &Mesh) -> StreamMarks {
 async fn nobody_leads_on_streams_that_lost_data() {
     let (server, mesh) = mesh().await;
     let tenure = acquire(&mesh, "first").await;
-    tenure.note_streams(too_high(&mesh).await).unwrap();
+    tenure.note_streams(&tenure.seen(), too_high(&mesh).await).unwrap();
     let noted = async || {
         let record = mesh.lease().read("leader").await.unwrap().unwrap().value;
         record.streams.get("ledger").is_some_and(|mark| mark.last_sequence == 42)
@@ -217,8 +217,11 @@ async fn a_scheduler_remembers_what_a_restored_lease_does_not() {
     let (server, mesh) = mesh().await;
     let keeper = keeper(&mesh, "first");
     let tenure = within("the lease", keeper.acquire()).await.unwrap();
-    tenure.note_streams(too_high(&mesh).await).unwrap();
-    assert!(tenure.note_streams(mesh.stream_marks().await.unwrap()).is_err(), "a loss is never noted as the new truth");
+    tenure.note_streams(&tenure.seen(), too_high(&mesh).await).unwrap();
+    assert!(
+        tenure.note_streams(&tenure.seen(), mesh.stream_marks().await.unwrap()).is_err(),
+        "a loss is never noted as the new truth"
+    );
     drop(tenure);
     // The lease as it was before the note.
     let other = connect(&server, "mesh").await;
@@ -235,6 +238,18 @@ async fn a_scheduler_remembers_what_a_restored_lease_does_not() {
     restored.await;
     let error = within("the refusal", keeper.acquire()).await.unwrap_err();
     assert!(matches!(error, Error::StateLost(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn what_is_written_while_somebody_looks_is_no_loss() {
+    let (_server, mesh) = mesh().await;
+    let tenure = within("the lease", keeper(&mesh, "first").acquire()).await.unwrap();
+    let seen = tenure.seen();
+    let found = mesh.stream_marks().await.unwrap();
+    // The leader writes a ledger before it has read the answer.
+    tenure.saw(StreamKind::Ledger, found["ledger"].last_sequence + 21);
+    assert_eq!(tenure.note_streams(&seen, found.clone()), Ok(()));
+    assert!(tenure.note_streams(&tenure.seen(), found).is_err(), "the next look would have to find it");
 }
 
 #[tokio::test]
