@@ -77,12 +77,13 @@ pub(crate) async fn run_scheduler(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let (leading, leads) = watch::channel(false);
-    let notices = async {
+    // Both on the heap: one is large, and joined they would be larger.
+    let notices = Box::pin(async {
         match webhooks {
             Some(config) => tickmesh_webhook::run(config, mesh.clone(), leads, shutdown.clone()).await,
             None => Ok(()),
         }
-    };
+    });
     let config = tickmesh_scheduler::Config {
         id: Uuid::now_v7().to_string(),
         host: crate::connect::host(),
@@ -93,11 +94,11 @@ pub(crate) async fn run_scheduler(
         leading: Some(leading),
         tap: None,
     };
-    let scheduler = tickmesh_scheduler::run(config, mesh.clone(), shutdown.clone());
-    let (scheduler, notices) = tokio::join!(async { scheduler.await.context("the scheduler failed") }, async {
-        notices.await.context("webhooks cannot be served")
-    });
-    scheduler.and(notices)
+    let scheduler = Box::pin(tickmesh_scheduler::run(config, mesh.clone(), shutdown.clone()));
+    let scheduler = async { scheduler.await.context("the scheduler failed") };
+    // Settings that cannot be served end both: nobody would learn of them otherwise.
+    let notices = async { notices.await.context("webhooks cannot be served") };
+    tokio::try_join!(scheduler, notices).map(|((), ())| ())
 }
 
 /// The page, for this host unless there is a token.

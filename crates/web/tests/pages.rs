@@ -1,5 +1,7 @@
 //! Pages, API and metrics on a real server, with records that a test wrote: what is shown, what is refused, and what never gets through.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use http_body_util::{BodyExt as _, Full};

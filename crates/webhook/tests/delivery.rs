@@ -1,5 +1,7 @@
 //! Notices on a real server, posted to a receiver of the test's own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use std::{
     net::SocketAddr,
     sync::{
