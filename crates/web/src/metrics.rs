@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::{
-    extract::State,
+    extract::{Query, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -13,6 +13,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
+use serde::Deserialize;
 use tickmesh_client::views::agent::AgentsView;
 
 use crate::{
@@ -41,14 +42,31 @@ pub(crate) async fn ready(State(app): State<App>) -> Response {
     "ok\n".into_response()
 }
 
+/// A metric's only label, of an app.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfApp {
+    app: String,
+}
+
+/// What the address says.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Wanted {
+    /// Whether each app has its own, too: several for each may be many.
+    #[serde(default)]
+    apps: u8,
+}
+
 /// `GET /metrics`.
-pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
+pub(crate) async fn metrics(State(app): State<App>, Query(wanted): Query<Wanted>) -> Result<Response, Problem> {
     let streams = app.mesh.stream_states().await?;
     let mut registry = Registry::with_prefix("tickmesh");
     app.look(|model| {
         instants(&mut registry, model);
         runs(&mut registry, model);
         agents(&mut registry, model);
+        if wanted.apps > 0 {
+            each_app(&mut registry, model);
+        }
     });
     let (last, messages, bytes) = (Gauges::default(), Gauges::default(), Gauges::default());
     for state in streams {
@@ -132,6 +150,25 @@ fn agents(registry: &mut Registry, model: &Model) {
     registry.register("agents", "Agents, by state", states);
     registry.register("slots", "Containers that may run at once", total);
     registry.register("slots_used", "Attempts that are bound to agents", used);
+}
+
+/// What alerts on single apps are made of.
+fn each_app(registry: &mut Registry, model: &Model) {
+    type Gauges = Family<OfApp, Gauge>;
+    let (success, failed, waiting) = (Gauges::default(), Gauges::default(), Gauges::default());
+    for (app, ledger) in model.ledgers() {
+        let of = OfApp { app: app.to_string() };
+        if let Some(run) = ledger.recent.iter().rfind(|run| run.outcome == "succeeded") {
+            success.get_or_create(&of).set(run.finished_at.as_second());
+        }
+        if let Some(last) = ledger.recent.back() {
+            failed.get_or_create(&of).set(i64::from(!matches!(last.outcome.as_str(), "succeeded" | "cancelled")));
+        }
+        waiting.get_or_create(&of).set(signed(ledger.queue.len() as u64));
+    }
+    registry.register("app_last_success_seconds", "When the last of its last ten runs that succeeded ended", success);
+    registry.register("app_last_run_failed", "1: its last run did not succeed", failed);
+    registry.register("app_queue_length", "Its runs that wait", waiting);
 }
 
 /// A histogram that was counted elsewhere: the library only has those that it counts itself.

@@ -332,7 +332,9 @@ async fn an_address_that_others_reach_needs_a_token() {
 #[tokio::test]
 async fn metrics_are_those_that_are_documented() {
     let site = Site::start(None).await;
-    let text = site.get("/metrics").await.text;
+    let text = site.get("/metrics?apps=1").await.text;
+    assert!(text.contains("tickmesh_app_last_run_failed{app=\"nightly\"} 1"), "{text}");
+    assert!(!site.get("/metrics").await.text.contains("nightly"), "only who asks for them gets those of each app");
     let documented = include_str!("../../../docs/http.md");
     for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let name = line.split(' ').next().unwrap();
