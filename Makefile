@@ -10,7 +10,7 @@ APPS ?= 100000
 SEEDS ?= 100000
 FIRST_SEED ?= 0
 
-.PHONY: help setup demo test lint bench takeover capacity chaos faults matrix output podman sim mutants
+.PHONY: help setup demo test lint bench takeover capacity chaos faults matrix output page podman sim mutants
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -52,6 +52,9 @@ capacity: setup ## run 500 short containers through one agent, beside the bare e
 
 faults: setup ## let engines, images and containers fail, and write docs/faults.md (needs root for a second dockerd)
 	TICKMESH_FAULTS=$(CURDIR)/docs/faults.md cargo test -p tickmesh-tests --test engine_faults -- --nocapture
+
+page: setup ## take pictures of every page in a headless Chromium, to be looked at (needs chromium)
+	@scripts/page
 
 podman: setup ## run the demo through podman's socket, best effort (needs podman and catatonit)
 	scripts/podman
