@@ -32,8 +32,8 @@ use axum::{
     middleware,
     routing::{get, post},
 };
-use jiff::tz::TimeZoneDatabase;
-use tickmesh_client::requests::Asker;
+use jiff::{Timestamp, tz::TimeZoneDatabase};
+use tickmesh_client::{requests::Asker, when};
 use tickmesh_messaging::Mesh;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -109,6 +109,16 @@ impl Shared {
     pub(crate) fn change(&self, change: impl FnOnce(&mut Model)) {
         change(&mut self.model.write().unwrap_or_else(std::sync::PoisonError::into_inner));
         self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Why what is shown may be older than the mesh, if it may.
+    pub(crate) fn stale(&self, now: Timestamp) -> Option<String> {
+        let since = self.look(Model::stale_since).map(|at| format!(", since {at:.0} ({})", when::relative(at, now)));
+        match (self.mesh.is_connected(), since) {
+            (true, None) => None,
+            (false, since) => Some(format!("there is no connection to NATS{}", since.unwrap_or_default())),
+            (true, Some(since)) => Some(format!("a stream cannot be followed{since}")),
+        }
     }
 
     pub(crate) fn asker(&self) -> Asker {

@@ -10,6 +10,7 @@ use axum::{
     },
 };
 use futures_util::{Stream, StreamExt as _};
+use jiff::Timestamp;
 use tickmesh_messaging::{Change, Entry, Error, Following, Start};
 use tokio::{
     task::JoinSet,
@@ -43,23 +44,35 @@ pub(crate) fn follow(app: &App, tasks: &mut JoinSet<()>) {
     }));
     tasks.spawn(again(app.clone(), "history", |app| async move {
         let journal = app.mesh.history();
-        let known = journal.last_sequence().await?;
+        let last = journal.last_sequence().await?;
         let entries = journal.follow(None, Start::All).await?;
-        app.change(|model| model.runs.clear());
-        came(&app, entries, |model, entry| model.run(entry.value, entry.sequence > known)).await
+        app.change(|model| {
+            model.new_runs.begin(last);
+            model.runs.clear();
+            model.mended("history");
+        });
+        came(&app, entries, Model::run).await
     }));
     tasks.spawn(again(app.clone(), "ticks", |app| async move {
         let journal = app.mesh.ticks();
-        let known = journal.last_sequence().await?;
+        let last = journal.last_sequence().await?;
         let entries = journal.follow(None, Start::All).await?;
-        app.change(|model| model.ticks.clear());
-        came(&app, entries, |model, entry| model.tick(entry.value, entry.sequence > known)).await
+        app.change(|model| {
+            model.new_ticks.begin(last);
+            model.ticks.clear();
+            model.mended("ticks");
+        });
+        came(&app, entries, Model::tick).await
     }));
     tasks.spawn(again(app.clone(), "events", |app| async move {
         let events = app.mesh.events();
-        let known = events.last_sequence().await?;
+        let last = events.last_sequence().await?;
         let entries = events.follow(Start::All).await?;
-        came(&app, entries, |model, entry| model.event(&entry.value, entry.sequence > known)).await
+        app.change(|model| {
+            model.new_events.begin(last);
+            model.mended("events");
+        });
+        came(&app, entries, |model, entry| model.event(&entry)).await
     }));
 }
 
@@ -73,6 +86,7 @@ where
             Ok(()) => warn!(what, "a stream ended"),
             Err(error) => warn!(what, error = &error as &dyn std::error::Error, "a stream cannot be followed"),
         }
+        app.change(|model| model.broke(what, Timestamp::now()));
         sleep(PAUSE).await;
     }
 }

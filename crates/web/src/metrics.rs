@@ -39,6 +39,9 @@ pub(crate) async fn ready(State(app): State<App>) -> Response {
     if !app.look(Model::is_loaded) {
         return (StatusCode::SERVICE_UNAVAILABLE, "the mesh has not been read to its end yet\n").into_response();
     }
+    if let Some(stale) = app.stale(Timestamp::now()) {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("{stale}\n")).into_response();
+    }
     "ok\n".into_response()
 }
 

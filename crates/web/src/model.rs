@@ -10,6 +10,7 @@ use tickmesh_client::views::app::{self, AppView, Stored};
 use tickmesh_core::{
     compose::{self, Reading},
     history::RunSummary,
+    id::RunNumber,
     ledger::{Ledger, State},
     message::{Admission, AgentRecord, AppRecord, MeshEvent, TickRecord},
     name::AppName,
@@ -29,11 +30,47 @@ pub(crate) const LATENESS_BOUNDS: [f64; 12] =
 pub(crate) struct Model {
     apps: BTreeMap<AppName, Known>,
     agents: BTreeMap<String, Entry<AgentRecord>>,
-    pub(crate) runs: VecDeque<Arc<RunSummary>>,
+    pub(crate) runs: VecDeque<Ended>,
     pub(crate) ticks: VecDeque<TickRecord>,
     pub(crate) counts: Counts,
+    /// Which messages of the histories, the ticks and the events are counted.
+    pub(crate) new_runs: News,
+    pub(crate) new_ticks: News,
+    pub(crate) new_events: News,
+    /// Streams that cannot be followed, each with since when.
+    broken: BTreeMap<&'static str, Timestamp>,
     /// What has been read to its end once.
     loaded: Loaded,
+}
+
+/// A finished run, as the timeline shows it: its replicas would fill the memory.
+pub(crate) struct Ended {
+    pub(crate) app: AppName,
+    pub(crate) run: RunNumber,
+    pub(crate) outcome: &'static str,
+    pub(crate) scheduled_at: Option<Timestamp>,
+    pub(crate) started_at: Timestamp,
+    pub(crate) finished_at: Timestamp,
+}
+
+/// Tells what is new in a stream that is read from its beginning whenever it is followed again: each message once, and none that was
+/// there before this process.
+#[derive(Default)]
+pub(crate) struct News(Option<u64>);
+
+impl News {
+    /// The stream is about to be read; its last message is `last`. One that ends earlier than before was made anew.
+    pub(crate) fn begin(&mut self, last: u64) {
+        self.0 = Some(self.0.map_or(last, |known| known.min(last)));
+    }
+
+    fn has(&mut self, sequence: u64) -> bool {
+        let is_new = self.0.is_some_and(|known| sequence > known);
+        if is_new {
+            self.0 = Some(sequence);
+        }
+        is_new
+    }
 }
 
 #[derive(Default)]
@@ -131,19 +168,22 @@ impl Model {
     }
 
     /// A run ended. One that had ended before this process began is listed, and not counted.
-    pub(crate) fn run(&mut self, summary: RunSummary, is_new: bool) {
-        if is_new {
-            *self.counts.runs.entry(summary.outcome.label()).or_default() += 1;
+    pub(crate) fn run(&mut self, entry: Entry<RunSummary>) {
+        let outcome = entry.value.outcome.label();
+        if self.new_runs.has(entry.sequence) {
+            *self.counts.runs.entry(outcome).or_default() += 1;
         }
-        self.runs.push_back(Arc::new(summary));
+        let RunSummary { app, run, scheduled_at, started_at, finished_at, .. } = entry.value;
+        self.runs.push_back(Ended { app, run, outcome, scheduled_at, started_at, finished_at });
         if self.runs.len() > RUNS_MAX {
             self.runs.pop_front();
         }
     }
 
     /// The clock decided. The same goes for it.
-    pub(crate) fn tick(&mut self, record: TickRecord, is_new: bool) {
-        if is_new {
+    pub(crate) fn tick(&mut self, entry: Entry<TickRecord>) {
+        let record = entry.value;
+        if self.new_ticks.has(entry.sequence) {
             let late = record.decided_at.duration_since(record.scheduled_at).as_secs_f64().max(0.0);
             self.counts.lateness_sum += late;
             let bucket = LATENESS_BOUNDS.iter().position(|bound| late <= *bound).unwrap_or(LATENESS_BOUNDS.len());
@@ -158,8 +198,9 @@ impl Model {
         }
     }
 
-    pub(crate) fn event(&mut self, event: &MeshEvent, is_new: bool) {
-        if let MeshEvent::LeaderChanged { epoch, .. } = event {
+    pub(crate) fn event(&mut self, entry: &Entry<MeshEvent>) {
+        let is_new = self.new_events.has(entry.sequence);
+        if let MeshEvent::LeaderChanged { epoch, .. } = &entry.value {
             self.counts.leader_changes += u64::from(is_new);
             self.counts.epoch = self.counts.epoch.max(epoch.0);
         }
@@ -167,14 +208,31 @@ impl Model {
 
     pub(crate) fn apps_loaded(&mut self) {
         self.loaded.apps = true;
+        self.mended("apps");
     }
 
     pub(crate) fn ledgers_loaded(&mut self) {
         self.loaded.ledgers = true;
+        self.mended("ledgers");
     }
 
     pub(crate) fn agents_loaded(&mut self) {
         self.loaded.agents = true;
+        self.mended("agents");
+    }
+
+    /// A stream cannot be followed, or can be again.
+    pub(crate) fn broke(&mut self, what: &'static str, now: Timestamp) {
+        self.broken.entry(what).or_insert(now);
+    }
+
+    pub(crate) fn mended(&mut self, what: &'static str) {
+        self.broken.remove(what);
+    }
+
+    /// Since when this may be older than the mesh.
+    pub(crate) fn stale_since(&self) -> Option<Timestamp> {
+        self.broken.values().min().copied()
     }
 
     /// Whether everything was read once.
@@ -281,12 +339,32 @@ mod tests {
         assert_eq!(counts[..4], [("all", 10), ("running", 0), ("failed", 4), ("paused", 0)]);
     }
 
+    fn entry<T>(sequence: u64, value: T) -> Entry<T> {
+        Entry { key: "nightly".to_owned(), sequence, at: records::now(), value }
+    }
+
     #[test]
-    fn only_what_is_new_is_counted() {
+    fn only_what_is_new_is_counted_and_that_once() {
         let mut model = Model::default();
-        model.run(records::summary(1, Cause::Schedule, &[Outcome::failed(1)]), false);
-        model.run(records::summary(2, Cause::Schedule, &[Outcome::failed(1)]), true);
+        let summary = |number| entry(number, records::summary(number, Cause::Schedule, &[Outcome::failed(1)]));
+        model.new_runs.begin(1);
+        model.run(summary(1));
+        model.run(summary(2));
         assert_eq!((model.runs.len(), model.counts.runs["failed"]), (2, 1));
+        // Followed again from the beginning: what came meanwhile is new, the rest is counted already.
+        model.runs.clear();
+        model.new_runs.begin(3);
+        (1..=3).for_each(|number| model.run(summary(number)));
+        assert_eq!((model.runs.len(), model.counts.runs["failed"]), (3, 2));
+        // Made anew: it begins at 1.
+        model.new_runs.begin(0);
+        model.run(summary(1));
+        assert_eq!(model.counts.runs["failed"], 3);
+    }
+
+    #[test]
+    fn lateness_is_put_into_buckets() {
+        let mut model = Model::default();
         let tick = |milliseconds| TickRecord {
             schema: SCHEMA,
             number: 1,
@@ -296,9 +374,24 @@ mod tests {
             admission: Admission::Drop { reason: DropReason::QueueFull },
             coalesced: 0,
         };
-        model.tick(tick(2), true);
-        model.tick(tick(70_000), true);
-        model.tick(tick(2), false);
+        model.new_ticks.begin(1);
+        model.tick(entry(1, tick(2)));
+        model.tick(entry(2, tick(2)));
+        model.tick(entry(3, tick(70_000)));
         assert_eq!((model.counts.lateness[1], model.counts.lateness[12], model.ticks.len()), (1, 1, 3));
+    }
+
+    #[test]
+    fn it_is_stale_since_the_first_stream_broke() {
+        let mut model = Model::default();
+        let at = |second| records::now() + jiff::SignedDuration::from_secs(second);
+        assert_eq!(model.stale_since(), None);
+        model.broke("apps", at(1));
+        model.broke("ticks", at(2));
+        model.broke("apps", at(3));
+        assert_eq!(model.stale_since(), Some(at(1)));
+        model.mended("apps");
+        model.mended("ticks");
+        assert_eq!(model.stale_since(), None);
     }
 }

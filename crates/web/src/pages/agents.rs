@@ -32,6 +32,7 @@ struct Row {
 #[template(path = "agents.html")]
 struct AgentsPage {
     nav: &'static str,
+    stale: Option<String>,
     rows: Vec<Row>,
 }
 
@@ -57,5 +58,5 @@ pub(crate) async fn agents(State(app): State<App>) -> Response {
             heartbeat: Moment::new(view.heartbeat_at, now),
         }
     });
-    page(&AgentsPage { nav: "agents", rows: rows.collect() })
+    page(&AgentsPage { nav: "agents", stale: app.stale(now), rows: rows.collect() })
 }

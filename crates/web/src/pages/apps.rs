@@ -67,6 +67,7 @@ struct Choice {
 #[template(path = "apps.html")]
 struct AppsPage {
     nav: &'static str,
+    stale: Option<String>,
     q: String,
     status: &'static str,
     choices: Vec<Choice>,
@@ -88,6 +89,7 @@ pub(crate) async fn apps(State(app): State<App>, Query(wanted): Query<Wanted>) -
     let status = Filter::ALL.iter().find(|(it, _)| *it == filter).map_or("all", |(_, name)| *name);
     page(&AppsPage {
         nav: "apps",
+        stale: app.stale(now),
         q: wanted.q,
         status,
         choices,
