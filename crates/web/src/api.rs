@@ -2,8 +2,10 @@
 
 use axum::{
     Json, Router,
-    extract::{Path, Query, State},
+    body::to_bytes,
+    extract::{Path, Query, Request, State},
     http::{StatusCode, header},
+    middleware::{Next, from_fn},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
@@ -38,6 +40,8 @@ use crate::{
 /// Apps of one answer, unless fewer are wanted.
 const LIMIT_MAX: usize = 200;
 const LIMIT_DEFAULT: usize = 50;
+/// Longest text of a refusal that is told.
+const REFUSAL_BYTES_MAX: usize = 4_096;
 
 pub(crate) fn router() -> Router<App> {
     Router::new()
@@ -60,6 +64,19 @@ pub(crate) fn router() -> Router<App> {
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this resource does not know that method")
         })
+        .layer(from_fn(as_problem))
+}
+
+/// What axum refuses on its own, such as a body that is no JSON, is told as every other error is.
+async fn as_problem(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    if !(status.is_client_error() || status.is_server_error()) || kind.is_some_and(|kind| kind == Problem::KIND) {
+        return response;
+    }
+    let text = to_bytes(response.into_body(), REFUSAL_BYTES_MAX).await.unwrap_or_default();
+    Problem::new(status, String::from_utf8_lossy(&text).trim()).into_response()
 }
 
 type Answered<T> = Result<Json<T>, Problem>;

@@ -4,9 +4,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-
-/// Changes with every release: what a browser has of another one is not used.
-const TAG: &str = concat!("\"", env!("CARGO_PKG_VERSION"), "-1\"");
+use sha2::{Digest as _, Sha256};
 
 pub(crate) async fn style(headers: HeaderMap) -> Response {
     asset(&headers, "text/css; charset=utf-8", include_str!("../assets/style.css"))
@@ -17,9 +15,13 @@ pub(crate) async fn script(headers: HeaderMap) -> Response {
 }
 
 fn asset(headers: &HeaderMap, kind: &'static str, text: &'static str) -> Response {
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known == TAG) {
-        return StatusCode::NOT_MODIFIED.into_response();
+    // Of the content, not of the release: what a browser has of another build is not used.
+    let digest: String = Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let tag = format!("\"{digest}\"");
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+        return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response();
     }
-    let described = [(header::CONTENT_TYPE, kind), (header::ETAG, TAG), (header::CACHE_CONTROL, "no-cache")];
+    let described =
+        [(header::CONTENT_TYPE, kind.to_owned()), (header::ETAG, tag), (header::CACHE_CONTROL, "no-cache".to_owned())];
     (described, text).into_response()
 }

@@ -18,6 +18,9 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
+    /// Its content type.
+    pub(crate) const KIND: &'static str = "application/problem+json";
+
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("error");
         Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.into() }
@@ -50,7 +53,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(self)).into_response();
-        let kind = HeaderValue::from_static("application/problem+json");
+        let kind = HeaderValue::from_static(Self::KIND);
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response
     }

@@ -246,6 +246,9 @@ async fn the_api_answers_as_its_description_says() {
     }
     for (path, status) in [
         ("/apps?limit=201", StatusCode::BAD_REQUEST),
+        ("/apps?limit=many", StatusCode::BAD_REQUEST),
+        ("/apps?skip=-1", StatusCode::BAD_REQUEST),
+        ("/apps/nightly/runs/x", StatusCode::BAD_REQUEST),
         ("/apps/nobody", StatusCode::NOT_FOUND),
         ("/apps/nightly/runs/9", StatusCode::NOT_FOUND),
         ("/nothing", StatusCode::NOT_FOUND),
@@ -274,6 +277,13 @@ async fn a_request_reaches_the_leader_once_however_often_it_is_sent() {
     assert_eq!(state.iter().find(|it| it.stream == "commands").unwrap().messages, 1);
     let unknown = site.ask(Method::POST, "/api/v1/apps/nightly/run", &json, r#"{"evn":{}}"#).await;
     assert_eq!(unknown.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", unknown.text);
+    assert!(unknown.text.contains(r#""detail":"Failed to deserialize"#), "{}", unknown.text);
+    let long = format!(r#"{{"args":["{}"]}}"#, "a".repeat(1_100_000));
+    let long = site.ask(Method::POST, "/api/v1/apps/nightly/run", &json, &long).await;
+    assert_eq!(long.status, StatusCode::PAYLOAD_TOO_LARGE, "{}", long.text);
+    for answer in [unknown, long] {
+        assert_eq!(answer.headers[header::CONTENT_TYPE], "application/problem+json");
+    }
     site.stop().await;
 }
 
@@ -314,6 +324,20 @@ async fn with_a_token_nobody_sees_anything_without_it() {
     let cookie = cookie.split(';').next().unwrap();
     assert_eq!(site.ask(Method::GET, "/", &[("cookie", cookie)], "").await.status, StatusCode::OK);
     assert_eq!(site.get("/healthz").await.text, "ok\n");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_browser_has_each_asset_once_until_it_changes() {
+    let site = Site::start(None).await;
+    for path in ["/assets/style.css", "/assets/app.js"] {
+        let first = site.get(path).await;
+        let tag = first.headers[header::ETAG].to_str().unwrap();
+        let again = site.ask(Method::GET, path, &[("if-none-match", tag)], "").await;
+        assert_eq!((first.status, again.status), (StatusCode::OK, StatusCode::NOT_MODIFIED), "{path}");
+        let other = site.ask(Method::GET, path, &[("if-none-match", "\"0123456789abcdef\"")], "").await;
+        assert_eq!(other.status, StatusCode::OK, "{path}");
+    }
     site.stop().await;
 }
 
