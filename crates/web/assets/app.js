@@ -85,11 +85,28 @@ async function renew() {
   }
 }
 
+// Listens only while somebody looks: a browser has six connections to a host, and as many forgotten tabs would block the seventh.
+let source = null;
+function listen() {
+  if (document.hidden) {
+    source?.close();
+    source = null;
+    return;
+  }
+  renew();
+  if (source) return;
+  source = new EventSource("/live");
+  source.addEventListener("open", () => { live.textContent = "live"; });
+  source.addEventListener("error", () => {
+    live.textContent = "not live";
+    // A browser tries again by itself only if the connection broke, not if it was refused.
+    if (source?.readyState === EventSource.CLOSED) { source = null; setTimeout(listen, 5000); }
+  });
+  source.addEventListener("changed", renew);
+}
+
 dress();
 if (!location.pathname.startsWith("/login")) {
-  const source = new EventSource("/live");
-  source.addEventListener("open", () => { live.textContent = "live"; });
-  source.addEventListener("error", () => { live.textContent = "not live"; });
-  source.addEventListener("changed", renew);
-  document.addEventListener("visibilitychange", renew);
+  listen();
+  document.addEventListener("visibilitychange", listen);
 }
