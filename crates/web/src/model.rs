@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use jiff::{Timestamp, tz::TimeZoneDatabase};
+use jiff::{SignedDuration, Timestamp, tz::TimeZoneDatabase};
 use tickmesh_client::views::app::{self, AppView, Stored};
 use tickmesh_core::{
     compose::{self, Reading},
@@ -21,6 +21,8 @@ use tickmesh_messaging::Entry;
 const RUNS_MAX: usize = 50_000;
 /// Ticks that were dropped or skipped, for the timeline.
 const TICKS_MAX: usize = 10_000;
+/// Runs of an app whose time is known: those that a ledger lists.
+const TOOK_MAX: usize = 10;
 /// Bounds of the buckets of lateness, in seconds.
 pub(crate) const LATENESS_BOUNDS: [f64; 12] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0];
@@ -39,6 +41,8 @@ pub(crate) struct Model {
     pub(crate) new_events: News,
     /// Streams that cannot be followed, each with since when.
     broken: BTreeMap<&'static str, Timestamp>,
+    /// How long the last runs of each app took.
+    took: BTreeMap<String, BTreeMap<RunNumber, SignedDuration>>,
     /// What has been read to its end once.
     loaded: Loaded,
 }
@@ -174,6 +178,11 @@ impl Model {
             *self.counts.runs.entry(outcome).or_default() += 1;
         }
         let RunSummary { app, run, scheduled_at, started_at, finished_at, .. } = entry.value;
+        let took = self.took.entry(app.to_string()).or_default();
+        took.insert(run, finished_at.duration_since(started_at));
+        if took.len() > TOOK_MAX {
+            took.pop_first();
+        }
         self.runs.push_back(Ended { app, run, outcome, scheduled_at, started_at, finished_at });
         if self.runs.len() > RUNS_MAX {
             self.runs.pop_front();
@@ -264,6 +273,11 @@ impl Model {
     /// Names of all apps that are not removed, with how each is read.
     pub(crate) fn names(&self) -> impl Iterator<Item = &AppName> {
         self.apps.iter().filter(|(name, known)| known.state(name).is_some()).map(|(name, _)| name)
+    }
+
+    /// How long a run took, if it is one of the app's last.
+    pub(crate) fn took(&self, app: &str, run: RunNumber) -> Option<SignedDuration> {
+        self.took.get(app)?.get(&run).copied()
     }
 
     pub(crate) fn ledgers(&self) -> impl Iterator<Item = (&AppName, &Ledger)> {
@@ -370,7 +384,7 @@ mod tests {
             number: 1,
             app: records::app(),
             scheduled_at: records::now(),
-            decided_at: records::now() + jiff::SignedDuration::from_millis(milliseconds),
+            decided_at: records::now() + SignedDuration::from_millis(milliseconds),
             admission: Admission::Drop { reason: DropReason::QueueFull },
             coalesced: 0,
         };
@@ -384,7 +398,7 @@ mod tests {
     #[test]
     fn it_is_stale_since_the_first_stream_broke() {
         let mut model = Model::default();
-        let at = |second| records::now() + jiff::SignedDuration::from_secs(second);
+        let at = |second| records::now() + SignedDuration::from_secs(second);
         assert_eq!(model.stale_since(), None);
         model.broke("apps", at(1));
         model.broke("ticks", at(2));

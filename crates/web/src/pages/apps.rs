@@ -5,15 +5,24 @@ use axum::{
     extract::{Query, State},
     response::Response,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use tickmesh_client::views::{app::AppView, tone::sign};
+use tickmesh_client::{
+    views::{
+        app::{AppView, RecentView},
+        tone::sign,
+    },
+    when,
+};
 
 use super::{
     page,
     words::{Moment, class},
 };
-use crate::{App, model::Filter};
+use crate::{
+    App,
+    model::{Filter, Model},
+};
 
 /// Apps of one page.
 const PAGE: usize = 50;
@@ -49,11 +58,12 @@ struct Row {
 }
 
 /// One of the last runs.
-pub(super) struct Bar {
-    pub run: u64,
-    pub class: &'static str,
-    pub sign: &'static str,
-    pub text: String,
+struct Bar {
+    run: u64,
+    class: &'static str,
+    height: u8,
+    sign: &'static str,
+    text: String,
 }
 
 /// A filter that can be chosen.
@@ -83,7 +93,11 @@ pub(crate) async fn apps(State(app): State<App>, Query(wanted): Query<Wanted>) -
     let (now, filter) = (Timestamp::now(), Filter::named(&wanted.status));
     let page_number = wanted.page.unwrap_or(1).max(1);
     let skip = page_number.saturating_sub(1).saturating_mul(PAGE);
-    let (listed, loaded) = app.look(|model| (model.list(&wanted.q, filter, skip, PAGE, now), model.is_loaded()));
+    let (listed, rows, loaded) = app.look(|model| {
+        let listed = model.list(&wanted.q, filter, skip, PAGE, now);
+        let rows = listed.apps.iter().map(|view| row(view, model, now)).collect();
+        (listed, rows, model.is_loaded())
+    });
     let choices = listed.counts.iter();
     let choices = choices.map(|(it, name, count)| Choice { name, count: *count, chosen: *it == filter }).collect();
     let status = Filter::ALL.iter().find(|(it, _)| *it == filter).map_or("all", |(_, name)| *name);
@@ -93,7 +107,7 @@ pub(crate) async fn apps(State(app): State<App>, Query(wanted): Query<Wanted>) -
         q: wanted.q,
         status,
         choices,
-        rows: listed.apps.iter().map(|view| row(view, now)).collect(),
+        rows,
         total: listed.total,
         page: page_number,
         pages: listed.total.div_ceil(PAGE).max(1),
@@ -101,7 +115,7 @@ pub(crate) async fn apps(State(app): State<App>, Query(wanted): Query<Wanted>) -
     })
 }
 
-fn row(view: &AppView, now: Timestamp) -> Row {
+fn row(view: &AppView, model: &Model, now: Timestamp) -> Row {
     let last = view.recent.last();
     Row {
         name: view.name.clone(),
@@ -115,7 +129,7 @@ fn row(view: &AppView, now: Timestamp) -> Row {
         last: last.map(|run| Moment::new(run.finished_at, now)),
         last_outcome: last.map(|run| run.outcome.clone()).unwrap_or_default(),
         last_class: last.map_or("plain", |run| class(sign(&run.outcome).1)),
-        bars: bars(view, now),
+        bars: bars(view, model, now),
         waiting: view.queue.waiting,
         limit: view.queue.limit,
         dropped: view.counters.dropped,
@@ -123,12 +137,36 @@ fn row(view: &AppView, now: Timestamp) -> Row {
 }
 
 /// The last runs of an app, the oldest first.
-pub(super) fn bars(view: &AppView, now: Timestamp) -> Vec<Bar> {
-    let bar = |run: &tickmesh_client::views::app::RecentView| {
+fn bars(view: &AppView, model: &Model, now: Timestamp) -> Vec<Bar> {
+    let times: Vec<_> = view.recent.iter().map(|run| model.took(&view.name, run.run)).collect();
+    let longest = times.iter().flatten().max().copied().unwrap_or_default();
+    let bar = |(run, took): (&RecentView, &Option<SignedDuration>)| {
         let (sign, tone) = sign(&run.outcome);
         let ended = Moment::new(run.finished_at, now);
-        let text = format!("run {}: {}, {}", run.run, run.outcome, ended.relative);
-        Bar { run: run.run, class: class(tone), sign, text }
+        let took_text =
+            took.map(|took| format!(" after {}", when::took(took.try_into().unwrap_or_default()))).unwrap_or_default();
+        let text = format!("run {}: {}{took_text}, {}", run.run, run.outcome, ended.relative);
+        Bar { run: run.run, class: class(tone), height: height(*took, longest), sign, text }
     };
-    view.recent.iter().map(bar).collect()
+    view.recent.iter().zip(&times).map(bar).collect()
+}
+
+/// How high a bar is, from 1 to 5, beside the longest. Of what is not known how long it took, nothing is said: as high as that.
+fn height(took: Option<SignedDuration>, longest: SignedDuration) -> u8 {
+    let part = took.map_or(1.0, |took| took.as_secs_f64() / longest.as_secs_f64().max(f64::EPSILON));
+    [0.2, 0.4, 0.6, 0.8].iter().fold(1, |height, bound| height + u8::from(part > *bound))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_is_as_high_as_its_run_was_long() {
+        let seconds = SignedDuration::from_secs;
+        for (took, expect) in [(10, 5), (9, 5), (5, 3), (2, 1), (0, 1)] {
+            assert_eq!(height(Some(seconds(took)), seconds(10)), expect, "{took} s");
+        }
+        assert_eq!((height(None, seconds(10)), height(Some(seconds(0)), seconds(0))), (5, 1));
+    }
 }

@@ -24,6 +24,9 @@ use crate::{
     output::{LINES_MAX, Shown, last_lines},
 };
 
+/// No bar of an attempt is narrower, in thousandths of its run.
+const SPAN_MIN: f64 = 4.0;
+
 /// One replica.
 struct Replica {
     service: String,
@@ -44,7 +47,31 @@ struct Attempt {
     class: &'static str,
     took: String,
     again: String,
+    span: Option<Span>,
     lines: Vec<String>,
+}
+
+/// When in its run an attempt was, in thousandths.
+struct Span {
+    x: String,
+    width: String,
+}
+
+/// From when to when a run was, or has been so far.
+#[derive(Clone, Copy)]
+struct Time {
+    begin: Timestamp,
+    end: Timestamp,
+}
+
+impl Time {
+    fn span(self, from: Timestamp, to: Timestamp) -> Span {
+        let whole = self.end.duration_since(self.begin).as_secs_f64().max(f64::EPSILON);
+        // Agents have clocks of their own.
+        let place = |at: Timestamp| (at.duration_since(self.begin).as_secs_f64() / whole).clamp(0.0, 1.0) * 1_000.0;
+        let from = place(from).min(1_000.0 - SPAN_MIN);
+        Span { x: format!("{from:.1}"), width: format!("{:.1}", (place(to) - from).max(SPAN_MIN)) }
+    }
 }
 
 #[derive(Template)]
@@ -81,6 +108,8 @@ pub(crate) async fn run(State(app): State<App>, Path((name, number)): Path<(Stri
 
 impl RunPage {
     fn new(view: &RunView, now: Timestamp) -> Self {
+        let time = Time { begin: view.started_at, end: view.finished_at.unwrap_or(now) };
+        let replica = |view| Replica::new(view, time);
         let troubled = view.replicas.iter().filter(|replica| !replica.attempts.is_empty());
         Self {
             nav: "apps",
@@ -97,8 +126,8 @@ impl RunPage {
             total: view.replicas.len(),
             next: view.next.map(|at| Moment::new(at, now)),
             waits: view.waiting.clone(),
-            troubled: troubled.map(Replica::new).collect(),
-            replicas: view.replicas.iter().map(Replica::new).collect(),
+            troubled: troubled.map(replica).collect(),
+            replicas: view.replicas.iter().map(replica).collect(),
             active: view.finished_at.is_none(),
             retry: view.finished_at.is_some() && !view.has_succeeded(),
         }
@@ -106,11 +135,11 @@ impl RunPage {
 }
 
 impl Replica {
-    fn new(view: &ReplicaView) -> Self {
+    fn new(view: &ReplicaView, time: Time) -> Self {
         let mut before: Option<&AttemptView> = None;
         let mut attempts = Vec::new();
         for attempt in &view.attempts {
-            attempts.push(Attempt::new(attempt, before));
+            attempts.push(Attempt::new(attempt, before, time));
             before = Some(attempt);
         }
         Self {
@@ -127,7 +156,7 @@ impl Replica {
 }
 
 impl Attempt {
-    fn new(view: &AttemptView, before: Option<&AttemptView>) -> Self {
+    fn new(view: &AttemptView, before: Option<&AttemptView>, time: Time) -> Self {
         let between = |from: Option<Timestamp>, to: Option<Timestamp>| {
             from.zip(to).map(|(from, to)| when::took(when::between(from, to))).unwrap_or_default()
         };
@@ -138,6 +167,7 @@ impl Attempt {
             class: class(view.tone()),
             took: between(view.claimed_at, view.ended_at),
             again: before.map(|before| between(before.ended_at, view.claimed_at)).unwrap_or_default(),
+            span: view.claimed_at.map(|from| time.span(from, view.ended_at.unwrap_or(time.end))),
             lines: view.last_lines.clone(),
         }
     }
