@@ -60,11 +60,16 @@ setInterval(() => {
 
 // Renews the page, unless somebody is typing, reading a selection, or has something open.
 let busy = false;
+let renewed = 0;
 async function renew() {
+  // What is dear to read again is read again less often, or not at all.
+  const { still, every } = main().dataset;
+  if (still !== undefined || Date.now() - renewed < Number(every ?? 0) * 1000) return;
   const typing = main().contains(document.activeElement) && document.activeElement.tagName === "INPUT";
   const selecting = String(getSelection()) !== "";
   if (busy || document.hidden || typing || selecting) return;
   busy = true;
+  renewed = Date.now();
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
     if (!answer.ok || answer.redirected) return;
@@ -73,7 +78,7 @@ async function renew() {
     const open = [...main().querySelectorAll("details")].map((it) => it.open);
     [...next.querySelectorAll("details")].forEach((it, place) => { it.open = Boolean(open[place]); });
     const place = [...main().querySelectorAll("a, button")].indexOf(document.activeElement);
-    if (next.innerHTML !== main().innerHTML) {
+    if (next.outerHTML !== main().outerHTML) {
       main().replaceWith(document.adoptNode(next));
       if (place >= 0) main().querySelectorAll("a, button")[place]?.focus({ preventScroll: true });
       dress();

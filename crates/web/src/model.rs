@@ -275,6 +275,12 @@ impl Model {
         self.apps.iter().filter(|(name, known)| known.state(name).is_some()).map(|(name, _)| name)
     }
 
+    /// Whether a run goes on.
+    pub(crate) fn is_active(&self, app: &AppName, run: RunNumber) -> bool {
+        let ledger = self.apps.get(app).and_then(|known| known.ledger.as_ref());
+        ledger.is_some_and(|ledger| ledger.active.iter().any(|active| active.number == run))
+    }
+
     /// How long a run took, if it is one of the app's last.
     pub(crate) fn took(&self, app: &str, run: RunNumber) -> Option<SignedDuration> {
         self.took.get(app)?.get(&run).copied()

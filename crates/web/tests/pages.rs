@@ -38,7 +38,7 @@ struct Site {
     shutdown: CancellationToken,
     serving: JoinHandle<()>,
     mesh: Mesh,
-    _server: nats::Server,
+    server: Option<nats::Server>,
 }
 
 struct Answer {
@@ -79,7 +79,7 @@ impl Site {
         let (stop, served) = (shutdown.clone(), mesh.clone());
         let serving = tokio::spawn(async move { bound.serve(served, stop).await.unwrap() });
         let client = Client::builder(TokioExecutor::new()).build_http();
-        let site = Self { address, client, shutdown, serving, mesh, _server: server };
+        let site = Self { address, client, shutdown, serving, mesh, server: Some(server) };
         while site.get("/readyz").await.status != StatusCode::OK {
             tokio::task::yield_now().await;
         }
@@ -168,9 +168,31 @@ async fn every_page_says_what_it_knows_and_nothing_on_it_is_more_than_text() {
     shows("/", &["nightly", "every day at 02:30", "failed", "0/3", "<title>Apps"]).await;
     shows("/apps/nightly", &["Asia/Shanghai", "nightly/1", "Run now", "&#60;script&#62;alert"]).await;
     shows("/apps/nightly/runs/1", &["could_not_start", "host-1", "next run", "Retry what failed"]).await;
-    shows("/timeline?date=2026-11-22", &["nightly/1: could_not_start"]).await;
+    shows("/apps/nightly/runs/1/logs", &["<main id=\"main\" data-still>"]).await;
+    shows("/timeline?date=2026-11-22", &["nightly/1: could_not_start", "1 at once", "at most 1 run<"]).await;
     shows("/agents", &["host-1", "0/4"]).await;
     shows("/mesh", &["No scheduler answers", "ledger"]).await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn while_nats_is_away_lists_are_shown_and_say_that_they_may_be_old() {
+    let mut site = Site::start(None).await;
+    assert!(!site.get("/").await.text.contains("This may be old"));
+    drop(site.server.take());
+    while site.get("/readyz").await.status == StatusCode::OK {
+        tokio::task::yield_now().await;
+    }
+    for path in ["/", "/timeline?date=2026-11-22", "/agents"] {
+        let answer = site.get(path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        assert!(
+            answer.text.contains("This may be old") && answer.text.contains("host-1") | answer.text.contains("nightly"),
+            "{path}: {}",
+            answer.text
+        );
+    }
+    assert_eq!(site.get("/healthz").await.status, StatusCode::OK);
     site.stop().await;
 }
 

@@ -191,6 +191,8 @@ struct LogsPage {
     lines: Vec<Shown>,
     earlier: bool,
     limit: usize,
+    /// It may write more. Else the page need not be renewed: that reads all of the output again.
+    active: bool,
 }
 
 /// `GET /apps/{app}/runs/{run}/logs`.
@@ -202,6 +204,7 @@ pub(crate) async fn logs(
     let missing = || Failed::missing(format!("run {name}/{number}"));
     let id = AppName::new(&name).map_err(|_| missing())?;
     let service = whose.service.clone().map(ServiceName::new).transpose().map_err(|_| missing())?;
+    let active = app.look(|model| model.is_active(&id, number));
     let filter = LogFilter { app: id, run: Some(RunSelector::Number(number)), service, replica: whose.replica };
     let (lines, earlier) = last_lines(&app.mesh, filter).await?;
     let parts = [whose.service.clone(), whose.replica.map(|it| it.to_string())];
@@ -217,5 +220,6 @@ pub(crate) async fn logs(
         lines,
         earlier,
         limit: LINES_MAX,
+        active,
     }))
 }
