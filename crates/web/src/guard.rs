@@ -81,8 +81,9 @@ fn is_own_site(headers: &HeaderMap) -> bool {
     {
         return false;
     }
-    let Some(origin) = text(header::ORIGIN) else { return true };
-    let name = origin.split_once("://").map(|(_, name)| name);
+    // One that cannot be read is none of ours.
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let name = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, name)| name);
     name.is_some() && name == text(header::HOST)
 }
 
@@ -199,5 +200,8 @@ mod tests {
         ] {
             assert!(!is_own_site(&headers(&[host, other])), "{other:?}");
         }
+        let mut unreadable = headers(&[host]);
+        unreadable.insert(header::ORIGIN, HeaderValue::from_bytes(b"http://\xff").unwrap());
+        assert!(!is_own_site(&unreadable));
     }
 }
