@@ -34,6 +34,8 @@ const BAR_MIN: f64 = 2.5;
 const BARS_MAX: usize = 500;
 /// Parts of a day for which it is said how many runs there were at once: five minutes each.
 const PARTS: usize = 288;
+/// What a run takes at least, in minutes: one that took no time was there, too.
+const MOMENT: f64 = 1e-6;
 /// Height of the drawing of these.
 const HEIGHT: f64 = 36.0;
 
@@ -154,6 +156,10 @@ impl Day {
         if self.now >= self.begin {
             for (app, ledger) in model.ledgers() {
                 for run in ledger.active.iter().filter(|run| run.started_at < self.end) {
+                    // Its end may be here before the ledger without it.
+                    if model.took(app.as_str(), run.number).is_some() {
+                        continue;
+                    }
                     apps.entry(app).or_default().active.push(run);
                 }
             }
@@ -242,9 +248,10 @@ fn late_text(due: Option<Timestamp>, began: Timestamp) -> String {
 
 /// How many of the spans there were at once, at most, in each part of the day.
 fn at_once(spans: Vec<(f64, f64)>) -> [u32; PARTS] {
-    let mut changes: Vec<(f64, bool)> = spans.into_iter().flat_map(|(from, to)| [(from, true), (to, false)]).collect();
-    // Of those at the same moment beginnings come first: a run so short that it has no width counts, too.
-    changes.sort_by(|one, other| one.0.total_cmp(&other.0).then(other.1.cmp(&one.1)));
+    let ends = |(from, to): (f64, f64)| [(from, true), (to.max(from + MOMENT), false)];
+    let mut changes: Vec<(f64, bool)> = spans.into_iter().flat_map(ends).collect();
+    // Of those at the same moment ends come first: what begins when another one has ended is not there at once with it.
+    changes.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)));
     let (mut levels, mut level, mut reached) = ([0_u32; PARTS], 0_u32, 0);
     for (at, begins) in changes {
         let part = part(at);
@@ -293,6 +300,8 @@ mod tests {
         check(&[(0.0, 12.0), (6.0, 7.0)], &[(0, 1), (1, 2), (2, 1)]);
         check(&[(1.0, 2.0), (3.0, 4.0)], &[(0, 1)]);
         check(&[(3.0, 3.0), (3.0, 3.0)], &[(0, 2)]);
+        check(&[(1.0, 2.0), (2.0, 3.0), (3.0, 3.0), (3.0, 4.0)], &[(0, 2)]);
+        check(&[(1.0, 2.0), (2.0, 3.0), (3.0, 4.0)], &[(0, 1)]);
         check(&[(1_440.0, 1_440.0)], &[(PARTS - 1, 1)]);
     }
 }
