@@ -143,15 +143,9 @@ async fn explain_trouble(
             report.attempt.service.as_str() == replica.service && report.attempt.replica == replica.replica
         };
         replica.attempts = attempt::of_reports(reports.iter().filter(is_its));
-        let failed = replica.attempts.iter_mut().rfind(|it| matches!(it.tone(), Tone::Bad | Tone::Unsure));
+        let failed = replica.attempts.iter_mut().rfind(|it| has_failed(it));
         let (Some(failed), Ok(service)) = (failed, ServiceName::new(replica.service.clone())) else { continue };
-        let filter = LogFilter {
-            app: app.clone(),
-            run: Some(RunSelector::Token(token)),
-            service: Some(service),
-            replica: Some(replica.replica),
-        };
-        failed.last_lines = last_lines(mesh, filter, failed.attempt).await?;
+        failed.last_lines = last_lines(mesh, app, token, &service, replica.replica, failed.attempt).await?;
     }
     Ok(())
 }
@@ -166,20 +160,27 @@ pub async fn last_failure(
 ) -> Result<Option<AttemptView>, Error> {
     let reports: Vec<_> = mesh.results().of_run(app, token).await?.into_iter().map(|entry| entry.value).collect();
     let its = reports.iter().filter(|it| it.attempt.service == *service && it.attempt.replica == replica);
-    let failed = attempt::of_reports(its).into_iter().rfind(|it| matches!(it.tone(), Tone::Bad | Tone::Unsure));
-    let Some(mut failed) = failed else { return Ok(None) };
-    let filter = LogFilter {
-        app: app.clone(),
-        run: Some(RunSelector::Token(token)),
-        service: Some(service.clone()),
-        replica: Some(replica),
-    };
-    failed.last_lines = last_lines(mesh, filter, failed.attempt).await?;
+    let Some(mut failed) = attempt::of_reports(its).into_iter().rfind(has_failed) else { return Ok(None) };
+    failed.last_lines = last_lines(mesh, app, token, service, replica, failed.attempt).await?;
     Ok(Some(failed))
 }
 
+/// Whether an attempt came to an end that somebody should look at.
+fn has_failed(attempt: &AttemptView) -> bool {
+    matches!(attempt.tone(), Tone::Bad | Tone::Unsure)
+}
+
 /// The last lines that an attempt wrote.
-async fn last_lines(mesh: &Mesh, filter: LogFilter, attempt: u32) -> Result<Vec<String>, Error> {
+async fn last_lines(
+    mesh: &Mesh,
+    app: &AppName,
+    run: RunToken,
+    service: &ServiceName,
+    replica: u32,
+    attempt: u32,
+) -> Result<Vec<String>, Error> {
+    let run = Some(RunSelector::Token(run));
+    let filter = LogFilter { app: app.clone(), run, service: Some(service.clone()), replica: Some(replica) };
     let (mut transcript, mut last) = (Transcript::default(), VecDeque::with_capacity(LAST_LINES + 1));
     let mut keep = |lines: Vec<Line>| {
         for line in lines.into_iter().filter(|line| line.writer.attempt == attempt) {

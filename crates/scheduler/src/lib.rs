@@ -106,45 +106,33 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether stored data is missing.
-    fn is_loss(&self) -> bool {
+    /// What the mesh said, if it is about that.
+    fn of_mesh(&self) -> Option<&messaging::Error> {
         match self {
             Self::Lease(error)
             | Self::Load(error)
             | Self::Follow(error)
             | Self::Answer(error)
             | Self::Provision(error)
-            | Self::StateLost(error) => {
-                matches!(error, messaging::Error::StateLost(_))
-            }
-            Self::Behind | Self::StreamEnded | Self::Timing(_) | Self::OtherMesh { .. } => false,
+            | Self::StateLost(error) => Some(error),
+            Self::Behind | Self::StreamEnded | Self::Timing(_) | Self::OtherMesh { .. } => None,
         }
+    }
+
+    /// Whether stored data is missing.
+    fn is_loss(&self) -> bool {
+        matches!(self.of_mesh(), Some(messaging::Error::StateLost(_)))
     }
 
     /// Whether a stream does not exist.
     fn is_missing_stream(&self) -> bool {
-        match self {
-            Self::Lease(error)
-            | Self::Load(error)
-            | Self::Follow(error)
-            | Self::Answer(error)
-            | Self::Provision(error)
-            | Self::StateLost(error) => matches!(error, messaging::Error::StreamGone { .. }),
-            Self::Behind | Self::StreamEnded | Self::Timing(_) | Self::OtherMesh { .. } => false,
-        }
+        matches!(self.of_mesh(), Some(messaging::Error::StreamGone { .. }))
     }
 
     /// Whether it is only that NATS, or a part of it, is away.
     fn is_outage(&self) -> bool {
-        match self {
-            Self::Lease(error)
-            | Self::Load(error)
-            | Self::Follow(error)
-            | Self::Answer(error)
-            | Self::Provision(error) => error.is_unavailable(),
-            Self::Behind | Self::StreamEnded => true,
-            Self::StateLost(_) | Self::Timing(_) | Self::OtherMesh { .. } => false,
-        }
+        let is_late = matches!(self, Self::Behind | Self::StreamEnded);
+        is_late || self.of_mesh().is_some_and(messaging::Error::is_unavailable)
     }
 }
 

@@ -136,7 +136,7 @@ fn within_hours(second: &Values, minute: &Values) -> String {
     match minute.shape {
         Shape::All => seconds,
         Shape::One(m) => format!("{seconds} in minute {m} of every hour"),
-        Shape::Step(step) => format!("{seconds} in every {step}th minute"),
+        Shape::Step(step) => format!("{seconds} in one of every {step} minutes"),
         Shape::Range(..) | Shape::Other => format!("{seconds} in minutes {} of every hour", minutes()),
     }
 }
@@ -232,6 +232,7 @@ mod tests {
         check("0 */5 9-17 * * *", "every 5 minutes from 09:00 to 17:59");
         check("* * 3 * * *", "every second from 03:00 to 03:59");
         check("*/15 0-4 * * * *", "every 15 seconds in minutes 0 to 4 of every hour");
+        check("*/15 */2 * * * *", "every 15 seconds in one of every 2 minutes");
         check("5,35 * 1,3,5 * * *", "at seconds 5 and 35 of every minute in hours 01, 03 and 05");
         check("@every 90s", "every 1m30s, counted from 1970-01-01T00:00:00Z");
     }
