@@ -74,6 +74,40 @@ fn every_break_can_be_made_and_its_finder_is_on_record() {
     assert_eq!(rows, names, "`make mutants` writes the page");
 }
 
+/// Names of the fields of all log lines below a folder.
+fn log_fields(directory: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(directory).expect("read a folder") {
+        let path = entry.expect("read an entry").path();
+        if path.is_dir() {
+            log_fields(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).expect("read a source");
+            let lines =
+                ["debug!(", "info!(", "warn!(", "error!("].into_iter().flat_map(|mark| text.split(mark).skip(1));
+            found.extend(lines.flat_map(fields_of));
+        }
+    }
+}
+
+/// What comes before the sentence of a log line: `%app, error = &error as &dyn Error` are `app` and `error`.
+fn fields_of(line: &str) -> Vec<String> {
+    let fields = line.split('"').next().unwrap_or_default().trim_end().trim_end_matches(',');
+    let fields = fields.split(',').map(|field| field.split(" = ").next().unwrap_or_default());
+    fields.map(|name| name.trim().trim_start_matches(['%', '?']).to_owned()).filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn every_field_of_a_log_line_is_on_its_page_and_none_else() {
+    let mut fields = BTreeSet::new();
+    for part in ["core", "messaging", "scheduler", "agent", "client", "web", "webhook", "cli"] {
+        log_fields(&root().join("crates").join(part).join("src"), &mut fields);
+    }
+    let page = fs::read_to_string(root().join("docs/logs.md")).unwrap();
+    let names = page.lines().filter_map(|line| line.strip_prefix("| ")?.split('|').next());
+    let named: BTreeSet<String> = names.flat_map(quoted).collect();
+    assert_eq!(named, fields);
+}
+
 #[test]
 fn the_readme_names_every_key_and_every_right() {
     let page = fs::read_to_string(root().join("README.md")).unwrap();

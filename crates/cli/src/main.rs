@@ -17,6 +17,7 @@ mod logging;
 mod nats_server;
 mod output;
 mod parts;
+mod secret_file;
 mod source_diff;
 mod target;
 mod views;

@@ -250,7 +250,7 @@ impl<'a> Office<'a> {
             host: config.host.clone(),
             epoch: tenure.epoch,
         }));
-        info!(epoch = %tenure.epoch, took = ?began.elapsed(), "took over");
+        info!(epoch = %tenure.epoch, took_ms = began.elapsed().as_millis(), "took over");
         Ok(office)
     }
 

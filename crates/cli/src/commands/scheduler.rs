@@ -1,21 +1,12 @@
 //! `tickmesh scheduler`: makes the mesh if it does not exist, and leads it or stands by.
 
-use std::{
-    fs::File,
-    io::Read as _,
-    num::NonZeroU64,
-    path::{Path, PathBuf},
-};
+use std::{num::NonZeroU64, path::PathBuf};
 
 use hyper::Uri;
 use tickmesh_core::fleet::Reservations;
 
 use super::Session;
-use crate::{
-    exit::{BadInput, Exit},
-    logging::LogArgs,
-    parts,
-};
+use crate::{exit::Exit, logging::LogArgs, parts, secret_file};
 
 /// What `scheduler` takes.
 #[derive(Debug, clap::Args)]
@@ -39,31 +30,16 @@ pub(crate) struct Args {
     pub log: LogArgs,
 }
 
-/// Longest secret, in bytes.
-const SECRET_BYTES_MAX: u64 = 4_096;
-
 impl Args {
     /// Whom to tell, if anybody.
     fn webhooks(&self) -> anyhow::Result<Option<tickmesh_webhook::Config>> {
         if self.webhooks.is_empty() {
             return Ok(None);
         }
-        let secret = self.webhook_secret_file.as_deref().map(secret).transpose()?;
+        let read = |path: &PathBuf| secret_file::read(path, "a secret", 1);
+        let secret = self.webhook_secret_file.as_ref().map(read).transpose()?;
         Ok(Some(tickmesh_webhook::Config { targets: self.webhooks.clone(), secret }))
     }
-}
-
-/// What a file has, without the newline that editors leave behind.
-fn secret(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let refused = |problem: String| BadInput::new(format!("cannot use {} as a secret: {problem}", path.display()));
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(SECRET_BYTES_MAX).read_to_end(&mut bytes));
-    read.map_err(|error| refused(error.to_string()))?;
-    let secret = bytes.trim_ascii_end().to_vec();
-    if secret.is_empty() {
-        return Err(refused("it is empty".to_owned()).into());
-    }
-    Ok(secret)
 }
 
 /// Runs until it is told to stop.

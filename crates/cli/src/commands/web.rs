@@ -1,8 +1,6 @@
 //! `tickmesh web`: the page, the HTTP API and the metrics of a mesh.
 
 use std::{
-    fs::File,
-    io::Read as _,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -13,12 +11,11 @@ use super::Session;
 use crate::{
     exit::{BadInput, Exit},
     logging::LogArgs,
-    parts,
+    parts, secret_file,
 };
 
 /// Shortest token: what can be guessed is none.
 const TOKEN_BYTES_MIN: usize = 16;
-const TOKEN_BYTES_MAX: u64 = 4_096;
 
 /// What `web` takes.
 #[derive(Debug, clap::Args)]
@@ -50,15 +47,9 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
     Ok(Exit::Success)
 }
 
-/// What a file has, without the newline that editors leave behind.
+/// The token that a file has.
 fn token(path: &Path) -> anyhow::Result<String> {
-    let refused = |problem: &str| BadInput::new(format!("cannot use {} as a token: {problem}", path.display()));
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(TOKEN_BYTES_MAX).read_to_string(&mut text));
-    read.map_err(|error| refused(&error.to_string()))?;
-    let token = text.trim().to_owned();
-    if token.len() < TOKEN_BYTES_MIN {
-        return Err(refused("it is shorter than 16 bytes").into());
-    }
-    Ok(token)
+    let token = secret_file::read(path, "a token", TOKEN_BYTES_MIN)?;
+    String::from_utf8(token)
+        .map_err(|_| BadInput::new(format!("cannot use {} as a token: it is no text", path.display())).into())
 }

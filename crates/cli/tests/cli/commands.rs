@@ -1,41 +1,18 @@
 //! docs/commands.md: every command of it is run, and must print what is written there.
 
-use std::{
-    io::{BufRead as _, BufReader},
-    process::Child,
-    time::Duration,
-};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tickmesh_testkit::{nats::Server, wait::wait_until};
 use trycmd::TestCases;
 
-use crate::command::{Place, repository_file};
+use crate::{
+    command::{Place, repository_file},
+    part::Part,
+};
 
 /// Long enough for anything on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A process of the mesh. Dropped, it is killed.
-struct Part(Child);
-
-impl Part {
-    fn start(place: &Place, arguments: &[&str], ready: &str) -> Self {
-        let mut child = place.start(arguments);
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let part = Self(child);
-        assert!(log.any(|line| line.unwrap().contains(ready)), "{arguments:?} never said `{ready}`");
-        // What it says later is nobody's business, and must not block it.
-        std::thread::spawn(move || log.for_each(drop));
-        part
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        _ = self.0.kill();
-        _ = self.0.wait();
-    }
-}
 
 /// Whether the page's only app that is due every day is due soon: it is to run when the page says so, and not before.
 fn is_due_soon(place: &Place) -> bool {

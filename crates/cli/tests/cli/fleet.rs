@@ -3,17 +3,17 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead as _, BufReader},
-    process::Child,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tickmesh_core::timing::Timing;
 use tickmesh_testkit::{nats::Server, wait::wait_until};
 
-use crate::command::{Place, remove_stream, running_named};
+use crate::{
+    command::{Place, remove_stream, running_named},
+    part::Part,
+};
 
 /// Long enough for anything on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,36 +25,6 @@ fn endless(scale: u32, settings: &str) -> String {
          services:\n  s1:\n    image: busybox\n    network_mode: none\n    command: sleep 600\n    stop_signal: KILL\n    \
          {settings}\n    labels:\n      tickmesh.scale: \"{scale}\"\n      tickmesh.remove_containers: remove-all\n"
     )
-}
-
-/// A process of the mesh. Dropped, it is killed.
-struct Part(Child);
-
-impl Part {
-    /// Starts it, and waits for what it says when it is ready.
-    fn start(place: &Place, arguments: &[&str], ready: &str) -> Self {
-        let mut child = place.start(arguments);
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let part = Self(child);
-        assert!(log.any(|line| line.unwrap().contains(ready)), "{arguments:?} never said `{ready}`");
-        // What it says later is nobody's business, and must not block it.
-        std::thread::spawn(move || log.for_each(drop));
-        part
-    }
-
-    /// Stops it in order.
-    fn stop(mut self) {
-        let pid = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
-        assert_eq!(self.0.wait().unwrap().code(), Some(0));
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        _ = self.0.kill();
-        _ = self.0.wait();
-    }
 }
 
 /// A mesh with a leader.

@@ -1,44 +1,18 @@
 //! Commands on a mesh with a leader and without an agent: what runs stays pending, and so everything holds still.
 
-use std::{
-    io::{BufRead as _, BufReader},
-    process::Child,
-};
-
 use tickmesh_testkit::nats::Server;
 
-use crate::command::Place;
+use crate::{command::Place, part::Part};
 
 const NIGHTLY: &str = "labels: {aliyun.schedule: \"0 30 2 * * *\", tickmesh.jitter: 1h}\n\
                        services: {s1: {image: busybox, labels: {aliyun.scale: \"2\"}}}\n";
 
-/// A scheduler that leads, until it is dropped.
-struct Leader(Child);
-
-impl Leader {
-    fn start(place: &Place) -> Self {
-        let mut scheduler = place.start(&["scheduler"]);
-        let mut log = BufReader::new(scheduler.stderr.take().unwrap()).lines();
-        let leader = Self(scheduler);
-        assert!(log.any(|line| line.unwrap().contains("leading")), "the scheduler never led");
-        leader
-    }
-}
-
-impl Drop for Leader {
-    fn drop(&mut self) {
-        // It may have ended by itself; the test has failed then.
-        _ = self.0.kill();
-        _ = self.0.wait();
-    }
-}
-
 /// A mesh with the app `nightly`. The leader goes before the server.
-fn mesh(server: &Server) -> (Place, Leader) {
+fn mesh(server: &Server) -> (Place, Part) {
     let place = Place::with_mesh(server);
     place.write("nightly.yml", NIGHTLY);
     place.run(&["apply", "nightly.yml"]).expect(0);
-    let leader = Leader::start(&place);
+    let leader = Part::start(&place, &["scheduler"], "leading");
     (place, leader)
 }
 

@@ -9,5 +9,6 @@ mod fleet;
 mod leader;
 mod local;
 mod mesh;
+mod part;
 mod readme;
 mod schedulers;

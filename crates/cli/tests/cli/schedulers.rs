@@ -1,16 +1,15 @@
 //! Several schedulers on one mesh: who leads, who takes over, and when nobody may.
 
-use std::{
-    io::{BufRead as _, BufReader},
-    process::Child,
-    time::Duration,
-};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 use tickmesh_testkit::{nats::Server, wait::wait_until};
 
-use crate::command::{Place, remove_stream};
+use crate::{
+    command::{Place, remove_stream},
+    part::Part,
+};
 
 /// Long enough for anything on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,31 +19,8 @@ const LOOKS: usize = 20;
 
 const EVERY_SECOND: &str = "labels: {aliyun.schedule: \"* * * * * *\"}\nservices: {s1: {image: busybox}}\n";
 
-/// A scheduler process. Dropped, it is killed.
-struct Scheduler(Child);
-
-impl Scheduler {
-    fn start(place: &Place, ready: &str) -> Self {
-        let mut child = place.start(&["scheduler"]);
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let scheduler = Self(child);
-        assert!(log.any(|line| line.unwrap().contains(ready)), "it never said `{ready}`");
-        // What it says later is nobody's business, and must not block it.
-        std::thread::spawn(move || log.for_each(drop));
-        scheduler
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw).unwrap();
-        kill_process(pid, signal).unwrap();
-    }
-}
-
-impl Drop for Scheduler {
-    fn drop(&mut self) {
-        _ = self.0.kill();
-        _ = self.0.wait();
-    }
+fn scheduler(place: &Place, ready: &str) -> Part {
+    Part::start(place, &["scheduler"], ready)
 }
 
 /// What `leader` lists, whatever its exit code.
@@ -82,9 +58,9 @@ fn who_leads_and_who_stands_by_is_shown_and_handed_over() {
     let none = place.run(&["leader"]);
     assert_eq!(none.code, 1);
     assert!(none.stderr.contains("nobody leads"), "{none:?}");
-    let first = Scheduler::start(&place, "leading");
+    let first = scheduler(&place, "leading");
     place.run(&["leader", "step-down"]).expect_error(1, "no other one stands by");
-    let _second = Scheduler::start(&place, "standing by");
+    let _second = scheduler(&place, "standing by");
     wait_until("a standby", PATIENCE, || in_state(&place, "standing_by").len() == 1);
     let (leaders, standbys) = (in_state(&place, "leading"), in_state(&place, "standing_by"));
     let said = place.run(&["leader", "step-down"]).expect(0);
@@ -103,11 +79,11 @@ fn who_leads_and_who_stands_by_is_shown_and_handed_over() {
 fn a_leader_that_hangs_is_shown_and_followed() {
     let server = Server::start();
     let place = mesh(&server);
-    let first = Scheduler::start(&place, "leading");
+    let first = scheduler(&place, "leading");
     first.signal(Signal::STOP);
     let hanging = schedulers(&place);
     assert_eq!((hanging.len(), &hanging[0]["state"]), (1, &Value::from("silent")), "{hanging:?}");
-    let _second = Scheduler::start(&place, "leading");
+    let _second = scheduler(&place, "leading");
     first.signal(Signal::CONT);
     wait_until("both to answer", PATIENCE, || in_state(&place, "standing_by").len() == 1);
     assert_eq!(in_state(&place, "leading").len(), 1);
@@ -119,7 +95,7 @@ fn a_leader_that_hangs_is_shown_and_followed() {
 fn nobody_leads_on_a_restored_store_until_somebody_accepts_it() {
     let mut server = Server::start();
     let place = mesh(&server);
-    let _leader = Scheduler::start(&place, "leading");
+    let _leader = scheduler(&place, "leading");
     wait_until("a tick", PATIENCE, || decided(&place) > 0);
     place.run(&["doctor", "--accept-loss"]).expect_error(1, "no data is missing");
     server.stop();
@@ -160,7 +136,7 @@ fn a_stream_that_is_gone_is_shown_and_made_anew_and_what_was_in_it_is_missed() {
     assert_eq!(missing.count(), 2, "among streams, and among data: {doctor:?}");
     assert!(doctor.stdout.contains("nobody leads"), "the rest is looked at, too: {doctor:?}");
     // Nobody has led yet: it is made anew, and that is all.
-    let _leader = Scheduler::start(&place, "leading");
+    let _leader = scheduler(&place, "leading");
     wait_until("a tick", PATIENCE, || decided(&place) > 0);
     // The same for one that only carries what is said again.
     remove_stream(&server, "tickmesh_orders");

@@ -1,0 +1,44 @@
+//! Processes that a mesh consists of.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::Child,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::command::Place;
+
+/// A process of the mesh. Dropped, it is killed.
+pub(crate) struct Part(Child);
+
+impl Part {
+    /// Starts it, and waits for what it says when it is ready.
+    pub(crate) fn start(place: &Place, arguments: &[&str], ready: &str) -> Self {
+        let mut child = place.start(arguments);
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let part = Self(child);
+        assert!(log.any(|line| line.unwrap().contains(ready)), "{arguments:?} never said `{ready}`");
+        // What it says later is nobody's business, and must not block it.
+        std::thread::spawn(move || log.for_each(drop));
+        part
+    }
+
+    /// Stops it in order.
+    pub(crate) fn stop(mut self) {
+        self.signal(Signal::TERM);
+        assert_eq!(self.0.wait().unwrap().code(), Some(0));
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
