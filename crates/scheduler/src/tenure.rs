@@ -250,7 +250,7 @@ impl<'a> Office<'a> {
             host: config.host.clone(),
             epoch: tenure.epoch,
         }));
-        info!(epoch = %tenure.epoch, took_ms = began.elapsed().as_millis(), "took over");
+        info!(epoch = %tenure.epoch, took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX), "took over");
         Ok(office)
     }
 

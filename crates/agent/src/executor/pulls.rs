@@ -113,7 +113,7 @@ impl<E: ContainerEngine> Fetch<E> {
             never = self.tell(progress.subscribe()) => match never {},
         }
         let PullProgress { done_bytes, .. } = *progress.borrow();
-        let took_ms = begun.elapsed().as_millis();
+        let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(image = %self.image, done_bytes, took_ms, "pulled");
         Ok(())
     }

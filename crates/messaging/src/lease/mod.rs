@@ -186,7 +186,7 @@ impl LeaseKeeper {
         };
         match taken {
             Ok(Cas::Stored { sequence }) => {
-                info!(epoch = sequence, process = self.process, "took the lease");
+                info!(epoch = %record.epoch(sequence), process = self.process, "took the lease");
                 Ok(Some(Tenure::begin(self, record, Hold::new(self.ttl, sequence, sent_at))))
             }
             Ok(Cas::Refused { current: Some(current) }) => {
