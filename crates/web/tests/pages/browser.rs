@@ -1,7 +1,5 @@
 //! The page in a real browser: what its script does, what its policy lets it do, and how it looks on a phone and without a mouse.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use tickmesh_client::when;
 use tickmesh_core::{
@@ -16,11 +14,9 @@ use tokio::time::timeout;
 
 use crate::{
     PAGES,
-    site::{HOSTILE, Site, stored},
+    site::{HOSTILE, PATIENCE, Site, stored},
 };
 
-/// Long enough for anything on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// From here on nothing but the page's own clock changes it.
 const LEAVE_ALONE: &str = "window.fetch = () => Promise.reject(new Error('left alone'))";
 /// What somebody could want to press.
@@ -161,7 +157,9 @@ async fn everything_is_reached_and_seen_without_a_mouse() {
     for key in ["x", "/", "Enter"] {
         browser.press(key).await;
     }
-    browser.until("the search", "location.search === '?q=x%2F' && document.body.innerText.includes('No app fits')").await;
+    browser
+        .until("the search", "location.search === '?q=x%2F' && document.body.innerText.includes('No app fits')")
+        .await;
     browser.stop().await;
     site.stop().await;
 }
@@ -190,6 +188,12 @@ async fn it_asks_before_it_stops_something_and_remembers_the_colours() {
     timeout(PATIENCE, asked).await.unwrap();
     assert_eq!(browser.questions(), ["Stop run 2?"]);
 
+    browser.visit(&site.url("/agents")).await;
+    browser.click("form[action$='/drain'] button").await;
+    let drained = "document.querySelector(\"form[action$='/undrain']\")";
+    browser.until("the agent to drain", drained).await;
+    assert_eq!(browser.questions(), ["Let host-1 take no new work?"]);
+
     browser.prefer(Scheme::Light).await;
     browser.visit(&site.url("/")).await;
     browser.click("#theme").await;
@@ -201,6 +205,38 @@ async fn it_asks_before_it_stops_something_and_remembers_the_colours() {
     browser.visit(&site.url("/")).await;
     assert_eq!(browser.evaluate(theme).await, "light");
     content(&mut browser, "/");
+    browser.stop().await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn output_arrives_as_it_is_written() {
+    let Some(mut browser) = Browser::start().await else { return };
+    let site = Site::start(None).await;
+    ledger(&site, |ledger| ledger.active.push(records::active(1, Cause::Schedule, vec![records::pending()]))).await;
+    let ready = async { while !site.get("/apps/nightly/runs/1/logs").await.text.contains("data-follow") {} };
+    timeout(PATIENCE, ready).await.unwrap();
+    browser.visit(&site.url("/apps/nightly/runs/1/logs")).await;
+    browser.evaluate("window.isSame = true").await;
+    let publish = async |number, text: &str| site.mesh.logs().publish(&records::output(number, text)).await.unwrap();
+    publish(1, &format!("{HOSTILE} again\n")).await;
+    browser.until("the line", "isSame && document.getElementById('log').lastChild.textContent.includes('again')").await;
+    let lines: String = (0..1_100).map(|number| format!("line {number}\n")).collect();
+    publish(2, &lines).await;
+    browser.until("the last line", "document.getElementById('log').textContent.includes('line 1099')").await;
+    let seen = "[document.querySelectorAll('#log .row').length, document.querySelectorAll('#log .row')[0].innerText.trim(), \
+                document.getElementById('earlier').checkVisibility(), innerHeight + scrollY >= document.body.scrollHeight, \
+                document.images.length]";
+    assert_eq!(browser.evaluate(seen).await, json!([1_000, "s1/0 line 100", true, true, 0]));
+    // Who reads further up is left there.
+    browser.evaluate("scrollTo(0, 100)").await;
+    publish(3, "the end\n").await;
+    browser.until("the next line", "document.getElementById('log').textContent.includes('the end')").await;
+    assert_eq!(browser.evaluate("[scrollY < 1000, isSame]").await, json!([true, true]));
+    ledger(&site, |ledger| ledger.active.clear()).await;
+    browser.until("the end of it", "document.getElementById('log').dataset.follow === undefined").await;
+    assert_eq!(browser.evaluate("output.readyState === EventSource.CLOSED").await, true);
+    content(&mut browser, "output");
     browser.stop().await;
     site.stop().await;
 }

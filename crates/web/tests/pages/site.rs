@@ -1,9 +1,13 @@
 //! A page of a mesh on a real server, and what asks it.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use http_body_util::{BodyExt as _, Full};
-use hyper::{Method, Request, StatusCode, body::Bytes, header::HeaderMap};
+use hyper::{
+    Method, Request, StatusCode,
+    body::{Bytes, Incoming},
+    header::HeaderMap,
+};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
@@ -18,11 +22,14 @@ use tickmesh_core::{
 use tickmesh_messaging::{Cas, Mesh};
 use tickmesh_testkit::{nats, records};
 use tickmesh_web::{Config, Server};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 /// What no page may repeat as it is.
 pub(crate) const HOSTILE: &str = "<script>alert('x')</script>\"><img src=x>";
+
+/// Long enough for anything on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A page of a mesh.
 pub(crate) struct Site {
@@ -92,9 +99,64 @@ impl Site {
         Answer { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
     }
 
+    /// Listens to server-sent events.
+    pub(crate) async fn listen(&self, path: &str, headers: &[(&str, &str)]) -> Told {
+        let mut request = Request::builder().uri(self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.client.request(request.body(Full::default()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Told { body: response.into_body(), text: String::new() }
+    }
+
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         self.serving.await.unwrap();
+    }
+}
+
+/// Server-sent events, as they come.
+pub(crate) struct Told {
+    body: Incoming,
+    text: String,
+}
+
+/// One of them.
+#[derive(Debug, Default)]
+pub(crate) struct Event {
+    pub(crate) id: String,
+    pub(crate) event: String,
+    pub(crate) data: String,
+}
+
+impl Told {
+    /// The next one; an empty one if there will be none.
+    pub(crate) async fn next(&mut self) -> Event {
+        timeout(PATIENCE, self.next_event()).await.expect("an event")
+    }
+
+    async fn next_event(&mut self) -> Event {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let mut found = Event::default();
+                for line in event.lines() {
+                    match line.split_once(": ") {
+                        Some(("id", value)) => value.clone_into(&mut found.id),
+                        Some(("event", value)) => value.clone_into(&mut found.event),
+                        Some(("data", value)) => value.clone_into(&mut found.data),
+                        Some(_) | None => {}
+                    }
+                }
+                self.text = rest.to_owned();
+                return found;
+            }
+            let Some(frame) = self.body.frame().await else { return Event::default() };
+            if let Ok(data) = frame.unwrap().into_data() {
+                self.text.push_str(str::from_utf8(&data).unwrap());
+            }
+        }
     }
 }
 
