@@ -238,6 +238,16 @@ impl Browser {
         self.call("Emulation.setDeviceMetricsOverride", size).await;
     }
 
+    /// What sticks out, if the document can be scrolled to the side. A scroll bar takes its own place from it.
+    pub async fn sticking_out(&mut self) -> Vec<String> {
+        let found = "(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth ? [] : \
+                     [`${scrollWidth} of ${clientWidth}`, ...[...document.querySelectorAll('*')]\
+                     .filter((it) => it.getBoundingClientRect().right > clientWidth)\
+                     .map((it) => it.outerHTML.slice(0, 200))])(document.documentElement)";
+        let found = self.evaluate(found).await;
+        found.as_array().into_iter().flatten().map(Value::to_string).collect()
+    }
+
     /// Prefers these colours from now on.
     pub async fn prefer(&mut self, scheme: Scheme) {
         let value = match scheme {
@@ -254,7 +264,9 @@ impl Browser {
     ///
     /// If there is none, or it cannot be written.
     pub async fn picture(&mut self, file: &Path) {
+        self.call("Emulation.setScrollbarsHidden", json!({"hidden": true})).await;
         let picture = self.call("Page.captureScreenshot", json!({"format": "png"})).await;
+        self.call("Emulation.setScrollbarsHidden", json!({"hidden": false})).await;
         let bytes = BASE64_STANDARD.decode(picture["data"].as_str().unwrap_or_default()).expect("base64");
         std::fs::write(file, bytes).unwrap_or_else(|error| panic!("cannot write {}: {error}", file.display()));
     }

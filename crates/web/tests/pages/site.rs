@@ -169,7 +169,7 @@ async fn write(mesh: &Mesh) {
     );
     let source = AppSource {
         compose,
-        file_name: HOSTILE.to_owned(),
+        file_name: format!("{HOSTILE}{}.yml", "z".repeat(80)),
         variables: BTreeMap::new(),
         env_files: BTreeMap::new(),
         timezone: "Asia/Shanghai".to_owned(),
