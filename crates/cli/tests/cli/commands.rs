@@ -16,10 +16,10 @@ use crate::command::{Place, repository_file};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A process of the mesh. Dropped, it is killed.
-struct Part(Child);
+pub(crate) struct Part(Child);
 
 impl Part {
-    fn start(place: &Place, arguments: &[&str], ready: &str) -> Self {
+    pub(crate) fn start(place: &Place, arguments: &[&str], ready: &str) -> Self {
         let mut child = place.start(arguments);
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         let part = Self(child);
@@ -27,6 +27,16 @@ impl Part {
         // What it says later is nobody's business, and must not block it.
         std::thread::spawn(move || log.for_each(drop));
         part
+    }
+
+    /// One that says on stdout where it serves.
+    pub(crate) fn serving(place: &Place, arguments: &[&str]) -> (Self, String) {
+        let mut child = place.start(arguments);
+        let (said, log) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let part = Self(child);
+        let address = BufReader::new(said).lines().next().unwrap().unwrap();
+        std::thread::spawn(move || BufReader::new(log).lines().for_each(drop));
+        (part, address)
     }
 }
 

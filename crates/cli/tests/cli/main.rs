@@ -9,5 +9,6 @@ mod fleet;
 mod leader;
 mod local;
 mod mesh;
+mod page;
 mod readme;
 mod schedulers;
