@@ -22,7 +22,8 @@ setup: ## bring nats-server into .tools/ and a busybox image to Docker
 demo: setup ## run the sample app on a local nats-server and Docker; ends by itself
 	@cargo run --bin tickmesh -- demo
 
-test: setup ## run every test, with a real nats-server and real Docker
+test: setup ## run every test, with a real nats-server, real Docker and a real browser
+	@scripts/setup-browser
 	@scripts/test
 
 lint: ## check format, clippy, documentation links and house rules

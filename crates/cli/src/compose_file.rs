@@ -4,14 +4,16 @@
 use std::{
     collections::BTreeMap,
     ffi::OsStr,
-    fs::File,
+    fs,
     io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use jiff::tz::TimeZoneDatabase;
+use tickmesh_client::edit::File;
 use tickmesh_core::{
-    compose::{self, ComposeFile, Reading, SOURCE_BYTES_MAX, TIMEZONE_DEFAULT},
+    compose::{Reading, SOURCE_BYTES_MAX},
+    message::AppSource,
     name::AppName,
 };
 
@@ -64,17 +66,15 @@ impl Source {
         variables: &BTreeMap<String, String>,
         zones: &TimeZoneDatabase,
     ) -> anyhow::Result<Understood> {
-        let read = |env_files: &BTreeMap<String, String>| {
-            let (file_name, text, timezone_default) = (&self.name, &self.text, TIMEZONE_DEFAULT);
-            compose::read(&ComposeFile { app, file_name, text, variables, env_files, timezone_default }, zones)
-        };
+        let (name, text, variables) = (self.name.clone(), self.text.clone(), variables.clone());
+        let mut file = File { name, text, variables, env_files: BTreeMap::new() };
         // Only a reading tells which env files there are: their names may have variables.
-        let first = read(&BTreeMap::new());
+        let first = file.read(app, zones);
         if first.env_files.is_empty() {
-            return Ok(Understood { reading: first, env_files: BTreeMap::new() });
+            return Ok(Understood { reading: first, file });
         }
-        let env_files = env_files::read(&first.env_files, self.folder())?;
-        Ok(Understood { reading: read(&env_files), env_files })
+        file.env_files = env_files::read(&first.env_files, self.folder())?;
+        Ok(Understood { reading: file.read(app, zones), file })
     }
 
     /// Where relative paths in the file begin.
@@ -84,13 +84,19 @@ impl Source {
     }
 }
 
-/// A file that was read, and what was read with it.
+/// A file that was read, with what was read with it.
 #[derive(Debug)]
 pub(crate) struct Understood {
     /// What it says.
     pub reading: Reading,
-    /// What is in its env files.
-    pub env_files: BTreeMap<String, String>,
+    file: File,
+}
+
+impl Understood {
+    /// What is stored of it.
+    pub(crate) fn into_source(self) -> AppSource {
+        self.file.into_source(self.reading)
+    }
 }
 
 /// Where the variables of files come from.
@@ -130,7 +136,7 @@ fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     if path == Path::new(STDIN) {
         io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
     } else {
-        File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+        fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
     }
     // The limit may have cut a character in two. The file is too long either way, and that is what is to be said of it.
     if bytes.len() > SOURCE_BYTES_MAX

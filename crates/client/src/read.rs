@@ -1,11 +1,7 @@
 //! A mesh, read once: each function looks at what is stored, and puts it together for people and programs.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use futures_util::StreamExt as _;
 use jiff::{
     Timestamp,
     tz::{TimeZone, TimeZoneDatabase},
@@ -21,7 +17,7 @@ use tickmesh_messaging::{Entry, Error, LEASE_KEY, LogFilter, Mesh, RunSelector};
 
 use crate::{
     stored::{PREVIEW, preview, undecided_after, understand_stored},
-    transcript::{Line, Transcript},
+    tail::Tail,
     views::{
         Tone,
         agent::{AgentsView, fleet},
@@ -72,9 +68,10 @@ pub async fn details(
     for run in ledger.iter().flat_map(|ledger| &ledger.active) {
         active_runs.push(active(mesh, app, run, now).await?);
     }
+    let is_paused = ledger.is_some_and(|ledger| ledger.pause.is_some());
     let next = |spec: &AppSpec| preview(spec, undecided_after(spec, ledger, now), PREVIEW);
     Ok(Some(DetailsView {
-        next: spec.as_ref().map(next).unwrap_or_default(),
+        next: spec.as_ref().filter(|_| !is_paused).map(next).unwrap_or_default(),
         paused: ledger.and_then(|ledger| ledger.pause.clone()),
         settings: spec.as_ref().map(SettingsView::of),
         zone: zone(spec.as_ref()),
@@ -181,21 +178,25 @@ async fn last_lines(
 ) -> Result<Vec<String>, Error> {
     let run = Some(RunSelector::Token(run));
     let filter = LogFilter { app: app.clone(), run, service: Some(service.clone()), replica: Some(replica) };
-    let (mut transcript, mut last) = (Transcript::default(), VecDeque::with_capacity(LAST_LINES + 1));
-    let mut keep = |lines: Vec<Line>| {
-        for line in lines.into_iter().filter(|line| line.writer.attempt == attempt) {
-            last.push_back(line);
-            if last.len() > LAST_LINES {
-                last.pop_front();
-            }
+    let mut tail = Tail::read(mesh, &filter, LAST_LINES, |line| line.writer.attempt == attempt).await?;
+    let mut last = std::mem::take(&mut tail.lines);
+    last.extend(tail.unfinished().into_iter().filter(|line| line.writer.attempt == attempt));
+    let skip = last.len().saturating_sub(LAST_LINES);
+    Ok(last.into_iter().skip(skip).map(|line| String::from_utf8_lossy(&line.text).into_owned()).collect())
+}
+
+/// The replicas of a run, by service; `None`: nothing is known of it, or not any more.
+pub async fn replicas(mesh: &Mesh, app: &AppName, number: RunNumber) -> Result<Option<Vec<(String, u32)>>, Error> {
+    let ledger = mesh.ledgers().read(app.as_str()).await?.map(|entry| entry.value);
+    let active = ledger.iter().flat_map(|ledger| &ledger.active).find(|run| run.number == number);
+    let view = match active {
+        Some(run) => Some(RunView::of_active(app, run, &[])),
+        None => {
+            let history = mesh.history().last(app).await?;
+            history.iter().find(|entry| entry.value.run == number).map(|entry| RunView::of_summary(&entry.value))
         }
     };
-    let mut batches = mesh.logs().read(filter).await?;
-    while let Some(batch) = batches.next().await.transpose()? {
-        keep(transcript.fold(&batch));
-    }
-    keep(transcript.finish());
-    Ok(last.into_iter().map(|line| String::from_utf8_lossy(&line.text).into_owned()).collect())
+    Ok(view.map(|view| view.replicas.into_iter().map(|it| (it.service, it.replica)).collect()))
 }
 
 /// The runs of an app that go on, and the last that ended; the newest first.

@@ -49,6 +49,8 @@ pub enum LineEnd {
 /// Puts lines together.
 #[derive(Debug, Default)]
 pub struct Transcript {
+    /// What is before the first batch of an attempt was not asked for.
+    midway: bool,
     attempts: BTreeMap<Writer, Attempt>,
 }
 
@@ -82,11 +84,20 @@ struct Unfinished {
 }
 
 impl Transcript {
+    /// Begins somewhere in the output: what was written before is not missing.
+    pub fn midway() -> Self {
+        Self { midway: true, ..Self::default() }
+    }
+
     /// Takes a batch in, and returns the lines that are complete.
     pub fn fold(&mut self, batch: &LogBatch) -> Vec<Line> {
         let id = &batch.attempt;
         let writer = Writer { service: id.service.to_string(), replica: id.replica, attempt: id.attempt };
-        let attempt = self.attempts.entry(writer.clone()).or_default();
+        let (midway, dropped_bytes) = (self.midway && batch.number > 0, batch.dropped_bytes);
+        let attempt = self.attempts.entry(writer.clone()).or_insert_with(|| match midway {
+            true => Attempt { next_batch: batch.number, dropped_bytes, ..Attempt::default() },
+            false => Attempt::default(),
+        });
         if batch.number < attempt.next_batch {
             return Vec::new();
         }
@@ -278,6 +289,16 @@ mod tests {
                 "... 2 bytes left out: the attempt wrote more than is kept ...",
             ],
         );
+    }
+
+    #[test]
+    fn what_is_before_the_middle_is_not_missing() {
+        let mut transcript = Transcript::midway();
+        let late = LogBatch { dropped_bytes: 5, ..batch(2, &[(OUT, b"c\n")]) };
+        let later = LogBatch { dropped_bytes: 5, ..batch(4, &[(OUT, b"e\n")]) };
+        let lines: Vec<Line> = [late, later].iter().flat_map(|batch| transcript.fold(batch)).collect();
+        let found: Vec<_> = lines.iter().map(|line| String::from_utf8_lossy(&line.text)).collect();
+        assert_eq!(found, ["c", "... output is missing here: it is not stored any more ...", "e"]);
     }
 
     #[test]

@@ -48,7 +48,13 @@ impl Logs {
 
     /// The stored batches, oldest first; the stream ends at the last one. An error means that some are missing.
     pub async fn read(&self, filter: LogFilter) -> Result<Following<LogBatch>, Error> {
-        let follower = self.follower(&filter).await?;
+        let batches = self.read_after(filter, 0).await?;
+        Ok(batches.map(|batch| batch.map(|(_, batch)| batch)).boxed())
+    }
+
+    /// The same of those above a sequence, each with its own.
+    pub async fn read_after(&self, filter: LogFilter, sequence: u64) -> Result<Following<(u64, LogBatch)>, Error> {
+        let follower = self.follower(&filter, sequence).await?;
         let stored = stream::unfold(Some(follower), |follower| async {
             let mut follower = follower?;
             match follower.next_stored().await {
@@ -58,15 +64,23 @@ impl Logs {
             }
         });
         let batches = stored.filter_map(move |stored| {
-            let batch = stored.map(|stored| admitted(&filter, Item::Message(stored))).transpose();
-            std::future::ready(batch)
+            let batch = stored.map(|stored| {
+                let sequence = stored.sequence;
+                admitted(&filter, Item::Message(stored)).map(|batch| (sequence, batch))
+            });
+            std::future::ready(batch.transpose())
         });
         Ok(batches.boxed())
     }
 
     /// The stored batches, oldest first, then those to come.
     pub async fn follow(&self, filter: LogFilter) -> Result<Following<LogNews>, Error> {
-        let follower = self.follower(&filter).await?;
+        self.follow_after(filter, 0).await
+    }
+
+    /// The same of those above a sequence.
+    pub async fn follow_after(&self, filter: LogFilter, sequence: u64) -> Result<Following<LogNews>, Error> {
+        let follower = self.follower(&filter, sequence).await?;
         Ok(follower.into_stream(move |item| match item {
             Item::CaughtUp { .. } => Some(LogNews::CaughtUp),
             Item::Message(stored) => {
@@ -90,8 +104,8 @@ impl Logs {
         last.map(|stored| stored.decode(&subject)).transpose()
     }
 
-    async fn follower(&self, filter: &LogFilter) -> Result<Follower, Error> {
-        Follower::begin(&self.store, self.store.names.logs(filter), Begin::After(0)).await
+    async fn follower(&self, filter: &LogFilter, after: u64) -> Result<Follower, Error> {
+        Follower::begin(&self.store, self.store.names.logs(filter), Begin::After(after)).await
     }
 }
 

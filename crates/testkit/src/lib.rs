@@ -1,5 +1,6 @@
 //! What the tests of tickmesh share. A dev-dependency only: nothing here is in the program.
 
+pub mod browser;
 pub mod dockerd;
 pub mod nats;
 pub mod records;

@@ -20,6 +20,8 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+use tickmesh_core::name::Namespace;
+use tickmesh_messaging::{ConnectOptions, Mesh, Provisioning};
 
 pub use self::cluster::{Cluster, NODES};
 use crate::wait::wait_until;
@@ -30,6 +32,8 @@ const BINARY_VARIABLE: &str = "TICKMESH_NATS_SERVER";
 const START_MAX: Duration = Duration::from_secs(20);
 /// Pause between two looks at something that takes milliseconds.
 const LOOK_PAUSE: Duration = Duration::from_millis(5);
+/// How long a request to the server may take, for a client that a test connects.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Lines of the server's log that an error repeats.
 const LOG_TAIL: usize = 12;
 
@@ -89,6 +93,24 @@ impl Server {
     /// Where the server listens.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// A mesh of that name on it, made if it is not there.
+    ///
+    /// # Panics
+    ///
+    /// If the server does not answer.
+    pub async fn mesh(&self, namespace: &str) -> Mesh {
+        let options = ConnectOptions {
+            url: self.url(),
+            credentials: None,
+            namespace: Namespace::new(namespace).expect("a name"),
+            client_name: "test".to_owned(),
+            request_timeout: REQUEST_TIMEOUT,
+        };
+        let mesh = Mesh::connect(&options).await.expect("connect to the server");
+        mesh.provision(&Provisioning::default()).await.expect("make a mesh");
+        mesh
     }
 
     /// Kills the server with `-9`. What it had acknowledged is in its store.

@@ -12,8 +12,8 @@ use tickmesh_core::{
     id::{AttemptId, Nonce, RequestId, RunNumber, RunUid},
     ledger::{ActiveRun, Carried, Cause, Ledger, NewRun, ReplicaPlace, ReplicaState, Waiting},
     message::{
-        AgentRecord, AppRecord, AppSource, AttemptEvent, AttemptReport, Capacity, MachineId, Preparation, RunRequest,
-        SCHEMA,
+        AgentRecord, AppRecord, AppSource, AttemptEvent, AttemptReport, Capacity, LogBatch, LogBytes, LogChunk,
+        LogMarks, LogStream, MachineId, Preparation, RunRequest, SCHEMA,
     },
     name::{AgentName, AppName, ServiceName},
     outcome::Outcome,
@@ -209,4 +209,21 @@ pub fn heartbeat(preparing: impl Iterator<Item = Preparation>) -> Entry<AgentRec
         kill_margin_ms: 10_000,
     };
     Entry { key: agent().to_string(), sequence: 1, at: now(), value }
+}
+
+/// What the first attempt of the first replica of run 1 wrote, as its `number`th batch (from 0).
+pub fn output(number: u64, text: &str) -> LogBatch {
+    let chunk = LogChunk { at: now(), stream: LogStream::Stdout, output: LogBytes::new(text.as_bytes()) };
+    LogBatch {
+        schema: SCHEMA,
+        attempt: report(0, AttemptEvent::Cancelled { exit_code: None }).attempt,
+        agent: agent(),
+        number,
+        gap: None,
+        chunks: vec![chunk],
+        dropped_bytes: 0,
+        held_back: false,
+        marks: LogMarks::default(),
+        last: false,
+    }
 }

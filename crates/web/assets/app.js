@@ -60,16 +60,13 @@ setInterval(() => {
 
 // Renews the page, unless somebody is typing, reading a selection, or has something open.
 let busy = false;
-let renewed = 0;
 async function renew() {
-  // What is dear to read again is read again less often, or not at all.
-  const { still, every } = main().dataset;
-  if (still !== undefined || Date.now() - renewed < Number(every ?? 0) * 1000) return;
+  // What is dear to read again is not.
+  if (main().dataset.still !== undefined) return;
   const typing = main().contains(document.activeElement) && document.activeElement.tagName === "INPUT";
   const selecting = String(getSelection()) !== "";
   if (busy || document.hidden || typing || selecting) return;
   busy = true;
-  renewed = Date.now();
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
     if (!answer.ok || answer.redirected) return;
@@ -80,6 +77,7 @@ async function renew() {
     const place = [...main().querySelectorAll("a, button")].indexOf(document.activeElement);
     if (next.outerHTML !== main().outerHTML) {
       main().replaceWith(document.adoptNode(next));
+      follow();
       if (place >= 0) main().querySelectorAll("a, button")[place]?.focus({ preventScroll: true });
       dress();
     }
@@ -90,9 +88,52 @@ async function renew() {
   }
 }
 
+// Output as it is written.
+let output = null;
+function follow() {
+  output?.close();
+  output = null;
+  const log = document.getElementById("log");
+  if (document.hidden || !log?.dataset.follow) return;
+  output = new EventSource(log.dataset.follow);
+  const add = (lines) => {
+    // Who has scrolled up reads, and is left where he is.
+    const atEnd = innerHeight + scrollY > root.scrollHeight - 50;
+    for (const { writer, at, text, is_note } of lines) {
+      const row = log.appendChild(document.createElement("span"));
+      row.className = "row";
+      const who = row.appendChild(document.createElement("span"));
+      who.className = "who";
+      who.title = at;
+      who.textContent = writer;
+      row.append(" ");
+      if (is_note) row.appendChild(document.createElement("i")).textContent = text;
+      else row.append(text);
+      row.append("\n");
+    }
+    while (log.childElementCount > Number(log.dataset.limit)) {
+      log.firstElementChild.remove();
+      document.getElementById("earlier").hidden = false;
+    }
+    if (atEnd) scrollTo(0, root.scrollHeight);
+  };
+  output.addEventListener("all", (event) => {
+    const { lines, earlier } = JSON.parse(event.data);
+    log.replaceChildren();
+    document.getElementById("earlier").hidden = !earlier;
+    add(lines);
+  });
+  output.addEventListener("more", (event) => add(JSON.parse(event.data).lines));
+  output.addEventListener("end", () => {
+    output.close();
+    delete log.dataset.follow;
+  });
+}
+
 // Listens only while somebody looks: a browser has six connections to a host, and as many forgotten tabs would block the seventh.
 let source = null;
 function listen() {
+  follow();
   if (document.hidden) {
     source?.close();
     source = null;

@@ -7,13 +7,17 @@ use axum::{
     response::{IntoResponse as _, Redirect, Response},
 };
 use serde::{Deserialize, Serialize};
-use tickmesh_client::requests::{self, Watch, unanswered, why_not};
+use tickmesh_client::{
+    agents,
+    requests::{self, Watch, unanswered, why_not},
+};
 use tickmesh_core::{
     id::{RequestId, RunNumber},
     ledger::Verdict,
-    message::{CommandKind, RunRequest},
-    name::AppName,
+    message::{AgentRecord, CommandKind, RunRequest},
+    name::{AgentName, AppName},
 };
+use tickmesh_messaging::Entry;
 
 use crate::{App, problem::Problem};
 
@@ -54,6 +58,43 @@ pub(crate) async fn form(
         Ok(_) => Redirect::to(&format!("/apps/{name}")).into_response(),
         Err(problem) => problem.into_response(),
     }
+}
+
+/// What can be wanted of an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AgentAction {
+    Drain,
+    Undrain,
+}
+
+/// `POST /agents/{agent}/{action}`: for browsers.
+pub(crate) async fn agent_form(State(app): State<App>, Path((name, action)): Path<(String, String)>) -> Response {
+    let action = match action.as_str() {
+        "drain" => AgentAction::Drain,
+        "undrain" => AgentAction::Undrain,
+        _ => return Problem::not_found(format!("action `{action}`")).into_response(),
+    };
+    match agent(&app, &name, action).await {
+        Ok(_) => Redirect::to("/agents").into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Writes into an agent's key what is wanted of it. The agent answers with its next heartbeat.
+pub(crate) async fn agent(app: &App, name: &str, action: AgentAction) -> Result<Answer, Problem> {
+    let unknown = || Problem::not_found(format!("agent `{name}`"));
+    let agent = AgentName::new(name).map_err(|_| unknown())?;
+    let now = app.mesh.agents().clock().await?;
+    let wish = |current: &Entry<AgentRecord>| match action {
+        AgentAction::Drain => agents::draining(current, None, now),
+        AgentAction::Undrain => Ok(agents::not_draining(current)),
+    };
+    agents::write(&app.mesh, &agent, wish).await?.ok_or_else(unknown)?;
+    let text = match action {
+        AgentAction::Drain => format!("agent {name} is draining"),
+        AgentAction::Undrain => format!("agent {name} takes new work"),
+    };
+    Ok(Answer { answered: true, text, run: None })
 }
 
 /// Asks the leader, and waits for a while.

@@ -5,7 +5,7 @@ use axum::{
     body::to_bytes,
     extract::{Path, Query, Request, State},
     http::{StatusCode, header},
-    middleware::{Next, from_fn},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
@@ -30,11 +30,13 @@ use tickmesh_messaging::{LogFilter, RunSelector};
 use uuid::Uuid;
 
 use crate::{
-    App,
-    actions::{self, Answer},
-    model::Filter,
-    output::last_lines,
+    App, REQUEST_TIME_MAX,
+    actions::{self, AgentAction, Answer},
+    edits, in_time,
+    model::{Begin, Filter, Listed},
+    output,
     problem::Problem,
+    stream,
 };
 
 /// Apps of one answer, unless fewer are wanted.
@@ -44,10 +46,10 @@ const LIMIT_DEFAULT: usize = 50;
 const REFUSAL_BYTES_MAX: usize = 4_096;
 
 pub(crate) fn router() -> Router<App> {
-    Router::new()
+    let bounded = Router::new()
         .route("/openapi.json", get(description))
         .route("/apps", get(apps))
-        .route("/apps/{app}", get(details))
+        .route("/apps/{app}", get(details).put(edits::apply).delete(edits::remove))
         .route("/apps/{app}/runs", get(runs))
         .route("/apps/{app}/runs/{run}", get(run))
         .route("/apps/{app}/runs/{run}/logs", get(logs))
@@ -59,7 +61,12 @@ pub(crate) fn router() -> Router<App> {
         .route("/apps/{app}/cancel", post(cancel))
         .route("/apps/{app}/runs/{run}/retry", post(retry))
         .route("/agents", get(agents))
+        .route("/agents/{agent}/drain", post(drain))
+        .route("/agents/{agent}/undrain", post(undrain))
         .route("/schedulers", get(schedulers))
+        .layer(from_fn_with_state(REQUEST_TIME_MAX, in_time));
+    bounded
+        .route("/events", get(stream::events))
         .fallback(|| async { Problem::not_found("such resource") })
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this resource does not know that method")
@@ -87,13 +94,15 @@ async fn description() -> Response {
 
 /// Which apps.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Wanted {
     #[serde(default)]
     q: String,
     #[serde(default)]
-    status: String,
+    status: Option<String>,
+    /// The last name of the part before.
     #[serde(default)]
-    skip: usize,
+    after: String,
     #[serde(default = "limit")]
     limit: usize,
 }
@@ -108,15 +117,24 @@ struct AppsPart {
     /// How many fit.
     total: usize,
     apps: Vec<AppView>,
+    /// What to ask for with `after`, if more follow.
+    next: Option<String>,
 }
 
 async fn apps(State(app): State<App>, Query(wanted): Query<Wanted>) -> Answered<AppsPart> {
     if wanted.limit > LIMIT_MAX {
         return Err(Problem::bad(format!("limit may be at most {LIMIT_MAX}")));
     }
-    let filter = Filter::named(&wanted.status);
-    let listed = app.look(|model| model.list(&wanted.q, filter, wanted.skip, wanted.limit, Timestamp::now()));
-    Ok(Json(AppsPart { total: listed.total, apps: listed.apps }))
+    let filter = match wanted.status.as_deref() {
+        None => Filter::All,
+        Some(status) => Filter::named(status)
+            .ok_or_else(|| Problem::bad(format!("status `{status}` is none of {}", Filter::names())))?,
+    };
+    let begin = Begin::After(&wanted.after);
+    let Listed { apps, total, more, .. } =
+        app.look(|model| model.list(&wanted.q, filter, begin, wanted.limit, Timestamp::now()));
+    let next = apps.last().filter(|_| more).map(|app| app.name.clone());
+    Ok(Json(AppsPart { total, apps, next }))
 }
 
 fn named(name: &str) -> Result<AppName, Problem> {
@@ -160,7 +178,7 @@ async fn logs(
     let service = service.map_err(|error| Problem::bad(error.to_string()))?;
     let filter =
         LogFilter { app: named(&name)?, run: Some(RunSelector::Number(number)), service, replica: whose.replica };
-    let (lines, _) = last_lines(&app.mesh, filter).await?;
+    let (lines, _) = output::last_lines(&app.mesh, &filter).await?;
     let text: String = lines.iter().map(|line| format!("{} {} | {}\n", line.at, line.writer, line.text)).collect();
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
 }
@@ -187,6 +205,14 @@ async fn revisions(State(app): State<App>, Path(name): Path<String>) -> Answered
 async fn agents(State(app): State<App>) -> Json<AgentsView> {
     let now = Timestamp::now();
     Json(app.look(|model| AgentsView::of(&model.agents(), model.ledgers().map(|(_, it)| it), now)))
+}
+
+async fn drain(State(app): State<App>, Path(name): Path<String>) -> Answered<Answer> {
+    Ok(Json(actions::agent(&app, &name, AgentAction::Drain).await?))
+}
+
+async fn undrain(State(app): State<App>, Path(name): Path<String>) -> Answered<Answer> {
+    Ok(Json(actions::agent(&app, &name, AgentAction::Undrain).await?))
 }
 
 async fn schedulers(State(app): State<App>) -> Answered<SchedulersView> {

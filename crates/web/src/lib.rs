@@ -11,6 +11,7 @@
 mod actions;
 mod api;
 mod assets;
+mod edits;
 mod guard;
 mod live;
 mod metrics;
@@ -18,32 +19,42 @@ mod model;
 mod output;
 mod pages;
 mod problem;
+mod stream;
 
 use std::{
     io,
     net::SocketAddr,
     sync::{Arc, RwLock},
+    time::Duration,
 };
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, Request, State},
     http::StatusCode,
-    middleware,
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
     routing::{get, post},
 };
 use jiff::{Timestamp, tz::TimeZoneDatabase};
 use tickmesh_client::{requests::Asker, when};
 use tickmesh_messaging::Mesh;
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
-use self::{guard::Guard, model::Model};
+use self::{guard::Guard, model::Model, problem::Problem, stream::FOLLOWERS_MAX};
 
 /// Where it listens unless somebody says otherwise.
 pub const BIND_DEFAULT: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 8420));
 /// Longest body of a request, in bytes.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Longest time that an answer takes. Each call of NATS has 5 s, and so has the leader; what needs many of them is not waited for.
+const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Settings.
 #[derive(Debug, Clone)]
@@ -90,6 +101,8 @@ pub(crate) struct Shared {
     /// Counts changes of the model.
     changes: watch::Sender<u64>,
     stopped: CancellationToken,
+    /// Whoever follows something has one of these.
+    followers: Arc<Semaphore>,
 }
 
 impl std::ops::Deref for App {
@@ -158,6 +171,7 @@ impl Server {
             model: RwLock::default(),
             changes: watch::Sender::default(),
             stopped: shutdown.clone(),
+            followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
         }));
         let mut followers = JoinSet::new();
         live::follow(&app, &mut followers);
@@ -166,6 +180,16 @@ impl Server {
         let stop = async move { shutdown.cancelled().await };
         axum::serve(self.listener, service).with_graceful_shutdown(stop).await.map_err(Error::Serve)
     }
+}
+
+/// Ends what takes too long.
+pub(crate) async fn in_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    let answer = timeout(limit, next.run(request)).await;
+    let late = |_| {
+        let problem = format!("there was no answer within {} s", limit.as_secs());
+        Problem::new(StatusCode::GATEWAY_TIMEOUT, problem).into_response()
+    };
+    answer.unwrap_or_else(late)
 }
 
 fn router(app: App, guard: Guard) -> Router {
@@ -183,9 +207,13 @@ fn router(app: App, guard: Guard) -> Router {
         .route("/apps/{app}/{action}", post(actions::form))
         .route("/timeline", get(pages::timeline))
         .route("/agents", get(pages::agents))
+        .route("/agents/{agent}/{action}", post(actions::agent_form))
         .route("/mesh", get(pages::mesh))
-        .route("/live", get(live::changes))
         .route("/metrics", get(metrics::metrics))
+        .layer(middleware::from_fn_with_state(REQUEST_TIME_MAX, in_time))
+        // These go on for as long as somebody looks.
+        .route("/live", get(live::changes))
+        .route("/apps/{app}/runs/{run}/logs/live", get(stream::output))
         .nest("/api/v1", api::router())
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is no such page\n") })
         .layer(middleware::from_fn_with_state(guard.clone(), guard::admit));
@@ -193,4 +221,28 @@ fn router(app: App, guard: Guard) -> Router {
         .layer(middleware::from_fn_with_state(guard, guard::check))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(app)
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt as _, Empty};
+    use hyper::body::Bytes;
+    use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_takes_too_long_is_ended() {
+        let limit = middleware::from_fn_with_state(Duration::from_millis(10), in_time);
+        let router: Router = Router::new().route("/", get(std::future::pending::<&str>)).layer(limit);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}/", listener.local_addr().unwrap());
+        let mut serving = JoinSet::new();
+        serving.spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+        let answer = timeout(Duration::from_secs(20), client.get(address.parse().unwrap())).await.unwrap().unwrap();
+        assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
+        let text = answer.into_body().collect().await.unwrap().to_bytes();
+        assert!(text.ends_with(br#""detail":"there was no answer within 0 s"}"#), "{text:?}");
+    }
 }

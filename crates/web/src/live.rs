@@ -18,7 +18,10 @@ use tokio::{
 };
 use tracing::warn;
 
-use crate::{App, model::Model};
+use crate::{
+    App,
+    model::{Applied, Model},
+};
 
 /// Before a stream that broke is followed again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -32,15 +35,21 @@ pub(crate) fn follow(app: &App, tasks: &mut JoinSet<()>) {
     tasks.spawn(again(app.clone(), "apps", |app| async move {
         let zones = app.zones.clone();
         let changes = app.mesh.apps().follow().await?;
-        changed(&app, changes, move |model, entry| model.app(entry, &zones), Model::apps_loaded).await
+        let read = move |entry| Applied::read(entry, &zones);
+        let take = |model: &mut Model, applied: Option<Applied>| {
+            if let Some(applied) = applied {
+                model.app(applied);
+            }
+        };
+        changed(&app, changes, read, take, Model::apps_loaded).await
     }));
     tasks.spawn(again(app.clone(), "ledgers", |app| async move {
         let changes = app.mesh.ledgers().follow().await?;
-        changed(&app, changes, Model::ledger, Model::ledgers_loaded).await
+        changed(&app, changes, |entry| entry, Model::ledger, Model::ledgers_loaded).await
     }));
     tasks.spawn(again(app.clone(), "agents", |app| async move {
         let changes = app.mesh.agents().follow().await?;
-        changed(&app, changes, Model::agent, Model::agents_loaded).await
+        changed(&app, changes, |entry| entry, Model::agent, Model::agents_loaded).await
     }));
     tasks.spawn(again(app.clone(), "history", |app| async move {
         let journal = app.mesh.history();
@@ -91,22 +100,34 @@ where
     }
 }
 
-/// Takes a bucket's changes in.
-async fn changed<T>(
+/// What is to be taken in of a bucket.
+enum News<R> {
+    Entry(R),
+    Loaded,
+}
+
+/// Takes a bucket's changes in, each as it was read while nobody waited for it.
+async fn changed<T, R>(
     app: &App,
     changes: Following<Change<T>>,
-    take: impl Fn(&mut Model, Entry<T>),
+    read: impl Fn(Entry<T>) -> R,
+    take: impl Fn(&mut Model, R),
     loaded: impl Fn(&mut Model),
 ) -> Result<(), Error> {
     let mut changes = changes.ready_chunks(AT_ONCE);
     while let Some(batch) = changes.next().await {
         let batch: Vec<Change<T>> = batch.into_iter().collect::<Result<_, _>>()?;
+        let news = batch.into_iter().filter_map(|change| match change {
+            Change::Entry(entry) => Some(News::Entry(read(entry))),
+            Change::SnapshotEnd { .. } => Some(News::Loaded),
+            Change::Unreadable { .. } => None,
+        });
+        let news: Vec<News<R>> = news.collect();
         app.change(|model| {
-            for change in batch {
-                match change {
-                    Change::Entry(entry) => take(model, entry),
-                    Change::SnapshotEnd { .. } => loaded(model),
-                    Change::Unreadable { .. } => {}
+            for it in news {
+                match it {
+                    News::Entry(entry) => take(model, entry),
+                    News::Loaded => loaded(model),
                 }
             }
         });

@@ -105,6 +105,32 @@ struct Known {
     ledger: Option<Ledger>,
 }
 
+/// A revision of an app whose file was read: that takes a while, and whoever takes it in holds everybody up.
+pub(crate) struct Applied {
+    app: AppName,
+    entry: Entry<AppRecord>,
+    reading: Option<Arc<Reading>>,
+}
+
+impl Applied {
+    /// Reads the file; `None`: that is no name of an app.
+    pub(crate) fn read(entry: Entry<AppRecord>, zones: &TimeZoneDatabase) -> Option<Self> {
+        let app = AppName::new(entry.key.clone()).ok()?;
+        let source = entry.value.source.as_ref();
+        let reading = source.map(|source| Arc::new(compose::read(&source.file(&app), zones)));
+        Some(Self { app, entry, reading })
+    }
+}
+
+/// Where in a list somebody goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begin<'a> {
+    /// After so many.
+    At(usize),
+    /// After that name, whether it is still there or not.
+    After(&'a str),
+}
+
 /// Which apps are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Filter {
@@ -126,9 +152,14 @@ impl Filter {
         (Self::Waiting, "waiting"),
     ];
 
-    /// By its name; whatever is none wants all.
-    pub(crate) fn named(name: &str) -> Self {
-        Self::ALL.iter().find(|(_, known)| *known == name).map_or(Self::All, |(filter, _)| *filter)
+    /// By its name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(filter, _)| *filter)
+    }
+
+    /// All names, for people.
+    pub(crate) fn names() -> String {
+        Self::ALL.map(|(_, name)| name).join(", ")
     }
 
     fn wants(self, state: State, last: Option<&str>) -> bool {
@@ -149,15 +180,14 @@ pub(crate) struct Listed {
     pub apps: Vec<AppView>,
     /// How many there are that fit.
     pub total: usize,
+    /// Whether more follow.
+    pub more: bool,
     /// How many of all whose names fit each filter would leave.
     pub counts: Vec<(Filter, &'static str, usize)>,
 }
 
 impl Model {
-    pub(crate) fn app(&mut self, entry: Entry<AppRecord>, zones: &TimeZoneDatabase) {
-        let Ok(app) = AppName::new(entry.key.clone()) else { return };
-        let source = entry.value.source.as_ref();
-        let reading = source.map(|source| Arc::new(compose::read(&source.file(&app), zones)));
+    pub(crate) fn app(&mut self, Applied { app, entry, reading }: Applied) {
         let known = self.apps.entry(app).or_default();
         (known.record, known.reading) = (Some(entry), reading);
     }
@@ -251,7 +281,7 @@ impl Model {
     }
 
     /// The apps whose names contain `text` and that the filter wants, by name.
-    pub(crate) fn list(&self, text: &str, filter: Filter, skip: usize, take: usize, now: Timestamp) -> Listed {
+    pub(crate) fn list(&self, text: &str, filter: Filter, begin: Begin<'_>, take: usize, now: Timestamp) -> Listed {
         let text = text.to_lowercase();
         let mut counts = Filter::ALL.map(|(filter, name)| (filter, name, 0)).to_vec();
         let mut fitting = Vec::new();
@@ -266,8 +296,13 @@ impl Model {
             }
         }
         let total = fitting.len();
+        let skip = match begin {
+            Begin::At(skip) => skip,
+            Begin::After(last) => fitting.partition_point(|(name, _)| name.as_str() <= last),
+        };
         let page = fitting.into_iter().skip(skip).take(take);
-        Listed { apps: page.filter_map(|(name, known)| known.view(name, now)).collect(), total, counts }
+        let apps = page.filter_map(|(name, known)| known.view(name, now)).collect();
+        Listed { apps, total, more: skip.saturating_add(take) < total, counts }
     }
 
     /// Names of all apps that are not removed, with how each is read.
@@ -330,7 +365,8 @@ mod tests {
         let (mut model, zones) = (Model::default(), TimeZoneDatabase::bundled());
         for number in 0..12 {
             let key = format!("a-{number:02}");
-            model.app(Entry { key: key.clone(), ..records::record(Some(records::COMPOSE), 1) }, &zones);
+            let entry = Entry { key: key.clone(), ..records::record(Some(records::COMPOSE), 1) };
+            model.app(Applied::read(entry, &zones).unwrap());
             let mut ledger = records::ledger(vec![]);
             let outcome = if number % 3 == 0 { "failed" } else { "succeeded" };
             ledger.recent.push_back(RecentRun { run: 1, outcome: outcome.to_owned(), finished_at: records::now() });
@@ -340,23 +376,34 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(text: &str, filter: Filter, skip: usize, take: usize, total: usize, names: &[&str]) {
-        let listed = model().list(text, filter, skip, take, records::now());
+    fn check(text: &str, filter: Filter, begin: Begin<'_>, take: usize, total: usize, names: &[&str]) {
+        let listed = model().list(text, filter, begin, take, records::now());
         let found: Vec<_> = listed.apps.iter().map(|app| app.name.as_str()).collect();
         assert_eq!((listed.total, found.as_slice()), (total, names));
     }
 
     #[test]
     fn lists_are_searched_filtered_and_cut() {
-        check("", Filter::All, 0, 2, 12, &["a-00", "a-01"]);
-        check("", Filter::All, 10, 50, 12, &["a-10", "a-11"]);
-        check("A-1", Filter::All, 0, 50, 2, &["a-10", "a-11"]);
-        check("", Filter::Failed, 0, 50, 4, &["a-00", "a-03", "a-06", "a-09"]);
-        check("", Filter::Failed, usize::MAX, 50, 4, &[]);
-        check("nothing", Filter::All, 0, 50, 0, &[]);
-        let counts = model().list("a-0", Filter::Paused, 0, 1, records::now()).counts;
+        let (first, at) = (Begin::At(0), Begin::At);
+        check("", Filter::All, first, 2, 12, &["a-00", "a-01"]);
+        check("", Filter::All, at(10), 50, 12, &["a-10", "a-11"]);
+        check("A-1", Filter::All, first, 50, 2, &["a-10", "a-11"]);
+        check("", Filter::Failed, first, 50, 4, &["a-00", "a-03", "a-06", "a-09"]);
+        check("", Filter::Failed, at(usize::MAX), 50, 4, &[]);
+        check("nothing", Filter::All, first, 50, 0, &[]);
+        let counts = model().list("a-0", Filter::Paused, first, 1, records::now()).counts;
         let counts: Vec<_> = counts.into_iter().map(|(_, name, count)| (name, count)).collect();
         assert_eq!(counts[..4], [("all", 10), ("running", 0), ("failed", 4), ("paused", 0)]);
+    }
+
+    #[test]
+    fn a_list_goes_on_after_a_name_that_may_be_gone() {
+        check("", Filter::All, Begin::After("a-09"), 50, 12, &["a-10", "a-11"]);
+        check("", Filter::All, Begin::After("a-09x"), 1, 12, &["a-10"]);
+        check("", Filter::Failed, Begin::After("a-04"), 50, 4, &["a-06", "a-09"]);
+        check("", Filter::All, Begin::After("z"), 50, 12, &[]);
+        let more = |begin, take| model().list("", Filter::All, begin, take, records::now()).more;
+        assert!(more(Begin::After("a-04"), 6) && !more(Begin::After("a-04"), 7) && !more(Begin::At(usize::MAX), 1));
     }
 
     fn entry<T>(sequence: u64, value: T) -> Entry<T> {

@@ -6,6 +6,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use tickmesh_client::views::validation::DiagnosticView;
+use tickmesh_messaging::Error;
 
 /// An answer that is an error.
 #[derive(Debug, Serialize)]
@@ -15,6 +17,9 @@ pub(crate) struct Problem {
     title: &'static str,
     status: u16,
     detail: String,
+    /// What is wrong in a file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    diagnostics: Vec<DiagnosticView>,
 }
 
 impl Problem {
@@ -23,11 +28,16 @@ impl Problem {
 
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("error");
-        Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.into() }
+        Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.into(), diagnostics: Vec::new() }
     }
 
     pub(crate) fn not_found(what: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("there is no {what}"))
+    }
+
+    /// A file that cannot be taken.
+    pub(crate) fn invalid(detail: impl Into<String>, diagnostics: Vec<DiagnosticView>) -> Self {
+        Self { diagnostics, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
     }
 
     pub(crate) fn bad(detail: impl Into<String>) -> Self {
@@ -36,10 +46,18 @@ impl Problem {
 }
 
 /// Whatever NATS did not answer: nobody's fault who asked.
-impl From<tickmesh_messaging::Error> for Problem {
-    fn from(error: tickmesh_messaging::Error) -> Self {
-        tracing::warn!(error = &error as &dyn std::error::Error, "a request was not answered");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let status = match &error {
+            Error::TooManyEdits { .. } => StatusCode::CONFLICT,
+            // Somebody reads on from where the stream had not been yet.
+            Error::StateLost(_) => StatusCode::GONE,
+            _ => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a request was not answered");
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        };
+        Self::new(status, error.to_string())
     }
 }
 

@@ -20,10 +20,9 @@ use tickmesh_core::{
     history::RunSummary,
     ledger::Cause,
     message::{Admission, DropReason, MeshEvent, SCHEMA, TickRecord},
-    name::Namespace,
     outcome::Outcome,
 };
-use tickmesh_messaging::{Cas, ConnectOptions, Mesh, Provisioning};
+use tickmesh_messaging::{Cas, Mesh};
 use tickmesh_testkit::{nats::Server, records};
 use tickmesh_webhook::{Config, SIGNATURE_HEADER};
 use tokio::{
@@ -81,19 +80,6 @@ impl Receiver {
         let posted = posted.unwrap_or_else(|_| panic!("{count} notices")).unwrap();
         posted.iter().map(|(notice, _)| notice["id"].as_str().unwrap().to_owned()).collect()
     }
-}
-
-async fn mesh(server: &Server) -> Mesh {
-    let options = ConnectOptions {
-        url: server.url(),
-        credentials: None,
-        namespace: Namespace::new("mesh").unwrap(),
-        client_name: "test".to_owned(),
-        request_timeout: Duration::from_secs(5),
-    };
-    let mesh = Mesh::connect(&options).await.unwrap();
-    mesh.provision(&Provisioning::default()).await.unwrap();
-    mesh
 }
 
 /// A process that delivers while it leads.
@@ -159,7 +145,7 @@ async fn ready(mesh: &Mesh, receiver: &mut Receiver, count: usize) {
 #[tokio::test]
 async fn failures_recoveries_drops_and_lost_agents_are_posted() {
     let server = Server::start();
-    let mesh = mesh(&server).await;
+    let mesh = server.mesh("mesh").await;
     let before = end(&mesh, 1, Outcome::failed(1), 0).await;
     let mut receiver = Receiver::start(0).await;
     let process = Process::leading(&mesh, &receiver, Some(b"secret")).await;
@@ -184,7 +170,7 @@ async fn failures_recoveries_drops_and_lost_agents_are_posted() {
 #[tokio::test]
 async fn a_receiver_that_is_away_gets_it_later_and_the_next_leader_goes_on() {
     let server = Server::start();
-    let mesh = mesh(&server).await;
+    let mesh = server.mesh("mesh").await;
     // One round of pauses: the first notice is taken at the second try.
     let mut receiver = Receiver::start(1).await;
     let first = Process::leading(&mesh, &receiver, None).await;

@@ -8,25 +8,22 @@ use std::{
 
 use anyhow::Context as _;
 use jiff::{Timestamp, tz::TimeZoneDatabase};
-use tickmesh_client::zones;
-use tickmesh_core::{
-    message::{AppRecord, AppSource, SCHEMA},
-    name::AppName,
+use tickmesh_client::{
+    edit::{self, Edited},
+    views::validation::ValidationView,
+    zones,
 };
-use tickmesh_messaging::{Cas, Mesh};
+use tickmesh_core::{message::AppSource, name::AppName};
+use tickmesh_messaging::Mesh;
 
 use super::{Session, rm::remove, validate::print_diagnostics};
 use crate::{
-    compose_file::{Source, Understood, VariableArgs},
-    connect::who,
+    compose_file::{Source, VariableArgs},
+    connect::asker,
     exit::{BadInput, Exit},
     output::Format,
-    views::validation::ValidationView,
 };
 
-/// Tries to write. Whoever lost against another writer once sees his file and may well overwrite it; twice is a fight that
-/// people should know about.
-const TRIES: usize = 2;
 /// What files in a directory are called.
 const EXTENSIONS: [&str; 2] = ["yml", "yaml"];
 
@@ -133,7 +130,7 @@ pub(super) fn prepare(
             return Err(BadInput::new(format!("{one} and {other} are both called `{app}`")).into());
         }
         let when = ValidationView::new(&source.name, &understood.reading, zones, Timestamp::now()).when();
-        prepared.push(Prepared { app, source: app_source(source, understood), when });
+        prepared.push(Prepared { app, source: understood.into_source(), when });
     }
     match refused.as_slice() {
         [] => Ok(prepared),
@@ -212,33 +209,15 @@ pub(crate) async fn store(mesh: &Mesh, app: &AppName, source: AppSource) -> anyh
     apply(mesh, app, source).await.map(drop)
 }
 
-/// What is stored of a file that was read.
-pub(crate) fn app_source(source: Source, Understood { reading, env_files }: Understood) -> AppSource {
-    AppSource {
-        compose: source.text,
-        file_name: source.name,
-        variables: reading.variables_used,
-        env_files,
-        timezone: reading.timezone,
-    }
-}
-
 /// Stores a source, unless it is there already. What runs goes on as it began.
 pub(super) async fn apply(mesh: &Mesh, app: &AppName, source: AppSource) -> anyhow::Result<Applied> {
-    let edits = mesh.edits();
-    let record = AppRecord { schema: SCHEMA, by: who(), source: Some(source) };
-    let mut current = edits.current(app).await?;
-    for _ in 0..TRIES {
-        if let Some(entry) = &current
-            && entry.value.source == record.source
-        {
-            return Ok(Applied::Unchanged { revision: entry.sequence });
-        }
-        match edits.write(app, &record, current.as_ref()).await? {
-            Cas::Stored { sequence } => return Ok(Applied::Stored { revision: sequence }),
-            Cas::Refused { current: newer } => current = newer,
+    match edit::apply(&asker(mesh), app, source).await? {
+        Edited::Stored { revision } => Ok(Applied::Stored { revision }),
+        Edited::Unchanged { revision } => Ok(Applied::Unchanged { revision }),
+        Edited::Contended { current } => {
+            let by = current.map(|entry| format!(" (revision {} by {})", entry.sequence, entry.value.by));
+            let by = by.unwrap_or_default();
+            anyhow::bail!("app `{app}` is being changed by others at the same time{by}: apply again")
         }
     }
-    let by = current.map(|entry| format!(" (revision {} by {})", entry.sequence, entry.value.by));
-    anyhow::bail!("app `{app}` is being changed by others at the same time{}: apply again", by.unwrap_or_default())
 }

@@ -5,16 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use futures_util::StreamExt as _;
-use jiff::Timestamp;
-use tickmesh_client::when;
+use tickmesh_client::agents::{draining, not_draining};
 use tickmesh_core::{compose, message::AgentRecord, name::AgentName, timing::Timing};
-use tickmesh_messaging::{Change, Entry, Following};
+use tickmesh_messaging::{Change, Following};
 use tokio::time::timeout;
 
-use super::{
-    Session,
-    agent_key::{Wish, write},
-};
+use super::{Session, agent_key::write};
 use crate::exit::Exit;
 
 /// What `agent drain` takes.
@@ -46,7 +42,7 @@ pub(crate) async fn drain(session: &Session, args: &DrainArgs) -> anyhow::Result
     let mut is_gone = false;
     let wish = write(&mesh, name, |current| {
         is_gone = current.value.stopped && current.value.held.is_empty();
-        drained(current, args.deadline, now)
+        draining(current, args.deadline, now)
     })
     .await?;
     if is_gone {
@@ -71,25 +67,9 @@ pub(crate) async fn drain(session: &Session, args: &DrainArgs) -> anyhow::Result
 /// Lets an agent take new attempts again.
 pub(crate) async fn undrain(session: &Session, args: &UndrainArgs) -> anyhow::Result<Exit> {
     let mesh = session.mesh.open().await?;
-    write(&mesh, &args.name, |current| wished(current, false, None)).await?;
+    write(&mesh, &args.name, |current| Ok(not_draining(current))).await?;
     session.output.line(&format!("agent {} takes new work", args.name))?;
     Ok(Exit::Success)
-}
-
-/// The deadline is an instant of the host's clock, so that the agent's next process keeps it too. What that clock says `now` is known
-/// from the last heartbeat, and from how long ago it was stored.
-fn drained(current: &Entry<AgentRecord>, deadline: Option<Duration>, now: Timestamp) -> anyhow::Result<Wish> {
-    let host_time = current.value.at.saturating_add(when::between(current.at, now))?;
-    let by = deadline.map(|deadline| host_time.checked_add(deadline)).transpose();
-    wished(current, true, by.context("the deadline is later than any clock can tell")?)
-}
-
-fn wished(current: &Entry<AgentRecord>, draining: bool, drain_by: Option<Timestamp>) -> anyhow::Result<Wish> {
-    let record = &current.value;
-    if record.draining == draining && record.drain_by == drain_by {
-        return Ok(Wish::Granted);
-    }
-    Ok(Wish::Write(Box::new(AgentRecord { draining, drain_by, ..record.clone() })))
 }
 
 /// Waits for the next heartbeat after the one with that sequence.

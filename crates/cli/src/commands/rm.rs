@@ -1,20 +1,15 @@
 //! `tickmesh rm`: removes apps. What is active of them is stopped, what waits is thrown away, and their run numbers never
 //! come back.
 
-use tickmesh_core::{
-    message::{AppRecord, SCHEMA},
-    name::AppName,
-};
-use tickmesh_messaging::{Cas, Mesh};
+use tickmesh_client::edit::{self, Edited};
+use tickmesh_core::name::AppName;
+use tickmesh_messaging::Mesh;
 
 use super::{
     Session,
     which_app::{known_exactly, unknown},
 };
-use crate::{connect::who, exit::Exit};
-
-/// Tries to write against others who change the app at the same time.
-const TRIES: usize = 2;
+use crate::{connect::asker, exit::Exit};
 
 /// What `rm` takes.
 #[derive(Debug, clap::Args)]
@@ -40,20 +35,12 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
 
 /// Writes the tombstone, and returns its revision.
 pub(crate) async fn remove(mesh: &Mesh, app: &AppName) -> anyhow::Result<u64> {
-    let edits = mesh.edits();
-    let tombstone = AppRecord { schema: SCHEMA, by: who(), source: None };
-    let mut current = edits.current(app).await?;
-    for _ in 0..TRIES {
-        let entry = current.ok_or_else(|| unknown(app))?;
-        if entry.value.source.is_none() {
-            return Ok(entry.sequence);
-        }
-        match edits.write(app, &tombstone, Some(&entry)).await? {
-            Cas::Stored { sequence } => return Ok(sequence),
-            Cas::Refused { current: newer } => current = newer,
+    match edit::remove(&asker(mesh), app).await?.ok_or_else(|| unknown(app))? {
+        Edited::Stored { revision } | Edited::Unchanged { revision } => Ok(revision),
+        Edited::Contended { .. } => {
+            anyhow::bail!("app `{app}` is being changed by others at the same time: look at it, and remove it again")
         }
     }
-    anyhow::bail!("app `{app}` is being changed by others at the same time: look at it, and remove it again")
 }
 
 async fn announce_active(session: &Session, mesh: &Mesh, app: &AppName) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use jiff::{Timestamp, tz::TimeZoneDatabase};
-use tickmesh_client::zones;
+use tickmesh_client::{views::validation::ValidationView, zones};
 use tickmesh_core::{
     compose::{Diagnostic, Position},
     name::AppName,
@@ -15,7 +15,7 @@ use crate::{
     escape,
     exit::Exit,
     output::{Format, FormatArgs, Output},
-    views::validation::{ValidationView, ValidationsView},
+    views::validation::ValidationsView,
 };
 
 /// Stands in for the name of an app whose file does not tell one: nothing but `apply` needs it.

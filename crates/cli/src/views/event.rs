@@ -1,8 +1,11 @@
-//! What happened, one line each: the messages on the subjects `tick`, `result`, `history` and `mesh`.
+//! What happened, one line each.
 
-use jiff::Timestamp;
-use serde::Serialize;
-use tickmesh_client::views::{attempt::outcome, run::RunView, tone::outcome_tone};
+use tickmesh_client::views::{
+    attempt::outcome,
+    event::{EventView, What},
+    run::RunView,
+    tone::outcome_tone,
+};
 use tickmesh_core::{
     history::RunSummary,
     message::{Admission, AttemptEvent, AttemptReport, MeshEvent, TickRecord},
@@ -10,52 +13,15 @@ use tickmesh_core::{
 
 use super::{Tone, paint};
 
-/// One event.
-#[derive(Debug, Serialize)]
-pub(crate) struct EventView {
-    /// When it happened.
-    pub at: Timestamp,
-    /// What it is about, and the message as it is on its subject.
-    #[serde(flatten)]
-    what: What,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(tag = "type", content = "message", rename_all = "snake_case")]
-enum What {
-    Tick(Box<TickRecord>),
-    Result(Box<AttemptReport>),
-    Run(Box<RunSummary>),
-    Mesh(MeshEvent),
-}
-
-impl EventView {
-    pub(crate) fn tick(record: TickRecord) -> Self {
-        Self { at: record.decided_at, what: What::Tick(Box::new(record)) }
-    }
-
-    pub(crate) fn result(report: AttemptReport) -> Self {
-        Self { at: report.at, what: What::Result(Box::new(report)) }
-    }
-
-    pub(crate) fn run(summary: RunSummary) -> Self {
-        Self { at: summary.finished_at, what: What::Run(Box::new(summary)) }
-    }
-
-    pub(crate) fn mesh(at: Timestamp, event: MeshEvent) -> Self {
-        Self { at, what: What::Mesh(event) }
-    }
-
-    /// For people.
-    pub(crate) fn line(&self) -> String {
-        let text = match &self.what {
-            What::Tick(record) => tick(record),
-            What::Result(report) => result(report),
-            What::Run(summary) => run(summary),
-            What::Mesh(event) => format!("mesh    {}", mesh(event)),
-        };
-        format!("{:.3}  {text}", self.at)
-    }
+/// An event for people.
+pub(crate) fn line(event: &EventView) -> String {
+    let text = match &event.what {
+        What::Tick(record) => tick(record),
+        What::Result(report) => result(report),
+        What::Run(summary) => run(summary),
+        What::Mesh(event) => format!("mesh    {}", mesh(event)),
+    };
+    format!("{:.3}  {text}", event.at)
 }
 
 fn tick(record: &TickRecord) -> String {

@@ -9,6 +9,7 @@ mod fleet;
 mod leader;
 mod local;
 mod mesh;
+mod page;
 mod part;
 mod readme;
 mod schedulers;

@@ -24,6 +24,16 @@ impl Part {
         part
     }
 
+    /// One that says on stdout where it serves.
+    pub(crate) fn serving(place: &Place, arguments: &[&str]) -> (Self, String) {
+        let mut child = place.start(arguments);
+        let (said, log) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let part = Self(child);
+        let address = BufReader::new(said).lines().next().unwrap().unwrap();
+        std::thread::spawn(move || BufReader::new(log).lines().for_each(drop));
+        (part, address)
+    }
+
     /// Stops it in order.
     pub(crate) fn stop(mut self) {
         self.signal(Signal::TERM);

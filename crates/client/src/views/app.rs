@@ -33,7 +33,7 @@ pub struct AppView {
     pub schedule_words: Option<String>,
     /// Time zone of the schedule.
     pub timezone: String,
-    /// When it falls due next.
+    /// When it falls due next, unless it is paused.
     pub next: Option<Timestamp>,
     /// Revision that is applied.
     pub revision: u64,
@@ -105,6 +105,7 @@ impl AppView {
             return None;
         }
         let spec = reading.and_then(|reading| reading.spec.as_ref());
+        let is_paused = ledger.is_some_and(|ledger| ledger.pause.is_some());
         let schedule = spec.and_then(|spec| spec.schedule.as_ref());
         Some(Self {
             name: app.to_string(),
@@ -113,7 +114,7 @@ impl AppView {
             schedule: schedule.map(|schedule| schedule.expression().to_owned()),
             schedule_words: schedule.map(Schedule::in_words),
             timezone: zone_of(record.value.source.as_ref(), reading),
-            next: spec.and_then(|spec| spec.due_after(undecided_after(spec, ledger, now))),
+            next: spec.filter(|_| !is_paused).and_then(|spec| spec.due_after(undecided_after(spec, ledger, now))),
             revision: record.sequence,
             known_to_leader: is_known(stored),
             applied_by: record.value.by.clone(),
@@ -187,7 +188,7 @@ impl From<&RecentRun> for RecentView {
 
 #[cfg(test)]
 mod tests {
-    use tickmesh_core::ledger::{Cause, StopReason};
+    use tickmesh_core::ledger::{Cause, Pause, StopReason};
 
     use tickmesh_testkit::records as fixture;
 
@@ -241,5 +242,8 @@ mod tests {
         assert_eq!(next(None), "2026-11-22T18:30:00Z");
         let ahead = Ledger { decided_through: "2026-11-22T18:30:00Z".parse().unwrap(), ..fixture::ledger(vec![]) };
         assert_eq!(next(Some(&ahead)), "2026-11-23T18:30:00Z");
+        let pause = Some(Pause { by: "me@here".to_owned(), since: fixture::now() });
+        let paused = Ledger { pause, ..fixture::ledger(vec![]) };
+        assert_eq!(view(&record, Some(&paused)).unwrap().next, None, "no tick starts anything");
     }
 }

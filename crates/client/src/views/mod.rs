@@ -5,10 +5,12 @@ pub mod agent;
 pub mod app;
 pub mod attempt;
 pub mod details;
+pub mod event;
 pub mod replica;
 pub mod run;
 pub mod scheduler;
 pub mod settings;
 pub mod tone;
+pub mod validation;
 
 pub use self::tone::Tone;

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{extract::State, response::Response};
 use jiff::Timestamp;
-use tickmesh_client::views::agent::AgentsView;
+use tickmesh_client::views::agent::{AgentState, AgentsView};
 use tickmesh_core::quantity::{bytes, cores};
 
 use super::{
@@ -26,6 +26,7 @@ struct Row {
     version: String,
     labels: String,
     heartbeat: Moment,
+    is_draining: bool,
 }
 
 #[derive(Template)]
@@ -56,6 +57,7 @@ pub(crate) async fn agents(State(app): State<App>) -> Response {
             version: view.version.clone(),
             labels: view.labels_text(),
             heartbeat: Moment::new(view.heartbeat_at, now),
+            is_draining: view.state == AgentState::Draining,
         }
     });
     page(&AgentsPage { nav: "agents", stale: app.stale(now), rows: rows.collect() })

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     App,
-    model::{Filter, Model},
+    model::{Begin, Filter, Model},
 };
 
 /// Apps of one page.
@@ -90,11 +90,11 @@ struct AppsPage {
 
 /// `GET /`.
 pub(crate) async fn apps(State(app): State<App>, Query(wanted): Query<Wanted>) -> Response {
-    let (now, filter) = (Timestamp::now(), Filter::named(&wanted.status));
+    let (now, filter) = (Timestamp::now(), Filter::named(&wanted.status).unwrap_or(Filter::All));
     let page_number = wanted.page.unwrap_or(1).max(1);
     let skip = page_number.saturating_sub(1).saturating_mul(PAGE);
     let (listed, rows, loaded) = app.look(|model| {
-        let listed = model.list(&wanted.q, filter, skip, PAGE, now);
+        let listed = model.list(&wanted.q, filter, Begin::At(skip), PAGE, now);
         let rows = listed.apps.iter().map(|view| row(view, model, now)).collect();
         (listed, rows, model.is_loaded())
     });

@@ -19,7 +19,7 @@ pub(crate) use self::{
     app::app,
     apps::apps,
     mesh::mesh,
-    run::{logs, run},
+    run::{Whose, logs, run},
     timeline::timeline,
 };
 

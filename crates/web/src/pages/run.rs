@@ -12,7 +12,10 @@ use tickmesh_client::{
     views::{attempt::AttemptView, replica::ReplicaView, run::RunView},
     when,
 };
-use tickmesh_core::name::{AppName, ServiceName};
+use tickmesh_core::{
+    id::RunNumber,
+    name::{AppName, ServiceName},
+};
 use tickmesh_messaging::{LogFilter, RunSelector};
 
 use super::{
@@ -26,6 +29,8 @@ use crate::{
 
 /// No bar of an attempt is narrower, in thousandths of its run.
 const SPAN_MIN: f64 = 4.0;
+/// Replicas whose output can be chosen: a run may have thousands.
+const CHOICES_MAX: usize = 50;
 
 /// One replica.
 struct Replica {
@@ -174,10 +179,38 @@ impl Attempt {
 }
 
 /// Whose output is wanted.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 pub(crate) struct Whose {
     service: Option<String>,
     replica: Option<u32>,
+}
+
+impl Whose {
+    /// As the store understands it; `None`: there can be no such run or service.
+    pub(crate) fn filter(&self, app: &str, run: RunNumber) -> Option<LogFilter> {
+        let service = self.service.clone().map(ServiceName::new).transpose().ok()?;
+        let run = Some(RunSelector::Number(run));
+        Some(LogFilter { app: AppName::new(app).ok()?, run, service, replica: self.replica })
+    }
+
+    /// As a part of an address.
+    fn query(&self) -> String {
+        let service = self.service.iter().map(|it| format!("service={it}"));
+        let parts: Vec<String> = service.chain(self.replica.map(|it| format!("replica={it}"))).collect();
+        if parts.is_empty() { String::new() } else { format!("?{}", parts.join("&")) }
+    }
+
+    fn text(&self) -> String {
+        let parts = [self.service.clone(), self.replica.map(|it| it.to_string())];
+        parts.into_iter().flatten().collect::<Vec<_>>().join("/")
+    }
+}
+
+/// Somebody whose output can be looked at alone.
+struct Choice {
+    text: String,
+    query: String,
+    chosen: bool,
 }
 
 #[derive(Template)]
@@ -191,8 +224,9 @@ struct LogsPage {
     lines: Vec<Shown>,
     earlier: bool,
     limit: usize,
-    /// It may write more. Else the page need not be renewed: that reads all of the output again.
-    active: bool,
+    choices: Vec<Choice>,
+    /// Where more of it is told, if it may write more.
+    follow: Option<String>,
 }
 
 /// `GET /apps/{app}/runs/{run}/logs`.
@@ -202,24 +236,30 @@ pub(crate) async fn logs(
     Query(whose): Query<Whose>,
 ) -> Result<Response, Failed> {
     let missing = || Failed::missing(format!("run {name}/{number}"));
-    let id = AppName::new(&name).map_err(|_| missing())?;
-    let service = whose.service.clone().map(ServiceName::new).transpose().map_err(|_| missing())?;
-    let active = app.look(|model| model.is_active(&id, number));
-    let filter = LogFilter { app: id, run: Some(RunSelector::Number(number)), service, replica: whose.replica };
-    let (lines, earlier) = last_lines(&app.mesh, filter).await?;
-    let parts = [whose.service.clone(), whose.replica.map(|it| it.to_string())];
-    let whose: Vec<String> = parts.into_iter().flatten().collect();
-    let whose = whose.join("/");
-    let target = if whose.is_empty() { format!("{name}/{number}") } else { format!("{name}/{number}/{whose}") };
+    let filter = whose.filter(&name, number).ok_or_else(missing)?;
+    let active = app.look(|model| model.is_active(&filter.app, number));
+    let (lines, earlier) = last_lines(&app.mesh, &filter).await?;
+    let replicas = read::replicas(&app.mesh, &filter.app, number).await?.unwrap_or_default();
+    let everybody = Whose::default();
+    let each = replicas.into_iter().take(CHOICES_MAX);
+    let each = each.map(|(service, replica)| Whose { service: Some(service), replica: Some(replica) });
+    let choices = std::iter::once(everybody).chain(each).map(|it| Choice {
+        text: if it.service.is_none() { "all".to_owned() } else { it.text() },
+        query: it.query(),
+        chosen: it == whose,
+    });
+    let text = whose.text();
+    let target = if text.is_empty() { format!("{name}/{number}") } else { format!("{name}/{number}/{text}") };
     Ok(page(&LogsPage {
         nav: "apps",
+        choices: choices.collect(),
+        follow: active.then(|| format!("/apps/{name}/runs/{number}/logs/live{}", whose.query())),
         app: name,
         number,
-        whose,
+        whose: text,
         command: format!("tickmesh logs {target}"),
         lines,
         earlier,
         limit: LINES_MAX,
-        active,
     }))
 }

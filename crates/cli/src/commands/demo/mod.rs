@@ -78,7 +78,7 @@ pub(crate) async fn run(session: &Session, _args: &Args) -> anyhow::Result<Exit>
     let stage = Stage { output: session.output, app, deadline, shutdown };
     let zone = spec.schedule.as_ref().map_or(TimeZone::UTC, |schedule| schedule.zone().clone());
     let shown = tokio::select! {
-        shown = stage.show(&mesh, zone, apply::app_source(source, understood)) => shown,
+        shown = stage.show(&mesh, zone, understood.into_source()) => shown,
         error = local.failed() => Err(error),
     };
     let cleaned = clean_up(&mesh, &stage.app, &engine, &owner).await;

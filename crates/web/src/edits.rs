@@ -1,0 +1,111 @@
+//! Apps put under control of the mesh, changed and removed over HTTP: with the checks of the command line.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tickmesh_client::{
+    edit::{self, Edited, File},
+    views::validation::ValidationView,
+};
+use tickmesh_core::{id::RunNumber, name::AppName};
+
+use crate::{App, problem::Problem};
+
+/// A compose file, with what belongs to it. One that needs nothing else may be sent as it is.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    compose: String,
+    #[serde(default)]
+    variables: BTreeMap<String, String>,
+    #[serde(default)]
+    env_files: BTreeMap<String, String>,
+}
+
+/// What became of a file.
+#[derive(Debug, Serialize)]
+pub(crate) struct AppliedView {
+    app: AppName,
+    revision: u64,
+    /// Whether it was another one before.
+    changed: bool,
+    /// What was found in it, and when it will run.
+    #[serde(flatten)]
+    validation: ValidationView,
+}
+
+/// What became of an app that is removed.
+#[derive(Debug, Serialize)]
+pub(crate) struct RemovedView {
+    app: AppName,
+    revision: u64,
+    /// Runs that are being stopped.
+    stopping: Vec<RunNumber>,
+}
+
+/// `PUT /apps/{app}`.
+pub(crate) async fn apply(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<AppliedView>, Problem> {
+    let name = AppName::new(&name).map_err(|error| Problem::bad(error.to_string()))?;
+    let file = file(&name, &headers, &body)?;
+    let reading = file.read(&name, &app.zones);
+    let validation = ValidationView::new(&file.name, &reading, &app.zones, Timestamp::now());
+    if !validation.valid {
+        return Err(Problem::invalid(
+            format!("{} is not valid, and nothing has changed", file.name),
+            validation.diagnostics,
+        ));
+    }
+    let edited = edit::apply(&app.asker(), &name, file.into_source(reading)).await?;
+    let (revision, changed) = match edited {
+        Edited::Stored { revision } => (revision, true),
+        Edited::Unchanged { revision } => (revision, false),
+        Edited::Contended { .. } => return Err(contended(&name)),
+    };
+    Ok(Json(AppliedView { app: name, revision, changed, validation }))
+}
+
+/// `DELETE /apps/{app}`.
+pub(crate) async fn remove(State(app): State<App>, Path(name): Path<String>) -> Result<Json<RemovedView>, Problem> {
+    let unknown = || Problem::not_found(format!("app `{name}`"));
+    let id = AppName::new(&name).map_err(|_| unknown())?;
+    let revision = match edit::remove(&app.asker(), &id).await?.ok_or_else(unknown)? {
+        Edited::Stored { revision } => revision,
+        Edited::Unchanged { .. } => return Err(unknown()),
+        Edited::Contended { .. } => return Err(contended(&id)),
+    };
+    let ledger = app.mesh.ledgers().read(id.as_str()).await?;
+    let stopping = ledger.iter().flat_map(|entry| &entry.value.active).map(|run| run.number).collect();
+    Ok(Json(RemovedView { app: id, revision, stopping }))
+}
+
+fn file(app: &AppName, headers: &HeaderMap, body: &[u8]) -> Result<File, Problem> {
+    let name = format!("{app}.yml");
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if kind.split(';').next().is_some_and(|kind| kind.trim() == "application/json") {
+        let refused = |error| Problem::bad(format!("the body is not what it should be: {error}"));
+        let Body { compose: text, variables, env_files } = serde_json::from_slice(body).map_err(refused)?;
+        return Ok(File { name, text, variables, env_files });
+    }
+    let text = str::from_utf8(body)
+        .map_err(|error| Problem::bad(format!("byte {} of the file is not UTF-8", error.valid_up_to() + 1)))?;
+    Ok(File { name, text: text.to_owned(), ..File::default() })
+}
+
+fn contended(app: &AppName) -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        format!("app `{app}` is being changed by others at the same time: look at it first"),
+    )
+}
