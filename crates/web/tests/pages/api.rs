@@ -4,8 +4,9 @@ use hyper::{Method, StatusCode, header};
 use serde_json::{Value, json};
 use tickmesh_core::{ledger::Cause, message::MeshEvent, outcome::Outcome};
 use tickmesh_testkit::records;
+use tokio::time::timeout;
 
-use crate::site::{HOSTILE, Site, stored};
+use crate::site::{HOSTILE, PATIENCE, Site, stored};
 
 /// The schema of a path's answer, with the parts that it refers to.
 fn schema(description: &Value, path: &str, method: &str) -> Value {
@@ -276,5 +277,26 @@ async fn output_is_told_as_it_is_written_after_its_last_thousand_lines() {
     let page = site.get("/apps/nightly/runs/1/logs").await.text;
     assert!(!page.contains("data-follow") && page.contains("The last 1000 lines") && page.contains("open"), "{page}");
     assert!(!page.contains("output is missing"), "what is before the last lines is not missing");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn as_many_follow_as_may_and_who_goes_makes_room() {
+    let site = Site::start(None).await;
+    let (events, output) = ("/api/v1/events", "/apps/nightly/runs/1/logs/live");
+    // A run that has ended is followed for a while only, so the places are taken by those who stay.
+    let mut followers = Vec::new();
+    for _ in 0..100 {
+        followers.push(site.listen(events, &[]).await);
+    }
+    for path in [events, output] {
+        let full = site.get(path).await;
+        assert_eq!(full.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert!(full.text.contains("100 follow something already"), "{}", full.text);
+    }
+    assert_eq!(site.get("/apps/nightly/runs/1/logs").await.status, StatusCode::OK, "a page needs no place");
+    followers.pop();
+    let room = async { while !site.get(output).await.text.contains("event: end") {} };
+    timeout(PATIENCE, room).await.expect("room for another one");
     site.stop().await;
 }
