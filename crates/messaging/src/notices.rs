@@ -1,11 +1,12 @@
-//! How far notices (webhooks) have been delivered, so that whoever leads next goes on from there.
+//! How far notices have been delivered to each webhook, so that whoever leads next goes on from there.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{bucket::Bucket, compare_and_set::Cas, error::Error, mesh::Mesh, wire::Entry};
 
-/// Its key in the bucket `meta`.
-pub(crate) const NOTICES_KEY: &str = "notices";
+/// The first token of their keys in the bucket `meta`; the second is the webhook's digest. One key each: a webhook that is away
+/// holds up no other.
+const NOTICES_KEY: &str = "notices";
 
 /// The last messages that have been dealt with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,21 +22,27 @@ pub struct NoticePosition {
 }
 
 impl Mesh {
-    /// How far notices have been delivered; `None`: nobody ever did.
-    pub async fn notice_position(&self) -> Result<Option<Entry<NoticePosition>>, Error> {
-        self.notices().read(NOTICES_KEY).await
+    /// How far notices have been delivered to the webhook with that digest; `None`: nobody ever began to.
+    pub async fn notice_position(&self, webhook: u64) -> Result<Option<Entry<NoticePosition>>, Error> {
+        self.notices().read(&key(webhook)).await
     }
 
-    /// Stores how far notices have been delivered, if the stored position is still the one at `expected`; 0: if there is none.
+    /// Stores how far notices have been delivered to a webhook, if the stored position is still the one at `expected`; 0: if there
+    /// is none.
     pub async fn store_notice_position(
         &self,
+        webhook: u64,
         position: &NoticePosition,
         expected: u64,
     ) -> Result<Cas<NoticePosition>, Error> {
-        self.notices().compare_and_set(NOTICES_KEY, position, expected).await
+        self.notices().compare_and_set(&key(webhook), position, expected).await
     }
 
     fn notices(&self) -> Bucket<NoticePosition> {
         self.meta()
     }
+}
+
+fn key(webhook: u64) -> String {
+    format!("{NOTICES_KEY}.{webhook:016x}")
 }

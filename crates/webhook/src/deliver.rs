@@ -1,25 +1,25 @@
-//! One notice to every target, tried again while that can help.
+//! One notice to one target, tried again while that can help.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::join_all;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
     Method, Request, StatusCode, Uri,
     header::{CONTENT_TYPE, USER_AGENT},
+    http::uri::Scheme,
 };
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::{Client, ResponseFuture, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, warn};
 
 use crate::{
-    Config, Error, Notice,
-    sign::{SIGNATURE_HEADER, signature},
+    Error, Notice,
+    sign::{SIGNATURE_HEADER, digest, signature},
 };
 
 /// How long a target has to answer.
@@ -32,10 +32,17 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(15 * 60);
 /// Of an answer, no more is read: what it says is of no interest, but reading it lets the connection be used again.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// Posts notices.
+/// Posts notices to one target.
 pub(crate) struct Deliverer {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    config: Config,
+    target: Uri,
+    secret: Option<Vec<u8>>,
+    client: Http,
+}
+
+/// What requests are made with.
+enum Http {
+    Plain(Client<HttpConnector, Full<Bytes>>),
+    Secure(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
 }
 
 /// What a target made of a notice.
@@ -50,31 +57,26 @@ enum Answer {
 }
 
 impl Deliverer {
-    pub(crate) fn new(config: Config) -> Result<Self, Error> {
-        let provider = rustls::crypto::ring::default_provider();
-        let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(provider)
-            .map_err(Error::Certificates)?
-            .https_or_http()
-            .enable_http1()
-            .build();
-        Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector), config })
+    pub(crate) fn new(target: Uri, secret: Option<Vec<u8>>) -> Result<Self, Error> {
+        let client = Http::of(&target)?;
+        Ok(Self { target, secret, client })
     }
 
-    /// Posts a notice to every target: each until it has it, refuses it, or is away for too long.
+    /// What tells the target from others, in every process and release alike, and gives nothing of its address away.
+    pub(crate) fn webhook(&self) -> u64 {
+        digest(&self.target)
+    }
+
+    /// Posts a notice until the target has it, refuses it, or is away for too long.
     pub(crate) async fn deliver(&self, notice: &Notice) {
         let body = match serde_json::to_vec(notice) {
             Ok(body) => Bytes::from(body),
             Err(error) => return error!(notice = notice.id, %error, "a notice could not be written"),
         };
-        join_all(self.config.targets.iter().map(|target| self.deliver_to(target, notice, &body))).await;
-    }
-
-    async fn deliver_to(&self, target: &Uri, notice: &Notice, body: &Bytes) {
         let (began, mut pause) = (Instant::now(), PAUSE_MIN);
-        let host = target.host().unwrap_or_default();
+        let host = self.host();
         loop {
-            match self.post(target, body).await {
+            match self.post(&body).await {
                 Answer::Taken => return,
                 Answer::Refused => return error!(host, notice = notice.id, "a webhook refuses a notice"),
                 Answer::Later if began.elapsed() + pause > GIVE_UP_AFTER => {
@@ -86,14 +88,19 @@ impl Deliverer {
         }
     }
 
-    async fn post(&self, target: &Uri, body: &Bytes) -> Answer {
-        let host = target.host().unwrap_or_default();
+    /// All that logs say of the target: the rest may be a secret.
+    fn host(&self) -> &str {
+        self.target.host().unwrap_or_default()
+    }
+
+    async fn post(&self, body: &Bytes) -> Answer {
+        let host = self.host();
         let mut request = Request::builder()
             .method(Method::POST)
-            .uri(target)
+            .uri(&self.target)
             .header(CONTENT_TYPE, "application/json")
             .header(USER_AGENT, concat!("tickmesh/", env!("CARGO_PKG_VERSION")));
-        if let Some(secret) = &self.config.secret {
+        if let Some(secret) = &self.secret {
             request = request.header(SIGNATURE_HEADER, signature(secret, body));
         }
         let Ok(request) = request.body(Full::new(body.clone())) else { return Answer::Refused };
@@ -120,6 +127,30 @@ impl Deliverer {
                 warn!(host, "a webhook did not answer within {ANSWER_WITHIN:?}");
                 Answer::Later
             }
+        }
+    }
+}
+
+impl Http {
+    /// What reaches that target. Only https needs certificates: the smallest images have none, and schedule all the same.
+    fn of(target: &Uri) -> Result<Self, Error> {
+        let builder = Client::builder(TokioExecutor::new());
+        if target.scheme() != Some(&Scheme::HTTPS) {
+            return Ok(Self::Plain(builder.build_http()));
+        }
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
+            .map_err(Error::Certificates)?
+            .https_only()
+            .enable_http1()
+            .build();
+        Ok(Self::Secure(builder.build(connector)))
+    }
+
+    fn request(&self, request: Request<Full<Bytes>>) -> ResponseFuture {
+        match self {
+            Self::Plain(client) => client.request(request),
+            Self::Secure(client) => client.request(request),
         }
     }
 }

@@ -37,12 +37,12 @@ pub enum Kind {
     RunRecovered,
     /// A tick will have no run: as many wait as may.
     TickDropped,
-    /// An agent fell silent, and its attempts are run elsewhere.
+    /// An agent fell silent.
     AgentLost,
 }
 
 impl Notice {
-    /// Of a run that ended. `before` is how the one before it did, if that is known.
+    /// Of a run that ended. `before` is how the last one before it did that nobody had cancelled, if that is known.
     pub fn of_run(summary: &RunSummary, before: Option<&Outcome>) -> Option<Self> {
         let kind = match (has_failed(&summary.outcome), before) {
             (true, _) => Kind::RunFailed,
@@ -84,7 +84,7 @@ impl Notice {
             kind: Kind::AgentLost,
             at,
             app: None,
-            text: format!("agent {agent} fell silent: its attempts are run elsewhere"),
+            text: format!("agent {agent} fell silent: it gets no work until it is back"),
             message: serde_json::to_value(event).ok()?,
         })
     }
@@ -124,7 +124,6 @@ mod tests {
         check(Outcome::TimedOut, Some(Outcome::Succeeded), Some(Kind::RunFailed));
         check(Outcome::Succeeded, Some(Outcome::failed(1)), Some(Kind::RunRecovered));
         check(Outcome::Succeeded, Some(Outcome::Succeeded), None);
-        check(Outcome::Succeeded, Some(Outcome::Cancelled), None);
         check(Outcome::Succeeded, None, None);
         check(Outcome::Cancelled, Some(Outcome::failed(1)), None);
     }
@@ -136,6 +135,15 @@ mod tests {
         assert_eq!(told["type"], "run_failed");
         assert_eq!(told["text"], "run nightly/7 failed (exit code 3), 1 of 2 replicas succeeded");
         assert_eq!(told["message"]["run"], 7);
+    }
+
+    #[test]
+    fn a_lost_agent_is_told_without_a_word_on_its_attempts_which_apps_decide_about() {
+        let event = MeshEvent::AgentLost { agent: records::agent() };
+        let notice = Notice::of_event(&event, records::now(), 9).unwrap();
+        assert_eq!((notice.id.as_str(), notice.kind), ("mesh-9", Kind::AgentLost));
+        assert_eq!(notice.text, format!("agent {} fell silent: it gets no work until it is back", records::agent()));
+        assert_eq!(Notice::of_event(&MeshEvent::AgentJoined { agent: records::agent() }, records::now(), 9), None);
     }
 
     #[test]

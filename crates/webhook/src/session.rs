@@ -1,4 +1,4 @@
-//! Reads what happens, from where the last one stopped, and has what is worth it delivered.
+//! Reads what happens for one target, from where the last one stopped, and has what is worth it delivered.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{Notice, deliver::Deliverer};
 
 /// How often the position is stored while nothing is worth a notice: what is read again after a change of leaders is read fast.
 const STORED_EVERY: Duration = Duration::from_secs(10);
-/// Apps whose last outcome is remembered; of others it is asked for.
+/// Apps of which it is remembered how they ended last; of others it is asked for.
 const REMEMBERED_MAX: usize = 10_000;
 
 /// Something that happened.
@@ -35,6 +35,7 @@ pub(crate) struct Session<'a> {
     /// Revision of the stored position.
     revision: u64,
     stored_at: Instant,
+    /// How the last run of an app ended that nobody cancelled.
     outcomes: HashMap<AppName, Outcome>,
 }
 
@@ -58,16 +59,8 @@ impl<'a> Session<'a> {
     }
 
     async fn begin(mesh: &'a Mesh, deliverer: &'a Deliverer) -> Result<(Self, Following<News>), Error> {
+        let (position, revision) = place(mesh, deliverer.webhook()).await?;
         let (ticks, runs, events) = (mesh.ticks(), mesh.history(), mesh.events());
-        let ends = tokio::try_join!(ticks.last_sequence(), runs.last_sequence(), events.last_sequence())?;
-        let now = NoticePosition { schema: SCHEMA, ticks: ends.0, history: ends.1, mesh: ends.2 };
-        let (position, revision) = match mesh.notice_position().await? {
-            Some(stored) if is_within(&stored.value, &now) => (stored.value, stored.sequence),
-            // What is stored belongs to streams that are gone.
-            Some(stored) => (now, stored.sequence),
-            // Nobody has asked for notices before: what was is not told.
-            None => (now, 0),
-        };
         let news: Vec<Following<News>> = vec![
             ticks.follow(None, Start::After(position.ticks)).await?.map(|it| it.map(News::Tick)).boxed(),
             runs.follow(None, Start::After(position.history)).await?.map(|it| it.map(News::Run)).boxed(),
@@ -101,8 +94,11 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// How the app's run before this one ended.
+    /// How the app's run before this one ended that nobody cancelled: an app that failed has not recovered by being cancelled.
     async fn before(&mut self, summary: &RunSummary) -> Result<Option<Outcome>, Error> {
+        if summary.outcome == Outcome::Cancelled {
+            return Ok(None);
+        }
         let remembered = self.outcomes.get(&summary.app).cloned();
         if self.outcomes.len() >= REMEMBERED_MAX {
             self.outcomes.clear();
@@ -113,13 +109,16 @@ impl<'a> Session<'a> {
             return Ok(remembered);
         }
         let history = self.mesh.history().last(&summary.app).await?;
-        let before = history.into_iter().map(|entry| entry.value).rfind(|it| it.number < summary.number);
+        let before = history
+            .into_iter()
+            .map(|entry| entry.value)
+            .rfind(|it| it.number < summary.number && it.outcome != Outcome::Cancelled);
         Ok(before.map(|before| before.outcome))
     }
 
     async fn store(&mut self) -> Result<(), Error> {
         self.stored_at = Instant::now();
-        match self.mesh.store_notice_position(&self.position, self.revision).await? {
+        match self.mesh.store_notice_position(self.deliverer.webhook(), &self.position, self.revision).await? {
             Cas::Stored { sequence } => self.revision = sequence,
             // Another process delivers, too: a leader that does not know yet that it is none. Both go on from what is theirs.
             Cas::Refused { current } => {
@@ -128,6 +127,30 @@ impl<'a> Session<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// Where to begin, with its revision. It is stored before anything is read: a leader that dies before it has posted anything leaves to
+/// the next one what it read, and that one does not begin with its own now.
+async fn place(mesh: &Mesh, webhook: u64) -> Result<(NoticePosition, u64), Error> {
+    let (ticks, runs, events) = (mesh.ticks(), mesh.history(), mesh.events());
+    loop {
+        // Read before the ends of the streams: somebody who still delivers may be ahead of ends that were read before.
+        let stored = mesh.notice_position(webhook).await?;
+        let ends = tokio::try_join!(ticks.last_sequence(), runs.last_sequence(), events.last_sequence())?;
+        let now = NoticePosition { schema: SCHEMA, ticks: ends.0, history: ends.1, mesh: ends.2 };
+        let expected = match stored {
+            Some(stored) if is_within(&stored.value, &now) => return Ok((stored.value, stored.sequence)),
+            // What is stored belongs to streams that are gone.
+            Some(stored) => stored.sequence,
+            // Nobody has asked for notices before: what was is not told.
+            None => 0,
+        };
+        match mesh.store_notice_position(webhook, &now, expected).await? {
+            Cas::Stored { sequence } => return Ok((now, sequence)),
+            // Somebody else began meanwhile: what is stored counts.
+            Cas::Refused { .. } => {}
+        }
     }
 }
 
