@@ -74,11 +74,11 @@ pub enum Edited {
 /// Stores a source, unless it is there already. What runs goes on as it began.
 pub async fn apply(asker: &Asker, app: &AppName, source: AppSource) -> Result<Edited, Error> {
     let edits = asker.mesh.edits();
-    let record = AppRecord { schema: SCHEMA, by: asker.by.clone(), source: Some(source) };
+    let record = AppRecord { schema: SCHEMA, by: asker.by.clone(), source: Some(source.clone()) };
     let mut current = edits.current(app).await?;
     for _ in 0..TRIES {
         if let Some(entry) = &current
-            && entry.value.source == record.source
+            && entry.value.source.as_ref().is_some_and(|stored| stored.same_content(&source))
         {
             return Ok(Edited::Unchanged { revision: entry.sequence });
         }

@@ -44,6 +44,16 @@ impl AppSource {
             timezone_default: &self.timezone,
         }
     }
+
+    /// Whether both mean the same app. How the file was called when it was applied is for messages, and changes nothing of it.
+    pub fn same_content(&self, other: &Self) -> bool {
+        // Taken apart, so that a field to come is not forgotten.
+        let Self { compose, file_name: _, variables, env_files, timezone } = self;
+        *compose == other.compose
+            && *variables == other.variables
+            && *env_files == other.env_files
+            && *timezone == other.timezone
+    }
 }
 
 #[cfg(test)]
@@ -57,5 +67,26 @@ mod tests {
         }}"#;
         let record: AppRecord = serde_json::from_str(stored).unwrap();
         assert_eq!(record.source.unwrap().env_files, BTreeMap::new());
+    }
+
+    #[test]
+    fn only_the_name_of_the_file_is_no_content() {
+        let source = AppSource {
+            compose: "services: {}".to_owned(),
+            file_name: "app.yml".to_owned(),
+            variables: BTreeMap::new(),
+            env_files: BTreeMap::new(),
+            timezone: "UTC".to_owned(),
+        };
+        assert!(source.same_content(&AppSource { file_name: "./app.yml".to_owned(), ..source.clone() }));
+        let some = || BTreeMap::from([("A".to_owned(), "1".to_owned())]);
+        for other in [
+            AppSource { compose: "services: {s1: {}}".to_owned(), ..source.clone() },
+            AppSource { variables: some(), ..source.clone() },
+            AppSource { env_files: some(), ..source.clone() },
+            AppSource { timezone: "Asia/Shanghai".to_owned(), ..source.clone() },
+        ] {
+            assert!(!source.same_content(&other), "{other:?}");
+        }
     }
 }
