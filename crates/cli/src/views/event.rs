@@ -1,27 +1,27 @@
 //! What happened, one line each.
 
 use tickmesh_client::views::{
-    attempt::outcome,
+    attempt::end,
     event::{EventView, What},
     run::RunView,
-    tone::outcome_tone,
 };
 use tickmesh_core::{
     history::RunSummary,
-    message::{Admission, AttemptEvent, AttemptReport, MeshEvent, TickRecord},
+    message::{Admission, AttemptReport, MeshEvent, TickRecord},
 };
 
 use super::{Tone, paint};
+use crate::escape::text;
 
 /// An event for people.
 pub(crate) fn line(event: &EventView) -> String {
-    let text = match &event.what {
+    let what = match &event.what {
         What::Tick(record) => tick(record),
         What::Result(report) => result(report),
         What::Run(summary) => run(summary),
         What::Mesh(event) => format!("mesh    {}", mesh(event)),
     };
-    format!("{:.3}  {text}", event.at)
+    format!("{:.3}  {what}", event.at)
 }
 
 fn tick(record: &TickRecord) -> String {
@@ -40,14 +40,9 @@ fn tick(record: &TickRecord) -> String {
 fn result(report: &AttemptReport) -> String {
     let id = &report.attempt;
     let name = format!("{}/{}/{}/{}", id.app, id.run, id.service, id.replica);
-    let what = match &report.event {
-        AttemptEvent::Claimed { .. } => paint(Tone::Busy, "claimed"),
-        AttemptEvent::Revoked { reason, .. } => paint(Tone::Unsure, &format!("revoked: {reason}")),
-        event => outcome(event).map_or_else(String::new, |outcome| {
-            let detail = tickmesh_client::views::replica::detail(&outcome);
-            let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
-            paint(outcome_tone(outcome.label()), &format!("{}{detail}", outcome.label()))
-        }),
+    let what = match end(&report.event) {
+        None => paint(Tone::Busy, "claimed"),
+        Some(end) => paint(end.tone(), &end.text()),
     };
     format!("result  {name} attempt {} on {}: {what}", id.attempt, report.agent)
 }
@@ -61,8 +56,8 @@ fn run(summary: &RunSummary) -> String {
 
 fn mesh(event: &MeshEvent) -> String {
     match event {
-        MeshEvent::LeaderChanged { leader, host, .. } => format!("scheduler {leader} on {host} leads"),
-        MeshEvent::Examined { by } => format!("examined by {by}"),
+        MeshEvent::LeaderChanged { leader, host, .. } => format!("scheduler {} on {} leads", text(leader), text(host)),
+        MeshEvent::Examined { by } => format!("examined by {}", text(by)),
         MeshEvent::AgentJoined { agent } => format!("agent {agent} joined"),
         MeshEvent::AgentLost { agent } => paint(Tone::Bad, &format!("agent {agent} is lost")),
         MeshEvent::AgentStopped { agent } => format!("agent {agent} was stopped"),

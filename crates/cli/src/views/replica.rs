@@ -37,11 +37,11 @@ pub(crate) fn trouble(replica: &ReplicaView) -> Option<String> {
         let end = paint(attempt.tone(), &attempt.end_text());
         let took = attempt.claimed_at.zip(attempt.ended_at).map(|(from, to)| when::took(when::between(from, to)));
         let took = took.map(|took| format!(" ({took})")).unwrap_or_default();
-        lines.push(format!("  attempt {} on {}{again}: {end}{took}", attempt.attempt, attempt.agent));
+        lines.push(format!("  attempt {} on {}{again}: {end}{took}", attempt.attempt, escape::text(&attempt.agent)));
         lines.extend(attempt.last_lines.iter().map(|line| format!("    | {}", escape::text(line))));
         before = Some(attempt);
     }
-    if replica.state == Doing::Ended && last.outcome != Some("succeeded") {
+    if replica.state == Doing::Ended && last.has_failed() {
         lines.push("  no retry is left".to_owned());
     }
     lines.push(String::new());

@@ -1,13 +1,25 @@
 //! Attempts of one replica: how each ended, where, and what it wrote last. Known as long as results and output are kept.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tickmesh_core::{
     message::{AttemptEvent, AttemptReport},
     outcome::Outcome,
 };
 
 use super::{Tone, replica::detail, tone};
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// So, and it counts.
+    Outcome(Outcome),
+    /// It never began, and counts for nothing (protocol rule P12).
+    Revoked {
+        /// Why.
+        reason: String,
+    },
+}
 
 /// One attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -16,8 +28,9 @@ pub struct AttemptView {
     pub attempt: u32,
     /// Where it was.
     pub agent: String,
-    /// How it ended: an outcome, `revoked`, or `null` while it goes on.
-    pub outcome: Option<&'static str>,
+    /// How it ended: an outcome's label, `revoked`, or `null` while it goes on.
+    #[serde(rename = "outcome")]
+    pub end: Option<End>,
     /// What is to be said about that, such as the exit code in words.
     pub reason: Option<String>,
     /// Exit code, if a process ended.
@@ -39,7 +52,7 @@ pub fn of_reports<'a>(reports: impl IntoIterator<Item = &'a AttemptReport>) -> V
             views.push(AttemptView {
                 attempt,
                 agent: report.agent.to_string(),
-                outcome: None,
+                end: None,
                 reason: None,
                 exit_code: None,
                 claimed_at: None,
@@ -62,41 +75,96 @@ impl AttemptView {
             self.claimed_at = Some(report.at);
         }
         self.exit_code = exit_code(&report.event);
-        if let AttemptEvent::Revoked { reason, .. } = &report.event {
-            (self.outcome, self.reason) = (Some("revoked"), Some(reason.clone()));
-        } else if let Some(outcome) = outcome(&report.event) {
-            (self.outcome, self.reason) = (Some(outcome.label()), detail(&outcome));
+        if let Some(end) = end(&report.event) {
+            self.reason = end.detail();
+            self.end = Some(end);
         }
     }
 
     /// How to take its end.
     pub fn tone(&self) -> Tone {
-        self.outcome.map_or(Tone::Busy, tone::outcome_tone)
+        self.end.as_ref().map_or(Tone::Busy, End::tone)
+    }
+
+    /// Whether it came to an end that somebody should look at.
+    pub fn has_failed(&self) -> bool {
+        self.end.as_ref().is_some_and(End::is_failure)
     }
 
     /// How it ended, and what is to be said about it.
     pub fn end_text(&self) -> String {
-        match (self.outcome, &self.reason) {
-            (None, _) => "goes on".to_owned(),
-            (Some(outcome), None) => outcome.to_owned(),
-            (Some(outcome), Some(reason)) => format!("{outcome}: {reason}"),
+        self.end.as_ref().map_or_else(|| "goes on".to_owned(), End::text)
+    }
+}
+
+impl End {
+    /// In one word.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Outcome(outcome) => outcome.label(),
+            Self::Revoked { .. } => "revoked",
+        }
+    }
+
+    /// What is to be said about it besides that.
+    fn detail(&self) -> Option<String> {
+        match self {
+            Self::Outcome(outcome) => detail(outcome),
+            Self::Revoked { reason } => Some(reason.clone()),
+        }
+    }
+
+    /// Both.
+    pub fn text(&self) -> String {
+        match self.detail() {
+            Some(detail) => format!("{}: {detail}", self.label()),
+            None => self.label().to_owned(),
+        }
+    }
+
+    /// How to take it.
+    pub fn tone(&self) -> Tone {
+        match self {
+            Self::Outcome(outcome) => tone::outcome_tone(outcome.label()),
+            Self::Revoked { .. } => Tone::Dim,
+        }
+    }
+
+    /// Whether somebody should look at it.
+    fn is_failure(&self) -> bool {
+        match self {
+            Self::Outcome(
+                Outcome::Failed { .. } | Outcome::TimedOut | Outcome::Lost { .. } | Outcome::CouldNotStart { .. },
+            ) => true,
+            Self::Outcome(Outcome::Succeeded | Outcome::Cancelled | Outcome::Skipped { .. }) | Self::Revoked { .. } => {
+                false
+            }
         }
     }
 }
 
-/// What an attempt's last message makes of it; `None`: it goes on, or never was.
-pub fn outcome(event: &AttemptEvent) -> Option<Outcome> {
-    match event {
-        AttemptEvent::Claimed { .. } | AttemptEvent::Revoked { .. } => None,
-        AttemptEvent::Cancelled { .. } => Some(Outcome::Cancelled),
-        AttemptEvent::TimedOut { .. } => Some(Outcome::TimedOut),
-        AttemptEvent::Exited { exit_code: 0, .. } => Some(Outcome::Succeeded),
-        AttemptEvent::Exited { exit_code, oom_killed, .. } => {
-            Some(Outcome::Failed { exit_code: *exit_code, out_of_memory: *oom_killed })
-        }
-        AttemptEvent::CouldNotStart { reason, .. } => Some(Outcome::CouldNotStart { reason: reason.clone() }),
-        AttemptEvent::Lost { reason } => Some(Outcome::Lost { reason: *reason }),
+/// As its label: the reason is a field of its own.
+impl Serialize for End {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.label())
     }
+}
+
+/// What an attempt's last message makes of it; `None`: it goes on.
+pub fn end(event: &AttemptEvent) -> Option<End> {
+    let outcome = match event {
+        AttemptEvent::Claimed { .. } => return None,
+        AttemptEvent::Revoked { reason, .. } => return Some(End::Revoked { reason: reason.clone() }),
+        AttemptEvent::Cancelled { .. } => Outcome::Cancelled,
+        AttemptEvent::TimedOut { .. } => Outcome::TimedOut,
+        AttemptEvent::Exited { exit_code: 0, .. } => Outcome::Succeeded,
+        AttemptEvent::Exited { exit_code, oom_killed, .. } => {
+            Outcome::Failed { exit_code: *exit_code, out_of_memory: *oom_killed }
+        }
+        AttemptEvent::CouldNotStart { reason, .. } => Outcome::CouldNotStart { reason: reason.clone() },
+        AttemptEvent::Lost { reason } => Outcome::Lost { reason: *reason },
+    };
+    Some(End::Outcome(outcome))
 }
 
 fn exit_code(event: &AttemptEvent) -> Option<i64> {
@@ -140,5 +208,10 @@ mod tests {
             (3, "goes on".to_owned(), None),
         ];
         assert_eq!(shown, expected);
+        let views = of_reports(&reports);
+        assert_eq!(views.iter().map(AttemptView::has_failed).collect::<Vec<_>>(), [true, false, false], "P12");
+        assert_eq!(views[1].tone(), Tone::Dim);
+        let labels: Vec<_> = views.iter().map(|it| it.end.as_ref().map(End::label)).collect();
+        assert_eq!(labels, [Some("failed"), Some("revoked"), None]);
     }
 }

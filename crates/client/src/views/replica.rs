@@ -9,7 +9,7 @@ use tickmesh_core::{
     history::ReplicaSummary,
     id::AttemptId,
     ledger::{ActiveRun, OpenAttempt, Phase, Replica, ReplicaPlace, ReplicaState},
-    message::{AgentRecord, AttemptEvent, AttemptReport, Awaited, PullProgress},
+    message::{AgentRecord, AttemptReport, Awaited, PullProgress},
     name::{AppName, ServiceName},
     outcome::{Outcome, exit_words},
     placement::Placement,
@@ -19,7 +19,7 @@ use tickmesh_messaging::Entry;
 
 use super::{
     Tone,
-    attempt::{AttemptView, outcome},
+    attempt::{AttemptView, End, end},
     tone,
 };
 use crate::when;
@@ -245,10 +245,10 @@ fn open_view(base: ReplicaView, open: &OpenAttempt, reports: &[AttemptReport]) -
         let state = if open.claim().is_some() { Doing::Running } else { Doing::Ordered };
         return base.doing(state, None);
     };
-    match (&last.event, outcome(&last.event)) {
-        (AttemptEvent::Revoked { reason, .. }, _) => base.doing(Doing::Reported, Some(format!("revoked: {reason}"))),
-        (_, Some(outcome)) => base.reported(&outcome),
-        (_, None) => base.doing(Doing::Running, None),
+    match end(&last.event) {
+        None => base.doing(Doing::Running, None),
+        Some(End::Outcome(outcome)) => base.reported(&outcome),
+        Some(end @ End::Revoked { .. }) => base.doing(Doing::Reported, Some(end.text())),
     }
 }
 
@@ -264,7 +264,7 @@ mod tests {
         fleet::{AgentView, Readiness},
         id::Nonce,
         ledger::{Cause, Progress},
-        message::{Capacity, MachineId, Preparation},
+        message::{AttemptEvent, Capacity, MachineId, Preparation},
         name::AgentName,
     };
 
