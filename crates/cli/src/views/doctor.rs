@@ -15,7 +15,7 @@ pub(crate) struct Check {
     pub text: String,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<&'static str>,
+    pub hint: Option<String>,
 }
 
 /// Whether something is as it should be.
@@ -35,12 +35,12 @@ impl Check {
         Self { name, finding: Finding::Good, text: text.into(), hint: None }
     }
 
-    pub(crate) fn unsure(name: &'static str, text: impl Into<String>, hint: &'static str) -> Self {
-        Self { name, finding: Finding::Unsure, text: text.into(), hint: Some(hint) }
+    pub(crate) fn unsure(name: &'static str, text: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { name, finding: Finding::Unsure, text: text.into(), hint: Some(hint.into()) }
     }
 
-    pub(crate) fn wrong(name: &'static str, text: impl Into<String>, hint: &'static str) -> Self {
-        Self { name, finding: Finding::Wrong, text: text.into(), hint: Some(hint) }
+    pub(crate) fn wrong(name: &'static str, text: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { name, finding: Finding::Wrong, text: text.into(), hint: Some(hint.into()) }
     }
 }
 
@@ -58,7 +58,8 @@ impl View for DoctorView {
                 Finding::Unsure => ("could be better", Tone::Unsure),
                 Finding::Wrong => ("WRONG", Tone::Bad),
             };
-            let text = check.hint.map_or_else(|| check.text.clone(), |hint| format!("{} ({hint})", check.text));
+            let text =
+                check.hint.as_ref().map_or_else(|| check.text.clone(), |hint| format!("{} ({hint})", check.text));
             table.row(vec![cell(check.name, Tone::Plain), cell(finding, tone), cell(text, Tone::Plain)]);
         }
         table.into_text()

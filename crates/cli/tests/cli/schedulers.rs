@@ -83,6 +83,9 @@ fn a_leader_that_hangs_is_shown_and_followed() {
     first.signal(Signal::STOP);
     let hanging = schedulers(&place);
     assert_eq!((hanging.len(), &hanging[0]["state"]), (1, &Value::from("silent")), "{hanging:?}");
+    let doctor = place.run(&["doctor"]);
+    assert!(doctor.stdout.contains("see below") && doctor.stdout.contains("and does not answer"), "{doctor:?}");
+    assert!(doctor.stdout.contains("no scheduler stands by"), "{doctor:?}");
     let _second = scheduler(&place, "leading");
     first.signal(Signal::CONT);
     wait_until("both to answer", PATIENCE, || in_state(&place, "standing_by").len() == 1);

@@ -31,6 +31,9 @@ const STOPPING_MAX: Duration = Duration::from_secs(60);
 /// A lease that was not renewed for so long is nobody's.
 const LEASE_OLD: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// Ledgers are written one after the other, and the lease only then. That numbers are moved twice does no harm.
+const HALF_DONE: &str =
+    "run numbers are moved ahead, but the loss is not accepted: run `tickmesh doctor --accept-loss` again";
 const ACCEPT: &str = "if that is how it must be: `tickmesh doctor --accept-loss`";
 
 /// Whether the streams are what the lease says of them.
@@ -64,11 +67,21 @@ pub(super) async fn accept(session: &Session, mesh: &Mesh) -> anyhow::Result<()>
     let held = held(mesh).await?;
     let moved =
         stream::iter(&ledgers).map(|entry| move_ahead(mesh, entry, stamp, &held)).buffer_unordered(LEDGERS_AT_ONCE);
-    let ahead: Vec<()> = moved.try_collect().await?;
+    let ahead: Vec<()> = moved.try_collect().await.context(HALF_DONE)?;
     session.output.line(&format!("{} apps: run numbers moved ahead by {NUMBERS_AHEAD}", ahead.len()))?;
-    stop_strangers(session, mesh, stamp.epoch).await?;
-    let (previous, revision) =
-        (lease.as_ref().map(|entry| &entry.value), lease.as_ref().map_or(0, |entry| entry.sequence));
+    take_lease(session, mesh, lease.as_ref(), acceptance, stamp.epoch).await.context(HALF_DONE)
+}
+
+/// Lets a scheduler lead again, once nothing runs any more that nobody knows.
+async fn take_lease(
+    session: &Session,
+    mesh: &Mesh,
+    lease: Option<&Entry<LeaseRecord>>,
+    acceptance: u64,
+    epoch: Epoch,
+) -> anyhow::Result<()> {
+    stop_strangers(session, mesh, epoch).await?;
+    let (previous, revision) = (lease.map(|entry| &entry.value), lease.map_or(0, |entry| entry.sequence));
     let who = format!("doctor-{}", Uuid::now_v7());
     let record = LeaseRecord::accepting(previous, &who, &host(), mesh.stream_marks().await?, acceptance);
     match mesh.lease().compare_and_set(LEASE_KEY, &record, revision).await? {
@@ -204,7 +217,7 @@ async fn stop_strangers(session: &Session, mesh: &Mesh, epoch: Epoch) -> anyhow:
         }
         if begun.elapsed() > STOPPING_MAX {
             let left: Vec<_> = strangers.iter().map(|(attempt, agent)| format!("{attempt} on {agent}")).collect();
-            bail!("still running after {STOPPING_MAX:?}, and nothing is accepted: {}", left.join(", "));
+            bail!("still running after {STOPPING_MAX:?}: {}", left.join(", "));
         }
         sleep(LOOK_AGAIN).await;
     }
