@@ -1,17 +1,32 @@
 //! `tickmesh logs --follow`: what is stored, then what comes, until the run has ended and its output is complete.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures_util::StreamExt;
+use jiff::Timestamp;
 use tickmesh_client::{
     requests::{News, Watch},
     transcript::{State, Transcript, Writer},
+    views::attempt::{End, end},
+    when,
 };
-use tickmesh_core::{history::RunSummary, id::RunNumber, outcome::Outcome};
+use tickmesh_core::{
+    history::RunSummary,
+    id::{AttemptId, RunToken},
+    name::{AgentName, AppName},
+    outcome::Outcome,
+    timing::Timing,
+};
 use tickmesh_messaging::{LogFilter, LogNews, Mesh};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Args, KnownRun, check_names, deliver, known_runs, newest, print_stored, tail::Tail};
+use super::{
+    Args, KnownRun, check_names, deliver, ensure_begun, known_runs, newest, print_stored, silent, tail::Tail,
+    tell_silent,
+};
 use crate::{commands::Session, exit::Exit};
 
 /// How long the last words of an attempt are waited for after its run has ended, and nothing else came meanwhile. An agent tells an end
@@ -19,6 +34,9 @@ use crate::{commands::Session, exit::Exit};
 const LAST_WORDS_WITHIN: Duration = Duration::from_secs(10);
 /// The same where the newest output is held back until the end: an agent takes some seconds for each, four at a time.
 const TAIL_WITHIN: Duration = Duration::from_secs(120);
+
+/// From the end of a run, for so long its output is waited for while the agent that has it is heard.
+const AGENT_WITHIN: Duration = Duration::from_secs(600);
 
 /// Prints a run's output until it has ended.
 pub(super) async fn run(session: &Session, mesh: &Mesh, args: &Args) -> anyhow::Result<Exit> {
@@ -30,38 +48,30 @@ pub(super) async fn run(session: &Session, mesh: &Mesh, args: &Args) -> anyhow::
     let found = runs.into_iter().find(|run| Some(run.view.run) == wanted);
     let run = match (found, wanted) {
         (Some(run), _) => run,
-        (None, Some(number)) if has_been(mesh, args, number).await? => {
+        (None, Some(number)) => {
+            ensure_begun(mesh, app, number).await?;
             return print_stored(session, mesh, args, number, None).await;
         }
-        (None, _) => {
-            let what = wanted.map_or("its first run".to_owned(), |number| format!("run {app}/{number}"));
-            session.output.talk(&format!("app {app}: waiting for {what}"));
-            begun(&mut watch, args, wanted).await?
+        (None, None) => {
+            session.output.talk(&format!("app {app}: waiting for its first run"));
+            begun(&mut watch, app).await?
         }
     };
     check_names(args, run.view.run, Some(&run))?;
     Follow::new(session, mesh, args, run).finish(&mut watch).await
 }
 
-/// Whether a run of that number has been, and nothing but its output is known.
-async fn has_been(mesh: &Mesh, args: &Args, number: RunNumber) -> anyhow::Result<bool> {
-    let ledger = mesh.ledgers().read(args.target.app.as_str()).await?;
-    Ok(ledger.is_some_and(|entry| number <= entry.value.last_run))
-}
-
-/// Waits for a run to begin; without a number for any.
-async fn begun(watch: &mut Watch, args: &Args, wanted: Option<RunNumber>) -> anyhow::Result<KnownRun> {
-    let is_wanted = |number: RunNumber| wanted.is_none_or(|wanted| wanted == number);
+/// Waits for a run to begin.
+async fn begun(watch: &mut Watch, app: &AppName) -> anyhow::Result<KnownRun> {
     loop {
         match watch.next().await? {
             News::Ledger(ledger) => {
-                if let Some(run) = ledger.active.iter().find(|run| is_wanted(run.number)) {
-                    return Ok(KnownRun::of_active(&args.target.app, run));
+                if let Some(run) = ledger.active.first() {
+                    return Ok(KnownRun::of_active(app, run));
                 }
             }
             // It was short.
-            News::Ended(summary) if is_wanted(summary.run) => return Ok(KnownRun::of_summary(&summary)),
-            News::Ended(_) => {}
+            News::Ended(summary) => return Ok(KnownRun::of_summary(&summary)),
         }
     }
 }
@@ -76,6 +86,8 @@ struct Follow<'a> {
     /// Sequence of the last batch.
     seen: u64,
     ending: Option<Ending>,
+    /// Where attempts are or were.
+    agents: BTreeMap<Writer, AgentName>,
 }
 
 /// What is waited for once the run has ended.
@@ -84,13 +96,18 @@ struct Ending {
     last_sequence: u64,
     /// The attempts that ran to an end.
     writers: Vec<Writer>,
+    /// The attempts of which nobody will say a last word.
+    lost: BTreeSet<Writer>,
+    /// When it was, by the clock of the leader.
+    at: Timestamp,
     /// When something came for the last time.
     since: Instant,
 }
 
 impl<'a> Follow<'a> {
     fn new(session: &'a Session, mesh: &'a Mesh, args: &'a Args, run: KnownRun) -> Self {
-        Self { session, mesh, args, run, transcript: Transcript::default(), seen: 0, ending: None }
+        let (transcript, agents) = (Transcript::default(), BTreeMap::new());
+        Self { session, mesh, args, run, transcript, seen: 0, ending: None, agents }
     }
 
     async fn finish(mut self, watch: &mut Watch) -> anyhow::Result<Exit> {
@@ -108,6 +125,7 @@ impl<'a> Follow<'a> {
             tokio::select! {
                 item = news.next() => match item.transpose()? {
                     Some(LogNews::Batch { sequence, batch }) => {
+                        self.agents.insert(writer(&batch.attempt), batch.agent.clone());
                         deliver(args.wanted(self.transcript.fold(&batch)), tail.as_mut(), &sink)?;
                         self.came(sequence);
                     }
@@ -119,25 +137,56 @@ impl<'a> Follow<'a> {
                         self.ends(&summary, &filter).await?;
                     }
                 },
-                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => break,
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                    if !self.may_come().await? {
+                        break;
+                    }
+                }
             }
         }
-        for writer in self.silent() {
-            let Writer { service, replica, attempt } = writer;
-            self.session
-                .output
-                .talk(&format!("the end of the output of {service}/{replica} (attempt {attempt}) has not come"));
-        }
+        let silent = self.silent();
         deliver(args.wanted(self.transcript.finish()), tail.as_mut(), &sink)?;
         sink.print(&tail.map(Tail::into_lines).unwrap_or_default())?;
-        Ok(Exit::Success)
+        tell_silent(self.session, &silent);
+        // A program that reads this must not take a part for the whole.
+        Ok(if silent.is_empty() { Exit::Success } else { Exit::Failed })
     }
 
     async fn ends(&mut self, summary: &RunSummary, filter: &LogFilter) -> anyhow::Result<()> {
         let last = self.mesh.logs().last(filter).await?;
         let last_sequence = last.map_or(0, |entry| entry.sequence);
-        self.ending = Some(Ending { last_sequence, writers: self.writers(summary), since: Instant::now() });
+        let mut lost = BTreeSet::new();
+        for report in self.mesh.results().of_run(&summary.app, RunToken::new(summary.run, summary.uid)).await? {
+            let writer = writer(&report.value.attempt);
+            if matches!(end(&report.value.event), Some(End::Outcome(Outcome::Lost { .. }))) {
+                lost.insert(writer.clone());
+            }
+            self.agents.insert(writer, report.value.agent);
+        }
+        let writers = self.args.writers(&KnownRun::of_summary(summary));
+        self.ending = Some(Ending { last_sequence, writers, lost, at: summary.finished_at, since: Instant::now() });
         Ok(())
+    }
+
+    /// Whether the rest is waited for once more: an agent that is heard stores what it has, once it can.
+    async fn may_come(&mut self) -> anyhow::Result<bool> {
+        let silent = self.silent();
+        let Some(ending) = &mut self.ending else { return Ok(true) };
+        let now = self.mesh.agents().clock().await?;
+        if when::between(ending.at, now) >= AGENT_WITHIN {
+            return Ok(false);
+        }
+        let agents = self.mesh.agents().list().await?;
+        let is_heard = |name: &AgentName| {
+            let entry = agents.iter().find(|entry| entry.value.agent == *name);
+            entry.is_some_and(|entry| !entry.value.stopped && when::between(entry.at, now) < Timing::default().stale)
+        };
+        let mut owing = silent.iter().filter(|writer| !ending.lost.contains(writer));
+        let comes = owing.any(|writer| self.agents.get(writer).is_some_and(is_heard));
+        if comes {
+            ending.since = Instant::now();
+        }
+        Ok(comes)
     }
 
     fn came(&mut self, sequence: u64) {
@@ -147,34 +196,9 @@ impl<'a> Follow<'a> {
         }
     }
 
-    /// The attempts that ran to an end, among what is asked for.
-    fn writers(&self, summary: &RunSummary) -> Vec<Writer> {
-        let target = &self.args.target;
-        let asked_for = summary.replicas.iter().filter(|replica| {
-            target.service.as_ref().is_none_or(|service| *service == replica.service)
-                && target.replica.is_none_or(|index| index == replica.replica)
-        });
-        let ran = asked_for.filter(|replica| match replica.outcome {
-            Outcome::Succeeded | Outcome::Failed { .. } => true,
-            Outcome::TimedOut
-            | Outcome::Lost { .. }
-            | Outcome::Cancelled
-            | Outcome::CouldNotStart { .. }
-            | Outcome::Skipped { .. } => false,
-        });
-        let writer = |replica: &tickmesh_core::history::ReplicaSummary| Writer {
-            service: replica.service.to_string(),
-            replica: replica.replica,
-            attempt: replica.attempts,
-        };
-        ran.map(writer).collect()
-    }
-
     /// The attempts whose last words have not come.
     fn silent(&self) -> Vec<Writer> {
-        let expected = self.ending.iter().flat_map(|ending| &ending.writers);
-        let unheard = expected.filter(|writer| self.transcript.state(writer).is_none());
-        unheard.chain(self.transcript.unended().map(|(writer, _)| writer)).cloned().collect()
+        silent(&self.transcript, self.ending.as_ref().map_or(&[], |ending| &ending.writers))
     }
 
     fn is_over(&self) -> bool {
@@ -187,4 +211,8 @@ impl<'a> Follow<'a> {
         let held_back = self.transcript.unended().any(|(_, state)| state == State::HeldBack);
         Some(ending.since + if held_back { TAIL_WITHIN } else { LAST_WORDS_WITHIN })
     }
+}
+
+fn writer(attempt: &AttemptId) -> Writer {
+    Writer { service: attempt.service.to_string(), replica: attempt.replica, attempt: attempt.attempt }
 }

@@ -7,15 +7,16 @@ mod tail;
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use tickmesh_client::{
-    transcript::{Line, LineEnd, Transcript},
+    transcript::{Line, LineEnd, Transcript, Writer},
     views::run::RunView,
 };
 use tickmesh_core::{
     compose,
-    history::RunSummary,
+    history::{ReplicaSummary, RunSummary},
     id::{RunNumber, RunToken, RunUid},
-    ledger::ActiveRun,
+    ledger::{ActiveRun, HISTORY_RUNS},
     name::AppName,
+    outcome::Outcome,
 };
 use tickmesh_messaging::{LogFilter, Mesh, RunSelector};
 
@@ -31,6 +32,9 @@ use crate::{
 
 /// Most lines of a replica that are held back for `--tail`.
 const TAIL_MAX: u32 = 100_000;
+
+/// Attempts whose end is missing that are named: a run may have thousands.
+const SILENT_TOLD_MAX: usize = 10;
 
 /// What `logs` takes.
 #[derive(Debug, Clone, clap::Args)]
@@ -87,6 +91,7 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
         session.output.talk(&format!("app {app} has not run yet"));
         return Ok(Exit::Success);
     };
+    ensure_begun(&mesh, app, number).await?;
     let found = runs.iter().find(|run| run.view.run == number);
     print_stored(session, &mesh, args, number, found).await
 }
@@ -103,13 +108,59 @@ async fn print_stored(
     let sink = args.sink(session, found);
     let mut tail = args.tail.map(Tail::new);
     let mut transcript = Transcript::default();
+    let mut is_stored = false;
     let mut batches = mesh.logs().read(args.filter(number, found)).await?;
     while let Some(batch) = batches.next().await.transpose()? {
+        is_stored = true;
         deliver(args.wanted(transcript.fold(&batch)), tail.as_mut(), &sink)?;
     }
+    let app = &args.target.app;
+    if !is_stored && found.is_none() {
+        return Err(BadInput::new(format!("nothing is stored any more of what run {app}/{number} wrote"))
+            .hint(format!("`tickmesh runs {app}` lists the last {HISTORY_RUNS}"))
+            .into());
+    }
+    let silent = silent(&transcript, &found.map(|run| args.writers(run)).unwrap_or_default());
     deliver(args.wanted(transcript.finish()), tail.as_mut(), &sink)?;
     sink.print(&tail.map(Tail::into_lines).unwrap_or_default())?;
+    match found {
+        Some(KnownRun { summary: None, .. }) => {
+            session.output.talk(&format!("run {app}/{number} goes on: `--follow` shows what comes"));
+        }
+        Some(KnownRun { summary: Some(_), .. }) | None => tell_silent(session, &silent),
+    }
     Ok(Exit::Success)
+}
+
+/// Refuses the number of a run that never was: whoever waits for it would wait for ever.
+async fn ensure_begun(mesh: &Mesh, app: &AppName, number: RunNumber) -> anyhow::Result<()> {
+    let ledger = mesh.ledgers().read(app.as_str()).await?;
+    let last = ledger.map_or(0, |entry| entry.value.last_run);
+    if number <= last {
+        return Ok(());
+    }
+    let hint = match last {
+        0 => format!("app {app} has not run yet"),
+        _ => format!("the last one is {app}/{last}"),
+    };
+    Err(BadInput::new(format!("there has been no run {app}/{number}")).hint(hint).into())
+}
+
+/// The attempts whose last words are not stored: of those that have begun to write, and of those that ran to an end.
+fn silent(transcript: &Transcript, ran: &[Writer]) -> Vec<Writer> {
+    let unheard = ran.iter().filter(|writer| transcript.state(writer).is_none());
+    unheard.chain(transcript.unended().map(|(writer, _)| writer)).cloned().collect()
+}
+
+/// Says of which attempts the end is missing.
+fn tell_silent(session: &Session, silent: &[Writer]) {
+    for Writer { service, replica, attempt } in silent.iter().take(SILENT_TOLD_MAX) {
+        let text = format!("the end of the output of {service}/{replica} (attempt {attempt}) has not come");
+        session.output.talk(&text);
+    }
+    if silent.len() > SILENT_TOLD_MAX {
+        session.output.talk(&format!("... and of {} more", silent.len() - SILENT_TOLD_MAX));
+    }
 }
 
 fn deliver(lines: Vec<Line>, tail: Option<&mut Tail>, sink: &Sink) -> anyhow::Result<()> {
@@ -144,6 +195,29 @@ impl Args {
             None => RunSelector::Number(number),
         };
         LogFilter { app, run: Some(selector), service, replica }
+    }
+
+    /// The attempts of a run that ran to an end, among what is asked for; of a run that goes on, none is known to have.
+    fn writers(&self, run: &KnownRun) -> Vec<Writer> {
+        let replicas = run.summary.iter().flat_map(|summary| &summary.replicas);
+        let asked_for = replicas.filter(|replica| {
+            self.target.service.as_ref().is_none_or(|service| *service == replica.service)
+                && self.target.replica.is_none_or(|index| index == replica.replica)
+        });
+        let ran = asked_for.filter(|replica| match replica.outcome {
+            Outcome::Succeeded | Outcome::Failed { .. } => true,
+            Outcome::TimedOut
+            | Outcome::Lost { .. }
+            | Outcome::Cancelled
+            | Outcome::CouldNotStart { .. }
+            | Outcome::Skipped { .. } => false,
+        });
+        let writer = |replica: &ReplicaSummary| Writer {
+            service: replica.service.to_string(),
+            replica: replica.replica,
+            attempt: replica.attempts,
+        };
+        ran.map(writer).collect()
     }
 
     /// The lines that are not too old.
@@ -184,7 +258,7 @@ fn check_names(args: &Args, number: RunNumber, run: Option<&KnownRun>) -> anyhow
 }
 
 /// A moment, or how long ago it was.
-fn moment(text: &str) -> Result<Timestamp, String> {
+pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(moment);
     }

@@ -8,8 +8,17 @@ use tickmesh_client::transcript::{Line, LineEnd};
 pub(super) struct Tail {
     count: usize,
     seen: u64,
+    replicas: BTreeMap<(String, u32), Kept>,
+}
+
+/// What is kept of a replica.
+#[derive(Default)]
+struct Kept {
     /// With the place of each line among all, so that they come out in order.
-    replicas: BTreeMap<(String, u32), VecDeque<(u64, Line)>>,
+    lines: VecDeque<(u64, Line)>,
+    /// How many of them count: what is said about the output is none of it. Counted as they come, since to count them for each line
+    /// takes as long as there are lines.
+    counted: usize,
 }
 
 impl Tail {
@@ -22,18 +31,26 @@ impl Tail {
     pub(super) fn keep(&mut self, line: Line) {
         self.seen += 1;
         let kept = self.replicas.entry((line.writer.service.clone(), line.writer.replica)).or_default();
-        kept.push_back((self.seen, line));
-        // What is said about the output is none of it.
-        while kept.iter().filter(|(_, line)| line.end != LineEnd::Note).count() > self.count {
-            kept.pop_front();
+        kept.counted += counts(&line);
+        kept.lines.push_back((self.seen, line));
+        while kept.counted > self.count {
+            let gone = kept.lines.pop_front();
+            kept.counted -= gone.map_or(0, |(_, line)| counts(&line));
         }
     }
 
     /// The last lines, in the order of all.
     pub(super) fn into_lines(self) -> Vec<Line> {
-        let mut lines: Vec<(u64, Line)> = self.replicas.into_values().flatten().collect();
+        let mut lines: Vec<(u64, Line)> = self.replicas.into_values().flat_map(|kept| kept.lines).collect();
         lines.sort_by_key(|(place, _)| *place);
         lines.into_iter().map(|(_, line)| line).collect()
+    }
+}
+
+fn counts(line: &Line) -> usize {
+    match line.end {
+        LineEnd::Newline | LineEnd::Open => 1,
+        LineEnd::Note => 0,
     }
 }
 
@@ -67,6 +84,18 @@ mod tests {
         tail.keep(Line { end: LineEnd::Note, ..line(0, "much was written") });
         let texts: Vec<_> = tail.into_lines().into_iter().map(|line| String::from_utf8(line.text).unwrap()).collect();
         assert_eq!(texts, ["b", "much was written"]);
+    }
+
+    /// A hundred thousand may be asked for, of millions: what is kept must not be counted again for each. That took minutes here.
+    #[test]
+    fn as_many_as_may_be_kept_are_kept_of_many_more() {
+        let count = super::super::TAIL_MAX;
+        let mut tail = Tail::new(count);
+        let note = || Line { end: LineEnd::Note, ..line(0, "a note") };
+        (0..3 * count).for_each(|place| tail.keep(if place % 1000 == 0 { note() } else { line(0, "a") }));
+        let lines = tail.into_lines();
+        assert_eq!(lines.iter().filter(|line| line.end == LineEnd::Newline).count(), count as usize);
+        assert!(lines.len() > count as usize, "with the notes among them");
     }
 
     #[test]
