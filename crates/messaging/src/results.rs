@@ -53,19 +53,24 @@ impl Results {
     /// Every report above a sequence: those stored already, then [`Change::SnapshotEnd`], then those to come. A report whose
     /// body is about another attempt than its subject is [`Unreadable::Misplaced`].
     pub async fn follow(&self, after_sequence: u64) -> Result<Following<Change<AttemptReport>>, Error> {
+        self.changes(self.store.names.subjects(self.store.kind), after_sequence).await
+    }
+
+    /// The same of one app alone.
+    pub async fn follow_app(
+        &self,
+        app: &AppName,
+        after_sequence: u64,
+    ) -> Result<Following<Change<AttemptReport>>, Error> {
+        self.changes(self.store.names.results_of_app(app), after_sequence).await
+    }
+
+    async fn changes(&self, filter: String, after_sequence: u64) -> Result<Following<Change<AttemptReport>>, Error> {
         let names = self.store.names.clone();
-        let filter = names.subjects(self.store.kind);
         let follower = Follower::begin(&self.store, filter, Begin::After(after_sequence)).await?;
         Ok(follower.into_stream(move |item| {
             Some(change(item, |stored| stored.subject.clone(), |stored, report| belongs(&names, stored, report)))
         }))
-    }
-
-    /// Every stored report, in order. One that cannot be read is left out.
-    pub async fn list(&self) -> Result<Vec<Entry<AttemptReport>>, Error> {
-        let filter = self.store.names.subjects(self.store.kind);
-        let stored = Follower::begin(&self.store, filter, Begin::After(0)).await?.collect().await?;
-        Ok(stored.iter().filter_map(|stored| self.decode(stored).ok()).collect())
     }
 
     /// Every stored report of a run, in order.
