@@ -45,6 +45,11 @@ pub(crate) fn text(line: &str) -> String {
     String::from_utf8_lossy(&for_terminal(line.as_bytes(), Colours::LeftOut)).into_owned()
 }
 
+/// The same of several lines.
+pub(crate) fn lines(lines: &str) -> String {
+    lines.split('\n').map(text).collect::<Vec<_>>().join("\n")
+}
+
 /// Length of the colour sequence that `text` begins with: `ESC [ 1 ; 31 m`.
 fn colour_length(text: &[u8]) -> Option<usize> {
     let parameters = text.strip_prefix(b"\x1b[")?;
@@ -92,5 +97,6 @@ mod tests {
         check(b"\x1b[31", "\\u{1b}[31");
         check("\u{9b}2J".as_bytes(), "\\u{9b}2J");
         check(b"\x00\xff\xfe", "\\u{0}\\xff\\xfe");
+        assert_eq!(lines("a\n\x1b[2Jb\n"), "a\n\\u{1b}[2Jb\n");
     }
 }

@@ -11,7 +11,7 @@ use tickmesh_messaging::{Mesh, SchedulerCard, SchedulerRole};
 use tokio::time::{Instant, sleep};
 
 use super::Session;
-use crate::{exit::Exit, output::FormatArgs};
+use crate::{escape, exit::Exit, output::FormatArgs};
 
 /// How long another scheduler has to take over. It takes a fraction of a second.
 const HAND_OVER_MAX: Duration = Duration::from_secs(15);
@@ -70,7 +70,8 @@ async fn step_down(session: &Session, mesh: &Mesh) -> anyhow::Result<Exit> {
     while asked.elapsed() < HAND_OVER_MAX {
         let cards = schedulers.roll(ROLL_PATIENCE).await?;
         if let Some(next) = cards.iter().find(|card| is_leading(card) && card.id != leader.id) {
-            session.output.line(&format!("scheduler {} on {} leads now", next.id, next.host))?;
+            let text = format!("scheduler {} on {} leads now", next.id, next.host);
+            session.output.line(&escape::text(&text))?;
             return Ok(Exit::Success);
         }
         sleep(Duration::from_millis(50)).await;

@@ -6,7 +6,7 @@ use tickmesh_client::{
 };
 use tickmesh_core::ledger::Counters;
 
-use super::{Detail, Style, Table, Tone, View, cell, strip};
+use super::{Detail, Style, Table, Tone, View, cell, painted, strip};
 
 /// How many wait, how many may, and what was dropped because as many waited.
 fn queue_text(app: &AppView) -> String {
@@ -45,7 +45,7 @@ impl View for AppsView {
                 let numbers = [decided, started, enqueued, dropped, skipped, coalesced, app.revision];
                 cells.extend(numbers.map(|number| cell(number, Tone::Plain)));
             }
-            cells.push(cell(strip(app), Tone::Plain));
+            cells.push(painted(strip(app)));
             table.row(cells);
         }
         table.into_text()

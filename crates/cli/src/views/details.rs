@@ -11,6 +11,7 @@ use tickmesh_client::{
 use tickmesh_core::ledger::{Counters, Origin, Pause, RequestCounters};
 
 use super::{Style, View, paint};
+use crate::escape::text;
 
 impl View for QueueListView {
     fn text(&self, style: &Style) -> String {
@@ -27,13 +28,13 @@ impl View for QueueListView {
 fn facts(details: &DetailsView, style: &Style) -> Vec<(&'static str, String)> {
     let app = &details.app;
     let state = paint(app.state_tone(), app.state.label());
-    let mut facts = vec![("state", app.reason.as_ref().map_or(state.clone(), |why| format!("{state}: {why}")))];
+    let mut facts = vec![("state", app.reason.as_ref().map_or(state.clone(), |why| format!("{state}: {}", text(why))))];
     if let Some(Pause { by, since }) = &details.paused {
-        facts.push(("paused", format!("{} by {by}", when::relative(*since, style.now))));
+        facts.push(("paused", format!("{} by {}", when::relative(*since, style.now), text(by))));
     }
     let schedule = app.schedule.as_ref().map(|schedule| {
         let words = app.schedule_words.as_deref().unwrap_or_default();
-        format!("{schedule} ({}): {words}", app.timezone)
+        text(&format!("{schedule} ({}): {words}", app.timezone))
     });
     facts.push(("schedule", schedule.unwrap_or_else(|| "none: run by hand".to_owned())));
     for instant in &details.next {
@@ -42,13 +43,13 @@ fn facts(details: &DetailsView, style: &Style) -> Vec<(&'static str, String)> {
     }
     let applied = format!("revision {}, {}", app.revision, when::relative(app.applied_at, style.now));
     let seen = if app.known_to_leader { "" } else { ", not yet taken in by a leader" };
-    facts.push(("applied", format!("{applied} by {}{seen}", app.applied_by)));
-    facts.push(("last", app.last_text(style.now)));
+    facts.push(("applied", format!("{applied} by {}{seen}", text(&app.applied_by))));
+    facts.push(("last", text(&app.last_text(style.now))));
     facts.push(("queue", format!("{} of at most {} wait", app.queue.waiting, app.queue.limit)));
     facts.extend(counts(&app.counters, &details.waiting));
     facts.extend(details.settings.iter().flat_map(SettingsView::facts));
     for service in &details.services {
-        facts.push(("service", service.text()));
+        facts.push(("service", text(&service.text())));
     }
     facts
 }

@@ -4,6 +4,7 @@ mod agent;
 mod app;
 mod details;
 pub(crate) mod doctor;
+pub(crate) mod done;
 pub(crate) mod event;
 pub(crate) mod explanation;
 mod replica;
@@ -18,7 +19,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 pub(crate) use tickmesh_client::views::Tone;
 
-pub(crate) use self::table::{Table, cell, paint};
+pub(crate) use self::table::{Table, cell, paint, painted};
 
 /// Something that can be shown in every form.
 pub(crate) trait View: Serialize {

@@ -7,6 +7,7 @@ use tickmesh_client::{
 };
 
 use super::{Detail, Style, Table, Tone, View, cell, paint, replica};
+use crate::escape;
 
 impl View for RunsView {
     fn text(&self, style: &Style) -> String {
@@ -43,7 +44,7 @@ impl View for RunsView {
 impl View for RunView {
     fn text(&self, style: &Style) -> String {
         let mut lines = vec![format!("run {}: {}", self.name(), paint(self.tone(), &self.state_text()))];
-        lines.push(format!("  cause      {}", self.cause_text()));
+        lines.push(format!("  cause      {}", escape::text(&self.cause_text())));
         if let Some(at) = self.scheduled_at {
             lines.push(format!("  scheduled  {at:.3} ({})", when::relative(at, style.now)));
         }
@@ -53,7 +54,7 @@ impl View for RunView {
         }
         lines.push(format!("  took       {}", self.took(style.now)));
         lines.push(format!("  replicas   {} of {} succeeded", self.succeeded, self.replicas.len()));
-        lines.extend(self.waiting.iter().map(|waiting| format!("  waits      {waiting}")));
+        lines.extend(self.waiting.iter().map(|waiting| format!("  waits      {}", escape::text(waiting))));
         if let Some(next) = self.next {
             lines.push(format!("  next run   {next:.0} ({})", when::relative(next, style.now)));
         }

@@ -3,6 +3,7 @@
 use tickmesh_client::{views::scheduler::SchedulersView, when};
 
 use super::{Detail, Style, Table, Tone, View, cell};
+use crate::escape;
 
 impl View for SchedulersView {
     fn text(&self, style: &Style) -> String {
@@ -28,7 +29,8 @@ impl View for SchedulersView {
         }
         let mut text = table.into_text();
         for (scheduler, reason) in self.0.iter().filter_map(|it| Some((it, it.reason.as_ref()?))) {
-            text.push_str(&format!("{} on {}: {reason}\n", scheduler.id, scheduler.host));
+            let why = format!("{} on {}: {reason}", scheduler.id, scheduler.host);
+            text.push_str(&format!("{}\n", escape::text(&why)));
         }
         text
     }

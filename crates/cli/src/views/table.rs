@@ -6,10 +6,12 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{Cell, Color, presets};
 use tickmesh_client::views::Tone;
 
+use crate::escape;
+
 /// Blanks between two columns.
 const GAP: u16 = 2;
 
-/// `text` in a tone.
+/// `text` in a tone. Nothing in it drives the terminal, whoever wrote it.
 pub(crate) fn paint(tone: Tone, text: &str) -> String {
     let style = match tone {
         Tone::Good => AnsiColor::Green.on_default(),
@@ -19,7 +21,7 @@ pub(crate) fn paint(tone: Tone, text: &str) -> String {
         Tone::Plain => Style::new(),
         Tone::Dim => Style::new().dimmed(),
     };
-    format!("{style}{text}{style:#}")
+    format!("{style}{}{style:#}", escape::text(text))
 }
 
 fn colour(tone: Tone) -> Option<Color> {
@@ -33,15 +35,21 @@ fn colour(tone: Tone) -> Option<Color> {
     }
 }
 
-/// A cell in a tone.
+/// A cell in a tone. Nothing in it drives the terminal: names, reasons and who did something are others' text.
 pub(crate) fn cell(text: impl fmt::Display, tone: Tone) -> Cell {
+    let cell = painted(escape::text(&text.to_string()));
     match colour(tone) {
-        Some(colour) => Cell::new(text).fg(colour),
-        None => Cell::new(text),
+        Some(colour) => cell.fg(colour),
+        None => cell,
     }
 }
 
-/// A table in the making. Only cells of the last column may contain text that is painted already.
+/// A cell of text that is painted already. Only for the last column: colours would disturb those that follow.
+pub(crate) fn painted(text: String) -> Cell {
+    Cell::new(text)
+}
+
+/// A table in the making.
 #[derive(Debug)]
 pub(crate) struct Table(comfy_table::Table);
 
@@ -81,9 +89,18 @@ mod tests {
     }
 
     #[test]
+    fn what_others_have_written_drives_no_terminal() {
+        let mut table = Table::new(["BY"]);
+        table.row(vec![cell("me\u{1b}[2J@here", Tone::Plain)]);
+        assert_eq!(table.into_text(), "BY\nme\\u{1b}[2J@here\n");
+        let text = paint(Tone::Bad, "no \u{1b}[2Jimage");
+        assert!(text.contains("no \\u{1b}[2Jimage"), "{text}");
+    }
+
+    #[test]
     fn colours_do_not_disturb_the_columns() {
         let mut table = Table::new(["A", "B"]);
-        table.row(vec![cell("x", Tone::Bad), cell(paint(Tone::Good, "y"), Tone::Plain)]);
+        table.row(vec![cell("x", Tone::Bad), painted(paint(Tone::Good, "y"))]);
         let plain = anstream::adapter::strip_str(&table.into_text()).to_string();
         assert_eq!(plain.trim_end(), "A  B\nx  y");
     }
