@@ -12,18 +12,24 @@ use tickmesh_core::{
 
 use super::{
     Dispatcher,
-    agents::SilenceCheck,
+    agents::{AgentState, SilenceCheck},
     boundary::{Effect, Moment},
 };
 
 impl Dispatcher {
-    /// Begins the checks for agents that have something to lose. An agent that holds nothing may be silent.
+    /// Begins the checks for agents that have something to lose. Of one that holds nothing only the world is told, as this leader's
+    /// watch has it: nothing follows from it.
     pub(super) fn check_silence(&mut self, moment: Moment) {
         for (agent, state) in self.agents.iter_mut() {
+            if !state.may_be_checked(moment.uptime, &self.timing) {
+                continue;
+            }
             let bound = self.bound.get(agent).is_some_and(|apps| !apps.is_empty());
-            if bound && state.may_be_checked(moment.uptime, &self.timing) {
+            if bound {
                 state.silence = SilenceCheck::ReadingEnd;
                 self.effects.push(Effect::ReadResultsEnd { agent: agent.clone() });
+            } else if is_missed(state) && !std::mem::replace(&mut state.announced, true) {
+                self.effects.push(Effect::Announce(MeshEvent::AgentLost { agent: agent.clone() }));
             }
         }
     }
@@ -124,4 +130,9 @@ impl Dispatcher {
     fn bound_apps(&self, agent: &AgentName) -> Vec<AppName> {
         self.bound.get(agent).into_iter().flat_map(|apps| apps.keys().cloned()).collect()
     }
+}
+
+/// Whether somebody expects to hear of an agent that holds nothing: it was neither stopped in order nor forgotten.
+fn is_missed(state: &AgentState) -> bool {
+    state.record.as_ref().is_some_and(|record| !record.stopped && !record.forgotten)
 }

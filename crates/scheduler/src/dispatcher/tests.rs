@@ -97,8 +97,24 @@ impl World {
     }
 
     fn heartbeat(&mut self, results_seen: u64, held: &[&AttemptId]) -> Vec<Effect> {
+        let record = self.record(results_seen, held);
+        self.agent_seen(record)
+    }
+
+    /// A heartbeat that is not like others.
+    fn last_heartbeat(&mut self, change: impl Fn(&mut AgentRecord)) -> Vec<Effect> {
+        let mut record = self.record(0, &[]);
+        change(&mut record);
+        self.agent_seen(record)
+    }
+
+    fn agent_seen(&mut self, record: AgentRecord) -> Vec<Effect> {
+        self.handle(Event::AgentSeen { revision: record.number, at: self.moment.wall, record: Box::new(record) })
+    }
+
+    fn record(&mut self, results_seen: u64, held: &[&AttemptId]) -> AgentRecord {
         self.heartbeat += 1;
-        let record = AgentRecord {
+        AgentRecord {
             schema: SCHEMA,
             agent: agent(),
             process: Nonce(Uuid::nil()),
@@ -120,8 +136,7 @@ impl World {
             preparing: Vec::new(),
             fence_ms: 45_000,
             kill_margin_ms: 10_000,
-        };
-        self.handle(Event::AgentSeen { revision: self.heartbeat, at: self.moment.wall, record: Box::new(record) })
+        }
     }
 
     fn report(&mut self, sequence: u64, attempt: &AttemptId, event: AttemptEvent) -> Vec<Effect> {

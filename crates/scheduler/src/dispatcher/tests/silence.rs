@@ -74,6 +74,48 @@ fn the_world_is_told_once_that_an_agent_is_silent() {
     assert_eq!(count(&declare_silent(&mut world, 1), told), 0);
 }
 
+fn told(effects: &[Effect]) -> usize {
+    count(effects, |effect| matches!(effect, Effect::Announce(MeshEvent::AgentLost { .. })))
+}
+
+#[test]
+fn an_agent_that_holds_nothing_is_lost_too_once_in_each_silence() {
+    let mut world = World::leading(None);
+    let lost = Timing::default().lost;
+    assert_eq!(told(&world.pass(lost - Duration::from_millis(1))), 0);
+    let effects = world.pass(Duration::from_millis(1));
+    assert_eq!(told(&effects), 1);
+    assert_eq!(effects.len(), 1, "there is nothing to check, since nothing follows from it: {effects:?}");
+    assert_eq!(told(&world.pass(lost)), 0, "it has been told");
+    assert_eq!(told(&world.heartbeat(0, &[])), 0);
+    assert_eq!(told(&world.pass(lost)), 1, "it was back, and fell silent again");
+}
+
+#[test]
+fn an_agent_whose_attempts_were_lost_is_not_told_of_again_when_nothing_is_bound_to_it_any_more() {
+    let mut world = World::leading(None);
+    let (attempt, _) = world.ordered();
+    world.report(1, &attempt, claimed());
+    world.pass(Timing::default().lost);
+    assert_eq!(told(&declare_silent(&mut world, 1)), 1);
+    world.report(2, &attempt, AttemptEvent::Lost { reason: LostReason::AgentSilent });
+    assert_eq!(told(&world.pass(Timing::default().lost)), 0);
+}
+
+#[test]
+fn an_agent_that_was_stopped_in_order_or_forgotten_is_not_lost() {
+    let stopped: fn(&mut AgentRecord) = |record| record.stopped = true;
+    let forgotten: fn(&mut AgentRecord) = |record| record.forgotten = true;
+    for wish in [stopped, forgotten] {
+        let mut world = World::leading(None);
+        world.last_heartbeat(wish);
+        assert_eq!(told(&world.pass(Timing::default().lost)), 0);
+    }
+    let mut world = World::leading(None);
+    world.last_heartbeat(|record| record.draining = true);
+    assert_eq!(told(&world.pass(Timing::default().lost)), 1, "one that drains is still expected to be there");
+}
+
 #[test]
 fn an_agent_whose_key_moved_meanwhile_is_not_silent() {
     let mut world = World::leading(None);
