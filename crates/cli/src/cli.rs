@@ -25,6 +25,7 @@ pub(crate) struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 ok; 1 failed (a run failed); 2 bad input (a bad file, an unknown app); 3 the mesh cannot be reached.
+A request that no leader answers within 5 s is stored, and will be carried out: that is 0, and said on stderr.
 `run --wait` of a run with one container exits with the container's code.";
 
 /// What to do.
@@ -50,7 +51,7 @@ pub(crate) enum Command {
     Ls(ls::Args),
     /// Show everything about an app or a run
     Show(show::Args),
-    /// Run an app now
+    /// Run an app, or a file, now
     Run(run::Args),
     /// List the last runs of an app
     Runs(runs::Args),

@@ -1,9 +1,10 @@
-//! What shells ask while somebody types: names of apps.
+//! What shells ask while somebody types: names of apps and agents.
 
 use std::{ffi::OsStr, time::Duration};
 
 use clap::Parser as _;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use tickmesh_messaging::{Error, Mesh};
 use tokio::{runtime::Builder, time::timeout};
 
 use crate::connect::MeshArgs;
@@ -13,29 +14,93 @@ const PATIENCE: Duration = Duration::from_millis(800);
 /// Names that are offered at most.
 const OFFERED_MAX: usize = 200;
 
+/// What tells a shell's own words from what was typed so far.
+const TYPED_AFTER: &str = "--";
+/// The options that say where the mesh is.
+const MESH_OPTIONS: [&str; 3] = ["--nats", "--creds", "--namespace"];
+
 /// Completes the name of an app.
 pub(crate) fn apps() -> ArgValueCompleter {
-    ArgValueCompleter::new(apps_that_begin)
+    ArgValueCompleter::new(|typed: &OsStr| offered(typed, Names::Apps))
 }
 
-/// Where the mesh is, as the environment says: what is typed before is not known here.
+/// Completes the name of an agent.
+pub(crate) fn agents() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| offered(typed, Names::Agents))
+}
+
+/// What is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Names {
+    Apps,
+    Agents,
+}
+
+/// Where the mesh is: as the line says that is being typed, else as the environment does.
 #[derive(Debug, clap::Parser)]
-struct FromEnvironment {
+struct Whereabouts {
     #[command(flatten)]
     mesh: MeshArgs,
 }
 
-/// The apps whose names begin so; none where there is no mesh.
-fn apps_that_begin(typed: &OsStr) -> Vec<CompletionCandidate> {
-    let (Some(typed), Ok(environment)) = (typed.to_str(), FromEnvironment::try_parse_from(["tickmesh"])) else {
+/// The names that begin so; none where there is no mesh.
+fn offered(typed: &OsStr, names: Names) -> Vec<CompletionCandidate> {
+    let line = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let line = line.skip_while(|word| word != TYPED_AFTER).skip(1);
+    let (Some(typed), Ok(place)) = (typed.to_str(), Whereabouts::try_parse_from(whereabouts(line))) else {
         return Vec::new();
     };
     let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return Vec::new() };
-    let listing = async {
-        let apps = environment.mesh.open().await.ok()?.apps().list().await.ok()?;
-        let present = apps.into_iter().filter(|entry| entry.value.source.is_some());
-        Some(present.map(|entry| entry.key).filter(|name| name.starts_with(typed)).collect::<Vec<_>>())
-    };
-    let names = runtime.block_on(async { timeout(PATIENCE, listing).await.ok().flatten() }).unwrap_or_default();
-    names.into_iter().take(OFFERED_MAX).map(CompletionCandidate::new).collect()
+    let listing = async { listed(&place.mesh.open().await?, names).await };
+    let listed = runtime.block_on(async { timeout(PATIENCE, listing).await });
+    let listed = listed.ok().and_then(Result::ok).unwrap_or_default();
+    listed.into_iter().filter(|name| name.starts_with(typed)).take(OFFERED_MAX).map(CompletionCandidate::new).collect()
+}
+
+async fn listed(mesh: &Mesh, names: Names) -> Result<Vec<String>, Error> {
+    Ok(match names {
+        Names::Apps => {
+            let apps = mesh.apps().list().await?.into_iter().filter(|entry| entry.value.source.is_some());
+            apps.map(|entry| entry.key).collect()
+        }
+        Names::Agents => {
+            let agents = mesh.agents().list().await?.into_iter().filter(|entry| !entry.value.forgotten);
+            agents.map(|entry| entry.key).collect()
+        }
+    })
+}
+
+/// Of a line that nobody has finished, the program and what says where the mesh is.
+fn whereabouts(line: impl Iterator<Item = String>) -> Vec<String> {
+    let mut line = line;
+    let mut words: Vec<String> = line.next().into_iter().collect();
+    while let Some(word) = line.next() {
+        let option = word.split_once('=').map_or(word.as_str(), |(option, _)| option);
+        if !MESH_OPTIONS.contains(&option) {
+            continue;
+        }
+        let value = if word.contains('=') { None } else { line.next() };
+        words.push(word);
+        words.extend(value);
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, expected: &str) {
+        let found = whereabouts(line.split(' ').map(str::to_owned));
+        assert_eq!(found.join(" "), expected, "{line}");
+    }
+
+    #[test]
+    fn what_is_typed_before_says_where_the_mesh_is() {
+        check("tickmesh show", "tickmesh");
+        check("tickmesh --namespace other show n", "tickmesh --namespace other");
+        check("tickmesh show --nats=nats://n:1 -o json n", "tickmesh --nats=nats://n:1");
+        check("tickmesh --creds my.creds --nats n agent drain h", "tickmesh --creds my.creds --nats n");
+    }
 }

@@ -8,7 +8,13 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
-use crate::views::{Detail, Style, View};
+use crate::{
+    escape,
+    views::{
+        Detail, Style, View,
+        done::{DoneListView, DoneView},
+    },
+};
 
 /// Form of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -23,6 +29,42 @@ pub(crate) enum Format {
     Yaml,
     /// Names only, one a line
     Name,
+}
+
+impl Format {
+    /// Whether people read it, and want to know what is done as it is.
+    pub(crate) fn is_for_people(self) -> bool {
+        match self {
+            Self::Table | Self::Wide => true,
+            Self::Json | Self::Yaml | Self::Name => false,
+        }
+    }
+}
+
+/// What is done one after the other: people are told at once, programs get all of it in the end.
+pub(crate) struct Several {
+    output: Output,
+    format: Format,
+    done: DoneListView,
+}
+
+impl Several {
+    /// Takes in what is done now.
+    pub(crate) fn tell(&mut self, done: DoneView) -> anyhow::Result<()> {
+        if self.format.is_for_people() {
+            return self.output.show(&done, self.format);
+        }
+        self.done.0.push(done);
+        Ok(())
+    }
+
+    /// Shows what was done, whether or not all of it could be.
+    pub(crate) fn end(self, result: anyhow::Result<()>) -> anyhow::Result<()> {
+        if !self.format.is_for_people() {
+            self.output.show(&self.done, self.format)?;
+        }
+        result
+    }
 }
 
 /// Option of every command that shows data.
@@ -109,12 +151,31 @@ impl Output {
 
     /// Data in the form that was asked for.
     pub(crate) fn show<V: View>(&self, view: &V, format: Format) -> anyhow::Result<()> {
+        self.show_at(view, format, Timestamp::now())
+    }
+
+    /// The same of times that another clock has told, which says that it is `now`.
+    pub(crate) fn show_at<V: View>(&self, view: &V, format: Format, now: Timestamp) -> anyhow::Result<()> {
         match format {
-            Format::Table => self.text(&view.text(&Style { detail: Detail::Normal, now: Timestamp::now() })),
-            Format::Wide => self.text(&view.text(&Style { detail: Detail::Wide, now: Timestamp::now() })),
+            Format::Table => self.text(&view.text(&Style { detail: Detail::Normal, now })),
+            Format::Wide => self.text(&view.text(&Style { detail: Detail::Wide, now })),
             Format::Json => self.line(&serde_json::to_string_pretty(view)?),
             Format::Yaml => self.text(&serde_saphyr::to_string(view)?),
-            Format::Name => view.names().iter().try_for_each(|name| self.line(name)),
+            Format::Name => view.names().iter().try_for_each(|name| self.line(&escape::text(name))),
+        }
+    }
+
+    /// Begins to show what is done one after the other.
+    pub(crate) fn several(&self, format: Format) -> Several {
+        Several { output: *self, format, done: DoneListView::default() }
+    }
+
+    /// Text that others have written: as it is for programs, harmless on a terminal.
+    pub(crate) fn foreign(&self, text: &str) -> anyhow::Result<()> {
+        let text = text.trim_end_matches('\n');
+        match self.screen() {
+            Screen::None => self.line(text),
+            Screen::Plain | Screen::Coloured => self.line(&escape::lines(text)),
         }
     }
 

@@ -9,7 +9,7 @@ use jiff::{
 use tickmesh_core::{
     id::{RunNumber, RunToken},
     ledger::{ActiveRun, Ledger},
-    message::{AppRecord, AppSource, AttemptReport},
+    message::{AgentRecord, AppRecord, AppSource, AttemptReport},
     name::{AppName, ServiceName},
     spec::AppSpec,
 };
@@ -19,7 +19,6 @@ use crate::{
     stored::{PREVIEW, preview, undecided_after, understand_stored},
     tail::Tail,
     views::{
-        Tone,
         agent::{AgentsView, fleet},
         app::{AppView, AppsView, Stored},
         attempt::{self, AttemptView},
@@ -64,9 +63,14 @@ pub async fn details(
     let ledger = ledger.as_ref();
     let Some(view) = AppView::new(Stored { app, record, ledger }, zones, now) else { return Ok(None) };
     let spec = record.value.source.as_ref().and_then(|source| understand_stored(app, source, zones).spec);
-    let mut active_runs = Vec::new();
+    let (mut active_runs, mut around) = (Vec::new(), None);
     for run in ledger.iter().flat_map(|ledger| &ledger.active) {
-        active_runs.push(active(mesh, app, run, now).await?);
+        // Once for all of them: there may be many, and each look lists every agent and every app.
+        let around = match &around {
+            Some(around) => around,
+            None => around.insert(Around::look(mesh).await?),
+        };
+        active_runs.push(active(mesh, app, run, around).await?);
     }
     let is_paused = ledger.is_some_and(|ledger| ledger.pause.is_some());
     let next = |spec: &AppSpec| preview(spec, undecided_after(spec, ledger, now), PREVIEW);
@@ -95,7 +99,7 @@ pub async fn run(
     let ledger = mesh.ledgers().read(app.as_str()).await?.map(|entry| entry.value);
     let active_run = ledger.iter().flat_map(|ledger| &ledger.active).find(|run| run.number == number);
     let (mut view, token) = match active_run {
-        Some(run) => (active(mesh, app, run, now).await?, run.token()),
+        Some(run) => (active(mesh, app, run, &Around::look(mesh).await?).await?, run.token()),
         None => {
             let history = mesh.history().last(app).await?;
             let Some(summary) = history.iter().map(|entry| &entry.value).find(|summary| summary.run == number) else {
@@ -140,31 +144,32 @@ async fn explain_trouble(
             report.attempt.service.as_str() == replica.service && report.attempt.replica == replica.replica
         };
         replica.attempts = attempt::of_reports(reports.iter().filter(is_its));
-        let failed = replica.attempts.iter_mut().rfind(|it| has_failed(it));
+        let failed = replica.attempts.iter_mut().rfind(|it| it.has_failed());
         let (Some(failed), Ok(service)) = (failed, ServiceName::new(replica.service.clone())) else { continue };
         failed.last_lines = last_lines(mesh, app, token, &service, replica.replica, failed.attempt).await?;
     }
     Ok(())
 }
 
-/// The last attempt of a replica that did not succeed, with its last lines; `None`: none is on record.
-pub async fn last_failure(
+/// The attempts of a replica above a number that failed, at most so many of them, each with its last lines. The newest may be newer
+/// than the leader knows.
+pub async fn failures(
     mesh: &Mesh,
     app: &AppName,
     token: RunToken,
-    service: &ServiceName,
-    replica: u32,
-) -> Result<Option<AttemptView>, Error> {
+    (service, replica): (&ServiceName, u32),
+    above: u32,
+    count_max: usize,
+) -> Result<Vec<AttemptView>, Error> {
     let reports: Vec<_> = mesh.results().of_run(app, token).await?.into_iter().map(|entry| entry.value).collect();
     let its = reports.iter().filter(|it| it.attempt.service == *service && it.attempt.replica == replica);
-    let Some(mut failed) = attempt::of_reports(its).into_iter().rfind(has_failed) else { return Ok(None) };
-    failed.last_lines = last_lines(mesh, app, token, service, replica, failed.attempt).await?;
-    Ok(Some(failed))
-}
-
-/// Whether an attempt came to an end that somebody should look at.
-fn has_failed(attempt: &AttemptView) -> bool {
-    matches!(attempt.tone(), Tone::Bad | Tone::Unsure)
+    let mut failures = attempt::of_reports(its);
+    failures.retain(|it| it.attempt > above && it.has_failed());
+    failures.truncate(count_max);
+    for failed in &mut failures {
+        failed.last_lines = last_lines(mesh, app, token, service, replica, failed.attempt).await?;
+    }
+    Ok(failures)
 }
 
 /// The last lines that an attempt wrote.
@@ -192,8 +197,12 @@ pub async fn replicas(mesh: &Mesh, app: &AppName, number: RunNumber) -> Result<O
     let view = match active {
         Some(run) => Some(RunView::of_active(app, run, &[])),
         None => {
+            // One that has ended just now is still on its way to the history.
+            let pending =
+                ledger.iter().flat_map(|ledger| &ledger.history.pending).find(|summary| summary.run == number);
             let history = mesh.history().last(app).await?;
-            history.iter().find(|entry| entry.value.run == number).map(|entry| RunView::of_summary(&entry.value))
+            let ended = history.iter().map(|entry| &entry.value).find(|summary| summary.run == number);
+            pending.or(ended).map(RunView::of_summary)
         }
     };
     Ok(view.map(|view| view.replicas.into_iter().map(|it| (it.service, it.replica)).collect()))
@@ -227,10 +236,11 @@ pub async fn queue(
     Ok(QueueListView { waiting, zone: zone(spec.as_ref()) })
 }
 
-/// All agents, by name.
-pub async fn agents(mesh: &Mesh, now: Timestamp) -> Result<AgentsView, Error> {
-    let (agents, ledgers) = (mesh.agents().list().await?, mesh.ledgers().list().await?);
-    Ok(AgentsView::new(&agents, &ledgers, now))
+/// All agents, by name, and when that was by the clock that heartbeats are stored by: whether one is heard must not depend on the
+/// clock of whoever asks.
+pub async fn agents(mesh: &Mesh) -> Result<(AgentsView, Timestamp), Error> {
+    let Around { agents, ledgers, now } = Around::look(mesh).await?;
+    Ok((AgentsView::new(&agents, &ledgers, now), now))
 }
 
 /// The schedulers that answer, the leader first, and the holder of the lease if it does not.
@@ -248,15 +258,30 @@ fn zone(spec: Option<&AppSpec>) -> TimeZone {
     schedule.map_or(TimeZone::UTC, |schedule| schedule.zone().clone())
 }
 
+/// What a run is among: the agents, what is bound to them, and the time.
+struct Around {
+    agents: Vec<Entry<AgentRecord>>,
+    ledgers: Vec<Entry<Ledger>>,
+    /// By the clock that the heartbeats were stored by.
+    now: Timestamp,
+}
+
+impl Around {
+    async fn look(mesh: &Mesh) -> Result<Self, Error> {
+        let (agents, ledgers) = (mesh.agents().list().await?, mesh.ledgers().list().await?);
+        Ok(Self { agents, ledgers, now: mesh.agents().clock().await? })
+    }
+}
+
 /// A run that goes on, with what the ledger does not say: claims, and what replicas wait for.
-async fn active(mesh: &Mesh, app: &AppName, run: &ActiveRun, now: Timestamp) -> Result<RunView, Error> {
+async fn active(mesh: &Mesh, app: &AppName, run: &ActiveRun, around: &Around) -> Result<RunView, Error> {
     let reports = mesh.results().of_run(app, run.token()).await?;
     let reports: Vec<AttemptReport> = reports.into_iter().map(|entry| entry.value).collect();
-    let (agents, ledgers): (_, Vec<Entry<Ledger>>) = (mesh.agents().list().await?, mesh.ledgers().list().await?);
+    let Around { agents, ledgers, now } = around;
     let mut view = RunView::of_active(app, run, &reports);
-    replica::explain_preparing(&mut view.replicas, app, run, &agents);
-    let fleet = fleet(&agents, ledgers.iter().map(|entry| &entry.value), now);
-    replica::explain_pending(&mut view.replicas, run, &fleet, now);
+    replica::explain_preparing(&mut view.replicas, app, run, agents);
+    let fleet = fleet(agents, ledgers.iter().map(|entry| &entry.value), *now);
+    replica::explain_pending(&mut view.replicas, run, &fleet, *now);
     view.waiting = replica::unmatched(run, &fleet);
     Ok(view)
 }

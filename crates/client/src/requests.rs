@@ -50,26 +50,22 @@ impl Asker {
         let command = Command { schema: SCHEMA, request, app, app_revision: revision, by, at, kind };
         self.mesh.commands().send(&command).await.map(drop)
     }
-
-    /// Sends a request, and returns what the leader made of it; `None`: none has answered in time.
-    pub async fn ask(&self, app: &AppName, revision: u64, kind: CommandKind) -> anyhow::Result<Option<Verdict>> {
-        let request = self.send(app, revision, kind).await?;
-        answer(&mut Watch::begin(&self.mesh, app).await?, request).await
-    }
 }
 
 /// What the leader made of a request; `None`: none has answered in time.
 pub async fn answer(watch: &mut Watch, request: RequestId) -> anyhow::Result<Option<Verdict>> {
-    let answered = async {
-        loop {
-            if let News::Ledger(ledger) = watch.next().await?
-                && let Some(verdict) = verdict(&ledger, request)
-            {
-                return Ok(verdict);
-            }
+    timeout(ANSWER_WITHIN, answer_at_last(watch, request)).await.ok().transpose()
+}
+
+/// The same for who waits as long as it takes: until a scheduler leads, if none does.
+pub async fn answer_at_last(watch: &mut Watch, request: RequestId) -> anyhow::Result<Verdict> {
+    loop {
+        if let News::Ledger(ledger) = watch.next().await?
+            && let Some(verdict) = verdict(&ledger, request)
+        {
+            return Ok(verdict);
         }
-    };
-    timeout(ANSWER_WITHIN, answered).await.ok().transpose()
+    }
 }
 
 /// Why a request did not come to what was asked for.

@@ -1,6 +1,5 @@
 //! `tickmesh agents`: the Docker hosts, and what they carry.
 
-use jiff::Timestamp;
 use tickmesh_client::read;
 
 use super::Session;
@@ -16,6 +15,7 @@ pub(crate) struct Args {
 /// Lists agents.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
     let mesh = session.mesh.open().await?;
-    session.output.show(&read::agents(&mesh, Timestamp::now()).await?, args.form.format)?;
+    let (agents, now) = read::agents(&mesh).await?;
+    session.output.show_at(&agents, args.form.format, now)?;
     Ok(Exit::Success)
 }

@@ -16,12 +16,17 @@ use tickmesh_client::{
 use tickmesh_core::{message::AppSource, name::AppName};
 use tickmesh_messaging::Mesh;
 
-use super::{Session, rm::remove, validate::print_diagnostics};
+use super::{
+    Session,
+    rm::{remove, removed},
+    validate::print_diagnostics,
+};
 use crate::{
     compose_file::{Source, VariableArgs},
     connect::asker,
     exit::{BadInput, Exit},
-    output::Format,
+    output::{Format, FormatArgs, Several},
+    views::done::{Done, DoneView},
 };
 
 /// What files in a directory are called.
@@ -47,6 +52,8 @@ pub(crate) struct Args {
     yes: bool,
     #[command(flatten)]
     variables: VariableArgs,
+    #[command(flatten)]
+    form: FormatArgs,
 }
 
 /// What became of it.
@@ -71,6 +78,8 @@ pub(super) struct Prepared {
     pub source: AppSource,
     /// When it will run, in one line.
     pub when: String,
+    /// The first instants of that.
+    pub next: Vec<Timestamp>,
 }
 
 /// Checks the files, stores them, and says when they will run. Nothing is stored if one of them is not valid.
@@ -78,25 +87,43 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
     let prepared = prepare(session, &args.files, args.name.as_ref(), &args.variables, &zones::database())?;
     let mesh = session.mesh.open().await?;
     let others = if args.prune { others(&mesh, &prepared).await? } else { Vec::new() };
-    if args.dry_run {
-        return dry_run(session, &mesh, &prepared, &others).await;
-    }
-    if !others.is_empty() && !args.yes {
+    if !args.dry_run && !others.is_empty() && !args.yes {
         ask(session, &others)?;
     }
-    for Prepared { app, source, when } in prepared {
-        let line = match apply(&mesh, &app, source).await? {
-            Applied::Stored { revision } => format!("app {app} applied (revision {revision})"),
-            Applied::Unchanged { revision } => format!("app {app} unchanged (revision {revision})"),
-        };
-        session.output.line(&line)?;
-        session.output.line(&format!("  {when}"))?;
-    }
-    for app in &others {
-        remove(&mesh, app).await?;
-        session.output.line(&format!("app {app} removed"))?;
-    }
+    let mut several = session.output.several(args.form.format);
+    let result = match args.dry_run {
+        true => dry_run(&mesh, &prepared, &others, &mut several).await,
+        false => apply_all(&mesh, prepared, &others, &mut several).await,
+    };
+    several.end(result)?;
     Ok(Exit::Success)
+}
+
+async fn apply_all(
+    mesh: &Mesh,
+    prepared: Vec<Prepared>,
+    others: &[AppName],
+    several: &mut Several,
+) -> anyhow::Result<()> {
+    for Prepared { app, source, when, next } in prepared {
+        let mut done = applied(&app, &apply(mesh, &app, source).await?);
+        done.text.push_str(&format!("\n  {when}"));
+        several.tell(DoneView { next, ..done })?;
+    }
+    for app in others {
+        several.tell(removed(app, remove(mesh, app).await?))?;
+    }
+    Ok(())
+}
+
+/// That an app is stored.
+pub(super) fn applied(app: &AppName, applied: &Applied) -> DoneView {
+    let (done, revision, what) = match applied {
+        Applied::Stored { revision } => (Done::Applied, *revision, "applied"),
+        Applied::Unchanged { revision } => (Done::Unchanged, *revision, "unchanged"),
+    };
+    let text = format!("app {app} {what} (revision {revision})");
+    DoneView { revision: Some(revision), ..DoneView::app(done, app, text) }
 }
 
 /// Reads all files, and refuses all of them if one is not valid.
@@ -129,8 +156,8 @@ pub(super) fn prepare(
             let (one, other) = (&twin.source.file_name, &source.name);
             return Err(BadInput::new(format!("{one} and {other} are both called `{app}`")).into());
         }
-        let when = ValidationView::new(&source.name, &understood.reading, zones, Timestamp::now()).when();
-        prepared.push(Prepared { app, source: understood.into_source(), when });
+        let view = ValidationView::new(&source.name, &understood.reading, zones, Timestamp::now());
+        prepared.push(Prepared { app, source: understood.into_source(), when: view.when(), next: view.next });
     }
     match refused.as_slice() {
         [] => Ok(prepared),
@@ -189,19 +216,21 @@ fn ask(session: &Session, others: &[AppName]) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn dry_run(session: &Session, mesh: &Mesh, prepared: &[Prepared], others: &[AppName]) -> anyhow::Result<Exit> {
-    for Prepared { app, source, when } in prepared {
+async fn dry_run(mesh: &Mesh, prepared: &[Prepared], others: &[AppName], several: &mut Several) -> anyhow::Result<()> {
+    for Prepared { app, source, when, next } in prepared {
         let stored = mesh.apps().read(app.as_str()).await?.and_then(|entry| entry.value.source);
-        let what = match &stored {
-            None => "would be new",
-            Some(stored) if stored == source => "is unchanged",
-            Some(_) => "would change",
+        let (done, what) = match &stored {
+            None => (Done::WouldBeNew, "would be new"),
+            Some(stored) if stored.same_content(source) => (Done::Unchanged, "is unchanged"),
+            Some(_) => (Done::WouldChange, "would change"),
         };
-        session.output.line(&format!("app {app} {what}"))?;
-        session.output.line(&format!("  {when}"))?;
+        let done = DoneView::app(done, app, format!("app {app} {what}\n  {when}"));
+        several.tell(DoneView { next: next.clone(), ..done })?;
     }
-    others.iter().try_for_each(|app| session.output.line(&format!("app {app} would be removed")))?;
-    Ok(Exit::Success)
+    for app in others {
+        several.tell(DoneView::app(Done::WouldBeRemoved, app, format!("app {app} would be removed")))?;
+    }
+    Ok(())
 }
 
 /// Stores a source under a name.

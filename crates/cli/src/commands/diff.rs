@@ -36,9 +36,9 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
             session.output.talk(&format!("app {app} is new"));
         }
         if !diff.is_empty() {
-            session.output.line(diff.trim_end_matches('\n'))?;
+            session.output.foreign(&diff)?;
         }
-        same &= stored.as_ref() == Some(source);
+        same &= stored.as_ref().is_some_and(|stored| stored.same_content(source));
     }
     Ok(if same { Exit::Success } else { Exit::Failed })
 }

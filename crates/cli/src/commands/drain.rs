@@ -11,12 +11,17 @@ use tickmesh_messaging::{Change, Following};
 use tokio::time::timeout;
 
 use super::{Session, agent_key::write};
-use crate::exit::Exit;
+use crate::{
+    exit::Exit,
+    output::FormatArgs,
+    views::done::{Done, DoneView},
+};
 
 /// What `agent drain` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DrainArgs {
     /// The agent
+    #[arg(add = crate::completion::agents())]
     name: AgentName,
     /// Stop what still runs after this long, to run elsewhere: 30s, 10m, 2h, 1d
     #[arg(long, value_name = "DURATION", value_parser = duration)]
@@ -24,13 +29,18 @@ pub(crate) struct DrainArgs {
     /// Wait until nothing runs there any more
     #[arg(long)]
     wait: bool,
+    #[command(flatten)]
+    form: FormatArgs,
 }
 
 /// What `agent undrain` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct UndrainArgs {
     /// The agent
+    #[arg(add = crate::completion::agents())]
     name: AgentName,
+    #[command(flatten)]
+    form: FormatArgs,
 }
 
 /// Lets an agent take no new attempts. What runs there goes on to its end, or to the deadline.
@@ -46,7 +56,8 @@ pub(crate) async fn drain(session: &Session, args: &DrainArgs) -> anyhow::Result
     })
     .await?;
     if is_gone {
-        session.output.line(&format!("agent {name} is stopped, and will be draining when it is back"))?;
+        let text = format!("agent {name} is stopped, and will be draining when it is back");
+        session.output.show(&DoneView::agent(Done::Draining, name, text), args.form.format)?;
         return Ok(Exit::Success);
     }
     // What was held when it was written may be two seconds old; only the agent itself knows what it took since.
@@ -55,11 +66,17 @@ pub(crate) async fn drain(session: &Session, args: &DrainArgs) -> anyhow::Result
         Ok(record) => Some(record?.held.len()),
         Err(_) => None,
     };
-    session.output.line(&format!("agent {name} is draining: {}", what_runs(held)))?;
-    if args.wait && held != Some(0) {
+    let text = format!("agent {name} is draining: {}", what_runs(held));
+    let draining = DoneView { held, ..DoneView::agent(Done::Draining, name, text) };
+    let is_awaited = args.wait && held != Some(0);
+    if !is_awaited || args.form.format.is_for_people() {
+        session.output.show(&draining, args.form.format)?;
+    }
+    if is_awaited {
         session.output.flush()?;
         while !heartbeat_within(&mut heartbeats, name, wish, Timing::default().lost).await?.held.is_empty() {}
-        session.output.line(&format!("agent {name} has nothing left"))?;
+        let drained = DoneView::agent(Done::Drained, name, format!("agent {name} has nothing left"));
+        session.output.show(&DoneView { held: Some(0), ..drained }, args.form.format)?;
     }
     Ok(Exit::Success)
 }
@@ -68,7 +85,8 @@ pub(crate) async fn drain(session: &Session, args: &DrainArgs) -> anyhow::Result
 pub(crate) async fn undrain(session: &Session, args: &UndrainArgs) -> anyhow::Result<Exit> {
     let mesh = session.mesh.open().await?;
     write(&mesh, &args.name, |current| Ok(not_draining(current))).await?;
-    session.output.line(&format!("agent {} takes new work", args.name))?;
+    let text = format!("agent {} takes new work", args.name);
+    session.output.show(&DoneView::agent(Done::Undrained, &args.name, text), args.form.format)?;
     Ok(Exit::Success)
 }
 

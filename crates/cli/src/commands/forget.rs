@@ -14,13 +14,20 @@ use super::{
     Session,
     agent_key::{Wish, write},
 };
-use crate::exit::{BadInput, Exit};
+use crate::{
+    exit::{BadInput, Exit},
+    output::FormatArgs,
+    views::done::{Done, DoneView},
+};
 
 /// What `agent forget` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ForgetArgs {
     /// The agent
+    #[arg(add = crate::completion::agents())]
     name: AgentName,
+    #[command(flatten)]
+    form: FormatArgs,
 }
 
 /// Writes a last heartbeat in an agent's place: one that has seen every result, and holds nothing.
@@ -32,7 +39,8 @@ pub(crate) async fn forget(session: &Session, args: &ForgetArgs) -> anyhow::Resu
     let now = mesh.agents().clock().await?;
     write(&mesh, &args.name, |current| forgotten(current, results_seen, now)).await?;
     mesh.events().publish(&MeshEvent::AgentForgotten { agent: args.name.clone() }).await;
-    session.output.line(&format!("agent {} is forgotten", args.name))?;
+    let text = format!("agent {} is forgotten", args.name);
+    session.output.show(&DoneView::agent(Done::Forgotten, &args.name, text), args.form.format)?;
     Ok(Exit::Success)
 }
 

@@ -7,7 +7,7 @@ use crate::{
     exit::{BadInput, Exit},
     output::FormatArgs,
     source_diff,
-    views::revision::RevisionsView,
+    views::revision::{ChangeView, RevisionsView},
 };
 
 /// What `history` takes.
@@ -39,6 +39,12 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
     };
     let before = place.checked_sub(1).and_then(|before| revisions[before].value.source.as_ref());
     let diff = source_diff::between(before, revisions[place].value.source.as_ref());
-    session.output.line(diff.trim_end_matches('\n'))?;
+    if args.form.format.is_for_people() {
+        session.output.foreign(&diff)?;
+        return Ok(Exit::Success);
+    }
+    // The list has the newest first.
+    let revision = RevisionsView::new(&revisions).0.swap_remove(revisions.len() - 1 - place);
+    session.output.show(&ChangeView { revision, diff }, args.form.format)?;
     Ok(Exit::Success)
 }

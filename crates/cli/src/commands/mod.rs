@@ -40,11 +40,15 @@ mod which_app;
 use std::time::Duration;
 
 use anyhow::Context;
+use tickmesh_client::requests::{self, Watch, unanswered};
+use tickmesh_core::{id::RequestId, ledger::Verdict, message::CommandKind, name::AppName};
+use tickmesh_messaging::Mesh;
 use tokio::runtime::Runtime;
 
 use crate::{
     cli::{Cli, Command},
-    connect::MeshArgs,
+    connect::{MeshArgs, asker},
+    escape,
     exit::{Exit, Judgement, chain},
     logging::{self, LogFormat, Verbosity},
     output::Output,
@@ -76,13 +80,31 @@ fn judged(result: anyhow::Result<Exit>) -> Exit {
         Err(error) => error,
     };
     let Judgement { exit, hint } = Judgement::of(&error);
+    // What others have written is among it: why a leader refuses something, who was faster.
     if exit != Exit::Success {
-        Output.talk(&format!("error: {}", chain(&error)));
+        Output.talk(&format!("error: {}", escape::lines(&chain(&error))));
     }
     if let Some(hint) = hint {
-        Output.talk(&format!("  hint: {hint}"));
+        Output.talk(&format!("  hint: {}", escape::lines(&hint)));
     }
     exit
+}
+
+/// Asks the leader, and returns what it made of the request. `None`: none has answered in time, which is said here. That is no
+/// failure of any command: the request is stored, and the next leader carries it out.
+async fn ask(
+    session: &Session,
+    mesh: &Mesh,
+    app: &AppName,
+    revision: u64,
+    kind: CommandKind,
+) -> anyhow::Result<(RequestId, Option<Verdict>)> {
+    let request = asker(mesh).send(app, revision, kind).await?;
+    let verdict = requests::answer(&mut Watch::begin(mesh, app).await?, request).await?;
+    if verdict.is_none() {
+        session.output.talk(&unanswered());
+    }
+    Ok((request, verdict))
 }
 
 fn run_async(cli: Cli) -> anyhow::Result<Exit> {

@@ -6,6 +6,7 @@ use jiff::{
     civil::DateTime,
     tz::{TimeZone, TimeZoneDatabase},
 };
+use serde::Serialize;
 use tickmesh_client::{
     stored::{instants, preview, understand_stored},
     when, zones,
@@ -13,7 +14,11 @@ use tickmesh_client::{
 use tickmesh_core::{compose::TIMEZONE_DEFAULT, name::AppName, schedule::Schedule, spec::AppSpec};
 
 use super::{Session, which_app::known};
-use crate::exit::{BadInput, Exit};
+use crate::{
+    exit::{BadInput, Exit},
+    output::FormatArgs,
+    views::{Style, View},
+};
 
 /// More than anybody reads, and still computed at once.
 const COUNT_MAX: u16 = 10_000;
@@ -37,6 +42,23 @@ pub(crate) struct Args {
     /// How many instants
     #[arg(short = 'n', value_name = "COUNT", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=COUNT_MAX as i64))]
     count: u16,
+    #[command(flatten)]
+    form: FormatArgs,
+}
+
+/// Instants, with the offset of their zone.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct InstantsView(Vec<String>);
+
+impl View for InstantsView {
+    fn text(&self, _style: &Style) -> String {
+        self.0.iter().map(|instant| format!("{instant}\n")).collect()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.clone()
+    }
 }
 
 /// Prints when an app, or a schedule, is due, one a line, in the schedule's zone. An app's jitter is in it.
@@ -56,9 +78,8 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
         }
         (None, None) => return Err(BadInput::new("neither an app nor a schedule is given").into()),
     };
-    for moment in due {
-        session.output.line(&when::in_zone(moment, &zone))?;
-    }
+    let due = due.into_iter().map(|moment| when::in_zone(moment, &zone)).collect();
+    session.output.show(&InstantsView(due), args.form.format)?;
     Ok(Exit::Success)
 }
 

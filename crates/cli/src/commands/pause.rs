@@ -1,10 +1,14 @@
 //! `tickmesh pause`: no ticks, and nothing that waits is started, until `resume`.
 
-use tickmesh_client::requests::{unanswered, why_not};
+use tickmesh_client::requests::why_not;
 use tickmesh_core::{ledger::Verdict, message::CommandKind, name::AppName};
 
-use super::{Session, which_app::known};
-use crate::{connect::asker, exit::Exit};
+use super::{Session, ask, which_app::known};
+use crate::{
+    exit::Exit,
+    output::FormatArgs,
+    views::done::{Done, DoneView},
+};
 
 /// What `pause` takes.
 #[derive(Debug, clap::Args)]
@@ -12,16 +16,21 @@ pub(crate) struct Args {
     /// The app
     #[arg(add = crate::completion::apps())]
     app: AppName,
+    #[command(flatten)]
+    form: FormatArgs,
 }
 
 /// Pauses an app. What is active goes on.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
     let mesh = session.mesh.open().await?;
     let (app, revision, _) = known(&mesh, &args.app).await?;
-    match asker(&mesh).ask(&app, revision, CommandKind::Pause).await? {
-        Some(Verdict::Paused) => session.output.line(&format!("app {app} is paused"))?,
-        Some(other) => anyhow::bail!("cannot pause app `{app}`: {}", why_not(&other)),
-        None => session.output.talk(&unanswered()),
-    }
+    let done = match ask(session, &mesh, &app, revision, CommandKind::Pause).await? {
+        (request, Some(Verdict::Paused)) => {
+            DoneView::app(Done::Paused, &app, format!("app {app} is paused")).of(request)
+        }
+        (_, Some(other)) => anyhow::bail!("cannot pause app `{app}`: {}", why_not(&other)),
+        (request, None) => DoneView::stored(&app, request),
+    };
+    session.output.show(&done, args.form.format)?;
     Ok(Exit::Success)
 }

@@ -8,9 +8,11 @@ use tickmesh_client::{
     views::attempt::AttemptView,
 };
 use tickmesh_core::{
+    history::RunSummary,
     id::{RequestId, RunToken},
     ledger::ActiveRun,
     name::{AppName, ServiceName},
+    outcome::Outcome,
 };
 use tickmesh_messaging::Mesh;
 
@@ -32,20 +34,22 @@ pub(super) struct Progress<'a> {
     bar: Option<Bar>,
     /// Failures and losses of each replica that had any.
     failed: BTreeMap<(ServiceName, u32), u32>,
+    /// The last attempt of each replica that was told.
+    told_through: BTreeMap<(ServiceName, u32), u32>,
     told: usize,
 }
 
 impl<'a> Progress<'a> {
     pub(super) fn new(mesh: &'a Mesh, app: &'a AppName, request: RequestId, output: Output) -> Self {
-        Self { mesh, app, request, output, bar: None, failed: BTreeMap::new(), told: 0 }
+        Self { mesh, app, request, output, bar: None, failed: BTreeMap::new(), told_through: BTreeMap::new(), told: 0 }
     }
 
     /// Takes news in, and shows what is new in it.
     pub(super) async fn show(&mut self, news: &News) -> anyhow::Result<()> {
         let News::Ledger(ledger) = news else { return Ok(()) };
         let Some(run) = ledger.active.iter().find(|run| is_of(&run.cause, self.request)) else { return Ok(()) };
-        for (service, replica) in self.newly_failed(run) {
-            self.tell(run.token(), &service, replica).await?;
+        for replica in self.newly_failed(run) {
+            self.tell(run.token(), replica).await?;
         }
         let (total, ended) = (run.replicas().count(), run.replicas().filter(|(_, _, it)| it.has_ended()).count());
         let retries: u32 = run.replicas().map(|(_, _, it)| it.last_attempt.saturating_sub(1)).sum();
@@ -70,24 +74,50 @@ impl<'a> Progress<'a> {
         newly
     }
 
-    async fn tell(&mut self, token: RunToken, service: &ServiceName, replica: u32) -> anyhow::Result<()> {
-        self.told += 1;
-        if self.told > FAILURES_MAX {
+    /// Tells the failed attempts of a replica that were not told yet.
+    async fn tell(&mut self, token: RunToken, (service, replica): (ServiceName, u32)) -> anyhow::Result<()> {
+        let left = FAILURES_MAX.saturating_sub(self.told);
+        if left == 0 {
             return Ok(());
         }
-        let failed = read::last_failure(self.mesh, self.app, token, service, replica).await?;
-        let Some(AttemptView { attempt, agent, last_lines, .. }) = &failed else { return Ok(()) };
-        let end = failed.as_ref().map(|it| paint(it.tone(), &it.end_text())).unwrap_or_default();
-        self.say(&format!("{service}/{replica} attempt {attempt} on {agent}: {end}"));
-        last_lines.iter().for_each(|line| self.say(&format!("  | {}", escape::text(line))));
+        let through = self.told_through.entry((service.clone(), replica)).or_default();
+        let failures = read::failures(self.mesh, self.app, token, (&service, replica), *through, left).await?;
+        *through = failures.last().map_or(*through, |failed| failed.attempt);
+        self.told += failures.len();
+        for failed in &failures {
+            let AttemptView { attempt, agent, last_lines, .. } = failed;
+            let end = paint(failed.tone(), &failed.end_text());
+            self.say(&format!("{service}/{replica} attempt {attempt} on {agent}: {end}"));
+            last_lines.iter().for_each(|line| self.say(&format!("  | {}", escape::text(line))));
+        }
         if self.told == FAILURES_MAX {
             self.say("more that fail are not told here: `tickmesh show`");
         }
         Ok(())
     }
 
-    /// Ends the bar: whatever is said from now on stands where it was.
-    pub(super) fn end(&mut self) {
+    /// Tells the failures that ended the run: the leader writes them together with its end, so that no ledger ever has them. Whatever
+    /// is said from now on stands where the bar was.
+    pub(super) async fn end(&mut self, summary: &RunSummary) -> anyhow::Result<()> {
+        for replica in &summary.replicas {
+            let is_told = match replica.outcome {
+                Outcome::Failed { .. } | Outcome::TimedOut | Outcome::Lost { .. } | Outcome::CouldNotStart { .. } => {
+                    let key = (replica.service.clone(), replica.replica);
+                    self.told_through.get(&key).is_some_and(|through| *through >= replica.attempts)
+                }
+                Outcome::Succeeded | Outcome::Cancelled | Outcome::Skipped { .. } => true,
+            };
+            if !is_told {
+                let token = RunToken::new(summary.run, summary.uid);
+                self.tell(token, (replica.service.clone(), replica.replica)).await?;
+            }
+        }
+        self.clear();
+        Ok(())
+    }
+
+    /// Takes the bar away.
+    pub(super) fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.end();
         }

@@ -1,15 +1,17 @@
 //! `tickmesh retry`: a new run of what did not succeed in an earlier one.
 
+use tickmesh_client::read;
 use tickmesh_core::message::CommandKind;
 
 use super::{
     Session,
-    run::{wait_for_answer, wait_for_end},
-    which_app::known,
+    run::{Asked, wait_for_answer, wait_for_end},
+    which_app::{known, unknown_run},
 };
 use crate::{
     connect::asker,
     exit::{BadInput, Exit},
+    output::FormatArgs,
     target::RunTarget,
 };
 
@@ -22,6 +24,8 @@ pub(crate) struct Args {
     /// Wait for the end of the new run
     #[arg(long)]
     wait: bool,
+    #[command(flatten)]
+    form: FormatArgs,
 }
 
 /// Asks for the run.
@@ -31,10 +35,11 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
     let run = run.ok_or_else(missing)?;
     let mesh = session.mesh.open().await?;
     let (app, revision, _) = known(&mesh, app).await?;
-    let sent = asker(&mesh).send(&app, revision, CommandKind::Retry { run }).await?;
-    if args.wait {
-        wait_for_end(session, &mesh, &app, sent).await
-    } else {
-        wait_for_answer(session, &mesh, &app, sent).await
+    // The leader would refuse it too, but later, and with another exit code.
+    if read::replicas(&mesh, &app, run).await?.is_none() {
+        return Err(unknown_run(&app, run).into());
     }
+    let sent = asker(&mesh).send(&app, revision, CommandKind::Retry { run }).await?;
+    let asked = Asked { mesh: &mesh, app: &app, request: sent, format: args.form.format };
+    if args.wait { wait_for_end(session, asked).await } else { wait_for_answer(session, asked).await }
 }

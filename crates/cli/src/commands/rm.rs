@@ -9,7 +9,12 @@ use super::{
     Session,
     which_app::{known_exactly, unknown},
 };
-use crate::{connect::asker, exit::Exit};
+use crate::{
+    connect::asker,
+    exit::Exit,
+    output::{FormatArgs, Several},
+    views::done::{Done, DoneView},
+};
 
 /// What `rm` takes.
 #[derive(Debug, clap::Args)]
@@ -17,6 +22,8 @@ pub(crate) struct Args {
     /// Apps
     #[arg(required = true, value_name = "APP", add = crate::completion::apps())]
     apps: Vec<AppName>,
+    #[command(flatten)]
+    form: FormatArgs,
 }
 
 /// Removes all of them, or none if one is not known.
@@ -25,12 +32,23 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
     for app in &args.apps {
         known_exactly(&mesh, app).await?;
     }
-    for app in &args.apps {
-        remove(&mesh, app).await?;
-        session.output.line(&format!("app {app} removed"))?;
-        announce_active(session, &mesh, app).await?;
-    }
+    let mut several = session.output.several(args.form.format);
+    let result = remove_all(session, &mesh, &args.apps, &mut several).await;
+    several.end(result)?;
     Ok(Exit::Success)
+}
+
+async fn remove_all(session: &Session, mesh: &Mesh, apps: &[AppName], several: &mut Several) -> anyhow::Result<()> {
+    for app in apps {
+        several.tell(removed(app, remove(mesh, app).await?))?;
+        announce_active(session, mesh, app).await?;
+    }
+    Ok(())
+}
+
+/// That an app is removed, as that revision.
+pub(super) fn removed(app: &AppName, revision: u64) -> DoneView {
+    DoneView { revision: Some(revision), ..DoneView::app(Done::Removed, app, format!("app {app} removed")) }
 }
 
 /// Writes the tombstone, and returns its revision.

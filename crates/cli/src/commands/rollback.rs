@@ -1,9 +1,13 @@
 //! `tickmesh rollback`: an earlier revision of an app again, as a new one.
 
-use tickmesh_core::name::AppName;
+use tickmesh_core::{message::AppRecord, name::AppName};
+use tickmesh_messaging::Entry;
 
 use super::{Session, apply, which_app::resolve};
-use crate::exit::{BadInput, Exit};
+use crate::{
+    exit::{BadInput, Exit},
+    output::FormatArgs,
+};
 
 /// What `rollback` takes.
 #[derive(Debug, clap::Args)]
@@ -14,6 +18,8 @@ pub(crate) struct Args {
     /// The revision to go back to, instead of the one before the last
     #[arg(value_name = "REVISION")]
     revision: Option<u64>,
+    #[command(flatten)]
+    form: FormatArgs,
 }
 
 /// Applies it again. What runs goes on as it began.
@@ -21,9 +27,13 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
     let mesh = session.mesh.open().await?;
     let (app, record) = resolve(&mesh, &args.app).await?;
     let revisions = mesh.apps().history(app.as_str()).await?;
+    let current = record.value.source.as_ref();
+    let is_current = |entry: &Entry<AppRecord>| {
+        entry.value.source.as_ref().zip(current).is_some_and(|(one, other)| one.same_content(other))
+    };
     let mut earlier = revisions.iter().rev().filter(|entry| match args.revision {
         Some(wanted) => entry.sequence == wanted,
-        None => entry.sequence < record.sequence && entry.value.source != record.value.source,
+        None => entry.sequence < record.sequence && !is_current(entry),
     });
     let found = earlier.find_map(|entry| Some((entry.sequence, entry.value.source.clone()?)));
     let Some((revision, source)) = found else {
@@ -33,10 +43,11 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
         };
         return Err(BadInput::new(problem).hint(format!("`tickmesh history {app}` lists those that are kept")).into());
     };
-    let line = match apply::apply(&mesh, &app, source).await? {
-        apply::Applied::Stored { revision: new } => format!("app {app} is revision {revision} again (revision {new})"),
-        apply::Applied::Unchanged { revision: same } => format!("app {app} unchanged (revision {same})"),
-    };
-    session.output.line(&line)?;
+    let applied = apply::apply(&mesh, &app, source).await?;
+    let mut done = apply::applied(&app, &applied);
+    if let apply::Applied::Stored { revision: new } = applied {
+        done.text = format!("app {app} is revision {revision} again (revision {new})");
+    }
+    session.output.show(&done, args.form.format)?;
     Ok(Exit::Success)
 }

@@ -1,9 +1,12 @@
 //! `tickmesh run`: runs an app now. It obeys the same rules as a tick: one run at a time, and no more waiting than may.
 
+use std::path::{Path, PathBuf};
+
 use jiff::Timestamp;
 use tickmesh_client::{
     requests::{self, News, RunWatch, Step, Watch, unanswered, why_not},
     views::run::RunView,
+    zones,
 };
 use tickmesh_core::{
     history::RunSummary,
@@ -15,19 +18,36 @@ use tickmesh_core::{
 };
 use tickmesh_messaging::Mesh;
 
-use super::{Session, progress::Progress, which_app::known};
+use super::{
+    Session,
+    apply::{Applied, Prepared, apply, prepare},
+    progress::Progress,
+    which_app::known,
+};
 use crate::{
-    compose_file::assignment,
+    compose_file::{VariableArgs, assignment},
     connect::asker,
+    escape,
     exit::{BadInput, Exit},
+    output::{Format, FormatArgs},
+    views::done::{Done, DoneView},
 };
 
 /// What `run` takes.
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["app", "file"])))]
 pub(crate) struct Args {
     /// The app
     #[arg(add = crate::completion::apps())]
-    app: AppName,
+    app: Option<AppName>,
+    /// A compose file instead, or `-` for stdin: it is applied first, as `apply` does
+    #[arg(long, short = 'f', value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Name of the file's app, instead of the file's (or for compose.yml the directory's)
+    #[arg(long, value_name = "APP", requires = "file")]
+    name: Option<AppName>,
+    #[command(flatten)]
+    variables: VariableArgs,
     /// Environment variable of every container of the run; may be repeated
     #[arg(long = "env", short = 'e', value_name = "NAME=VALUE", value_parser = assignment)]
     environment: Vec<(String, String)>,
@@ -37,57 +57,93 @@ pub(crate) struct Args {
     /// Command of every container of the run, instead of the file's
     #[arg(last = true, value_name = "ARGS")]
     arguments: Vec<String>,
+    #[command(flatten)]
+    form: FormatArgs,
+}
+
+/// A run that was asked for.
+pub(super) struct Asked<'a> {
+    pub mesh: &'a Mesh,
+    pub app: &'a AppName,
+    pub request: RequestId,
+    /// How its fate is to be shown.
+    pub format: Format,
 }
 
 /// Asks for a run.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
-    let request = request(args)?;
+    let request = request(&args.environment, &args.arguments)?;
+    let prepared = args.file.as_ref().map(|file| prepare_one(session, args, file)).transpose()?;
     let mesh = session.mesh.open().await?;
-    let (app, revision, _) = known(&mesh, &args.app).await?;
+    let (app, revision) = match (prepared, &args.app) {
+        (Some(prepared), _) => apply_file(session, &mesh, prepared).await?,
+        (None, Some(app)) => {
+            let (app, revision, _) = known(&mesh, app).await?;
+            (app, revision)
+        }
+        (None, None) => return Err(BadInput::new("neither an app nor a file is given").into()),
+    };
     let sent = asker(&mesh).send(&app, revision, CommandKind::Run(request)).await?;
-    if args.wait {
-        wait_for_end(session, &mesh, &app, sent).await
-    } else {
-        wait_for_answer(session, &mesh, &app, sent).await
-    }
+    let asked = Asked { mesh: &mesh, app: &app, request: sent, format: args.form.format };
+    if args.wait { wait_for_end(session, asked).await } else { wait_for_answer(session, asked).await }
 }
 
-fn request(args: &Args) -> anyhow::Result<RunRequest> {
-    let environment = args.environment.iter().cloned().collect();
-    let request = RunRequest { environment, arguments: args.arguments.clone() };
+/// The file, if it is one, and valid.
+fn prepare_one(session: &Session, args: &Args, file: &Path) -> anyhow::Result<Prepared> {
+    let files = [file.to_owned()];
+    let prepared = prepare(session, &files, args.name.as_ref(), &args.variables, &zones::database())?;
+    let [one] = <[Prepared; 1]>::try_from(prepared).map_err(|several| {
+        BadInput::new(format!("{} has {} files, and one is run", file.display(), several.len()))
+            .hint("`tickmesh apply` takes a directory; then `tickmesh run APP`")
+    })?;
+    Ok(one)
+}
+
+/// Has the app as the file says, and returns its revision. What comes of it is talk: the run is what was asked for.
+async fn apply_file(session: &Session, mesh: &Mesh, prepared: Prepared) -> anyhow::Result<(AppName, u64)> {
+    let Prepared { app, source, when, .. } = prepared;
+    let applied = apply(mesh, &app, source).await?;
+    let (revision, what) = match applied {
+        Applied::Stored { revision } => (revision, "applied"),
+        Applied::Unchanged { revision } => (revision, "unchanged"),
+    };
+    session.output.talk(&format!("app {app} {what} (revision {revision}): {when}"));
+    Ok((app, revision))
+}
+
+fn request(environment: &[(String, String)], arguments: &[String]) -> anyhow::Result<RunRequest> {
+    let request = RunRequest { environment: environment.iter().cloned().collect(), arguments: arguments.to_vec() };
     // The leader would refuse it too, but later, and with another exit code.
     request.check().map_err(|error| BadInput::new(error.to_string()))?;
     Ok(request)
 }
 
 /// Says whether there is, or will be, a run.
-pub(super) async fn wait_for_answer(
-    session: &Session,
-    mesh: &Mesh,
-    app: &AppName,
-    request: RequestId,
-) -> anyhow::Result<Exit> {
+pub(super) async fn wait_for_answer(session: &Session, asked: Asked<'_>) -> anyhow::Result<Exit> {
+    let Asked { mesh, app, request, format } = asked;
     let mut watch = Watch::begin(mesh, app).await?;
-    let line = match requests::answer(&mut watch, request).await? {
-        Some(Verdict::Started { run }) => format!("run {app}/{run} started"),
-        Some(Verdict::Enqueued { waiting }) => format!("app {app}: the run waits, at place {waiting}"),
+    let done = match requests::answer(&mut watch, request).await? {
+        Some(Verdict::Started { run }) => {
+            let text = format!("run {app}/{run} started");
+            DoneView { run: Some(run), ..DoneView::app(Done::Started, app, text).of(request) }
+        }
+        Some(Verdict::Enqueued { waiting }) => {
+            let text = format!("app {app}: the run waits, at place {waiting}");
+            DoneView { waiting: Some(waiting), ..DoneView::app(Done::Waiting, app, text).of(request) }
+        }
         Some(other) => anyhow::bail!("app `{app}`: there will be no run: {}", why_not(&other)),
         None => {
             session.output.talk(&unanswered());
-            return Ok(Exit::Success);
+            DoneView::stored(app, request)
         }
     };
-    session.output.line(&line)?;
+    session.output.show(&done, format)?;
     Ok(Exit::Success)
 }
 
 /// Follows the run to its end, whose exit code is returned.
-pub(super) async fn wait_for_end(
-    session: &Session,
-    mesh: &Mesh,
-    app: &AppName,
-    request: RequestId,
-) -> anyhow::Result<Exit> {
+pub(super) async fn wait_for_end(session: &Session, asked: Asked<'_>) -> anyhow::Result<Exit> {
+    let Asked { mesh, app, request, format } = asked;
     let mut watch = Watch::begin(mesh, app).await?;
     if requests::answer(&mut watch, request).await?.is_none() {
         session.output.talk(&unanswered());
@@ -103,15 +159,16 @@ pub(super) async fn wait_for_end(
             Step::Nothing => {}
             Step::Progress(text) => progress.step(&text),
             Step::NoRun(reason) => {
-                progress.end();
-                match ended_before(mesh, app, request).await? {
-                    Some(summary) => return report(session, &summary),
-                    None => anyhow::bail!("app `{app}`: {reason}"),
-                }
+                let Some(summary) = ended_before(mesh, app, request).await? else {
+                    progress.clear();
+                    anyhow::bail!("app `{app}`: {reason}");
+                };
+                progress.end(&summary).await?;
+                return report(session, &summary, request, format);
             }
             Step::Ended(summary) => {
-                progress.end();
-                return report(session, &summary);
+                progress.end(&summary).await?;
+                return report(session, &summary, request, format);
             }
         }
     }
@@ -124,14 +181,14 @@ async fn ended_before(mesh: &Mesh, app: &AppName, request: RequestId) -> anyhow:
 }
 
 /// Says how a run ended.
-fn report(session: &Session, summary: &RunSummary) -> anyhow::Result<Exit> {
+fn report(session: &Session, summary: &RunSummary, request: RequestId, format: Format) -> anyhow::Result<Exit> {
     let view = RunView::of_summary(summary);
     let (took, succeeded, total) = (view.took(Timestamp::now()), view.succeeded, view.replicas.len());
-    session.output.line(&format!(
-        "run {} {} after {took}, {succeeded} of {total} replicas succeeded",
-        view.name(),
-        view.state_text()
-    ))?;
+    let state = escape::text(&view.state_text());
+    let text = format!("run {} {state} after {took}, {succeeded} of {total} replicas succeeded", view.name());
+    let done = DoneView::app(Done::Ended, &summary.app, text).of(request);
+    let done = DoneView { run: Some(summary.run), outcome: Some(summary.outcome.label()), ..done };
+    session.output.show(&done, format)?;
     if !view.has_succeeded() {
         session.output.talk(&format!("  why: `tickmesh show {}`", view.name()));
     }
@@ -182,9 +239,9 @@ mod tests {
 
     #[test]
     fn a_request_that_no_ledger_takes_is_not_sent() {
-        let args = |arguments| Args { app: fixture::app(), environment: vec![], wait: false, arguments };
-        assert!(request(&args(vec!["a".repeat(4_000)])).is_ok());
-        let error = request(&args(vec!["a".repeat(5_000)])).unwrap_err();
+        let with = |argument: String| request(&[], &[argument]);
+        assert!(with("a".repeat(4_000)).is_ok());
+        let error = with("a".repeat(5_000)).unwrap_err();
         assert!(error.is::<BadInput>(), "{error}");
         assert_eq!(error.to_string(), "the list of arguments takes 5004 bytes to store, at most 4096 are allowed");
     }

@@ -2,17 +2,12 @@
 
 use jiff::Timestamp;
 use tickmesh_client::{read, zones};
-use tickmesh_core::ledger::HISTORY_RUNS;
 
 use super::{
     Session,
-    which_app::{resolve, unknown},
+    which_app::{resolve, unknown, unknown_run},
 };
-use crate::{
-    exit::{BadInput, Exit},
-    output::FormatArgs,
-    target::RunTarget,
-};
+use crate::{exit::Exit, output::FormatArgs, target::RunTarget};
 
 /// What `show` takes.
 #[derive(Debug, clap::Args)]
@@ -35,11 +30,8 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
             session.output.show(&details.ok_or_else(|| unknown(&app))?, args.form.format)?;
         }
         Some(number) => {
-            let run = read::run(&mesh, &app, number, &zones, now).await?.ok_or_else(|| {
-                BadInput::new(format!("run {app}/{number} is not known"))
-                    .hint(format!("`tickmesh runs {app}` lists the last {HISTORY_RUNS}: no more are kept"))
-            })?;
-            session.output.show(&run, args.form.format)?;
+            let run = read::run(&mesh, &app, number, &zones, now).await?;
+            session.output.show(&run.ok_or_else(|| unknown_run(&app, number))?, args.form.format)?;
         }
     }
     Ok(Exit::Success)

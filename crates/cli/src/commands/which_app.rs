@@ -1,6 +1,8 @@
 //! Which app somebody means: the one of that name, or the only one whose name begins so.
 
 use tickmesh_core::{
+    id::RunNumber,
+    ledger::HISTORY_RUNS,
     message::{AppRecord, AppSource},
     name::AppName,
 };
@@ -42,6 +44,12 @@ pub(super) async fn known_exactly(mesh: &Mesh, app: &AppName) -> anyhow::Result<
 
 pub(super) fn unknown(app: &AppName) -> BadInput {
     BadInput::new(format!("there is no app `{app}`")).hint("`tickmesh ls` lists them")
+}
+
+/// That nothing is known of a run, or not any more.
+pub(super) fn unknown_run(app: &AppName, run: RunNumber) -> BadInput {
+    BadInput::new(format!("run {app}/{run} is not known"))
+        .hint(format!("`tickmesh runs {app}` lists the last {HISTORY_RUNS}: no more are kept"))
 }
 
 /// The place of the name that is meant.

@@ -26,6 +26,26 @@ pub(crate) struct RevisionView {
     pub removed: Option<usize>,
 }
 
+/// One revision, and what it changed.
+#[derive(Debug, Serialize)]
+pub(crate) struct ChangeView {
+    /// What lists show.
+    #[serde(flatten)]
+    pub revision: RevisionView,
+    /// In the form of `diff -u`.
+    pub diff: String,
+}
+
+impl View for ChangeView {
+    fn text(&self, _style: &Style) -> String {
+        self.diff.clone()
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![self.revision.revision.to_string()]
+    }
+}
+
 /// All that are kept, the newest first.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]

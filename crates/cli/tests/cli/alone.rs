@@ -5,7 +5,7 @@ use std::{
     process::Stdio,
 };
 
-use crate::command::{Place, repository_file};
+use crate::command::{Answer, Place, repository_file};
 
 #[test]
 fn every_sample_app_is_valid() {
@@ -77,7 +77,7 @@ fn the_hosts_zone_changes_nothing() {
         let from = ["--from", "2018-11-03T22:00:00", "-n", "3"];
         let arguments = [&["next", "--schedule", "0 30 23,0 * * *"][..], &from, tz].concat();
         let output = place.command(&arguments).env("TZ", zone).output().unwrap();
-        crate::command::Answer::from(output).expect(0)
+        Answer::from(output).expect(0)
     };
     let brazil = "2018-11-03T23:30:00-03:00\n2018-11-04T23:30:00-02:00\n2018-11-05T00:30:00-02:00\n";
     let shanghai = "2018-11-03T23:30:00+08:00\n2018-11-04T00:30:00+08:00\n2018-11-04T23:30:00+08:00\n";
@@ -104,6 +104,9 @@ fn bad_input_is_refused_with_a_reason() {
     check_refused(&["retry", "nightly"], "`nightly` names no run\n  hint: `tickmesh runs nightly` lists them");
     check_refused(&["rm", "no.name"], "app name `no.name` is not valid");
     check_refused(&["run", "nightly", "--env", "NAME"], "it must be NAME=VALUE");
+    check_refused(&["run"], "required arguments were not provided");
+    check_refused(&["run", "nightly", "-f", "nightly.yml"], "cannot be used with");
+    check_refused(&["run", "-f", "missing.yml"], "cannot read missing.yml: No such file or directory");
     check_refused(
         &["run", "nightly", "-e", &format!("A={}", "x".repeat(4096))],
         "the environment takes 4104 bytes to store, at most 4096 are allowed",
@@ -125,6 +128,23 @@ fn an_unreachable_mesh_is_told_in_one_line_with_a_way_out() {
     assert_eq!((answer.code, lines.len()), (3, 2), "{answer:?}");
     assert!(lines[0].starts_with("error: failed to connect to NATS at `nats://127.0.0.1:1`: "), "{answer:?}");
     assert_eq!(lines[1], "  hint: start it with `tickmesh up`, or set --nats");
+}
+
+/// Whoever asks for data gets what could be looked at from here, and the finding that the rest could not.
+#[test]
+fn doctor_says_as_data_that_there_is_no_mesh() {
+    let place = Place::alone();
+    let mut command = place.command(&["--nats", "nats://127.0.0.1:1", "doctor", "-o", "json"]);
+    command.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    let answer = Answer::from(command.output().unwrap());
+    assert_eq!((answer.code, answer.stderr.as_str()), (3, ""), "{answer:?}");
+    let checks: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+    let found: Vec<_> = checks.as_array().unwrap().iter().map(|it| (&it["name"], &it["finding"])).collect();
+    let wanted = [("nats", "wrong"), ("docker", "unsure"), ("zones", "good")];
+    let wanted = wanted.map(|(name, finding)| (serde_json::Value::from(name), serde_json::Value::from(finding)));
+    assert_eq!(found, wanted.iter().map(|(name, finding)| (name, finding)).collect::<Vec<_>>());
+    assert_eq!(checks[0]["hint"], "start it with `tickmesh up`, or set --nats");
+    assert!(checks[1]["text"].as_str().unwrap().starts_with("no agent can run on this host: "), "{checks}");
 }
 
 #[test]

@@ -33,15 +33,7 @@ impl Place {
 
     /// With a mesh that nobody leads.
     pub(crate) fn with_mesh(server: &Server) -> Self {
-        let options = ConnectOptions {
-            url: server.url(),
-            credentials: None,
-            namespace: Namespace::new("tickmesh").unwrap(),
-            client_name: "test".to_owned(),
-            request_timeout: std::time::Duration::from_secs(5),
-        };
-        tokio::runtime::Runtime::new().unwrap().block_on(async {
-            let mesh = Mesh::connect(&options).await.unwrap();
+        stored(server, async |mesh| {
             mesh.provision(&Provisioning::default()).await.unwrap();
         });
         Self { url: Some(server.url()), ..Self::alone() }
@@ -118,6 +110,22 @@ impl Answer {
     pub(crate) fn json(self) -> serde_json::Value {
         serde_json::from_str(&self.expect(0)).unwrap()
     }
+}
+
+/// Stores something in the mesh, as the parts of one do.
+pub(crate) fn stored(server: &Server, store: impl AsyncFnOnce(&Mesh)) {
+    let options = ConnectOptions {
+        url: server.url(),
+        credentials: None,
+        namespace: Namespace::new("tickmesh").unwrap(),
+        client_name: "test".to_owned(),
+        request_timeout: std::time::Duration::from_secs(5),
+    };
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let mesh = Mesh::connect(&options).await.unwrap();
+        store(&mesh).await;
+        mesh.close().await;
+    });
 }
 
 /// A file of this repository.

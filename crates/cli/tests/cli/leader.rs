@@ -47,6 +47,58 @@ fn what_waits_is_listed_thrown_out_and_counted() {
 }
 
 #[test]
+fn a_file_is_run_as_it_is() {
+    let server = Server::start();
+    let (place, _leader) = mesh(&server);
+    let answer = place.run(&["run", "-f", "./nightly.yml"]);
+    assert!(answer.stderr.starts_with("app nightly unchanged (revision 1): 0 30 2 * * * "), "{answer:?}");
+    assert_eq!(answer.expect(0), "run nightly/1 started\n");
+    place.write("nightly.yml", &NIGHTLY.replace("0 30 2", "0 31 2"));
+    let answer = place.run(&["run", "-f", "nightly.yml", "--env", "DAY=1", "-o", "json"]);
+    assert!(answer.stderr.starts_with("app nightly applied (revision 2): 0 31 2 * * * "), "{answer:?}");
+    let done = answer.json();
+    assert_eq!((&done["done"], &done["waiting"]), (&"waiting".into(), &1.into()), "{done}");
+    let file = "labels: {aliyun.project_type: batch}\nservices: {s1: {image: \"${IMAGE}\"}}\n";
+    let by_stdin = ["run", "-f", "-", "--name", "other", "--var", "IMAGE=busybox", "-o", "name"];
+    assert_eq!(place.run_with_input(&by_stdin, file).expect(0), "other/1\n");
+    place.write("other.yml", "services: [");
+    place.run(&["run", "-f", "other.yml"]).expect_error(2, "other.yml is not valid, and nothing has changed");
+    let folder = place.folder.path().display().to_string();
+    place.write("other.yml", file);
+    place.run(&["run", "-f", &folder, "--var", "IMAGE=busybox"]).expect_error(2, "has 2 files, and one is run");
+}
+
+#[test]
+fn what_is_done_is_data_for_programs() {
+    let server = Server::start();
+    let (place, _leader) = mesh(&server);
+    let done = |arguments: &[&str]| place.run(&[arguments, &["-o", "json"]].concat()).json();
+    let check = |arguments: &[&str], expected: serde_json::Value| {
+        let mut found = done(arguments);
+        found.as_object_mut().unwrap().remove("request").unwrap();
+        assert_eq!(found, expected, "{arguments:?}");
+    };
+    check(&["pause", "nightly"], serde_json::json!({"done": "paused", "app": "nightly"}));
+    check(&["resume", "nightly"], serde_json::json!({"done": "resumed", "app": "nightly", "skipped": 0}));
+    check(&["run", "nightly"], serde_json::json!({"done": "started", "app": "nightly", "run": 1}));
+    check(&["run", "nightly"], serde_json::json!({"done": "waiting", "app": "nightly", "waiting": 1}));
+    check(&["queue", "nightly", "--flush"], serde_json::json!({"done": "flushed", "app": "nightly", "waiting": 1}));
+    let ended = done(&["cancel", "nightly", "--wait"]);
+    assert_eq!((&ended[0]["done"], &ended[0]["outcome"]), (&"ended".into(), &"cancelled".into()), "{ended}");
+    assert_eq!(ended.as_array().unwrap().len(), 1, "programs get one list: {ended}");
+    check(&["retry", "nightly/1"], serde_json::json!({"done": "started", "app": "nightly", "run": 2}));
+    place.run(&["retry", "nightly/77"]).expect_error(2, "run nightly/77 is not known\n  hint: `tickmesh runs nightly`");
+    assert_eq!(place.run(&["cancel", "nightly/2", "-o", "name"]).expect(0), "nightly/2\n");
+    let applied = done(&["apply", "nightly.yml"]);
+    assert_eq!((&applied[0]["done"], &applied[0]["revision"]), (&"unchanged".into(), &1.into()), "{applied}");
+    assert_eq!(applied[0]["next"].as_array().unwrap().len(), 3, "{applied}");
+    let next = done(&["next", "nightly", "-n", "2"]);
+    assert!(next[1].as_str().unwrap().ends_with("+08:00"), "{next}");
+    let removed = done(&["rm", "nightly"]);
+    assert_eq!((&removed[0]["done"], &removed[0]["revision"]), (&"removed".into(), &2.into()), "{removed}");
+}
+
+#[test]
 fn an_app_is_paused_until_it_is_resumed() {
     let server = Server::start();
     let (place, _leader) = mesh(&server);
@@ -67,7 +119,7 @@ fn a_run_that_did_not_succeed_is_retried_once_it_has_ended() {
     place.run(&["retry", "nightly/1"]).expect_error(1, active);
     place.run(&["cancel", "nightly/1", "--wait"]).expect(0);
     assert_eq!(place.run(&["retry", "nightly/1"]).expect(0), "run nightly/2 started\n");
-    place.run(&["retry", "nightly/7"]).expect_error(1, "run 7 is not in the history");
+    place.run(&["retry", "nightly/7"]).expect_error(2, "run nightly/7 is not known");
     let runs = place.run(&["runs", "nightly", "-o", "json"]).json();
     assert_eq!((&runs[0]["run"], &runs[0]["cause"]), (&2.into(), &"retry".into()), "{runs}");
 }

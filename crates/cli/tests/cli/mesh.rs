@@ -1,10 +1,27 @@
 //! Commands on a mesh that nobody leads: what they store, and what they say of it.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    time::{Duration, Instant},
+};
 
-use tickmesh_testkit::nats::Server;
+use jiff::Timestamp;
+use tickmesh_core::{
+    history::RunSummary,
+    ledger::{Cause, Ledger},
+    message::{AgentRecord, AttemptEvent, LogBatch},
+    name::AppName,
+    outcome::Outcome,
+};
+use tickmesh_testkit::{nats::Server, records as fixture, wait::wait_until};
 
-use crate::command::{Answer, Place};
+use crate::{
+    command::{Answer, Place, stored},
+    part::Part,
+};
+
+/// Long enough for anything on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const NIGHTLY: &str = "labels: {aliyun.schedule: \"0 30 2 * * *\"}\nservices: {s1: {image: busybox}}\n";
 
@@ -27,6 +44,12 @@ fn an_app_lives_from_apply_to_rm() {
     assert!(stdout.starts_with("app nightly unchanged (revision 1)\n"), "{stdout}");
     let stdout = place.run(&["apply", "nightly.yml", "--name", "other"]).expect(0);
     assert!(stdout.starts_with("app other applied (revision 2)\n"), "{stdout}");
+    // The same file by another path is the same app.
+    let stdout = place.run(&["apply", "./nightly.yml"]).expect(0);
+    assert!(stdout.starts_with("app nightly unchanged (revision 1)\n"), "{stdout}");
+    let stdout = place.run(&["apply", "./nightly.yml", "--dry-run"]).expect(0);
+    assert!(stdout.starts_with("app nightly is unchanged\n"), "{stdout}");
+    assert_eq!(place.run(&["diff", "./nightly.yml"]).expect(0), "");
     place.write("nightly.yml", &NIGHTLY.replace("30", "31"));
     let stdout = place.run(&["apply", "nightly.yml"]).expect(0);
     assert!(stdout.starts_with("app nightly applied (revision 3)\n"), "{stdout}");
@@ -150,6 +173,168 @@ fn an_unknown_app_is_bad_input_everywhere() {
     for command in commands {
         place.run(command).expect_error(2, "error: there is no app `unknown`\n  hint: `tickmesh ls` lists them\n");
     }
+}
+
+#[test]
+fn going_back_skips_what_only_had_another_path() {
+    let server = Server::start();
+    let place = Place::with_mesh(&server);
+    place.write("nightly.yml", NIGHTLY);
+    place.run(&["apply", "nightly.yml"]).expect(0);
+    let changed = NIGHTLY.replace("30", "31");
+    place.write("nightly.yml", &changed);
+    place.run(&["apply", "nightly.yml"]).expect(0);
+    // As earlier releases stored it: a revision of its own, though nothing but the path is another.
+    stored(&server, async |mesh| {
+        let entry = mesh.apps().read("nightly").await.unwrap().unwrap();
+        let mut record = entry.value.clone();
+        record.source.as_mut().unwrap().file_name = "./nightly.yml".to_owned();
+        mesh.edits().write(&AppName::new("nightly").unwrap(), &record, Some(&entry)).await.unwrap();
+    });
+    let done = place.run(&["rollback", "nightly", "-o", "json"]).json();
+    assert_eq!((&done["done"], &done["revision"]), (&"applied".into(), &4.into()), "{done}");
+    assert!(place.run(&["ls"]).expect(0).contains("0 30 2 * * *"));
+    let changes = place.run(&["history", "nightly", "2", "-o", "json"]).json();
+    assert_eq!((&changes["revision"], &changes["added"]), (&2.into(), &1.into()), "{changes}");
+    assert!(changes["diff"].as_str().unwrap().contains("\n+labels: "), "{changes}");
+}
+
+#[test]
+fn what_others_have_written_drives_no_terminal() {
+    let server = Server::start();
+    let place = Place::with_mesh(&server);
+    place.write("nightly.yml", NIGHTLY);
+    let shown = |arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        // As on a terminal: elsewhere all that could drive one is removed on the way out.
+        command.env("USER", "me\u{1b}[2J").env("CLICOLOR_FORCE", "1");
+        Answer::from(command.output().unwrap()).expect(0)
+    };
+    shown(&["apply", "nightly.yml"]);
+    for command in [&["history", "nightly"][..], &["show", "nightly"]] {
+        let text = shown(command);
+        assert!(text.contains("me\\u{1b}[2J@") && !text.contains("\u{1b}[2J"), "{text:?}");
+    }
+}
+
+/// What a run wrote is known to be all there is, or else it is said that it is not.
+#[test]
+fn missing_output_is_told_and_so_are_runs_that_never_were() {
+    let server = Server::start();
+    let place = Place::with_mesh(&server);
+    place.write("nightly.yml", NIGHTLY);
+    place.run(&["apply", "nightly.yml"]).expect(0);
+    let finished_at = Timestamp::now();
+    stored(&server, async |mesh| {
+        let ledger = Ledger { last_run: 12, ..fixture::ledger(vec![]) };
+        mesh.ledgers().compare_and_set("nightly", &ledger, 0).await.unwrap();
+        let summary = fixture::summary(1, Cause::Schedule, &[Outcome::Succeeded]);
+        let summary = RunSummary { finished_at, ..summary };
+        mesh.history().append(&fixture::app(), &summary, 0).await.unwrap();
+        mesh.logs().publish(&fixture::output(0, "first\n")).await.unwrap();
+    });
+    let partial = "the end of the output of s1/0 (attempt 1) has not come\n";
+    let answer = place.run(&["logs", "nightly/1"]);
+    assert_eq!((answer.stdout.as_str(), answer.stderr.as_str(), answer.code), ("first\n", partial, 0));
+    let nothing =
+        "nothing is stored any more of what run nightly/2 wrote\n  hint: `tickmesh runs nightly` lists the last 10";
+    place.run(&["logs", "nightly/2"]).expect_error(2, nothing);
+    place.run(&["logs", "-f", "nightly/2"]).expect_error(2, nothing);
+    let never = "there has been no run nightly/13\n  hint: the last one is nightly/12\n";
+    place.run(&["logs", "nightly/13"]).expect_error(2, never);
+    place.run(&["logs", "-f", "nightly/13"]).expect_error(2, never);
+
+    // Nobody is there who could bring the rest.
+    let answer = place.run(&["logs", "-f", "nightly/1"]);
+    assert_eq!((answer.stdout.as_str(), answer.stderr.as_str(), answer.code), ("first\n", partial, 1));
+
+    // An agent that is heard brings it once it can, which may be later than anybody waits otherwise.
+    let follower = place.start(&["logs", "-f", "nightly/1"]);
+    let begun = Instant::now();
+    wait_until("a time that would be too long without an agent", PATIENCE, || {
+        stored(&server, async |mesh| {
+            let heartbeat = fixture::heartbeat(std::iter::empty()).value;
+            let stored = mesh.agents().read("host-1").await.unwrap().map_or(0, |entry| entry.sequence);
+            let heartbeat = AgentRecord { number: stored + 1, ..heartbeat };
+            mesh.agents().compare_and_set("host-1", &heartbeat, stored).await.unwrap();
+        });
+        begun.elapsed() > Duration::from_secs(13)
+    });
+    stored(&server, async |mesh| {
+        mesh.logs().publish(&LogBatch { last: true, ..fixture::output(1, "last\n") }).await.unwrap();
+    });
+    let answer = Answer::from(follower.wait_with_output().unwrap());
+    assert_eq!((answer.stdout.as_str(), answer.stderr.as_str(), answer.code), ("first\nlast\n", "", 0));
+    assert_eq!(place.run(&["logs", "nightly/1"]).stderr, "");
+}
+
+#[test]
+fn events_are_those_of_the_app_and_no_more_than_are_wanted() {
+    let server = Server::start();
+    let place = Place::with_mesh(&server);
+    place.write("nightly.yml", NIGHTLY);
+    place.run(&["apply", "nightly.yml"]).expect(0);
+    stored(&server, async |mesh| {
+        for (app, replica) in [("nightly", 0), ("nightly-eu", 1), ("nightly", 2)] {
+            let mut report = fixture::report(replica, AttemptEvent::Cancelled { exit_code: None });
+            report.attempt.app = AppName::new(app).unwrap();
+            mesh.results().append(&report, 0).await.unwrap();
+        }
+    });
+    let shown = |arguments: &[&str]| {
+        let answer = place.run(&[&["events"], arguments].concat());
+        let replicas = ["nightly/1/s1/0", "nightly-eu/1/s1/1", "nightly/1/s1/2"];
+        let said = replicas.map(|name| answer.stdout.contains(&format!("result  {name} ")));
+        (said, answer.stderr)
+    };
+    assert_eq!(shown(&["nightly"]), ([true, false, true], String::new()));
+    assert_eq!(shown(&[]).0, [true, true, true]);
+    let earlier = "1 earlier events are not shown: see --tail and --since\n".to_owned();
+    assert_eq!(shown(&["nightly", "--tail", "1"]), ([false, false, true], earlier));
+    assert_eq!(shown(&["nightly", "--since", "2100-01-01T00:00:00Z"]), ([false; 3], String::new()));
+}
+
+#[test]
+fn a_shell_is_told_the_names_of_the_mesh_that_its_line_is_about() {
+    let server = Server::start();
+    let place = Place::with_mesh(&server);
+    place.write("nightly.yml", NIGHTLY);
+    place.run(&["apply", "nightly.yml"]).expect(0);
+    stored(&server, async |mesh| {
+        let heartbeat = fixture::heartbeat(std::iter::empty()).value;
+        mesh.agents().compare_and_set("host-1", &heartbeat, 0).await.unwrap();
+    });
+    let offered = |typed: &[&str]| {
+        let url = server.url();
+        let line = [&["--", "tickmesh", "--nats", &url], typed].concat();
+        let elsewhere = Place::alone();
+        let mut command = elsewhere.command(&line);
+        let index = (line.len() - 2).to_string();
+        command.env("COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", index).env("_CLAP_IFS", "\n");
+        Answer::from(command.output().unwrap()).expect(0)
+    };
+    assert_eq!(offered(&["show", "n"]).trim(), "nightly");
+    assert_eq!(offered(&["agent", "drain", "h"]).trim(), "host-1");
+    assert_eq!(offered(&["--namespace", "other", "show", "n"]).trim(), "");
+}
+
+#[test]
+fn cancel_with_wait_goes_on_waiting_for_a_leader() {
+    let server = Server::start();
+    let place = Place::with_mesh(&server);
+    place.write("nightly.yml", NIGHTLY);
+    place.run(&["apply", "nightly.yml"]).expect(0);
+    let stored = place.run(&["run", "nightly", "-o", "json"]).json();
+    assert_eq!((&stored["done"], &stored["app"]), (&"stored".into(), &"nightly".into()), "{stored}");
+    let mut waiting = place.start(&["cancel", "nightly/1", "--wait"]);
+    let mut stderr = BufReader::new(waiting.stderr.take().unwrap());
+    let mut said = String::new();
+    stderr.read_line(&mut said).unwrap();
+    assert!(said.starts_with("no leader has answered within 5s"), "{said}");
+    let _leader = Part::start(&place, &["scheduler"], "leading");
+    let answer = Answer::from(waiting.wait_with_output().unwrap());
+    let ended = "run nightly/1 is being stopped\nrun nightly/1 ended: cancelled\n";
+    assert_eq!((answer.code, answer.stdout.as_str()), (0, ended), "{answer:?}");
 }
 
 #[test]
