@@ -74,7 +74,7 @@ fn read(number: usize, zones: &TimeZoneDatabase) -> anyhow::Result<Arc<AppSpec>>
     };
     let reading = compose::read(&file, zones);
     ensure!(reading.spec.is_some(), "{:?}", reading.diagnostics);
-    Ok(Arc::new(reading.spec.context("no app")?))
+    Ok(Arc::new(reading.spec.context("no app")?.packed()))
 }
 
 /// Weighs this process.
