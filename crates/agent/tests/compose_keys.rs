@@ -210,7 +210,7 @@ impl Bench {
         };
         let reading = compose::read(&file, &jiff::tz::TimeZoneDatabase::bundled());
         let spec = reading.spec.unwrap_or_else(|| panic!("{text}{:#?}", reading.diagnostics));
-        spec.run.services[0].container.clone()
+        spec.run().services[0].container.clone()
     }
 
     async fn create(&self, name: &str, spec: ContainerSpec) -> ContainerId {

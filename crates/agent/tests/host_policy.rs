@@ -54,7 +54,7 @@ fn read(folder: &Path, keys: &str) -> ContainerSpec {
         timezone_default: TIMEZONE_DEFAULT,
     };
     let reading = compose::read(&file, &jiff::tz::TimeZoneDatabase::bundled());
-    reading.spec.unwrap_or_else(|| panic!("{:#?}", reading.diagnostics)).run.services[0].container.clone()
+    reading.spec.unwrap_or_else(|| panic!("{:#?}", reading.diagnostics)).run().services[0].container.clone()
 }
 
 /// An order to run a container of these keys.

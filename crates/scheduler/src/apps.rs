@@ -50,7 +50,7 @@ impl Stored {
 fn read(app: &AppName, source: &AppSource, zones: &TimeZoneDatabase) -> AppContent {
     let reading = compose::read(&source.file(app), zones);
     match reading.spec {
-        Some(spec) => AppContent::Applied(Arc::new(spec)),
+        Some(spec) => AppContent::Applied(Arc::new(spec.packed())),
         None => {
             let first = reading.diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error);
             let reason = first.map_or_else(|| "the file is not valid".to_owned(), ToString::to_string);

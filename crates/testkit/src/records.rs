@@ -88,7 +88,7 @@ fn run_spec_of(text: &str) -> Arc<RunSpec> {
         env_files: &variables,
         timezone_default: TIMEZONE_DEFAULT,
     };
-    compose::read(&file, &TimeZoneDatabase::bundled()).spec.expect("a valid file").run
+    compose::read(&file, &TimeZoneDatabase::bundled()).spec.expect("a valid file").run()
 }
 
 /// An active run whose replicas do this.

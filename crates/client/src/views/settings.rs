@@ -77,12 +77,12 @@ impl SettingsView {
             start_deadline_ms: spec.start_deadline.map(millis),
             jitter_ms: millis(spec.jitter),
             offset_ms: millis(spec.offset()),
-            timeout_ms: spec.run.timeout.map(millis),
-            on_disconnect: match spec.run.on_disconnect {
+            timeout_ms: spec.run().timeout.map(millis),
+            on_disconnect: match spec.run().on_disconnect {
                 OnDisconnect::Stop => "stop",
                 OnDisconnect::Continue => "continue",
             },
-            on_lost: match spec.run.on_lost {
+            on_lost: match spec.run().on_lost {
                 OnLost::Retry => "retry",
                 OnLost::Fail => "fail",
             },
@@ -113,7 +113,7 @@ impl SettingsView {
 impl ServiceView {
     /// The services of an app.
     pub fn of(spec: &AppSpec) -> Vec<Self> {
-        spec.run.services.iter().map(Self::new).collect()
+        spec.run().services.iter().map(Self::new).collect()
     }
 
     fn new(service: &ServiceSpec) -> Self {
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_service_is_one_line() {
-        let mut service = spec("").run.services[0].clone();
+        let mut service = spec("").run().services[0].clone();
         assert_eq!(ServiceView::new(&service).text(), "s1: 1 x busybox, 3 retries, remove-finished");
         service.global = true;
         service.attempt_timeout = Some(Duration::from_millis(1_500));

@@ -73,7 +73,7 @@ impl Transition<'_> {
     fn admit(&mut self, spec: &AppSpec, waiting: Waiting) -> Admitted {
         self.expire_waiting(spec);
         if self.may_start(spec) && self.ledger.queue.is_empty() {
-            return Admitted::Start { run: self.start_run(waiting, spec.run.clone()) };
+            return Admitted::Start { run: self.start_run(waiting, spec.run()) };
         }
         match spec.overlap {
             Overlap::Skip if !self.ledger.active.is_empty() => {

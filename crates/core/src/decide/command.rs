@@ -86,8 +86,9 @@ impl Transition<'_> {
             return Err(format!("run {run} succeeded: nothing of it is left to do"));
         }
         let cause = Cause::Retry { of: run, by: command.by.clone(), request: command.request };
-        let (request, carried) = (summary.request.clone(), Carried::of(summary, &spec.run));
-        if carried.leaves_nothing_of(&spec.run) {
+        let run_spec = spec.run();
+        let (request, carried) = (summary.request.clone(), Carried::of(summary, &run_spec));
+        if carried.leaves_nothing_of(&run_spec) {
             return Err(format!("what did not succeed in run {run} is not in the file any more"));
         }
         let waiting = Waiting { request, carried, ..self.waiting(cause, summary.scheduled_at) };

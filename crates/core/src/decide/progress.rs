@@ -87,7 +87,7 @@ impl Transition<'_> {
             self.expire_waiting(&spec);
             let Some(waiting) = self.ledger.queue.pop_front() else { break };
             self.ledger.counters.count_started_later(waiting.cause.origin());
-            self.start_run(waiting, spec.run.clone());
+            self.start_run(waiting, spec.run());
         }
         self.ledger.last_run > last_run
     }

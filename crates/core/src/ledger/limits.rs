@@ -24,7 +24,7 @@ use crate::{
     message::{ARGUMENTS_BYTES_MAX, ENVIRONMENT_BYTES_MAX, RunRequest},
     name::AgentName,
     outcome::Outcome,
-    spec::{QUEUE_LIMIT_MAX, REPLICAS_MAX, RunSpec},
+    spec::{QUEUE_LIMIT_MAX, REPLICAS_MAX, RunSpec, StoredRun},
 };
 
 /// Largest encoded ledger, in bytes: half of what a NATS server takes in one message by default.
@@ -120,13 +120,13 @@ fn active_bytes(run: &ActiveRun) -> usize {
 impl Ledger {
     /// Whether a run of this spec may start: it fits beside the active runs and the summaries that wait, whatever becomes of
     /// it, and so does its own summary. Where there are none there is room for every valid app.
-    pub fn has_room_for_run(&self, spec: &RunSpec) -> bool {
+    pub fn has_room_for_run(&self, run: &StoredRun) -> bool {
         if self.active.is_empty() && self.history.pending.is_empty() {
             return true;
         }
         // Each active run becomes a summary.
         self.history.pending.len() + self.active.len() < HISTORY_PENDING_MAX
-            && self.taken_bytes().saturating_add(run_bytes(spec)) <= RUN_BYTES_MAX
+            && self.taken_bytes().saturating_add(run_bytes(&run.get())) <= RUN_BYTES_MAX
     }
 
     /// Whether a global service of an active run may have a replica on each of these agents, beside everything that there is.

@@ -7,7 +7,7 @@
 
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
-use super::{cron::CronRule, whole_second};
+use super::{cron::CronRule, next, whole_second};
 
 /// Instants that a stretch of time contains, as needed to account for all of them at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,7 +44,7 @@ pub(super) fn between(rule: &CronRule, zone: &TimeZone, after: Timestamp, throug
 }
 
 fn one_by_one(rule: &CronRule, zone: &TimeZone, after: Timestamp, through: Timestamp) -> Missed {
-    let next = |instant: &Timestamp| rule.next_after(*instant, zone);
+    let next = |instant: &Timestamp| next::after(rule, zone, *instant);
     let instants = std::iter::successors(next(&after), next).take_while(|instant| *instant <= through);
     instants.fold(Missed::default(), |missed, instant| missed.then(Missed { count: 1, last: Some(instant) }))
 }
@@ -88,6 +88,11 @@ impl TimesOfDay {
         [self.hours, self.minutes, self.seconds].iter().all(|values| size(*values) == 1)
     }
 
+    /// The one exact time of day that this is, as a second of the day.
+    pub(super) fn one(self) -> Option<i64> {
+        self.is_one().then(|| self.first_from(0)).flatten()
+    }
+
     /// All of them, as seconds of the day, in order.
     pub(super) fn iter(self) -> impl Iterator<Item = i64> {
         (0..DAY_SECONDS).filter(move |second_of_day| {
@@ -103,6 +108,20 @@ impl TimesOfDay {
         let clamp = |second: i64| second.clamp(-1, DAY_SECONDS - 1);
         let count = self.count_through(clamp(through)).saturating_sub(self.count_through(clamp(after)));
         (count, self.last_through(clamp(through)).filter(|_| count > 0))
+    }
+
+    /// The earliest at or after this second of the day.
+    pub(super) fn first_from(self, second_of_day: i64) -> Option<i64> {
+        let (hour, minute, second) = split(second_of_day)?;
+        let in_minute = || Some((hour, minute, lowest(self.seconds & !below(second))?));
+        let in_hour = || Some((hour, lowest(self.minutes & !through(minute))?, lowest(self.seconds)?));
+        let in_day = || Some((lowest(self.hours & !through(hour))?, lowest(self.minutes)?, lowest(self.seconds)?));
+        let mut found = None;
+        if has(self.hours, hour) {
+            found = has(self.minutes, minute).then(in_minute).flatten().or_else(in_hour);
+        }
+        let (hour, minute, second) = found.or_else(in_day)?;
+        Some(i64::from(hour * 3_600 + minute * 60 + second))
     }
 
     /// How many are at or before this second of the day.
@@ -150,6 +169,10 @@ fn through(value: u32) -> u64 {
 
 fn size(values: u64) -> u64 {
     u64::from(values.count_ones())
+}
+
+fn lowest(values: u64) -> Option<u32> {
+    (values != 0).then(|| values.trailing_zeros())
 }
 
 fn highest(values: u64) -> Option<u32> {

@@ -1,40 +1,20 @@
-//! A compiled cron expression: croner finds the next instant, our sets of values count many.
-//!
-//! croner has the hard part, the wall clock that jumps. All it is given are lists of numbers and whether both day fields
-//! must match, so none of its own dialect can show through.
+//! A cron expression as sets of values: which dates and which times of day match.
 
-use croner::{
-    Cron,
-    parser::{CronParser, Seconds, Year},
-};
-use jiff::{
-    SignedDuration, Timestamp,
-    civil::Date,
-    tz::{TimeZone, TimeZoneTransition},
-};
+use jiff::civil::Date;
 
 use super::{
     count::TimesOfDay,
     error::{Problem, ScheduleError},
-    field::Field,
     syntax::Fields,
-    whole_second,
 };
 
 /// Most days of each month: what February has in a leap year.
 const MONTH_DAYS_MAX: [u32; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
-/// croner searches this far for the end of a gap.
-const CRONER_GAP_MAX: SignedDuration = SignedDuration::from_hours(2);
-
-/// Most transitions that are looked at for a long gap: 50 years of summer times. The date line was last crossed in 2011.
-const TRANSITIONS_MAX: usize = 100;
-
-/// The two forms of one expression.
+/// A valid expression.
 #[derive(Debug)]
 pub(super) struct CronRule {
     fields: Fields,
-    cron: Cron,
 }
 
 impl CronRule {
@@ -42,15 +22,7 @@ impl CronRule {
         if never_fires(&fields) {
             return Err(Problem::NeverFires.at(fields.day_of_month.column));
         }
-        let parser = CronParser::builder()
-            .seconds(Seconds::Required)
-            .year(Year::Disallowed)
-            .dom_and_dow(both_days_must_match(&fields))
-            .build();
-        let Fields { second, minute, hour, day_of_month, month, day_of_week } = &fields;
-        let fields_in_order = [second, minute, hour, day_of_month, month, day_of_week];
-        let cron = parser.parse(&fields_in_order.map(list).join(" ")).map_err(ScheduleError::not_compiled)?;
-        Ok(Self { fields, cron })
+        Ok(Self { fields })
     }
 
     /// The fields it was made from.
@@ -58,19 +30,15 @@ impl CronRule {
         &self.fields
     }
 
-    /// The first instant after `after`.
-    pub(super) fn next_after(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
-        let start = Timestamp::from_second(whole_second(after)).ok()?.to_zoned(zone.clone());
-        let next = match self.cron.find_next_occurrence(&start, false) {
-            Ok(next) => next,
-            // croner gives up at a gap of more than two hours. It has seen everything before the gap, so the search goes
-            // on behind it; once, because a second failure is the end of croner's calendar.
-            Err(_) => {
-                let behind = end_of_long_gap(start.timestamp(), zone)?.to_zoned(zone.clone());
-                self.cron.find_next_occurrence(&behind, true).ok()?
-            }
-        };
-        Some(next.timestamp())
+    /// The first date from `date` on that matches; `None` at the end of the calendar.
+    pub(super) fn first_date_from(&self, mut date: Date) -> Option<Date> {
+        while !self.matches_date(date) {
+            date = match self.fields.month.contains(u32::from(date.month().unsigned_abs())) {
+                true => date.tomorrow().ok()?,
+                false => date.last_of_month().tomorrow().ok()?,
+            };
+        }
+        Some(date)
     }
 
     /// Whether the schedule has instants on this date.
@@ -90,21 +58,6 @@ impl CronRule {
         let Fields { second, minute, hour, .. } = &self.fields;
         TimesOfDay { hours: hour.values, minutes: minute.values, seconds: second.values }
     }
-}
-
-/// The end of the first gap after `start` that is longer than croner looks ahead.
-fn end_of_long_gap(start: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
-    let is_long_gap = |transition: &TimeZoneTransition<'_>| {
-        let before = transition.timestamp().checked_sub(SignedDuration::from_nanos(1));
-        before.is_ok_and(|before| transition.offset().duration_since(zone.to_offset(before)) > CRONER_GAP_MAX)
-    };
-    zone.following(start).take(TRANSITIONS_MAX).find(is_long_gap).map(|transition| transition.timestamp())
-}
-
-/// The values of a field as croner reads them. It takes lists with one value each in second, minute and hour for a job
-/// at one exact time of day.
-fn list(field: &Field) -> String {
-    field.iter().map(|value| value.to_string()).collect::<Vec<_>>().join(",")
 }
 
 /// Vixie's rule: the day fields are alternatives unless one of them begins with a star.

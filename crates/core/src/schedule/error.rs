@@ -6,8 +6,6 @@ use super::field::FieldKind;
 #[derive(Debug, thiserror::Error)]
 #[error("{problem}")]
 pub struct ScheduleError {
-    #[source]
-    source: Option<croner::errors::CronError>,
     problem: Problem,
     column: Option<usize>,
     hint: Option<String>,
@@ -23,16 +21,11 @@ impl ScheduleError {
     pub fn hint(&self) -> Option<String> {
         self.hint.clone()
     }
-
-    /// The error for an expression that passed our grammar, and that the library refused all the same.
-    pub(super) fn not_compiled(source: croner::errors::CronError) -> Self {
-        Self { source: Some(source), ..Problem::NotCompiled.into() }
-    }
 }
 
 impl From<Problem> for ScheduleError {
     fn from(problem: Problem) -> Self {
-        Self { source: None, problem, column: None, hint: None }
+        Self { problem, column: None, hint: None }
     }
 }
 
@@ -81,8 +74,6 @@ pub(super) enum Problem {
     NotCrontab { field: FieldKind, sign: char },
     #[error("day-of-month: the schedule never fires, since no month it names has such a day")]
     NeverFires,
-    #[error("failed to compile the schedule")]
-    NotCompiled,
     #[error("`{0}` is not a time zone this program knows")]
     UnknownZone(String),
 }

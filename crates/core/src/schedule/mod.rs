@@ -4,14 +4,14 @@
 //! the instant to start from come in as arguments, so what it yields depends neither on the host nor on its clock.
 //!
 //! ```text
-//! "0 30 2 * * mon-fri"  --syntax-->  six fields  --field-->  sets  --cron-->  croner (next) + sets (count)
+//! "0 30 2 * * mon-fri"  --syntax-->  six fields  --field-->  sets  --cron-->  dates and times of day --next, count-->
 //! "@daily"              --syntax-->  six fields  ...
 //! "@every 90s"          --syntax-->  period      --every-->  multiples of the period since 1970
 //! ```
 //!
 //! **Dialect.** Crontab's, with a leading seconds field; what crontab does not know is refused with a hint. If both day
 //! fields are restricted, either may match; if one of them *begins* with `*` (also `*/2`), both must. That is Vixie's
-//! rule, and the tests compare 10,000 random schedules with an independent oracle of it, and croner with both.
+//! rule, and the tests compare 10,000 random schedules with an independent oracle of it, and with croner.
 //!
 //! **Daylight saving.** A job at one exact time of day (second, minute and hour are one value each) runs once in an
 //! overlap, the first time, and right after a gap that contains its time. All others follow the wall clock: they run
@@ -24,6 +24,7 @@ mod cron;
 mod error;
 mod every;
 mod field;
+mod next;
 mod period;
 mod syntax;
 mod words;
@@ -46,7 +47,7 @@ use syntax::Syntax;
 
 /// Rule that yields instants: an expression and the time zone it is read in.
 ///
-/// Clones are cheap and share the rule: a compiled cron expression holds about 5.4 kB.
+/// Clones are cheap and share the rule.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     expression: Arc<str>,
@@ -82,7 +83,7 @@ impl Schedule {
     /// The first instant after `after`: strictly later, and a whole second. `None` at the end of time.
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
         match &self.rule {
-            Rule::Cron(rule) => rule.next_after(after, &self.zone),
+            Rule::Cron(rule) => next::after(rule, &self.zone, after),
             Rule::Every(period) => period.next_after(after),
         }
     }
@@ -144,8 +145,7 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// The last whole second at or before `instant`. croner keeps the fraction of the instant it starts from, and would make
-/// every tick late by it.
+/// The last whole second at or before `instant`.
 fn whole_second(instant: Timestamp) -> i64 {
     instant.as_second() - i64::from(instant.subsec_nanosecond() < 0)
 }

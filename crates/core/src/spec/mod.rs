@@ -7,6 +7,7 @@ mod limits;
 mod naming;
 mod policy;
 mod rights;
+mod stored_run;
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,6 +23,7 @@ pub use self::{
     naming::Naming,
     policy::{Misfire, OnDisconnect, OnLost, Overlap, RemoveContainers, RetryPolicy},
     rights::{Device, Ipc, Rights},
+    stored_run::StoredRun,
 };
 use crate::{
     name::{AppName, ServiceName},
@@ -67,7 +69,7 @@ pub struct AppSpec {
     /// The file wants the app paused. Acts when it differs from what the last applied file wanted.
     pub paused: bool,
     /// What a run consists of.
-    pub run: Arc<RunSpec>,
+    pub run: StoredRun,
 }
 
 /// What one run consists of. Pinned in the ledger when the run starts: an edit never changes an active run.
@@ -149,7 +151,7 @@ impl ServiceSpec {
 
 impl AppSpec {
     /// An app that runs by hand only, with every default.
-    pub fn new(name: AppName, run: impl Into<Arc<RunSpec>>) -> Self {
+    pub fn new(name: AppName, run: impl Into<StoredRun>) -> Self {
         Self {
             name,
             schedule: None,
@@ -161,6 +163,17 @@ impl AppSpec {
             paused: false,
             run: run.into(),
         }
+    }
+
+    /// What a run consists of.
+    pub fn run(&self) -> Arc<RunSpec> {
+        self.run.get()
+    }
+
+    /// The same, kept small.
+    #[must_use]
+    pub fn packed(self) -> Self {
+        Self { run: self.run.packed(), ..self }
     }
 
     /// How much later than its schedule says every instant of this app falls due: below [`AppSpec::jitter`], in

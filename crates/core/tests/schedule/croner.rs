@@ -1,8 +1,9 @@
 //! What croner itself says, beside crontab and us: why our own grammar stands before it. Each row where it differs from
 //! crontab would otherwise be a job that runs when nobody expects it, or a typing error that nobody is told of.
 
-use croner::parser::{CronParser, Seconds};
-use jiff::tz::TimeZone;
+use croner::parser::{CronParser, Seconds, Year};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use proptest::{prelude::*, sample::select};
 use tickmesh_core::schedule::Schedule;
 
 use crate::{ZONES, instant, oracle::Entry};
@@ -82,3 +83,57 @@ fn a_step_without_a_range_is_refused_by_all_three() {
         assert_eq!(answers, [REFUSED; 3], "`{expression}`");
     }
 }
+
+/// Zones in which clocks jump in every way: by an hour, by half of one, at midnight, across the line between two dates, with the moon.
+const ZONES_THAT_JUMP: [&str; 9] = [
+    "Europe/Berlin",
+    "America/New_York",
+    "America/Santiago",
+    "Australia/Lord_Howe",
+    "Africa/Casablanca",
+    "America/Nuuk",
+    "Asia/Beirut",
+    "Africa/Cairo",
+    "Pacific/Chatham",
+];
+
+/// What croner finds after an instant, given nothing but what crontab means.
+fn croner_next(expression: &str, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
+    let fields: Vec<&str> = expression.split_whitespace().collect();
+    let starred = fields[3].starts_with('*') || fields[5].starts_with('*');
+    let parser = CronParser::builder().seconds(Seconds::Required).year(Year::Disallowed).dom_and_dow(starred).build();
+    let cron = parser.parse(expression).ok()?;
+    let start = Timestamp::from_second(after.as_second()).ok()?.to_zoned(zone.clone());
+    Some(cron.find_next_occurrence(&start, false).ok()?.timestamp())
+}
+
+/// A moment between 2024 and 2040; every other one within a day of a jump.
+fn moment(zone: &TimeZone, second: i64, near: bool) -> Timestamp {
+    let anywhere = Timestamp::from_second(second).unwrap();
+    let jump = zone.following(anywhere).next().filter(|_| near);
+    jump.map_or(anywhere, |jump| jump.timestamp() - SignedDuration::from_secs(second % 100_000))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    /// All instants of a day or two are compared, not one: a clock that jumps is passed more often than not.
+    #[test]
+    fn ten_thousand_random_expressions_jump_with_the_clock_as_croner_does(
+        expression in crate::random::plain_expression(),
+        zone in select(&ZONES_THAT_JUMP[..]),
+        second in 1_704_067_200_i64..2_209_000_000,
+        near in any::<bool>(),
+    ) {
+        let schedule = Schedule::parse(&expression, zone, &ZONES).unwrap();
+        let mut after = moment(schedule.zone(), second, near);
+        for _ in 0..INSTANTS {
+            let found = schedule.next_after(after);
+            prop_assert_eq!(found, croner_next(&expression, schedule.zone(), after), "{} in {} after {}", expression, zone, after);
+            after = found.unwrap();
+        }
+    }
+}
+
+/// Instants that are compared in a row.
+const INSTANTS: usize = 5;

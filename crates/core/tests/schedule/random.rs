@@ -69,6 +69,32 @@ pub(crate) fn expression() -> impl Strategy<Value = String> {
     })
 }
 
+/// A valid one, often at one time of day, and often in the hours in which clocks jump.
+pub(crate) fn plain_expression() -> impl Strategy<Value = String> {
+    let second = prop_oneof![4 => Just("0".to_owned()), 1 => (0..60_u32).prop_map(|it| it.to_string())];
+    let minute = prop_oneof![
+        3 => (0..60_u32).prop_map(|it| it.to_string()),
+        1 => Just("*/15".to_owned()),
+        1 => Just("0,30".to_owned()),
+        1 => Just("*".to_owned()),
+    ];
+    let hour = prop_oneof![
+        3 => (0..4_u32).prop_map(|it| it.to_string()),
+        2 => (22..24_u32).prop_map(|it| it.to_string()),
+        1 => (0..24_u32).prop_map(|it| it.to_string()),
+        1 => Just("*".to_owned()),
+        1 => Just("0-3".to_owned()),
+    ];
+    let day = prop_oneof![4 => Just("*".to_owned()), 1 => (1..=31_u32).prop_map(|it| it.to_string())];
+    let month = prop_oneof![4 => Just("*".to_owned()), 1 => Just("3,4,9-11".to_owned())];
+    let weekday = prop_oneof![3 => Just("*".to_owned()), 1 => Just("SUN".to_owned()), 1 => Just("1-5".to_owned())];
+    (second, minute, hour, day, month, weekday).prop_map(|(second, minute, hour, day, month, weekday)| {
+        // A month without such a day is an error.
+        let month = if day == "31" || day == "30" { "*".to_owned() } else { month };
+        [second, minute, hour, day, month, weekday].join(" ")
+    })
+}
+
 /// An instant between 2026 and 2030, with a fraction of a second.
 fn after() -> impl Strategy<Value = Timestamp> {
     (1_767_225_600_000_i64..1_893_456_000_000).prop_map(|ms| Timestamp::from_millisecond(ms).unwrap())

@@ -61,7 +61,8 @@ pub struct Dispatcher {
     results_end: u64,
     /// Revisions of apps that wait for them.
     deferred: Vec<(AppName, AppChange)>,
-    apps: BTreeMap<AppName, AppState>,
+    /// Boxed: nodes of the tree are half empty.
+    apps: BTreeMap<AppName, Box<AppState>>,
     agents: Agents,
     fleet: Fleet,
     /// Apps with open attempts on an agent, with how many.
@@ -182,7 +183,7 @@ impl Dispatcher {
 
     /// Results after this sequence are still needed by an app; `None`: none are.
     pub fn results_needed_after(&self) -> Option<u64> {
-        self.apps.values().filter_map(AppState::results_needed_after).min()
+        self.apps.values().filter_map(|state| state.results_needed_after()).min()
     }
 
     /// The sequence up to which all results are folded.
@@ -197,7 +198,7 @@ impl Dispatcher {
 
     /// Somebody else's revision of a ledger means that what this tenure has in memory is not what is stored.
     fn ledger_seen(&mut self, app: &AppName, revision: u64, epoch: Epoch) {
-        let known = self.apps.get(app).map_or(0, AppState::revision);
+        let known = self.apps.get(app).map_or(0, |state| state.revision());
         if epoch != self.tenure.epoch && revision > known {
             let reason = format!("the ledger of `{app}` has a revision {revision} of tenure {epoch}");
             self.effects.push(Effect::EndTenure { reason });
@@ -363,7 +364,7 @@ impl Dispatcher {
     }
 
     fn app(&mut self, app: &AppName) -> &mut AppState {
-        self.apps.entry(app.clone()).or_insert_with(|| AppState::new(app.clone()))
+        self.apps.entry(app.clone()).or_insert_with(|| Box::new(AppState::new(app.clone())))
     }
 
     fn with_app(&mut self, app: &AppName, change: impl FnOnce(&mut AppState)) {

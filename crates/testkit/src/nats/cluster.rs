@@ -91,6 +91,11 @@ impl Cluster {
         &mut self.nodes[index]
     }
 
+    /// Its servers, for whoever takes none of them away.
+    pub fn into_nodes(self) -> Vec<Server> {
+        self.nodes
+    }
+
     /// Waits until the nodes that run have elected their leader, and store streams with as many copies as there are of them.
     ///
     /// # Panics

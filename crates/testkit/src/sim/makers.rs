@@ -120,7 +120,7 @@ pub(super) fn edition(number: u64, app: &AppName, rhythm: Option<usize>, hosts: 
         run.on_disconnect = OnDisconnect::Stop;
     }
     spec.schedule = rhythm.map(|index| SCHEDULES[index].clone());
-    spec.run = Arc::new(run);
+    spec.run = run.into();
     let spec = Arc::new(spec);
     let rhythm = rhythm.map(|index| &RHYTHMS[index]);
     Edition { number, app: app.clone(), content: AppContent::Applied(spec.clone()), spec: Some(spec), rhythm }

@@ -117,7 +117,8 @@ impl Stage {
 
 fn opening(mesh: &MeshArgs, spec: &AppSpec) -> String {
     let schedule = spec.schedule.as_ref().map(ToString::to_string).unwrap_or_default();
-    let services = spec.run.services.iter();
+    let run = spec.run();
+    let services = run.services.iter();
     let services: Vec<String> =
         services.map(|service| format!("{} x {}", service.scale, service.container.image)).collect();
     format!(
@@ -144,7 +145,7 @@ fn namespace() -> anyhow::Result<Namespace> {
 
 /// A demo that would have to pull an image first would show nothing for a minute, and on a machine without network fail.
 async fn check_images(engine: &Docker, spec: &AppSpec) -> anyhow::Result<()> {
-    for service in &spec.run.services {
+    for service in &spec.run().services {
         let image = &service.container.image;
         if !engine.image_present(image).await? {
             let problem = format!("the Docker engine does not have the image `{image}`");

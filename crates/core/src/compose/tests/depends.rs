@@ -17,9 +17,10 @@ fn check_services(services: &str, expect: &[&str]) {
 #[track_caller]
 fn check_depends(keys: &str, expect: &[&str]) {
     let app = spec(&with_services(&format!("s1: {{image: a}}\ns3: {{image: a, {keys}}}\ns2: {{image: a}}\n")));
-    let names: Vec<&str> = app.run.services.iter().map(|service| service.name.as_str()).collect();
+    let run = app.run();
+    let names: Vec<&str> = run.services.iter().map(|service| service.name.as_str()).collect();
     assert_eq!(names, ["s1", "s3", "s2"], "services keep the order of the file");
-    let depends: Vec<&str> = app.run.services[1].depends.iter().map(|name| name.as_str()).collect();
+    let depends: Vec<&str> = run.services[1].depends.iter().map(|name| name.as_str()).collect();
     assert_eq!(depends, expect, "{keys}");
 }
 

@@ -78,8 +78,8 @@ fn labels_may_be_a_list() {
     let text = "labels: [aliyun.schedule=@daily, tickmesh.queue_limit=5]\nservices:\n  s1:\n    image: a\n    labels:\n    - aliyun.scale=4\n    - team=a=b\n    - bare\n";
     check(text, &[]);
     let app = spec(text);
-    assert_eq!((app.queue_limit, app.run.services[0].scale), (5, 4));
-    assert_eq!(app.run.services[0].container.labels, map(&[("bare", ""), ("team", "a=b")]));
+    assert_eq!((app.queue_limit, app.run().services[0].scale), (5, 4));
+    assert_eq!(app.run().services[0].container.labels, map(&[("bare", ""), ("team", "a=b")]));
     check(
         "labels: ['aliyun.schedule=@daily', aliyun.timezone]\nservices: {s1: {image: a, labels: text}}\n",
         &[

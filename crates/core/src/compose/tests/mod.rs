@@ -94,7 +94,7 @@ fn spec(text: &str) -> AppSpec {
 /// The one service of a file without errors, which has these further keys.
 #[track_caller]
 fn service(keys: &str) -> ServiceSpec {
-    spec(&with_service(keys)).run.services[0].clone()
+    spec(&with_service(keys)).run().services[0].clone()
 }
 
 #[track_caller]

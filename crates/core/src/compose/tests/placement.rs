@@ -172,5 +172,5 @@ fn a_global_service_counts_as_one_replica_until_a_run_begins() {
     let services: String =
         (0..200).map(|index| format!("  s{index}: {{image: a, labels: {{aliyun.global: true}}}}\n")).collect();
     let app = spec(&format!("labels: {{aliyun.project_type: batch}}\nservices:\n{services}"));
-    assert_eq!(app.run.replica_count(), 200);
+    assert_eq!(app.run().replica_count(), 200);
 }

@@ -22,11 +22,11 @@ fn check_label(label: &str, expect: &[&str]) {
 #[test]
 fn an_app_without_labels_has_every_default() {
     let app = app("");
-    let default = AppSpec::new(app.name.clone(), app.run.clone());
+    let default = AppSpec::new(app.name.clone(), app.run().clone());
     assert_eq!((app.overlap, app.queue_limit, app.misfire), (default.overlap, default.queue_limit, default.misfire));
     assert_eq!((app.start_deadline, app.jitter, app.paused), (None, default.jitter, false));
-    assert_eq!(*app.run, RunSpec::new(app.run.services.clone()));
-    let service = &app.run.services[0];
+    assert_eq!(*app.run(), RunSpec::new(app.run().services.clone()));
+    let service = &app.run().services[0];
     assert_eq!(*service, ServiceSpec::new(service.name.clone(), service.container.clone()));
 }
 
@@ -83,8 +83,8 @@ fn missed_ticks_become_one_run_or_none() {
 #[test]
 fn times_have_bounds() {
     assert_eq!(app("tickmesh.start_deadline: 90s").start_deadline, Some(Duration::from_secs(90)));
-    assert_eq!(app("tickmesh.timeout: 1h30m").run.timeout, Some(Duration::from_secs(5_400)));
-    assert_eq!(app("tickmesh.timeout: 366d").run.timeout, Some(Duration::from_secs(366 * 86_400)));
+    assert_eq!(app("tickmesh.timeout: 1h30m").run().timeout, Some(Duration::from_secs(5_400)));
+    assert_eq!(app("tickmesh.timeout: 366d").run().timeout, Some(Duration::from_secs(366 * 86_400)));
     assert_eq!(app("tickmesh.jitter: 1500ms").jitter, Duration::from_millis(1_500));
     assert_eq!(app("tickmesh.jitter: 0s").jitter, Duration::ZERO);
     for (label, least) in [("start_deadline", "1s"), ("timeout", "1s"), ("jitter", "0s")] {
@@ -154,7 +154,7 @@ fn a_file_may_pause_its_app() {
 #[test]
 fn cut_off_hosts_and_lost_replicas_have_a_policy() {
     let run = |labels: &str| {
-        let run = app(labels).run;
+        let run = app(labels).run();
         (run.on_disconnect, run.on_lost)
     };
     assert_eq!(run("aliyun.on_disconnect: stop\naliyun.on_lost: retry"), (OnDisconnect::Stop, OnLost::Retry));

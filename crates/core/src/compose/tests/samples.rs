@@ -123,7 +123,7 @@ pub(super) const ALL: [&str; 3] = [SEED, BATCH, EVERYTHING];
 #[test]
 fn a_file_that_uses_everything_reads_without_a_word() {
     assert_eq!(rendered(EVERYTHING), "");
-    let run = spec(EVERYTHING).run;
+    let run = spec(EVERYTHING).run();
     let facts: Vec<_> = run
         .services
         .iter()
@@ -141,8 +141,9 @@ fn the_seeds_file_reads_as_it_is() {
     assert_eq!(reading.variables_used, BTreeMap::new());
     let app = reading.spec.unwrap();
     assert_eq!((app.name.as_str(), app.queue_limit), ("nightly", 3));
+    let run = app.run();
     assert_eq!(app.schedule.unwrap().to_string(), "0-59/30 * * * * * (Asia/Shanghai)");
-    let [service] = app.run.services.as_slice() else { panic!("{:?}", app.run) };
+    let [service] = run.services.as_slice() else { panic!("{run:?}") };
     assert_eq!((service.name.as_str(), service.scale), ("s1", 5));
     assert_eq!(service.retry, RetryPolicy { count: 3, delay_ms: 1_000, factor: 2, delay_ms_max: 60_000 });
     assert_eq!(service.remove_containers, RemoveContainers::RemoveAll);
@@ -156,17 +157,17 @@ fn the_manuals_batch_example_reads_as_it_is() {
     assert_eq!(rendered(BATCH), "");
     let app = spec(BATCH);
     assert!(app.schedule.is_none());
-    let facts: Vec<_> = app
-        .run
+    let run = app.run();
+    let facts: Vec<_> = run
         .services
         .iter()
         .map(|service| (service.name.as_str(), service.scale, service.retry.count, service.remove_containers))
         .collect();
     let expect = [("s1", 10, 20, RemoveContainers::RemoveAll), ("s2", 4, 20, RemoveContainers::RemoveFinished)];
     assert_eq!(facts, expect);
-    assert_eq!(app.run.services[0].depends, []);
-    assert_eq!(app.run.services[1].depends, [app.run.services[0].name.clone()]);
-    let [s1, s2] = [0, 1].map(|index| app.run.services[index].container.clone());
+    assert_eq!(app.run().services[0].depends, []);
+    assert_eq!(app.run().services[1].depends, [app.run().services[0].name.clone()]);
+    let [s1, s2] = [0, 1].map(|index| app.run().services[index].container.clone());
     assert_eq!((s1.cpu_shares, s1.memory_bytes), (Some(10), Some(100_000_000)));
     assert_eq!((s2.cpu_shares, s2.memory_bytes), (Some(50), Some(100_000_000)));
 }
@@ -175,7 +176,7 @@ fn the_manuals_batch_example_reads_as_it_is() {
 fn byte_order_marks_and_line_ends_of_windows_change_nothing() {
     let windows = format!("\u{feff}{}", SEED.replace('\n', "\r\n"));
     assert_eq!(rendered(&windows), "");
-    assert_eq!(spec(&windows).run, spec(SEED).run);
+    assert_eq!(spec(&windows).run(), spec(SEED).run());
     let broken = windows.replace("command: date", "comand: date");
     assert_eq!(rendered(&broken), "f:12:5: error: unknown key `comand`\n  hint: did you mean `command`?");
     let first_line = windows.replace("version: \"2\"", "version: \"9\"");
@@ -188,5 +189,5 @@ fn a_file_reads_the_same_with_the_variables_it_used() {
     let first = read_text(&text);
     assert_eq!(first.variables_used, map(&[("EMPTY", ""), ("FROM_HOST", "yes"), ("TAG", "v2")]));
     let second = read_with(&text, &first.variables_used);
-    assert_eq!(second.spec.unwrap().run, first.spec.unwrap().run);
+    assert_eq!(second.spec.unwrap().run(), first.spec.unwrap().run());
 }

@@ -16,7 +16,7 @@ fn values_are_interpolated_and_keys_are_not() {
 #[test]
 fn every_value_may_have_variables() {
     let text = with_service("").replace("busybox", "registry.example.com/${NAME:-job}:$TAG");
-    assert_eq!(spec(&text).run.services[0].container.image, "registry.example.com/job:v2");
+    assert_eq!(spec(&text).run().services[0].container.image, "registry.example.com/job:v2");
     assert_eq!(container("mem_limit: ${MEM:-512}m").memory_bytes, Some(512 << 20));
     assert_eq!(container("command: ['$TAG', \"$$TAG\"]").command, Some(owned(&["v2", "$TAG"])));
     assert_eq!(

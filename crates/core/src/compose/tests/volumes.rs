@@ -83,7 +83,7 @@ fn with_files(keys: &str) -> String {
 
 #[track_caller]
 fn check_files(keys: &str, expect: &[(&str, &str)]) {
-    let volumes = spec(&with_files(keys)).run.services[0].container.volumes.clone();
+    let volumes = spec(&with_files(keys)).run().services[0].container.volumes.clone();
     let file = |(source, target): &(&str, &str)| Volume {
         read_only: true,
         ..volume(VolumeSource::ExistingHostPath((*source).to_owned()), target)

@@ -118,7 +118,7 @@ services:
 #[test]
 fn aliases_and_merge_keys_work() {
     assert_eq!(rendered(ALIASES), "");
-    let services = &spec(ALIASES).run.services;
+    let services = &spec(ALIASES).run().services;
     let [plain, merged, both] = services.as_slice() else { panic!("{services:?}") };
     assert_eq!(plain.container.image, "busybox");
     assert_eq!(merged.container.image, "alpine");

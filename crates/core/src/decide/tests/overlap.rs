@@ -119,7 +119,7 @@ fn a_bound_that_is_raised_lets_those_start_that_wait() {
 fn a_run_beside_others_needs_room_in_the_ledger() {
     let mut world = overlapping(Overlap::Allow { max_active: 20 });
     let mut large = AppSpec { overlap: Overlap::Allow { max_active: 20 }, ..every_ten_seconds() };
-    let mut run = (*large.run).clone();
+    let mut run = (*large.run()).clone();
     run.services[0].container.image = "x".repeat(150_000);
     large.run = run.into();
     world.apply(1.0, large);

@@ -121,7 +121,7 @@ fn a_claim_that_was_not_folded_when_the_key_was_read_is_no_silence() {
 /// One replica on `a1`, of an app with these wishes.
 fn claimed_under(on_disconnect: OnDisconnect, on_lost: OnLost) -> (World, AttemptId) {
     let spec = unscheduled(vec![service(1, 3)]);
-    let run = RunSpec { on_disconnect, on_lost, ..(*spec.run).clone() };
+    let run = RunSpec { on_disconnect, on_lost, ..(*spec.run()).clone() };
     let mut world = World::new(AppSpec { run: run.into(), ..spec });
     world.run();
     let id = world.only_open();
@@ -147,7 +147,7 @@ fn a_container_that_goes_on_without_a_mesh_is_not_declared_lost_by_silence() {
 #[test]
 fn an_order_that_nobody_claimed_is_taken_back_whatever_the_containers_may_do() {
     let spec = unscheduled(vec![service(1, 0)]);
-    let run = RunSpec { on_disconnect: OnDisconnect::Continue, ..(*spec.run).clone() };
+    let run = RunSpec { on_disconnect: OnDisconnect::Continue, ..(*spec.run()).clone() };
     let mut world = World::new(AppSpec { run: run.into(), ..spec });
     world.run();
     let answer = world.decide(Input::Silent { agent: &agent("a1"), results_through: u64::MAX });

@@ -13,7 +13,7 @@ use crate::{
 
 fn timed(timeout: u64, services: Vec<ServiceSpec>) -> AppSpec {
     let spec = unscheduled(services);
-    let run = RunSpec { timeout: Some(Duration::from_secs(timeout)), ..(*spec.run).clone() };
+    let run = RunSpec { timeout: Some(Duration::from_secs(timeout)), ..(*spec.run()).clone() };
     AppSpec { run: run.into(), ..spec }
 }
 

@@ -346,7 +346,7 @@ fn summary_of(run: &ActiveRun) -> RunSummary {
 fn check_unpublished(scales: &[u32], run_bytes_max: usize, summaries: usize) {
     let mut ledger = full();
     let spec = spec(scales, run_bytes_max);
-    while ledger.has_room_for_run(&spec) {
+    while ledger.has_room_for_run(&spec.clone().into()) {
         let mut run = active(spec.clone(), &ReplicaState::Pending { not_before: LATEST, avoid: None });
         end_one_by_one(&mut run);
         ledger.active = vec![run.clone()];
@@ -377,7 +377,7 @@ fn the_largest_run_beside_as_many_summaries_as_may_wait_fits() {
         ledger.history.pending = vec![summary_of(&small); HISTORY_PENDING_MAX - 1].into();
         let taken: usize = ledger.history.pending.iter().map(summary_bytes).sum();
         let spec = spec(scales, RUN_BYTES_MAX - taken);
-        assert!(ledger.has_room_for_run(&spec));
+        assert!(ledger.has_room_for_run(&spec.clone().into()));
         let mut run = active(spec, &states()[0]);
         end_one_by_one(&mut run);
         ledger.active = vec![run];

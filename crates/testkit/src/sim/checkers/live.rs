@@ -74,7 +74,7 @@ struct HostSeen {
 fn is_forgotten(report: &AttemptReport, runs: &Runs, editions: &Editions) -> bool {
     let goes_on = || {
         let spec = runs.spec(report.attempt.uid, editions);
-        spec.is_some_and(|spec| spec.run.on_disconnect == OnDisconnect::Continue)
+        spec.is_some_and(|spec| spec.run().on_disconnect == OnDisconnect::Continue)
     };
     matches!(report.event, AttemptEvent::Lost { reason: LostReason::AgentForgotten }) && goes_on()
 }

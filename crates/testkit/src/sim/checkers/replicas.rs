@@ -67,9 +67,9 @@ impl Replicas {
         let id = &report.attempt;
         let replicas = self.seen.entry(id.uid).or_default();
         let replica = replicas.entry((id.service.clone(), id.replica)).or_default();
-        let spec = runs.spec(id.uid, editions).map(|spec| &*spec.run);
+        let spec = runs.spec(id.uid, editions).map(|spec| spec.run());
         if !replica.attempts.contains_key(&id.attempt) {
-            replica.begin(id.attempt, spec)?;
+            replica.begin(id.attempt, spec.as_deref())?;
         }
         match &report.event {
             AttemptEvent::Claimed { .. } | AttemptEvent::Revoked { .. } => {}
@@ -108,7 +108,7 @@ impl Replicas {
             ensure!(ran.is_none(), "nothing was ordered, and {ran:?} succeeded");
             return Ok(());
         };
-        check_indexes(&spec.run, summary)?;
+        check_indexes(&spec.run(), summary)?;
         for replica in &summary.replicas {
             self.check(spec, summary, replica, editions).with_context(|| format!("{replica:?}"))?;
         }
@@ -124,7 +124,7 @@ impl Replicas {
 
     /// Whether somebody or something had the run end: then nothing is tried again.
     fn was_stopped(&self, spec: &AppSpec, summary: &RunSummary) -> bool {
-        spec.run.timeout.is_some()
+        spec.run().timeout.is_some()
             || self.stopped.contains(&summary.uid)
             || !self.active.contains(&summary.uid)
             || self.ended_by_people.contains(&(summary.app.clone(), summary.run))
@@ -152,8 +152,9 @@ impl Replicas {
         let last = seen.attempts.last_key_value().map_or(0, |(number, _)| *number);
         ensure!(replica.attempts >= last, "attempt {last} was stored");
         let stopped = editions.ever_replace(&summary.app) || self.was_stopped(spec, summary);
-        let service = spec.run.service(&replica.service).context("no such service")?;
-        ensure!(stopped || seen.is_used_up(&spec.run, service, &replica.outcome), "{seen:?} is not used up");
+        let run = spec.run();
+        let service = run.service(&replica.service).context("no such service")?;
+        ensure!(stopped || seen.is_used_up(&run, service, &replica.outcome), "{seen:?} is not used up");
         Ok(())
     }
 }

@@ -61,7 +61,7 @@ impl Editions {
     /// Whether every file of an app has this service, with a fixed number of replicas: only then a retry is sure to take over
     /// what succeeded.
     pub(super) fn always_scaled(&self, app: &AppName, service: &ServiceName) -> bool {
-        self.specs(app).all(|spec| spec.run.service(service).is_some_and(|service| !service.global))
+        self.specs(app).all(|spec| spec.run().service(service).is_some_and(|service| !service.global))
     }
 
     fn specs(&self, app: &AppName) -> impl Iterator<Item = &AppSpec> {

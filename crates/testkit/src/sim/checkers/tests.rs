@@ -71,7 +71,7 @@ fn edition(change: impl Fn(&mut AppSpec, &mut RunSpec)) -> Arc<Edition> {
     let mut run = RunSpec::new(vec![service]);
     let mut spec = AppSpec::new(app(), RunSpec::new(Vec::new()));
     change(&mut spec, &mut run);
-    spec.run = Arc::new(run);
+    spec.run = run.into();
     let (spec, rhythm) = (Arc::new(spec), Some(&RHYTHMS[1]));
     let content = AppContent::Applied(spec.clone());
     Arc::new(Edition { number: 1, app: app(), content, spec: Some(spec), rhythm })
