@@ -16,7 +16,7 @@ pub struct Timing {
     pub fence: Duration,
     /// How long killing them may take.
     pub kill_margin: Duration,
-    /// An agent whose key did not change for this long is lost, and its attempts are run elsewhere.
+    /// An agent whose key did not change for this long is lost, and with it its attempts.
     pub lost: Duration,
     /// An instant folded this much after it was due counts as missed.
     pub late_after: Duration,

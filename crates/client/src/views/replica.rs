@@ -174,10 +174,8 @@ impl ReplicaView {
 
     /// What it is doing, or how it ended.
     pub fn state_text(&self) -> &'static str {
-        match (self.state, self.outcome) {
-            (Doing::Ended | Doing::Reported, Some(outcome)) => outcome,
-            (state, _) => state.label(),
-        }
+        let is_over = matches!(self.state, Doing::Ended | Doing::Reported);
+        self.outcome.filter(|_| is_over).unwrap_or(self.state.label())
     }
 
     /// How to take that.

@@ -25,7 +25,7 @@ pub enum MeshEvent {
         /// The agent.
         agent: AgentName,
     },
-    /// An agent fell silent, and its attempts are run elsewhere.
+    /// An agent fell silent. What becomes of its attempts, if it has any, is the apps' to say (`on_lost`, `on_disconnect`).
     AgentLost {
         /// The agent.
         agent: AgentName,
