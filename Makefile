@@ -32,8 +32,8 @@ lint: ## check format, clippy, documentation links and house rules
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
 	scripts/tidy
 
-bench: setup ## measure throughput and tick lateness (release build, minutes)
-	cargo run --release -p tickmesh-tests --bin bench
+bench: setup ## measure lateness beside its limits (BENCH="burst 1000 cluster" or "sustained 10000 5" for one alone, 15 minutes)
+	cargo run --release -p tickmesh-tests --bin bench -- $(BENCH)
 
 takeover: setup ## kill the leader of a mesh of many apps, and see how soon a standby leads it (APPS=100000, minutes)
 	cargo build --release -p tickmesh-tests --bin fleet --bin take_over
