@@ -10,7 +10,7 @@ APPS ?= 100000
 SEEDS ?= 100000
 FIRST_SEED ?= 0
 
-.PHONY: help setup demo test lint bench takeover capacity chaos faults matrix output page podman sim mutants
+.PHONY: help setup demo test lint bench takeover weigh capacity chaos faults matrix output page podman sim mutants
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -38,6 +38,9 @@ bench: setup ## measure lateness beside its limits (BENCH="burst 1000 cluster" o
 takeover: setup ## kill the leader of a mesh of many apps, and see how soon a standby leads it (APPS=100000, minutes)
 	cargo build --release -p tickmesh-tests --bin fleet --bin take_over
 	target/release/take_over $(APPS)
+
+weigh: ## what an app takes of a scheduler's memory and time, without a mesh (APPS=100000)
+	cargo run --release -p tickmesh-bench --bin weigh -- $(APPS)
 
 sim: ## play many histories of faults in the simulator (SEEDS=100000, from FIRST_SEED=0 on)
 	TICKMESH_SEEDS=$(SEEDS) TICKMESH_FIRST_SEED=$(FIRST_SEED) cargo test -p tickmesh-tests --test simulation no_history -- --nocapture
