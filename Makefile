@@ -10,7 +10,7 @@ APPS ?= 100000
 SEEDS ?= 100000
 FIRST_SEED ?= 0
 
-.PHONY: help setup demo test lint bench takeover capacity chaos faults matrix output page podman sim mutants
+.PHONY: help setup demo test lint bench takeover weigh capacity chaos faults matrix output page podman sim mutants
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -32,12 +32,15 @@ lint: ## check format, clippy, documentation links and house rules
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
 	scripts/tidy
 
-bench: setup ## measure throughput and tick lateness (release build, minutes)
-	cargo run --release -p tickmesh-tests --bin bench
+bench: setup ## measure lateness beside its limits (BENCH="burst 1000 cluster" or "sustained 10000 5" for one alone, 15 minutes)
+	cargo run --release -p tickmesh-tests --bin bench -- $(BENCH)
 
 takeover: setup ## kill the leader of a mesh of many apps, and see how soon a standby leads it (APPS=100000, minutes)
 	cargo build --release -p tickmesh-tests --bin fleet --bin take_over
 	target/release/take_over $(APPS)
+
+weigh: ## what an app takes of a scheduler's memory and time, without a mesh (APPS=100000)
+	cargo run --release -p tickmesh-bench --bin weigh -- $(APPS)
 
 sim: ## play many histories of faults in the simulator (SEEDS=100000, from FIRST_SEED=0 on)
 	TICKMESH_SEEDS=$(SEEDS) TICKMESH_FIRST_SEED=$(FIRST_SEED) cargo test -p tickmesh-tests --test simulation no_history -- --nocapture

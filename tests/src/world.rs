@@ -21,7 +21,7 @@ use tickmesh_core::{
 };
 use tickmesh_messaging::{Cas, ConnectOptions, Mesh, Provisioning};
 use tickmesh_scheduler::clock::Clock;
-use tickmesh_testkit::nats::Server;
+use tickmesh_testkit::nats::{Cluster, Server};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -35,8 +35,10 @@ const SCALE: f64 = 0.2;
 
 /// A mesh.
 pub struct World {
-    /// The server.
+    /// The server; of a cluster the first.
     pub server: Server,
+    /// The other servers of a cluster.
+    others: Vec<Server>,
     /// A connection of the test's own.
     pub mesh: Mesh,
     /// The mesh's identity.
@@ -122,6 +124,10 @@ pub async fn apply(mesh: &Mesh, name: &str, compose: &str) -> u64 {
     write_app(mesh, &app, Some(source)).await
 }
 
+fn urls(server: &Server, others: &[Server]) -> String {
+    std::iter::once(server).chain(others).map(Server::url).collect::<Vec<_>>().join(",")
+}
+
 async fn write_app(mesh: &Mesh, app: &AppName, source: Option<AppSource>) -> u64 {
     let record = AppRecord { schema: SCHEMA, by: format!("test {}", Uuid::now_v7()), source };
     let edits = mesh.edits();
@@ -144,11 +150,29 @@ impl World {
     ///
     /// If it cannot be provisioned.
     pub async fn on(server: Server, namespace: &str) -> Self {
+        Self::on_servers(server, Vec::new(), namespace).await
+    }
+
+    /// A mesh on a cluster, each of whose servers keeps a copy of everything.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be provisioned.
+    pub async fn on_cluster(cluster: Cluster) -> Self {
+        let mut servers = cluster.into_nodes().into_iter();
+        let first = servers.next().expect("a cluster has servers");
+        Self::on_servers(first, servers.collect(), "test").await
+    }
+
+    async fn on_servers(server: Server, others: Vec<Server>, namespace: &str) -> Self {
         let namespace = Namespace::new(namespace).expect("a namespace");
-        let mesh = Mesh::connect(&connect_options(&server.url(), &namespace)).await.expect("connect");
-        let mesh_id = mesh.provision(&Provisioning::default()).await.expect("provision");
+        let options = connect_options(&urls(&server, &others), &namespace);
+        let mesh = Mesh::connect(&options).await.expect("connect");
+        let settings = Provisioning { replicas: 1 + others.len(), ..Provisioning::default() };
+        let mesh_id = mesh.provision(&settings).await.expect("provision");
         Self {
             server,
+            others,
             mesh,
             mesh_id,
             docker: containers::docker(),
@@ -159,13 +183,23 @@ impl World {
         }
     }
 
+    /// Where its servers listen, separated by commas.
+    pub fn urls(&self) -> String {
+        urls(&self.server, &self.others)
+    }
+
+    /// Its servers.
+    pub fn servers(&self) -> impl Iterator<Item = &Server> {
+        std::iter::once(&self.server).chain(&self.others)
+    }
+
     /// The namespace.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
     }
 
     async fn connect(&self) -> Mesh {
-        Mesh::connect(&connect_options(&self.server.url(), &self.namespace)).await.expect("connect")
+        Mesh::connect(&connect_options(&self.urls(), &self.namespace)).await.expect("connect")
     }
 
     /// Starts a scheduler in this process.

@@ -1,0 +1,126 @@
+//! Whether everything happened that was due, and once: counted from outside, in the history as a plain NATS client reads it and in
+//! the journal of the engines.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+use async_nats::jetstream::consumer::pull;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use jiff::{SignedDuration, Timestamp};
+use tickmesh_core::{history::RunSummary, outcome::Outcome};
+use tickmesh_messaging::StreamKind;
+use tickmesh_tests::chaos::lives::{End, Life};
+use tokio::time::timeout;
+
+use crate::stage::{Stage, context};
+
+/// How long reading the history may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Examples that an error gives of each problem.
+const EXAMPLES: usize = 3;
+
+/// An app and an instant of it.
+pub(crate) type Due = (String, Timestamp);
+
+/// How late the runs were.
+#[derive(Debug, Default)]
+pub(crate) struct Confirmed {
+    /// The process of the container started.
+    pub(crate) started: Vec<SignedDuration>,
+    /// The run was stored in the history.
+    pub(crate) ended: Vec<SignedDuration>,
+}
+
+/// A run in the history.
+struct Run {
+    stored: Timestamp,
+    summary: RunSummary,
+}
+
+/// What did not happen as it should.
+#[derive(Debug, Default)]
+struct Problems {
+    lost: Vec<Due>,
+    doubled: Vec<Due>,
+    unsuccessful: Vec<Due>,
+    /// Runs of which there was not exactly one container, or whose container did not exit by itself.
+    containers: Vec<Due>,
+    /// Containers of no run.
+    strange: Vec<String>,
+}
+
+/// Checks everything that was `due`, and that no container started before `end` that no run explains.
+pub(crate) async fn confirm(stage: &Stage, due: &BTreeSet<Due>, end: Timestamp) -> anyhow::Result<Confirmed> {
+    let history = history(stage).await.context("read the history")?;
+    let mut lives: BTreeMap<String, Vec<Life>> = BTreeMap::new();
+    for life in stage.lives() {
+        lives.entry(life.attempt.uid.clone()).or_default().push(life);
+    }
+    let (mut problems, mut confirmed) = (Problems::default(), Confirmed::default());
+    let mut missing = due.clone();
+    for Run { stored, summary } in history {
+        let lives = lives.remove(&summary.uid.to_string()).unwrap_or_default();
+        let Some(instant) = summary.scheduled_at else { continue };
+        let run = (summary.app.to_string(), instant);
+        if !due.contains(&run) {
+            continue;
+        }
+        if !missing.remove(&run) {
+            problems.doubled.push(run);
+        } else if summary.outcome != Outcome::Succeeded {
+            problems.unsuccessful.push(run);
+        } else if let [Life { started, ended: Some((_, End::Exited)), .. }] = lives[..] {
+            confirmed.started.push(started.duration_since(instant));
+            confirmed.ended.push(stored.duration_since(instant));
+        } else {
+            problems.containers.push(run);
+        }
+    }
+    problems.lost = missing.into_iter().collect();
+    let strange = lives.into_values().flatten().filter(|life| life.started < end);
+    problems.strange = strange.map(|life| life.attempt.to_string()).collect();
+    problems.ensure_none()?;
+    Ok(confirmed)
+}
+
+impl Problems {
+    fn ensure_none(&self) -> anyhow::Result<()> {
+        let Self { lost, doubled, unsuccessful, containers, strange } = self;
+        let texts = [
+            some("lost", lost),
+            some("doubled", doubled),
+            some("not successful", unsuccessful),
+            some("without exactly one container that exited", containers),
+            some("containers of no run", strange),
+        ];
+        let texts: Vec<_> = texts.into_iter().flatten().collect();
+        ensure!(texts.is_empty(), "{}", texts.join("; "));
+        Ok(())
+    }
+}
+
+fn some(what: &str, found: &[impl Debug]) -> Option<String> {
+    let examples = &found[..found.len().min(EXAMPLES)];
+    (!found.is_empty()).then(|| format!("{} {what}, for example {examples:?}", found.len()))
+}
+
+async fn history(stage: &Stage) -> anyhow::Result<Vec<Run>> {
+    let name = stage.world.mesh.names().stream(StreamKind::History);
+    let stream = context(&stage.world).await?.get_stream(name).await?;
+    let count = usize::try_from(stream.cached_info().state.messages)?;
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let messages = stream.create_consumer(pull::OrderedConfig::default()).await?.messages().await?;
+    let runs = messages.take(count).map(|message| {
+        let message = message?;
+        let published = message.info().map_err(|problem| anyhow::anyhow!("{problem}"))?.published;
+        let stored = Timestamp::from_nanosecond(published.unix_timestamp_nanos())?;
+        anyhow::Ok(Run { stored, summary: serde_json::from_slice(&message.payload)? })
+    });
+    timeout(PATIENCE, runs.try_collect()).await.context("it does not come")?
+}

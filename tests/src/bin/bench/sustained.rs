@@ -1,0 +1,130 @@
+//! How late orders are, and what the parts need, when apps are due all the time: spread over each minute, for some minutes.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use anyhow::ensure;
+use jiff::{Timestamp, ToSpan as _, Unit};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    confirm::{self, Confirmed, Due},
+    cpu::{self, SERVER, resident_megabytes},
+    heap,
+    spread::{Spread, milliseconds},
+    stage::{AGENTS, Nats, SCHEDULER, Stage, Threads, app_name},
+    targets::Target,
+};
+
+/// Seconds of a minute.
+const MINUTE: usize = 60;
+/// Between the last apply and the first instant that counts.
+const REST: Duration = Duration::from_secs(5);
+/// How long after the last instant the last run may end.
+const LAST_RUN_PATIENCE: Duration = Duration::from_secs(30);
+/// Pause between two looks at whether it has.
+const LOOK_PAUSE: Duration = Duration::from_secs(2);
+/// What is asked of 10,000 apps a minute: milliseconds of lateness, and microseconds of the scheduler's processor time a run.
+const ASKED_APPS: usize = 10_000;
+const ASKED_P99_MS: f64 = 15.0;
+const ASKED_US_A_RUN: f64 = 200.0;
+
+/// Megabytes of this process (scheduler, agents, bench) and of the server.
+#[derive(Debug, Clone, Copy)]
+struct Memory {
+    this: u64,
+    server: u64,
+}
+
+impl Memory {
+    fn now(stage: &Stage) -> anyhow::Result<Self> {
+        let server = stage.world.server.pid().to_string();
+        Ok(Self { this: resident_megabytes("self")?, server: resident_megabytes(&server)? })
+    }
+}
+
+/// Measures it, prints it, and returns what is to be compared.
+pub(crate) async fn measure(threads: &Threads, apps: usize, minutes: usize) -> anyhow::Result<Vec<Target>> {
+    let stage = Stage::start(threads, Nats::Single).await?;
+    stage.apply((0..apps).map(|app| format!("{} * * * * *", second(app, apps)))).await;
+    let first = (Timestamp::now() + REST).round(Unit::Second)?;
+    let end = first + i64::try_from(minutes * MINUTE)?.seconds();
+    sleep_until(first).await;
+    let (cpu_before, memory_before) = (stage.cpu()?, Memory::now(&stage)?);
+    sleep_until(end).await;
+    let (used, memory) = (stage.cpu()?.since(&cpu_before), Memory::now(&stage)?);
+
+    let confirmed = confirm(&stage, &due(apps, minutes, first)?, end).await?;
+    let late = stage.watch.lateness(|instant| first <= instant && instant < end)?;
+    let runs = apps * minutes;
+    ensure!(late.len() == runs, "{} first orders of {runs} were seen", late.len());
+    let late = Spread::of(late);
+    let at_once = apps.div_ceil(MINUTE);
+    let limit = heap::measure(at_once).await?;
+
+    println!("## {apps} apps spread over each minute, for {minutes} minutes\n");
+    println!("{AGENTS} agents, 1 scheduler, nats-server {} (single)\n", stage.world.mesh.server_version());
+    println!("{:<48}{:>10}{:>10}{:>10}", "milliseconds after the instant", "p50", "p99", "max");
+    println!("{:<48}{late}", "the agent has the order");
+    println!("{:<48}{}", "the container starts", Spread::of(confirmed.started));
+    println!("{:<48}{}", "the run is in the history", Spread::of(confirmed.ended));
+    println!("{:<48}{limit}", format!("limit: heap with one timer, {at_once} at once"));
+    println!("\nconfirmed: {runs} runs and as many containers, none lost, none doubled");
+    println!("processor time for one run: {}", used.per_run(runs));
+    let a_minute = |threads: &str| used.of(threads).as_secs_f64() / minutes as f64;
+    println!("processor seconds a minute: scheduler {:.2}, nats-server {:.2}", a_minute(SCHEDULER), a_minute(SERVER));
+    let Memory { this, server } = memory_before;
+    println!("MB at the beginning: scheduler, agents and bench together {this}, nats-server {server}");
+    let Memory { this, server } = memory;
+    println!("MB at the end: scheduler, agents and bench together {this}, nats-server {server}\n");
+    stage.stop().await;
+    Ok(targets(apps, late, used.of(SCHEDULER), runs))
+}
+
+/// The second of each minute at which an app is due.
+fn second(app: usize, apps: usize) -> usize {
+    app * MINUTE / apps
+}
+
+fn due(apps: usize, minutes: usize, first: Timestamp) -> anyhow::Result<BTreeSet<Due>> {
+    let mut due = BTreeSet::new();
+    for app in 0..apps {
+        let second = i64::try_from(second(app, apps))?;
+        let wait = (second - first.as_second()).rem_euclid(60);
+        for minute in 0..i64::try_from(minutes)? {
+            due.insert((app_name(app), first + (wait + 60 * minute).seconds()));
+        }
+    }
+    Ok(due)
+}
+
+/// The last runs may still be on their way.
+async fn confirm(stage: &Stage, due: &BTreeSet<Due>, end: Timestamp) -> anyhow::Result<Confirmed> {
+    let deadline = Instant::now() + LAST_RUN_PATIENCE;
+    loop {
+        match confirm::confirm(stage, due, end).await {
+            Ok(confirmed) => return Ok(confirmed),
+            Err(_) if Instant::now() < deadline => sleep(LOOK_PAUSE).await,
+            Err(problem) => return Err(problem),
+        }
+    }
+}
+
+async fn sleep_until(instant: Timestamp) {
+    sleep(Duration::try_from(instant.duration_since(Timestamp::now())).unwrap_or_default()).await;
+}
+
+fn targets(apps: usize, late: Spread, scheduler: Duration, runs: usize) -> Vec<Target> {
+    let asked = (apps == ASKED_APPS).then_some(1.0);
+    let target = |what: &str, figure, limit| Target {
+        what: format!("{apps} a minute: {what}"),
+        figure,
+        limit,
+        limit_is: "a fixed one",
+        asked,
+    };
+    let microseconds = cpu::milliseconds(scheduler) * 1_000.0 / runs as f64;
+    vec![
+        target("p99 lateness at the agent, ms", milliseconds(late.p99), ASKED_P99_MS),
+        target("scheduler's processor time a run, us", microseconds, ASKED_US_A_RUN),
+    ]
+}
