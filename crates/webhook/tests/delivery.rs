@@ -183,6 +183,13 @@ async fn drop_tick(mesh: &Mesh, number: u64) {
     assert!(matches!(stored, Cas::Stored { .. }));
 }
 
+/// A mesh, and a receiver that refuses so many notices first.
+async fn set_up(refusals: usize) -> (Server, Mesh, Receiver) {
+    let server = Server::start();
+    let mesh = server.mesh("mesh").await;
+    (server, mesh, Receiver::start(refusals).await)
+}
+
 #[tokio::test]
 async fn failures_recoveries_drops_and_lost_agents_are_posted_and_signed() {
     let server = Server::start();
@@ -218,10 +225,8 @@ async fn failures_recoveries_drops_and_lost_agents_are_posted_and_signed() {
 
 #[tokio::test]
 async fn a_receiver_that_is_away_gets_it_later_and_the_next_leader_goes_on() {
-    let server = Server::start();
-    let mesh = server.mesh("mesh").await;
     // The first notice is taken at the second try.
-    let mut receiver = Receiver::start(1).await;
+    let (_server, mesh, mut receiver) = set_up(1).await;
     let first = Process::leading(&mesh, &[&receiver], None);
     begun(&mesh, &receiver).await;
     let told = end(&mesh, 1, Outcome::failed(1), 0).await;
@@ -239,9 +244,7 @@ async fn a_receiver_that_is_away_gets_it_later_and_the_next_leader_goes_on() {
 
 #[tokio::test]
 async fn what_the_first_leader_had_not_posted_when_it_died_is_posted_by_the_next() {
-    let server = Server::start();
-    let mesh = server.mesh("mesh").await;
-    let mut receiver = Receiver::start(0).await;
+    let (_server, mesh, mut receiver) = set_up(0).await;
     let first = Process::leading(&mesh, &[&receiver], None);
     begun(&mesh, &receiver).await;
     first.kill().await;
@@ -253,9 +256,7 @@ async fn what_the_first_leader_had_not_posted_when_it_died_is_posted_by_the_next
 
 #[tokio::test]
 async fn so_it_is_on_streams_that_were_made_anew() {
-    let server = Server::start();
-    let mesh = server.mesh("mesh").await;
-    let mut receiver = Receiver::start(0).await;
+    let (_server, mesh, mut receiver) = set_up(0).await;
     let gone = NoticePosition { schema: SCHEMA, ticks: 9_000, history: 9_000, mesh: 9_000 };
     let stored = mesh.store_notice_position(digest(&receiver.target), &gone, 0).await.unwrap();
     assert!(matches!(stored, Cas::Stored { .. }));
@@ -270,9 +271,7 @@ async fn so_it_is_on_streams_that_were_made_anew() {
 
 #[tokio::test]
 async fn what_a_leader_was_trying_again_when_it_died_is_posted_by_the_next() {
-    let server = Server::start();
-    let mesh = server.mesh("mesh").await;
-    let mut receiver = Receiver::start(1).await;
+    let (_server, mesh, mut receiver) = set_up(1).await;
     let first = Process::leading(&mesh, &[&receiver], None);
     begun(&mesh, &receiver).await;
     end(&mesh, 1, Outcome::failed(1), 0).await;
@@ -308,9 +307,7 @@ async fn a_webhook_that_is_away_holds_up_no_other() {
 
 #[tokio::test]
 async fn a_run_that_was_cancelled_hides_no_recovery() {
-    let server = Server::start();
-    let mesh = server.mesh("mesh").await;
-    let mut receiver = Receiver::start(0).await;
+    let (_server, mesh, mut receiver) = set_up(0).await;
     let first = Process::leading(&mesh, &[&receiver], None);
     begun(&mesh, &receiver).await;
     // Of a process that saw the failure, and of one that has to ask for it.

@@ -116,11 +116,21 @@ async fn apply_all(
     Ok(())
 }
 
+impl Applied {
+    /// The revision that is stored now.
+    pub(super) fn revision(&self) -> u64 {
+        match self {
+            Self::Stored { revision } | Self::Unchanged { revision } => *revision,
+        }
+    }
+}
+
 /// That an app is stored.
 pub(super) fn applied(app: &AppName, applied: &Applied) -> DoneView {
-    let (done, revision, what) = match applied {
-        Applied::Stored { revision } => (Done::Applied, *revision, "applied"),
-        Applied::Unchanged { revision } => (Done::Unchanged, *revision, "unchanged"),
+    let revision = applied.revision();
+    let (done, what) = match applied {
+        Applied::Stored { .. } => (Done::Applied, "applied"),
+        Applied::Unchanged { .. } => (Done::Unchanged, "unchanged"),
     };
     let text = format!("app {app} {what} (revision {revision})");
     DoneView { revision: Some(revision), ..DoneView::app(done, app, text) }

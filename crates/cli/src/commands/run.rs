@@ -20,7 +20,7 @@ use tickmesh_messaging::Mesh;
 
 use super::{
     Session,
-    apply::{Applied, Prepared, apply, prepare},
+    apply::{Prepared, applied, apply, prepare},
     progress::Progress,
     which_app::known,
 };
@@ -102,13 +102,9 @@ fn prepare_one(session: &Session, args: &Args, file: &Path) -> anyhow::Result<Pr
 /// Has the app as the file says, and returns its revision. What comes of it is talk: the run is what was asked for.
 async fn apply_file(session: &Session, mesh: &Mesh, prepared: Prepared) -> anyhow::Result<(AppName, u64)> {
     let Prepared { app, source, when, .. } = prepared;
-    let applied = apply(mesh, &app, source).await?;
-    let (revision, what) = match applied {
-        Applied::Stored { revision } => (revision, "applied"),
-        Applied::Unchanged { revision } => (revision, "unchanged"),
-    };
-    session.output.talk(&format!("app {app} {what} (revision {revision}): {when}"));
-    Ok((app, revision))
+    let stored = apply(mesh, &app, source).await?;
+    session.output.talk(&format!("{}: {when}", applied(&app, &stored).text));
+    Ok((app, stored.revision()))
 }
 
 fn request(environment: &[(String, String)], arguments: &[String]) -> anyhow::Result<RunRequest> {

@@ -7,7 +7,7 @@
 
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
-use super::{cron::CronRule, next, whole_second};
+use super::{DAY_SECONDS, cron::CronRule, next, whole_second};
 
 /// Instants that a stretch of time contains, as needed to account for all of them at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,8 +48,6 @@ fn one_by_one(rule: &CronRule, zone: &TimeZone, after: Timestamp, through: Times
     let instants = std::iter::successors(next(&after), next).take_while(|instant| *instant <= through);
     instants.fold(Missed::default(), |missed, instant| missed.then(Missed { count: 1, last: Some(instant) }))
 }
-
-const DAY_SECONDS: i64 = 86_400;
 
 /// Counts in the seconds `(after, through]`, during which the clock does not jump: by what it shows at their end, local
 /// seconds since 1970 are seconds plus a constant.

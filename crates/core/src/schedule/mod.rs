@@ -45,6 +45,9 @@ use cron::CronRule;
 use every::Period;
 use syntax::Syntax;
 
+/// Seconds that the wall clock shows between two midnights.
+const DAY_SECONDS: i64 = 86_400;
+
 /// Rule that yields instants: an expression and the time zone it is read in.
 ///
 /// Clones are cheap and share the rule.

@@ -13,9 +13,7 @@ use jiff::{
     tz::{AmbiguousOffset, Offset, TimeZone},
 };
 
-use super::{cron::CronRule, whole_second};
-
-const DAY_SECONDS: i64 = 86_400;
+use super::{DAY_SECONDS, cron::CronRule, whole_second};
 
 /// No two offsets of a zone, from east of the date line to west of it, are further apart.
 const OFFSETS_APART_MAX: i64 = 2 * DAY_SECONDS;

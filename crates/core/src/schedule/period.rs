@@ -13,9 +13,7 @@ use jiff::{
     tz::{TimeZone, TimeZoneTransition},
 };
 
-use super::cron::CronRule;
-
-const DAY_SECONDS: i64 = 86_400;
+use super::{DAY_SECONDS, cron::CronRule};
 
 /// Jumps from here on count. What zones did earlier (Samoa left out a day in 2011) says nothing of runs to come.
 const JUMPS_SINCE: Timestamp = Timestamp::constant(1_704_067_200, 0);

@@ -5,9 +5,13 @@ use std::sync::Arc;
 use super::RunSpec;
 
 /// A [`RunSpec`] that may be kept small. A leader has one for every app of its mesh, and of most of them needs it once a day: as JSON,
-/// the form in which ledgers have it, it is a tenth as large, and is read in microseconds.
+/// the form in which ledgers have it, it is a fraction as large, and is read in microseconds.
 #[derive(Debug, Clone)]
-pub enum StoredRun {
+pub struct StoredRun(Form);
+
+/// Private: what is packed has been read back once.
+#[derive(Debug, Clone)]
+enum Form {
     /// At hand.
     Ready(Arc<RunSpec>),
     /// As JSON.
@@ -21,9 +25,9 @@ impl StoredRun {
     ///
     /// Never: nothing is packed that could not be read.
     pub fn get(&self) -> Arc<RunSpec> {
-        match self {
-            Self::Ready(run) => run.clone(),
-            Self::Packed(bytes) => {
+        match &self.0 {
+            Form::Ready(run) => run.clone(),
+            Form::Packed(bytes) => {
                 Arc::new(serde_json::from_slice(bytes).expect("what was read once can be read again"))
             }
         }
@@ -32,10 +36,10 @@ impl StoredRun {
     /// The same, kept small.
     #[must_use]
     pub fn packed(self) -> Self {
-        let Self::Ready(run) = &self else { return self };
+        let Form::Ready(run) = &self.0 else { return self };
         match serde_json::to_vec(run) {
             Ok(bytes) if serde_json::from_slice::<RunSpec>(&bytes).is_ok_and(|read| read == **run) => {
-                Self::Packed(bytes.into())
+                Self(Form::Packed(bytes.into()))
             }
             // A run that JSON cannot hold could not be recorded either: it stays what it is.
             Ok(_) | Err(_) => self,
@@ -45,7 +49,7 @@ impl StoredRun {
 
 impl<T: Into<Arc<RunSpec>>> From<T> for StoredRun {
     fn from(run: T) -> Self {
-        Self::Ready(run.into())
+        Self(Form::Ready(run.into()))
     }
 }
 
@@ -65,7 +69,7 @@ mod tests {
         let stored = StoredRun::from(run.clone());
         assert_eq!(*stored.get(), run);
         let packed = stored.packed();
-        assert!(matches!(packed, StoredRun::Packed(_)), "{packed:?}");
+        assert!(matches!(packed.0, Form::Packed(_)), "{packed:?}");
         assert_eq!(*packed.get(), run);
         assert_eq!(*packed.packed().get(), run);
     }
