@@ -43,6 +43,8 @@ const BATCH: usize = 256;
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long one request for messages lasts.
 const PULL_EXPIRES: Duration = Duration::from_secs(30);
+/// When nothing has come for this long, and it is not known yet whether there is more, the server is asked.
+const SILENCE: Duration = Duration::from_millis(100);
 /// The server forgets a consumer that nobody has read from for this long.
 const INACTIVE: Duration = Duration::from_secs(60);
 /// Pauses between attempts to get a new consumer.
@@ -98,6 +100,15 @@ struct Target {
     exhausted: bool,
 }
 
+impl Target {
+    /// Whether all of it has been given to a reader that has seen everything up to `seen`. One that reads the last message of
+    /// every subject has not seen a subject that was written anew meanwhile: its old message is gone, and the new one comes
+    /// behind this sequence. Only the server knows when it has given one of each.
+    fn is_reached(&self, seen: u64, from_last: bool) -> bool {
+        self.exhausted || (!from_last && seen >= self.sequence)
+    }
+}
+
 struct Consumer {
     name: String,
     messages: pull::Stream,
@@ -146,6 +157,10 @@ impl Follower {
                     None
                 }
                 message = consumer.messages.next() => message,
+                () = silence(self.target.is_some()) => {
+                    self.ask_for_more().await;
+                    continue;
+                }
             };
             let outcome = match message {
                 Some(Ok(message)) => self.accept(message),
@@ -155,10 +170,7 @@ impl Follower {
             match outcome {
                 Ok(Some(stored)) => return Ok(Item::Message(stored)),
                 Ok(None) => {}
-                Err(problem) => {
-                    debug!(stream = self.store.name, problem, "reading on with a new consumer");
-                    self.consumer = None;
-                }
+                Err(problem) => self.distrust(problem.as_str()),
             }
         }
     }
@@ -214,7 +226,7 @@ impl Follower {
     }
 
     fn take_caught_up(&mut self) -> Option<Item> {
-        let target = self.target.take_if(|target| target.exhausted || self.seen >= target.sequence)?;
+        let target = self.target.take_if(|target| target.is_reached(self.seen, self.from_last))?;
         // Whatever is stored up to there and passes the filter has been given, so a new consumer may begin after it.
         self.seen = self.seen.max(target.sequence);
         Some(Item::CaughtUp { last_sequence: self.seen })
@@ -224,6 +236,24 @@ impl Follower {
         if let Some(target) = &mut self.target {
             target.exhausted = true;
         }
+    }
+
+    /// Asks the server whether it has anything else: the last message that it spoke of may have been removed since.
+    async fn ask_for_more(&mut self) {
+        let Some(consumer) = &self.consumer else { return };
+        let context = &self.store.link.context;
+        let request = context.get_consumer_from_stream::<pull::Config, _, _>(&consumer.name, &self.store.name);
+        match self.store.bounded(request).await {
+            Ok(Ok(consumer)) if consumer.cached_info().num_pending == 0 => self.exhaust(),
+            Ok(Ok(_)) => {}
+            Ok(Err(problem)) => self.distrust(problem),
+            Err(late) => self.distrust(late),
+        }
+    }
+
+    fn distrust(&mut self, problem: impl std::fmt::Display) {
+        debug!(stream = self.store.name, %problem, "reading on with a new consumer");
+        self.consumer = None;
     }
 
     /// Takes a message in, unless it is known already; an error if messages before it are missing.
@@ -344,6 +374,11 @@ impl Follower {
             ..pull::Config::default()
         }
     }
+}
+
+/// Ends when nothing has come for a while, if that is of interest.
+async fn silence(matters: bool) {
+    if matters { sleep(SILENCE).await } else { std::future::pending().await }
 }
 
 fn is_gone(kind: &ConsumerErrorKind) -> bool {

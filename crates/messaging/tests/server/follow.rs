@@ -50,6 +50,50 @@ async fn the_snapshot_has_the_last_record_of_each_key_and_live_changes_follow() 
     assert_eq!(app_change(&mut changes).await, "d by d");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_has_every_key_however_often_each_is_written_meanwhile() {
+    const LISTS: usize = 200;
+    let (_server, mesh) = mesh().await;
+    let keys = ["a", "b", "c"];
+    for key in keys {
+        stored(mesh.apps().compare_and_set(key, &record("me"), 0).await.unwrap());
+    }
+    let mut writers = tokio::task::JoinSet::new();
+    for key in keys {
+        let apps = mesh.apps();
+        writers.spawn(async move {
+            let mut revision = apps.read(key).await.unwrap().unwrap().sequence;
+            for number in 0_u64.. {
+                revision = stored(apps.compare_and_set(key, &record(number.to_string()), revision).await.unwrap());
+            }
+        });
+    }
+    for _ in 0..LISTS {
+        let list = within("a list", mesh.apps().list()).await.unwrap();
+        let found: std::collections::BTreeSet<_> = list.iter().map(|entry| entry.key.as_str()).collect();
+        assert!(found.iter().eq(&keys), "{found:?}");
+    }
+    writers.abort_all();
+}
+
+#[tokio::test]
+async fn a_reader_is_caught_up_when_what_it_waited_for_is_removed() {
+    let (server, mesh) = mesh().await;
+    for key in ["a", "b"] {
+        stored(mesh.apps().compare_and_set(key, &record("me"), 0).await.unwrap());
+    }
+    let mut changes = mesh.apps().follow().await.unwrap();
+    let raw = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let stream = raw.get_stream_no_info("KV_mesh_apps").await.unwrap();
+    stream.purge().filter("$KV.mesh_apps.b").await.unwrap();
+    // Whether the reader was given it before it was removed is a matter of microseconds; that it has an end is not.
+    let mut seen = app_change(&mut changes).await;
+    while !seen.starts_with("end") {
+        seen = app_change(&mut changes).await;
+    }
+    assert_eq!(seen, "end at 2");
+}
+
 #[tokio::test]
 async fn a_deleted_record_is_told_and_can_be_written_over() {
     let (server, mesh) = mesh().await;
