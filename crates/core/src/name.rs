@@ -1,11 +1,12 @@
 //! The names people give: apps, services, agents, namespaces.
 //!
 //! Names end up as tokens of NATS subjects and as parts of Docker container names, so each is checked once, here, when it
-//! enters the program. A value of one of these types is valid by construction.
+//! enters the program. A value of one of these types is valid by construction, and cheap to clone: a leader has the name of an
+//! app in its ledger, in its line of what is due, and in whatever is on its way.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Longest name, in bytes. Docker and DNS labels stop at 63 too.
 pub const NAME_LENGTH_MAX: usize = 63;
@@ -32,19 +33,33 @@ fn check(kind: &'static str, text: &str, punctuation: &[u8], rule: &'static str)
     Ok(())
 }
 
+/// Reads a text where it stands, and checks it.
+struct Text<T>(fn(&str) -> Result<T, InvalidName>);
+
+impl<T> de::Visitor<'_> for Text<T> {
+    type Value = T;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a name")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        (self.0)(text).map_err(E::custom)
+    }
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $punctuation:literal, $rule:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Checks `text` and makes it a name.
-            pub fn new(text: impl Into<String>) -> Result<Self, InvalidName> {
-                let text = text.into();
-                check($kind, &text, $punctuation, $rule)?;
-                Ok(Self(text))
+            pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidName> {
+                let text = text.as_ref();
+                check($kind, text, $punctuation, $rule)?;
+                Ok(Self(text.into()))
             }
 
             /// The name as it was written.
@@ -67,17 +82,15 @@ macro_rules! name {
             }
         }
 
-        impl TryFrom<String> for $name {
-            type Error = InvalidName;
-
-            fn try_from(text: String) -> Result<Self, Self::Error> {
-                Self::new(text)
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
 
-        impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.0
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(Text(|text| Self::new(text)))
             }
         }
     };
