@@ -121,6 +121,11 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Bucket<T> {
         Ok(self.changes(self.follower(Begin::After(0)).await?))
     }
 
+    /// Every change above a sequence, after [`Change::SnapshotEnd`] those to come.
+    pub async fn follow_after(&self, sequence: u64) -> Result<Following<Change<T>>, Error> {
+        Ok(self.changes(self.follower(Begin::After(sequence)).await?))
+    }
+
     fn changes(&self, follower: Follower) -> Following<Change<T>> {
         let bucket = self.clone();
         follower.into_stream(move |item| Some(change(item, |stored| bucket.key(stored).to_owned(), |_, _| true)))

@@ -17,6 +17,7 @@
 //! stored. That is harmless: whoever is refused reads the current state and decides again.
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
@@ -87,7 +88,8 @@ pub(crate) async fn compare_and_set(store: &Store, write: Write<'_>, patience: P
             Err(SendError::Open(source)) => source,
         };
         debug!(subject = write.subject, %problem, "reading back a write");
-        match read_back(store, &write, patience, deadline).await {
+        // On the heap: it is rare, and would make every future that writes four times as large.
+        match read_back(store, &write, patience, deadline).boxed().await {
             Ok(Some(verdict)) => return Ok(verdict),
             Ok(None) => {}
             Err(error @ Error::StreamGone { .. }) => return Err(error),

@@ -44,7 +44,7 @@ pub struct ConnectOptions {
 }
 
 /// A live connection, shared by all stores of a mesh.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) client: Client,
     pub(crate) context: Context,

@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tickmesh_core::{
     history::RunSummary,
     id::MeshId,
-    ledger::Ledger,
+    ledger::{Ledger, LedgerWrite},
     message::{AgentRecord, AppRecord, TickRecord},
 };
 use tokio::sync::watch;
@@ -54,14 +54,14 @@ pub struct StreamSize {
 /// A connection to a mesh. Cheap to clone; every clone uses the same connection, which is kept up for ever.
 #[derive(Debug, Clone)]
 pub struct Mesh {
-    link: Link,
+    link: Arc<Link>,
     names: Arc<Names>,
 }
 
 impl Mesh {
     /// Connects to NATS. Fails, within the request timeout, if no server answers or the server will not do.
     pub async fn connect(options: &ConnectOptions) -> Result<Self, Error> {
-        let link = Link::connect(options).await?;
+        let link = Arc::new(Link::connect(options).await?);
         Ok(Self { link, names: Arc::new(Names::new(options.namespace.clone())) })
     }
 
@@ -113,6 +113,11 @@ impl Mesh {
 
     /// The ledgers. Key: the app.
     pub fn ledgers(&self) -> Bucket<Ledger> {
+        Bucket::new(self.store(StreamKind::Ledger))
+    }
+
+    /// Who wrote the ledgers, for those who need nothing else of them. Key: the app.
+    pub fn ledger_writes(&self) -> Bucket<LedgerWrite> {
         Bucket::new(self.store(StreamKind::Ledger))
     }
 

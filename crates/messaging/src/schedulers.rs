@@ -96,12 +96,12 @@ pub struct StepDown;
 /// The schedulers of a mesh. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Schedulers {
-    link: Link,
+    link: Arc<Link>,
     names: Arc<Names>,
 }
 
 impl Schedulers {
-    pub(crate) fn new(link: Link, names: Arc<Names>) -> Self {
+    pub(crate) fn new(link: Arc<Link>, names: Arc<Names>) -> Self {
         Self { link, names }
     }
 

@@ -38,14 +38,14 @@ const REQUESTS_PER_WRITE: u32 = 4;
 /// A stream of a mesh. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    pub(crate) link: Link,
+    pub(crate) link: Arc<Link>,
     pub(crate) names: Arc<Names>,
     pub(crate) kind: StreamKind,
     pub(crate) name: String,
 }
 
 impl Store {
-    pub(crate) fn new(link: Link, names: Arc<Names>, kind: StreamKind) -> Self {
+    pub(crate) fn new(link: Arc<Link>, names: Arc<Names>, kind: StreamKind) -> Self {
         let name = names.stream(kind);
         Self { link, names, kind, name }
     }

@@ -59,7 +59,7 @@ pub(crate) struct MeshRecord {
 }
 
 /// Makes every stream that does not exist and adapts what may differ in the others.
-pub(crate) async fn provision_streams(link: &Link, names: &Names, settings: &Provisioning) -> Result<(), Error> {
+pub(crate) async fn provision_streams(link: &Arc<Link>, names: &Names, settings: &Provisioning) -> Result<(), Error> {
     for kind in StreamKind::ALL {
         provision_stream(link, names, kind, settings).await?;
     }
@@ -67,7 +67,7 @@ pub(crate) async fn provision_streams(link: &Link, names: &Names, settings: &Pro
 }
 
 /// Makes the streams that are missing of a mesh that was there, with as many copies as those that are left.
-pub(crate) async fn provision_missing(link: &Link, names: &Names) -> Result<(), Error> {
+pub(crate) async fn provision_missing(link: &Arc<Link>, names: &Names) -> Result<(), Error> {
     let mut replicas = Provisioning::default().replicas;
     let mut missing = Vec::new();
     for kind in StreamKind::ALL {
@@ -97,7 +97,12 @@ pub(crate) async fn provision_identity(bucket: &Bucket<MeshRecord>, id: MeshId) 
     }
 }
 
-async fn provision_stream(link: &Link, names: &Names, kind: StreamKind, settings: &Provisioning) -> Result<(), Error> {
+async fn provision_stream(
+    link: &Arc<Link>,
+    names: &Names,
+    kind: StreamKind,
+    settings: &Provisioning,
+) -> Result<(), Error> {
     let wanted = config(names, kind, settings);
     let stream = wanted.name.clone();
     let problem = |source: CreateStreamError| Error::Provision { stream: stream.clone(), source: source.into() };
@@ -138,12 +143,12 @@ fn adapt(existing: Config, wanted: &Config) -> Result<Option<Config>, Error> {
 }
 
 /// Refuses streams that somebody else has made or changed so that they would lose what must be kept.
-pub(crate) async fn check_streams(link: &Link, names: &Names) -> Result<(), Error> {
+pub(crate) async fn check_streams(link: &Arc<Link>, names: &Names) -> Result<(), Error> {
     let checks = StreamKind::ALL.into_iter().map(|kind| check_stream(link, names, kind));
     futures_util::future::try_join_all(checks).await.map(drop)
 }
 
-async fn check_stream(link: &Link, names: &Names, kind: StreamKind) -> Result<(), Error> {
+async fn check_stream(link: &Arc<Link>, names: &Names, kind: StreamKind) -> Result<(), Error> {
     let stored = Store::new(link.clone(), Arc::new(names.clone()), kind).info().await?;
     let wanted = config(names, kind, &Provisioning::default());
     match foreign_setting(&stored.config, &wanted) {

@@ -103,6 +103,9 @@ impl Stored {
     }
 }
 
+/// How the records of this release begin: such a one need not be read twice. A test holds it to [`SCHEMA`].
+const BEGINNING: &[u8] = br#"{"schema":1,"#;
+
 /// Reads the schema of any record, whatever else it has.
 #[derive(Deserialize)]
 struct Probe {
@@ -116,6 +119,9 @@ pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unreadable> 
     }
     if body.len() > BODY_BYTES_MAX {
         return Err(Unreadable::TooLarge { bytes: body.len() });
+    }
+    if body.starts_with(BEGINNING) {
+        return parse(body);
     }
     let probe: Probe = parse(body)?;
     match probe.schema {

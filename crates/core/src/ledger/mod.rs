@@ -94,6 +94,13 @@ pub struct WriteStamp {
     pub number: u64,
 }
 
+/// Of a stored ledger who wrote it, for those who need nothing else: the rest of the record is skipped, not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerWrite {
+    /// The write.
+    pub write: WriteStamp,
+}
+
 /// What the folded revision of `apps` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "standing", rename_all = "snake_case")]

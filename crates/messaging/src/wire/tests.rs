@@ -29,6 +29,12 @@ fn what_cannot_be_understood_says_why() {
     check_unreadable("", "the record was deleted by another program");
 }
 
+#[test]
+fn records_begin_with_their_schema() {
+    let record = Record { schema: SCHEMA, text: String::new() };
+    assert!(serde_json::to_vec(&record).unwrap().starts_with(BEGINNING));
+}
+
 #[track_caller]
 fn check_place(body: &str, message: &str, problem: &str) {
     let error = decode::<AgentRecord>(body.as_bytes()).unwrap_err();
