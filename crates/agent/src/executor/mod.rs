@@ -83,7 +83,7 @@ pub(crate) struct Executor<E> {
     pulling: BTreeMap<AttemptId, CancellationToken>,
     /// What ends the timer of a container that may not run for ever, while it runs.
     timers: BTreeMap<AttemptId, CancellationToken>,
-    /// The outputs that are under way.
+    /// The outputs that are under way, or were when somebody looked last.
     outputs: BTreeMap<AttemptId, Output>,
 }
 
@@ -150,6 +150,8 @@ impl<E: ContainerEngine> Executor<E> {
     /// Looks for containers that nobody needs any more. Those of `held` attempts are left alone.
     pub(crate) fn clean(&mut self, held: BTreeSet<AttemptId>) {
         self.reap();
+        // Of containers that stay nobody asks for the output.
+        self.outputs.retain(|_, output| !output.stored.is_cancelled());
         self.tasks.spawn(leftovers::tell_leftovers(self.surroundings.clone(), held, self.news.clone()));
     }
 
@@ -204,7 +206,6 @@ impl<E: ContainerEngine> Executor<E> {
     /// Forgets tasks that are done. One that panicked leaves an attempt in doubt: then this process ends as well, and the
     /// next one adopts what is there.
     fn reap(&mut self) {
-        self.outputs.retain(|_, output| !output.stored.is_cancelled());
         while let Some(done) = self.tasks.try_join_next() {
             if let Some(panic) = done.err().filter(JoinError::is_panic) {
                 std::panic::resume_unwind(panic.into_panic());

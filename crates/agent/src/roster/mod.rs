@@ -3,8 +3,10 @@
 //! The roster decides what an order means (claim it, refuse it, ignore it), limits how many containers are brought up at
 //! once, and says what a heartbeat lists as held. The life of each attempt is in [`crate::attempt`].
 
+mod attempts;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -16,6 +18,7 @@ use tickmesh_core::{
     spec::OnDisconnect,
 };
 
+use self::attempts::Attempts;
 use crate::{
     attempt::{Effect, Event, IllegalEvent, Job, State, Step, Stop},
     engine::ContainerId,
@@ -104,7 +107,7 @@ pub struct Roster {
     intake: Intake,
     /// Newest tenure of a leader that an order came from.
     epoch: Epoch,
-    attempts: BTreeMap<AttemptId, Entry>,
+    attempts: Attempts,
     /// Attempts that wait for their turn to be started, in order. Those stopped meanwhile are skipped.
     turns: VecDeque<AttemptId>,
     ended: Ended,
@@ -117,7 +120,7 @@ impl Roster {
             settings,
             intake,
             epoch: Epoch::default(),
-            attempts: BTreeMap::new(),
+            attempts: Attempts::default(),
             turns: VecDeque::new(),
             ended: Ended::default(),
         }
@@ -150,7 +153,7 @@ impl Roster {
     }
 
     fn start(&mut self, attempt: AttemptId, order: Box<StartOrder>, nonce: Nonce, now: Duration) -> Vec<Task> {
-        if self.attempts.contains_key(&attempt) {
+        if self.attempts.contains(&attempt) {
             return Vec::new();
         }
         let origin = Origin::Started(nonce, Ordered { at: now, on_disconnect: order.on_disconnect });
@@ -168,13 +171,13 @@ impl Roster {
     fn unwilling(&self) -> Option<&'static str> {
         match self.intake {
             Intake::Draining { by: _ } => Some("the agent is draining"),
-            Intake::Open if self.held_count() >= self.settings.slots => Some("the agent has no free slot"),
+            Intake::Open if self.attempts.counts().held >= self.settings.slots => Some("the agent has no free slot"),
             Intake::Open => None,
         }
     }
 
     fn stop(&mut self, attempt: AttemptId) -> Vec<Task> {
-        if self.attempts.contains_key(&attempt) {
+        if self.attempts.contains(&attempt) {
             return self.stop_known(&attempt, Stop::Ordered);
         }
         // Whoever writes first wins: a start that is still on its way will find it cancelled. If it is claimed already, by
@@ -213,9 +216,7 @@ impl Roster {
 
     /// The pull of an image has come this far: whoever waits for it can say so.
     pub fn pull_moved(&mut self, image: &str, progress: PullProgress) {
-        for entry in self.attempts.values_mut() {
-            entry.state.pull_moved(image, progress);
-        }
+        self.attempts.pull_moved(image, progress);
     }
 
     /// Stores where an attempt stands now, and lets those begin whose turn it is.
@@ -237,19 +238,19 @@ impl Roster {
     /// What the engine clears away costs it as much as what it brings up, so both count. But half of the turns at least are for starts:
     /// a container that cannot be removed must not keep others from running.
     fn turns_free(&self) -> usize {
-        let count = |is_so: fn(&State) -> bool| self.attempts.values().filter(|entry| is_so(&entry.state)).count();
-        let clearing = count(State::clears_away).min(self.settings.start_limit / 2);
-        self.settings.start_limit.saturating_sub(clearing + count(State::takes_a_turn))
+        let counts = self.attempts.counts();
+        let clearing = counts.clearing_away.min(self.settings.start_limit / 2);
+        self.settings.start_limit.saturating_sub(clearing + counts.taking_turns)
     }
 
     fn give_turns(&mut self) -> Vec<Task> {
         let mut tasks = Vec::new();
         while self.turns_free() > 0 {
             let Some(attempt) = self.turns.pop_front() else { break };
-            let Some(entry) = self.attempts.get_mut(&attempt) else { continue };
+            let Some(entry) = self.attempts.get(&attempt) else { continue };
             // One that was stopped while it waited is not queued any more: the turn goes to the next.
             let Ok((state, effects)) = entry.state.clone().apply(Event::TurnCame) else { continue };
-            entry.state = state;
+            self.attempts.insert(attempt.clone(), Entry { origin: entry.origin, state });
             tasks.extend(effects.into_iter().map(|effect| Task { attempt: attempt.clone(), effect }));
         }
         tasks
@@ -269,13 +270,9 @@ impl Roster {
         preparing.take(PREPARING_MAX).collect()
     }
 
-    fn held_count(&self) -> usize {
-        self.attempts.values().filter(|entry| entry.state.is_held()).count()
-    }
-
     /// Whether this process has anything to do with the attempt still.
     pub fn knows(&self, attempt: &AttemptId) -> bool {
-        self.attempts.contains_key(attempt)
+        self.attempts.contains(attempt)
     }
 
     /// The order that an attempt of this process came with.
@@ -293,7 +290,7 @@ impl Roster {
 
     /// Whether nothing is under way that the next process would have to guess about.
     pub fn is_calm(&self) -> bool {
-        self.attempts.values().all(|entry| entry.state.survives_restart())
+        self.attempts.iter().all(|(_, entry)| entry.state.survives_restart())
     }
 
     /// What this process has to give up when another one took its name, and nothing else (protocol rule P10).

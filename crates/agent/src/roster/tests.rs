@@ -48,11 +48,13 @@ fn names(tasks: &[Task]) -> Vec<(u32, &'static str)> {
 #[track_caller]
 fn check_order(roster: &mut Roster, order: Order, expected: &[(u32, &'static str)]) {
     assert_eq!(names(&roster.order(order, nonce(1), ORDERED_AT)), expected);
+    assert_eq!(roster.attempts.counts(), roster.attempts.recounted());
 }
 
 #[track_caller]
 fn check_event(roster: &mut Roster, replica: u32, event: Event, expected: &[(u32, &'static str)]) {
     assert_eq!(names(&roster.event(&attempt_of_replica(replica), event).unwrap()), expected);
+    assert_eq!(roster.attempts.counts(), roster.attempts.recounted());
 }
 
 fn claim(roster: &mut Roster, replica: u32) {

@@ -1,0 +1,96 @@
+//! The attempts of a roster, counted as they come and go: what is asked at every event must not cost a look at each of them.
+
+use std::collections::BTreeMap;
+
+use tickmesh_core::{id::AttemptId, message::PullProgress};
+
+use super::Entry;
+use crate::attempt::State;
+
+/// Attempts by id, and how many are in which state.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    entries: BTreeMap<AttemptId, Entry>,
+    counts: Counts,
+}
+
+/// How many attempts are so.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// [`State::is_held`].
+    pub(super) held: usize,
+    /// [`State::takes_a_turn`].
+    pub(super) taking_turns: usize,
+    /// [`State::clears_away`].
+    pub(super) clearing_away: usize,
+}
+
+impl Counts {
+    fn of(state: &State) -> Self {
+        Self {
+            held: usize::from(state.is_held()),
+            taking_turns: usize::from(state.takes_a_turn()),
+            clearing_away: usize::from(state.clears_away()),
+        }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            held: self.held + other.held,
+            taking_turns: self.taking_turns + other.taking_turns,
+            clearing_away: self.clearing_away + other.clearing_away,
+        }
+    }
+
+    fn minus(self, other: Self) -> Self {
+        Self {
+            held: self.held - other.held,
+            taking_turns: self.taking_turns - other.taking_turns,
+            clearing_away: self.clearing_away - other.clearing_away,
+        }
+    }
+}
+
+impl Attempts {
+    pub(super) fn get(&self, attempt: &AttemptId) -> Option<&Entry> {
+        self.entries.get(attempt)
+    }
+
+    pub(super) fn contains(&self, attempt: &AttemptId) -> bool {
+        self.entries.contains_key(attempt)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&AttemptId, &Entry)> {
+        self.entries.iter()
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    pub(super) fn insert(&mut self, attempt: AttemptId, entry: Entry) {
+        self.counts = self.counts.plus(Counts::of(&entry.state));
+        if let Some(before) = self.entries.insert(attempt, entry) {
+            self.counts = self.counts.minus(Counts::of(&before.state));
+        }
+    }
+
+    pub(super) fn remove(&mut self, attempt: &AttemptId) {
+        if let Some(before) = self.entries.remove(attempt) {
+            self.counts = self.counts.minus(Counts::of(&before.state));
+        }
+    }
+
+    /// The pull of an image has come this far. Nobody's state is another one by that.
+    pub(super) fn pull_moved(&mut self, image: &str, progress: PullProgress) {
+        for entry in self.entries.values_mut() {
+            entry.state.pull_moved(image, progress);
+        }
+    }
+
+    /// The same counts, by a look at each.
+    #[cfg(test)]
+    pub(super) fn recounted(&self) -> Counts {
+        self.entries.values().map(|entry| Counts::of(&entry.state)).fold(Counts::default(), Counts::plus)
+    }
+}
