@@ -72,6 +72,10 @@ pub(super) enum Seen {
 #[derive(Debug, Default)]
 pub(super) struct Agents {
     states: BTreeMap<AgentName, AgentState>,
+    /// At least those that wait for results to be folded: each result is looked at for them, and for no others.
+    waiting: BTreeSet<AgentName>,
+    /// When all were looked at for what only the time brings about.
+    looked_at: Option<Duration>,
 }
 
 impl Agents {
@@ -98,8 +102,48 @@ impl Agents {
 
     fn insert(&mut self, state: AgentState) {
         if let Some(record) = &state.record {
+            self.waiting.insert(record.agent.clone());
             self.states.insert(record.agent.clone(), state);
         }
+    }
+
+    /// The results up to `end` will be folded, and then the check of its silence goes on.
+    pub(super) fn fold_before_reading(&mut self, agent: &AgentName, end: u64) {
+        if let Some(state) = self.states.get_mut(agent).filter(|state| state.silence == SilenceCheck::ReadingEnd) {
+            state.silence = SilenceCheck::Folding { end };
+            self.waiting.insert(agent.clone());
+        }
+    }
+
+    /// Agents whose heartbeat can be judged now that these results are folded.
+    pub(super) fn due(&self, results_through: u64) -> Vec<AgentName> {
+        let is_due = |agent: &&AgentName| self.states.get(*agent).is_some_and(|state| state.is_due(results_through));
+        self.waiting.iter().filter(is_due).cloned().collect()
+    }
+
+    /// Silent agents whose key is to be read now that these results are folded, as being read.
+    pub(super) fn to_be_read(&mut self, results_through: u64) -> Vec<AgentName> {
+        let mut to_be_read = Vec::new();
+        for agent in &self.waiting {
+            let Some(state) = self.states.get_mut(agent) else { continue };
+            if let SilenceCheck::Folding { end } = state.silence
+                && end <= results_through
+            {
+                state.silence = SilenceCheck::ReadingKey { results_through };
+                to_be_read.push(agent.clone());
+            }
+        }
+        self.waiting.retain(|agent| self.states.get(agent).is_some_and(AgentState::waits));
+        to_be_read
+    }
+
+    /// Whether it is time to look at all of them again: often enough for deadlines of many heartbeats.
+    pub(super) fn is_time_to_look(&mut self, uptime: Duration, timing: &Timing) -> bool {
+        let is_time = self.looked_at.is_none_or(|at| uptime >= at + timing.heartbeat / 2);
+        if is_time {
+            self.looked_at = Some(uptime);
+        }
+        is_time
     }
 
     /// Makes sure that an agent is watched that attempts are bound to: one without a key falls silent like any other.
@@ -117,12 +161,13 @@ impl Agents {
 
     /// The fleet as placement sees it.
     pub(super) fn views(&self, uptime: Duration, timing: &Timing) -> BTreeMap<AgentName, AgentView> {
-        let view = |state: &AgentState| {
-            let record = state.record.as_ref().filter(|record| !record.forgotten)?;
-            let (readiness, traits) = (state.readiness(record, uptime, timing), state.traits.clone());
-            Some(AgentView { readiness, capacity: record.capacity, traits })
-        };
-        self.states.iter().filter_map(|(name, state)| Some((name.clone(), view(state)?))).collect()
+        let view = |(name, state): (&AgentName, &AgentState)| Some((name.clone(), state.view(uptime, timing)?));
+        self.states.iter().filter_map(view).collect()
+    }
+
+    /// One agent of it; `None`: it is not part of the fleet.
+    pub(super) fn view(&self, agent: &AgentName, uptime: Duration, timing: &Timing) -> Option<AgentView> {
+        self.states.get(agent)?.view(uptime, timing)
     }
 }
 
@@ -140,6 +185,17 @@ impl AgentState {
             silence: SilenceCheck::None,
             announced: false,
         }
+    }
+
+    fn view(&self, uptime: Duration, timing: &Timing) -> Option<AgentView> {
+        let record = self.record.as_ref().filter(|record| !record.forgotten)?;
+        let (readiness, traits) = (self.readiness(record, uptime, timing), self.traits.clone());
+        Some(AgentView { readiness, capacity: record.capacity, traits })
+    }
+
+    /// Whether it waits for results to be folded.
+    fn waits(&self) -> bool {
+        self.unjudged || matches!(self.silence, SilenceCheck::Folding { .. })
     }
 
     /// How long the name has been seen on this machine.

@@ -13,7 +13,7 @@ use tickmesh_core::{
     spec::AppSpec,
 };
 
-use super::boundary::Effect;
+use super::boundary::{Effect, Haste};
 
 /// What may be done only when the ledger that it follows from is stored.
 #[derive(Debug, Default)]
@@ -23,6 +23,11 @@ pub(super) struct Consequences {
 }
 
 impl Consequences {
+    /// Whether somebody waits for them.
+    fn haste(&self) -> Haste {
+        if self.actions.is_empty() && self.confirmations.is_empty() { Haste::InTurn } else { Haste::AtOnce }
+    }
+
     fn append(&mut self, mut later: Self) {
         self.actions.append(&mut later.actions);
         self.confirmations.append(&mut later.confirmations);
@@ -163,13 +168,15 @@ impl AppState {
         ledger.write = stamp();
         self.due = false;
         self.written_at = Some(uptime);
+        let haste = self.unrecorded.haste();
         self.write = Some(Write {
             consequences: std::mem::take(&mut self.unrecorded),
             ticks_through: ledger.ticks.last_number,
             history_through: ledger.history.last_number,
             results_needed: results_through(ledger),
         });
-        Some(Effect::WriteLedger { app: self.name.clone(), ledger: Box::new(ledger.clone()), expected: self.revision })
+        let (app, ledger, expected) = (self.name.clone(), Box::new(ledger.clone()), self.revision);
+        Some(Effect::WriteLedger { app, ledger, expected, haste })
     }
 
     /// How long the next write has to wait for the pace.

@@ -173,6 +173,15 @@ pub enum Event {
     ClockTrusted,
 }
 
+/// Whether somebody waits for an effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Haste {
+    /// An agent or a person does: it is an order, an answer, or what must be recorded before one.
+    AtOnce,
+    /// It follows from what has happened already: it may let the others pass.
+    InTurn,
+}
+
 /// Something that the dispatcher asks for. Each is done at least once, in any order, as long as the tenure lasts.
 #[derive(Debug)]
 pub enum Effect {
@@ -184,6 +193,8 @@ pub enum Effect {
         ledger: Box<Ledger>,
         /// The revision that it replaces; 0: none.
         expected: u64,
+        /// Whether orders or answers wait for it.
+        haste: Haste,
     },
     /// Send an order.
     Send(Order),
@@ -251,4 +262,23 @@ pub enum Effect {
         /// What was seen.
         reason: String,
     },
+}
+
+impl Effect {
+    /// Whether somebody waits for it.
+    pub fn haste(&self) -> Haste {
+        match self {
+            Self::WriteLedger { haste, .. } => *haste,
+            Self::PublishTick { .. } | Self::PublishHistory { .. } => Haste::InTurn,
+            Self::Send(_)
+            | Self::StoreReport { .. }
+            | Self::ConfirmCommand { .. }
+            | Self::ReadResultsEnd { .. }
+            | Self::ReadAgent { .. }
+            | Self::ReadLedger { .. }
+            | Self::ReadSummary { .. }
+            | Self::Announce(_)
+            | Self::EndTenure { .. } => Haste::AtOnce,
+        }
+    }
 }

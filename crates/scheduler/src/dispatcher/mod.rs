@@ -38,12 +38,15 @@ use tickmesh_core::{
     timing::Timing,
 };
 
-pub use self::boundary::{Effect, Event, Moment};
+pub use self::boundary::{Effect, Event, Haste, Moment};
 use self::{
     agents::{Agents, Seen},
     app::{AppState, Consequences},
     placing::Line,
 };
+
+/// So many apps that are due are decided about before the first of what follows from that is begun: beside it, the next are.
+const DUE_AT_ONCE: usize = 64;
 
 /// One tenure's dispatcher.
 #[derive(Debug)]
@@ -209,7 +212,7 @@ impl Dispatcher {
         let agent = record.agent.clone();
         let seen = if self.loaded { Seen::Live } else { Seen::Loaded };
         self.agents.heartbeat(revision, at, record, seen, moment);
-        self.refresh_fleet(moment);
+        self.refresh_agent(&agent, moment);
         self.judge_agent(&agent, moment);
     }
 
@@ -272,8 +275,10 @@ impl Dispatcher {
             self.paced.pop_first();
             self.pump(&app, moment);
         }
-        self.refresh_fleet(moment);
-        self.check_silence(moment);
+        if self.agents.is_time_to_look(moment.uptime, &self.timing) {
+            self.refresh_fleet(moment);
+            self.check_silence(moment);
+        }
     }
 
     fn clock(&self) -> Clock {
@@ -284,8 +289,11 @@ impl Dispatcher {
         }
     }
 
+    /// The apps that are due, longest first. In doubt an app can be due for long, and must not keep the others out.
     fn due_apps(&self, moment: Moment) -> Vec<AppName> {
-        self.wakes.iter().take_while(|(at, _)| *at <= moment.wall).map(|(_, app)| app.clone()).collect()
+        let at_once = if self.clock() == Clock::Running { DUE_AT_ONCE } else { usize::MAX };
+        let due = self.wakes.iter().take_while(|(at, _)| *at <= moment.wall).take(at_once);
+        due.map(|(_, app)| app.clone()).collect()
     }
 
     /// Decides about one app, and does or records what follows.
@@ -357,6 +365,9 @@ impl Dispatcher {
         let Some(ledger) = &state.ledger else { return };
         let wake_at = decide::wake_at(ledger, state.spec.as_deref(), &self.timing, self.tenure, moment.wall);
         let before = std::mem::replace(&mut state.wake_at, wake_at);
+        if before == wake_at {
+            return;
+        }
         if let Some(at) = before {
             self.wakes.remove(&(at, app.clone()));
         }

@@ -60,6 +60,10 @@ impl Dispatcher {
         let apps: Vec<AppName> = self.line.waiting.values().cloned().collect();
         self.serving = true;
         for app in apps {
+            // Of a long line few have their turn: to ask for each of the others would only be to hear that all is full.
+            if !self.has_free_slot() {
+                break;
+            }
             self.step(&app, Input::Clock, moment);
         }
         self.serving = false;
@@ -102,6 +106,20 @@ impl Dispatcher {
         }
     }
 
+    /// The fleet as one agent's heartbeat leaves it.
+    pub(super) fn refresh_agent(&mut self, agent: &AgentName, moment: Moment) {
+        let view = self.agents.view(agent, moment.uptime, &self.timing);
+        if view.as_ref() == self.fleet.agents.get(agent) {
+            return;
+        }
+        match view {
+            Some(view) => self.fleet.agents.insert(agent.clone(), view),
+            None => self.fleet.agents.remove(agent),
+        };
+        self.room = true;
+    }
+
+    /// The fleet as the time leaves it: who has said nothing for long is not ready any more.
     pub(super) fn refresh_fleet(&mut self, moment: Moment) {
         let views = self.agents.views(moment.uptime, &self.timing);
         if views != self.fleet.agents {

@@ -35,33 +35,21 @@ impl Dispatcher {
     }
 
     pub(super) fn results_end(&mut self, agent: &AgentName, sequence: u64) {
-        if let Some(state) = self.agents.get_mut(agent).filter(|state| state.silence == SilenceCheck::ReadingEnd) {
-            state.silence = SilenceCheck::Folding { end: sequence };
-        }
+        self.agents.fold_before_reading(agent, sequence);
         self.read_silent_keys();
     }
 
     /// Results were folded: heartbeats and silent agents that waited for them are looked at.
     pub(super) fn results_folded(&mut self, moment: Moment) {
-        let through = self.results_through;
-        let due = self.agents.iter_mut().filter(|(_, state)| state.is_due(through));
-        let judged: Vec<AgentName> = due.map(|(agent, _)| agent.clone()).collect();
-        for agent in judged {
+        for agent in self.agents.due(self.results_through) {
             self.judge_agent(&agent, moment);
         }
         self.read_silent_keys();
     }
 
     fn read_silent_keys(&mut self) {
-        let results_through = self.results_through;
-        for (agent, state) in self.agents.iter_mut() {
-            if let SilenceCheck::Folding { end } = state.silence
-                && end <= results_through
-            {
-                state.silence = SilenceCheck::ReadingKey { results_through };
-                self.effects.push(Effect::ReadAgent { agent: agent.clone() });
-            }
-        }
+        let to_be_read = self.agents.to_be_read(self.results_through);
+        self.effects.extend(to_be_read.into_iter().map(|agent| Effect::ReadAgent { agent }));
     }
 
     /// The last check: the key still has the revision that the count began with. If it moved, the heartbeat will come as

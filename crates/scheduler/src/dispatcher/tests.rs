@@ -1,5 +1,6 @@
 //! The dispatcher alone: events in, effects out.
 
+mod bursts;
 mod commands;
 mod silence;
 

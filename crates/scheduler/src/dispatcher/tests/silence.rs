@@ -83,7 +83,8 @@ fn an_agent_that_holds_nothing_is_lost_too_once_in_each_silence() {
     let mut world = World::leading(None);
     let lost = Timing::default().lost;
     assert_eq!(told(&world.pass(lost - Duration::from_millis(1))), 0);
-    let effects = world.pass(Duration::from_millis(1));
+    // All agents are looked at once in half a heartbeat.
+    let effects = world.pass(Timing::default().heartbeat / 2);
     assert_eq!(told(&effects), 1);
     assert_eq!(effects.len(), 1, "there is nothing to check, since nothing follows from it: {effects:?}");
     assert_eq!(told(&world.pass(lost)), 0, "it has been told");

@@ -65,7 +65,7 @@ impl From<Tag> for happening::Tag {
 impl Scheduler {
     pub(super) fn perform(&mut self, ground: &mut Ground, effect: Effect) {
         let (tag, call) = match effect {
-            Effect::WriteLedger { app, ledger, expected } => {
+            Effect::WriteLedger { app, ledger, expected, .. } => {
                 self.check_decisions(ground, &app, &ledger);
                 let write = write(Kind::Ledger, app.as_str(), Record::Ledger(Arc::new(*ledger)), expected);
                 (Tag::Ledger(app), write)
