@@ -3,7 +3,7 @@
 use futures_util::StreamExt as _;
 use jiff::tz::TimeZoneDatabase;
 use tickmesh_core::{
-    ledger::Ledger,
+    ledger::LedgerWrite,
     message::{AgentRecord, AppRecord, AttemptReport},
     name::AppName,
 };
@@ -17,14 +17,25 @@ pub(crate) type Changes<T> = Following<Change<T>>;
 
 /// Goes on following what a standby has followed, in tasks that end with `tasks`.
 pub(crate) fn follow_state(
-    (ledgers, agents, apps): (Changes<Ledger>, Changes<AgentRecord>, Changes<AppRecord>),
+    (agents, apps): (Changes<AgentRecord>, Changes<AppRecord>),
     zones: TimeZoneDatabase,
     events: &mpsc::Sender<Event>,
     tasks: &mut JoinSet<Error>,
 ) {
-    tasks.spawn(forward(ledgers, events.clone(), ledger_seen));
     tasks.spawn(forward(agents, events.clone(), agent_seen));
     tasks.spawn(forward(apps, events.clone(), move |change| app_seen(change, &zones)));
+}
+
+/// Follows who writes the ledgers after a sequence. What is in them this leader knows, since it is to be the one who writes.
+pub(crate) async fn follow_ledger_writes(
+    mesh: &Mesh,
+    after: u64,
+    events: &mpsc::Sender<Event>,
+    tasks: &mut JoinSet<Error>,
+) -> Result<(), Error> {
+    let writes = mesh.ledger_writes().follow_after(after).await.map_err(Error::Follow)?;
+    tasks.spawn(forward(writes, events.clone(), ledger_seen));
+    Ok(())
 }
 
 /// Follows the results after a sequence.
@@ -83,7 +94,7 @@ async fn forward<T>(
     Error::StreamEnded
 }
 
-fn ledger_seen(change: Change<Ledger>) -> Option<Event> {
+fn ledger_seen(change: Change<LedgerWrite>) -> Option<Event> {
     let entry = readable(change)?;
     let app = AppName::new(entry.key).ok()?;
     Some(Event::LedgerSeen { app, revision: entry.sequence, epoch: entry.value.write.epoch })

@@ -15,6 +15,7 @@ mod apps;
 pub mod clock;
 pub mod dispatcher;
 mod follow;
+mod lanes;
 pub mod leader;
 mod perform;
 mod presence;

@@ -3,15 +3,23 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use serde::{Serialize, de::DeserializeOwned};
-use tickmesh_core::{id::RequestId, name::AppName};
-use tickmesh_messaging::{Cas, Delivery, Error, Journal, Mesh};
+use tickmesh_core::{
+    history::RunSummary,
+    id::{AttemptId, RequestId, RunNumber},
+    ledger::Ledger,
+    message::TickRecord,
+    name::{AgentName, AppName},
+};
+use tickmesh_messaging::{Bucket, Cas, Delivery, Error, Journal, Mesh, Orders, Results};
 use tokio::{sync::mpsc, task::JoinSet};
 use tracing::warn;
 
 use crate::{
     Tap,
-    dispatcher::{Effect, Event},
+    dispatcher::{Effect, Event, Haste},
+    lanes::Lanes,
     publication::{Progress, Publication},
 };
 
@@ -22,27 +30,60 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Carries out effects for one tenure.
 pub(crate) struct Performer {
     hands: Arc<Hands>,
-    tasks: JoinSet<()>,
+    /// Of an effect, each says how much haste it had.
+    tasks: JoinSet<Option<Haste>>,
+    lanes: Lanes,
     tap: Option<Tap>,
 }
 
 struct Hands {
     mesh: Mesh,
+    ledgers: Bucket<Ledger>,
+    orders: Orders,
+    results: Results,
+    ticks: Journal<TickRecord>,
+    history: Journal<RunSummary>,
     events: mpsc::Sender<Event>,
+}
+
+impl Hands {
+    fn new(mesh: Mesh, events: mpsc::Sender<Event>) -> Self {
+        Self {
+            ledgers: mesh.ledgers(),
+            orders: mesh.orders(),
+            results: mesh.results(),
+            ticks: mesh.ticks(),
+            history: mesh.history(),
+            mesh,
+            events,
+        }
+    }
 }
 
 impl Performer {
     pub(crate) fn new(mesh: Mesh, events: mpsc::Sender<Event>, tap: Option<Tap>) -> Self {
-        Self { hands: Arc::new(Hands { mesh, events }), tasks: JoinSet::new(), tap }
+        Self { hands: Arc::new(Hands::new(mesh, events)), tasks: JoinSet::new(), lanes: Lanes::default(), tap }
     }
 
-    /// Begins an effect. Confirmations need their delivery and are begun with [`Self::confirm`].
+    /// Begins an effect as soon as it may pass those that are under way. Confirmations need their delivery and are begun with
+    /// [`Self::confirm`].
     pub(crate) fn begin(&mut self, effect: Effect) {
-        if let Some(tap) = &self.tap {
-            tap(&effect);
+        self.lanes.push(effect);
+        self.begin_next();
+    }
+
+    fn begin_next(&mut self) {
+        while let Some(effect) = self.lanes.next() {
+            if let Some(tap) = &self.tap {
+                tap(&effect);
+            }
+            let hands = self.hands.clone();
+            self.tasks.spawn(async move {
+                let haste = effect.haste();
+                hands.perform(effect).await;
+                Some(haste)
+            });
         }
-        let hands = self.hands.clone();
-        self.spawn(async move { hands.perform(effect).await });
     }
 
     /// Begins to confirm a command.
@@ -78,17 +119,29 @@ impl Performer {
         });
     }
 
-    /// Waits until a task has ended. One that panicked leaves an app in doubt: then this process ends as well.
+    /// Waits until a task has ended, and begins what waited for it and for others that have. One that panicked leaves an app in
+    /// doubt: then this process ends as well.
     pub(crate) async fn reap(&mut self) {
-        match self.tasks.join_next().await {
-            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Some(_) => {}
+        let mut ended = match self.tasks.join_next().await {
+            Some(ended) => Some(ended),
             None => std::future::pending().await,
+        };
+        while let Some(task) = ended {
+            match task {
+                Ok(haste) => haste.into_iter().for_each(|haste| self.lanes.ended(haste)),
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                Err(_) => {}
+            }
+            ended = self.tasks.try_join_next();
         }
+        self.begin_next();
     }
 
     fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(task);
+        self.tasks.spawn(async {
+            task.await;
+            None
+        });
     }
 }
 
@@ -108,69 +161,70 @@ impl Hands {
     /// Carries an effect out; returned is what the dispatcher is told.
     async fn event_of(&self, effect: Effect) -> Result<Option<Event>, Error> {
         Ok(match effect {
-            Effect::WriteLedger { app, ledger, expected } => {
-                let ledgers = self.mesh.ledgers();
-                let write = || ledgers.compare_and_set(app.as_str(), &ledger, expected);
+            Effect::WriteLedger { app, ledger, expected, haste: _ } => {
+                let write = || self.ledgers.compare_and_set(app.as_str(), &ledger, expected);
                 Some(match until_done("write a ledger", write).await? {
                     Cas::Stored { sequence } => Event::LedgerWritten { app, revision: sequence },
                     Cas::Refused { .. } => Event::LedgerRefused { app },
                 })
             }
             Effect::Send(order) => {
-                let orders = self.mesh.orders();
-                until_done("send an order", || orders.send(&order)).await?;
+                until_done("send an order", || self.orders.send(&order)).await?;
                 None
             }
             Effect::StoreReport { report, expected } => {
-                let results = self.mesh.results();
                 // Refused: another message was faster, and comes as an event.
-                until_done("store a report", || results.append(&report, expected)).await?;
+                until_done("store a report", || self.results.append(&report, expected)).await?;
                 None
             }
             Effect::PublishTick { tick, expected } => {
                 let (app, number) = (tick.app.clone(), tick.number);
-                let ticks = self.mesh.ticks();
                 let publication = Publication::new(number, expected);
-                let (number, sequence) = publish(&ticks, &app, &tick, publication, |stored| stored.number).await?;
+                let (number, sequence) = publish(&self.ticks, &app, &tick, publication, |stored| stored.number).await?;
                 Some(Event::TickStored { app, number, sequence })
             }
             Effect::PublishHistory { summary, expected } => {
                 let (app, number) = (summary.app.clone(), summary.number);
-                let history = self.mesh.history();
                 let publication = Publication::new(number, expected);
                 let (number, sequence) =
-                    publish(&history, &app, &*summary, publication, |stored| stored.number).await?;
+                    publish(&self.history, &app, &*summary, publication, |stored| stored.number).await?;
                 Some(Event::HistoryStored { app, number, sequence })
             }
-            Effect::ReadResultsEnd { agent } => {
-                let results = self.mesh.results();
-                let sequence = until_done("read the end of the results", || results.last_sequence()).await?;
-                Some(Event::ResultsEnd { agent, sequence })
-            }
-            Effect::ReadAgent { agent } => {
-                let agents = self.mesh.agents();
-                let entry = until_done("read an agent", || agents.read(agent.as_str())).await?;
-                Some(Event::AgentRead { agent, revision: entry.map_or(0, |entry| entry.sequence) })
-            }
-            Effect::ReadLedger { app, attempt, agent } => {
-                let ledgers = self.mesh.ledgers();
-                let entry = until_done("read a ledger", || ledgers.read(app.as_str())).await?;
-                let epoch = entry.map(|entry| entry.value.write.epoch);
-                Some(Event::LedgerRead { app, epoch, attempt, agent })
-            }
-            Effect::ReadSummary { app, request, run } => {
-                let history = self.mesh.history();
-                let summaries = until_done("read the history", || history.last(&app)).await?;
-                let summary = summaries.into_iter().map(|entry| entry.value).find(|summary| summary.run == run);
-                Some(Event::SummaryRead { app, request, summary: summary.map(Box::new) })
-            }
+            // On the heap: these are rare, and would make every effect's task larger by far.
+            Effect::ReadResultsEnd { agent } => Some(self.read_results_end(agent).boxed().await?),
+            Effect::ReadAgent { agent } => Some(self.read_agent(agent).boxed().await?),
+            Effect::ReadLedger { app, attempt, agent } => Some(self.read_ledger(app, attempt, agent).boxed().await?),
+            Effect::ReadSummary { app, request, run } => Some(self.read_summary(app, request, run).boxed().await?),
             Effect::Announce(event) => {
-                self.mesh.events().publish(&event).await;
+                self.mesh.events().publish(&event).boxed().await;
                 None
             }
             // Not begun as tasks: the tenure itself carries them out.
             Effect::ConfirmCommand { .. } | Effect::EndTenure { .. } => None,
         })
+    }
+
+    async fn read_results_end(&self, agent: AgentName) -> Result<Event, Error> {
+        let sequence = until_done("read the end of the results", || self.results.last_sequence()).await?;
+        Ok(Event::ResultsEnd { agent, sequence })
+    }
+
+    async fn read_agent(&self, agent: AgentName) -> Result<Event, Error> {
+        let agents = self.mesh.agents();
+        let entry = until_done("read an agent", || agents.read(agent.as_str())).await?;
+        Ok(Event::AgentRead { agent, revision: entry.map_or(0, |entry| entry.sequence) })
+    }
+
+    async fn read_ledger(&self, app: AppName, attempt: Box<AttemptId>, agent: AgentName) -> Result<Event, Error> {
+        let entry = until_done("read a ledger", || self.ledgers.read(app.as_str())).await?;
+        let epoch = entry.map(|entry| entry.value.write.epoch);
+        Ok(Event::LedgerRead { app, epoch, attempt, agent })
+    }
+
+    async fn read_summary(&self, app: AppName, request: RequestId, run: RunNumber) -> Result<Event, Error> {
+        let summaries = until_done("read the history", || self.history.last(&app)).await?;
+        let summary = summaries.into_iter().map(|entry| entry.value).find(|summary| summary.run == run);
+        Ok(Event::SummaryRead { app, request, summary: summary.map(Box::new) })
     }
 }
 

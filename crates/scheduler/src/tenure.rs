@@ -30,6 +30,8 @@ use crate::{
 /// Events that may wait for the dispatcher. A full channel makes the followers wait, and with them the server's flow
 /// control.
 const EVENTS_WAITING_MAX: usize = 4_096;
+/// So much that has come already is dealt with in one turn.
+const EVENTS_A_TURN: usize = 64;
 /// Roles that may wait to be shown.
 const ROLES_WAITING_MAX: usize = 8;
 /// The server's clock is read this often in a term of the lease, as it is renewed.
@@ -184,6 +186,9 @@ struct Office<'a> {
     held: &'a messaging::Tenure,
     leader: Leader<Delivery>,
     performer: Performer,
+    /// What became of effects.
+    answers: mpsc::Receiver<Event>,
+    /// What is read from the streams.
     events: mpsc::Receiver<Event>,
     commands: mpsc::Receiver<Delivery>,
     followers: JoinSet<Error>,
@@ -208,6 +213,7 @@ impl<'a> Office<'a> {
     ) -> Result<Self, End> {
         let (began, clock) = (Instant::now(), config.clock);
         let tenure = Tenure { epoch: held.epoch(), since: clock.now().wall };
+        let (answer_sender, answers) = mpsc::channel(EVENTS_WAITING_MAX);
         let (event_sender, events) = mpsc::channel(EVENTS_WAITING_MAX);
         let (command_sender, commands) = mpsc::channel(EVENTS_WAITING_MAX);
         let (reading_sender, readings) = mpsc::channel(1);
@@ -216,7 +222,8 @@ impl<'a> Office<'a> {
             held,
             leader: Leader::new(tenure, config.timing, StdRng::from_rng(&mut rand::rng()))
                 .reserving(config.reservations),
-            performer: Performer::new(mesh.clone(), event_sender.clone(), config.tap.clone()),
+            performer: Performer::new(mesh.clone(), answer_sender, config.tap.clone()),
+            answers,
             events,
             commands,
             followers: JoinSet::new(),
@@ -238,7 +245,7 @@ impl<'a> Office<'a> {
         }
         let results_end = mesh.results().last_sequence().await.map_err(Error::Load)?;
         office.handle(Event::Loaded { results_end })?;
-        warm.follow(&event_sender, &mut office.followers);
+        warm.follow(mesh, &event_sender, &mut office.followers).await?;
         let folded = office.leader.results_through();
         follow::follow_results(mesh, folded, &event_sender, &mut office.followers).await?;
         follow::follow_commands(mesh, command_sender, &mut office.followers).await?;
@@ -259,6 +266,7 @@ impl<'a> Office<'a> {
         let wake_in = self.leader.wake_in(self.clock.now()).unwrap_or(self.housekeeping_period);
         let wake_at = self.housekeeping_at.min(Instant::now() + wake_in);
         tokio::select! {
+            Some(answer) = self.answers.recv() => self.handle(answer),
             Some(event) = self.events.recv() => self.handle(event),
             Some(delivery) = self.commands.recv() => self.deliver(delivery),
             Some(reading) = self.readings.recv() => self.clock_read(&reading),
@@ -272,7 +280,18 @@ impl<'a> Office<'a> {
                 self.purge_at = Instant::now() + self.purge_period;
                 self.purge()
             }
+        }?;
+        self.take_what_waits()
+    }
+
+    /// Deals with what has come meanwhile, answers first: orders wait for them. But for one turn only, so that nothing is ever
+    /// kept out by them.
+    fn take_what_waits(&mut self) -> Result<(), End> {
+        for _ in 0..EVENTS_A_TURN {
+            let Ok(event) = self.answers.try_recv().or_else(|_| self.events.try_recv()) else { break };
+            self.handle(event)?;
         }
+        Ok(())
     }
 
     /// Folds an event and begins what follows from it.

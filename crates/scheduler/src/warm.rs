@@ -17,7 +17,7 @@ use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 use crate::{
     Error, apps,
     dispatcher::Event,
-    follow::{Changes, follow_state, readable},
+    follow::{Changes, follow_ledger_writes, follow_state, readable},
 };
 
 /// The stored state of a mesh, kept up with.
@@ -172,10 +172,16 @@ impl Warm {
         ledgers.chain(agents).chain(apps)
     }
 
-    /// Goes on following, in tasks that end with `tasks`.
-    pub(crate) fn follow(self, events: &mpsc::Sender<Event>, tasks: &mut JoinSet<Error>) {
-        let state = (self.ledgers.changes, self.agents.changes, self.apps.changes);
-        follow_state(state, self.zones, events, tasks);
+    /// Goes on following as a leader, in tasks that end with `tasks`.
+    pub(crate) async fn follow(
+        self,
+        mesh: &Mesh,
+        events: &mpsc::Sender<Event>,
+        tasks: &mut JoinSet<Error>,
+    ) -> Result<(), Error> {
+        follow_ledger_writes(mesh, self.ledgers.through, events, tasks).await?;
+        follow_state((self.agents.changes, self.apps.changes), self.zones, events, tasks);
+        Ok(())
     }
 }
 
