@@ -10,11 +10,11 @@ APPS ?= 100000
 SEEDS ?= 100000
 FIRST_SEED ?= 0
 
-.PHONY: help setup demo test lint bench takeover weigh capacity chaos faults matrix output page podman sim mutants
+.PHONY: help setup demo test lint bench takeover weigh instructions capacity chaos faults matrix output page podman sim mutants
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## bring nats-server into .tools/ and a busybox image to Docker
 	@scripts/setup
@@ -33,6 +33,7 @@ lint: ## check format, clippy, documentation links and house rules
 	scripts/tidy
 
 bench: setup ## measure lateness beside its limits (BENCH="burst 1000 cluster" or "sustained 10000 5" for one alone, 15 minutes)
+	cargo build --release -p tickmesh-tests --bin fleet
 	cargo run --release -p tickmesh-tests --bin bench -- $(BENCH)
 
 takeover: setup ## kill the leader of a mesh of many apps, and see how soon a standby leads it (APPS=100000, minutes)
@@ -41,6 +42,9 @@ takeover: setup ## kill the leader of a mesh of many apps, and see how soon a st
 
 weigh: ## what an app takes of a scheduler's memory and time, without a mesh (APPS=100000)
 	cargo run --release -p tickmesh-bench --bin weigh -- $(APPS)
+
+instructions: ## count the instructions of the paths that every run takes (needs valgrind)
+	scripts/instructions.py
 
 sim: ## play many histories of faults in the simulator (SEEDS=100000, from FIRST_SEED=0 on)
 	TICKMESH_SEEDS=$(SEEDS) TICKMESH_FIRST_SEED=$(FIRST_SEED) cargo test -p tickmesh-tests --test simulation no_history -- --nocapture

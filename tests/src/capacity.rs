@@ -9,8 +9,13 @@ use bollard::{
     query_parameters::{CreateContainerOptions, RemoveContainerOptions, StartContainerOptions, WaitContainerOptions},
 };
 use futures_util::{StreamExt as _, stream};
-use tickmesh_core::history::RunSummary;
-use tokio::time::{Instant, sleep};
+use jiff::Timestamp;
+use tickmesh_core::{
+    history::RunSummary,
+    message::{AttemptEvent, AttemptReport},
+};
+use tickmesh_messaging::{Change, Following, Start};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     Child, World,
@@ -73,17 +78,31 @@ impl Figures {
     }
 }
 
-/// Measures so many containers in so many rounds, and watches long ones for so long. `fleet` is the binary of that name.
+/// What is to be measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Containers that go each way in each round.
+    pub containers: usize,
+    /// Rounds.
+    pub rounds: usize,
+    /// Containers that are brought up at once; `None`: the agent's default.
+    pub at_once: Option<usize>,
+    /// How long the long ones are watched.
+    pub idle: Duration,
+}
+
+/// Measures that. `fleet` is the binary of that name.
 ///
 /// # Panics
 ///
 /// If something does not happen that must.
-pub async fn measure(fleet: &Path, containers: usize, rounds: usize, idle: Duration) -> Figures {
+pub async fn measure(fleet: &Path, plan: Plan) -> Figures {
+    let Plan { containers, rounds, at_once, idle } = plan;
     let world = World::new().await;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let concurrency = cores * STARTS_PER_CORE;
+    let concurrency = at_once.unwrap_or(cores * STARTS_PER_CORE);
     let scheduler = world.scheduler().await;
-    let agent = Agent::new(AGENT).start(fleet, &world);
+    let agent = Agent { starts: at_once, ..Agent::new(AGENT) }.start(fleet, &world);
     world.wait_for_agent(AGENT).await;
     let (mut bare_took, mut mesh_took, mut used) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
     for round in 1..=rounds {
@@ -111,6 +130,68 @@ pub async fn measure(fleet: &Path, containers: usize, rounds: usize, idle: Durat
         memory_kib,
         share_of_idle,
     }
+}
+
+/// One job by itself, again and again: the medians of both ways.
+#[derive(Debug, Clone, Copy)]
+pub struct Single {
+    /// Create, start and wait, through the bare API.
+    pub bare: Duration,
+    /// From when somebody asks for the run until it is in the history.
+    pub mesh: Duration,
+    /// From when it is asked for until its process has started, by the engine's clock.
+    pub mesh_start: Duration,
+}
+
+/// Measures one job by itself, in alternation with a bare container.
+///
+/// # Panics
+///
+/// If something does not happen that must.
+pub async fn measure_single(fleet: &Path, rounds: usize) -> Single {
+    let world = World::new().await;
+    let scheduler = world.scheduler().await;
+    let agent = Agent::new(AGENT).start(fleet, &world);
+    world.wait_for_agent(AGENT).await;
+    world.apply("single", &compose("'true'", 1)).await;
+    let mut history = world.mesh.history().follow(None, Start::New).await.expect("follow the history");
+    let mut reports = world.mesh.results().follow(0).await.expect("follow the results");
+    let (mut bare, mut mesh, mut starts) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let begun = Instant::now();
+        let id = start_bare(&world.docker).await;
+        await_bare(&world.docker, &id).await;
+        bare.push(begun.elapsed());
+        remove_bare(&world.docker, &id).await;
+        let (asked, begun) = (Timestamp::now(), Instant::now());
+        world.run("single").await;
+        let run = timeout(PATIENCE, history.next()).await.expect("the run ends").expect("an entry");
+        mesh.push(begun.elapsed());
+        assert!(run.expect("readable").value.outcome.is_success());
+        let started = next_start(&mut reports).await;
+        starts.push(Duration::try_from(started.duration_since(asked)).unwrap_or_default());
+        world.containers_settle_at(0).await;
+    }
+    agent.terminate(PATIENCE).await;
+    scheduler.stop().await;
+    Single { bare: median(bare), mesh: median(mesh), mesh_start: median(starts) }
+}
+
+/// When the next container that ends has started, by the engine's clock.
+async fn next_start(reports: &mut Following<Change<AttemptReport>>) -> Timestamp {
+    loop {
+        let report = timeout(PATIENCE, reports.next()).await.expect("it is reported").expect("a report");
+        if let Change::Entry(entry) = report.expect("readable")
+            && let AttemptEvent::Exited { started_at, .. } = entry.value.event
+        {
+            return started_at.expect("it started");
+        }
+    }
+}
+
+fn median(mut durations: Vec<Duration>) -> Duration {
+    durations.sort_unstable();
+    durations[durations.len() / 2]
 }
 
 /// How long so many containers take that are queued on the agent, from when their run is asked for until the last of them is removed.
@@ -151,6 +232,12 @@ async fn bare(docker: &Docker, containers: usize, concurrency: usize) -> Duratio
 
 /// What nobody can do without: create, start, wait, remove.
 async fn bare_container(docker: &Docker) {
+    let id = start_bare(docker).await;
+    await_bare(docker, &id).await;
+    remove_bare(docker, &id).await;
+}
+
+async fn start_bare(docker: &Docker) -> String {
     let body = ContainerCreateBody {
         image: Some("busybox".to_owned()),
         cmd: Some(vec!["true".to_owned()]),
@@ -163,9 +250,16 @@ async fn bare_container(docker: &Docker) {
     };
     let created = docker.create_container(None::<CreateContainerOptions>, body).await.expect("create a container");
     docker.start_container(&created.id, None::<StartContainerOptions>).await.expect("start it");
-    let waited = docker.wait_container(&created.id, None::<WaitContainerOptions>).next().await;
+    created.id
+}
+
+async fn await_bare(docker: &Docker, id: &str) {
+    let waited = docker.wait_container(id, None::<WaitContainerOptions>).next().await;
     waited.expect("an end").expect("exit code 0");
-    docker.remove_container(&created.id, None::<RemoveContainerOptions>).await.expect("remove it");
+}
+
+async fn remove_bare(docker: &Docker, id: &str) {
+    docker.remove_container(id, None::<RemoveContainerOptions>).await.expect("remove it");
 }
 
 /// The share of a core that an agent takes while long containers run, over `idle`.

@@ -28,12 +28,14 @@ pub struct Agent<'a> {
     pub nats: Option<String>,
     /// Its engine, if it is not the host's.
     pub docker: Option<String>,
+    /// Containers that it brings up at once, if not as many as by default.
+    pub starts: Option<usize>,
 }
 
 impl<'a> Agent<'a> {
     /// One that has everything in common with the test.
     pub fn new(name: &'a str) -> Self {
-        Self { name, die: None, nats: None, docker: None }
+        Self { name, die: None, nats: None, docker: None, starts: None }
     }
 
     /// Starts it.
@@ -42,12 +44,18 @@ impl<'a> Agent<'a> {
     ///
     /// If it cannot be started.
     pub fn start(self, fleet: &Path, world: &World) -> Child {
-        let Self { name, die, nats, docker } = self;
+        let die = self.die;
+        Child::spawn(self.command(fleet, world), die)
+    }
+
+    fn command(self, fleet: &Path, world: &World) -> Command {
+        let Self { name, die: _, nats, docker, starts } = self;
         let mut command = Child::command(fleet, world, "agent", nats);
         command.args(["--name", name, "--locks"]).arg(world.folder.path());
         command.arg("--allow").arg(world.journal.folder());
+        command.args(starts.iter().flat_map(|starts| ["--starts".to_owned(), starts.to_string()]));
         command.envs(docker.map(|host| ("DOCKER_HOST", host)));
-        Child::spawn(command, die)
+        command
     }
 }
 
@@ -96,6 +104,17 @@ impl Child {
     /// If it cannot be started.
     pub fn agent(fleet: &Path, world: &World, name: &str, die: Option<&str>) -> Self {
         Agent { die, ..Agent::new(name) }.start(fleet, world)
+    }
+
+    /// Starts an agent at the speed of production.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub fn agent_at_rest(fleet: &Path, world: &World, name: &str) -> Self {
+        let mut command = Agent::new(name).command(fleet, world);
+        command.args(["--clocks", "production"]);
+        Self::start(command)
     }
 
     /// Starts a scheduler.

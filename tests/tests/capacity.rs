@@ -3,11 +3,13 @@
 
 use std::{path::Path, time::Duration};
 
-use tickmesh_tests::capacity::{LONG, measure};
+use tickmesh_tests::capacity::{LONG, Plan, measure, measure_single};
 
 const FLEET: &str = env!("CARGO_BIN_EXE_fleet");
 /// How many containers are measured.
 const VARIABLE: &str = "TICKMESH_CAPACITY";
+/// How many are brought up at once, if not as many as by default.
+const AT_ONCE_VARIABLE: &str = "TICKMESH_CAPACITY_AT_ONCE";
 /// Containers of the short form.
 const FEW: usize = 48;
 /// Rounds of many containers.
@@ -20,11 +22,20 @@ const RATIO_MIN_OF_FEW: f64 = 0.6;
 const SHARE_MAX: f64 = 0.01;
 const SHARE_MAX_OF_FEW: f64 = 0.05;
 
+/// Jobs by themselves, and how much longer than a bare container each may take: so many times as long, and so much more; where others
+/// use the engine, too, only what is far off counts.
+const SINGLES: usize = 21;
+const SINGLE_TIMES: f64 = 1.10;
+const SINGLE_MORE: Duration = Duration::from_millis(20);
+const SINGLE_TIMES_OF_FEW: f64 = 3.0;
+const SINGLE_MORE_OF_FEW: Duration = Duration::from_secs(2);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_keeps_up_with_its_engine() {
-    let many: Option<usize> = std::env::var(VARIABLE).ok().map(|count| count.parse().expect("a number of containers"));
+    let (many, at_once) = (number(VARIABLE), number(AT_ONCE_VARIABLE));
     let (rounds, idle) = if many.is_some() { (ROUNDS, Duration::from_secs(30)) } else { (1, Duration::from_secs(5)) };
-    let figures = measure(Path::new(FLEET), many.unwrap_or(FEW), rounds, idle).await;
+    let plan = Plan { containers: many.unwrap_or(FEW), rounds, at_once, idle };
+    let figures = measure(Path::new(FLEET), plan).await;
     let (ratio, share) = (figures.ratio(), figures.share_of_idle);
     println!(
         "{} times {} containers, {} at once: {:.2}/s bare, {:.2}/s through the mesh, ratio {ratio:.3}",
@@ -40,4 +51,19 @@ async fn an_agent_keeps_up_with_its_engine() {
         if many.is_some() { (RATIO_MIN, SHARE_MAX) } else { (RATIO_MIN_OF_FEW, SHARE_MAX_OF_FEW) };
     assert!(ratio >= ratio_min, "{figures:?}");
     assert!(share <= share_max, "{figures:?}");
+}
+
+fn number(variable: &str) -> Option<usize> {
+    std::env::var(variable).ok().map(|count| count.parse().expect("a number of containers"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_job_takes_little_longer_than_one_container() {
+    let is_measured = number(VARIABLE).is_some();
+    let figures = measure_single(Path::new(FLEET), if is_measured { SINGLES } else { 3 }).await;
+    let (bare, mesh, start) = (figures.bare, figures.mesh, figures.mesh_start);
+    println!("one container: {bare:.0?} bare, {mesh:.0?} as a run, {start:.0?} until its process starts");
+    let (times, more) =
+        if is_measured { (SINGLE_TIMES, SINGLE_MORE) } else { (SINGLE_TIMES_OF_FEW, SINGLE_MORE_OF_FEW) };
+    assert!(mesh <= bare.mul_f64(times) + more, "{figures:?}");
 }

@@ -10,18 +10,14 @@
 
 #![expect(clippy::print_stdout, reason = "a table for people is what this binary is for")]
 
-use std::{
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use futures_util::{StreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use tickmesh_core::message::MeshEvent;
-use tickmesh_messaging::{Change, Entry, Following, LeaseRecord, SchedulerRole, Start};
-use tickmesh_tests::{World, until};
+use tickmesh_messaging::{Change, Entry, Following, LeaseRecord, Start};
+use tickmesh_tests::{World, schedulers::Scheduler, until};
 
 /// Apps, unless the command line says otherwise.
 const APPS: usize = 100_000;
@@ -46,21 +42,21 @@ async fn main() -> anyhow::Result<()> {
     let mut leases = world.mesh.lease().follow().await?;
     let mut leader = Scheduler::start(&world, 0)?;
     led_by(&leader.id, &mut events).await?;
-    println!("empty scheduler: {}", leader.memory()?);
+    println!("empty scheduler: {} MB", leader.megabytes()?);
     apply(&world, apps).await;
     until("all ledgers", PATIENCE, || async {
         (world.mesh.ledgers().last_sequence().await.ok()? >= apps as u64).then_some(())
     })
     .await;
-    println!("{apps} apps, the leader: {}", leader.memory()?);
+    println!("{apps} apps, the leader: {} MB", leader.megabytes()?);
     println!("\n{:>8}{:>16}{:>18}{:>14}", "round", "kill to lease", "lease to leading", "standby");
     for round in 1..=ROUNDS {
         let standby = Scheduler::start(&world, round)?;
         until("a standby", PATIENCE, || async { standby.stands_by(&world).await.then_some(()) }).await;
         // The leader must have been heard on a connection that has lasted.
         tokio::time::sleep(Duration::from_secs(3)).await;
-        let memory = standby.memory()?;
-        let killed = leader.kill()?;
+        let memory = format!("{} MB", standby.megabytes()?);
+        let killed = leader.kill();
         let took_over = led_by(&standby.id, &mut events).await?;
         let taken = taken_by(&standby.id, &mut leases).await?;
         let ms = |duration: SignedDuration| format!("{:.0} ms", duration.as_secs_f64() * 1_000.0);
@@ -101,55 +97,4 @@ async fn apply(world: &World, apps: usize) {
             world.apply(&format!("app-{number}"), COMPOSE).await;
         })
         .await;
-}
-
-/// A scheduler process at production's speed. Dropped, it is killed.
-struct Scheduler {
-    id: String,
-    child: Child,
-}
-
-impl Scheduler {
-    fn start(world: &World, number: usize) -> anyhow::Result<Self> {
-        let id = format!("scheduler-{number}");
-        let fleet = std::env::current_exe()?.with_file_name("fleet");
-        ensure!(fleet.is_file(), "there is no {}: build the package's binaries", fleet.display());
-        let child = Command::new(fleet)
-            .args(["scheduler", "--nats", &world.server.url(), "--namespace", world.namespace().as_str()])
-            .args(["--id", &id, "--clocks", "production"])
-            .stdin(Stdio::piped())
-            .spawn()
-            .context("start a scheduler")?;
-        Ok(Self { id, child })
-    }
-
-    async fn stands_by(&self, world: &World) -> bool {
-        let cards = world.mesh.schedulers().roll(Duration::from_millis(300)).await.unwrap_or_default();
-        cards.iter().any(|card| card.id == self.id && card.role == SchedulerRole::StandingBy)
-    }
-
-    /// Kills it, and says when.
-    fn kill(&mut self) -> anyhow::Result<Timestamp> {
-        let now = Timestamp::now();
-        self.child.kill().context("kill a scheduler")?;
-        self.child.wait().context("wait for a scheduler")?;
-        Ok(now)
-    }
-
-    /// What it has in memory.
-    fn memory(&self) -> anyhow::Result<String> {
-        let path = PathBuf::from(format!("/proc/{}/status", self.child.id()));
-        let status = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().context("VmRSS is a number")?;
-        Ok(format!("{} MB", kilobytes / 1_024))
-    }
-}
-
-impl Drop for Scheduler {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

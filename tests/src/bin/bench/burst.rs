@@ -18,18 +18,20 @@ use crate::{
 
 /// Instants at which every app is due.
 const ROUNDS: usize = 3;
-/// Seconds from one to the next, for few apps and for many: long enough for a round and all that is measured beside it.
+/// Seconds from one to the next, for a handful of apps, few and many: long enough for a round and all that is measured beside it.
+const ROUND_SECONDS_HANDFUL: i64 = 12;
 const ROUND_SECONDS_FEW: i64 = 20;
 const ROUND_SECONDS_MANY: i64 = 60;
-/// So many apps are many.
+/// So many apps are no more than a handful, and so many are many.
+const HANDFUL: usize = 250;
 const MANY: usize = 2_000;
 /// How long applying may take before the first instant: this, and so much for each app.
 const APPLY_TIME: Duration = Duration::from_secs(4);
 const APPLY_TIME_PER_APP: Duration = Duration::from_millis(3);
 /// Where the disk is waited for.
 const APPLY_TIME_PER_APP_SYNCED: Duration = Duration::from_millis(20);
-/// What is left of a round for all that is measured beside it.
-const NEIGHBOURS_TIME: Duration = Duration::from_secs(10);
+/// What is left of a round for all that is measured beside it: this part.
+const NEIGHBOURS_PART: f64 = 0.5;
 /// After the last run has ended, somebody may still tidy up.
 const REST: Duration = Duration::from_secs(1);
 /// Once the processors' times have been read, the instant comes.
@@ -80,10 +82,14 @@ impl Plan {
             Nats::Single | Nats::Cluster => APPLY_TIME_PER_APP,
             Nats::Synced => APPLY_TIME_PER_APP_SYNCED,
         };
-        let period = if apps > MANY { ROUND_SECONDS_MANY } else { ROUND_SECONDS_FEW };
+        let period = match apps {
+            ..=HANDFUL => ROUND_SECONDS_HANDFUL,
+            ..=MANY => ROUND_SECONDS_FEW,
+            _ => ROUND_SECONDS_MANY,
+        };
         let lead = APPLY_TIME + per_app * u32::try_from(apps)?;
         let soon = (Timestamp::now() + lead).round(Unit::Second)?;
-        let fits = |first: &Timestamp| period == ROUND_SECONDS_MANY || first.as_second() % 60 < period;
+        let fits = |first: &Timestamp| period == ROUND_SECONDS_MANY || first.as_second() % 60 + 2 * period < 60;
         let candidates = (0..60).map(|seconds: i64| soon + seconds.seconds());
         let first = candidates.into_iter().find(fits).context("a minute has such a second")?;
         let instants = (0..ROUNDS).map(|round| Ok(first + (period * i64::try_from(round)?).seconds()));
@@ -104,7 +110,7 @@ impl Plan {
 async fn rounds(stage: &Stage, neighbours: &Neighbours, plan: &Plan, apps: usize) -> anyhow::Result<Measured> {
     let (mut beside, mut cpu) = (Vec::new(), CpuTimes::default());
     let mut sizes = Sizes { order: 0, ledger: 0 };
-    let patience = Duration::from_secs(plan.period.unsigned_abs()).saturating_sub(NEIGHBOURS_TIME);
+    let patience = Duration::from_secs(plan.period.unsigned_abs()).mul_f64(1.0 - NEIGHBOURS_PART);
     for (round, instant) in plan.instants.iter().enumerate() {
         let wait = Duration::try_from(instant.duration_since(Timestamp::now())).unwrap_or_default();
         ensure!(wait > EARLY, "what was measured beside a round took until the next");

@@ -52,6 +52,16 @@ impl CpuTimes {
     }
 }
 
+/// Processor time that a process has used until now.
+pub(crate) fn of_process(process: u32) -> anyhow::Result<Duration> {
+    let tasks = format!("/proc/{process}/task");
+    let mut times = BTreeMap::new();
+    for task in fs::read_dir(&tasks).with_context(|| format!("list {tasks}"))? {
+        add_thread(&task?.path(), &mut times)?;
+    }
+    Ok(times.into_values().sum())
+}
+
 /// As a number.
 pub(crate) fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0

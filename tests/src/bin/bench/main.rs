@@ -8,6 +8,8 @@
 //! bench
 //! bench burst APPS [single|synced|cluster]
 //! bench sustained APPS MINUTES
+//! bench failover killed|terminated TIMES
+//! bench rest SECONDS
 //! ```
 
 #![expect(clippy::print_stdout, reason = "a table for people is what this binary is for")]
@@ -15,8 +17,10 @@
 mod burst;
 mod confirm;
 mod cpu;
+mod failover;
 mod heap;
 mod neighbours;
+mod rest;
 mod spread;
 mod stage;
 mod sustained;
@@ -28,18 +32,23 @@ use std::{fs, num::NonZeroUsize, thread::available_parallelism};
 use anyhow::{Context as _, bail};
 
 use self::{
+    failover::Ending,
     stage::{Nats, Threads, threads},
     targets::table,
 };
 
 /// What is measured, unless the command line says otherwise.
-const ALL: [Measurement; 6] = [
+const ALL: [Measurement; 10] = [
     Measurement::Burst { apps: 100, nats: Nats::Single },
     Measurement::Burst { apps: 1_000, nats: Nats::Single },
     Measurement::Burst { apps: 10_000, nats: Nats::Single },
     Measurement::Burst { apps: 1_000, nats: Nats::Synced },
     Measurement::Burst { apps: 1_000, nats: Nats::Cluster },
+    Measurement::Burst { apps: 10_000, nats: Nats::Cluster },
     Measurement::Sustained { apps: 10_000, minutes: 2 },
+    Measurement::Failover { ending: Ending::Killed, times: 10 },
+    Measurement::Failover { ending: Ending::Terminated, times: 10 },
+    Measurement::Rest { seconds: 60 },
 ];
 
 /// One thing to be measured, on a mesh of its own.
@@ -49,6 +58,10 @@ enum Measurement {
     Burst { apps: usize, nats: Nats },
     /// Apps due all the time.
     Sustained { apps: usize, minutes: usize },
+    /// The leader ends again and again.
+    Failover { ending: Ending, times: usize },
+    /// Nothing happens.
+    Rest { seconds: usize },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -62,6 +75,8 @@ fn main() -> anyhow::Result<()> {
         targets.extend(match measurement {
             Measurement::Burst { apps, nats } => bench.block_on(burst::measure(&parts, nats, apps)),
             Measurement::Sustained { apps, minutes } => bench.block_on(sustained::measure(&parts, apps, minutes)),
+            Measurement::Failover { ending, times } => bench.block_on(failover::measure(&parts, ending, times)),
+            Measurement::Rest { seconds } => bench.block_on(rest::measure(seconds as u64)),
         }?);
     }
     println!("{}\n\nload after: {}", table(&targets), load()?);
@@ -77,7 +92,14 @@ fn parse(arguments: &[String]) -> anyhow::Result<Vec<Measurement>> {
         ["sustained", apps, minutes] => {
             vec![Measurement::Sustained { apps: number(apps)?, minutes: number(minutes)? }]
         }
-        _ => bail!("usage: bench | bench burst APPS [single|synced|cluster] | bench sustained APPS MINUTES"),
+        ["failover", ending, times] => {
+            vec![Measurement::Failover { ending: Ending::parse(ending)?, times: number(times)? }]
+        }
+        ["rest", seconds] => vec![Measurement::Rest { seconds: number(seconds)? }],
+        _ => bail!(
+            "usage: bench | bench burst APPS [single|synced|cluster] | bench sustained APPS MINUTES | bench failover \
+             killed|terminated TIMES | bench rest SECONDS"
+        ),
     })
 }
 

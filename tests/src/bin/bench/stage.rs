@@ -31,9 +31,6 @@ const SLOTS: u32 = 1_000_000;
 const APPLIES_AT_ONCE: usize = 64;
 /// Pause between two looks at how far the history is.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
-/// The scheduler's threads, by name.
-pub(crate) const SCHEDULER: &str = "scheduler";
-
 /// Threads of its own for each part, as it has in production: on shared ones its tasks would queue behind those of the others.
 pub(crate) struct Threads {
     scheduler: Runtime,
@@ -42,7 +39,7 @@ pub(crate) struct Threads {
 
 impl Threads {
     pub(crate) fn start() -> anyhow::Result<Self> {
-        Ok(Self { scheduler: threads(SCHEDULER)?, agents: threads("agents")? })
+        Ok(Self { scheduler: threads("scheduler")?, agents: threads("agents")? })
     }
 }
 
@@ -93,7 +90,15 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
+    /// With a scheduler in this process.
     pub(crate) async fn start(threads: &Threads, nats: Nats) -> anyhow::Result<Self> {
+        let mut stage = Self::with_agents(threads, nats).await?;
+        stage.parts.push(on(&threads.scheduler, stage.world.scheduler()).await);
+        Ok(stage)
+    }
+
+    /// Without a scheduler.
+    pub(crate) async fn with_agents(threads: &Threads, nats: Nats) -> anyhow::Result<Self> {
         let settings = tempfile::tempdir().context("make a folder")?;
         let mut world = match nats {
             Nats::Single => World::new().await,
@@ -107,16 +112,21 @@ impl Stage {
         };
         world.timing = Timing::default();
         let watch = Watch::begin(&world).await?;
-        let parts = start_parts(&world, threads).await;
+        let parts = start_agents(&world, threads).await;
         Ok(Self { context: context(&world).await?, world, watch, parts, _settings: settings })
     }
 
     /// Applies apps with these schedules, named by number, and waits until the scheduler has them.
     pub(crate) async fn apply(&self, schedules: impl Iterator<Item = String>) {
+        self.apply_labelled(schedules, "").await;
+    }
+
+    /// The same with labels more, as lines of the file.
+    pub(crate) async fn apply_labelled(&self, schedules: impl Iterator<Item = String>, labels: &str) {
         let apps: Vec<_> = schedules.enumerate().collect();
         let count = apps.len() as u64;
         let applied = stream::iter(apps).for_each_concurrent(APPLIES_AT_ONCE, |(number, schedule)| async move {
-            self.world.apply(&app_name(number), &compose(&schedule)).await;
+            self.world.apply(&app_name(number), &compose(&schedule, labels)).await;
         });
         applied.await;
         until("a ledger for every app", PATIENCE, || async {
@@ -174,9 +184,9 @@ pub(crate) fn app_name(number: usize) -> String {
 }
 
 /// The example of the original service, but for its schedule, and with one replica: so a run is one order.
-fn compose(schedule: &str) -> String {
+fn compose(schedule: &str, labels: &str) -> String {
     format!(
-        "version: \"2\"\nlabels:\n  aliyun.project_type: \"batch\"\n  aliyun.schedule: \"{schedule}\"\nservices:\n  s1:\n    \
+        "version: \"2\"\nlabels:\n  aliyun.project_type: \"batch\"\n  aliyun.schedule: \"{schedule}\"\n{labels}services:\n  s1:\n    \
          image: registry.aliyuncs.com/jimmycmh/busybox:latest\n    labels:\n      aliyun.scale: \"1\"\n      \
          aliyun.retry_count: \"3\"\n      aliyun.remove_containers: \"remove-all\"\n    command: date\n"
     )
@@ -186,9 +196,9 @@ fn lives_file(world: &World) -> PathBuf {
     world.folder.path().join("lives")
 }
 
-/// Starts the scheduler and the agents, each on their threads, and waits for them.
-async fn start_parts(world: &World, threads: &Threads) -> Vec<Part> {
-    let mut parts = vec![on(&threads.scheduler, world.scheduler()).await];
+/// Starts the agents on their threads, and waits for them.
+async fn start_agents(world: &World, threads: &Threads) -> Vec<Part> {
+    let mut parts = Vec::new();
     for number in 0..AGENTS {
         let name = format!("agent-{number}");
         let mut config = world.agent_config(&name);

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::ensure;
 use jiff::{Timestamp, ToSpan as _, Unit};
+use tickmesh_tests::schedulers::Scheduler;
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     cpu::{self, SERVER, resident_megabytes},
     heap,
     spread::{Spread, milliseconds},
-    stage::{AGENTS, Nats, SCHEDULER, Stage, Threads, app_name},
+    stage::{AGENTS, Nats, Stage, Threads, app_name},
     targets::Target,
 };
 
@@ -28,30 +29,39 @@ const ASKED_APPS: usize = 10_000;
 const ASKED_P99_MS: f64 = 15.0;
 const ASKED_US_A_RUN: f64 = 200.0;
 
-/// Megabytes of this process (scheduler, agents, bench) and of the server.
+/// Between two looks at the memory.
+const MEMORY_PERIOD: Duration = Duration::from_secs(60);
+
+/// Megabytes of the scheduler's process, and of the server.
 #[derive(Debug, Clone, Copy)]
 struct Memory {
-    this: u64,
+    scheduler: u64,
     server: u64,
 }
 
 impl Memory {
-    fn now(stage: &Stage) -> anyhow::Result<Self> {
-        let server = stage.world.server.pid().to_string();
-        Ok(Self { this: resident_megabytes("self")?, server: resident_megabytes(&server)? })
+    fn now(stage: &Stage, scheduler: &Scheduler) -> anyhow::Result<Self> {
+        let server = resident_megabytes(&stage.world.server.pid().to_string())?;
+        Ok(Self { scheduler: scheduler.megabytes()?, server })
     }
 }
 
 /// Measures it, prints it, and returns what is to be compared.
 pub(crate) async fn measure(threads: &Threads, apps: usize, minutes: usize) -> anyhow::Result<Vec<Target>> {
-    let stage = Stage::start(threads, Nats::Single).await?;
+    let stage = Stage::with_agents(threads, Nats::Single).await?;
+    let scheduler = Scheduler::start(&stage.world, 0)?;
     stage.apply((0..apps).map(|app| format!("{} * * * * *", second(app, apps)))).await;
     let first = (Timestamp::now() + REST).round(Unit::Second)?;
     let end = first + i64::try_from(minutes * MINUTE)?.seconds();
     sleep_until(first).await;
-    let (cpu_before, memory_before) = (stage.cpu()?, Memory::now(&stage)?);
-    sleep_until(end).await;
-    let (used, memory) = (stage.cpu()?.since(&cpu_before), Memory::now(&stage)?);
+    let cpu_before = (stage.cpu()?, cpu::of_process(scheduler.process())?);
+    let mut memory = vec![Memory::now(&stage, &scheduler)?];
+    for minute in 1..=minutes {
+        sleep_until(first + (MEMORY_PERIOD * u32::try_from(minute)?)).await;
+        memory.push(Memory::now(&stage, &scheduler)?);
+    }
+    let used = stage.cpu()?.since(&cpu_before.0);
+    let used_by_scheduler = cpu::of_process(scheduler.process())?.saturating_sub(cpu_before.1);
 
     let confirmed = confirm(&stage, &due(apps, minutes, first)?, end).await?;
     let late = stage.watch.lateness(|instant| first <= instant && instant < end)?;
@@ -62,22 +72,27 @@ pub(crate) async fn measure(threads: &Threads, apps: usize, minutes: usize) -> a
     let limit = heap::measure(at_once).await?;
 
     println!("## {apps} apps spread over each minute, for {minutes} minutes\n");
-    println!("{AGENTS} agents, 1 scheduler, nats-server {} (single)\n", stage.world.mesh.server_version());
+    println!("{AGENTS} agents, 1 scheduler as a process, nats-server {} (single)\n", stage.world.mesh.server_version());
     println!("{:<48}{:>10}{:>10}{:>10}", "milliseconds after the instant", "p50", "p99", "max");
     println!("{:<48}{late}", "the agent has the order");
     println!("{:<48}{}", "the container starts", Spread::of(confirmed.started));
     println!("{:<48}{}", "the run is in the history", Spread::of(confirmed.ended));
     println!("{:<48}{limit}", format!("limit: heap with one timer, {at_once} at once"));
     println!("\nconfirmed: {runs} runs and as many containers, none lost, none doubled");
-    println!("processor time for one run: {}", used.per_run(runs));
-    let a_minute = |threads: &str| used.of(threads).as_secs_f64() / minutes as f64;
-    println!("processor seconds a minute: scheduler {:.2}, nats-server {:.2}", a_minute(SCHEDULER), a_minute(SERVER));
-    let Memory { this, server } = memory_before;
-    println!("MB at the beginning: scheduler, agents and bench together {this}, nats-server {server}");
-    let Memory { this, server } = memory;
-    println!("MB at the end: scheduler, agents and bench together {this}, nats-server {server}\n");
+    let scheduler_ms = cpu::milliseconds(used_by_scheduler) / runs as f64;
+    println!("processor time for one run: scheduler {scheduler_ms:.2} ms, {}", used.per_run(runs));
+    let a_minute = |time: Duration| time.as_secs_f64() / minutes as f64;
+    let (scheduler_s, server_s) = (a_minute(used_by_scheduler), a_minute(used.of(SERVER)));
+    println!("processor seconds a minute: scheduler {scheduler_s:.2}, nats-server {server_s:.2}");
+    println!("MB after each minute: scheduler {}", list(&memory, |it| it.scheduler));
+    println!("MB after each minute: nats-server {}\n", list(&memory, |it| it.server));
+    scheduler.terminate().await;
     stage.stop().await;
-    Ok(targets(apps, late, used.of(SCHEDULER), runs))
+    Ok(targets(apps, late, used_by_scheduler, runs))
+}
+
+fn list(memory: &[Memory], of: impl Fn(&Memory) -> u64) -> String {
+    memory.iter().map(|it| of(it).to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// The second of each minute at which an app is due.

@@ -11,7 +11,10 @@ use async_nats::jetstream::consumer::pull;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
-use tickmesh_core::message::{Order, OrderKind};
+use tickmesh_core::{
+    id::Epoch,
+    message::{Order, OrderKind},
+};
 use tickmesh_messaging::StreamKind;
 use tickmesh_tests::World;
 use tokio_util::task::AbortOnDropHandle;
@@ -28,6 +31,10 @@ pub(crate) struct Watch {
 struct Sighting {
     at: Timestamp,
     body: Bytes,
+}
+
+fn order(sighting: &Sighting) -> anyhow::Result<Order> {
+    serde_json::from_slice(&sighting.body).context("read an order")
 }
 
 impl Watch {
@@ -51,8 +58,8 @@ impl Watch {
     /// How late the first order of each attempt was, of those for instants that are `wanted`.
     pub(crate) fn lateness(&self, wanted: impl Fn(Timestamp) -> bool) -> anyhow::Result<Vec<SignedDuration>> {
         let (mut known, mut late) = (BTreeSet::new(), Vec::new());
-        for Sighting { at, body } in self.seen() {
-            let order: Order = serde_json::from_slice(&body).context("read an order")?;
+        for sighting in self.seen() {
+            let (at, order) = (sighting.at, order(&sighting)?);
             let OrderKind::Start(start) = order.kind else { continue };
             if let Some(instant) = start.scheduled_at
                 && wanted(instant)
@@ -62,6 +69,24 @@ impl Watch {
             }
         }
         Ok(late)
+    }
+
+    /// Newest tenure that an order came from.
+    pub(crate) fn newest_epoch(&self) -> anyhow::Result<Option<Epoch>> {
+        let Some(last) = self.seen().pop() else { return Ok(None) };
+        Ok(Some(order(&last)?.epoch))
+    }
+
+    /// When the first order of a later tenure than that came.
+    pub(crate) fn first_after(&self, epoch: Epoch) -> anyhow::Result<Option<Timestamp>> {
+        let mut later = None;
+        for sighting in self.seen().iter().rev() {
+            if order(sighting)?.epoch <= epoch {
+                break;
+            }
+            later = Some(sighting.at);
+        }
+        Ok(later)
     }
 
     /// Size of the largest order.

@@ -1,0 +1,75 @@
+//! Schedulers as processes at the speed of production, for what is measured when a leader goes.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use jiff::Timestamp;
+use tickmesh_messaging::SchedulerRole;
+
+use crate::{children::Child, world::World};
+
+/// How long a scheduler may take to end in order.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the schedulers are listened to when they are asked what they do.
+const ROLL_CALL: Duration = Duration::from_millis(300);
+
+/// A scheduler process. Dropped, it is killed.
+pub struct Scheduler {
+    /// What it calls itself.
+    pub id: String,
+    child: Child,
+}
+
+impl Scheduler {
+    /// Starts one: the binary `fleet`, which must be beside this one.
+    ///
+    /// # Errors
+    ///
+    /// If it is not.
+    pub fn start(world: &World, number: usize) -> anyhow::Result<Self> {
+        let id = format!("scheduler-{number}");
+        let fleet = std::env::current_exe()?.with_file_name("fleet");
+        ensure!(fleet.is_file(), "there is no {}: build the package's binaries", fleet.display());
+        let mut command = Child::role(&fleet, "scheduler", &world.server.url(), world.namespace());
+        command.args(["--id", &id, "--clocks", "production"]);
+        Ok(Self { id, child: Child::start(command) })
+    }
+
+    /// Its process id.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it says that it stands by.
+    pub async fn stands_by(&self, world: &World) -> bool {
+        let cards = world.mesh.schedulers().roll(ROLL_CALL).await.unwrap_or_default();
+        cards.iter().any(|card| card.id == self.id && card.role == SchedulerRole::StandingBy)
+    }
+
+    /// Kills it with `-9`, and says when.
+    pub fn kill(self) -> Timestamp {
+        let now = Timestamp::now();
+        self.child.kill();
+        now
+    }
+
+    /// Asks it to stop in order, waits for that, and says when it was asked.
+    pub async fn terminate(self) -> Timestamp {
+        let now = Timestamp::now();
+        self.child.terminate(PATIENCE).await;
+        now
+    }
+
+    /// Megabytes that it has in memory.
+    ///
+    /// # Errors
+    ///
+    /// If the host does not tell.
+    pub fn megabytes(&self) -> anyhow::Result<u64> {
+        let path = PathBuf::from(format!("/proc/{}/status", self.child.id()));
+        let status = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().context("VmRSS is a number")?;
+        Ok(kilobytes / 1_024)
+    }
+}
