@@ -30,8 +30,12 @@ const SINGLE_MORE: Duration = Duration::from_millis(20);
 const SINGLE_TIMES_OF_FEW: f64 = 3.0;
 const SINGLE_MORE_OF_FEW: Duration = Duration::from_secs(2);
 
+/// They share the engine that is measured.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_keeps_up_with_its_engine() {
+    let _alone = ALONE.lock().await;
     let (many, at_once) = (number(VARIABLE), number(AT_ONCE_VARIABLE));
     let (rounds, idle) = if many.is_some() { (ROUNDS, Duration::from_secs(30)) } else { (1, Duration::from_secs(5)) };
     let plan = Plan { containers: many.unwrap_or(FEW), rounds, at_once, idle };
@@ -59,6 +63,7 @@ fn number(variable: &str) -> Option<usize> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_job_takes_little_longer_than_one_container() {
+    let _alone = ALONE.lock().await;
     let is_measured = number(VARIABLE).is_some();
     let figures = measure_single(Path::new(FLEET), if is_measured { SINGLES } else { 3 }).await;
     let (bare, mesh, start) = (figures.bare, figures.mesh, figures.mesh_start);

@@ -5,12 +5,12 @@
 //! answer: a new consumer, from the sequence after the last one seen. (The library's ordered consumer does much the same, but
 //! takes many seconds to notice a restarted server, and starts from the beginning if it had not seen a message before.)
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use async_nats::jetstream::{
     self, ErrorCode,
     consumer::{AckPolicy, DeliverPolicy, pull},
-    stream::ConsumerErrorKind,
+    stream::{ConsumerErrorKind, State as StreamState},
 };
 use futures_util::{
     FutureExt, StreamExt,
@@ -77,6 +77,9 @@ pub(crate) enum Item {
     },
 }
 
+/// How a filter ends that lets every subject of a stream through.
+const ALL_SUBJECTS: &str = ">";
+
 /// Reads the messages that a filter lets through.
 pub(crate) struct Follower {
     store: Store,
@@ -98,14 +101,28 @@ struct Target {
     sequence: u64,
     /// The server has nothing else: what this sequence named may have been filtered out, overwritten or purged.
     exhausted: bool,
+    subjects: Option<Subjects>,
+}
+
+/// The subjects of a reader that is given the last message of each. One that is written anew meanwhile is not to be missed: its old
+/// message is gone then, and the new one comes behind the end that the stream had. Nor does the server's word help that nothing is
+/// pending: between the two messages of such a subject it says so, too. So they are counted: there are never fewer of them.
+struct Subjects {
+    /// As the stream had them when it was asked last.
+    count: u64,
+    given: HashSet<String>,
 }
 
 impl Target {
-    /// Whether all of it has been given to a reader that has seen everything up to `seen`. One that reads the last message of
-    /// every subject has not seen a subject that was written anew meanwhile: its old message is gone, and the new one comes
-    /// behind this sequence. Only the server knows when it has given one of each.
-    fn is_reached(&self, seen: u64, from_last: bool) -> bool {
-        self.exhausted || (!from_last && seen >= self.sequence)
+    /// Whether all of it has been given to a reader that has seen everything up to `seen`, as far as it can tell by itself.
+    fn is_reached(&self, seen: u64) -> bool {
+        self.exhausted || (seen >= self.sequence && self.subjects.as_ref().is_none_or(Subjects::are_all))
+    }
+}
+
+impl Subjects {
+    fn are_all(&self) -> bool {
+        self.given.len() as u64 >= self.count
     }
 }
 
@@ -119,18 +136,21 @@ struct Consumer {
 impl Follower {
     /// Begins to read. An error here is final; later on, only a stream that is gone ends the reading.
     pub(crate) async fn begin(store: &Store, filter: String, begin: Begin) -> Result<Self, Error> {
-        let last_sequence = store.last_sequence().await?;
+        let StreamState { last_sequence, subjects_count, .. } = store.state().await?;
         let (from_last, seen) = match begin {
             Begin::After(sequence) => (false, sequence),
             Begin::LastPerSubject => (true, 0),
             Begin::New => (false, last_sequence),
         };
+        // Of one subject the server's word is enough.
+        let counts = from_last && filter.ends_with(ALL_SUBJECTS);
+        let subjects = counts.then(|| Subjects { count: subjects_count, given: HashSet::new() });
         let mut follower = Self {
             store: store.clone(),
             filter,
             from_last,
             seen,
-            target: Some(Target { sequence: last_sequence, exhausted: false }),
+            target: Some(Target { sequence: last_sequence, exhausted: false, subjects }),
             consumer: None,
             connections: store.link.connections.clone(),
             pause: RETRY_PAUSE_MIN,
@@ -143,8 +163,9 @@ impl Follower {
     /// The next item. An error is the last one.
     pub(crate) async fn next(&mut self) -> Result<Item, Error> {
         loop {
-            if let Some(item) = self.take_caught_up() {
-                return Ok(item);
+            if self.target.as_ref().is_some_and(|target| target.is_reached(self.seen)) && self.has_all_subjects().await
+            {
+                return Ok(self.take_caught_up());
             }
             let Some(consumer) = &mut self.consumer else {
                 self.reopen().await?;
@@ -225,14 +246,34 @@ impl Follower {
         }
     }
 
-    fn take_caught_up(&mut self) -> Option<Item> {
-        let target = self.target.take_if(|target| target.is_reached(self.seen, self.from_last))?;
-        // Whatever is stored up to there and passes the filter has been given, so a new consumer may begin after it.
-        self.seen = self.seen.max(target.sequence);
-        Some(Item::CaughtUp { last_sequence: self.seen })
+    fn take_caught_up(&mut self) -> Item {
+        if let Some(target) = self.target.take() {
+            // Whatever is stored up to there and passes the filter has been given, so a new consumer may begin after it.
+            self.seen = self.seen.max(target.sequence);
+        }
+        Item::CaughtUp { last_sequence: self.seen }
     }
 
+    /// Whether the subjects that were given are all that there are, if that matters: others may have come since they were counted.
+    async fn has_all_subjects(&mut self) -> bool {
+        let Some(Target { exhausted: false, subjects: Some(_), .. }) = &self.target else { return true };
+        let state = self.store.state().await;
+        let Some(Target { subjects: Some(subjects), .. }) = &mut self.target else { return true };
+        match state {
+            Ok(state) => subjects.count = state.subjects_count,
+            Err(error) => debug!(stream = self.store.name, error = %chain(&error), "subjects are not counted again"),
+        }
+        subjects.are_all()
+    }
+
+    /// The server says that it has nothing else. Where subjects are counted that is believed only after a silence.
     fn exhaust(&mut self) {
+        if let Some(target) = self.target.as_mut().filter(|target| target.subjects.is_none()) {
+            target.exhausted = true;
+        }
+    }
+
+    fn exhaust_after_silence(&mut self) {
         if let Some(target) = &mut self.target {
             target.exhausted = true;
         }
@@ -244,7 +285,7 @@ impl Follower {
         let context = &self.store.link.context;
         let request = context.get_consumer_from_stream::<pull::Config, _, _>(&consumer.name, &self.store.name);
         match self.store.bounded(request).await {
-            Ok(Ok(consumer)) if consumer.cached_info().num_pending == 0 => self.exhaust(),
+            Ok(Ok(consumer)) if consumer.cached_info().num_pending == 0 => self.exhaust_after_silence(),
             Ok(Ok(_)) => {}
             Ok(Err(problem)) => self.distrust(problem),
             Err(late) => self.distrust(late),
@@ -273,6 +314,9 @@ impl Follower {
         }
         if sequence <= self.seen {
             return Ok(None);
+        }
+        if let Some(Target { subjects: Some(subjects), .. }) = &mut self.target {
+            subjects.given.insert(message.subject.to_string());
         }
         let at = timestamp(info.published.unix_timestamp_nanos()).map_err(|error| error.to_string())?;
         self.seen = sequence;

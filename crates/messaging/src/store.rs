@@ -115,7 +115,7 @@ impl Store {
     }
 
     /// The stream's state, as its leader has it.
-    async fn state(&self) -> Result<StreamState, Error> {
+    pub(crate) async fn state(&self) -> Result<StreamState, Error> {
         Ok(self.info().await?.state)
     }
 

@@ -46,8 +46,8 @@ impl CpuTimes {
 
     /// One line: what each used for one of so many runs.
     pub(crate) fn per_run(&self, runs: usize) -> String {
-        let used =
-            self.0.iter().map(|(name, time)| format!("{name} {:.2} ms", milliseconds(*time) / runs.max(1) as f64));
+        let at_work = self.0.iter().filter(|(_, time)| !time.is_zero());
+        let used = at_work.map(|(name, time)| format!("{name} {:.2} ms", milliseconds(*time) / runs.max(1) as f64));
         used.collect::<Vec<_>>().join(", ")
     }
 }
