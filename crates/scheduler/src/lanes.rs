@@ -31,11 +31,12 @@ impl Lanes {
 
     /// The next effect that may be begun, as under way from now on.
     pub(crate) fn next(&mut self) -> Option<Effect> {
-        let effect = self.waiting.pop_front_if(|effect| match effect.haste() {
+        let may_begin = match self.waiting.front()?.haste() {
             Haste::AtOnce => true,
             Haste::InTurn if self.at_once == 0 => self.in_turn < IN_TURN_MAX,
             Haste::InTurn => self.in_turn < IN_TURN_MAX_BESIDE,
-        })?;
+        };
+        let effect = if may_begin { self.waiting.pop_front()? } else { return None };
         *self.count(effect.haste()) += 1;
         Some(effect)
     }

@@ -122,19 +122,19 @@ impl Agents {
     }
 
     /// Silent agents whose key is to be read now that these results are folded, as being read.
-    pub(super) fn to_be_read(&mut self, results_through: u64) -> Vec<AgentName> {
-        let mut to_be_read = Vec::new();
+    pub(super) fn begin_reading(&mut self, results_through: u64) -> Vec<AgentName> {
+        let mut due = Vec::new();
         for agent in &self.waiting {
             let Some(state) = self.states.get_mut(agent) else { continue };
             if let SilenceCheck::Folding { end } = state.silence
                 && end <= results_through
             {
                 state.silence = SilenceCheck::ReadingKey { results_through };
-                to_be_read.push(agent.clone());
+                due.push(agent.clone());
             }
         }
         self.waiting.retain(|agent| self.states.get(agent).is_some_and(AgentState::waits));
-        to_be_read
+        due
     }
 
     /// Whether it is time to look at all of them again: often enough for deadlines of many heartbeats.

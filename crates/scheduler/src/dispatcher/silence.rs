@@ -48,8 +48,8 @@ impl Dispatcher {
     }
 
     fn read_silent_keys(&mut self) {
-        let to_be_read = self.agents.to_be_read(self.results_through);
-        self.effects.extend(to_be_read.into_iter().map(|agent| Effect::ReadAgent { agent }));
+        let read = self.agents.begin_reading(self.results_through);
+        self.effects.extend(read.into_iter().map(|agent| Effect::ReadAgent { agent }));
     }
 
     /// The last check: the key still has the revision that the count began with. If it moved, the heartbeat will come as

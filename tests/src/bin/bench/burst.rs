@@ -82,10 +82,12 @@ impl Plan {
             Nats::Single | Nats::Cluster => APPLY_TIME_PER_APP,
             Nats::Synced => APPLY_TIME_PER_APP_SYNCED,
         };
-        let period = match apps {
-            ..=HANDFUL => ROUND_SECONDS_HANDFUL,
-            ..=MANY => ROUND_SECONDS_FEW,
-            _ => ROUND_SECONDS_MANY,
+        let period = if apps <= HANDFUL {
+            ROUND_SECONDS_HANDFUL
+        } else if apps <= MANY {
+            ROUND_SECONDS_FEW
+        } else {
+            ROUND_SECONDS_MANY
         };
         let lead = APPLY_TIME + per_app * u32::try_from(apps)?;
         let soon = (Timestamp::now() + lead).round(Unit::Second)?;
