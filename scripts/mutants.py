@@ -107,8 +107,7 @@ def git(*arguments):
 
 def check_whole(mutants, seeds):
     """Without a break nothing is found, or whoever finds one of them has found nothing."""
-    crates = sorted({crate_of(mutant) for mutant in mutants})
-    for arguments in [SIMULATOR, *(("-p", crate, "--lib") for crate in crates)]:
+    for arguments in [SIMULATOR, *sorted({tests_of(mutant) for mutant in mutants})]:
         build("the code without any break", *arguments)
         status, output = cargo_test(*arguments, environment={"TICKMESH_SEEDS": str(seeds)})
         if status != 0:
@@ -140,13 +139,19 @@ def by_simulator(mutant, seeds):
 
 
 def by_tests(mutant):
-    crate = crate_of(mutant)
-    build(mutant["name"], "-p", crate, "--lib")
-    status, output = cargo_test("-p", crate, "--lib")
+    crate, arguments = crate_of(mutant), tests_of(mutant)
+    build(mutant["name"], *arguments)
+    status, output = cargo_test(*arguments)
     if status == 0:
         return None
     test = re.search(r"^test (\S+) \.\.\. FAILED", output, re.MULTILINE)
     return f"test `{test[1]}`" if test else f"tests of {crate}: {last_words(output)}"
+
+
+def tests_of(mutant):
+    """What cargo is to test. Some rules only a real server can tell of: then the break names the tests that have one."""
+    target = ("--test", mutant["tests"]) if "tests" in mutant else ("--lib",)
+    return ("-p", crate_of(mutant), *target)
 
 
 def last_words(output):
@@ -166,7 +171,8 @@ def cargo_test(*arguments, environment=None):
 
 def cargo(*arguments, seconds, environment=None):
     """Exit status and output. What takes too long has failed: a break that makes something hang is found."""
-    environment = {**os.environ, "RUST_BACKTRACE": "0", **(environment or {})}
+    server = {"TICKMESH_NATS_SERVER": str(ROOT / ".tools/nats-server")}
+    environment = {**server, **os.environ, "RUST_BACKTRACE": "0", **(environment or {})}
     command = ["cargo", *arguments]
     process = subprocess.Popen(
         command, cwd=WORK, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

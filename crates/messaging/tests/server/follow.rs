@@ -1,5 +1,9 @@
 use futures_util::StreamExt;
-use tickmesh_core::message::{AppRecord, AttemptReport, TickRecord};
+use jiff::Timestamp;
+use tickmesh_core::{
+    ledger::Ledger,
+    message::{AppRecord, AttemptReport, TickRecord},
+};
 use tickmesh_messaging::{Change, Entry, Error, Following, Start, Unreadable};
 
 use crate::support::*;
@@ -74,6 +78,33 @@ async fn a_list_has_every_key_however_often_each_is_written_meanwhile() {
         assert!(found.iter().eq(&keys), "{found:?}");
     }
     writers.abort_all();
+}
+
+#[tokio::test]
+async fn a_key_that_is_new_does_not_stand_for_one_that_was_overwritten() {
+    // More than a reader is sent ahead.
+    const KEYS: usize = 2_000;
+    let (_server, mesh) = mesh().await;
+    // Of a ledger only the last revision is stored.
+    let ledgers = &mesh.ledgers();
+    let write = async |key: &str, revision, expected| {
+        stored(ledgers.compare_and_set(key, &Ledger::new(revision, Timestamp::UNIX_EPOCH), expected).await.unwrap())
+    };
+    let keys: Vec<_> = (0..KEYS).map(|key| key.to_string()).collect();
+    let written = futures_util::future::join_all(keys.iter().map(|key| write(key, 1, 0))).await;
+    let (last, sequence) = keys.iter().zip(written).max_by_key(|(_, sequence)| *sequence).unwrap();
+    let mut changes = ledgers.follow().await.unwrap();
+    write("new", 1, 0).await;
+    write(last, 2, sequence).await;
+    let mut seen = std::collections::BTreeSet::new();
+    loop {
+        match next("a change", &mut changes).await {
+            Change::Entry(entry) => seen.insert(entry.key),
+            Change::Unreadable { .. } => unreachable!("all can be read"),
+            Change::SnapshotEnd { .. } => break,
+        };
+    }
+    assert!(seen.contains(last), "{} keys", seen.len());
 }
 
 #[tokio::test]
