@@ -12,6 +12,25 @@ use crate::dispatcher::{Effect, Haste};
 const IN_TURN_MAX: usize = 512;
 const IN_TURN_MAX_BESIDE: usize = 8;
 
+/// So many turns for apps that are due, one after the other, before there is one for whatever else there is.
+const DUE_TURNS_MAX: u32 = 16;
+
+/// Decides whose turn it is: that of apps that are due, with the answers that their orders wait for, or that of all there is. What
+/// the world has to say of runs that go on already may wait until the others have begun, but not for ever.
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    due_in_a_row: u32,
+}
+
+impl Turns {
+    /// Whether the next turn is for what is due alone.
+    pub(crate) fn next_is_for_due(&mut self, due: bool) -> bool {
+        let alone = due && self.due_in_a_row < DUE_TURNS_MAX;
+        self.due_in_a_row = if alone { self.due_in_a_row + 1 } else { 0 };
+        alone
+    }
+}
+
 /// Decides which effect is begun when.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
@@ -59,6 +78,17 @@ mod tests {
     use tickmesh_core::{message::MeshEvent, name::AgentName};
 
     use super::*;
+
+    #[test]
+    fn what_is_due_goes_first_but_not_for_ever() {
+        let mut turns = Turns::default();
+        assert!(!turns.next_is_for_due(false));
+        for _ in 0..3 {
+            assert!((0..DUE_TURNS_MAX).all(|_| turns.next_is_for_due(true)));
+            assert!(!turns.next_is_for_due(true));
+        }
+        assert!(turns.next_is_for_due(true) && !turns.next_is_for_due(false));
+    }
 
     /// Somebody waits for it.
     fn urgent() -> Effect {

@@ -13,7 +13,10 @@ use tickmesh_core::{
     name::{AgentName, AppName},
 };
 use tickmesh_messaging::{Bucket, Cas, Delivery, Error, Journal, Mesh, Orders, Results};
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, JoinSet},
+};
 use tracing::warn;
 
 use crate::{
@@ -119,22 +122,30 @@ impl Performer {
         });
     }
 
-    /// Waits until a task has ended, and begins what waited for it and for others that have. One that panicked leaves an app in
-    /// doubt: then this process ends as well.
+    /// Waits until a task has ended, and begins what waited for it and for others that have.
     pub(crate) async fn reap(&mut self) {
-        let mut ended = match self.tasks.join_next().await {
-            Some(ended) => Some(ended),
+        match self.tasks.join_next().await {
+            Some(ended) => self.ended(ended),
             None => std::future::pending().await,
-        };
-        while let Some(task) = ended {
-            match task {
-                Ok(haste) => haste.into_iter().for_each(|haste| self.lanes.ended(haste)),
-                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                Err(_) => {}
-            }
-            ended = self.tasks.try_join_next();
+        }
+        self.reap_ended();
+    }
+
+    /// The same for those that have ended already.
+    pub(crate) fn reap_ended(&mut self) {
+        while let Some(ended) = self.tasks.try_join_next() {
+            self.ended(ended);
         }
         self.begin_next();
+    }
+
+    /// One that panicked leaves an app in doubt: then this process ends as well.
+    fn ended(&mut self, task: Result<Option<Haste>, JoinError>) {
+        match task {
+            Ok(haste) => haste.into_iter().for_each(|haste| self.lanes.ended(haste)),
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => {}
+        }
     }
 
     fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {

@@ -10,7 +10,7 @@ use tickmesh_messaging::{
 };
 use tokio::{
     sync::mpsc,
-    task::JoinSet,
+    task::{JoinSet, yield_now},
     time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ use crate::{
     clock::{Clock, ClockJudge, Reading},
     dispatcher::{Effect, Event},
     follow,
+    lanes::Turns,
     leader::{Leader, Step, Stop, Trust},
     perform::Performer,
     presence::Presence,
@@ -196,6 +197,7 @@ struct Office<'a> {
     housekeeping_at: Instant,
     purge_period: Duration,
     purge_at: Instant,
+    turns: Turns,
     clock: Clock,
     judge: ClockJudge,
     readings: mpsc::Receiver<Reading>,
@@ -231,6 +233,7 @@ impl<'a> Office<'a> {
             housekeeping_at: Instant::now() + housekeeping_period,
             purge_period: config.timing.purge,
             purge_at: Instant::now() + config.timing.purge,
+            turns: Turns::default(),
             clock,
             judge: ClockJudge::default(),
             readings,
@@ -264,6 +267,13 @@ impl<'a> Office<'a> {
     /// Waits for the next thing to happen, and deals with it.
     async fn turn(&mut self) -> Result<(), End> {
         let wake_in = self.leader.wake_in(self.clock.now()).unwrap_or(self.housekeeping_period);
+        if self.turns.next_is_for_due(wake_in.is_zero()) {
+            // Somebody else has to see to it that this tenure may go on.
+            yield_now().await;
+            self.handle(Event::Woken)?;
+            self.performer.reap_ended();
+            return self.take_what_waits(|office| office.answers.try_recv().ok());
+        }
         let wake_at = self.housekeeping_at.min(Instant::now() + wake_in);
         tokio::select! {
             Some(answer) = self.answers.recv() => self.handle(answer),
@@ -281,14 +291,13 @@ impl<'a> Office<'a> {
                 self.purge()
             }
         }?;
-        self.take_what_waits()
+        self.take_what_waits(|office| office.answers.try_recv().or_else(|_| office.events.try_recv()).ok())
     }
 
-    /// Deals with what has come meanwhile, answers first: orders wait for them. But for one turn only, so that nothing is ever
-    /// kept out by them.
-    fn take_what_waits(&mut self) -> Result<(), End> {
+    /// Deals with what has come meanwhile, but for one turn only, so that nothing else is ever kept out by it.
+    fn take_what_waits(&mut self, next: impl Fn(&mut Self) -> Option<Event>) -> Result<(), End> {
         for _ in 0..EVENTS_A_TURN {
-            let Ok(event) = self.answers.try_recv().or_else(|_| self.events.try_recv()) else { break };
+            let Some(event) = next(self) else { break };
             self.handle(event)?;
         }
         Ok(())
