@@ -27,6 +27,10 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _};
 use clap_complete::CompleteEnv;
 
+/// Messages are allocated and freed by the thousand, on all threads: the C library's own allocator takes a sixth more processor time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // Where a shell asks what could be typed next, that is answered, and all.
     CompleteEnv::with_factory(cli::Cli::command).complete();

@@ -192,6 +192,10 @@ impl Arguments {
     }
 }
 
+/// As the shipped program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     if let [_, role, settings] = &std::env::args().collect::<Vec<_>>()[..]

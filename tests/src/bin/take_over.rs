@@ -31,6 +31,10 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const COMPOSE: &str = "version: \"2\"\nlabels:\n  aliyun.schedule: \"0 0 0 1 1 *\"\nservices:\n  s1:\n    \
                        image: busybox\n    command: date\n";
 
+/// As the shipped program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let apps = match std::env::args().nth(1) {

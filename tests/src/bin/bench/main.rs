@@ -37,6 +37,10 @@ use self::{
     targets::table,
 };
 
+/// As the shipped program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What is measured, unless the command line says otherwise.
 const ALL: [Measurement; 10] = [
     Measurement::Burst { apps: 100, nats: Nats::Single },
