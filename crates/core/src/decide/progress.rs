@@ -50,6 +50,10 @@ impl Transition<'_> {
     fn finish_runs(&mut self) {
         while let Some(position) = self.ledger.active.iter().position(ActiveRun::has_ended) {
             let run = self.ledger.active.remove(position);
+            // A ledger at rest has no room for runs: it would be most of its memory.
+            if self.ledger.active.is_empty() {
+                self.ledger.active = Vec::new();
+            }
             self.put_into_history(run);
             self.note(Record::Due);
         }
