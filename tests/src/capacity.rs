@@ -189,7 +189,7 @@ async fn next_start(reports: &mut Following<Change<AttemptReport>>) -> Timestamp
     }
 }
 
-fn median(mut durations: Vec<Duration>) -> Duration {
+pub(crate) fn median(mut durations: Vec<Duration>) -> Duration {
     durations.sort_unstable();
     durations[durations.len() / 2]
 }
@@ -219,7 +219,7 @@ async fn ended(world: &World, app: &str, run: usize) -> RunSummary {
     panic!("run {run} of {app} does not end");
 }
 
-fn compose(command: &str, scale: usize) -> String {
+pub(crate) fn compose(command: &str, scale: usize) -> String {
     COMPOSE.replace("COMMAND", command).replace("SCALE", &scale.to_string())
 }
 

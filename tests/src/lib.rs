@@ -11,6 +11,7 @@ pub mod fake_engine;
 pub mod journal;
 pub mod matrix;
 pub mod proxy;
+pub mod rival;
 pub mod schedulers;
 pub mod stored;
 pub mod wait;

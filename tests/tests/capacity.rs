@@ -3,7 +3,10 @@
 
 use std::{path::Path, time::Duration};
 
-use tickmesh_tests::capacity::{LONG, Plan, measure, measure_single};
+use tickmesh_tests::{
+    capacity::{LONG, Plan, measure, measure_single},
+    rival,
+};
 
 const FLEET: &str = env!("CARGO_BIN_EXE_fleet");
 /// How many containers are measured.
@@ -30,7 +33,13 @@ const SINGLE_MORE: Duration = Duration::from_millis(20);
 const SINGLE_TIMES_OF_FEW: f64 = 3.0;
 const SINGLE_MORE_OF_FEW: Duration = Duration::from_secs(2);
 
-/// They share the engine that is measured.
+/// Replicas of a run beside a Swarm's job of as many, how often, and how many times as fast the run is to be. That is told; of few, and
+/// beside others, what is far off is a failure.
+const BESIDE_SWARM: [(usize, f64); 2] = [(10, 1.3), (50, 1.8)];
+const BESIDE_SWARM_ROUNDS: usize = 5;
+const BESIDE_SWARM_OF_FEW: (usize, f64) = (4, 0.4);
+
+/// They share the engine that is measured, or the processors.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,4 +80,25 @@ async fn one_job_takes_little_longer_than_one_container() {
     let (times, more) =
         if is_measured { (SINGLE_TIMES, SINGLE_MORE) } else { (SINGLE_TIMES_OF_FEW, SINGLE_MORE_OF_FEW) };
     assert!(mesh <= bare.mul_f64(times) + more, "{figures:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_many_replicas_is_not_far_slower_than_a_job_of_a_swarm() {
+    if !rustix::process::geteuid().is_root() {
+        assert!(std::env::var_os("CI").is_none(), "an engine of one's own takes root");
+        eprintln!("SKIPPED, for it takes root to have an engine of one's own");
+        return;
+    }
+    let _alone = ALONE.lock().await;
+    let is_measured = number(VARIABLE).is_some();
+    let (sizes, rounds) =
+        if is_measured { (&BESIDE_SWARM[..], BESIDE_SWARM_ROUNDS) } else { (&[BESIDE_SWARM_OF_FEW][..], 1) };
+    for (replicas, times_min) in sizes {
+        let beside = rival::measure(Path::new(FLEET), *replicas, rounds).await;
+        let (swarm, mesh, times) = (beside.swarm, beside.mesh, beside.times());
+        println!(
+            "{replicas} replicas: {swarm:.1?} as a job of a Swarm, {mesh:.1?} as a run: {times:.2} times as fast, asked for {times_min}"
+        );
+        assert!(is_measured || times >= *times_min, "{beside:?}");
+    }
 }

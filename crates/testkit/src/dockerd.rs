@@ -66,6 +66,18 @@ impl Dockerd {
         dockerd
     }
 
+    /// Makes a Swarm of it, of one node.
+    ///
+    /// # Panics
+    ///
+    /// If that fails.
+    pub fn init_swarm(&self) {
+        // A new network namespace has its loopback interface down, and a Swarm talks to itself.
+        let namespace = format!("--net=/proc/{}/ns/net", self.engine.id());
+        run(Command::new("nsenter").args([&namespace, "ip", "link", "set", "lo", "up"]));
+        run(Command::new("docker").args(["-H", &self.host(), "swarm", "init", "--advertise-addr", "127.0.0.1"]));
+    }
+
     /// Where it listens, as `DOCKER_HOST` says it.
     pub fn host(&self) -> String {
         host(self.folder.path())

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan as _, Unit};
 use tokio::time::sleep;
 
 use crate::{
-    confirm::{self, Confirmed, Due},
+    confirm::{self, Confirmed, Due, History},
     cpu::CpuTimes,
     neighbours::{Figures, Neighbours, Sizes},
     spread::{Spread, milliseconds},
@@ -130,7 +130,7 @@ async fn rounds(stage: &Stage, neighbours: &Neighbours, plan: &Plan, apps: usize
     }
     let due: BTreeSet<Due> =
         (0..apps).flat_map(|app| plan.instants.iter().map(move |instant| (app_name(app), *instant))).collect();
-    let confirmed = confirm::confirm(stage, &due, Timestamp::MAX).await?;
+    let confirmed = confirm::confirm(stage, &mut History::default(), &due, Timestamp::MAX).await?;
     let mut ordered = Vec::new();
     for instant in &plan.instants {
         let late = stage.watch.lateness(|it| it == *instant)?;

@@ -8,8 +8,8 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use async_nats::jetstream::consumer::pull;
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use async_nats::jetstream::consumer::{DeliverPolicy, pull};
+use futures_util::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use tickmesh_core::{history::RunSummary, outcome::Outcome};
 use tickmesh_messaging::StreamKind;
@@ -35,6 +35,14 @@ pub(crate) struct Confirmed {
     pub(crate) ended: Vec<SignedDuration>,
 }
 
+/// The history as far as it was read. The stream keeps the last runs of each app only: who measures for longer reads it now and then.
+#[derive(Default)]
+pub(crate) struct History {
+    runs: Vec<Run>,
+    /// Sequence of the last message.
+    through: u64,
+}
+
 /// A run in the history.
 struct Run {
     stored: Timestamp,
@@ -54,15 +62,20 @@ struct Problems {
 }
 
 /// Checks everything that was `due`, and that no container started before `end` that no run explains.
-pub(crate) async fn confirm(stage: &Stage, due: &BTreeSet<Due>, end: Timestamp) -> anyhow::Result<Confirmed> {
-    let history = history(stage).await.context("read the history")?;
+pub(crate) async fn confirm(
+    stage: &Stage,
+    history: &mut History,
+    due: &BTreeSet<Due>,
+    end: Timestamp,
+) -> anyhow::Result<Confirmed> {
+    history.read_on(stage).await?;
     let mut lives: BTreeMap<String, Vec<Life>> = BTreeMap::new();
     for life in stage.lives() {
         lives.entry(life.attempt.uid.clone()).or_default().push(life);
     }
     let (mut problems, mut confirmed) = (Problems::default(), Confirmed::default());
     let mut missing = due.clone();
-    for Run { stored, summary } in history {
+    for Run { stored, summary } in &history.runs {
         let lives = lives.remove(&summary.uid.to_string()).unwrap_or_default();
         let Some(instant) = summary.scheduled_at else { continue };
         let run = (summary.app.to_string(), instant);
@@ -108,19 +121,29 @@ fn some(what: &str, found: &[impl Debug]) -> Option<String> {
     (!found.is_empty()).then(|| format!("{} {what}, for example {examples:?}", found.len()))
 }
 
-async fn history(stage: &Stage) -> anyhow::Result<Vec<Run>> {
-    let name = stage.world.mesh.names().stream(StreamKind::History);
-    let stream = context(&stage.world).await?.get_stream(name).await?;
-    let count = usize::try_from(stream.cached_info().state.messages)?;
-    if count == 0 {
-        return Ok(Vec::new());
+impl History {
+    /// Reads what has come since.
+    pub(crate) async fn read_on(&mut self, stage: &Stage) -> anyhow::Result<()> {
+        timeout(PATIENCE, self.read(stage)).await.context("it does not come").flatten().context("read the history")
     }
-    let messages = stream.create_consumer(pull::OrderedConfig::default()).await?.messages().await?;
-    let runs = messages.take(count).map(|message| {
-        let message = message?;
-        let published = message.info().map_err(|problem| anyhow::anyhow!("{problem}"))?.published;
-        let stored = Timestamp::from_nanosecond(published.unix_timestamp_nanos())?;
-        anyhow::Ok(Run { stored, summary: serde_json::from_slice(&message.payload)? })
-    });
-    timeout(PATIENCE, runs.try_collect()).await.context("it does not come")?
+
+    async fn read(&mut self, stage: &Stage) -> anyhow::Result<()> {
+        let name = stage.world.mesh.names().stream(StreamKind::History);
+        let stream = context(&stage.world).await?.get_stream(name).await?;
+        let end = stream.cached_info().state.last_sequence;
+        if self.through >= end {
+            return Ok(());
+        }
+        let deliver_policy = DeliverPolicy::ByStartSequence { start_sequence: self.through + 1 };
+        let config = pull::OrderedConfig { deliver_policy, ..pull::OrderedConfig::default() };
+        let mut messages = stream.create_consumer(config).await?.messages().await?;
+        while self.through < end {
+            let message = messages.next().await.context("the server ends the reading")??;
+            let info = message.info().map_err(|problem| anyhow::anyhow!("{problem}"))?;
+            let stored = Timestamp::from_nanosecond(info.published.unix_timestamp_nanos())?;
+            self.through = info.stream_sequence;
+            self.runs.push(Run { stored, summary: serde_json::from_slice(&message.payload)? });
+        }
+        Ok(())
+    }
 }

@@ -8,7 +8,7 @@ use tickmesh_tests::schedulers::Scheduler;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    confirm::{self, Confirmed, Due},
+    confirm::{self, Confirmed, Due, History},
     cpu::{self, SERVER, resident_megabytes},
     heap,
     spread::{Spread, milliseconds},
@@ -18,6 +18,8 @@ use crate::{
 
 /// Seconds of a minute.
 const MINUTE: usize = 60;
+/// The history is read on after so many minutes, in which an app runs less often than the stream keeps runs of it.
+const HISTORY_MINUTES: usize = 5;
 /// Between the last apply and the first instant that counts.
 const REST: Duration = Duration::from_secs(5);
 /// How long after the last instant the last run may end.
@@ -56,14 +58,18 @@ pub(crate) async fn measure(threads: &Threads, apps: usize, minutes: usize) -> a
     sleep_until(first).await;
     let cpu_before = (stage.cpu()?, cpu::of_process(scheduler.process())?);
     let mut memory = vec![Memory::now(&stage, &scheduler)?];
+    let mut history = History::default();
     for minute in 1..=minutes {
         sleep_until(first + (MEMORY_PERIOD * u32::try_from(minute)?)).await;
         memory.push(Memory::now(&stage, &scheduler)?);
+        if minute % HISTORY_MINUTES == 0 {
+            history.read_on(&stage).await?;
+        }
     }
     let used = stage.cpu()?.since(&cpu_before.0);
     let used_by_scheduler = cpu::of_process(scheduler.process())?.saturating_sub(cpu_before.1);
 
-    let confirmed = confirm(&stage, &due(apps, minutes, first)?, end).await?;
+    let confirmed = confirm(&stage, &mut history, &due(apps, minutes, first)?, end).await?;
     let late = stage.watch.lateness(|instant| first <= instant && instant < end)?;
     let runs = apps * minutes;
     ensure!(late.len() == runs, "{} first orders of {runs} were seen", late.len());
@@ -113,10 +119,15 @@ fn due(apps: usize, minutes: usize, first: Timestamp) -> anyhow::Result<BTreeSet
 }
 
 /// The last runs may still be on their way.
-async fn confirm(stage: &Stage, due: &BTreeSet<Due>, end: Timestamp) -> anyhow::Result<Confirmed> {
+async fn confirm(
+    stage: &Stage,
+    history: &mut History,
+    due: &BTreeSet<Due>,
+    end: Timestamp,
+) -> anyhow::Result<Confirmed> {
     let deadline = Instant::now() + LAST_RUN_PATIENCE;
     loop {
-        match confirm::confirm(stage, due, end).await {
+        match confirm::confirm(stage, history, due, end).await {
             Ok(confirmed) => return Ok(confirmed),
             Err(_) if Instant::now() < deadline => sleep(LOOK_PAUSE).await,
             Err(problem) => return Err(problem),
