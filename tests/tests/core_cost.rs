@@ -56,7 +56,8 @@ impl World {
     fn new(spec: AppSpec) -> Self {
         let capacity = Capacity { slots: LARGE, cpu_millis: 64_000, memory_bytes: 1 << 40 };
         let view = || AgentView { readiness: Readiness::Ready, capacity, traits: Default::default() };
-        let fleet = Fleet { agents: (0..AGENTS).map(|it| (agent(it), view())).collect(), ..Fleet::default() };
+        let mut fleet = Fleet::default();
+        fleet.see_all((0..AGENTS).map(|it| (agent(it), view())).collect());
         Self {
             spec: Arc::new(spec),
             fleet,

@@ -39,7 +39,8 @@ fn main() -> anyhow::Result<()> {
     let mut mesh = Mesh::new(agents)?;
     mesh.apply(read_files(apps)?);
 
-    let writes = mesh.instant_due()?;
+    mesh.minute_passes()?;
+    let writes = mesh.instant_due();
     let ledgers = encode_ledgers(&writes)?;
     decode_ledgers(&ledgers)?;
     let orders = mesh.ledgers_stored(writes);
@@ -106,20 +107,24 @@ impl Mesh {
         self.ledgers_stored(writes);
     }
 
-    /// Every app falls due: decided, placed, and put into a ledger that is to be stored.
-    #[inline(never)]
-    fn instant_due(&mut self) -> anyhow::Result<Vec<Write>> {
+    /// A minute passes, in which every agent shows a sign of life.
+    fn minute_passes(&mut self) -> anyhow::Result<()> {
         let minute = SignedDuration::from_mins(1);
         self.moment = Moment {
             wall: self.moment.wall.checked_add(minute)?,
             uptime: self.moment.uptime + Duration::try_from(minute)?,
         };
-        self.heartbeats()?;
+        self.heartbeats()
+    }
+
+    /// Every app falls due: decided, placed, and put into a ledger that is to be stored.
+    #[inline(never)]
+    fn instant_due(&mut self) -> Vec<Write> {
         let mut writes = Vec::new();
         while self.dispatcher.wake_in(self.moment) == Some(Duration::ZERO) {
             writes.extend(writes_of(self.handle(Event::Woken)));
         }
-        Ok(writes)
+        writes
     }
 
     /// Ledgers are stored; returned are the orders that waited for that. What else follows is taken for done.

@@ -99,7 +99,7 @@ pub fn fleet<'a>(
         let AgentRecord { agent: name, capacity, .. } = &agent.value;
         let readiness = AgentState::of(agent, now).readiness();
         let view = Placeable { readiness, capacity: *capacity, traits: Traits::of(&agent.value).into() };
-        fleet.agents.insert(name.clone(), view);
+        fleet.see(name, Some(view));
     }
     for ledger in ledgers {
         fleet.bind_all(ledger);

@@ -307,7 +307,7 @@ mod tests {
         if let Some(slots) = slots {
             let capacity = Capacity { slots, cpu_millis: 1000, memory_bytes: 1 << 30 };
             let view = AgentView { readiness: Readiness::Ready, capacity, traits: Default::default() };
-            fleet.agents.insert(fixture::agent(), view);
+            fleet.see(&fixture::agent(), Some(view));
         }
         let mut views = of_active(&run, &[]);
         explain_pending(&mut views, &run, &fleet, fixture::now());
@@ -334,7 +334,7 @@ mod tests {
         for (name, readiness) in agents {
             let capacity = Capacity { slots: 1, cpu_millis: 1000, memory_bytes: 1 << 30 };
             let view = AgentView { readiness: *readiness, capacity, traits: Default::default() };
-            fleet.agents.insert(AgentName::new(*name).unwrap(), view);
+            fleet.see(&AgentName::new(*name).unwrap(), Some(view));
         }
         for service in run.unresolved().collect::<Vec<_>>() {
             let matching = Placement::new(&fleet).matching(&run.service_spec(service).unwrap().constraints);
@@ -343,8 +343,8 @@ mod tests {
             }
         }
         // What matched when the run began need not be there any more.
-        for view in fleet.agents.values_mut() {
-            view.readiness = Readiness::Draining;
+        for (name, view) in fleet.agents().clone() {
+            fleet.see(&name, Some(AgentView { readiness: Readiness::Draining, ..view }));
         }
         let mut views = of_active(&run, &[]);
         explain_pending(&mut views, &run, &fleet, fixture::now());

@@ -1,5 +1,7 @@
 //! Replicas that are due get an agent, each for one attempt.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{Clock, Placing, Record, Transition};
@@ -101,20 +103,24 @@ impl<'f> Placer<'_, 'f> {
     fn place_run(&mut self, run: &mut ActiveRun) {
         let due: Vec<u32> =
             run.pending_services().filter(|(_, since)| *since <= self.now).map(|(service, _)| service).collect();
+        // Apart from the run, which changes meanwhile.
+        let spec = Arc::clone(&run.spec);
         for service in due {
-            let Some(spec) = run.service_spec(service) else { continue };
-            let wanted = self.placement.wanted(spec);
-            let load = wanted.load;
+            let Some(position) = run.position_in_spec(service) else { continue };
+            let wanted = self.placement.wanted(&spec.services[position]);
             if run.services()[service as usize].agents.is_some() {
-                self.place_global(run, service, load);
+                self.place_global(run, service, wanted.load);
             } else {
-                let candidates = self.placement.candidates(wanted, &spread_of(run));
+                let candidates = self.placement.candidates(wanted, spread_of(run));
                 self.place_anywhere(run, service, candidates);
             }
         }
     }
 
-    fn place_anywhere(&mut self, run: &mut ActiveRun, service: u32, mut candidates: Candidates<'f>) {
+    fn place_anywhere<'c>(&mut self, run: &mut ActiveRun, service: u32, mut candidates: Candidates<'c>)
+    where
+        'f: 'c,
+    {
         while let Some(place) = next_due(run, service, self.now) {
             let Some(agent) = self.placement.take(&mut candidates, avoided(run, place)) else {
                 // Its siblings ask for the same and would not fit either.

@@ -224,9 +224,15 @@ impl ActiveRun {
 
     /// What a service is.
     pub fn service_spec(&self, service: u32) -> Option<&ServiceSpec> {
+        self.spec.services.get(self.position_in_spec(service)?)
+    }
+
+    /// Where the spec has it.
+    pub(crate) fn position_in_spec(&self, service: u32) -> Option<usize> {
         // The run has its services in the order of its spec, but what is read from a store may be damaged.
-        let name = &self.services[service as usize].name;
-        self.spec.services.get(service as usize).filter(|spec| spec.name == *name).or_else(|| self.spec.service(name))
+        let (name, services) = (&self.services[service as usize].name, &self.spec.services);
+        let is_there = services.get(service as usize).is_some_and(|spec| spec.name == *name);
+        if is_there { Some(service as usize) } else { services.iter().position(|spec| spec.name == *name) }
     }
 
     /// The agent that a replica of a global service belongs to.

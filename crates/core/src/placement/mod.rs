@@ -1,18 +1,19 @@
 //! Which agent a replica goes to.
 //!
-//! The candidates of a service are ranked once and kept in a heap, so that a run of many replicas on many agents costs the
-//! agents once and little for each replica.
+//! The fleet is in order already, and the candidates of a service come from there: a replica costs what the agents do that are looked at
+//! for it, and those that are there besides nothing.
 
+mod candidates;
 mod no_fit;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
-};
+use std::collections::BTreeMap;
 
-pub use self::no_fit::{NoFit, NotThere, Obstacle};
+pub use self::{
+    candidates::{Candidates, Spread},
+    no_fit::{NoFit, NotThere, Obstacle},
+};
 
 use crate::{
     fleet::{AgentView, Fleet, Load, LoadChange, Needs, Readiness},
@@ -39,25 +40,6 @@ pub struct Wanted<'w> {
     pub constraints: &'w [Constraint],
 }
 
-/// The agents that fit one service of a run, best first. Good for as long as nothing but its own replicas is placed.
-#[derive(Debug)]
-pub struct Candidates<'a> {
-    load: Load,
-    ranks: BinaryHeap<Reverse<Rank<'a>>>,
-}
-
-/// How good a candidate is: the least is the best.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Rank<'a> {
-    /// Of this run.
-    replicas: u32,
-    free_slots: Reverse<u32>,
-    name: &'a AgentName,
-}
-
-/// How many replicas of the run each agent has.
-pub type Spread = BTreeMap<AgentName, u32>;
-
 impl<'a> Placement<'a> {
     /// Begins with the fleet as it is.
     pub fn new(fleet: &'a Fleet) -> Self {
@@ -68,38 +50,30 @@ impl<'a> Placement<'a> {
     #[must_use]
     pub fn after(mut self, changes: &[LoadChange]) -> Self {
         for change in changes {
-            let (agent, load) = match change {
-                LoadChange::Bind(agent, load) => (agent, self.load(agent).plus(*load)),
-                LoadChange::Release(agent, load) => (agent, self.load(agent).minus(*load)),
-            };
-            self.changed.insert(agent.clone(), load);
+            let agent = change.agent();
+            self.changed.insert(agent.clone(), self.load(agent).after(change));
         }
         self
     }
 
     /// The agents that a service's replicas may go to, where `spread` says how many of the run each has already.
-    pub fn candidates(&self, wanted: Wanted<'_>, spread: &Spread) -> Candidates<'a> {
-        let fitting = self.fleet.agents.iter().filter(|(name, view)| self.obstacle(name, view, wanted).is_none());
-        let rank = |(name, view): (&'a AgentName, &AgentView)| {
-            let replicas = spread.get(name).copied().unwrap_or(0);
-            Reverse(Rank { replicas, free_slots: Reverse(self.free_slots(name, view)), name })
-        };
-        Candidates { load: wanted.load, ranks: fitting.map(rank).collect() }
+    pub fn candidates<'c>(&self, wanted: Wanted<'c>, spread: Spread) -> Candidates<'c>
+    where
+        'a: 'c,
+    {
+        Candidates::new(self, wanted, spread)
     }
 
     /// Binds a replica to the best of the candidates: the one with the fewest replicas of this run, then the least loaded,
     /// then the first by name; `avoid` only if there is no other. `None`: no agent fits.
-    pub fn take(&mut self, candidates: &mut Candidates<'a>, avoid: Option<&AgentName>) -> Option<AgentName> {
-        let rank = candidates.pop(avoid)?;
-        let load = self.load(rank.name).plus(candidates.load);
-        self.changed.insert(rank.name.clone(), load);
-        if let Some(view) = self.fleet.agents.get(rank.name)
-            && load.plus(candidates.load).fits(&view.capacity)
-        {
-            let free_slots = Reverse(self.free_slots(rank.name, view));
-            candidates.ranks.push(Reverse(Rank { replicas: rank.replicas + 1, free_slots, ..rank }));
-        }
-        Some(rank.name.clone())
+    pub fn take<'c>(&mut self, candidates: &mut Candidates<'c>, avoid: Option<&AgentName>) -> Option<AgentName>
+    where
+        'a: 'c,
+    {
+        let agent = candidates.take(self, avoid)?;
+        self.changed.insert(agent.clone(), self.load(agent).plus(candidates.load()));
+        candidates.bound(self, agent);
+        Some(agent.clone())
     }
 
     /// What a replica of a service asks for here.
@@ -113,7 +87,7 @@ impl<'a> Placement<'a> {
     pub fn place_on(&mut self, agent: &AgentName, wanted: Load) -> bool {
         let load = self.load(agent).plus(wanted);
         let takes = |view: &AgentView| view.readiness == Readiness::Ready && load.fits(&view.capacity);
-        let fits = self.fleet.agents.get(agent).is_some_and(takes);
+        let fits = self.fleet.agent(agent).is_some_and(takes);
         if fits {
             self.changed.insert(agent.clone(), load);
         }
@@ -126,14 +100,14 @@ impl<'a> Placement<'a> {
         let matches = |name: &AgentName, view: &AgentView| {
             view.readiness == Readiness::Ready && constraints.iter().all(|it| it.is_met_by(name, view))
         };
-        let matching = self.fleet.agents.iter().filter(|(name, view)| matches(name, view));
+        let matching = self.fleet.agents().iter().filter(|(name, view)| matches(name, view));
         matching.map(|(name, _)| name.clone()).collect()
     }
 
     /// Why no agent takes a replica; `None`: one does.
     pub fn explain<'w>(&self, wanted: Wanted<'w>) -> Option<NoFit<'w>> {
         let mut why = NoFit::new(wanted);
-        for (name, view) in &self.fleet.agents {
+        for (name, view) in self.fleet.agents() {
             why.count(self.obstacle(name, view, wanted)?);
         }
         Some(why)
@@ -143,7 +117,7 @@ impl<'a> Placement<'a> {
     pub fn explain_unmatched<'w>(&self, constraints: &'w [Constraint]) -> Option<NoFit<'w>> {
         let wanted = Wanted { load: Load::default(), needs: Needs::default(), constraints };
         let mut why = NoFit::new(wanted);
-        for (name, view) in &self.fleet.agents {
+        for (name, view) in self.fleet.agents() {
             why.count(mismatch(name, view, wanted)?);
         }
         Some(why)
@@ -153,7 +127,7 @@ impl<'a> Placement<'a> {
     pub fn explain_on<'w>(&self, agent: &'w AgentName, load: Load) -> Option<NotThere<'w>> {
         // It matched when the run began, and the replica stays with it.
         let wanted = Wanted { load, needs: Needs::default(), constraints: &[] };
-        let obstacle = match self.fleet.agents.get(agent) {
+        let obstacle = match self.fleet.agent(agent) {
             Some(view) => Some(self.obstacle(agent, view, wanted)?),
             None => None,
         };
@@ -183,11 +157,6 @@ impl<'a> Placement<'a> {
         lacks.into_iter().find(|(lacks, _)| *lacks).map(|(_, obstacle)| obstacle)
     }
 
-    /// Free slots, not taken ones: a large host carries more before it counts as the busier one.
-    fn free_slots(&self, name: &AgentName, view: &AgentView) -> u32 {
-        view.capacity.slots.saturating_sub(self.load(name).slots)
-    }
-
     fn load(&self, agent: &AgentName) -> Load {
         self.changed.get(agent).copied().unwrap_or_else(|| self.fleet.load(agent))
     }
@@ -203,22 +172,4 @@ fn mismatch(name: &AgentName, view: &AgentView, wanted: Wanted<'_>) -> Option<Ob
     }
     let unmet = wanted.constraints.iter().position(|it| !it.is_met_by(name, view));
     unmet.map(Obstacle::Constraint)
-}
-
-impl<'a> Candidates<'a> {
-    /// What each replica takes.
-    pub fn load(&self) -> Load {
-        self.load
-    }
-
-    /// The best of them, but `avoid` only if it is the last one.
-    fn pop(&mut self, avoid: Option<&AgentName>) -> Option<Rank<'a>> {
-        let Reverse(best) = self.ranks.pop()?;
-        if avoid != Some(best.name) {
-            return Some(best);
-        }
-        let Some(Reverse(second)) = self.ranks.pop() else { return Some(best) };
-        self.ranks.push(Reverse(best));
-        Some(second)
-    }
 }

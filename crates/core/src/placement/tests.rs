@@ -1,10 +1,13 @@
 //! Which agent a replica goes to, and why none.
 
 use std::{
+    cmp::Reverse,
     num::NonZeroU64,
     sync::Arc,
     time::{Duration, Instant},
 };
+
+use proptest::{collection::vec, option, prelude::*};
 
 use super::{Placement, Spread, Wanted};
 use crate::{
@@ -27,7 +30,7 @@ fn fleet(agents: &[(&str, Readiness, u32, u32)]) -> Fleet {
     let mut fleet = Fleet::default();
     for &(name, readiness, slots, taken) in agents {
         let capacity = Capacity { slots, cpu_millis: 4_000, memory_bytes: 1 << 30 };
-        fleet.agents.insert(agent(name), AgentView { readiness, capacity, traits: Arc::default() });
+        fleet.see(&agent(name), Some(AgentView { readiness, capacity, traits: Arc::default() }));
         fleet.apply(&LoadChange::Bind(agent(name), Load { slots: taken, ..Load::default() }));
     }
     fleet
@@ -37,7 +40,7 @@ fn fleet(agents: &[(&str, Readiness, u32, u32)]) -> Fleet {
 fn place(fleet: &Fleet, wanted: Wanted<'_>, spread: &Spread, avoid: Option<&AgentName>) -> Result<String, String> {
     let mut placement = Placement::new(fleet);
     let why = placement.explain(wanted).map(|why| why.to_string());
-    let mut candidates = placement.candidates(wanted, spread);
+    let mut candidates = placement.candidates(wanted, spread.clone());
     match (placement.take(&mut candidates, avoid), why) {
         (Some(agent), None) => Ok(agent.to_string()),
         (None, Some(why)) => Err(why),
@@ -77,7 +80,7 @@ fn an_agent_to_avoid_comes_after_all_others_that_fit() {
 fn an_agent_that_one_replica_avoids_is_the_best_for_the_next() {
     let two = fleet(&[("a1", Readiness::Ready, 9, 0), ("a2", Readiness::Ready, 9, 8)]);
     let mut placement = Placement::new(&two);
-    let mut candidates = placement.candidates(ONE_ANYWHERE, &Spread::new());
+    let mut candidates = placement.candidates(ONE_ANYWHERE, Spread::new());
     let avoid = agent("a1");
     let mut take = |avoid| placement.take(&mut candidates, avoid);
     assert_eq!([take(Some(&avoid)), take(None)].map(Option::unwrap), ["a2", "a1"].map(agent));
@@ -146,7 +149,9 @@ fn what_will_never_fit_is_said_before_what_does_not_fit_now() {
 #[track_caller]
 fn check_limits(cpu_millis: Option<u64>, cpuset: Option<&str>, expect: Result<&str, &str>) {
     let mut fleet = fleet(&[("a4", Readiness::Ready, 9, 0), ("a8", Readiness::Ready, 9, 8)]);
-    fleet.agents.get_mut(&agent("a8")).unwrap().capacity.cpu_millis = 8_000;
+    let a8 = fleet.agent(&agent("a8")).unwrap().clone();
+    let capacity = Capacity { cpu_millis: 8_000, ..a8.capacity };
+    fleet.see(&agent("a8"), Some(AgentView { capacity, ..a8 }));
     let mut container =
         ContainerSpec { cpu_millis, cpu_reservation_millis: Some(100), ..ContainerSpec::new("busybox") };
     container.limits.cpuset = cpuset.map(str::to_owned);
@@ -217,10 +222,10 @@ fn a_weight_reserves_cores_where_the_scheduler_says_what_it_stands_for() {
 fn what_one_decision_places_counts_for_the_next_replica_and_the_next_service() {
     let fleet = fleet(&[("a1", Readiness::Ready, 2, 0), ("a2", Readiness::Ready, 1, 0)]);
     let mut placement = Placement::new(&fleet);
-    let mut candidates = placement.candidates(ONE_ANYWHERE, &Spread::new());
+    let mut candidates = placement.candidates(ONE_ANYWHERE, Spread::new());
     let mut take = || placement.take(&mut candidates, None);
     assert_eq!([take(), take()].map(Option::unwrap), ["a1", "a2"].map(agent));
-    let mut candidates = placement.candidates(ONE_ANYWHERE, &Spread::new());
+    let mut candidates = placement.candidates(ONE_ANYWHERE, Spread::new());
     let mut take = || placement.take(&mut candidates, None);
     assert_eq!((take(), take()), (Some(agent("a1")), None));
     assert_eq!(placement.explain(ONE_ANYWHERE).unwrap().to_string(), "0 of 2 agents fit: 2 without a free slot");
@@ -233,7 +238,8 @@ fn labelled() -> Fleet {
         let labels = labels.split(' ').filter_map(|label| label.split_once('='));
         let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let traits = Traits { labels, host: format!("host-of-{name}") };
-        fleet.agents.get_mut(&agent(name)).unwrap().traits = traits.into();
+        let view = fleet.agent(&agent(name)).unwrap().clone();
+        fleet.see(&agent(name), Some(AgentView { traits: traits.into(), ..view }));
     }
     fleet
 }
@@ -254,7 +260,7 @@ fn check_constraints(constraints: &[Constraint], text: &str, expect: &[&str]) {
     let fleet = labelled();
     let mut placement = Placement::new(&fleet);
     assert_eq!(placement.matching(constraints), expect.iter().map(|name| agent(name)).collect::<Vec<_>>());
-    let mut candidates = placement.candidates(Wanted { constraints, ..ONE_ANYWHERE }, &Spread::new());
+    let mut candidates = placement.candidates(Wanted { constraints, ..ONE_ANYWHERE }, Spread::new());
     let taken: Vec<AgentName> = std::iter::from_fn(|| placement.take(&mut candidates, None)).collect();
     assert_eq!(taken, placement.matching(constraints));
 }
@@ -306,7 +312,7 @@ fn place_services(fleet: &Fleet, count: u32) -> Spread {
     let mut placement = Placement::new(fleet);
     let mut spread = Spread::new();
     for _ in 0..count {
-        let mut candidates = placement.candidates(ONE_ANYWHERE, &spread);
+        let mut candidates = placement.candidates(ONE_ANYWHERE, spread.clone());
         for _ in 0..1_000 {
             let agent = placement.take(&mut candidates, None).unwrap();
             *spread.entry(agent).or_default() += 1;
@@ -344,4 +350,98 @@ fn ten_thousand_replicas_are_placed_on_a_thousand_agents_at_once() {
     // The machine may be busy with other things.
     let took = once().min(once()).min(once());
     assert!(took < Duration::from_millis(50), "took {took:?}");
+}
+
+/// A small fleet, what a run has of it already, and what its decision has changed so far: numbers say how much of each.
+#[derive(Debug, Clone)]
+struct Scene {
+    /// Slots, bound slots, and how ready it is.
+    agents: Vec<(u32, u32, Readiness)>,
+    spread: Vec<u32>,
+    changes: Vec<(usize, bool)>,
+    slots_wanted: u32,
+    avoid: Option<usize>,
+}
+
+fn scenes() -> impl Strategy<Value = Scene> {
+    let readiness = prop_oneof![4 => Just(Readiness::Ready), 1 => Just(Readiness::Draining)];
+    let agents = vec((0..5u32, 0..4u32, readiness), 0..7);
+    let changes = vec((0..7usize, any::<bool>()), 0..4);
+    (agents, vec(0..3u32, 7), changes, 1..3u32, option::of(0..7usize)).prop_map(
+        |(agents, spread, changes, slots_wanted, avoid)| Scene { agents, spread, changes, slots_wanted, avoid },
+    )
+}
+
+fn numbered(number: usize) -> AgentName {
+    agent(&format!("a{number}"))
+}
+
+/// The rule as it is told, by a look at every agent for every replica.
+fn by_the_rule(fleet: &Fleet, load: Load, spread: &mut Spread, avoid: Option<&AgentName>) -> Option<AgentName> {
+    let fits = |name: &AgentName, view: &AgentView| {
+        view.readiness == Readiness::Ready && fleet.load(name).plus(load).fits(&view.capacity)
+    };
+    let fitting = fleet.agents().iter().filter(|(name, view)| fits(name, view));
+    let best = fitting.min_by_key(|(name, view)| {
+        let replicas = spread.get(*name).copied().unwrap_or_default();
+        (avoid == Some(*name), replicas, Reverse(view.free_slots(fleet.load(name))), *name)
+    });
+    let agent = best?.0.clone();
+    *spread.entry(agent.clone()).or_default() += 1;
+    Some(agent)
+}
+
+proptest! {
+    #[test]
+    fn candidates_come_as_if_all_agents_were_looked_at_for_each_replica(scene in scenes()) {
+        let names: Vec<String> = (0..scene.agents.len()).map(|number| numbered(number).to_string()).collect();
+        let agents: Vec<_> =
+            names.iter().zip(&scene.agents).map(|(name, (slots, taken, ready))| (name.as_str(), *ready, *slots, *taken)).collect();
+        let fleet = fleet(&agents);
+        let change = |(number, bind): &(usize, bool)| {
+            if *bind { LoadChange::Bind(numbered(*number), ONE) } else { LoadChange::Release(numbered(*number), ONE) }
+        };
+        let changes: Vec<LoadChange> = scene.changes.iter().map(change).collect();
+        let has_some = |(number, count): (usize, &u32)| (*count > 0).then(|| (numbered(number), *count));
+        let mut spread: Spread = scene.spread.iter().enumerate().filter_map(has_some).collect();
+        let load = Load { slots: scene.slots_wanted, ..ONE };
+        let avoid = scene.avoid.map(numbered);
+
+        let mut changed = fleet.clone();
+        changes.iter().for_each(|change| changed.apply(change));
+        let mut placement = Placement::new(&fleet).after(&changes);
+        let mut candidates = placement.candidates(Wanted { load, ..ONE_ANYWHERE }, spread.clone());
+        for replica in 0..12 {
+            // Every other replica avoids it.
+            let avoid = avoid.as_ref().filter(|_| replica % 2 == 0);
+            let expect = by_the_rule(&changed, load, &mut spread, avoid);
+            prop_assert_eq!(placement.take(&mut candidates, avoid), expect.clone());
+            let Some(agent) = expect else { break };
+            changed.apply(&LoadChange::Bind(agent, load));
+        }
+    }
+
+    #[test]
+    fn vacancies_are_those_of_the_agents_as_they_are(scene in scenes(), seen in vec((0..7usize, 0..5u32, any::<bool>()), 0..9)) {
+        let mut fleet = Fleet::default();
+        for (number, (slots, taken, readiness)) in scene.agents.iter().enumerate() {
+            fleet.apply(&LoadChange::Bind(numbered(number), Load { slots: *taken, ..Load::default() }));
+            let capacity = Capacity { slots: *slots, cpu_millis: 4_000, memory_bytes: 1 << 30 };
+            fleet.see(&numbered(number), Some(AgentView { readiness: *readiness, capacity, traits: Arc::default() }));
+        }
+        for (number, slots, is_there) in seen {
+            let capacity = Capacity { slots, cpu_millis: 4_000, memory_bytes: 1 << 30 };
+            let view = AgentView { readiness: Readiness::Ready, capacity, traits: Arc::default() };
+            fleet.see(&numbered(number), is_there.then_some(view));
+            fleet.apply(&LoadChange::Release(numbered(number), ONE));
+        }
+        let free = |(name, view): (&AgentName, &AgentView)| {
+            let free = view.free_slots(fleet.load(name));
+            (view.readiness == Readiness::Ready && free > 0).then(|| (Reverse(free), name.clone()))
+        };
+        let mut expect: Vec<_> = fleet.agents().iter().filter_map(free).collect();
+        expect.sort();
+        let found: Vec<_> = fleet.vacancies().map(|it| (it.free_slots, it.agent.clone())).collect();
+        prop_assert_eq!(found, expect);
+    }
 }

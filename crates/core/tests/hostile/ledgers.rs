@@ -63,7 +63,9 @@ fn spec() -> Arc<AppSpec> {
 fn fleet() -> Fleet {
     let capacity = Capacity { slots: 4, cpu_millis: 4_000, memory_bytes: 1 << 30 };
     let view = || AgentView { readiness: Readiness::Ready, capacity, traits: Arc::default() };
-    Fleet { agents: (0..2).map(|number| (agent(number), view())).collect(), ..Fleet::default() }
+    let mut fleet = Fleet::default();
+    fleet.see_all((0..2).map(|number| (agent(number), view())).collect());
+    fleet
 }
 
 fn command(number: u128, kind: CommandKind) -> Command {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tickmesh_core::{
     decide::{Input, Placing},
-    fleet::{LoadChange, Readiness},
+    fleet::LoadChange,
     ledger::Ledger,
     name::{AgentName, AppName},
 };
@@ -54,26 +54,20 @@ impl Dispatcher {
 
     /// Asks again for the replicas that no agent took, oldest first, if the fleet changed since.
     pub(super) fn place_unplaced(&mut self, moment: Moment) {
-        if !std::mem::take(&mut self.room) || self.line.waiting.is_empty() || !self.has_free_slot() {
+        if !std::mem::take(&mut self.room) || self.line.waiting.is_empty() || !self.fleet.has_vacancy() {
             return;
         }
         let apps: Vec<AppName> = self.line.waiting.values().cloned().collect();
         self.serving = true;
         for app in apps {
             // Of a long line few have their turn: to ask for each of the others would only be to hear that all is full.
-            if !self.has_free_slot() {
+            if !self.fleet.has_vacancy() {
                 break;
             }
             self.step(&app, Input::Clock, moment);
         }
         self.serving = false;
         self.room = false;
-    }
-
-    fn has_free_slot(&self) -> bool {
-        self.fleet.agents.iter().any(|(agent, view)| {
-            view.readiness == Readiness::Ready && self.fleet.load(agent).slots < view.capacity.slots
-        })
     }
 
     /// Counts in what a loaded ledger has bound.
@@ -109,21 +103,17 @@ impl Dispatcher {
     /// The fleet as one agent's heartbeat leaves it.
     pub(super) fn refresh_agent(&mut self, agent: &AgentName, moment: Moment) {
         let view = self.agents.view(agent, moment.uptime, &self.timing);
-        if view.as_ref() == self.fleet.agents.get(agent) {
-            return;
+        if view.as_ref() != self.fleet.agent(agent) {
+            self.fleet.see(agent, view);
+            self.room = true;
         }
-        match view {
-            Some(view) => self.fleet.agents.insert(agent.clone(), view),
-            None => self.fleet.agents.remove(agent),
-        };
-        self.room = true;
     }
 
     /// The fleet as the time leaves it: who has said nothing for long is not ready any more.
     pub(super) fn refresh_fleet(&mut self, moment: Moment) {
         let views = self.agents.views(moment.uptime, &self.timing);
-        if views != self.fleet.agents {
-            self.fleet.agents = views;
+        if views != *self.fleet.agents() {
+            self.fleet.see_all(views);
             self.room = true;
         }
     }

@@ -82,7 +82,7 @@ fn a_run_whose_last_replica_is_given_up_ends_at_once() {
         world.claim(&attempt);
         world.exit(&attempt, 0);
     }
-    world.fleet.agents.remove(&agent("a2"));
+    world.fleet.see(&agent("a2"), None);
     world.clock(60.0);
     assert_eq!(
         (world.last_outcomes(), world.ledger.active.len()),
@@ -106,11 +106,12 @@ fn a_new_leader_looks_for_a_while_before_it_gives_an_agent_up() {
 #[test]
 fn a_run_without_any_agent_waits_for_the_first() {
     let mut world = world();
-    let agents = std::mem::take(&mut world.fleet.agents);
+    let agents = world.fleet.agents().clone();
+    world.fleet.see_all(Default::default());
     world.run();
     assert_eq!((world.ledger.active.len(), world.open().len()), (1, 0));
     assert!(world.clock(30.0).unplaced);
-    world.fleet.agents = agents;
+    world.fleet.see_all(agents);
     world.clock(31.0);
     assert_eq!(world.open().len(), 3);
 }
@@ -131,7 +132,7 @@ fn a_run_that_waited_has_its_replicas_as_soon_as_it_begins() {
 #[test]
 fn a_service_that_nobody_matched_ends_with_its_run() {
     let mut world = world();
-    world.fleet.agents.clear();
+    world.fleet.see_all(Default::default());
     world.run();
     world.cancel();
     assert_eq!((world.last_outcomes(), world.ledger.active.len()), (vec!["cancelled"], 0));

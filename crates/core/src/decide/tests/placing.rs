@@ -29,9 +29,9 @@ fn the_load_of_a_stored_ledger_is_the_load_that_its_decisions_made() {
     let first = world.open()[0].0.clone();
     world.claim(&first);
     world.exit(&first, 0);
-    let mut counted = Fleet { agents: world.fleet.agents.clone(), ..Fleet::default() };
+    let mut counted = Fleet::default();
     counted.bind_all(&world.ledger);
-    for name in world.fleet.agents.keys() {
+    for name in world.fleet.agents().keys() {
         assert_eq!(counted.load(name), world.fleet.load(name));
     }
 }

@@ -67,7 +67,7 @@ fn what_does_not_fit_stays_pending_until_a_slot_is_free() {
 #[test]
 fn a_run_takes_the_slots_of_the_run_before_it_at_once() {
     let mut world = World::new(unscheduled(vec![service(1, 0)]));
-    world.fleet.agents.retain(|name, _| *name == agent("a1"));
+    ["a2", "a3"].iter().for_each(|name| world.fleet.see(&agent(name), None));
     world.set_agent("a1", Readiness::Ready, 1);
     world.run();
     world.run();
@@ -204,7 +204,7 @@ fn a_revoked_attempt_counts_for_nothing_and_its_agent_comes_last() {
 #[test]
 fn an_agent_to_avoid_is_taken_if_there_is_no_other() {
     let mut world = started(1, 0);
-    world.fleet.agents.retain(|name, _| *name == agent("a1"));
+    ["a2", "a3"].iter().for_each(|name| world.fleet.see(&agent(name), None));
     let id = world.only_open();
     world.report(&id, revoked(Revoker::Leader));
     pass_pause(&mut world);
@@ -216,9 +216,9 @@ fn every_end_gives_the_slot_back() {
     let events = [exited(0), exited(1), revoked(Revoker::Leader), AttemptEvent::Lost { reason: LostReason::NotHeld }];
     for event in events {
         let mut world = started(1, 0);
-        world.fleet.agents.clear();
+        world.fleet.see_all(Default::default());
         world.report(&world.only_open(), event.clone());
-        assert!(world.fleet.loads.values().all(|load| load.slots == 0), "{event:?}");
+        assert!(["a1", "a2", "a3"].iter().all(|name| world.fleet.load(&agent(name)).slots == 0), "{event:?}");
     }
 }
 
@@ -235,4 +235,12 @@ fn the_run_before_is_over_when_its_summary_is_written() {
     let indexes: BTreeSet<_> = summary.replicas.iter().map(|replica| replica.replica).collect();
     assert_eq!(indexes, BTreeSet::from([0, 1]));
     assert_eq!(world.ledger.recent.back().unwrap().outcome, "succeeded");
+}
+
+#[test]
+fn a_ledger_at_rest_gives_back_the_room_of_its_run() {
+    let mut world = started(1, 0);
+    assert_ne!(world.ledger.active.capacity(), 0);
+    world.finish(0);
+    assert_eq!(world.ledger.active.capacity(), 0);
 }

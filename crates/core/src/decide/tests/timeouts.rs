@@ -43,7 +43,7 @@ fn a_run_that_lasts_too_long_is_stopped_and_nothing_of_it_is_tried_again() {
 #[test]
 fn a_run_that_waits_for_an_agent_times_out_like_any_other() {
     let mut world = World::new(timed(60, vec![service(1, 0)]));
-    world.fleet.agents.clear();
+    world.fleet.see_all(Default::default());
     world.run();
     world.clock(60.0);
     assert_eq!((world.last_outcomes(), world.ledger.active.len()), (vec!["timed_out"], 0));

@@ -46,7 +46,7 @@ fn an_unclaimed_order_wakes_and_a_claimed_one_does_not() {
 #[test]
 fn a_replica_that_no_agent_takes_does_not_wake() {
     let mut world = World::new(unscheduled(vec![service(1, 0)]));
-    world.fleet.agents.clear();
+    world.fleet.see_all(Default::default());
     world.run();
     assert!(matches!(world.replica(0), ReplicaState::Pending { .. }));
     check(&world, None);

@@ -116,7 +116,7 @@ impl World {
 
     pub(super) fn set_agent(&mut self, name: &str, readiness: Readiness, slots: u32) {
         let capacity = Capacity { slots, cpu_millis: 4_000, memory_bytes: 1 << 30 };
-        self.fleet.agents.insert(agent(name), AgentView { readiness, capacity, traits: Arc::default() });
+        self.fleet.see(&agent(name), Some(AgentView { readiness, capacity, traits: Arc::default() }));
     }
 
     pub(super) fn decide(&mut self, input: Input<'_>) -> Answer {

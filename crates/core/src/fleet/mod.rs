@@ -1,7 +1,15 @@
 //! The agents as the leader sees them, and what is bound to each.
 
-use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc};
+mod vacancies;
 
+use std::{
+    collections::{BTreeMap, btree_set},
+    num::NonZeroU64,
+    sync::Arc,
+};
+
+use self::vacancies::Vacancies;
+pub use self::vacancies::Vacancy;
 use crate::{
     ledger::Ledger,
     message::{AgentRecord, Capacity},
@@ -13,9 +21,11 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fleet {
     /// By name, so that placement is the same for the same input.
-    pub agents: BTreeMap<AgentName, AgentView>,
+    agents: BTreeMap<AgentName, AgentView>,
     /// What is bound to each agent; also to those that nobody knows any more.
-    pub loads: BTreeMap<AgentName, Load>,
+    loads: BTreeMap<AgentName, Load>,
+    /// Follows from both.
+    vacancies: Vacancies,
     /// What containers reserve.
     pub reservations: Reservations,
 }
@@ -113,6 +123,15 @@ impl Load {
         }
     }
 
+    /// This after what a decision changed.
+    #[must_use]
+    pub fn after(self, change: &LoadChange) -> Self {
+        match change {
+            LoadChange::Bind(_, load) => self.plus(*load),
+            LoadChange::Release(_, load) => self.minus(*load),
+        }
+    }
+
     /// Whether a host of this capacity can carry it.
     pub fn fits(self, capacity: &Capacity) -> bool {
         self.slots <= capacity.slots
@@ -150,10 +169,36 @@ pub enum LoadChange {
     Release(AgentName, Load),
 }
 
+impl LoadChange {
+    /// Whose load it changes.
+    pub fn agent(&self) -> &AgentName {
+        match self {
+            Self::Bind(agent, _) | Self::Release(agent, _) => agent,
+        }
+    }
+}
+
+impl AgentView {
+    /// How many more attempts the host carries beside `load`.
+    pub fn free_slots(&self, load: Load) -> u32 {
+        self.capacity.slots.saturating_sub(load.slots)
+    }
+}
+
 impl Fleet {
+    /// The known agents.
+    pub fn agents(&self) -> &BTreeMap<AgentName, AgentView> {
+        &self.agents
+    }
+
+    /// What is known of an agent; `None`: nothing.
+    pub fn agent(&self, agent: &AgentName) -> Option<&AgentView> {
+        self.agents.get(agent)
+    }
+
     /// Whether an agent takes attempts; `None`: it is not known.
     pub fn readiness(&self, agent: &AgentName) -> Option<Readiness> {
-        self.agents.get(agent).map(|view| view.readiness)
+        self.agent(agent).map(|view| view.readiness)
     }
 
     /// What is bound to an agent.
@@ -161,23 +206,59 @@ impl Fleet {
         self.loads.get(agent).copied().unwrap_or_default()
     }
 
+    /// The agents that are ready and have a slot free, best first.
+    pub fn vacancies(&self) -> btree_set::Iter<'_, Vacancy> {
+        self.vacancies.iter()
+    }
+
+    /// Whether there is one.
+    pub fn has_vacancy(&self) -> bool {
+        !self.vacancies.is_empty()
+    }
+
     /// What one container takes here.
     pub fn load_of(&self, container: &ContainerSpec) -> Load {
         Load::of(container, self.reservations)
     }
 
+    /// Takes in what is known of an agent now; `None`: nothing any more.
+    pub fn see(&mut self, agent: &AgentName, view: Option<AgentView>) {
+        self.update(agent, |fleet| {
+            match view {
+                Some(view) => fleet.agents.insert(agent.clone(), view),
+                None => fleet.agents.remove(agent),
+            };
+        });
+    }
+
+    /// Takes in what is known of all of them now.
+    pub fn see_all(&mut self, agents: BTreeMap<AgentName, AgentView>) {
+        let gone: Vec<AgentName> = self.agents.keys().filter(|agent| !agents.contains_key(*agent)).cloned().collect();
+        gone.iter().for_each(|agent| self.see(agent, None));
+        for (agent, view) in agents {
+            self.see(&agent, Some(view));
+        }
+    }
+
     /// Carries out what a decision changed.
     pub fn apply(&mut self, change: &LoadChange) {
-        match change {
-            LoadChange::Bind(agent, load) => {
-                let bound = self.loads.entry(agent.clone()).or_default();
-                *bound = bound.plus(*load);
-            }
-            LoadChange::Release(agent, load) => {
-                let bound = self.loads.entry(agent.clone()).or_default();
-                *bound = bound.minus(*load);
-            }
-        }
+        let agent = change.agent();
+        self.update(agent, |fleet| {
+            let bound = fleet.loads.entry(agent.clone()).or_default();
+            *bound = bound.after(change);
+        });
+    }
+
+    /// Changes what is known of one agent, and its vacancy with it.
+    fn update(&mut self, agent: &AgentName, change: impl FnOnce(&mut Self)) {
+        let before = self.vacancy(agent);
+        change(self);
+        let after = self.vacancy(agent);
+        self.vacancies.change(before, after);
+    }
+
+    fn vacancy(&self, agent: &AgentName) -> Option<Vacancy> {
+        Vacancy::of(agent, self.agent(agent)?, self.load(agent))
     }
 
     /// Counts in the open attempts of a ledger that was read from the store.
