@@ -1,4 +1,6 @@
-use serde::{Deserialize, Serialize};
+//! What became of every instant and of every run that somebody asked for.
+
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 
 use super::{Ledger, Origin, sane};
 use crate::message::DiscardReason;
@@ -72,6 +74,33 @@ pub struct RequestCounters {
     pub replaced: u64,
 }
 
+/// Counters as a ledger has them: those that are zero are left out. Most are, for ever, and all of them are a quarter of a ledger.
+pub(super) fn without_zeros<S: Serializer>(counters: &Counters, serializer: S) -> Result<S::Ok, S::Error> {
+    let Counters { decided, started, enqueued, dropped, skipped, coalesced, .. } = *counters;
+    let Counters { started_later, expired, flushed, replaced, manual, retry, .. } = *counters;
+    let counts = [
+        ("decided", decided),
+        ("started", started),
+        ("enqueued", enqueued),
+        ("dropped", dropped),
+        ("skipped", skipped),
+        ("coalesced", coalesced),
+        ("started_later", started_later),
+        ("expired", expired),
+        ("flushed", flushed),
+        ("replaced", replaced),
+    ];
+    let mut map = serializer.serialize_map(None)?;
+    for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        map.serialize_entry(name, &count)?;
+    }
+    let requests = [("manual", manual), ("retry", retry)];
+    for (name, requests) in requests.into_iter().filter(|(_, requests)| *requests != RequestCounters::default()) {
+        map.serialize_entry(name, &requests)?;
+    }
+    map.end()
+}
+
 impl Counters {
     /// Counts a run that waited and was started.
     pub fn count_started_later(&mut self, origin: Origin) {
@@ -114,5 +143,49 @@ impl Ledger {
             && enqueued == started_later + expired + flushed + replaced + waiting(Origin::Tick)
             && requests_balanced(manual, Origin::Manual)
             && requests_balanced(retry, Origin::Retry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Stored(#[serde(serialize_with = "without_zeros")] Counters);
+
+    fn requests(first: u64) -> RequestCounters {
+        RequestCounters {
+            started: first,
+            enqueued: first + 1,
+            dropped: first + 2,
+            skipped: first + 3,
+            started_later: first + 4,
+            flushed: first + 5,
+            replaced: first + 6,
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_is_zero_and_nothing_else_is() {
+        let all = Counters {
+            decided: 1,
+            started: 2,
+            enqueued: 3,
+            dropped: 4,
+            skipped: 5,
+            coalesced: 6,
+            started_later: 7,
+            expired: 8,
+            flushed: 9,
+            replaced: 10,
+            manual: requests(11),
+            retry: requests(18),
+        };
+        let stored = serde_json::to_value(Stored(all)).unwrap();
+        assert_eq!(serde_json::from_value::<Counters>(stored).unwrap(), all);
+        let some = Counters { decided: 3, coalesced: 2, started: 1, ..Counters::default() };
+        let stored = serde_json::to_string(&Stored(some)).unwrap();
+        assert_eq!(stored, r#"{"decided":3,"started":1,"coalesced":2}"#);
+        assert_eq!(serde_json::from_str::<Counters>(&stored).unwrap(), some);
     }
 }

@@ -73,6 +73,7 @@ pub struct Ledger {
     /// What waits for them, oldest first.
     pub queue: VecDeque<Waiting>,
     /// What became of every instant and every manual run.
+    #[serde(serialize_with = "counters::without_zeros")]
     pub counters: Counters,
     /// The last requests, with what became of them.
     pub requests: VecDeque<HandledRequest>,
