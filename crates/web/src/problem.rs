@@ -52,7 +52,21 @@ impl From<Error> for Problem {
             Error::TooManyEdits { .. } => StatusCode::CONFLICT,
             // Somebody reads on from where the stream had not been yet.
             Error::StateLost(_) => StatusCode::GONE,
-            _ => {
+            Error::Credentials { .. }
+            | Error::Unreachable { .. }
+            | Error::ServerTooOld { .. }
+            | Error::NoJetStream { .. }
+            | Error::NotProvisioned { .. }
+            | Error::Provision { .. }
+            | Error::ForeignStream { .. }
+            | Error::ForeignSetting { .. }
+            | Error::StreamGone { .. }
+            | Error::Superseded { .. }
+            | Error::Closed { .. }
+            | Error::Unavailable { .. }
+            | Error::Unreadable { .. }
+            | Error::Encode { .. }
+            | Error::TooLarge { .. } => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a request was not answered");
                 StatusCode::SERVICE_UNAVAILABLE
             }
