@@ -17,6 +17,7 @@ pub mod placement;
 pub mod quantity;
 pub mod retry;
 pub mod schedule;
+pub mod shared;
 pub mod spec;
 pub mod time;
 pub mod timing;

@@ -8,6 +8,7 @@ use tickmesh_core::{
     decide::AppContent,
     message::{AppRecord, AppSource},
     name::AppName,
+    shared::Shared,
 };
 use tickmesh_messaging::Change;
 
@@ -36,25 +37,37 @@ impl Stored {
             Change::SnapshotEnd { .. } => None,
         }
     }
+}
 
-    /// What it says.
-    pub(crate) fn content(&self, zones: &TimeZoneDatabase) -> AppContent {
-        match &self.record {
+/// Reads what they say.
+pub(crate) struct Reader {
+    zones: TimeZoneDatabase,
+    shared: Shared,
+}
+
+impl Reader {
+    pub(crate) fn new(zones: TimeZoneDatabase) -> Self {
+        Self { zones, shared: Shared::default() }
+    }
+
+    /// What a revision says.
+    pub(crate) fn content(&mut self, stored: &Stored) -> AppContent {
+        match &stored.record {
             Ok(AppRecord { source: None, .. }) => AppContent::Removed,
-            Ok(AppRecord { source: Some(source), .. }) => read(&self.app, source, zones),
+            Ok(AppRecord { source: Some(source), .. }) => self.read(&stored.app, source),
             Err(reason) => AppContent::Invalid { reason: reason.clone() },
         }
     }
-}
 
-fn read(app: &AppName, source: &AppSource, zones: &TimeZoneDatabase) -> AppContent {
-    let reading = compose::read(&source.file(app), zones);
-    match reading.spec {
-        Some(spec) => AppContent::Applied(Arc::new(spec.packed())),
-        None => {
-            let first = reading.diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error);
-            let reason = first.map_or_else(|| "the file is not valid".to_owned(), ToString::to_string);
-            AppContent::Invalid { reason }
+    fn read(&mut self, app: &AppName, source: &AppSource) -> AppContent {
+        let reading = compose::read(&source.file(app), &self.zones);
+        match reading.spec {
+            Some(spec) => AppContent::Applied(Arc::new(spec.packed(&mut self.shared))),
+            None => {
+                let first = reading.diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error);
+                let reason = first.map_or_else(|| "the file is not valid".to_owned(), ToString::to_string);
+                AppContent::Invalid { reason }
+            }
         }
     }
 }

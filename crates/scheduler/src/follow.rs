@@ -1,7 +1,6 @@
 //! The streams that a tenure follows, made into events.
 
 use futures_util::StreamExt as _;
-use jiff::tz::TimeZoneDatabase;
 use tickmesh_core::{
     ledger::LedgerWrite,
     message::{AgentRecord, AppRecord, AttemptReport},
@@ -11,19 +10,23 @@ use tickmesh_messaging::{Change, Delivery, Entry, Following, Mesh};
 use tokio::{sync::mpsc, task::JoinSet};
 use tracing::warn;
 
-use crate::{Error, apps::Stored, dispatcher::Event};
+use crate::{
+    Error,
+    apps::{Reader, Stored},
+    dispatcher::Event,
+};
 
 pub(crate) type Changes<T> = Following<Change<T>>;
 
 /// Goes on following what a standby has followed, in tasks that end with `tasks`.
 pub(crate) fn follow_state(
     (agents, apps): (Changes<AgentRecord>, Changes<AppRecord>),
-    zones: TimeZoneDatabase,
+    mut reader: Reader,
     events: &mpsc::Sender<Event>,
     tasks: &mut JoinSet<Error>,
 ) {
     tasks.spawn(forward(agents, events.clone(), agent_seen));
-    tasks.spawn(forward(apps, events.clone(), move |change| app_seen(change, &zones)));
+    tasks.spawn(forward(apps, events.clone(), move |change| app_seen(change, &mut reader)));
 }
 
 /// Follows who writes the ledgers after a sequence. What is in them this leader knows, since it is to be the one who writes.
@@ -77,7 +80,7 @@ pub(crate) async fn follow_commands(
 async fn forward<T>(
     mut changes: Changes<T>,
     events: mpsc::Sender<Event>,
-    event: impl Fn(Change<T>) -> Option<Event>,
+    mut event: impl FnMut(Change<T>) -> Option<Event>,
 ) -> Error {
     while let Some(change) = changes.next().await {
         match change {
@@ -105,9 +108,9 @@ fn agent_seen(change: Change<AgentRecord>) -> Option<Event> {
     Some(Event::AgentSeen { revision: entry.sequence, at: entry.at, record: Box::new(entry.value) })
 }
 
-fn app_seen(change: Change<AppRecord>, zones: &TimeZoneDatabase) -> Option<Event> {
+fn app_seen(change: Change<AppRecord>, reader: &mut Reader) -> Option<Event> {
     let stored = Stored::of(change)?;
-    let content = stored.content(zones);
+    let content = reader.content(&stored);
     Some(Event::AppSeen { app: stored.app, revision: stored.revision, at: stored.at, content })
 }
 

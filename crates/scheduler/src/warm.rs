@@ -15,7 +15,8 @@ use tickmesh_messaging::{self as messaging, Change, Mesh, StreamKind};
 use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
 use crate::{
-    Error, apps,
+    Error,
+    apps::{Reader, Stored},
     dispatcher::Event,
     follow::{Changes, follow_ledger_writes, follow_state, readable},
 };
@@ -26,7 +27,7 @@ pub(crate) struct Warm {
     agents: Followed<AgentRecord>,
     apps: Followed<AppRecord>,
     memory: Memory,
-    zones: TimeZoneDatabase,
+    reader: Reader,
 }
 
 /// A stream, and how far it has been read.
@@ -100,7 +101,7 @@ impl Warm {
             agents: Followed::new(mesh.agents().follow().await.map_err(Error::Load)?),
             apps: Followed::new(mesh.apps().follow_history().await.map_err(Error::Load)?),
             memory: Memory::default(),
-            zones: zones.clone(),
+            reader: Reader::new(zones.clone()),
         };
         // Ledgers first: they say which revisions of the apps are still needed.
         while let Some(change) = unless_end(warm.ledgers.next().await?) {
@@ -110,7 +111,7 @@ impl Warm {
             warm.memory.agent(change);
         }
         while let Some(change) = unless_end(warm.apps.next().await?) {
-            warm.memory.app(change, &warm.zones);
+            warm.memory.app(change, &mut warm.reader);
         }
         Ok(warm)
     }
@@ -147,7 +148,7 @@ impl Warm {
         tokio::select! {
             change = self.ledgers.next() => self.memory.ledger(change?),
             change = self.agents.next() => self.memory.agent(change?),
-            change = self.apps.next() => self.memory.app(change?, &self.zones),
+            change = self.apps.next() => self.memory.app(change?, &mut self.reader),
         }
         Ok(())
     }
@@ -180,7 +181,7 @@ impl Warm {
         tasks: &mut JoinSet<Error>,
     ) -> Result<(), Error> {
         follow_ledger_writes(mesh, self.ledgers.through, events, tasks).await?;
-        follow_state((self.agents.changes, self.apps.changes), self.zones, events, tasks);
+        follow_state((self.agents.changes, self.apps.changes), self.reader, events, tasks);
         Ok(())
     }
 }
@@ -208,15 +209,15 @@ impl Memory {
         self.agents.insert(heartbeat.record.agent.clone(), heartbeat);
     }
 
-    fn app(&mut self, change: Change<AppRecord>, zones: &TimeZoneDatabase) {
-        let Some(source) = apps::Stored::of(change) else { return };
-        let folded = self.ledgers.get(&source.app).map_or(0, |(_, ledger)| ledger.app_revision);
-        if source.revision < folded {
+    fn app(&mut self, change: Change<AppRecord>, reader: &mut Reader) {
+        let Some(stored) = Stored::of(change) else { return };
+        let folded = self.ledgers.get(&stored.app).map_or(0, |(_, ledger)| ledger.app_revision);
+        if stored.revision < folded {
             // It is over: to read it would only take time.
             return;
         }
-        let revision = Revision { revision: source.revision, at: source.at, content: source.content(zones) };
-        self.apps.entry(source.app).or_default().push(revision);
+        let revision = Revision { revision: stored.revision, at: stored.at, content: reader.content(&stored) };
+        self.apps.entry(stored.app).or_default().push(revision);
     }
 }
 

@@ -5,8 +5,10 @@
 //! word that it has taken over, by which it has every ledger in hand.
 //!
 //! ```text
-//! take_over [APPS]
+//! take_over [APPS [distinct]]
 //! ```
+//!
+//! Distinct apps have nothing in common; otherwise each has the same file, which a scheduler keeps once.
 
 #![expect(clippy::print_stdout, reason = "a table for people is what this binary is for")]
 
@@ -27,9 +29,8 @@ const ROUNDS: usize = 5;
 const APPLIES_AT_ONCE: usize = 64;
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// An app that is due once a year, in the first second of it.
-const COMPOSE: &str = "version: \"2\"\nlabels:\n  aliyun.schedule: \"0 0 0 1 1 *\"\nservices:\n  s1:\n    \
-                       image: busybox\n    command: date\n";
+/// Seconds of a day.
+const DAY: usize = 86_400;
 
 /// As the shipped program has it.
 #[global_allocator]
@@ -37,9 +38,15 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let apps = match std::env::args().nth(1) {
+    let mut arguments = std::env::args().skip(1);
+    let apps = match arguments.next() {
         Some(argument) => argument.parse().with_context(|| format!("`{argument}` is not a number of apps"))?,
         None => APPS,
+    };
+    let are_distinct = match arguments.next().as_deref() {
+        Some("distinct") => true,
+        Some(other) => anyhow::bail!("`{other}` is not `distinct`"),
+        None => false,
     };
     let world = World::new().await;
     let mut events = world.mesh.events().follow(Start::New).await?;
@@ -47,7 +54,7 @@ async fn main() -> anyhow::Result<()> {
     let mut leader = Scheduler::start(&world, 0)?;
     led_by(&leader.id, &mut events).await?;
     println!("empty scheduler: {} MB", leader.megabytes()?);
-    apply(&world, apps).await;
+    apply(&world, apps, are_distinct).await;
     until("all ledgers", PATIENCE, || async {
         (world.mesh.ledgers().last_sequence().await.ok()? >= apps as u64).then_some(())
     })
@@ -95,10 +102,19 @@ async fn taken_by(id: &str, leases: &mut Following<Change<LeaseRecord>>) -> anyh
     }
 }
 
-async fn apply(world: &World, apps: usize) {
+async fn apply(world: &World, apps: usize, are_distinct: bool) {
     stream::iter(0..apps)
         .for_each_concurrent(APPLIES_AT_ONCE, |number| async move {
-            world.apply(&format!("app-{number}"), COMPOSE).await;
+            world.apply(&format!("app-{number}"), &compose(if are_distinct { number } else { 0 })).await;
         })
         .await;
+}
+
+/// An app that is due once a year, on the first day of it. Those of different numbers differ in all that a scheduler keeps of them.
+fn compose(number: usize) -> String {
+    let (second, minute, hour) = (number % 60, number / 60 % 60, number % DAY / 3_600);
+    format!(
+        "version: \"2\"\nlabels:\n  aliyun.schedule: \"{second} {minute} {hour} 1 1 *\"\nservices:\n  s1:\n    image: busybox\n    \
+         command: date {number}\n"
+    )
 }

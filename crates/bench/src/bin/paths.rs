@@ -19,6 +19,7 @@ use tickmesh_core::{
     ledger::Ledger,
     message::{AgentRecord, AttemptEvent, AttemptReport, Capacity, MachineId, Order, OrderKind, SCHEMA},
     name::{AgentName, AppName},
+    shared::Shared,
     spec::AppSpec,
     timing::Timing,
 };
@@ -193,11 +194,12 @@ fn writes_of(effects: Vec<Effect>) -> impl Iterator<Item = Write> {
 #[inline(never)]
 fn read_files(apps: usize) -> anyhow::Result<Vec<Arc<AppSpec>>> {
     let zones = TimeZoneDatabase::bundled();
-    (0..apps).map(|number| read(number, &zones)).collect()
+    let mut shared = Shared::default();
+    (0..apps).map(|number| read(number, &zones, &mut shared)).collect()
 }
 
 /// The example of the original service with one replica, due each minute.
-fn read(number: usize, zones: &TimeZoneDatabase) -> anyhow::Result<Arc<AppSpec>> {
+fn read(number: usize, zones: &TimeZoneDatabase, shared: &mut Shared) -> anyhow::Result<Arc<AppSpec>> {
     let app = AppName::new(format!("app-{number}"))?;
     let text = "version: \"2\"\nlabels:\n  aliyun.project_type: \"batch\"\n  aliyun.schedule: \"0 * * * * *\"\nservices:\n  s1:\n    \
                 image: registry.aliyuncs.com/jimmycmh/busybox:latest\n    labels:\n      aliyun.scale: \"1\"\n      \
@@ -212,7 +214,7 @@ fn read(number: usize, zones: &TimeZoneDatabase) -> anyhow::Result<Arc<AppSpec>>
     };
     let reading = compose::read(&file, zones);
     ensure!(reading.spec.is_some(), "{:?}", reading.diagnostics);
-    Ok(Arc::new(reading.spec.context("no app")?.packed()))
+    Ok(Arc::new(reading.spec.context("no app")?.packed(shared)))
 }
 
 #[inline(never)]

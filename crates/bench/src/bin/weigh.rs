@@ -18,6 +18,7 @@ use tickmesh_core::{
     id::Epoch,
     ledger::Ledger,
     name::AppName,
+    shared::Shared,
     spec::AppSpec,
     timing::Timing,
 };
@@ -31,8 +32,8 @@ fn main() -> anyhow::Result<()> {
         None => APPS,
     };
     let zones = TimeZoneDatabase::bundled();
-    let mut scale = Scale::new()?;
-    let specs = (0..apps).map(|number| read(number, &zones)).collect::<anyhow::Result<Vec<_>>>()?;
+    let (mut scale, mut shared) = (Scale::new()?, Shared::default());
+    let specs = (0..apps).map(|number| read(number, &zones, &mut shared)).collect::<anyhow::Result<Vec<_>>>()?;
     scale.weigh("files read", apps)?;
     let at: Timestamp = "2026-01-01T00:00:00Z".parse()?;
     let ledgers: Vec<_> = specs.iter().map(|_| Box::new(Ledger::new(1, at))).collect();
@@ -55,7 +56,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read(number: usize, zones: &TimeZoneDatabase) -> anyhow::Result<Arc<AppSpec>> {
+fn read(number: usize, zones: &TimeZoneDatabase, shared: &mut Shared) -> anyhow::Result<Arc<AppSpec>> {
     let app = AppName::new(format!("app-{number}"))?;
     let text = format!(
         "version: \"2\"\nlabels:\n  aliyun.schedule: \"{} {} {} * * *\"\nservices:\n  s1:\n    image: busybox\n    \
@@ -74,7 +75,7 @@ fn read(number: usize, zones: &TimeZoneDatabase) -> anyhow::Result<Arc<AppSpec>>
     };
     let reading = compose::read(&file, zones);
     ensure!(reading.spec.is_some(), "{:?}", reading.diagnostics);
-    Ok(Arc::new(reading.spec.context("no app")?.packed()))
+    Ok(Arc::new(reading.spec.context("no app")?.packed(shared)))
 }
 
 /// Weighs this process.

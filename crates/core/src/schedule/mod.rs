@@ -30,7 +30,7 @@ mod syntax;
 mod words;
 mod zone;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{cmp::Ordering, fmt, sync::Arc, time::Duration};
 
 use jiff::{
     Timestamp,
@@ -45,24 +45,30 @@ use cron::CronRule;
 use every::Period;
 use syntax::Syntax;
 
+use crate::shared::Shared;
+
 /// Seconds that the wall clock shows between two midnights.
 const DAY_SECONDS: i64 = 86_400;
 
 /// Rule that yields instants: an expression and the time zone it is read in.
 ///
 /// Clones are cheap and share the rule.
-#[derive(Debug, Clone)]
-pub struct Schedule {
-    expression: Arc<str>,
-    timezone: Arc<str>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule(Arc<Timetable>);
+
+/// A schedule as it was written, and what follows from that. Equal is what was written alike.
+#[derive(Debug)]
+pub(crate) struct Timetable {
+    expression: Box<str>,
+    timezone: Box<str>,
     zone: TimeZone,
     rule: Rule,
 }
 
 /// What computes the instants.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 enum Rule {
-    Cron(Arc<CronRule>),
+    Cron(CronRule),
     Every(Period),
 }
 
@@ -73,20 +79,20 @@ impl Schedule {
     /// answer is the same at every time and in every zone.
     pub fn parse(expression: &str, zone_name: &str, zones: &TimeZoneDatabase) -> Result<Self, ScheduleError> {
         let rule = match syntax::parse(expression)? {
-            Syntax::Cron(fields) => Rule::Cron(Arc::new(CronRule::compile(*fields)?)),
+            Syntax::Cron(fields) => Rule::Cron(CronRule::compile(*fields)?),
             Syntax::Every(period) => Rule::Every(period),
         };
         let zone = zone::zone(zones, zone_name)?;
         let timezone = zone.iana_name().unwrap_or(zone_name).into();
         // One space between fields, so that schedules that differ in white space only are equal and print on one line.
         let expression = expression.split_ascii_whitespace().collect::<Vec<_>>().join(" ").into();
-        Ok(Self { expression, timezone, zone, rule })
+        Ok(Self(Arc::new(Timetable { expression, timezone, zone, rule })))
     }
 
     /// The first instant after `after`: strictly later, and a whole second. `None` at the end of time.
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
-        match &self.rule {
-            Rule::Cron(rule) => next::after(rule, &self.zone, after),
+        match &self.0.rule {
+            Rule::Cron(rule) => next::after(rule, &self.0.zone, after),
             Rule::Every(period) => period.next_after(after),
         }
     }
@@ -94,8 +100,8 @@ impl Schedule {
     /// Counts the instants in `(after, through]`. Costs per day, not per instant, so that a long absence of all
     /// schedulers is folded at once even for a schedule that is due every second.
     pub fn count_between(&self, after: Timestamp, through: Timestamp) -> Missed {
-        match &self.rule {
-            Rule::Cron(rule) => count::between(rule, &self.zone, after, through),
+        match &self.0.rule {
+            Rule::Cron(rule) => count::between(rule, &self.0.zone, after, through),
             Rule::Every(period) => period.count_between(after, through),
         }
     }
@@ -103,21 +109,27 @@ impl Schedule {
     /// A lower bound of the time between two consecutive instants, by the jumps that the zone's clock has made since 2024 and
     /// is going to make. Never less than a second. Costs up to some milliseconds.
     pub fn shortest_period(&self) -> Duration {
-        let seconds = match &self.rule {
-            Rule::Cron(rule) => period::shortest_seconds(rule, &self.zone),
+        let seconds = match &self.0.rule {
+            Rule::Cron(rule) => period::shortest_seconds(rule, &self.0.zone),
             Rule::Every(period) => period.seconds(),
         };
         Duration::from_secs(seconds.unsigned_abs())
     }
 
+    /// The same, with those of other apps that are equal.
+    #[must_use]
+    pub(crate) fn shared(self, shared: &mut Shared) -> Self {
+        Self(shared.schedules.share(self.0))
+    }
+
     /// The expression as it was written, with one space between fields.
     pub fn expression(&self) -> &str {
-        &self.expression
+        &self.0.expression
     }
 
     /// The rule in words, in English: `every day at 02:30`. The zone is not named.
     pub fn in_words(&self) -> String {
-        match &self.rule {
+        match &self.0.rule {
             Rule::Cron(rule) => words::words(rule.fields()),
             Rule::Every(period) => format!("every {period}, counted from 1970-01-01T00:00:00Z"),
         }
@@ -125,26 +137,44 @@ impl Schedule {
 
     /// The zone's IANA name.
     pub fn timezone(&self) -> &str {
-        &self.timezone
+        &self.0.timezone
     }
 
     /// The zone itself, for showing instants in it.
     pub fn zone(&self) -> &TimeZone {
-        &self.zone
+        &self.0.zone
     }
 }
 
-impl PartialEq for Schedule {
+impl Timetable {
+    fn written(&self) -> (&str, &str) {
+        (&self.expression, &self.timezone)
+    }
+}
+
+impl PartialEq for Timetable {
     fn eq(&self, other: &Self) -> bool {
-        (&self.expression, &self.timezone) == (&other.expression, &other.timezone)
+        self.written() == other.written()
     }
 }
 
-impl Eq for Schedule {}
+impl Eq for Timetable {}
+
+impl PartialOrd for Timetable {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Timetable {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.written().cmp(&other.written())
+    }
+}
 
 impl fmt::Display for Schedule {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} ({})", self.expression, self.timezone)
+        write!(formatter, "{} ({})", self.expression(), self.timezone())
     }
 }
 

@@ -28,6 +28,7 @@ pub use self::{
 use crate::{
     name::{AppName, ServiceName},
     schedule::Schedule,
+    shared::Shared,
     time,
 };
 
@@ -170,10 +171,10 @@ impl AppSpec {
         self.run.get()
     }
 
-    /// The same, kept small.
+    /// The same, kept small: what other apps have, too, is shared with them.
     #[must_use]
-    pub fn packed(self) -> Self {
-        Self { run: self.run.packed(), ..self }
+    pub fn packed(self, shared: &mut Shared) -> Self {
+        Self { schedule: self.schedule.map(|it| it.shared(shared)), run: self.run.packed(shared), ..self }
     }
 
     /// How much later than its schedule says every instant of this app falls due: below [`AppSpec::jitter`], in

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::RunSpec;
+use crate::shared::Shared;
 
 /// A [`RunSpec`] that may be kept small. A leader has one for every app of its mesh, and of most of them needs it once a day: as JSON,
 /// the form in which ledgers have it, it is a fraction as large, and is read in microseconds.
@@ -33,13 +34,13 @@ impl StoredRun {
         }
     }
 
-    /// The same, kept small.
+    /// The same, kept small, and once for all apps that have the same.
     #[must_use]
-    pub fn packed(self) -> Self {
+    pub fn packed(self, shared: &mut Shared) -> Self {
         let Form::Ready(run) = &self.0 else { return self };
         match serde_json::to_vec(run) {
             Ok(bytes) if serde_json::from_slice::<RunSpec>(&bytes).is_ok_and(|read| read == **run) => {
-                Self(Form::Packed(bytes.into()))
+                Self(Form::Packed(shared.runs.share(bytes.into())))
             }
             // A run that JSON cannot hold could not be recorded either: it stays what it is.
             Ok(_) | Err(_) => self,
@@ -68,9 +69,24 @@ mod tests {
         let run = RunSpec::new(vec![service]);
         let stored = StoredRun::from(run.clone());
         assert_eq!(*stored.get(), run);
-        let packed = stored.packed();
+        let packed = stored.packed(&mut Shared::default());
         assert!(matches!(packed.0, Form::Packed(_)), "{packed:?}");
         assert_eq!(*packed.get(), run);
-        assert_eq!(*packed.packed().get(), run);
+        assert_eq!(*packed.packed(&mut Shared::default()).get(), run);
+    }
+
+    #[test]
+    fn apps_of_one_run_have_it_once() {
+        let mut shared = Shared::default();
+        let mut bytes = |image: &str| {
+            let service = ServiceSpec::new(ServiceName::new("s1").unwrap(), ContainerSpec::new(image));
+            match StoredRun::from(RunSpec::new(vec![service])).packed(&mut shared).0 {
+                Form::Packed(bytes) => bytes,
+                Form::Ready(run) => panic!("{run:?}"),
+            }
+        };
+        let (first, second, other) = (bytes("busybox"), bytes("busybox"), bytes("alpine"));
+        assert!(Arc::ptr_eq(&first, &second));
+        assert_ne!(first, other);
     }
 }

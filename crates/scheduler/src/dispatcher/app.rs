@@ -59,7 +59,8 @@ pub(super) struct AppState {
     due: bool,
     /// What follows from it.
     unrecorded: Consequences,
-    write: Option<Write>,
+    /// Apart: most apps are at rest.
+    write: Option<Box<Write>>,
     written_at: Option<Duration>,
     /// Outbox messages up to these numbers are in the stored ledger, and may be published.
     ticks_recorded: u64,
@@ -169,12 +170,12 @@ impl AppState {
         self.due = false;
         self.written_at = Some(uptime);
         let haste = self.unrecorded.haste();
-        self.write = Some(Write {
+        self.write = Some(Box::new(Write {
             consequences: std::mem::take(&mut self.unrecorded),
             ticks_through: ledger.ticks.last_number,
             history_through: ledger.history.last_number,
             results_needed: results_through(ledger),
-        });
+        }));
         let (app, ledger, expected) = (self.name.clone(), Box::new(ledger.clone()), self.revision);
         Some(Effect::WriteLedger { app, ledger, expected, haste })
     }
