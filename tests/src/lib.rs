@@ -10,10 +10,10 @@ pub mod engine_faults;
 pub mod fake_engine;
 pub mod journal;
 pub mod matrix;
-pub mod proxy;
 pub mod rival;
 pub mod schedulers;
 pub mod stored;
+pub mod usage;
 pub mod wait;
 pub mod world;
 

@@ -1,6 +1,6 @@
 //! Key-value buckets: the current record of each key. They are streams, laid out as NATS's own tools expect them.
 
-use std::marker::PhantomData;
+use std::{collections::HashMap, marker::PhantomData};
 
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -87,10 +87,13 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Bucket<T> {
         compare_and_set(&self.store, write, self.patience).await?.decode(key)
     }
 
-    /// Every record, in the order in which they were written.
+    /// The last record of every key, in the order in which they were written.
     pub async fn list(&self) -> Result<Vec<Entry<T>>, Error> {
-        let stored = self.follower(Begin::LastPerSubject).await?.collect().await?;
-        stored.iter().map(|stored| stored.decode(self.key(stored))).collect()
+        let stored = self.follower(Begin::LastOfAll).await?.collect().await?;
+        // A key that was written meanwhile may come again.
+        let last: HashMap<&str, u64> = stored.iter().map(|stored| (stored.subject.as_str(), stored.sequence)).collect();
+        let is_last = |stored: &&Stored| last.get(stored.subject.as_str()) == Some(&stored.sequence);
+        stored.iter().filter(is_last).map(|stored| stored.decode(self.key(stored))).collect()
     }
 
     /// Every revision of a key that is still stored, oldest first.
@@ -108,12 +111,12 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Bucket<T> {
     /// Every record, then [`Change::SnapshotEnd`], then every change. Revisions only go up; a record that was overwritten
     /// while the reader was away may be left out.
     pub async fn follow(&self) -> Result<Following<Change<T>>, Error> {
-        Ok(self.changes(self.follower(Begin::LastPerSubject).await?))
+        Ok(self.changes(self.follower(Begin::LastOfAll).await?))
     }
 
     /// Like [`Self::follow`], but of one key only.
     pub async fn follow_key(&self, key: &str) -> Result<Following<Change<T>>, Error> {
-        Ok(self.changes(Follower::begin(&self.store, self.subject(key), Begin::LastPerSubject).await?))
+        Ok(self.changes(Follower::begin(&self.store, self.subject(key), Begin::LastOfOne).await?))
     }
 
     /// Like [`Self::follow`], but with every revision that is still stored, oldest first, not only the last of each key.

@@ -59,8 +59,10 @@ const GONE_AFTER: Duration = Duration::from_secs(15);
 pub(crate) enum Begin {
     /// With the first message above this sequence.
     After(u64),
-    /// With the last message of every subject.
-    LastPerSubject,
+    /// With the last message of each of many subjects: all that the stream has.
+    LastOfAll,
+    /// With the last message of one subject.
+    LastOfOne,
     /// With the next message to come.
     New,
 }
@@ -76,9 +78,6 @@ pub(crate) enum Item {
         last_sequence: u64,
     },
 }
-
-/// How a filter ends that lets every subject of a stream through.
-const ALL_SUBJECTS: &str = ">";
 
 /// Reads the messages that a filter lets through.
 pub(crate) struct Follower {
@@ -99,7 +98,8 @@ pub(crate) struct Follower {
 /// The end of what was stored when the reader began.
 struct Target {
     sequence: u64,
-    /// The server has nothing else: what this sequence named may have been filtered out, overwritten or purged.
+    /// The server has nothing else, and all that it had was read: what this sequence named may have been filtered out, overwritten
+    /// or purged.
     exhausted: bool,
     subjects: Option<Subjects>,
 }
@@ -137,13 +137,13 @@ impl Follower {
     /// Begins to read. An error here is final; later on, only a stream that is gone ends the reading.
     pub(crate) async fn begin(store: &Store, filter: String, begin: Begin) -> Result<Self, Error> {
         let StreamState { last_sequence, subjects_count, .. } = store.state().await?;
-        let (from_last, seen) = match begin {
-            Begin::After(sequence) => (false, sequence),
-            Begin::LastPerSubject => (true, 0),
-            Begin::New => (false, last_sequence),
+        let (from_last, seen, counts) = match begin {
+            Begin::After(sequence) => (false, sequence, false),
+            Begin::LastOfAll => (true, 0, true),
+            // The server's word is enough.
+            Begin::LastOfOne => (true, 0, false),
+            Begin::New => (false, last_sequence, false),
         };
-        // Of one subject the server's word is enough.
-        let counts = from_last && filter.ends_with(ALL_SUBJECTS);
         let subjects = counts.then(|| Subjects { count: subjects_count, given: HashSet::new() });
         let mut follower = Self {
             store: store.clone(),
@@ -254,14 +254,18 @@ impl Follower {
         Item::CaughtUp { last_sequence: self.seen }
     }
 
-    /// Whether the subjects that were given are all that there are, if that matters: others may have come since they were counted.
+    /// Whether the subjects that were given are all that there are, if that matters: others may have come since they were counted, and
+    /// some may have gone.
     async fn has_all_subjects(&mut self) -> bool {
-        let Some(Target { exhausted: false, subjects: Some(_), .. }) = &self.target else { return true };
+        let Some(Target { subjects: Some(_), .. }) = &self.target else { return true };
         let state = self.store.state().await;
         let Some(Target { subjects: Some(subjects), .. }) = &mut self.target else { return true };
         match state {
             Ok(state) => subjects.count = state.subjects_count,
-            Err(error) => debug!(stream = self.store.name, error = %chain(&error), "subjects are not counted again"),
+            Err(error) => {
+                debug!(stream = self.store.name, error = %chain(&error), "subjects are not counted again");
+                return false;
+            }
         }
         subjects.are_all()
     }
@@ -285,8 +289,13 @@ impl Follower {
         let context = &self.store.link.context;
         let request = context.get_consumer_from_stream::<pull::Config, _, _>(&consumer.name, &self.store.name);
         match self.store.bounded(request).await {
-            Ok(Ok(consumer)) if consumer.cached_info().num_pending == 0 => self.exhaust_after_silence(),
-            Ok(Ok(_)) => {}
+            Ok(Ok(found)) => {
+                let info = found.cached_info();
+                // What was sent need not have been read: it may be on its way, or lie here since the server was asked.
+                if info.num_pending == 0 && info.delivered.consumer_sequence == consumer.delivered {
+                    self.exhaust_after_silence();
+                }
+            }
             Ok(Err(problem)) => self.distrust(problem),
             Err(late) => self.distrust(late),
         }

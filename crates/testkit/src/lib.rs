@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod dockerd;
 pub mod nats;
+pub mod proxy;
 pub mod records;
 pub mod registry;
 pub mod sim;

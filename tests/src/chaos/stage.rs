@@ -17,7 +17,10 @@ use tickmesh_core::{
     name::Namespace,
 };
 use tickmesh_messaging::{Mesh, Provisioning, StreamKind};
-use tickmesh_testkit::nats::{Cluster, NODES, Server};
+use tickmesh_testkit::{
+    nats::{Cluster, NODES, Server},
+    proxy::Proxy,
+};
 
 use super::{
     Engine, Nats, Row,
@@ -30,7 +33,6 @@ use crate::{
     Child,
     children::kill_guards,
     containers,
-    proxy::Proxy,
     wait::until,
     world::{PATIENCE, app, apply, connect_options},
 };
@@ -40,6 +42,8 @@ const SCHEDULERS: usize = 3;
 /// Agents of engines in memory, and of Docker.
 const AGENTS: usize = 3;
 const DOCKER_AGENTS: usize = 2;
+/// Of an agent: never what a run waits for.
+const SLOTS: u32 = 64;
 
 /// The servers.
 pub(super) enum Servers {
@@ -166,7 +170,7 @@ impl Stage {
         let network = self.network().await;
         let mut command = Child::role(&self.fleet, "agent", &self.url(network.as_ref()), &self.namespace);
         command.args(["--name", &name, "--clocks", self.row.clocks.as_str(), "--locks"]).arg(self.folder.path());
-        command.arg("--allow").arg(self.folder.path());
+        command.args(["--slots", &SLOTS.to_string(), "--allow"]).arg(self.folder.path());
         match self.row.engine {
             Engine::Fake => {
                 command

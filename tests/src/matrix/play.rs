@@ -4,14 +4,13 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use jiff::Timestamp;
 use rustix::process::Signal;
-use tickmesh_testkit::dockerd::Dockerd;
+use tickmesh_testkit::{dockerd::Dockerd, proxy::Proxy};
 use tokio::time::{Instant, sleep};
 
 use super::{Back, Cell, Fault, Measured, sightings::Sightings, speed};
 use crate::{
     Child, World,
     children::{Agent, signal_guard},
-    proxy::Proxy,
     wait::until,
     world::{PATIENCE, app},
 };

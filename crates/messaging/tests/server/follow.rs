@@ -1,10 +1,13 @@
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use tickmesh_core::{
     ledger::Ledger,
     message::{AppRecord, AttemptReport, TickRecord},
 };
-use tickmesh_messaging::{Change, Entry, Error, Following, Start, Unreadable};
+use tickmesh_messaging::{Change, Entry, Error, Following, Mesh, Start, Unreadable};
+use tickmesh_testkit::proxy::Proxy;
 
 use crate::support::*;
 
@@ -74,8 +77,9 @@ async fn a_list_has_every_key_however_often_each_is_written_meanwhile() {
     }
     for _ in 0..LISTS {
         let list = within("a list", mesh.apps().list()).await.unwrap();
-        let found: std::collections::BTreeSet<_> = list.iter().map(|entry| entry.key.as_str()).collect();
-        assert!(found.iter().eq(&keys), "{found:?}");
+        let mut found: Vec<_> = list.iter().map(|entry| entry.key.as_str()).collect();
+        found.sort_unstable();
+        assert_eq!(found, keys);
     }
     writers.abort_all();
 }
@@ -105,6 +109,41 @@ async fn a_key_that_is_new_does_not_stand_for_one_that_was_overwritten() {
         };
     }
     assert!(seen.contains(last), "{} keys", seen.len());
+}
+
+/// Farther away than a reader waits before it asks whether there is more.
+#[tokio::test]
+async fn a_reader_that_is_far_away_is_given_everything() {
+    const EACH_WAY: Duration = Duration::from_millis(150);
+    // More than a reader is sent ahead.
+    const RECORDS: u64 = 300;
+    let (server, mesh) = mesh().await;
+    let (ledgers, results) = (&mesh.ledgers(), &mesh.results());
+    let write = async |number: u64| {
+        let ledger = Ledger::new(number, Timestamp::UNIX_EPOCH);
+        stored(ledgers.compare_and_set(&number.to_string(), &ledger, 0).await.unwrap());
+        stored(results.append(&claim(number, 0), 0).await.unwrap());
+    };
+    futures_util::future::join_all((1..=RECORDS).map(write)).await;
+    let address = server.url().trim_start_matches("nats://").parse().unwrap();
+    let proxy = Proxy::far_to(address, EACH_WAY).await;
+    let options = options(&format!("nats://{}", proxy.address()), "mesh");
+    let far = within("a connection", Mesh::connect(&options)).await.unwrap();
+
+    assert_eq!(within("a list", far.ledgers().list()).await.unwrap().len() as u64, RECORDS);
+    assert_eq!(count_of_snapshot(&mut far.ledgers().follow().await.unwrap()).await, RECORDS);
+    assert_eq!(count_of_snapshot(&mut far.results().follow(0).await.unwrap()).await, RECORDS);
+}
+
+async fn count_of_snapshot<T>(changes: &mut Following<Change<T>>) -> u64 {
+    let mut count = 0;
+    loop {
+        match next("a change", changes).await {
+            Change::Entry(_) => count += 1,
+            Change::Unreadable { .. } => unreachable!("all can be read"),
+            Change::SnapshotEnd { .. } => return count,
+        }
+    }
 }
 
 #[tokio::test]
