@@ -5,6 +5,8 @@ TICKMESH_CHAOS_ROUNDS ?= 50
 
 # Apps of `make takeover`.
 APPS ?= 100000
+# Containers of `make capacity`.
+CONTAINERS ?= 200
 
 # What `make sim` plays; `make test` plays a few thousand.
 SEEDS ?= 100000
@@ -32,13 +34,12 @@ lint: ## check format, clippy, documentation links and house rules
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
 	scripts/tidy
 
-bench: setup ## measure lateness beside its limits (BENCH="burst 1000 cluster" or "sustained 10000 5" for one alone, 15 minutes)
+bench: setup ## measure lateness beside its limits (BENCH="burst 1000 cluster" or "swarm 50 5" for one alone; all take 45 minutes)
 	cargo build --release -p tickmesh-tests --bin fleet
 	cargo run --release -p tickmesh-tests --bin bench -- $(BENCH)
 
-takeover: setup ## kill the leader of a mesh of many apps, and see how soon a standby leads it (APPS=100000, minutes)
-	cargo build --release -p tickmesh-tests --bin fleet --bin take_over
-	target/release/take_over $(APPS)
+takeover: ## kill the leader of a mesh of many apps, and see how soon a standby leads it (APPS=100000, a minute)
+	@$(MAKE) bench BENCH="takeover $(APPS)"
 
 weigh: ## what an app takes of a scheduler's memory and time, without a mesh (APPS=100000)
 	cargo run --release -p tickmesh-bench --bin weigh -- $(APPS)
@@ -55,8 +56,8 @@ mutants: ## break the code on purpose, one break at a time, and see each found (
 matrix: setup ## play each fault of a Docker host for each time, and write docs/matrix.md (needs root for a second dockerd)
 	TICKMESH_MATRIX=$(CURDIR)/docs/matrix.md cargo test -p tickmesh-tests --test matrix -- --nocapture
 
-capacity: setup ## run 500 short containers through one agent, beside the bare engine, and watch 64 long ones
-	TICKMESH_CAPACITY=500 cargo test --release -p tickmesh-tests --test capacity -- --nocapture
+capacity: ## run many short containers through one agent, beside the bare engine (CONTAINERS=200, minutes)
+	@$(MAKE) bench BENCH="containers $(CONTAINERS)"
 
 faults: setup ## let engines, images and containers fail, and write docs/faults.md (needs root for a second dockerd)
 	TICKMESH_FAULTS=$(CURDIR)/docs/faults.md cargo test -p tickmesh-tests --test engine_faults -- --nocapture

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Counts the instructions of the pure paths that every run takes, with valgrind's callgrind, and prints them as a table.
+"""Counts the instructions of the pure paths that every run takes, with valgrind's callgrind, and compares them with the table of
+docs/performance.md: a path that takes a tenth more than there is a failure.
 
 Counts hardly depend on the machine, and not at all on who else uses it. Needs valgrind:
 
-    scripts/instructions.py [APPS [AGENTS]]
+    scripts/instructions.py            counts and compares
+    scripts/instructions.py --write    counts and writes the table
 """
 
 import pathlib
@@ -14,6 +16,12 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "performance.md"
+HEADER = "| path, of an app with one replica | instructions with 20 agents | with 3,000 |\n|---|---|---|\n"
+APPS = 1_000
+AGENTS = (20, 3_000)
+# So many times what the table says, a path may take.
+TIMES_MAX = 1.1
 HEARTBEATS = "paths::Mesh::heartbeats"
 # What each function of the program stands for. All but one are counted for each app.
 PATHS = {
@@ -51,16 +59,30 @@ def counts(apps: int, agents: int) -> dict[str, int]:
     return found
 
 
+def each(agents: int) -> list[int]:
+    """Instructions of each path for one app; of a heartbeat, for one."""
+    found = counts(APPS, agents)
+    times = {HEARTBEATS: BEATS * agents}
+    return [round(found[name] / times.get(name, APPS)) for name in PATHS]
+
+
 def main() -> None:
-    apps, agents = (int(argument) for argument in (sys.argv[1:] + ["1000", "20"][len(sys.argv) - 1 :]))
     if not shutil.which("valgrind"):
         sys.exit("valgrind is missing: install the package of that name")
     subprocess.run(["cargo", "build", "--release", "-p", "tickmesh-bench", "--bin", "paths"], cwd=ROOT, check=True)
-    found = counts(apps, agents)
-    print("| path | instructions |\n|---|---|")
-    for name, what in PATHS.items():
-        times = BEATS * agents if name == HEARTBEATS else apps
-        print(f"| {what} | {found[name] / times:,.0f} |")
+    rows = list(zip(PATHS.values(), *(each(agents) for agents in AGENTS), strict=True))
+    table = "".join(f"| {what} | {few:,} | {many:,} |\n" for what, few, many in rows)
+    print(HEADER + table)
+    before, after = PAGE.read_text().split(HEADER)
+    known = "".join(line for line in after.splitlines(keepends=True)[: len(rows)])
+    if sys.argv[1:] == ["--write"]:
+        PAGE.write_text(before + HEADER + table + after.removeprefix(known))
+        return
+    page = {cells[0]: cells[1:] for cells in (line.strip("| \n").split(" | ") for line in known.splitlines())}
+    limits = {what: [TIMES_MAX * int(count.replace(",", "")) for count in page[what]] for what, *_ in rows}
+    worse = [what for what, *now in rows if any(count > limit for count, limit in zip(now, limits[what], strict=True))]
+    if worse:
+        sys.exit(f"more than {TIMES_MAX} times what {PAGE.relative_to(ROOT)} says: {'; '.join(worse)}")
 
 
 if __name__ == "__main__":

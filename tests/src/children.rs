@@ -28,14 +28,28 @@ pub struct Agent<'a> {
     pub nats: Option<String>,
     /// Its engine, if it is not the host's.
     pub docker: Option<String>,
-    /// Containers that it brings up at once, if not as many as by default.
-    pub starts: Option<usize>,
+    /// Attempts that it takes at once.
+    pub slots: Slots,
+    /// Whether its clocks are those of production.
+    pub is_production: bool,
 }
+
+/// How many attempts an agent takes at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slots {
+    /// As many as the program gives it by default.
+    Default,
+    /// So many.
+    Many(u32),
+}
+
+/// More than any test needs.
+const SLOTS: Slots = Slots::Many(64);
 
 impl<'a> Agent<'a> {
     /// One that has everything in common with the test.
     pub fn new(name: &'a str) -> Self {
-        Self { name, die: None, nats: None, docker: None, starts: None }
+        Self { name, die: None, nats: None, docker: None, slots: SLOTS, is_production: false }
     }
 
     /// Starts it.
@@ -49,11 +63,17 @@ impl<'a> Agent<'a> {
     }
 
     fn command(self, fleet: &Path, world: &World) -> Command {
-        let Self { name, die: _, nats, docker, starts } = self;
+        let Self { name, die: _, nats, docker, slots, is_production } = self;
         let mut command = Child::command(fleet, world, "agent", nats);
         command.args(["--name", name, "--locks"]).arg(world.folder.path());
         command.arg("--allow").arg(world.journal.folder());
-        command.args(starts.iter().flat_map(|starts| ["--starts".to_owned(), starts.to_string()]));
+        match slots {
+            Slots::Default => {}
+            Slots::Many(slots) => _ = command.args(["--slots", &slots.to_string()]),
+        }
+        if is_production {
+            command.args(["--clocks", "production"]);
+        }
         command.envs(docker.map(|host| ("DOCKER_HOST", host)));
         command
     }
@@ -112,9 +132,7 @@ impl Child {
     ///
     /// If it cannot be started.
     pub fn agent_at_rest(fleet: &Path, world: &World, name: &str) -> Self {
-        let mut command = Agent::new(name).command(fleet, world);
-        command.args(["--clocks", "production"]);
-        Self::start(command)
+        Agent { slots: Slots::Default, is_production: true, ..Agent::new(name) }.start(fleet, world)
     }
 
     /// Starts a scheduler.

@@ -1,12 +1,12 @@
 //! Schedulers as processes at the speed of production, for what is measured when a leader goes.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use jiff::Timestamp;
 use tickmesh_messaging::SchedulerRole;
 
-use crate::{children::Child, world::World};
+use crate::{children::Child, usage::resident_kib, world::World};
 
 /// How long a scheduler may take to end in order.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -61,15 +61,7 @@ impl Scheduler {
     }
 
     /// Megabytes that it has in memory.
-    ///
-    /// # Errors
-    ///
-    /// If the host does not tell.
-    pub fn megabytes(&self) -> anyhow::Result<u64> {
-        let path = PathBuf::from(format!("/proc/{}/status", self.child.id()));
-        let status = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().context("VmRSS is a number")?;
-        Ok(kilobytes / 1_024)
+    pub fn megabytes(&self) -> f64 {
+        resident_kib(self.child.id()) as f64 / 1_024.0
     }
 }

@@ -1,16 +1,25 @@
-//! How much tickmesh stores: counted from the streams' last sequences, which every stored message moves by one.
+//! How much tickmesh stores: counted from the streams' last sequences, which every stored message moves by one. And how much of it
+//! is kept, in bytes as the server counts them.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use async_nats::jetstream;
 use tickmesh_messaging::StreamKind;
 
 use crate::world::World;
 
-/// Messages stored since the mesh was made, by stream. Heartbeats, the lease and output are left out: they come with time and
-/// with what containers write, not with runs.
+/// What is stored, by stream. Heartbeats, the lease and output are left out: they come with time and with what containers write,
+/// not with runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored(BTreeMap<StreamKind, u64>);
+pub struct Stored(BTreeMap<StreamKind, Amount>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Amount {
+    /// Messages since the mesh was made.
+    messages: u64,
+    /// Bytes that are still there.
+    bytes: u64,
+}
 
 impl World {
     /// Counts what is stored now.
@@ -24,7 +33,8 @@ impl World {
         let mut stored = BTreeMap::new();
         for kind in StreamKind::ALL.into_iter().filter(|kind| belongs_to_runs(*kind)) {
             let stream = context.get_stream(self.mesh.names().stream(kind)).await.expect("the stream exists");
-            stored.insert(kind, stream.cached_info().state.last_sequence);
+            let state = &stream.cached_info().state;
+            stored.insert(kind, Amount { messages: state.last_sequence, bytes: state.bytes });
         }
         Stored(stored)
     }
@@ -46,33 +56,47 @@ fn belongs_to_runs(kind: StreamKind) -> bool {
 }
 
 impl Stored {
-    /// What was stored after `before`.
+    /// The messages that were stored after `before`. The bytes remain what is kept, of messages from before, too.
     pub fn since(&self, before: &Self) -> Self {
-        Self(self.0.iter().map(|(kind, count)| (*kind, count - before.of(*kind))).collect())
+        let since = |(kind, amount): (&StreamKind, &Amount)| {
+            (*kind, Amount { messages: amount.messages - before.of(*kind), ..*amount })
+        };
+        Self(self.0.iter().map(since).collect())
     }
 
     /// The messages of one stream.
     pub fn of(&self, kind: StreamKind) -> u64 {
-        self.0.get(&kind).copied().unwrap_or(0)
+        self.0.get(&kind).map_or(0, |amount| amount.messages)
     }
 
     /// The messages of all streams, for each of so many runs.
     pub fn per_run(&self, runs: u64) -> f64 {
-        ratio(self.0.values().sum(), runs)
+        ratio(self.all().messages, runs)
     }
 
-    /// A table for people: one line a stream that has got messages, and the sum.
+    /// A table for people: one line a stream that has messages, or has got some, and the sum.
     pub fn table(&self, runs: u64) -> String {
-        let line = |name: &dyn fmt::Display, count: u64| format!("{name:<10}{count:>8}{:>10.2}", ratio(count, runs));
-        let streams = self.0.iter().filter(|(_, count)| **count > 0);
-        let mut lines = vec![format!("{:<10}{:>8}{:>10}", "stream", "stored", "per run")];
-        lines.extend(streams.map(|(kind, count)| line(&kind.as_str(), *count)));
-        lines.push(line(&"all", self.0.values().sum()));
+        let line = |name: &str, Amount { messages, bytes }: Amount| {
+            let (messages_per_run, bytes_per_run) = (ratio(messages, runs), ratio(bytes, runs));
+            format!("{name:<10}{messages:>8}{messages_per_run:>10.2}{bytes:>12}{bytes_per_run:>10.0}")
+        };
+        let streams = self.0.iter().filter(|(_, amount)| **amount != Amount::default());
+        let mut lines =
+            vec![format!("{:<10}{:>8}{:>10}{:>12}{:>10}", "stream", "stored", "per run", "bytes kept", "per run")];
+        lines.extend(streams.map(|(kind, amount)| line(kind.as_str(), *amount)));
+        lines.push(line("all", self.all()));
         lines.join("\n")
+    }
+
+    fn all(&self) -> Amount {
+        self.0.values().fold(Amount::default(), |sum, amount| Amount {
+            messages: sum.messages + amount.messages,
+            bytes: sum.bytes + amount.bytes,
+        })
     }
 }
 
-/// So many messages for each of so many runs.
+/// So many messages, or bytes, for each of so many runs.
 pub fn ratio(count: u64, runs: u64) -> f64 {
     count as f64 / runs as f64
 }

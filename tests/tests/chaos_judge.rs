@@ -207,6 +207,12 @@ fn a_missed_instant_needs_an_outage() {
         evidence.outages = vec![outage(FIRST + 3, FIRST + 4)];
     };
     check(elsewhere, [0, 0, 0, 1]);
+    let ran = |evidence: &mut Evidence| {
+        within(evidence);
+        evidence.summaries.push(summary(4, FIRST + 1));
+        evidence.lives.extend(lives::parse(&life(4, 1, FIRST + 10)));
+    };
+    check(ran, [0, 1, 0, 0]);
 }
 
 #[test]
@@ -222,6 +228,8 @@ fn a_dropped_instant_needs_an_outage() {
         evidence.engine = Engine::Docker;
     };
     check(by_docker, [0, 0, 0, 1]);
+    let ran = |evidence: &mut Evidence| evidence.ticks[3].admission = Admission::Drop { reason: DropReason::QueueFull };
+    check(ran, [0, 1, 0, 1]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! fleet agent --nats URL --namespace NAME --name NAME --locks DIR --allow DIR [--die claim|create|start|exit]
-//!             [--clocks fast|production] [--starts NUMBER] [--run-time MILLISECONDS --lives FILE]
+//!             [--clocks fast|production] [--slots NUMBER] [--run-time MILLISECONDS --lives FILE]
 //! fleet scheduler --nats URL --namespace NAME [--die write|send|tick|history] [--clocks fast|production] [--id ID]
 //!             [--ahead MILLISECONDS]
 //! fleet guard SETTINGS
@@ -252,8 +252,7 @@ async fn agent(arguments: &Arguments, shutdown: CancellationToken) -> anyhow::Re
     let locks = PathBuf::from(arguments.get("--locks")?);
     let mut config = tickmesh_agent::Config::new(agent, tickmesh_agent::Host::this()?, locks);
     config.timing = arguments.timing()?;
-    config.slots = Some(64);
-    config.start_limit = arguments.find("--starts").map(str::parse).transpose()?;
+    config.slots = arguments.find("--slots").map(str::parse).transpose()?;
     if let Some(run_time) = arguments.find("--run-time") {
         let lives = Writer::open(arguments.get("--lives")?.as_ref(), config.agent.as_str());
         let engine = FakeEngine::running_for(Duration::from_millis(run_time.parse()?)).writing(lives);

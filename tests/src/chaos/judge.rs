@@ -215,8 +215,13 @@ impl<'a> Case<'a> {
             let Fates { coalesced, dropped } = fates(tick);
             verdict.coalesced += coalesced.clone().count() as u64;
             verdict.dropped += dropped.clone().count() as u64;
-            let dropped = dropped.map(before).filter(|instant| !self.is_queue_full(*instant));
-            let unexcused = coalesced.map(before).chain(dropped).filter(|instant| !self.is_excused(*instant));
+            let (coalesced, dropped) = (coalesced.map(before), dropped.map(before));
+            let ran = coalesced.clone().chain(dropped.clone()).filter(|instant| self.has_run(*instant));
+            let ran =
+                ran.map(|instant| format!("{app}: {instant} ran, and was to become no run: {:?}", tick.admission));
+            verdict.doubled.extend(ran);
+            let dropped = dropped.filter(|instant| !self.is_queue_full(*instant));
+            let unexcused = coalesced.chain(dropped).filter(|instant| !self.is_excused(*instant));
             let unexcused = unexcused.map(|instant| format!("{app}: no run for {instant}: {:?}", tick.admission));
             verdict.unexcused.extend(unexcused);
             self.judge_run_of(tick, verdict);
@@ -314,6 +319,11 @@ impl<'a> Case<'a> {
         verdict.doubled.extend(again.map(|((run, service, replica), ends)| {
             format!("{app}: replica {replica} of {service} of run {run} came to an end {ends} times")
         }));
+    }
+
+    /// Whether an instant became a run.
+    fn has_run(&self, instant: i64) -> bool {
+        Timestamp::from_second(instant).is_ok_and(|instant| self.runs_of.contains_key(&instant))
     }
 
     /// Whether an instant may be missed.

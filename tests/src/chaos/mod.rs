@@ -22,7 +22,7 @@ mod restored;
 pub mod rows;
 mod stage;
 mod table;
-mod tail;
+pub mod tail;
 
 use std::{fmt, time::Duration};
 

@@ -28,23 +28,23 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// A stored message.
 #[derive(Debug, Clone)]
-pub(super) struct Seen<T> {
+pub struct Seen<T> {
     /// When the server stored it.
-    pub(super) at: Timestamp,
+    pub at: Timestamp,
     /// What it says.
-    pub(super) value: T,
+    pub value: T,
 }
 
 /// Everything that was ever stored in a stream, as far as it was still there when it was read.
 #[derive(Debug)]
-pub(super) struct Tail<T> {
+pub struct Tail<T> {
     seen: Arc<Mutex<Vec<Seen<T>>>>,
     _reader: AbortOnDropHandle<()>,
 }
 
 impl<T: DeserializeOwned + Clone + Send + 'static> Tail<T> {
     /// Follows a stream, by its whole name on the servers, over every disconnect.
-    pub(super) fn follow(urls: String, stream: String) -> Self {
+    pub fn follow(urls: String, stream: String) -> Self {
         let seen: Arc<Mutex<Vec<Seen<T>>>> = Arc::default();
         let mut reader = Reader { urls, stream, last: 0, seen: seen.clone() };
         let task = tokio::spawn(async move {
@@ -58,7 +58,11 @@ impl<T: DeserializeOwned + Clone + Send + 'static> Tail<T> {
     }
 
     /// All of it.
-    pub(super) fn all(&self) -> Vec<Seen<T>> {
+    ///
+    /// # Panics
+    ///
+    /// If a message was not readable.
+    pub fn all(&self) -> Vec<Seen<T>> {
         self.seen.lock().expect("nobody panicked").clone()
     }
 

@@ -9,8 +9,8 @@ use tokio::time::sleep;
 
 use crate::{
     confirm::{self, Confirmed, Due, History},
-    cpu::CpuTimes,
-    neighbours::{Figures, Neighbours, Sizes},
+    cpu::{self, CpuTimes, SERVER},
+    neighbours::{CLIENT, Figures, Neighbours, Published, Sizes},
     spread::{Spread, milliseconds},
     stage::{AGENTS, Nats, Stage, Threads, app_name},
     targets::Target,
@@ -69,8 +69,10 @@ pub(crate) async fn measure(threads: &Threads, nats: Nats, apps: usize) -> anyho
     let runs = apps * ROUNDS;
     print(&stage, nats, apps, &measured);
     println!("processor time for one run: {}", measured.cpu.per_run(runs));
+    println!("processor time for one publish: {}", cost(&measured.beside, |it| &it.publish, runs));
+    println!("processor time for two publishes: {}", cost(&measured.beside, |it| &it.two_publishes, runs));
     let stored = stage.world.stored().await.since(&before);
-    println!("messages stored for {runs} runs\n{}\n", stored.table(runs as u64));
+    println!("messages stored for {runs} runs, and bytes kept\n{}\n", stored.table(runs as u64));
     stage.stop().await;
     Ok(targets(nats, apps, &measured))
 }
@@ -130,7 +132,7 @@ async fn rounds(stage: &Stage, neighbours: &Neighbours, plan: &Plan, apps: usize
     }
     let due: BTreeSet<Due> =
         (0..apps).flat_map(|app| plan.instants.iter().map(move |instant| (app_name(app), *instant))).collect();
-    let confirmed = confirm::confirm(stage, &mut History::default(), &due, Timestamp::MAX).await?;
+    let confirmed = confirm::confirm(stage, &mut History::default(), &due, Timestamp::MIN..Timestamp::MAX).await?;
     let mut ordered = Vec::new();
     for instant in &plan.instants {
         let late = stage.watch.lateness(|it| it == *instant)?;
@@ -154,14 +156,24 @@ fn print(stage: &Stage, nats: Nats, apps: usize, measured: &Measured) {
     row("the container starts, all rounds", Spread::of(confirmed.started.clone()));
     row("the run is in the history, all rounds", Spread::of(confirmed.ended.clone()));
     row("limit: heap with one timer", median(beside, |it| it.heap));
-    row(&format!("limit: one publish each ({} bytes)", sizes.order), median(beside, |it| it.publish));
-    row(&format!("limit: two publishes each (first {} bytes)", sizes.ledger), median(beside, |it| it.two_publishes));
+    row(&format!("limit: one publish each ({} bytes)", sizes.order), median(beside, |it| it.publish.late));
+    row(
+        &format!("limit: two publishes each (first {} bytes)", sizes.ledger),
+        median(beside, |it| it.two_publishes.late),
+    );
     row("rival: the server's own schedules", median(beside, |it| it.schedules));
     println!("\nconfirmed: {} runs and as many containers, none lost, none doubled", confirmed.ended.len());
 }
 
 fn median(rounds: &[Figures], figure: impl Fn(&Figures) -> Spread) -> Spread {
     Spread::median(&rounds.iter().map(figure).collect::<Vec<_>>())
+}
+
+/// What the client, which publishes and reads, and the servers used for each of so many messages.
+fn cost(rounds: &[Figures], published: impl Fn(&Figures) -> &Published, messages: usize) -> String {
+    let cpu = rounds.iter().map(|round| published(round).cpu.clone()).fold(CpuTimes::default(), CpuTimes::plus);
+    let microseconds = |name| cpu::milliseconds(cpu.of(name)) * 1_000.0 / messages as f64;
+    format!("client {:.1} us, {SERVER} {:.1} us", microseconds(CLIENT), microseconds(SERVER))
 }
 
 fn targets(nats: Nats, apps: usize, measured: &Measured) -> Vec<Target> {
@@ -175,10 +187,10 @@ fn targets(nats: Nats, apps: usize, measured: &Measured) -> Vec<Target> {
         asked: asked.then_some(ASKED),
     };
     let (of_p99, of_all) = (apps == ASKED_OF_P99 && nats == Nats::Single, apps == ASKED_OF_ALL && nats != Nats::Synced);
-    let least = beside(|it| it.heap).p99 + beside(|it| it.publish).max;
+    let least = beside(|it| it.heap).p99 + beside(|it| it.publish.late).max;
     vec![
         target("p99", ordered.p99, least, "heap's p99 + one publish each", of_p99),
         target("p99", ordered.p99, beside(|it| it.schedules).p99, "p99 of the server's own schedules", of_p99),
-        target("all", ordered.max, beside(|it| it.two_publishes).max, "two publishes each", of_all),
+        target("all", ordered.max, beside(|it| it.two_publishes.late).max, "two publishes each", of_all),
     ]
 }

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Debug,
+    ops::Range,
     time::Duration,
 };
 
@@ -14,12 +15,16 @@ use jiff::{SignedDuration, Timestamp};
 use tickmesh_core::{history::RunSummary, outcome::Outcome};
 use tickmesh_messaging::StreamKind;
 use tickmesh_tests::chaos::lives::{End, Life};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::stage::{Stage, context};
 
 /// How long reading the history may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long after the last instant the last run may end.
+const LAST_RUN_PATIENCE: Duration = Duration::from_secs(30);
+/// Pause between two looks at whether it has.
+const LOOK_PAUSE: Duration = Duration::from_secs(2);
 /// Examples that an error gives of each problem.
 const EXAMPLES: usize = 3;
 
@@ -53,6 +58,8 @@ struct Run {
 #[derive(Debug, Default)]
 struct Problems {
     lost: Vec<Due>,
+    /// Runs that nobody asked for, with when they began if they had no instant.
+    not_due: Vec<Due>,
     doubled: Vec<Due>,
     unsuccessful: Vec<Due>,
     /// Runs of which there was not exactly one container, or whose container did not exit by itself.
@@ -61,12 +68,24 @@ struct Problems {
     strange: Vec<String>,
 }
 
-/// Checks everything that was `due`, and that no container started before `end` that no run explains.
+/// Looks again until all is as it should be, but not for ever: the last runs may still be on their way.
+pub(crate) async fn settled<T>(mut look: impl AsyncFnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let deadline = Instant::now() + LAST_RUN_PATIENCE;
+    loop {
+        match look().await {
+            Err(_) if Instant::now() < deadline => sleep(LOOK_PAUSE).await,
+            result => return result,
+        }
+    }
+}
+
+/// Checks everything that was `due`, and that within the window nothing else was, and no container started before its end that no
+/// run explains.
 pub(crate) async fn confirm(
     stage: &Stage,
     history: &mut History,
     due: &BTreeSet<Due>,
-    end: Timestamp,
+    window: Range<Timestamp>,
 ) -> anyhow::Result<Confirmed> {
     history.read_on(stage).await?;
     let mut lives: BTreeMap<String, Vec<Life>> = BTreeMap::new();
@@ -77,12 +96,14 @@ pub(crate) async fn confirm(
     let mut missing = due.clone();
     for Run { stored, summary } in &history.runs {
         let lives = lives.remove(&summary.uid.to_string()).unwrap_or_default();
-        let Some(instant) = summary.scheduled_at else { continue };
-        let run = (summary.app.to_string(), instant);
-        if !due.contains(&run) {
+        let instant = summary.scheduled_at.unwrap_or(summary.started_at);
+        if !window.contains(&instant) {
             continue;
         }
-        if !missing.remove(&run) {
+        let run = (summary.app.to_string(), instant);
+        if !due.contains(&run) {
+            problems.not_due.push(run);
+        } else if !missing.remove(&run) {
             problems.doubled.push(run);
         } else if summary.outcome != Outcome::Succeeded {
             problems.unsuccessful.push(run);
@@ -94,7 +115,7 @@ pub(crate) async fn confirm(
         }
     }
     problems.lost = missing.into_iter().collect();
-    let strange = lives.into_values().flatten().filter(|life| life.started < end);
+    let strange = lives.into_values().flatten().filter(|life| life.started < window.end);
     problems.strange = strange.map(|life| life.attempt.to_string()).collect();
     problems.ensure_none()?;
     Ok(confirmed)
@@ -102,21 +123,27 @@ pub(crate) async fn confirm(
 
 impl Problems {
     fn ensure_none(&self) -> anyhow::Result<()> {
-        let Self { lost, doubled, unsuccessful, containers, strange } = self;
-        let texts = [
+        let Self { lost, not_due, doubled, unsuccessful, containers, strange } = self;
+        ensure_none([
             some("lost", lost),
+            some("not due", not_due),
             some("doubled", doubled),
             some("not successful", unsuccessful),
             some("without exactly one container that exited", containers),
             some("containers of no run", strange),
-        ];
-        let texts: Vec<_> = texts.into_iter().flatten().collect();
-        ensure!(texts.is_empty(), "{}", texts.join("; "));
-        Ok(())
+        ])
     }
 }
 
-fn some(what: &str, found: &[impl Debug]) -> Option<String> {
+/// Fails with the texts that are there.
+pub(crate) fn ensure_none<const KINDS: usize>(problems: [Option<String>; KINDS]) -> anyhow::Result<()> {
+    let texts: Vec<_> = problems.into_iter().flatten().collect();
+    ensure!(texts.is_empty(), "{}", texts.join("; "));
+    Ok(())
+}
+
+/// What to say of problems of one kind, if there are any.
+pub(crate) fn some(what: &str, found: &[impl Debug]) -> Option<String> {
     let examples = &found[..found.len().min(EXAMPLES)];
     (!found.is_empty()).then(|| format!("{} {what}, for example {examples:?}", found.len()))
 }

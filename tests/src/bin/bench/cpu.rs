@@ -1,4 +1,4 @@
-//! Who used the processors, and how much memory: each part of the bench has threads of its own, and the kernel counts for each.
+//! Who used the processors: each part of the bench has threads of its own, and the kernel counts for each.
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
@@ -79,13 +79,4 @@ fn add_thread(task: &Path, times: &mut BTreeMap<String, Duration>) -> anyhow::Re
     let used = nanoseconds.with_context(|| format!("`{statistics}` does not begin with a number"))?;
     *times.entry(name.trim().to_owned()).or_default() += Duration::from_nanos(used);
     Ok(())
-}
-
-/// Megabytes that a process has in memory; `self` is this one.
-pub(crate) fn resident_megabytes(process: &str) -> anyhow::Result<u64> {
-    let path = format!("/proc/{process}/status");
-    let status = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().context("VmRSS is no number")?;
-    Ok(kilobytes / 1_024)
 }

@@ -1,28 +1,32 @@
 //! How soon the next tick is dispatched when the leader is gone, of apps of which one is due every few milliseconds: so what is
 //! measured is the change of leaders, and not the wait for the next instant.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+mod judged;
 
-use anyhow::{Context as _, bail, ensure};
+use std::time::Duration;
+
+use anyhow::{bail, ensure};
 use jiff::{SignedDuration, Timestamp};
 use rand::RngExt as _;
 use tickmesh_core::id::Epoch;
-use tickmesh_tests::{schedulers::Scheduler, until, world::PATIENCE};
+use tickmesh_tests::{chaos::judge::Verdict, schedulers::Scheduler, until, world::PATIENCE};
 use tokio::time::{Instant, sleep};
 
+use self::judged::Seen;
 use crate::{
     spread::{Spread, milliseconds},
-    stage::{AGENTS, Nats, Stage, Threads, app_name},
+    stage::{AGENTS, Nats, Stage, Threads},
     targets::Target,
 };
 
 /// Apps that are due each second, each in its own part of it: one every 20 ms.
 const APPS: usize = 50;
 const EACH_SECOND: &str = "* * * * * *";
+/// Seconds from one instant of an app to the next.
+const PERIOD: i64 = 1;
 const SPREAD_OVER_IT: &str = "  aliyun.jitter: \"999ms\"\n";
+/// So much later than its instant an app falls due at most.
+const JITTER_MAX: SignedDuration = SignedDuration::from_millis(999);
 /// A leader must have been heard on a connection that has lasted before its end is noticed at once. Then it ends at some moment of
 /// a second.
 const SETTLING: Duration = Duration::from_secs(3);
@@ -65,9 +69,11 @@ impl Ending {
 /// Measures it, prints it, and returns what is to be compared.
 pub(crate) async fn measure(threads: &Threads, ending: Ending, rounds: usize) -> anyhow::Result<Vec<Target>> {
     let stage = Stage::with_agents(threads, Nats::Single).await?;
+    let (mut seen, begun) = (Seen::begin(&stage), Timestamp::now());
     let mut leader = Scheduler::start(&stage.world, 0)?;
     stage.apply_labelled((0..APPS).map(|_| EACH_SECOND.to_owned()), SPREAD_OVER_IT).await;
     let (mut gaps, mut epoch) = (Vec::new(), Epoch::default());
+    seen.outage(begun, next_tick(&stage, epoch).await?);
     for round in 1..=rounds {
         let standby = Scheduler::start(&stage.world, round)?;
         until("a standby", PATIENCE, || async { standby.stands_by(&stage.world).await.then_some(()) }).await;
@@ -77,23 +83,31 @@ pub(crate) async fn measure(threads: &Threads, ending: Ending, rounds: usize) ->
             Ending::Killed => leader.kill(),
             Ending::Terminated => leader.terminate().await,
         };
-        gaps.push(next_tick(&stage, epoch).await?.duration_since(ended));
+        let next = next_tick(&stage, epoch).await?;
+        gaps.push(next.duration_since(ended));
+        seen.outage(ended, next);
         leader = standby;
     }
-    leader.terminate().await;
+    let ended = leader.terminate().await;
     epoch = stage.watch.newest_epoch()?.unwrap_or(epoch);
     let begun = Timestamp::now();
     let last = Scheduler::start(&stage.world, rounds + 1)?;
-    let start_up = next_tick(&stage, epoch).await?.duration_since(begun);
+    let next = next_tick(&stage, epoch).await?;
+    let start_up = next.duration_since(begun);
+    seen.outage(ended, next);
+    let Verdict { instants, coalesced, dropped, .. } = seen.confirm(&stage).await?;
     last.terminate().await;
-    let (runs, containers) = confirm(&stage)?;
     let spread = Spread::of(gaps);
     println!("## The leader {}, {rounds} times, with {APPS} apps due each second\n", ending.as_str());
     println!("{AGENTS} agents, two schedulers, nats-server {} (single)\n", stage.world.mesh.server_version());
     println!("{:<48}{:>10}{:>10}{:>10}", "milliseconds", "p50", "p99", "max");
     println!("{:<48}{spread}", "from its end to the next order at an agent");
     println!("{:<48}{:>10.1}", "start-up alone, to the first order at an agent", milliseconds(start_up));
-    println!("\nconfirmed: {containers} containers of {runs} runs, none of them had two\n");
+    let runs = instants - coalesced - dropped;
+    println!(
+        "\nconfirmed: {instants} instants decided once each: {coalesced} folded into a later one, {dropped} without a run, and"
+    );
+    println!("{runs} runs of one container each, which exited by itself\n");
     stage.stop().await;
     Ok(targets(ending, spread))
 }
@@ -108,21 +122,6 @@ async fn next_tick(stage: &Stage, epoch: Epoch) -> anyhow::Result<Timestamp> {
         ensure!(Instant::now() < deadline, "no order came for {NEXT_TICK:?} after tenure {epoch}");
         sleep(LOOK_PAUSE).await;
     }
-}
-
-/// Counts runs and containers; fails if a run had two containers, or an app none.
-fn confirm(stage: &Stage) -> anyhow::Result<(usize, usize)> {
-    let mut containers: BTreeMap<String, usize> = BTreeMap::new();
-    let mut apps = BTreeSet::new();
-    for life in stage.lives() {
-        *containers.entry(life.attempt.uid).or_default() += 1;
-        apps.insert(life.attempt.app);
-    }
-    let doubled = containers.iter().find(|(_, count)| **count > 1);
-    ensure!(doubled.is_none(), "a run had more than one container: {doubled:?}");
-    let idle = (0..APPS).map(app_name).find(|app| !apps.contains(app));
-    ensure!(idle.is_none(), "{} never ran", idle.context("an app")?);
-    Ok((containers.len(), containers.values().sum()))
 }
 
 fn targets(ending: Ending, spread: Spread) -> Vec<Target> {

@@ -22,11 +22,14 @@ use async_nats::{
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp, Unit};
+use tickmesh_testkit::nats::Server;
 use tickmesh_tests::World;
 use tokio::time::timeout;
 
-use crate::{heap, spread::Spread, stage::context};
+use crate::{cpu::CpuTimes, heap, spread::Spread, stage::context};
 
+/// What the kernel calls the threads on which all of it is published and read.
+pub(crate) const CLIENT: &str = "bench";
 /// Publishes under way at once.
 const PUBLISHES_AT_ONCE: usize = 1_024;
 /// All of it takes fractions of a second, with a disk that is waited for each time some seconds.
@@ -43,12 +46,19 @@ pub(crate) struct Sizes {
 }
 
 /// One round of all.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Figures {
     pub(crate) heap: Spread,
-    pub(crate) publish: Spread,
-    pub(crate) two_publishes: Spread,
+    pub(crate) publish: Published,
+    pub(crate) two_publishes: Published,
     pub(crate) schedules: Spread,
+}
+
+/// When messages arrived, and what that took of the processors.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) late: Spread,
+    pub(crate) cpu: CpuTimes,
 }
 
 /// Streams beside those of the mesh, on the same servers and with as many copies.
@@ -56,6 +66,8 @@ pub(crate) struct Neighbours {
     writer: Context,
     orders: Stream,
     schedules: Stream,
+    /// Process ids.
+    servers: Vec<u32>,
     /// Each measurement has subjects of its own.
     used: AtomicUsize,
 }
@@ -80,6 +92,7 @@ impl Neighbours {
                 .create_stream(schedules)
                 .await
                 .context("a stream with schedules: is the server older than 2.12?")?,
+            servers: world.servers().map(Server::pid).collect(),
             used: AtomicUsize::new(0),
         })
     }
@@ -94,21 +107,21 @@ impl Neighbours {
         })
     }
 
-    async fn publish(&self, count: usize, sizes: Sizes) -> anyhow::Result<Spread> {
+    async fn publish(&self, count: usize, sizes: Sizes) -> anyhow::Result<Published> {
         let subject = self.subject("orders");
         let messages = read(&self.orders, &subject).await?;
-        let begin = Instant::now();
+        let (cpu_before, begin) = (CpuTimes::now(&self.servers)?, Instant::now());
         let (context, body) = (self.writer.clone(), Bytes::from(vec![b'x'; sizes.order]));
         let publisher = tokio::spawn(each(count, move |_| {
             let (context, subject, body) = (context.clone(), subject.clone(), body.clone());
             async move { publish(&context, subject, PublishMessage::build().payload(body)).await.map(drop) }
         }));
-        let spread = arrivals(messages, count, move || begin.elapsed().try_into()).await?;
+        let late = arrivals(messages, count, move || begin.elapsed().try_into()).await?;
         publisher.await??;
-        Ok(spread)
+        Ok(Published { late, cpu: CpuTimes::now(&self.servers)?.since(&cpu_before) })
     }
 
-    async fn two_publishes(&self, count: usize, sizes: Sizes) -> anyhow::Result<Spread> {
+    async fn two_publishes(&self, count: usize, sizes: Sizes) -> anyhow::Result<Published> {
         let (orders, ledgers) = (self.subject("orders"), self.subject("ledger"));
         let (order, ledger) = (Bytes::from(vec![b'x'; sizes.order]), Bytes::from(vec![b'x'; sizes.ledger]));
         let first = stream::iter(0..count).map(|index| {
@@ -118,7 +131,7 @@ impl Neighbours {
         let revisions: Vec<u64> = first.buffered(PUBLISHES_AT_ONCE).try_collect().await?;
 
         let messages = read(&self.orders, &orders).await?;
-        let begin = Instant::now();
+        let (cpu_before, begin) = (CpuTimes::now(&self.servers)?, Instant::now());
         let context = self.writer.clone();
         let publisher = tokio::spawn(each(count, move |index| {
             let (context, orders, ledger_subject) = (context.clone(), orders.clone(), format!("{ledgers}.{index}"));
@@ -129,9 +142,9 @@ impl Neighbours {
                 publish(&context, orders, send).await.map(drop)
             }
         }));
-        let spread = arrivals(messages, count, move || begin.elapsed().try_into()).await?;
+        let late = arrivals(messages, count, move || begin.elapsed().try_into()).await?;
         publisher.await??;
-        Ok(spread)
+        Ok(Published { late, cpu: CpuTimes::now(&self.servers)?.since(&cpu_before) })
     }
 
     async fn schedules(&self, count: usize, sizes: Sizes) -> anyhow::Result<Spread> {

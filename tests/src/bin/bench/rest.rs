@@ -8,6 +8,7 @@ use tickmesh_tests::{
     children::{Child, guards},
     schedulers::Scheduler,
     until,
+    usage::resident_kib,
     world::PATIENCE,
 };
 use tokio::time::sleep;
@@ -42,10 +43,10 @@ pub(crate) async fn measure(seconds: u64) -> anyhow::Result<Vec<Target>> {
     for ((name, process), before) in processes.into_iter().zip(before) {
         let used = cpu::of_process(process)?.saturating_sub(before?);
         let percent = used.as_secs_f64() * 100.0 / seconds as f64;
-        let megabytes = cpu::resident_megabytes(&process.to_string())?;
-        println!("{name:<16}{percent:>16.3}{megabytes:>8}");
+        let megabytes = resident_kib(process) as f64 / 1_024.0;
+        println!("{name:<16}{percent:>16.3}{megabytes:>8.1}");
         if name != "scheduler" {
-            agents = (agents.0 + percent, agents.1 + megabytes as f64);
+            agents = (agents.0 + percent, agents.1 + megabytes);
         }
     }
     println!();

@@ -4,12 +4,12 @@ use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::ensure;
 use jiff::{Timestamp, ToSpan as _, Unit};
-use tickmesh_tests::schedulers::Scheduler;
-use tokio::time::{Instant, sleep};
+use tickmesh_tests::{schedulers::Scheduler, usage::resident_kib};
+use tokio::time::sleep;
 
 use crate::{
-    confirm::{self, Confirmed, Due, History},
-    cpu::{self, SERVER, resident_megabytes},
+    confirm::{self, Due, History, settled},
+    cpu::{self, SERVER},
     heap,
     spread::{Spread, milliseconds},
     stage::{AGENTS, Nats, Stage, Threads, app_name},
@@ -22,10 +22,6 @@ const MINUTE: usize = 60;
 const HISTORY_MINUTES: usize = 5;
 /// Between the last apply and the first instant that counts.
 const REST: Duration = Duration::from_secs(5);
-/// How long after the last instant the last run may end.
-const LAST_RUN_PATIENCE: Duration = Duration::from_secs(30);
-/// Pause between two looks at whether it has.
-const LOOK_PAUSE: Duration = Duration::from_secs(2);
 /// What is asked of 10,000 apps a minute: milliseconds of lateness, and microseconds of the scheduler's processor time a run.
 const ASKED_APPS: usize = 10_000;
 const ASKED_P99_MS: f64 = 15.0;
@@ -34,7 +30,7 @@ const ASKED_US_A_RUN: f64 = 200.0;
 /// Between two looks at the memory.
 const MEMORY_PERIOD: Duration = Duration::from_secs(60);
 
-/// Megabytes of the scheduler's process, and of the server.
+/// KiB of the scheduler's process, and of the server.
 #[derive(Debug, Clone, Copy)]
 struct Memory {
     scheduler: u64,
@@ -42,9 +38,8 @@ struct Memory {
 }
 
 impl Memory {
-    fn now(stage: &Stage, scheduler: &Scheduler) -> anyhow::Result<Self> {
-        let server = resident_megabytes(&stage.world.server.pid().to_string())?;
-        Ok(Self { scheduler: scheduler.megabytes()?, server })
+    fn now(stage: &Stage, scheduler: &Scheduler) -> Self {
+        Self { scheduler: resident_kib(scheduler.process()), server: resident_kib(stage.world.server.pid()) }
     }
 }
 
@@ -57,19 +52,22 @@ pub(crate) async fn measure(threads: &Threads, apps: usize, minutes: usize) -> a
     let end = first + i64::try_from(minutes * MINUTE)?.seconds();
     sleep_until(first).await;
     let cpu_before = (stage.cpu()?, cpu::of_process(scheduler.process())?);
-    let mut memory = vec![Memory::now(&stage, &scheduler)?];
+    let stored_before = stage.world.stored().await;
+    let mut memory = vec![Memory::now(&stage, &scheduler)];
     let mut history = History::default();
     for minute in 1..=minutes {
         sleep_until(first + (MEMORY_PERIOD * u32::try_from(minute)?)).await;
-        memory.push(Memory::now(&stage, &scheduler)?);
+        memory.push(Memory::now(&stage, &scheduler));
         if minute % HISTORY_MINUTES == 0 {
             history.read_on(&stage).await?;
         }
     }
     let used = stage.cpu()?.since(&cpu_before.0);
     let used_by_scheduler = cpu::of_process(scheduler.process())?.saturating_sub(cpu_before.1);
+    let stored = stage.world.stored().await.since(&stored_before);
 
-    let confirmed = confirm(&stage, &mut history, &due(apps, minutes, first)?, end).await?;
+    let due = due(apps, minutes, first)?;
+    let confirmed = settled(async || confirm::confirm(&stage, &mut history, &due, first..end).await).await?;
     let late = stage.watch.lateness(|instant| first <= instant && instant < end)?;
     let runs = apps * minutes;
     ensure!(late.len() == runs, "{} first orders of {runs} were seen", late.len());
@@ -85,20 +83,22 @@ pub(crate) async fn measure(threads: &Threads, apps: usize, minutes: usize) -> a
     println!("{:<48}{}", "the run is in the history", Spread::of(confirmed.ended));
     println!("{:<48}{limit}", format!("limit: heap with one timer, {at_once} at once"));
     println!("\nconfirmed: {runs} runs and as many containers, none lost, none doubled");
+    println!("runs a second: {:.1}", runs as f64 / (minutes * MINUTE) as f64);
     let scheduler_ms = cpu::milliseconds(used_by_scheduler) / runs as f64;
     println!("processor time for one run: scheduler {scheduler_ms:.2} ms, {}", used.per_run(runs));
     let a_minute = |time: Duration| time.as_secs_f64() / minutes as f64;
     let (scheduler_s, server_s) = (a_minute(used_by_scheduler), a_minute(used.of(SERVER)));
     println!("processor seconds a minute: scheduler {scheduler_s:.2}, nats-server {server_s:.2}");
     println!("MB after each minute: scheduler {}", list(&memory, |it| it.scheduler));
-    println!("MB after each minute: nats-server {}\n", list(&memory, |it| it.server));
+    println!("MB after each minute: nats-server {}", list(&memory, |it| it.server));
+    println!("messages stored for {runs} runs, and bytes kept\n{}\n", stored.table(runs as u64));
     scheduler.terminate().await;
     stage.stop().await;
     Ok(targets(apps, late, used_by_scheduler, runs))
 }
 
 fn list(memory: &[Memory], of: impl Fn(&Memory) -> u64) -> String {
-    memory.iter().map(|it| of(it).to_string()).collect::<Vec<_>>().join(", ")
+    memory.iter().map(|it| format!("{:.0}", of(it) as f64 / 1_024.0)).collect::<Vec<_>>().join(", ")
 }
 
 /// The second of each minute at which an app is due.
@@ -116,23 +116,6 @@ fn due(apps: usize, minutes: usize, first: Timestamp) -> anyhow::Result<BTreeSet
         }
     }
     Ok(due)
-}
-
-/// The last runs may still be on their way.
-async fn confirm(
-    stage: &Stage,
-    history: &mut History,
-    due: &BTreeSet<Due>,
-    end: Timestamp,
-) -> anyhow::Result<Confirmed> {
-    let deadline = Instant::now() + LAST_RUN_PATIENCE;
-    loop {
-        match confirm::confirm(stage, history, due, end).await {
-            Ok(confirmed) => return Ok(confirmed),
-            Err(_) if Instant::now() < deadline => sleep(LOOK_PAUSE).await,
-            Err(problem) => return Err(problem),
-        }
-    }
 }
 
 async fn sleep_until(instant: Timestamp) {
