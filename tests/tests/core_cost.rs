@@ -96,6 +96,7 @@ impl World {
             spec: Some(&self.spec),
             fleet: &self.fleet,
             now: self.now,
+            noticed: self.now,
             tenure: self.tenure(),
             results_through: self.sequence,
             timing: &self.timing,

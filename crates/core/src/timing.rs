@@ -18,7 +18,7 @@ pub struct Timing {
     pub kill_margin: Duration,
     /// An agent whose key did not change for this long is lost, and with it its attempts.
     pub lost: Duration,
-    /// An instant folded this much after it was due counts as missed.
+    /// An instant that the leader notices this much after it was due counts as missed.
     pub late_after: Duration,
     /// An order that nobody took is sent again after this long.
     pub resend: Duration,

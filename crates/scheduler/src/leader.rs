@@ -1,7 +1,8 @@
 //! A leader without any I/O: the dispatcher, the commands that it has not confirmed, and what may be purged.
 //!
-//! The tenure moves events in and steps out; a simulated world does the same. What a step is begun with is decided here: a
-//! leader whose lease is too old does nothing any more, whatever it has just concluded.
+//! The tenure moves events in and steps out; a simulated world does the same. A leader whose lease is too old takes no step any
+//! more, whatever it has just concluded; nor does the tenure begin one that has had to wait. What is under way by then goes on
+//! until the tenure ends: it is fenced or harmless.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -107,6 +108,7 @@ impl<D> Leader<D> {
                 self.deliveries.remove(&request).map(|delivery| Step::Confirm { app, request, delivery })
             }
             effect @ (Effect::WriteLedger { .. }
+            | Effect::HastenWrite { .. }
             | Effect::Send(_)
             | Effect::StoreReport { .. }
             | Effect::PublishTick { .. }

@@ -71,22 +71,21 @@ impl Performer {
     /// Begins an effect as soon as it may pass those that are under way. Confirmations need their delivery and are begun with
     /// [`Self::confirm`].
     pub(crate) fn begin(&mut self, effect: Effect) {
-        self.lanes.push(effect);
-        self.begin_next();
+        if let Some(effect) = self.lanes.push(effect) {
+            self.perform(effect);
+        }
     }
 
-    fn begin_next(&mut self) {
-        while let Some(effect) = self.lanes.next() {
-            if let Some(tap) = &self.tap {
-                tap(&effect);
-            }
-            let hands = self.hands.clone();
-            self.tasks.spawn(async move {
-                let haste = effect.haste();
-                hands.perform(effect).await;
-                Some(haste)
-            });
+    fn perform(&mut self, effect: Effect) {
+        if let Some(tap) = &self.tap {
+            tap(&effect);
         }
+        let hands = self.hands.clone();
+        self.tasks.spawn(async move {
+            let haste = effect.haste();
+            hands.perform(effect).await;
+            Some(haste)
+        });
     }
 
     /// Begins to confirm a command.
@@ -122,21 +121,22 @@ impl Performer {
         });
     }
 
-    /// Waits until a task has ended, and begins what waited for it and for others that have.
+    /// Waits until a task has ended.
     pub(crate) async fn reap(&mut self) {
         match self.tasks.join_next().await {
             Some(ended) => self.ended(ended),
             None => std::future::pending().await,
         }
-        self.reap_ended();
     }
 
-    /// The same for those that have ended already.
-    pub(crate) fn reap_ended(&mut self) {
+    /// Begins what waited for tasks that have ended.
+    pub(crate) fn begin_next(&mut self) {
         while let Some(ended) = self.tasks.try_join_next() {
             self.ended(ended);
         }
-        self.begin_next();
+        while let Some(effect) = self.lanes.next() {
+            self.perform(effect);
+        }
     }
 
     /// One that panicked leaves an app in doubt: then this process ends as well.
@@ -210,8 +210,8 @@ impl Hands {
                 self.mesh.events().publish(&event).boxed().await;
                 None
             }
-            // Not begun as tasks: the tenure itself carries them out.
-            Effect::ConfirmCommand { .. } | Effect::EndTenure { .. } => None,
+            // Not begun as tasks: the lanes and the tenure themselves carry them out.
+            Effect::HastenWrite { .. } | Effect::ConfirmCommand { .. } | Effect::EndTenure { .. } => None,
         })
     }
 

@@ -21,7 +21,7 @@ use crate::{
     clock::{Clock, ClockJudge, Reading},
     dispatcher::{Effect, Event},
     follow,
-    lanes::Turns,
+    lanes::{Shares, Turn, Turns},
     leader::{Leader, Step, Stop, Trust},
     perform::Performer,
     presence::Presence,
@@ -31,8 +31,6 @@ use crate::{
 /// Events that may wait for the dispatcher. A full channel makes the followers wait, and with them the server's flow
 /// control.
 const EVENTS_WAITING_MAX: usize = 4_096;
-/// So much that has come already is dealt with in one turn.
-const EVENTS_A_TURN: usize = 64;
 /// Roles that may wait to be shown.
 const ROLES_WAITING_MAX: usize = 8;
 /// The server's clock is read this often in a term of the lease, as it is renewed.
@@ -267,13 +265,20 @@ impl<'a> Office<'a> {
     /// Waits for the next thing to happen, and deals with it.
     async fn turn(&mut self) -> Result<(), End> {
         let wake_in = self.leader.wake_in(self.clock.now()).unwrap_or(self.housekeeping_period);
-        if self.turns.next_is_for_due(wake_in.is_zero()) {
-            // Somebody else has to see to it that this tenure may go on.
-            yield_now().await;
-            self.handle(Event::Woken)?;
-            self.performer.reap_ended();
-            return self.take_what_waits(|office| office.answers.try_recv().ok());
-        }
+        let turn = self.turns.next(wake_in.is_zero());
+        match turn {
+            Turn::Due => {
+                // Somebody else has to see to it that this tenure may go on.
+                yield_now().await;
+                self.handle(Event::Woken)
+            }
+            Turn::Any(_) => self.what_comes_next(wake_in).await,
+        }?;
+        self.begin_what_waits()?;
+        self.take_what_waits(turn.shares())
+    }
+
+    async fn what_comes_next(&mut self, wake_in: Duration) -> Result<(), End> {
         let wake_at = self.housekeeping_at.min(Instant::now() + wake_in);
         tokio::select! {
             Some(answer) = self.answers.recv() => self.handle(answer),
@@ -290,14 +295,22 @@ impl<'a> Office<'a> {
                 self.purge_at = Instant::now() + self.purge_period;
                 self.purge()
             }
-        }?;
-        self.take_what_waits(|office| office.answers.try_recv().or_else(|_| office.events.try_recv()).ok())
+        }
     }
 
-    /// Deals with what has come meanwhile, but for one turn only, so that nothing else is ever kept out by it.
-    fn take_what_waits(&mut self, next: impl Fn(&mut Self) -> Option<Event>) -> Result<(), End> {
-        for _ in 0..EVENTS_A_TURN {
-            let Some(event) = next(self) else { break };
+    /// Begins the effects that had to let others pass. The lease may have grown too old since they were decided.
+    fn begin_what_waits(&mut self) -> Result<(), End> {
+        match trust(self.held) {
+            Trust::Held => self.performer.begin_next(),
+            Trust::Expired => return Err(End::LeaseLost),
+        }
+        Ok(())
+    }
+
+    /// Deals with what has come meanwhile: so much of each kind, and then it is the turn of whatever else there is, each as likely as
+    /// the others.
+    fn take_what_waits(&mut self, mut shares: Shares) -> Result<(), End> {
+        while let Some(event) = shares.next(|| self.answers.try_recv().ok(), || self.events.try_recv().ok()) {
             self.handle(event)?;
         }
         Ok(())

@@ -217,7 +217,8 @@ impl Memory {
             return;
         }
         let revision = Revision { revision: stored.revision, at: stored.at, content: reader.content(&stored) };
-        self.apps.entry(stored.app).or_default().push(revision);
+        // Mostly there is one, and room for four is what a vector begins with.
+        self.apps.entry(stored.app).or_insert_with(|| Vec::with_capacity(1)).push(revision);
     }
 }
 

@@ -70,9 +70,9 @@ impl Transition<'_> {
         instants
     }
 
-    /// What was due before this moment is missed: it fell due before the take-over, or is folded too late.
+    /// What was due before this moment is missed: it fell due before the take-over, or was noticed too late.
     fn first_moment_on_time(&self) -> Timestamp {
-        let late = time::before(self.context.now, self.context.timing.late_after);
+        let late = time::before(self.context.noticed, self.context.timing.late_after);
         late.max(self.context.tenure.since)
     }
 

@@ -50,6 +50,8 @@ pub struct Context<'a> {
     pub fleet: &'a Fleet,
     /// The leader's clock.
     pub now: Timestamp,
+    /// When the leader noticed what is due: now, or earlier where so much is due that some of it has to wait for its turn.
+    pub noticed: Timestamp,
     /// The leader's tenure.
     pub tenure: Tenure,
     /// Every message of the results stream up to this sequence has been an input.

@@ -91,6 +91,7 @@ impl Leader {
             spec: Some(&self.spec),
             fleet: &self.fleet,
             now,
+            noticed: now,
             tenure: Tenure { epoch: Epoch(3), since: after(30) },
             results_through: RESULTS_THROUGH,
             timing: &self.timing,

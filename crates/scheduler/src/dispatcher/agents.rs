@@ -31,8 +31,6 @@ pub(super) struct AgentState {
     machine_since: Duration,
     /// How old that revision already was when it was loaded. For placement only: it compares two clocks.
     age_when_loaded: Duration,
-    /// The heartbeat waits until all results that it has seen are folded.
-    pub(super) unjudged: bool,
     /// Held attempts that no ledger had open at the last heartbeat.
     pub(super) strangers: BTreeSet<AttemptId>,
     /// The checks before it is declared silent.
@@ -68,12 +66,18 @@ pub(super) enum Seen {
     Live,
 }
 
+/// Agents that wait for results to be folded, by the sequence that each waits for: while the leader lags that is all of them, and
+/// a result must not cost a look at each.
+type Waiting = BTreeSet<(u64, AgentName)>;
+
 /// All agents.
 #[derive(Debug, Default)]
 pub(super) struct Agents {
     states: BTreeMap<AgentName, AgentState>,
-    /// At least those that wait for results to be folded: each result is looked at for them, and for no others.
-    waiting: BTreeSet<AgentName>,
+    /// Those whose heartbeat waits until all results that it has seen are folded.
+    unjudged: Waiting,
+    /// Those whose silence is being checked: [`SilenceCheck::Folding`].
+    folding: Waiting,
     /// When all were looked at for what only the time brings about.
     looked_at: Option<Duration>,
 }
@@ -87,6 +91,7 @@ impl Agents {
                 self.states.insert(record.agent.clone(), known);
                 return;
             }
+            self.wait_no_more(&record.agent, &known);
             let same_machine = known.record.as_ref().is_some_and(|before| before.machine == record.machine);
             let machine_since = if same_machine { known.machine_since } else { moment.uptime };
             let state = AgentState::new(revision, Some(record), moment.uptime);
@@ -102,8 +107,18 @@ impl Agents {
 
     fn insert(&mut self, state: AgentState) {
         if let Some(record) = &state.record {
-            self.waiting.insert(record.agent.clone());
+            self.unjudged.insert((record.results_seen, record.agent.clone()));
             self.states.insert(record.agent.clone(), state);
+        }
+    }
+
+    /// What a new heartbeat replaces waits no more: it would be taken for the new one.
+    fn wait_no_more(&mut self, agent: &AgentName, known: &AgentState) {
+        if let Some(record) = &known.record {
+            self.unjudged.remove(&(record.results_seen, agent.clone()));
+        }
+        if let SilenceCheck::Folding { end } = known.silence {
+            self.folding.remove(&(end, agent.clone()));
         }
     }
 
@@ -111,29 +126,24 @@ impl Agents {
     pub(super) fn fold_before_reading(&mut self, agent: &AgentName, end: u64) {
         if let Some(state) = self.states.get_mut(agent).filter(|state| state.silence == SilenceCheck::ReadingEnd) {
             state.silence = SilenceCheck::Folding { end };
-            self.waiting.insert(agent.clone());
+            self.folding.insert((end, agent.clone()));
         }
     }
 
-    /// Agents whose heartbeat can be judged now that these results are folded.
-    pub(super) fn due(&self, results_through: u64) -> Vec<AgentName> {
-        let is_due = |agent: &&AgentName| self.states.get(*agent).is_some_and(|state| state.is_due(results_through));
-        self.waiting.iter().filter(is_due).cloned().collect()
+    /// Agents whose heartbeat can be judged now that these results are folded, as judged.
+    pub(super) fn begin_judging(&mut self, results_through: u64) -> Vec<AgentName> {
+        take_due(&mut self.unjudged, results_through)
     }
 
     /// Silent agents whose key is to be read now that these results are folded, as being read.
     pub(super) fn begin_reading(&mut self, results_through: u64) -> Vec<AgentName> {
-        let mut due = Vec::new();
-        for agent in &self.waiting {
-            let Some(state) = self.states.get_mut(agent) else { continue };
-            if let SilenceCheck::Folding { end } = state.silence
-                && end <= results_through
-            {
-                state.silence = SilenceCheck::ReadingKey { results_through };
-                due.push(agent.clone());
-            }
-        }
-        self.waiting.retain(|agent| self.states.get(agent).is_some_and(AgentState::waits));
+        let mut due = take_due(&mut self.folding, results_through);
+        due.retain(|agent| {
+            let folding = |state: &&mut AgentState| matches!(state.silence, SilenceCheck::Folding { .. });
+            let Some(state) = self.states.get_mut(agent).filter(folding) else { return false };
+            state.silence = SilenceCheck::ReadingKey { results_through };
+            true
+        });
         due
     }
 
@@ -180,7 +190,6 @@ impl AgentState {
             changed_at: uptime,
             machine_since: uptime,
             age_when_loaded: Duration::ZERO,
-            unjudged: true,
             strangers: BTreeSet::new(),
             silence: SilenceCheck::None,
             announced: false,
@@ -193,19 +202,9 @@ impl AgentState {
         Some(AgentView { readiness, capacity: record.capacity, traits })
     }
 
-    /// Whether it waits for results to be folded.
-    fn waits(&self) -> bool {
-        self.unjudged || matches!(self.silence, SilenceCheck::Folding { .. })
-    }
-
     /// How long the name has been seen on this machine.
     pub(super) fn machine_for(&self, uptime: Duration) -> Duration {
         uptime.saturating_sub(self.machine_since)
-    }
-
-    /// Whether the heartbeat can be judged: all results that it has seen are folded.
-    pub(super) fn is_due(&self, results_through: u64) -> bool {
-        self.unjudged && self.record.as_ref().is_some_and(|record| record.results_seen <= results_through)
     }
 
     /// Whether the checks of its silence may begin: they have not yet, or what they led to was refused.
@@ -235,4 +234,13 @@ impl AgentState {
             Readiness::Ready
         }
     }
+}
+
+/// Those that wait for nothing beyond these results, as not waiting any more.
+fn take_due(waiting: &mut Waiting, results_through: u64) -> Vec<AgentName> {
+    let mut due = Vec::new();
+    while waiting.first().is_some_and(|(needed, _)| *needed <= results_through) {
+        due.extend(waiting.pop_first().map(|(_, agent)| agent));
+    }
+    due
 }

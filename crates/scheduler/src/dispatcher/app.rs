@@ -38,6 +38,7 @@ impl Consequences {
 #[derive(Debug)]
 struct Write {
     consequences: Consequences,
+    haste: Haste,
     ticks_through: u64,
     history_through: u64,
     results_needed: Option<u64>,
@@ -172,12 +173,23 @@ impl AppState {
         let haste = self.unrecorded.haste();
         self.write = Some(Box::new(Write {
             consequences: std::mem::take(&mut self.unrecorded),
+            haste,
             ticks_through: ledger.ticks.last_number,
             history_through: ledger.history.last_number,
             results_needed: results_through(ledger),
         }));
         let (app, ledger, expected) = (self.name.clone(), Box::new(ledger.clone()), self.revision);
         Some(Effect::WriteLedger { app, ledger, expected, haste })
+    }
+
+    /// Asks for haste with the write under way where nobody had waited for it, and now somebody does for what it keeps waiting.
+    pub(super) fn hasten_write(&mut self) -> Option<Effect> {
+        let write = self.write.as_mut().filter(|write| write.haste == Haste::InTurn)?;
+        if write.consequences.haste().min(self.unrecorded.haste()) == Haste::InTurn {
+            return None;
+        }
+        write.haste = Haste::AtOnce;
+        Some(Effect::HastenWrite { app: self.name.clone() })
     }
 
     /// How long the next write has to wait for the pace.

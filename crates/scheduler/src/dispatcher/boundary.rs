@@ -196,6 +196,11 @@ pub enum Effect {
         /// Whether orders or answers wait for it.
         haste: Haste,
     },
+    /// Let the write of an app's ledger that is asked for already wait for no others: somebody waits for what comes after it.
+    HastenWrite {
+        /// The app.
+        app: AppName,
+    },
     /// Send an order.
     Send(Order),
     /// Store a message on an attempt's subject, if its last sequence is still this. A refusal is not an error: the message
@@ -270,7 +275,8 @@ impl Effect {
         match self {
             Self::WriteLedger { haste, .. } => *haste,
             Self::PublishTick { .. } | Self::PublishHistory { .. } => Haste::InTurn,
-            Self::Send(_)
+            Self::HastenWrite { .. }
+            | Self::Send(_)
             | Self::StoreReport { .. }
             | Self::ConfirmCommand { .. }
             | Self::ReadResultsEnd { .. }

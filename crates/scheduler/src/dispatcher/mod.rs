@@ -35,6 +35,7 @@ use tickmesh_core::{
     ledger::{Ledger, WriteStamp},
     message::AgentRecord,
     name::{AgentName, AppName},
+    time,
     timing::Timing,
 };
 
@@ -47,6 +48,21 @@ use self::{
 
 /// So many apps that are due are decided about before the first of what follows from that is begun: beside it, the next are.
 const DUE_AT_ONCE: usize = 64;
+
+/// A time in which something was due at every look at the clock. All of it came in time if its beginning did, however long it takes.
+#[derive(Debug, Clone, Copy)]
+struct Burst {
+    noticed: Timestamp,
+    looked_at: Timestamp,
+}
+
+impl Burst {
+    /// As it goes on. A leader that has not looked for long was not at work, nor if its clock was set: a new one begins.
+    fn at(before: Option<Self>, now: Timestamp, late_after: Duration) -> Self {
+        let goes_on = |burst: &Self| (burst.looked_at..=time::after(burst.looked_at, late_after)).contains(&now);
+        Self { noticed: before.filter(goes_on).map_or(now, |burst| burst.noticed), looked_at: now }
+    }
+}
 
 /// One tenure's dispatcher.
 #[derive(Debug)]
@@ -77,6 +93,8 @@ pub struct Dispatcher {
     /// The fleet may have more room than when they were served last.
     room: bool,
     wakes: BTreeSet<(Timestamp, AppName)>,
+    /// Something was due at the last look at the clock.
+    burst: Option<Burst>,
     /// Apps whose write waits for the pace.
     paced: BTreeSet<(Duration, AppName)>,
     results_through: u64,
@@ -106,6 +124,7 @@ impl Dispatcher {
             serving: false,
             room: false,
             wakes: BTreeSet::new(),
+            burst: None,
             paced: BTreeSet::new(),
             results_through: 0,
             apps_through: 0,
@@ -124,6 +143,7 @@ impl Dispatcher {
 
     /// Folds one event, and returns what is to be done.
     pub fn handle(&mut self, event: Event, moment: Moment) -> Vec<Effect> {
+        self.burst = self.burst_at(moment);
         match event {
             Event::LedgerLoaded { app, revision, ledger } => self.load(app, revision, *ledger),
             Event::LedgerSeen { app, revision, epoch } => self.ledger_seen(&app, revision, epoch),
@@ -213,7 +233,7 @@ impl Dispatcher {
         let seen = if self.loaded { Seen::Live } else { Seen::Loaded };
         self.agents.heartbeat(revision, at, record, seen, moment);
         self.refresh_agent(&agent, moment);
-        self.judge_agent(&agent, moment);
+        self.judge_agents(moment);
     }
 
     /// The tenure begins: what is under way becomes this leader's, and what ledgers still hold unpublished is published.
@@ -289,6 +309,12 @@ impl Dispatcher {
         }
     }
 
+    /// The burst that goes on at this moment, if anything is due.
+    fn burst_at(&self, moment: Moment) -> Option<Burst> {
+        let due = self.wakes.first().filter(|(at, _)| self.clock() == Clock::Running && *at <= moment.wall);
+        due.map(|_| Burst::at(self.burst, moment.wall, self.timing.late_after))
+    }
+
     /// The apps that are due, longest first. In doubt an app can be due for long, and must not keep the others out.
     fn due_apps(&self, moment: Moment) -> Vec<AppName> {
         let at_once = if self.clock() == Clock::Running { DUE_AT_ONCE } else { usize::MAX };
@@ -310,6 +336,7 @@ impl Dispatcher {
             spec: state.spec.as_ref(),
             fleet: &self.fleet,
             now: moment.wall,
+            noticed: self.burst.map_or(moment.wall, |burst| burst.noticed),
             tenure: self.tenure,
             results_through: self.results_through,
             timing: &self.timing,
@@ -357,6 +384,7 @@ impl Dispatcher {
             Some(write) => self.effects.push(write),
             None => self.paced.extend(state.paced_until(pace).map(|at| (at, app.clone()))),
         }
+        self.effects.extend(state.hasten_write());
         self.effects.extend(state.publish());
     }
 

@@ -1,6 +1,9 @@
 //! What is bound to which agent, and whose turn it is to get one.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    ops::Bound::{Excluded, Included},
+};
 
 use tickmesh_core::{
     decide::{Input, Placing},
@@ -23,6 +26,12 @@ impl Line {
         self.last += 1;
         self.waiting.insert(self.last, app.clone());
         self.last
+    }
+
+    /// The first one behind `served` that had joined by the time of `last`.
+    fn next(&self, served: Ticket, last: Ticket) -> Option<(Ticket, AppName)> {
+        let (ticket, app) = self.waiting.range((Excluded(served), Included(last))).next()?;
+        Some((*ticket, app.clone()))
     }
 }
 
@@ -57,14 +66,14 @@ impl Dispatcher {
         if !std::mem::take(&mut self.room) || self.line.waiting.is_empty() || !self.fleet.has_vacancy() {
             return;
         }
-        let apps: Vec<AppName> = self.line.waiting.values().cloned().collect();
         self.serving = true;
-        for app in apps {
-            // Of a long line few have their turn: to ask for each of the others would only be to hear that all is full.
-            if !self.fleet.has_vacancy() {
-                break;
-            }
+        let (mut served, last) = (0, self.line.last);
+        // Of a long line few have their turn: to ask for each of the others would only be to hear that all is full.
+        while self.fleet.has_vacancy()
+            && let Some((ticket, app)) = self.line.next(served, last)
+        {
             self.step(&app, Input::Clock, moment);
+            served = ticket;
         }
         self.serving = false;
         self.room = false;

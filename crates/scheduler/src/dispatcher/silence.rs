@@ -41,10 +41,18 @@ impl Dispatcher {
 
     /// Results were folded: heartbeats and silent agents that waited for them are looked at.
     pub(super) fn results_folded(&mut self, moment: Moment) {
-        for agent in self.agents.due(self.results_through) {
+        self.judge_agents(moment);
+        self.read_silent_keys();
+    }
+
+    /// Judges the heartbeats of which everything that they have seen is folded.
+    pub(super) fn judge_agents(&mut self, moment: Moment) {
+        if !self.caught_up {
+            return;
+        }
+        for agent in self.agents.begin_judging(self.results_through) {
             self.judge_agent(&agent, moment);
         }
-        self.read_silent_keys();
     }
 
     fn read_silent_keys(&mut self) {
@@ -70,14 +78,8 @@ impl Dispatcher {
         }
     }
 
-    /// Judges a heartbeat, if everything that it has seen is folded.
-    pub(super) fn judge_agent(&mut self, agent: &AgentName, moment: Moment) {
-        let folded = self.results_through;
-        let Some(state) = self.agents.get_mut(agent).filter(|state| state.is_due(folded)) else { return };
-        if !self.caught_up {
-            return;
-        }
-        state.unjudged = false;
+    fn judge_agent(&mut self, agent: &AgentName, moment: Moment) {
+        let Some(state) = self.agents.get_mut(agent) else { return };
         let machine_for = state.machine_for(moment.uptime);
         let Some(record) = state.record.clone() else { return };
         for app in self.bound_apps(agent) {

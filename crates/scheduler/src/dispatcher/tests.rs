@@ -2,6 +2,7 @@
 
 mod bursts;
 mod commands;
+mod cost;
 mod silence;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

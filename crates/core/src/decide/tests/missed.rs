@@ -133,6 +133,17 @@ fn lateness_counts_from_when_an_instant_fell_due() {
 }
 
 #[test]
+fn what_was_noticed_in_time_and_had_to_wait_for_its_turn_is_not_missed() {
+    for (noticed, cause) in [(15.0, Cause::Schedule), (15.1, Cause::CatchUp { missed: 1 })] {
+        let mut world = World::new(every_ten_seconds());
+        world.noticed = Some(at(noticed));
+        world.clock(19.0);
+        let run = &world.ledger.active[0];
+        assert_eq!((&run.cause, run.started_at), (&cause, at(19.0)), "noticed at {noticed}");
+    }
+}
+
+#[test]
 fn an_edit_loses_no_instant_that_jitter_has_delayed() {
     let (spec, offset) = jittered();
     let mut world = World::new(spec.clone());

@@ -79,6 +79,8 @@ pub(super) struct World {
     pub(super) ledger: Ledger,
     pub(super) fleet: Fleet,
     pub(super) now: Timestamp,
+    /// When what is due was noticed, if not just now.
+    pub(super) noticed: Option<Timestamp>,
     pub(super) tenure: Tenure,
     pub(super) timing: Timing,
     /// Whether instants are decided.
@@ -99,6 +101,7 @@ impl World {
             ledger: Ledger::new(1, at(0.0)),
             fleet: Fleet::default(),
             now: at(0.0),
+            noticed: None,
             tenure: Tenure { epoch: Epoch(1), since: at(0.0) },
             timing: Timing::default(),
             clock: Clock::Running,
@@ -125,6 +128,7 @@ impl World {
             spec: self.spec.as_ref(),
             fleet: &self.fleet,
             now: self.now,
+            noticed: self.noticed.unwrap_or(self.now),
             tenure: self.tenure,
             results_through: self.sequence,
             timing: &self.timing,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use tickmesh_core::spec::Misfire;
+
 use super::{super::DUE_AT_ONCE, *};
 use crate::dispatcher::Haste;
 
@@ -9,13 +11,17 @@ use crate::dispatcher::Haste;
 const APPS: usize = 200;
 
 fn burst() -> World {
+    burst_of(spec(Some("@every 5s")))
+}
+
+fn burst_of(spec: Arc<AppSpec>) -> World {
     let mut world = World::new();
     world.slots = 1_000;
     world.handle(Event::Loaded { results_end: 0 });
     world.heartbeat(0, &[]);
     for number in 0..APPS {
         let name = AppName::new(format!("app-{number}")).unwrap();
-        let content = AppContent::Applied(spec(Some("@every 5s")));
+        let content = AppContent::Applied(spec.clone());
         let revision = number as u64 + 1;
         world.handle(Event::AppSeen { app: name.clone(), revision, at: start(), content });
         world.handle(Event::LedgerWritten { app: name, revision: 1 });
@@ -66,4 +72,41 @@ fn only_what_orders_wait_for_is_in_haste() {
     effects.extend(world.pass(Duration::from_millis(50)));
     let (apps, at_once) = writes(&effects);
     assert_eq!((apps.len(), at_once), (1, 0), "an end is only recorded");
+}
+
+/// How many of the apps have started a run, and how many have skipped their instant, when this time passes before each portion but the
+/// first.
+fn decided_with(pause: Duration) -> (u64, u64) {
+    let mut world = burst_of(Arc::new(AppSpec { misfire: Misfire::Skip, ..(*spec(Some("@every 1m"))).clone() }));
+    world.pass(Duration::from_secs(60));
+    while world.dispatcher.wake_in(world.moment) == Some(Duration::ZERO) {
+        world.pass(pause);
+    }
+    let ledgers = world.dispatcher.apps.values().filter_map(|state| state.ledger.as_ref());
+    ledgers.fold((0, 0), |(started, skipped), it| (started + it.counters.started, skipped + it.counters.skipped))
+}
+
+#[test]
+fn what_waits_for_its_turn_in_a_burst_is_not_missed() {
+    let late_after = Timing::default().late_after;
+    assert_eq!(decided_with(late_after), (APPS as u64, 0), "the leader was at work all the time");
+    let away = late_after + Duration::from_millis(1);
+    let first = DUE_AT_ONCE as u64;
+    assert_eq!(decided_with(away), (first, APPS as u64 - first), "it was not");
+}
+
+#[test]
+fn a_write_that_nobody_waited_for_is_hastened_when_an_order_has_to_wait_for_it() {
+    let mut world = World::leading(None);
+    let (attempt, _) = world.ordered();
+    world.report(1, &attempt, claimed());
+    world.report(2, &attempt, succeeded());
+    written(&world.pass(Duration::from_millis(50)));
+    let hastens = |effect: &Effect| matches!(effect, Effect::HastenWrite { .. });
+    assert_eq!(
+        count(&world.command(2, 1), hastens),
+        1,
+        "its order and its answer wait for the end that is being recorded"
+    );
+    assert_eq!(count(&world.command(3, 1), hastens), 0, "once is enough");
 }

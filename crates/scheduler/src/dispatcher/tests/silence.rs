@@ -24,6 +24,29 @@ fn a_heartbeat_is_judged_only_when_what_it_saw_is_folded() {
 }
 
 #[test]
+fn a_later_heartbeat_is_not_judged_when_what_the_one_before_it_saw_is_folded() {
+    let mut world = World::leading(None);
+    let (attempt, _) = world.ordered();
+    world.report(1, &attempt, claimed());
+    world.heartbeat(2, &[&attempt]);
+    world.heartbeat(3, &[]);
+    assert!(world.handle(Event::ReportSeen { sequence: 2, report: None }).is_empty(), "the end at 3 is on its way");
+    let effects = world.report(3, &attempt, succeeded());
+    assert_eq!(count(&effects, |effect| matches!(effect, Effect::StoreReport { .. })), 0);
+}
+
+#[test]
+fn a_heartbeat_ends_the_checks_of_silence_whatever_is_folded_then() {
+    let mut world = World::leading(None);
+    let (attempt, _) = world.ordered();
+    world.report(1, &attempt, claimed());
+    world.pass(Timing::default().lost);
+    world.handle(Event::ResultsEnd { agent: agent(), sequence: 2 });
+    world.heartbeat(1, &[&attempt]);
+    assert!(world.handle(Event::ReportSeen { sequence: 2, report: None }).is_empty());
+}
+
+#[test]
 fn silence_is_checked_on_the_results_and_then_on_the_key() {
     let mut world = World::leading(None);
     let (attempt, _) = world.ordered();

@@ -69,6 +69,7 @@ impl Decided<'_> {
             spec: self.spec,
             fleet: &Fleet::default(),
             now,
+            noticed: now,
             tenure: self.tenure,
             results_through: self.results_through,
             timing: self.timing,

@@ -105,7 +105,10 @@ impl Scheduler {
                 (Tag::Summary { app, request, run }, Call::OnSubject { kind: Kind::History, subject })
             }
             // Monitors hear of it, and nothing depends on it; the leader itself carries the other two out.
-            Effect::Announce(_) | Effect::ConfirmCommand { .. } | Effect::EndTenure { .. } => return,
+            Effect::HastenWrite { .. }
+            | Effect::Announce(_)
+            | Effect::ConfirmCommand { .. }
+            | Effect::EndTenure { .. } => return,
         };
         ground.call(self.address, tag.into(), call);
     }
