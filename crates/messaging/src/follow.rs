@@ -45,6 +45,9 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 const PULL_EXPIRES: Duration = Duration::from_secs(30);
 /// When nothing has come for this long, and it is not known yet whether there is more, the server is asked.
 const SILENCE: Duration = Duration::from_millis(100);
+/// When a consumer says so often in a row that it has sent everything, and the stream has more, it is made anew: what it has sent may be
+/// lost, and in a cluster it may be with a server that lags behind.
+const DOUBTS_MAX: u32 = 10;
 /// The server forgets a consumer that nobody has read from for this long.
 const INACTIVE: Duration = Duration::from_secs(60);
 /// Pauses between attempts to get a new consumer.
@@ -86,6 +89,8 @@ pub(crate) struct Follower {
     from_last: bool,
     /// Highest sequence given.
     seen: u64,
+    /// The stream has had messages up to here.
+    known: u64,
     /// The end of what was stored when the reader began; `None`: the reader has been told that it is reached.
     target: Option<Target>,
     consumer: Option<Consumer>,
@@ -98,9 +103,9 @@ pub(crate) struct Follower {
 /// The end of what was stored when the reader began.
 struct Target {
     sequence: u64,
-    /// The server has nothing else, and all that it had was read: what this sequence named may have been filtered out, overwritten
-    /// or purged.
-    exhausted: bool,
+    /// The consumer has sent all that it knows of. What `sequence` named may have been filtered out, overwritten or purged; or it is on its
+    /// way, or the consumer does not know of it yet.
+    is_idle: bool,
     subjects: Option<Subjects>,
 }
 
@@ -114,9 +119,9 @@ struct Subjects {
 }
 
 impl Target {
-    /// Whether all of it has been given to a reader that has seen everything up to `seen`, as far as it can tell by itself.
-    fn is_reached(&self, seen: u64) -> bool {
-        self.exhausted || (seen >= self.sequence && self.subjects.as_ref().is_none_or(Subjects::are_all))
+    /// Whether all of it may have been given to a reader that has seen everything up to `seen`, as far as it can tell by itself.
+    fn may_be_reached(&self, seen: u64) -> bool {
+        self.is_idle || (seen >= self.sequence && self.subjects.as_ref().is_none_or(Subjects::are_all))
     }
 }
 
@@ -131,6 +136,8 @@ struct Consumer {
     messages: pull::Stream,
     /// Consumer sequence of the last message: a gap means that messages got lost on their way.
     delivered: u64,
+    /// How often it has said since then that it has sent everything, while not all had come.
+    doubts: u32,
 }
 
 impl Follower {
@@ -150,7 +157,8 @@ impl Follower {
             filter,
             from_last,
             seen,
-            target: Some(Target { sequence: last_sequence, exhausted: false, subjects }),
+            known: seen,
+            target: Some(Target { sequence: last_sequence, is_idle: false, subjects }),
             consumer: None,
             connections: store.link.connections.clone(),
             pause: RETRY_PAUSE_MIN,
@@ -163,7 +171,7 @@ impl Follower {
     /// The next item. An error is the last one.
     pub(crate) async fn next(&mut self) -> Result<Item, Error> {
         loop {
-            if self.target.as_ref().is_some_and(|target| target.is_reached(self.seen)) && self.has_all_subjects().await
+            if self.target.as_ref().is_some_and(|target| target.may_be_reached(self.seen)) && self.is_caught_up().await
             {
                 return Ok(self.take_caught_up());
             }
@@ -247,39 +255,46 @@ impl Follower {
     }
 
     fn take_caught_up(&mut self) -> Item {
-        if let Some(target) = self.target.take() {
-            // Whatever is stored up to there and passes the filter has been given, so a new consumer may begin after it.
-            self.seen = self.seen.max(target.sequence);
-        }
-        Item::CaughtUp { last_sequence: self.seen }
+        let end = self.target.take().map_or(0, |target| target.sequence);
+        self.known = self.known.max(end);
+        Item::CaughtUp { last_sequence: self.seen.max(end) }
     }
 
-    /// Whether the subjects that were given are all that there are, if that matters: others may have come since they were counted, and
-    /// some may have gone.
-    async fn has_all_subjects(&mut self) -> bool {
-        let Some(Target { subjects: Some(_), .. }) = &self.target else { return true };
-        let state = self.store.state().await;
-        let Some(Target { subjects: Some(subjects), .. }) = &mut self.target else { return true };
-        match state {
-            Ok(state) => subjects.count = state.subjects_count,
-            Err(error) => {
-                debug!(stream = self.store.name, error = %chain(&error), "subjects are not counted again");
-                return false;
+    /// Whether everything has been given, as the stream's leader sees it.
+    async fn is_caught_up(&mut self) -> bool {
+        let Some(target) = &mut self.target else { return false };
+        // If it is not so, the consumer may say it again; meanwhile the reader reads on.
+        let was_idle = std::mem::take(&mut target.is_idle);
+        match self.has_ended().await {
+            Ok(true) => return true,
+            Ok(false) if was_idle => self.doubt(),
+            Ok(false) => {}
+            Err(error) => debug!(stream = self.store.name, error = %chain(&error), "not known whether there is more"),
+        }
+        false
+    }
+
+    /// The consumer's word that nothing is pending is not enough: what it has sent may be on its way, and in a cluster it may be with a server
+    /// that lags behind the stream.
+    async fn has_ended(&mut self) -> Result<bool, Error> {
+        let Some(Target { sequence, subjects, .. }) = &mut self.target else { return Ok(false) };
+        if self.seen < *sequence {
+            let next = self.store.next_sequence(&self.filter, self.seen + 1).await?;
+            if next.is_some_and(|next| next <= *sequence) {
+                return Ok(false);
             }
         }
-        subjects.are_all()
+        let Some(subjects) = subjects else { return Ok(true) };
+        // Others may have come since they were counted, and some may have gone.
+        subjects.count = self.store.state().await?.subjects_count;
+        Ok(subjects.are_all())
     }
 
-    /// The server says that it has nothing else. Where subjects are counted that is believed only after a silence.
-    fn exhaust(&mut self) {
+    /// The consumer says that it has nothing else. Where subjects are counted that is of interest only after a silence: between the two
+    /// messages of one that is written anew it says so, too.
+    fn idle(&mut self) {
         if let Some(target) = self.target.as_mut().filter(|target| target.subjects.is_none()) {
-            target.exhausted = true;
-        }
-    }
-
-    fn exhaust_after_silence(&mut self) {
-        if let Some(target) = &mut self.target {
-            target.exhausted = true;
+            target.is_idle = true;
         }
     }
 
@@ -289,15 +304,23 @@ impl Follower {
         let context = &self.store.link.context;
         let request = context.get_consumer_from_stream::<pull::Config, _, _>(&consumer.name, &self.store.name);
         match self.store.bounded(request).await {
-            Ok(Ok(found)) => {
-                let info = found.cached_info();
-                // What was sent need not have been read: it may be on its way, or lie here since the server was asked.
-                if info.num_pending == 0 && info.delivered.consumer_sequence == consumer.delivered {
-                    self.exhaust_after_silence();
+            Ok(Ok(consumer)) if consumer.cached_info().num_pending == 0 => {
+                if let Some(target) = &mut self.target {
+                    target.is_idle = true;
                 }
             }
+            Ok(Ok(_)) => {}
             Ok(Err(problem)) => self.distrust(problem),
             Err(late) => self.distrust(late),
+        }
+    }
+
+    /// The consumer has sent everything, and not all has come.
+    fn doubt(&mut self) {
+        let Some(consumer) = &mut self.consumer else { return };
+        consumer.doubts += 1;
+        if consumer.doubts >= DOUBTS_MAX {
+            self.distrust("what is stored does not come");
         }
     }
 
@@ -311,6 +334,7 @@ impl Follower {
         let info = message.info().map_err(|error| error.to_string())?;
         let Some(consumer) = &mut self.consumer else { return Ok(None) };
         consumer.delivered += 1;
+        consumer.doubts = 0;
         if info.consumer_sequence != consumer.delivered {
             return Err(format!(
                 "message {} of the consumer instead of {}",
@@ -319,7 +343,7 @@ impl Follower {
         }
         let sequence = info.stream_sequence;
         if info.pending == 0 {
-            self.exhaust();
+            self.idle();
         }
         if sequence <= self.seen {
             return Ok(None);
@@ -368,14 +392,13 @@ impl Follower {
 
     async fn open(&mut self) -> Result<(), Error> {
         self.connections.mark_unchanged();
-        let found = self.store.last_sequence().await?;
-        if found < self.seen && self.store.kind == StreamKind::Orders {
+        let (found, recorded) = (self.store.last_sequence().await?, self.seen.max(self.known));
+        if found < recorded && self.store.kind == StreamKind::Orders {
             // Orders only wake up, and what is still wanted is sent again: whoever hears them needs none of those that got lost.
-            warn!(stream = self.store.name, found, seen = self.seen, "stored orders were lost: going on with new ones");
-            self.seen = found;
-        }
-        if found < self.seen {
-            let kind = LossKind::Shorter { recorded: self.seen, found };
+            warn!(stream = self.store.name, found, seen = recorded, "stored orders were lost: going on with new ones");
+            (self.seen, self.known) = (self.seen.min(found), found);
+        } else if found < recorded {
+            let kind = LossKind::Shorter { recorded, found };
             return Err(Error::StateLost(Loss { stream: self.store.kind.as_str().to_owned(), kind }));
         }
         let action = || format!("read stream `{}`", self.store.name);
@@ -392,10 +415,10 @@ impl Follower {
         };
         if consumer.cached_info().num_pending == 0 {
             // An empty bucket never sends a message that could say so.
-            self.exhaust();
+            self.idle();
         }
         let messages = self.pull(&consumer).await?;
-        self.consumer = Some(Consumer { name, messages, delivered: 0 });
+        self.consumer = Some(Consumer { name, messages, delivered: 0, doubts: 0 });
         Ok(())
     }
 

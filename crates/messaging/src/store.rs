@@ -75,6 +75,22 @@ impl Store {
         }
     }
 
+    /// Sequence of the first message from `from` on that a filter lets through, as the stream's leader has it.
+    pub(crate) async fn next_sequence(&self, filter: &str, from: u64) -> Result<Option<u64>, Error> {
+        let action = || format!("look for messages of `{filter}` from {from} on");
+        let handle = self.handle().await?;
+        match self.bounded(handle.get_first_raw_message_by_subject(filter, from)).await {
+            Ok(Ok(message)) => Ok(Some(message.sequence)),
+            Ok(Err(error)) => match error.kind() {
+                LastRawMessageErrorKind::NoMessageFound => Ok(None),
+                LastRawMessageErrorKind::InvalidSubject
+                | LastRawMessageErrorKind::JetStream(_)
+                | LastRawMessageErrorKind::Other => Err(Error::unavailable(action(), error)),
+            },
+            Err(late) => Err(Error::unavailable(action(), late)),
+        }
+    }
+
     /// Sequence of the last message that the stream ever had.
     pub(crate) async fn last_sequence(&self) -> Result<u64, Error> {
         Ok(self.state().await?.last_sequence)

@@ -49,18 +49,24 @@ use self::{
 /// So many apps that are due are decided about before the first of what follows from that is begun: beside it, the next are.
 const DUE_AT_ONCE: usize = 64;
 
-/// A time in which something was due at every look at the clock. All of it came in time if its beginning did, however long it takes.
+/// A burst that lasts for longer began so long ago: a leader that cannot keep up has to miss what it would only be later with.
+const BURST_MAX: Duration = Duration::from_secs(60);
+
+/// A time in which something was due at every look at the clock. What falls due in it came in time if its beginning did, though its
+/// turn comes later.
 #[derive(Debug, Clone, Copy)]
 struct Burst {
     noticed: Timestamp,
-    looked_at: Timestamp,
+    /// By the clock that nobody sets.
+    looked_at: Duration,
 }
 
 impl Burst {
-    /// As it goes on. A leader that has not looked for long was not at work, nor if its clock was set: a new one begins.
-    fn at(before: Option<Self>, now: Timestamp, late_after: Duration) -> Self {
-        let goes_on = |burst: &Self| (burst.looked_at..=time::after(burst.looked_at, late_after)).contains(&now);
-        Self { noticed: before.filter(goes_on).map_or(now, |burst| burst.noticed), looked_at: now }
+    /// As it goes on. A leader that has not looked for long was not at work: a new one begins.
+    fn at(before: Option<Self>, moment: Moment, late_after: Duration) -> Self {
+        let goes_on = |burst: &Self| moment.uptime.saturating_sub(burst.looked_at) <= late_after;
+        let noticed = before.filter(goes_on).map_or(moment.wall, |burst| burst.noticed);
+        Self { noticed: noticed.max(time::before(moment.wall, BURST_MAX)), looked_at: moment.uptime }
     }
 }
 
@@ -312,7 +318,7 @@ impl Dispatcher {
     /// The burst that goes on at this moment, if anything is due.
     fn burst_at(&self, moment: Moment) -> Option<Burst> {
         let due = self.wakes.first().filter(|(at, _)| self.clock() == Clock::Running && *at <= moment.wall);
-        due.map(|_| Burst::at(self.burst, moment.wall, self.timing.late_after))
+        due.map(|_| Burst::at(self.burst, moment, self.timing.late_after))
     }
 
     /// The apps that are due, longest first. In doubt an app can be due for long, and must not keep the others out.

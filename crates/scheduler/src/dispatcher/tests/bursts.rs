@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use jiff::SignedDuration;
 use tickmesh_core::spec::Misfire;
 
-use super::{super::DUE_AT_ONCE, *};
+use super::{
+    super::{Burst, DUE_AT_ONCE},
+    *,
+};
 use crate::dispatcher::Haste;
 
 /// More than are decided about at once.
@@ -93,6 +97,21 @@ fn what_waits_for_its_turn_in_a_burst_is_not_missed() {
     let away = late_after + Duration::from_millis(1);
     let first = DUE_AT_ONCE as u64;
     assert_eq!(decided_with(away), (first, APPS as u64 - first), "it was not");
+}
+
+#[test]
+fn a_burst_that_lasts_for_long_began_a_minute_ago_and_a_clock_that_is_set_ends_none() {
+    let late_after = Timing::default().late_after;
+    let at = |wall_ms: i64, uptime: u64| Moment {
+        wall: start() + SignedDuration::from_millis(wall_ms),
+        uptime: Duration::from_secs(uptime),
+    };
+    let noticed = |before, moment| Burst::at(before, moment, late_after);
+    let begun = noticed(None, at(0, 0));
+    let goes_on = noticed(Some(begun), at(-1, 1));
+    assert_eq!(goes_on.noticed, start());
+    let last = (2..=90).fold(goes_on, |burst, second| noticed(Some(burst), at(second * 1_000, second.unsigned_abs())));
+    assert_eq!(last.noticed, at(30_000, 0).wall);
 }
 
 #[test]
