@@ -44,7 +44,7 @@ async fn each_fault_of_an_engine_ends_as_people_expect() {
     let mut rows = Vec::new();
     for faults in faults.chunks(AT_ONCE) {
         let plays = faults.iter().map(|&fault| async move {
-            let measured = play(fault, lasts).await;
+            let measured = Box::pin(play(fault, lasts)).await;
             println!("{fault}: {measured:?}");
             (fault, measured)
         });
