@@ -37,7 +37,7 @@ pub(crate) fn table(targets: &[Target]) -> String {
     ];
     lines.extend(targets.iter().map(|target| {
         let Target { what, figure, limit, limit_is, asked } = target;
-        let asked = asked.map_or_else(String::new, |asked| format!("{asked:.1}"));
+        let asked = asked.map_or_else(String::new, |asked| format!("{asked:.2}"));
         let (ratio, verdict) = (target.ratio(), target.verdict());
         format!("| {what} | {figure:.1} | {limit:.1} | {limit_is} | {ratio:.2} | {asked} | {verdict} |")
     }));
