@@ -5,8 +5,6 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::dispatcher::Moment;
-
 /// A wall clock may differ by this much from the server's, or from what it should have come to, before no instant is decided
 /// by it any more.
 pub const DEVIATION_MAX: SignedDuration = SignedDuration::from_secs(1);
@@ -15,6 +13,15 @@ pub const DEVIATION_MAX: SignedDuration = SignedDuration::from_secs(1);
 const ROUND_TRIP_MAX: Duration = Duration::from_millis(500);
 /// The wall clock may gain or lose this much on uptime while an answer is under way: far more than a clock that is being slewed.
 const JUMP_MAX: SignedDuration = SignedDuration::from_millis(50);
+
+/// Now, on both clocks of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Wall clock: what schedules are about.
+    pub wall: Timestamp,
+    /// Time since the host's boot, suspend included: what silence and the lease are measured with.
+    pub uptime: Duration,
+}
 
 /// The clocks of this host.
 #[derive(Debug, Clone, Copy, Default)]

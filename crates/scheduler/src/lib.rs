@@ -14,11 +14,12 @@
 mod apps;
 pub mod clock;
 pub mod dispatcher;
+pub mod effect;
 mod follow;
-mod lanes;
 pub mod leader;
 mod perform;
 mod presence;
+pub mod process;
 pub mod publication;
 pub mod purge;
 mod streams;
@@ -39,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use self::{
-    clock::Clock, dispatcher::Effect, perform::chain, presence::Presence, streams::Streams, tenure::End, warm::Warm,
+    clock::Clock, effect::Effect, perform::chain, presence::Presence, streams::Streams, tenure::End, warm::Warm,
 };
 
 /// Settings of a scheduler process.

@@ -1,11 +1,12 @@
 //! Effects are carried out: each by a task that tries until it is done, and tells the dispatcher. The tasks end with the
 //! tenure, at any point: whatever was not done then, the next tenure does.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use serde::{Serialize, de::DeserializeOwned};
 use tickmesh_core::{
+    decide::Action,
     history::RunSummary,
     id::{AttemptId, RequestId, RunNumber},
     ledger::Ledger,
@@ -21,8 +22,9 @@ use tracing::warn;
 
 use crate::{
     Tap,
-    dispatcher::{Effect, Event, Haste},
-    lanes::Lanes,
+    dispatcher::Event,
+    effect::{Effect, Priority},
+    process::EffectQueue,
     publication::{Progress, Publication},
 };
 
@@ -33,9 +35,11 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Carries out effects for one tenure.
 pub(crate) struct Performer {
     hands: Arc<Hands>,
-    /// Of an effect, each says how much haste it had.
-    tasks: JoinSet<Option<Haste>>,
-    lanes: Lanes,
+    /// Each says the priority of its effect.
+    tasks: JoinSet<Priority>,
+    queue: EffectQueue,
+    /// What confirms commands that are not confirmed yet; of one that came twice, the later delivery.
+    deliveries: HashMap<RequestId, Delivery>,
     tap: Option<Tap>,
 }
 
@@ -65,59 +69,42 @@ impl Hands {
 
 impl Performer {
     pub(crate) fn new(mesh: Mesh, events: mpsc::Sender<Event>, tap: Option<Tap>) -> Self {
-        Self { hands: Arc::new(Hands::new(mesh, events)), tasks: JoinSet::new(), lanes: Lanes::default(), tap }
+        let hands = Arc::new(Hands::new(mesh, events));
+        Self { hands, tasks: JoinSet::new(), queue: EffectQueue::default(), deliveries: HashMap::new(), tap }
     }
 
-    /// Begins an effect as soon as it may pass those that are under way. Confirmations need their delivery and are begun with
-    /// [`Self::confirm`].
+    /// Begins an effect as soon as it may pass those that are under way.
     pub(crate) fn begin(&mut self, effect: Effect) {
-        if let Some(effect) = self.lanes.push(effect) {
+        if let Some(effect) = self.queue.push(effect) {
             self.perform(effect);
         }
+    }
+
+    /// Makes the ledger write of an app urgent, if it waits.
+    pub(crate) fn hasten_write(&mut self, app: &AppName) {
+        if let Some(effect) = self.queue.hasten_write(app) {
+            self.perform(effect);
+        }
+    }
+
+    /// Keeps what confirms a command.
+    pub(crate) fn keep(&mut self, delivery: Delivery) {
+        self.deliveries.insert(delivery.command.request, delivery);
     }
 
     fn perform(&mut self, effect: Effect) {
         if let Some(tap) = &self.tap {
             tap(&effect);
         }
+        let delivery = match &effect {
+            Effect::ConfirmCommand { request, .. } => self.deliveries.remove(request),
+            _ => None,
+        };
         let hands = self.hands.clone();
         self.tasks.spawn(async move {
-            let haste = effect.haste();
-            hands.perform(effect).await;
-            Some(haste)
-        });
-    }
-
-    /// Begins to confirm a command.
-    pub(crate) fn confirm(&mut self, app: AppName, request: RequestId, delivery: Delivery) {
-        let hands = self.hands.clone();
-        self.spawn(async move {
-            // Not tried again: what is not confirmed is delivered again, and confirmed then.
-            match delivery.confirm().await {
-                Ok(()) => hands.tell(Event::CommandConfirmed { app, request }).await,
-                Err(error) => warn!(%app, %request, error = &error as &dyn std::error::Error, "command not confirmed"),
-            }
-        });
-    }
-
-    /// Begins to remove the results below a sequence. Not tried again: the next minute does.
-    pub(crate) fn purge_results(&mut self, below: u64) {
-        let results = self.hands.mesh.results();
-        self.spawn(async move {
-            if let Err(error) = results.purge_below(below).await {
-                warn!(below, error = &error as &dyn std::error::Error, "results not purged");
-            }
-        });
-    }
-
-    /// Begins to ask where the command stream begins: what it does not hold any more was confirmed.
-    pub(crate) fn read_commands_begin(&mut self) {
-        let hands = self.hands.clone();
-        self.spawn(async move {
-            match hands.mesh.commands().first_sequence().await {
-                Ok(sequence) => hands.tell(Event::CommandsBegin { sequence }).await,
-                Err(error) => warn!(error = &error as &dyn std::error::Error, "the first command was not read"),
-            }
+            let priority = effect.priority();
+            hands.perform(effect, delivery).await;
+            priority
         });
     }
 
@@ -134,25 +121,18 @@ impl Performer {
         while let Some(ended) = self.tasks.try_join_next() {
             self.ended(ended);
         }
-        while let Some(effect) = self.lanes.next() {
+        while let Some(effect) = self.queue.next() {
             self.perform(effect);
         }
     }
 
     /// One that panicked leaves an app in doubt: then this process ends as well.
-    fn ended(&mut self, task: Result<Option<Haste>, JoinError>) {
+    fn ended(&mut self, task: Result<Priority, JoinError>) {
         match task {
-            Ok(haste) => haste.into_iter().for_each(|haste| self.lanes.ended(haste)),
+            Ok(priority) => self.queue.ended(priority),
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => {}
         }
-    }
-
-    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(async {
-            task.await;
-            None
-        });
     }
 }
 
@@ -162,28 +142,29 @@ impl Hands {
         let _ = self.events.send(event).await;
     }
 
-    async fn perform(&self, effect: Effect) {
-        let event = self.event_of(effect).await.unwrap_or_else(|error| Some(Event::Failed { reason: chain(&error) }));
+    async fn perform(&self, effect: Effect, delivery: Option<Delivery>) {
+        let event =
+            self.event_of(effect, delivery).await.unwrap_or_else(|error| Some(Event::Failed { reason: chain(&error) }));
         if let Some(event) = event {
             self.tell(event).await;
         }
     }
 
     /// Carries an effect out; returned is what the dispatcher is told.
-    async fn event_of(&self, effect: Effect) -> Result<Option<Event>, Error> {
+    async fn event_of(&self, effect: Effect, delivery: Option<Delivery>) -> Result<Option<Event>, Error> {
         Ok(match effect {
-            Effect::WriteLedger { app, ledger, expected, haste: _ } => {
+            Effect::WriteLedger { app, ledger, expected, priority: _ } => {
                 let write = || self.ledgers.compare_and_set(app.as_str(), &ledger, expected);
                 Some(match until_done("write a ledger", write).await? {
                     Cas::Stored { sequence } => Event::LedgerWritten { app, revision: sequence },
                     Cas::Refused { .. } => Event::LedgerRefused { app },
                 })
             }
-            Effect::Send(order) => {
+            Effect::Act(Action::Send(order)) => {
                 until_done("send an order", || self.orders.send(&order)).await?;
                 None
             }
-            Effect::StoreReport { report, expected } => {
+            Effect::Act(Action::StoreReport { report, expected }) => {
                 // Refused: another message was faster, and comes as an event.
                 until_done("store a report", || self.results.append(&report, expected)).await?;
                 None
@@ -210,9 +191,26 @@ impl Hands {
                 self.mesh.events().publish(&event).boxed().await;
                 None
             }
-            // Not begun as tasks: the lanes and the tenure themselves carry them out.
-            Effect::HastenWrite { .. } | Effect::ConfirmCommand { .. } | Effect::EndTenure { .. } => None,
+            Effect::ConfirmCommand { app, request } => confirm(delivery, app, request).boxed().await,
+            Effect::ReadCommandsBegin => self.read_commands_begin().boxed().await,
+            Effect::PurgeResults { below } => {
+                // Not tried again: the next purge does.
+                if let Err(error) = self.results.purge_below(below).boxed().await {
+                    warn!(below, error = &error as &dyn std::error::Error, "results not purged");
+                }
+                None
+            }
         })
+    }
+
+    async fn read_commands_begin(&self) -> Option<Event> {
+        match self.mesh.commands().first_sequence().await {
+            Ok(sequence) => Some(Event::CommandsBegin { sequence }),
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "the first command was not read");
+                None
+            }
+        }
     }
 
     async fn read_results_end(&self, agent: AgentName) -> Result<Event, Error> {
@@ -236,6 +234,17 @@ impl Hands {
         let summaries = until_done("read the history", || self.history.last(&app)).await?;
         let summary = summaries.into_iter().map(|entry| entry.value).find(|summary| summary.run == run);
         Ok(Event::SummaryRead { app, request, summary: summary.map(Box::new) })
+    }
+}
+
+/// Confirms a command. Not tried again: what is not confirmed is delivered again, and confirmed then.
+async fn confirm(delivery: Option<Delivery>, app: AppName, request: RequestId) -> Option<Event> {
+    match delivery?.confirm().await {
+        Ok(()) => Some(Event::CommandConfirmed { app, request }),
+        Err(error) => {
+            warn!(%app, %request, error = &error as &dyn std::error::Error, "command not confirmed");
+            None
+        }
     }
 }
 

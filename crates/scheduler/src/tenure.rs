@@ -19,12 +19,13 @@ use tracing::{info, warn};
 use crate::{
     Config, Error,
     clock::{Clock, ClockJudge, Reading},
-    dispatcher::{Effect, Event},
+    dispatcher::{Event, Outcome},
+    effect::Effect,
     follow,
-    lanes::{Shares, Turn, Turns},
-    leader::{Leader, Step, Stop, Trust},
+    leader::{Leader, Stop, Trust},
     perform::Performer,
     presence::Presence,
+    process::{Budget, Fairness, Turn},
     warm::{Ends, Warm},
 };
 
@@ -67,7 +68,7 @@ impl From<Stop> for End {
     fn from(stop: Stop) -> Self {
         match stop {
             Stop::LeaseLost => Self::LeaseLost,
-            Stop::Conflict { reason } => Self::Conflict { reason },
+            Stop::Conflict(conflict) => Self::Conflict { reason: conflict.reason },
         }
     }
 }
@@ -183,7 +184,7 @@ async fn read_clocks(mesh: Mesh, clock: Clock, period: Duration, readings: mpsc:
 /// The leader, and all that it reads from and works with.
 struct Office<'a> {
     held: &'a messaging::Tenure,
-    leader: Leader<Delivery>,
+    leader: Leader,
     performer: Performer,
     /// What became of effects.
     answers: mpsc::Receiver<Event>,
@@ -195,7 +196,7 @@ struct Office<'a> {
     housekeeping_at: Instant,
     purge_period: Duration,
     purge_at: Instant,
-    turns: Turns,
+    fairness: Fairness,
     clock: Clock,
     judge: ClockJudge,
     readings: mpsc::Receiver<Reading>,
@@ -231,7 +232,7 @@ impl<'a> Office<'a> {
             housekeeping_at: Instant::now() + housekeeping_period,
             purge_period: config.timing.purge,
             purge_at: Instant::now() + config.timing.purge,
-            turns: Turns::default(),
+            fairness: Fairness::default(),
             clock,
             judge: ClockJudge::default(),
             readings,
@@ -252,7 +253,7 @@ impl<'a> Office<'a> {
         follow::follow_commands(mesh, command_sender, &mut office.followers).await?;
         let period = config.timing.lease / CLOCK_READINGS_PER_TERM;
         office.followers.spawn(read_clocks(mesh.clone(), clock, period, reading_sender));
-        office.performer.read_commands_begin();
+        office.performer.begin(Effect::ReadCommandsBegin);
         office.performer.begin(Effect::Announce(MeshEvent::LeaderChanged {
             leader: config.id.clone(),
             host: config.host.clone(),
@@ -265,9 +266,9 @@ impl<'a> Office<'a> {
     /// Waits for the next thing to happen, and deals with it.
     async fn turn(&mut self) -> Result<(), End> {
         let wake_in = self.leader.wake_in(self.clock.now()).unwrap_or(self.housekeeping_period);
-        let turn = self.turns.next(wake_in.is_zero());
+        let turn = self.fairness.next(wake_in.is_zero());
         match turn {
-            Turn::Due => {
+            Turn::Due(_) => {
                 // Somebody else has to see to it that this tenure may go on.
                 yield_now().await;
                 self.handle(Event::Woken)
@@ -275,7 +276,7 @@ impl<'a> Office<'a> {
             Turn::Any(_) => self.what_comes_next(wake_in).await,
         }?;
         self.begin_what_waits()?;
-        self.take_what_waits(turn.shares())
+        self.take_what_waits(turn.budget())
     }
 
     async fn what_comes_next(&mut self, wake_in: Duration) -> Result<(), End> {
@@ -309,8 +310,8 @@ impl<'a> Office<'a> {
 
     /// Deals with what has come meanwhile: so much of each kind, and then it is the turn of whatever else there is, each as likely as
     /// the others.
-    fn take_what_waits(&mut self, mut shares: Shares) -> Result<(), End> {
-        while let Some(event) = shares.next(|| self.answers.try_recv().ok(), || self.events.try_recv().ok()) {
+    fn take_what_waits(&mut self, mut budget: Budget) -> Result<(), End> {
+        while let Some(event) = budget.next(|| self.answers.try_recv().ok(), || self.events.try_recv().ok()) {
             self.handle(event)?;
         }
         Ok(())
@@ -327,8 +328,8 @@ impl<'a> Office<'a> {
 
     fn fold(&mut self, event: Event) -> Result<(), End> {
         let held = self.held;
-        let steps = self.leader.handle(event, self.clock.now(), || trust(held))?;
-        self.begin(steps);
+        let outcome = self.leader.handle(event, self.clock.now(), || trust(held))?;
+        self.begin(outcome);
         Ok(())
     }
 
@@ -370,29 +371,25 @@ impl<'a> Office<'a> {
     }
 
     fn deliver(&mut self, delivery: Delivery) -> Result<(), End> {
-        self.look_at_clock()?;
-        let (held, sequence, command) = (self.held, delivery.sequence, delivery.command.clone());
-        let steps = self.leader.deliver(sequence, command, delivery, self.clock.now(), || trust(held))?;
-        self.begin(steps);
-        Ok(())
+        let (sequence, command) = (delivery.sequence, Box::new(delivery.command.clone()));
+        self.performer.keep(delivery);
+        self.handle(Event::CommandSeen { sequence, command })
     }
 
     fn purge(&mut self) -> Result<(), End> {
         self.look_at_clock()?;
         let held = self.held;
-        let steps = self.leader.purge(self.clock.now(), || trust(held))?;
-        self.begin(steps);
+        let outcome = self.leader.purge(self.clock.now(), || trust(held))?;
+        self.begin(outcome);
         Ok(())
     }
 
-    fn begin(&mut self, steps: Vec<Step<Delivery>>) {
-        for step in steps {
-            match step {
-                Step::Perform(effect) => self.performer.begin(effect),
-                Step::Confirm { app, request, delivery } => self.performer.confirm(app, request, delivery),
-                Step::ReadCommandsBegin => self.performer.read_commands_begin(),
-                Step::PurgeResults { below } => self.performer.purge_results(below),
-            }
+    fn begin(&mut self, outcome: Outcome) {
+        for effect in outcome.effects {
+            self.performer.begin(effect);
+        }
+        for app in outcome.hastened {
+            self.performer.hasten_write(&app);
         }
     }
 }

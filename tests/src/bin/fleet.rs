@@ -26,13 +26,14 @@ use tickmesh_agent::{
     policy::HostPolicy,
 };
 use tickmesh_core::{
+    decide::Action,
     fleet::Reservations,
     message::PullProgress,
     name::{AgentName, Namespace},
     timing::Timing,
 };
 use tickmesh_messaging::Mesh;
-use tickmesh_scheduler::{clock::Clock, dispatcher::Effect};
+use tickmesh_scheduler::{clock::Clock, effect::Effect};
 use tickmesh_tests::{
     FakeEngine,
     chaos::{Clocks, lives::Writer},
@@ -270,7 +271,7 @@ async fn scheduler(arguments: &Arguments, shutdown: CancellationToken) -> anyhow
     let die_at: Option<fn(&Effect) -> bool> = match arguments.find("--die") {
         None => None,
         Some("write") => Some(|effect| matches!(effect, Effect::WriteLedger { ledger, .. } if ledger.last_run > 0)),
-        Some("send") => Some(|effect| matches!(effect, Effect::Send(_))),
+        Some("send") => Some(|effect| matches!(effect, Effect::Act(Action::Send(_)))),
         Some("tick") => Some(|effect| matches!(effect, Effect::PublishTick { .. })),
         Some("history") => Some(|effect| matches!(effect, Effect::PublishHistory { .. })),
         Some(other) => bail!("`{other}` is not a moment of a scheduler"),

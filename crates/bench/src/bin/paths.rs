@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZoneDatabase};
 use rand::{SeedableRng as _, rngs::StdRng};
 use tickmesh_core::{
     compose::{self, ComposeFile},
-    decide::{AppContent, Tenure},
+    decide::{Action, AppContent, Tenure},
     id::{Epoch, Nonce},
     ledger::Ledger,
     message::{AgentRecord, AttemptEvent, AttemptReport, Capacity, MachineId, Order, OrderKind, SCHEMA},
@@ -23,7 +23,11 @@ use tickmesh_core::{
     spec::AppSpec,
     timing::Timing,
 };
-use tickmesh_scheduler::dispatcher::{Dispatcher, Effect, Event, Moment};
+use tickmesh_scheduler::{
+    clock::Moment,
+    dispatcher::{Dispatcher, Event},
+    effect::Effect,
+};
 
 const APPS: usize = 1_000;
 const AGENTS: usize = 20;
@@ -84,7 +88,7 @@ impl Mesh {
     }
 
     fn handle(&mut self, event: Event) -> Vec<Effect> {
-        self.dispatcher.handle(event, self.moment)
+        self.dispatcher.handle(event, self.moment).expect("nobody else writes").effects
     }
 
     #[inline(never)]
@@ -137,7 +141,7 @@ impl Mesh {
             let effects = self.handle(Event::LedgerWritten { app, revision: self.revision });
             for effect in effects {
                 match effect {
-                    Effect::Send(order) => orders.push(order),
+                    Effect::Act(Action::Send(order)) => orders.push(order),
                     Effect::PublishTick { tick, .. } => {
                         self.handle(Event::TickStored { app: tick.app, number: tick.number, sequence: 1 });
                     }

@@ -22,7 +22,10 @@ use tickmesh_core::{
     spec::AppSpec,
     timing::Timing,
 };
-use tickmesh_scheduler::dispatcher::{Dispatcher, Event, Moment};
+use tickmesh_scheduler::{
+    clock::Moment,
+    dispatcher::{Dispatcher, Event},
+};
 
 const APPS: usize = 100_000;
 
@@ -42,17 +45,20 @@ fn main() -> anyhow::Result<()> {
     let tenure = Tenure { epoch: Epoch(1), since: at };
     let mut dispatcher = Dispatcher::new(tenure, Timing::default(), StdRng::seed_from_u64(1));
     for (spec, ledger) in specs.iter().zip(ledgers) {
-        dispatcher.handle(Event::LedgerLoaded { app: spec.name.clone(), revision: 1, ledger }, moment);
+        dispatcher.handle(Event::LedgerLoaded { app: spec.name.clone(), revision: 1, ledger }, moment)?;
     }
     scale.weigh("told of ledgers", apps)?;
     for spec in specs {
         let content = AppContent::Applied(spec.clone());
-        dispatcher.handle(Event::AppSeen { app: spec.name.clone(), revision: 1, at, content }, moment);
+        dispatcher.handle(Event::AppSeen { app: spec.name.clone(), revision: 1, at, content }, moment)?;
     }
     scale.weigh("told of apps", apps)?;
-    let effects = dispatcher.handle(Event::Loaded { results_end: 0 }, moment);
+    let mut effects = dispatcher.handle(Event::Loaded { results_end: 0 }, moment)?.effects.len();
+    while dispatcher.wake_in(moment).is_some_and(|wake_in| wake_in.is_zero()) {
+        effects += dispatcher.handle(Event::Woken, moment)?.effects.len();
+    }
     scale.weigh("taken over", apps)?;
-    println!("{} effects", effects.len());
+    println!("{effects} effects");
     Ok(())
 }
 

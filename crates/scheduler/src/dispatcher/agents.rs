@@ -15,7 +15,7 @@ use tickmesh_core::{
     timing::Timing,
 };
 
-use super::boundary::Moment;
+use crate::clock::Moment;
 
 /// One agent.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use tickmesh_core::{
     spec::AppSpec,
 };
 
-use super::boundary::{Effect, Haste};
+use crate::effect::{Effect, Priority};
 
 /// What may be done only when the ledger that it follows from is stored.
 #[derive(Debug, Default)]
@@ -23,9 +23,9 @@ pub(super) struct Consequences {
 }
 
 impl Consequences {
-    /// Whether somebody waits for them.
-    fn haste(&self) -> Haste {
-        if self.actions.is_empty() && self.confirmations.is_empty() { Haste::InTurn } else { Haste::AtOnce }
+    /// Urgent if somebody waits for one of them.
+    fn priority(&self) -> Priority {
+        if self.actions.is_empty() && self.confirmations.is_empty() { Priority::Background } else { Priority::Urgent }
     }
 
     fn append(&mut self, mut later: Self) {
@@ -38,7 +38,7 @@ impl Consequences {
 #[derive(Debug)]
 struct Write {
     consequences: Consequences,
-    haste: Haste,
+    priority: Priority,
     ticks_through: u64,
     history_through: u64,
     results_needed: Option<u64>,
@@ -170,26 +170,25 @@ impl AppState {
         ledger.write = stamp();
         self.due = false;
         self.written_at = Some(uptime);
-        let haste = self.unrecorded.haste();
+        let priority = self.unrecorded.priority();
         self.write = Some(Box::new(Write {
             consequences: std::mem::take(&mut self.unrecorded),
-            haste,
+            priority,
             ticks_through: ledger.ticks.last_number,
             history_through: ledger.history.last_number,
             results_needed: results_through(ledger),
         }));
         let (app, ledger, expected) = (self.name.clone(), Box::new(ledger.clone()), self.revision);
-        Some(Effect::WriteLedger { app, ledger, expected, haste })
+        Some(Effect::WriteLedger { app, ledger, expected, priority })
     }
 
-    /// Asks for haste with the write under way where nobody had waited for it, and now somebody does for what it keeps waiting.
-    pub(super) fn hasten_write(&mut self) -> Option<Effect> {
-        let write = self.write.as_mut().filter(|write| write.haste == Haste::InTurn)?;
-        if write.consequences.haste().min(self.unrecorded.haste()) == Haste::InTurn {
-            return None;
-        }
-        write.haste = Haste::AtOnce;
-        Some(Effect::HastenWrite { app: self.name.clone() })
+    /// Whether the write under way becomes urgent: nobody had waited for it, and now somebody does.
+    pub(super) fn hasten_write(&mut self) -> bool {
+        let Some(write) = self.write.as_mut().filter(|write| write.priority == Priority::Background) else {
+            return false;
+        };
+        write.priority = write.consequences.priority().min(self.unrecorded.priority());
+        write.priority == Priority::Urgent
     }
 
     /// How long the next write has to wait for the pace.

@@ -14,8 +14,8 @@ use tickmesh_core::{
 use super::{
     Dispatcher,
     app::{HeldCommand, Retried},
-    boundary::{Effect, Moment},
 };
+use crate::{clock::Moment, effect::Effect};
 
 impl Dispatcher {
     pub(super) fn command_seen(&mut self, sequence: u64, command: Command, moment: Moment) {
@@ -84,7 +84,7 @@ impl Dispatcher {
             && let Some(run) = wants_from_history(&first.command, ledger)
         {
             first.retried = Retried::Asked;
-            self.effects.push(Effect::ReadSummary { app: app.clone(), request: first.command.request, run });
+            self.outcome.effects.push(Effect::ReadSummary { app: app.clone(), request: first.command.request, run });
         }
         if first.retried == Retried::Asked { None } else { state.held.pop_front() }
     }
@@ -102,7 +102,7 @@ impl Dispatcher {
         }
         let dismissed: VecDeque<HeldCommand> = dismissed;
         for HeldCommand { command, .. } in dismissed {
-            self.effects.push(Effect::ConfirmCommand { app: app.clone(), request: command.request });
+            self.outcome.effects.push(Effect::ConfirmCommand { app: app.clone(), request: command.request });
         }
     }
 }

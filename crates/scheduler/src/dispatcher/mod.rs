@@ -13,8 +13,8 @@
 
 mod agents;
 mod app;
-mod boundary;
 mod commands;
+mod io;
 mod placing;
 mod revisions;
 mod silence;
@@ -29,7 +29,7 @@ use std::{
 use jiff::Timestamp;
 use rand::rngs::StdRng;
 use tickmesh_core::{
-    decide::{self, Action, AppChange, Clock, Context, Input, Tenure},
+    decide::{self, AppChange, Clock, Context, Input, Tenure},
     fleet::{Fleet, Reservations},
     id::{Epoch, RequestId},
     ledger::{Ledger, WriteStamp},
@@ -39,12 +39,13 @@ use tickmesh_core::{
     timing::Timing,
 };
 
-pub use self::boundary::{Effect, Event, Haste, Moment};
+pub use self::io::{Conflict, Event, Outcome};
 use self::{
     agents::{Agents, Seen},
     app::{AppState, Consequences},
     placing::Line,
 };
+use crate::{clock::Moment, effect::Effect};
 
 /// So many apps that are due are decided about before the first of what follows from that is begun: beside it, the next are.
 const DUE_AT_ONCE: usize = 64;
@@ -107,7 +108,7 @@ pub struct Dispatcher {
     /// Every revision of `apps` up to this one has been seen.
     apps_through: u64,
     writes: u64,
-    effects: Vec<Effect>,
+    outcome: Outcome,
 }
 
 impl Dispatcher {
@@ -135,7 +136,7 @@ impl Dispatcher {
             results_through: 0,
             apps_through: 0,
             writes: 0,
-            effects: Vec::new(),
+            outcome: Outcome::default(),
         }
     }
 
@@ -147,12 +148,13 @@ impl Dispatcher {
         self
     }
 
-    /// Folds one event, and returns what is to be done.
-    pub fn handle(&mut self, event: Event, moment: Moment) -> Vec<Effect> {
+    /// Folds one event, and returns what is to be done. After a [`Conflict`] nothing more may be asked
+    /// of this dispatcher.
+    pub fn handle(&mut self, event: Event, moment: Moment) -> Result<Outcome, Conflict> {
         self.burst = self.burst_at(moment);
         match event {
             Event::LedgerLoaded { app, revision, ledger } => self.load(app, revision, *ledger),
-            Event::LedgerSeen { app, revision, epoch } => self.ledger_seen(&app, revision, epoch),
+            Event::LedgerSeen { app, revision, epoch } => self.ledger_seen(&app, revision, epoch)?,
             Event::AppSeen { app, revision, at, content } => {
                 self.app_seen(app, AppChange { revision, at, content }, moment);
             }
@@ -175,7 +177,7 @@ impl Dispatcher {
             Event::LedgerWritten { app, revision } => self.ledger_written(&app, revision, moment),
             Event::LedgerRefused { app } => {
                 let reason = format!("the ledger of `{app}` was written by another scheduler");
-                self.effects.push(Effect::EndTenure { reason });
+                return Err(Conflict { reason });
             }
             Event::TickStored { app, number, sequence } => {
                 self.with_app(&app, AppState::tick_published);
@@ -191,15 +193,15 @@ impl Dispatcher {
             }
             Event::ResultsEnd { agent, sequence } => self.results_end(&agent, sequence),
             Event::AgentRead { agent, revision } => self.agent_read(&agent, revision, moment),
-            Event::LedgerRead { app, epoch, attempt, agent } => self.ledger_read(&app, epoch, *attempt, agent),
+            Event::LedgerRead { app, epoch, attempt, agent } => self.ledger_read(&app, epoch, *attempt, agent)?,
             Event::SummaryRead { app, request, summary } => self.summary_read(&app, request, summary, moment),
-            Event::Failed { reason } => self.effects.push(Effect::EndTenure { reason }),
+            Event::Failed { reason } => return Err(Conflict { reason }),
             Event::Woken => self.woken(moment),
             Event::ClockDoubted => self.clock_trusted = false,
             Event::ClockTrusted => self.trust_clock(moment),
         }
         self.place_unplaced(moment);
-        std::mem::take(&mut self.effects)
+        Ok(std::mem::take(&mut self.outcome))
     }
 
     /// When [`Event::Woken`] is next needed, at the latest; `None`: when something else happens.
@@ -226,12 +228,13 @@ impl Dispatcher {
     }
 
     /// Somebody else's revision of a ledger means that what this tenure has in memory is not what is stored.
-    fn ledger_seen(&mut self, app: &AppName, revision: u64, epoch: Epoch) {
+    fn ledger_seen(&mut self, app: &AppName, revision: u64, epoch: Epoch) -> Result<(), Conflict> {
         let known = self.apps.get(app).map_or(0, |state| state.revision());
         if epoch != self.tenure.epoch && revision > known {
             let reason = format!("the ledger of `{app}` has a revision {revision} of tenure {epoch}");
-            self.effects.push(Effect::EndTenure { reason });
+            return Err(Conflict { reason });
         }
+        Ok(())
     }
 
     fn agent_seen(&mut self, revision: u64, at: Timestamp, record: AgentRecord, moment: Moment) {
@@ -363,15 +366,10 @@ impl Dispatcher {
     }
 
     fn act(&mut self, app: &AppName, consequences: Consequences) {
-        for action in consequences.actions {
-            self.effects.push(match action {
-                Action::Send(order) => Effect::Send(order),
-                Action::StoreReport { report, expected } => Effect::StoreReport { report, expected },
-            });
-        }
-        for request in consequences.confirmations {
-            self.effects.push(Effect::ConfirmCommand { app: app.clone(), request });
-        }
+        let confirmations = consequences.confirmations.into_iter();
+        let confirmations = confirmations.map(|request| Effect::ConfirmCommand { app: app.clone(), request });
+        self.outcome.effects.extend(consequences.actions.into_iter().map(Effect::Act));
+        self.outcome.effects.extend(confirmations);
     }
 
     /// Starts the write and the publications that are due.
@@ -387,11 +385,13 @@ impl Dispatcher {
             WriteStamp { epoch, number: *writes }
         };
         match state.begin_write(moment.uptime, pace, stamp) {
-            Some(write) => self.effects.push(write),
+            Some(write) => self.outcome.effects.push(write),
             None => self.paced.extend(state.paced_until(pace).map(|at| (at, app.clone()))),
         }
-        self.effects.extend(state.hasten_write());
-        self.effects.extend(state.publish());
+        if state.hasten_write() {
+            self.outcome.hastened.push(app.clone());
+        }
+        self.outcome.effects.extend(state.publish());
     }
 
     fn schedule_wake(&mut self, app: &AppName, moment: Moment) {

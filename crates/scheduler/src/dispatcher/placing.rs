@@ -12,7 +12,8 @@ use tickmesh_core::{
     name::{AgentName, AppName},
 };
 
-use super::{Dispatcher, app::Ticket, boundary::Moment};
+use super::{Dispatcher, app::Ticket};
+use crate::clock::Moment;
 
 /// Apps that wait for an agent, oldest first.
 #[derive(Debug, Default)]

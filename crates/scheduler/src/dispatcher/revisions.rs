@@ -10,7 +10,8 @@ use tickmesh_core::{
     spec::AppSpec,
 };
 
-use super::{Dispatcher, boundary::Moment};
+use super::Dispatcher;
+use crate::clock::Moment;
 
 impl Dispatcher {
     pub(super) fn app_seen(&mut self, app: AppName, change: AppChange, moment: Moment) {

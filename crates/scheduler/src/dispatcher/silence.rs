@@ -4,17 +4,17 @@
 use std::collections::BTreeSet;
 
 use tickmesh_core::{
-    decide::Input,
+    decide::{Action, Input},
     id::{AttemptId, Epoch},
     message::{MeshEvent, Order, OrderKind, SCHEMA},
     name::{AgentName, AppName},
 };
 
 use super::{
-    Dispatcher,
+    Conflict, Dispatcher,
     agents::{AgentState, SilenceCheck},
-    boundary::{Effect, Moment},
 };
+use crate::{clock::Moment, effect::Effect};
 
 impl Dispatcher {
     /// Begins the checks for agents that have something to lose. Of one that holds nothing only the world is told, as this leader's
@@ -27,9 +27,9 @@ impl Dispatcher {
             let bound = self.bound.get(agent).is_some_and(|apps| !apps.is_empty());
             if bound {
                 state.silence = SilenceCheck::ReadingEnd;
-                self.effects.push(Effect::ReadResultsEnd { agent: agent.clone() });
+                self.outcome.effects.push(Effect::ReadResultsEnd { agent: agent.clone() });
             } else if is_missed(state) && !std::mem::replace(&mut state.announced, true) {
-                self.effects.push(Effect::Announce(MeshEvent::AgentLost { agent: agent.clone() }));
+                self.outcome.effects.push(Effect::Announce(MeshEvent::AgentLost { agent: agent.clone() }));
             }
         }
     }
@@ -57,7 +57,7 @@ impl Dispatcher {
 
     fn read_silent_keys(&mut self) {
         let read = self.agents.begin_reading(self.results_through);
-        self.effects.extend(read.into_iter().map(|agent| Effect::ReadAgent { agent }));
+        self.outcome.effects.extend(read.into_iter().map(|agent| Effect::ReadAgent { agent }));
     }
 
     /// The last check: the key still has the revision that the count began with. If it moved, the heartbeat will come as
@@ -71,7 +71,7 @@ impl Dispatcher {
         }
         state.silence = SilenceCheck::Declared { at: moment.uptime };
         if !std::mem::replace(&mut state.announced, true) {
-            self.effects.push(Effect::Announce(MeshEvent::AgentLost { agent: agent.clone() }));
+            self.outcome.effects.push(Effect::Announce(MeshEvent::AgentLost { agent: agent.clone() }));
         }
         for app in self.bound_apps(agent) {
             self.step(&app, Input::Silent { agent, results_through }, moment);
@@ -97,7 +97,7 @@ impl Dispatcher {
         let before = std::mem::replace(&mut state.strangers, strangers);
         for attempt in state.strangers.intersection(&before) {
             let (app, attempt) = (attempt.app.clone(), Box::new(attempt.clone()));
-            self.effects.push(Effect::ReadLedger { app, attempt, agent: agent.clone() });
+            self.outcome.effects.push(Effect::ReadLedger { app, attempt, agent: agent.clone() });
         }
     }
 
@@ -107,14 +107,23 @@ impl Dispatcher {
     }
 
     /// The stored ledger of a stranger's app was read.
-    pub(super) fn ledger_read(&mut self, app: &AppName, epoch: Option<Epoch>, attempt: AttemptId, agent: AgentName) {
+    pub(super) fn ledger_read(
+        &mut self,
+        app: &AppName,
+        epoch: Option<Epoch>,
+        attempt: AttemptId,
+        agent: AgentName,
+    ) -> Result<(), Conflict> {
         if epoch.is_some_and(|epoch| epoch > self.tenure.epoch) {
             let reason = format!("the ledger of `{app}` was written by a later tenure");
-            self.effects.push(Effect::EndTenure { reason });
-        } else if !self.is_open(&attempt) {
-            let epoch = self.tenure.epoch;
-            self.effects.push(Effect::Send(Order { schema: SCHEMA, epoch, agent, attempt, kind: OrderKind::Stop }));
+            return Err(Conflict { reason });
         }
+        if !self.is_open(&attempt) {
+            let epoch = self.tenure.epoch;
+            let stop = Order { schema: SCHEMA, epoch, agent, attempt, kind: OrderKind::Stop };
+            self.outcome.effects.push(Effect::Act(Action::Send(stop)));
+        }
+        Ok(())
     }
 
     fn bound_apps(&self, agent: &AgentName) -> Vec<AppName> {

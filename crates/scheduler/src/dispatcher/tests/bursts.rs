@@ -9,7 +9,6 @@ use super::{
     super::{Burst, DUE_AT_ONCE},
     *,
 };
-use crate::dispatcher::Haste;
 
 /// More than are decided about at once.
 const APPS: usize = 200;
@@ -38,9 +37,9 @@ fn writes(effects: &[Effect]) -> (Vec<AppName>, usize) {
     let of_ledgers = effects.iter().filter(|effect| matches!(effect, Effect::WriteLedger { .. }));
     let (mut apps, mut at_once) = (Vec::new(), 0);
     for effect in of_ledgers {
-        if let Effect::WriteLedger { app, haste, .. } = effect {
+        if let Effect::WriteLedger { app, priority, .. } = effect {
             apps.push(app.clone());
-            at_once += usize::from(*haste == Haste::AtOnce);
+            at_once += usize::from(*priority == Priority::Urgent);
         }
     }
     (apps, at_once)
@@ -67,7 +66,7 @@ fn many_due_apps_are_decided_about_in_portions_and_none_is_left_out() {
 }
 
 #[test]
-fn only_what_orders_wait_for_is_in_haste() {
+fn only_writes_that_orders_wait_for_are_urgent() {
     let mut world = World::leading(None);
     let (attempt, _) = world.ordered();
     world.pass(Duration::from_millis(50));
@@ -121,11 +120,8 @@ fn a_write_that_nobody_waited_for_is_hastened_when_an_order_has_to_wait_for_it()
     world.report(1, &attempt, claimed());
     world.report(2, &attempt, succeeded());
     written(&world.pass(Duration::from_millis(50)));
-    let hastens = |effect: &Effect| matches!(effect, Effect::HastenWrite { .. });
-    assert_eq!(
-        count(&world.command(2, 1), hastens),
-        1,
-        "its order and its answer wait for the end that is being recorded"
-    );
-    assert_eq!(count(&world.command(3, 1), hastens), 0, "once is enough");
+    world.command(2, 1);
+    assert_eq!(world.hastened, [app()], "its order and its answer wait for the end that is being recorded");
+    world.command(3, 1);
+    assert_eq!(world.hastened, [], "once is enough");
 }

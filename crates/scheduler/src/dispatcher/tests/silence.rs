@@ -9,7 +9,7 @@ fn an_attempt_that_its_agent_does_not_hold_is_lost_at_once() {
     world.report(1, &attempt, claimed());
     assert!(world.heartbeat(1, &[&attempt]).is_empty());
     let effects = world.heartbeat(1, &[]);
-    let [Effect::StoreReport { report, expected: 1 }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Act(Action::StoreReport { report, expected: 1 })] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(report.event, AttemptEvent::Lost { reason: LostReason::NotHeld });
 }
 
@@ -20,7 +20,7 @@ fn a_heartbeat_is_judged_only_when_what_it_saw_is_folded() {
     world.report(1, &attempt, claimed());
     assert!(world.heartbeat(2, &[]).is_empty(), "the end at 2 is on its way");
     let effects = world.report(2, &attempt, succeeded());
-    assert_eq!(count(&effects, |effect| matches!(effect, Effect::StoreReport { .. })), 0);
+    assert_eq!(count(&effects, |effect| matches!(effect, Effect::Act(Action::StoreReport { .. }))), 0);
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn a_later_heartbeat_is_not_judged_when_what_the_one_before_it_saw_is_folded() {
     world.heartbeat(3, &[]);
     assert!(world.handle(Event::ReportSeen { sequence: 2, report: None }).is_empty(), "the end at 3 is on its way");
     let effects = world.report(3, &attempt, succeeded());
-    assert_eq!(count(&effects, |effect| matches!(effect, Effect::StoreReport { .. })), 0);
+    assert_eq!(count(&effects, |effect| matches!(effect, Effect::Act(Action::StoreReport { .. }))), 0);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn silence_is_checked_on_the_results_and_then_on_the_key() {
     let effects = world.handle(Event::ReportSeen { sequence: 2, report: None });
     assert!(matches!(&effects[..], [Effect::ReadAgent { .. }]), "{effects:?}");
     let effects = world.handle(Event::AgentRead { agent: agent(), revision: 1 });
-    let lost = |effect: &Effect| matches!(effect, Effect::StoreReport { expected: 1, .. });
+    let lost = |effect: &Effect| matches!(effect, Effect::Act(Action::StoreReport { expected: 1, .. }));
     assert_eq!(count(&effects, lost), 1, "{effects:?}");
 }
 
@@ -76,12 +76,12 @@ fn a_silent_agent_whose_last_claim_was_faster_is_checked_again() {
     let mut world = World::leading(None);
     let (attempt, _) = world.ordered();
     world.pass(Duration::from_secs(60));
-    let revokes = |effect: &Effect| matches!(effect, Effect::StoreReport { expected: 0, .. });
+    let revokes = |effect: &Effect| matches!(effect, Effect::Act(Action::StoreReport { expected: 0, .. }));
     assert_ne!(count(&declare_silent(&mut world, 0), revokes), 0);
     world.report(1, &attempt, claimed());
     let effects = world.pass(Duration::from_secs(5));
     assert_eq!(count(&effects, |effect| matches!(effect, Effect::ReadResultsEnd { .. })), 1);
-    let loses = |effect: &Effect| matches!(effect, Effect::StoreReport { expected: 1, .. });
+    let loses = |effect: &Effect| matches!(effect, Effect::Act(Action::StoreReport { expected: 1, .. }));
     assert_eq!(count(&declare_silent(&mut world, 1), loses), 1);
 }
 

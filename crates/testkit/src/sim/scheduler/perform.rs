@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use rand::RngExt as _;
 use tickmesh_core::{
+    decide::Action,
     id::{AttemptId, RequestId, RunNumber},
     ledger::Ledger,
     name::{AgentName, AppName},
 };
 use tickmesh_messaging::Cas;
 use tickmesh_scheduler::{
-    dispatcher::{Effect, Event},
+    dispatcher::Event,
+    effect::Effect,
     publication::{Progress, Publication},
 };
 
@@ -70,7 +72,7 @@ impl Scheduler {
                 let write = write(Kind::Ledger, app.as_str(), Record::Ledger(Arc::new(*ledger)), expected);
                 (Tag::Ledger(app), write)
             }
-            Effect::Send(order) => {
+            Effect::Act(Action::Send(order)) => {
                 let subject: Arc<str> = order.agent.as_str().into();
                 let publish = Call::Publish { kind: Kind::Orders, subject, record: Record::Order(Arc::new(order)) };
                 if ground.mishap(Fault::OrderTwice) {
@@ -78,7 +80,7 @@ impl Scheduler {
                 }
                 (Tag::Order, publish)
             }
-            Effect::StoreReport { report, expected } => {
+            Effect::Act(Action::StoreReport { report, expected }) => {
                 let subject = ground.net.result_subject(&report.attempt, &report.agent);
                 let record = Record::Report(Arc::new(report));
                 (Tag::Report, Call::Write(Write { kind: Kind::Results, subject, record, expected }))
@@ -104,11 +106,11 @@ impl Scheduler {
                 let subject = app.as_str().into();
                 (Tag::Summary { app, request, run }, Call::OnSubject { kind: Kind::History, subject })
             }
-            // Monitors hear of it, and nothing depends on it; the leader itself carries the other two out.
-            Effect::HastenWrite { .. }
-            | Effect::Announce(_)
-            | Effect::ConfirmCommand { .. }
-            | Effect::EndTenure { .. } => return,
+            Effect::ConfirmCommand { app, request } => return self.confirm(ground, app, request),
+            Effect::ReadCommandsBegin => (Tag::CommandsBegin, Call::CommandsBegin),
+            Effect::PurgeResults { below } => (Tag::Purged, Call::PurgeResults { below }),
+            // Monitors hear of it, and nothing depends on it.
+            Effect::Announce(_) => return,
         };
         ground.call(self.address, tag.into(), call);
     }

@@ -1,6 +1,6 @@
 //! One tenure: load, take over, then events in and steps out, as production's tenure does it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tickmesh_core::{decide, id::RequestId, ledger::Ledger, name::AppName};
@@ -9,8 +9,9 @@ use tickmesh_messaging::{
     lease::{BootTime, Hold, LeaseRecord, StreamMarks, first_loss},
 };
 use tickmesh_scheduler::{
-    dispatcher::{Event, Moment},
-    leader::{Leader, Step, Stop, Trust},
+    clock::Moment,
+    dispatcher::{Event, Outcome},
+    leader::{Leader, Stop, Trust},
 };
 
 use super::{Role, Scheduler, Tag, lease_write};
@@ -44,7 +45,8 @@ pub(in crate::sim) struct Tenure {
     noted: StreamMarks,
     note_at: Duration,
     pub(super) office: decide::Tenure,
-    leader: Leader<Delivery>,
+    leader: Leader,
+    deliveries: BTreeMap<RequestId, Delivery>,
     stage: Stage,
     consumer: u64,
     housekeeping_at: Duration,
@@ -112,6 +114,7 @@ impl Scheduler {
             note_at: moment.uptime + ground.timing.lease,
             office,
             leader,
+            deliveries: BTreeMap::new(),
             stage: Stage::Loading,
             consumer: 0,
             housekeeping_at,
@@ -199,13 +202,10 @@ impl Scheduler {
         for stored in commands {
             let Record::Command(command) = &stored.record else { continue };
             let delivery = Delivery { sequence: stored.sequence, consumer };
-            let moment = self.moment(ground);
             let Role::Leading(tenure) = &mut self.role else { return };
-            ground.summary.inputs += 1;
-            let hold = &tenure.hold;
-            let trust = || trust(hold, moment);
-            let steps = tenure.leader.deliver(stored.sequence, (**command).clone(), delivery, moment, trust);
-            self.begin(ground, steps);
+            tenure.deliveries.insert(command.request, delivery);
+            let command = Box::new((**command).clone());
+            self.handle(ground, Some(Event::CommandSeen { sequence: stored.sequence, command }));
         }
         self.arm(ground);
     }
@@ -219,41 +219,31 @@ impl Scheduler {
             ground.summary.inputs += 1;
         }
         let hold = &tenure.hold;
-        let steps = tenure.leader.handle(event, moment, || trust(hold, moment));
-        self.begin(ground, steps);
+        let outcome = tenure.leader.handle(event, moment, || trust(hold, moment));
+        self.begin(ground, outcome);
     }
 
-    fn begin(&mut self, ground: &mut Ground, steps: Result<Vec<Step<Delivery>>, Stop>) {
-        match steps {
+    fn begin(&mut self, ground: &mut Ground, outcome: Result<Outcome, Stop>) {
+        match outcome {
             Err(stop) => {
                 tracing::debug!(now = ?ground.now, scheduler = ?self.place, ?stop, "tenure ended");
                 self.end_tenure(ground);
             }
-            Ok(steps) => {
-                for (index, step) in steps.into_iter().enumerate() {
+            Ok(outcome) => {
+                for (index, effect) in outcome.effects.into_iter().enumerate() {
                     if index > 0 && ground.mishap(Fault::CrashBetweenEffects) {
                         ground.later(RESTART, Happening::Relief(Relief::of(self.place)));
                         return self.kill(ground);
                     }
-                    self.begin_step(ground, step);
+                    self.perform(ground, effect);
                 }
             }
         }
     }
 
-    fn begin_step(&mut self, ground: &mut Ground, step: Step<Delivery>) {
-        match step {
-            Step::Perform(effect) => self.perform(ground, effect),
-            Step::Confirm { app, request, delivery } => self.confirm(ground, app, request, delivery),
-            Step::ReadCommandsBegin => ground.call(self.address, Tag::CommandsBegin.into(), Call::CommandsBegin),
-            Step::PurgeResults { below } => {
-                ground.call(self.address, Tag::Purged.into(), Call::PurgeResults { below });
-            }
-        }
-    }
-
-    fn confirm(&mut self, ground: &mut Ground, app: AppName, request: RequestId, delivery: Delivery) {
-        let Delivery { sequence, consumer } = delivery;
+    pub(super) fn confirm(&mut self, ground: &mut Ground, app: AppName, request: RequestId) {
+        let Role::Leading(tenure) = &mut self.role else { return };
+        let Some(Delivery { sequence, consumer }) = tenure.deliveries.remove(&request) else { return };
         ground.call(self.address, Tag::Confirm(app, request).into(), Call::Confirm { consumer, sequence });
     }
 
@@ -272,8 +262,8 @@ impl Scheduler {
         if tenure.purge_at <= moment.uptime {
             tenure.purge_at += ground.timing.purge;
             let hold = &tenure.hold;
-            let steps = tenure.leader.purge(moment, || trust(hold, moment));
-            return self.begin(ground, steps);
+            let outcome = tenure.leader.purge(moment, || trust(hold, moment));
+            return self.begin(ground, outcome);
         }
         if tenure.housekeeping_at <= moment.uptime || tenure.leader.wake_in(moment) == Some(Duration::ZERO) {
             tenure.housekeeping_at = moment.uptime + ground.timing.heartbeat / 2;

@@ -1,29 +1,19 @@
-//! What the dispatcher is told, and what it asks for. Two closed lists: everything that a leader can react to, and
-//! everything that it can do to the world.
-
-use std::time::Duration;
+//! What a leader can react to, as a closed list, and what comes of it.
 
 use jiff::Timestamp;
 use tickmesh_core::{
     decide::AppContent,
     history::RunSummary,
-    id::{AttemptId, Epoch, RequestId, RunNumber},
+    id::{AttemptId, Epoch, RequestId},
     ledger::Ledger,
-    message::{AgentRecord, AttemptReport, Command, MeshEvent, Order, TickRecord},
+    message::{AgentRecord, AttemptReport, Command},
     name::{AgentName, AppName},
 };
 
-/// Now, on both clocks of the leader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
-    /// Wall clock: what schedules are about.
-    pub wall: Timestamp,
-    /// Time since some fixed moment, suspend included: what silence is measured with.
-    pub uptime: Duration,
-}
+use crate::effect::Effect;
 
 /// Something that the dispatcher is told.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Event {
     /// A ledger, as it was stored when the tenure began.
     LedgerLoaded {
@@ -173,118 +163,20 @@ pub enum Event {
     ClockTrusted,
 }
 
-/// Whether somebody waits for an effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Haste {
-    /// An agent or a person does: it is an order, an answer, or what must be recorded before one.
-    AtOnce,
-    /// It follows from what has happened already: it may let the others pass.
-    InTurn,
+/// What follows from an event.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Effects to begin, as their priorities allow.
+    pub effects: Vec<Effect>,
+    /// Apps whose ledger write, if it still waits, becomes urgent: now somebody waits for it.
+    pub hastened: Vec<AppName>,
 }
 
-/// Something that the dispatcher asks for. Each is done at least once, in any order, as long as the tenure lasts.
-#[derive(Debug)]
-pub enum Effect {
-    /// Write a ledger, if it still has this revision.
-    WriteLedger {
-        /// The app.
-        app: AppName,
-        /// The ledger.
-        ledger: Box<Ledger>,
-        /// The revision that it replaces; 0: none.
-        expected: u64,
-        /// Whether orders or answers wait for it.
-        haste: Haste,
-    },
-    /// Let the write of an app's ledger that is asked for already wait for no others: somebody waits for what comes after it.
-    HastenWrite {
-        /// The app.
-        app: AppName,
-    },
-    /// Send an order.
-    Send(Order),
-    /// Store a message on an attempt's subject, if its last sequence is still this. A refusal is not an error: the message
-    /// that was faster comes as an event.
-    StoreReport {
-        /// The message.
-        report: AttemptReport,
-        /// The subject's last sequence; 0: none.
-        expected: u64,
-    },
-    /// Publish a tick message.
-    PublishTick {
-        /// The message.
-        tick: TickRecord,
-        /// The subject's last sequence as far as known.
-        expected: u64,
-    },
-    /// Publish a history message.
-    PublishHistory {
-        /// The message.
-        summary: Box<RunSummary>,
-        /// The subject's last sequence as far as known.
-        expected: u64,
-    },
-    /// Tell the command stream that a request is done.
-    ConfirmCommand {
-        /// The app.
-        app: AppName,
-        /// The request.
-        request: RequestId,
-    },
-    /// Read the last sequence of the results stream now, from its leader.
-    ReadResultsEnd {
-        /// The agent that is asked for.
-        agent: AgentName,
-    },
-    /// Read an agent's key now, from its stream's leader.
-    ReadAgent {
-        /// The agent.
-        agent: AgentName,
-    },
-    /// Read an app's ledger now, from its stream's leader.
-    ReadLedger {
-        /// The app.
-        app: AppName,
-        /// An attempt of it that the agent holds, and the leader does not know.
-        attempt: Box<AttemptId>,
-        /// The agent.
-        agent: AgentName,
-    },
-    /// Read the summary of a run from the history.
-    ReadSummary {
-        /// The app.
-        app: AppName,
-        /// The command that wants it to be retried.
-        request: RequestId,
-        /// The run.
-        run: RunNumber,
-    },
-    /// Tell the world.
-    Announce(MeshEvent),
-    /// Another writer is at work: nothing that this tenure knows can be relied on.
-    EndTenure {
-        /// What was seen.
-        reason: String,
-    },
-}
-
-impl Effect {
-    /// Whether somebody waits for it.
-    pub fn haste(&self) -> Haste {
-        match self {
-            Self::WriteLedger { haste, .. } => *haste,
-            Self::PublishTick { .. } | Self::PublishHistory { .. } => Haste::InTurn,
-            Self::HastenWrite { .. }
-            | Self::Send(_)
-            | Self::StoreReport { .. }
-            | Self::ConfirmCommand { .. }
-            | Self::ReadResultsEnd { .. }
-            | Self::ReadAgent { .. }
-            | Self::ReadLedger { .. }
-            | Self::ReadSummary { .. }
-            | Self::Announce(_)
-            | Self::EndTenure { .. } => Haste::AtOnce,
-        }
-    }
+/// Another scheduler writes, or an effect can never be done: what this tenure has in memory cannot be
+/// relied on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Conflict {
+    /// What was seen.
+    pub reason: String,
 }
