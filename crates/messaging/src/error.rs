@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use tickmesh_core::name::AppName;
 
-use crate::{lease::Loss, wire::Unreadable};
+use crate::{marks::Loss, wire::Unreadable};
 
 /// Whatever the client library reports.
 pub(crate) type Source = Box<dyn std::error::Error + Send + Sync>;

@@ -25,7 +25,7 @@ use tracing::{debug, warn};
 
 use crate::{
     error::{Error, NoAnswer},
-    lease::{Loss, LossKind},
+    marks::{Loss, LossKind},
     names::StreamKind,
     store::{Store, timestamp, within},
     wire::Stored,

@@ -26,6 +26,7 @@ mod follow;
 mod journal;
 pub mod lease;
 mod logs;
+mod marks;
 mod mesh;
 mod names;
 mod notices;

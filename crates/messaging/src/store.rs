@@ -25,7 +25,7 @@ use tokio::{
 use crate::{
     connect::Link,
     error::{Error, NoAnswer, Source},
-    lease::StreamMark,
+    marks::StreamMark,
     names::{Names, StreamKind},
     wire::Stored,
 };

@@ -8,7 +8,6 @@
 //! [`Candidate`], [`Hold`] and what is in `marks` are public so that a simulated network can drive them, too.
 
 mod clock;
-mod marks;
 mod probe;
 mod state;
 mod tenure;
@@ -27,10 +26,10 @@ use tracing::{debug, info, warn};
 use self::probe::Probe;
 pub use self::{
     clock::BootTime,
-    marks::{Loss, LossKind, MarkMemory, StreamMark, StreamMarks, first_loss},
     state::{Candidate, DESERTED_FOR, Hold, Presence, RENEWALS_PER_TERM, Step},
     tenure::Tenure,
 };
+pub use crate::marks::{Loss, LossKind, MarkMemory, StreamMark, StreamMarks, first_loss};
 use crate::{
     bucket::{Bucket, Change},
     compare_and_set::Cas,

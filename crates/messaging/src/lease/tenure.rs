@@ -10,16 +10,12 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-use super::{
-    LeaseKeeper, LeaseRecord,
-    clock::BootTime,
-    marks::{Loss, MarkMemory, StreamMarks, first_loss},
-    state::Hold,
-};
+use super::{LeaseKeeper, LeaseRecord, clock::BootTime, state::Hold};
 use crate::{
     bucket::Bucket,
     compare_and_set::Cas,
     follow::chain,
+    marks::{Loss, MarkMemory, StreamMarks, first_loss},
     names::{LEASE_KEY, StreamKind},
 };
 
