@@ -50,7 +50,7 @@ pub use crate::{
     journal::{Journal, Start},
     lease::{LeaseKeeper, LeaseRecord, Tenure},
     logs::{LogNews, Logs},
-    mesh::{Mesh, PRECIOUS, StreamSize},
+    mesh::{DURABLE_STREAMS, Mesh, StreamSize},
     names::{LEASE_KEY, LogFilter, Names, RunSelector, StreamKind},
     notices::NoticePosition,
     orders::Orders,

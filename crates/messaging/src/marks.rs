@@ -19,7 +19,7 @@ pub struct StreamMark {
     pub created: Timestamp,
 }
 
-/// Where the streams stand whose loss would break a promise, by their short names: see [`crate::PRECIOUS`].
+/// Where the streams stand whose loss would break a promise, by their short names: see [`crate::DURABLE_STREAMS`].
 pub type StreamMarks = BTreeMap<String, StreamMark>;
 
 /// A stream that is not what it was.
@@ -86,15 +86,15 @@ fn loss(recorded: StreamMark, found: StreamMark) -> Option<LossKind> {
     (found < recorded).then_some(LossKind::Shorter { recorded, found })
 }
 
-/// What a process remembers of the marks that it has seen.
+/// The highest marks that a process has seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MarkMemory {
+pub struct HighWaterMarks {
     /// How often lost data had been accepted then.
     acceptance: u64,
     marks: StreamMarks,
 }
 
-impl MarkMemory {
+impl HighWaterMarks {
     /// Takes marks in that a lease has, or that were just read. Marks from before lost data was accepted are forgotten.
     pub fn see(&mut self, acceptance: u64, marks: &StreamMarks) {
         if acceptance > self.acceptance {
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_process_remembers_more_than_a_restored_lease() {
-        let mut memory = MarkMemory::default();
+        let mut memory = HighWaterMarks::default();
         memory.see(0, &marks(0, &[("apps", 5), ("ledger", 9)]));
         memory.see(0, &marks(0, &[("apps", 3), ("ledger", 12)]));
         assert_eq!(*memory.marks(), marks(0, &[("apps", 5), ("ledger", 12)]));
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn what_was_read_counts_although_no_lease_says_so_yet() {
-        let mut memory = MarkMemory::default();
+        let mut memory = HighWaterMarks::default();
         memory.see(0, &marks(0, &[("ledger", 9)]));
         memory.saw("ledger", 12);
         memory.saw("ledger", 3);
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_stream_made_anew_does_not_take_the_place_of_the_one_remembered() {
-        let mut memory = MarkMemory::default();
+        let mut memory = HighWaterMarks::default();
         memory.see(0, &marks(0, &[("apps", 5)]));
         memory.see(0, &marks(7, &[("apps", 50)]));
         assert_eq!(*memory.marks(), marks(0, &[("apps", 5)]));
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_was_accepted_is_forgotten_and_does_not_come_back() {
-        let mut memory = MarkMemory::default();
+        let mut memory = HighWaterMarks::default();
         memory.see(0, &marks(0, &[("apps", 5)]));
         memory.see(1, &marks(7, &[("apps", 2)]));
         memory.see(0, &marks(0, &[("apps", 5)]));

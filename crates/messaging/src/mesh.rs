@@ -34,8 +34,9 @@ use crate::{
     topology::{MeshRecord, Provisioning, check_streams, provision_identity, provision_missing, provision_streams},
 };
 
-/// The streams whose messages must never get lost: what a leader has seen in them, the next one must find.
-pub const PRECIOUS: [StreamKind; 4] = [StreamKind::Apps, StreamKind::Ledger, StreamKind::Results, StreamKind::History];
+/// Streams that must never lose a message: the next leader must find in them what the last one has seen.
+pub const DURABLE_STREAMS: [StreamKind; 4] =
+    [StreamKind::Apps, StreamKind::Ledger, StreamKind::Results, StreamKind::History];
 
 /// How much is in a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -171,7 +172,7 @@ impl Mesh {
     /// a loss.
     pub async fn stream_marks(&self) -> Result<StreamMarks, Error> {
         let mut marks = StreamMarks::new();
-        for kind in PRECIOUS {
+        for kind in DURABLE_STREAMS {
             marks.insert(kind.as_str().to_owned(), self.store(kind).mark().await?);
         }
         Ok(marks)

@@ -29,12 +29,13 @@ pub use self::{
     state::{Candidate, DESERTED_FOR, Hold, Presence, RENEWALS_PER_TERM, Step},
     tenure::Tenure,
 };
-pub use crate::marks::{Loss, LossKind, MarkMemory, StreamMark, StreamMarks, first_loss};
+pub use crate::marks::{HighWaterMarks, Loss, LossKind, StreamMark, StreamMarks, first_loss};
 use crate::{
     bucket::{Bucket, Change},
     compare_and_set::Cas,
     error::Error,
     follow::{Following, chain},
+    marks::HighWaterMarks as MarkMemory,
     mesh::Mesh,
     names::{LEASE_KEY, StreamKind},
     store::Patience,

@@ -15,7 +15,7 @@ use crate::{
     bucket::Bucket,
     compare_and_set::Cas,
     follow::chain,
-    marks::{Loss, MarkMemory, StreamMarks, first_loss},
+    marks::{HighWaterMarks as MarkMemory, Loss, StreamMarks, first_loss},
     names::{LEASE_KEY, StreamKind},
 };
 

@@ -49,8 +49,8 @@ const TIMING: Timing = Timing {
     results_kept: Duration::from_secs(125),
 };
 
-/// Streams whose loss the lease tells: see [`tickmesh_messaging::PRECIOUS`].
-const PRECIOUS: [Kind; 4] = [Kind::Apps, Kind::Ledger, Kind::Results, Kind::History];
+/// The simulated counterparts of [`tickmesh_messaging::DURABLE_STREAMS`].
+const DURABLE_STREAMS: [Kind; 4] = [Kind::Apps, Kind::Ledger, Kind::Results, Kind::History];
 
 pub(super) struct World {
     pub(super) ground: Ground,
@@ -109,7 +109,7 @@ impl World {
         while self.ground.now < least || summary(self).0 < inputs || summary(self).1 < faults {
             self.go_on()?;
             if copied && self.copy.is_none() && self.ground.now > least / 2 {
-                let kind = PRECIOUS[self.ground.random.random_range(0..PRECIOUS.len())];
+                let kind = DURABLE_STREAMS[self.ground.random.random_range(0..DURABLE_STREAMS.len())];
                 self.copy = Some((kind, self.ground.net.stream(kind).clone()));
             }
         }

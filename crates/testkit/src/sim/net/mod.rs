@@ -22,7 +22,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use tickmesh_core::{id::AttemptId, name::AgentName};
 use tickmesh_messaging::{
-    Names, PRECIOUS, StreamKind,
+    DURABLE_STREAMS, Names, StreamKind,
     lease::{StreamMark, StreamMarks},
 };
 
@@ -119,9 +119,9 @@ impl Net {
 
     /// What the lease notes of the streams. None of them is ever made anew.
     fn stream_marks(&self) -> StreamMarks {
-        let precious = Kind::ALL.into_iter().filter(|kind| PRECIOUS.contains(&kind.production()));
+        let durable = Kind::ALL.into_iter().filter(|kind| DURABLE_STREAMS.contains(&kind.production()));
         let mark =
             |kind| StreamMark { last_sequence: self.stream(kind).last_sequence(), created: Timestamp::UNIX_EPOCH };
-        precious.map(|kind| (kind.production().as_str().to_owned(), mark(kind))).collect()
+        durable.map(|kind| (kind.production().as_str().to_owned(), mark(kind))).collect()
     }
 }
