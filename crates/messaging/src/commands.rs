@@ -19,8 +19,8 @@ use tokio::{sync::watch, time::sleep};
 use tracing::{debug, warn};
 
 use crate::{
-    error::{Error, Source},
-    follow::{Following, chain, unique_name},
+    error::{Error, Source, chain},
+    follow::{Following, unique_name},
     store::{Condition, Message, Store},
     wire::{Unreadable, decode, encode},
 };

@@ -173,6 +173,12 @@ impl Error {
     }
 }
 
+/// Returns an error with its causes, as one line of a log.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// A deadline of ours passed before the server's answer came.
 #[derive(Debug, thiserror::Error)]
 #[error("no answer within {0:?} (a missing permission looks the same: see the log)")]

@@ -4,8 +4,8 @@ use tickmesh_core::message::MeshEvent;
 use tracing::warn;
 
 use crate::{
-    error::Error,
-    follow::{Follower, Following, chain},
+    error::{Error, chain},
+    follow::{Follower, Following},
     journal::{Start, readable},
     store::{Message, Store},
     wire::{Entry, encode},

@@ -24,7 +24,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use crate::{
-    error::{Error, NoAnswer},
+    error::{Error, NoAnswer, chain},
     marks::{Loss, LossKind},
     names::StreamKind,
     store::{Store, timestamp, within},
@@ -464,10 +464,4 @@ fn is_gone(kind: &ConsumerErrorKind) -> bool {
 /// A name that no other consumer has.
 pub(crate) fn unique_name() -> String {
     uuid::Builder::from_random_bytes(rand::random()).into_uuid().simple().to_string()
-}
-
-/// An error with its causes, for a log line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

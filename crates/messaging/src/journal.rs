@@ -8,8 +8,8 @@ use tracing::warn;
 
 use crate::{
     compare_and_set::{Cas, Write, compare_and_set},
-    error::Error,
-    follow::{Begin, Follower, Following, Item, chain},
+    error::{Error, chain},
+    follow::{Begin, Follower, Following, Item},
     names::StreamKind,
     store::{Patience, Store},
     wire::{Entry, encode},

@@ -14,7 +14,7 @@ use super::{LeaseKeeper, LeaseRecord, clock::BootTime, state::Hold};
 use crate::{
     bucket::Bucket,
     compare_and_set::Cas,
-    follow::chain,
+    error::chain,
     marks::{HighWaterMarks as MarkMemory, Loss, StreamMarks, first_loss},
     names::{LEASE_KEY, StreamKind},
 };
