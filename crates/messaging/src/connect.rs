@@ -10,10 +10,7 @@ use tickmesh_core::name::Namespace;
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
-use crate::{
-    error::{Error, NoAnswer},
-    store::within,
-};
+use crate::error::{Error, NoAnswer};
 
 /// Oldest server that will do: from 2.11 on a new cluster leader answers only after it has caught up.
 const VERSION_MIN: (u64, u64) = (2, 11);
@@ -103,6 +100,11 @@ async fn await_event(connections: &mut watch::Receiver<u64>, time: Duration) {
     if within(time, connections.wait_for(|count| *count > 0)).await.is_err() {
         warn!("the NATS client does not tell that it is connected");
     }
+}
+
+/// Waits for the answer to `request`, at most for `time`.
+pub(crate) async fn within<F: IntoFuture>(time: Duration, request: F) -> Result<F::Output, NoAnswer> {
+    tokio::time::timeout(time, request).await.map_err(|_| NoAnswer(time))
 }
 
 fn reconnect_pause(attempts: usize) -> Duration {

@@ -24,10 +24,11 @@ use tokio::{
 use tracing::{debug, warn};
 
 use crate::{
+    connect::within,
     error::{Error, NoAnswer, chain},
     marks::{Loss, LossKind},
     names::StreamKind,
-    store::{Store, timestamp, within},
+    store::{Store, timestamp},
     wire::Stored,
 };
 

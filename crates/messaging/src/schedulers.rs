@@ -15,10 +15,9 @@ use tokio::{
 use tracing::debug;
 
 use crate::{
-    connect::Link,
+    connect::{Link, within},
     error::{Error, Source},
     names::Names,
-    store::within,
 };
 
 /// Answers to a roll call at most: far more schedulers than a mesh has.

@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use crate::{
-    connect::Link,
+    connect::{Link, within},
     error::{Error, NoAnswer, Source},
     marks::StreamMark,
     names::{Names, StreamKind},
@@ -300,11 +300,6 @@ impl Patience {
     pub(crate) fn end_of_request(self) -> Instant {
         Instant::now() + self.request
     }
-}
-
-/// Gives `request` that long.
-pub(crate) async fn within<F: IntoFuture>(time: Duration, request: F) -> Result<F::Output, NoAnswer> {
-    tokio::time::timeout(time, request).await.map_err(|_| NoAnswer(time))
 }
 
 fn stored(message: StreamMessage) -> Result<Stored, jiff::Error> {
