@@ -7,10 +7,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     compare_and_set::{Cas, Write, compare_and_set},
-    error::Error,
+    error::{Error, Unreadable},
     follow::{Begin, Follower, Following, Item},
     store::{Patience, Store},
-    wire::{Entry, Stored, Unreadable, encode},
+    wire::{Entry, Stored, encode},
 };
 
 /// What a reader who follows a store is told.

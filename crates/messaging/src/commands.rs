@@ -19,10 +19,10 @@ use tokio::{sync::watch, time::sleep};
 use tracing::{debug, warn};
 
 use crate::{
-    error::{Error, Source, chain},
+    error::{Error, Source, Unreadable, chain},
     follow::{Following, unique_name},
     store::{Condition, Message, Store},
-    wire::{Unreadable, decode, encode},
+    wire::{decode, encode},
 };
 
 /// Two leaders that begin at once remove each other's consumers, at most this often: then one of them gives up.

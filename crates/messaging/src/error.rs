@@ -1,10 +1,10 @@
 //! What can go wrong between this process and NATS.
 
-use std::{io, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
-use tickmesh_core::name::AppName;
+use tickmesh_core::{message::SCHEMA, name::AppName};
 
-use crate::{marks::Loss, wire::Unreadable};
+use crate::{limits::BODY_BYTES_MAX, marks::Loss};
 
 /// Whatever the client library reports.
 pub(crate) type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -172,6 +172,57 @@ impl Error {
         matches!(self, Self::Unavailable { .. } | Self::StreamGone { .. } | Self::StateLost(_))
     }
 }
+
+/// Why stored bytes are not a record that this release understands.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// Written by a later release. Its fields may mean something else, so it is not even tried.
+    #[error("schema {found} is newer than {SCHEMA}, the newest that this release knows")]
+    NewerSchema {
+        /// The record's schema.
+        found: u32,
+    },
+    /// Not the JSON of this record.
+    #[error("not a valid record{field}")]
+    Json {
+        /// Where.
+        field: Field,
+        /// Why.
+        #[source]
+        source: Problem,
+    },
+    /// Larger than anything that tickmesh stores.
+    #[error("the record has {bytes} bytes, more than any that tickmesh stores ({BODY_BYTES_MAX})")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// Deleted with another tool. tickmesh never deletes a record.
+    #[error("the record was deleted by another program")]
+    Deleted,
+    /// The body is about something else than the subject that carries it.
+    #[error("the body does not belong on this subject")]
+    Misplaced,
+}
+
+/// The part of a record that cannot be read, such as `held[3].run`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field(pub(crate) String);
+
+impl fmt::Display for Field {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_str() {
+            // The whole, or where a reader has to look at a part as a whole.
+            "" | "." | "?" => Ok(()),
+            field => write!(formatter, ": field `{field}`"),
+        }
+    }
+}
+
+/// What is wrong with the part of a record that cannot be read. Quotes the beginning of what was found.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Problem(pub(crate) String);
 
 /// Returns an error with its causes, as one line of a log.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {

@@ -25,6 +25,7 @@ mod events;
 mod follow;
 mod journal;
 pub mod lease;
+mod limits;
 mod logs;
 mod marks;
 mod mesh;
@@ -44,11 +45,12 @@ pub use crate::{
     compare_and_set::{Cas, Judgement, judge},
     connect::ConnectOptions,
     edits::{Edits, UNFOLDED_EDITS_MAX},
-    error::Error,
+    error::{Error, Unreadable},
     events::Events,
     follow::Following,
     journal::{Journal, Start},
     lease::{LeaseKeeper, LeaseRecord, Tenure},
+    limits::BODY_BYTES_MAX,
     logs::{LogNews, Logs},
     mesh::{DURABLE_STREAMS, Mesh, StreamSize},
     names::{LEASE_KEY, LogFilter, Names, RunSelector, StreamKind},
@@ -57,5 +59,5 @@ pub use crate::{
     results::Results,
     schedulers::{SchedulerCard, SchedulerRole, Schedulers, StepDown},
     topology::Provisioning,
-    wire::{BODY_BYTES_MAX, Entry, Unreadable},
+    wire::Entry,
 };

@@ -11,11 +11,11 @@ use crate::{
     address::AttemptAddress,
     bucket::{Change, change},
     compare_and_set::{Cas, Write, compare_and_set},
-    error::Error,
+    error::{Error, Unreadable},
     follow::{Begin, Follower, Following},
     names::Names,
     store::{Patience, Store},
-    wire::{Entry, Stored, Unreadable, encode},
+    wire::{Entry, Stored, encode},
 };
 
 /// The stream `results`. Cheap to clone.

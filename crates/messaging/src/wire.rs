@@ -1,71 +1,18 @@
 //! How records become bytes, and back: JSON, with a schema version that is looked at first.
 
-use std::fmt;
-
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tickmesh_core::{ledger::LEDGER_BYTES_MAX, message::SCHEMA};
+use tickmesh_core::message::SCHEMA;
 
-use crate::{error::Error, names::StreamKind};
-
-/// Largest body of anything but a ledger, in bytes. A server takes 1 MiB by default, headers included, and closes the
-/// connection of who sends more.
-pub const BODY_BYTES_MAX: usize = 768 * 1024;
+use crate::{
+    error::{Error, Field, Problem, Unreadable},
+    limits::{BODY_BYTES_MAX, bytes_max},
+    names::StreamKind,
+};
 
 /// Most that an error quotes of what it found: enough for a person to see what it is, and no burden to a log.
 const QUOTED_CHARS_MAX: usize = 200;
-
-/// Why stored bytes are not a record that this release understands.
-#[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
-    /// Written by a later release. Its fields may mean something else, so it is not even tried.
-    #[error("schema {found} is newer than {SCHEMA}, the newest that this release knows")]
-    NewerSchema {
-        /// The record's schema.
-        found: u32,
-    },
-    /// Not the JSON of this record.
-    #[error("not a valid record{field}")]
-    Json {
-        /// Where.
-        field: Field,
-        /// Why.
-        #[source]
-        source: Problem,
-    },
-    /// Larger than anything that tickmesh stores.
-    #[error("the record has {bytes} bytes, more than any that tickmesh stores ({BODY_BYTES_MAX})")]
-    TooLarge {
-        /// Its size.
-        bytes: usize,
-    },
-    /// Deleted with another tool. tickmesh never deletes a record.
-    #[error("the record was deleted by another program")]
-    Deleted,
-    /// The body is about something else than the subject that carries it.
-    #[error("the body does not belong on this subject")]
-    Misplaced,
-}
-
-/// The part of a record that cannot be read, such as `held[3].run`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Field(String);
-
-impl fmt::Display for Field {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_str() {
-            // The whole, or where a reader has to look at a part as a whole.
-            "" | "." | "?" => Ok(()),
-            field => write!(formatter, ": field `{field}`"),
-        }
-    }
-}
-
-/// What is wrong with it. Quotes what was found, and so much of it only.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Problem(String);
 
 /// A stored record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,23 +102,6 @@ pub(crate) fn encode<T: Serialize>(kind: StreamKind, key: &str, value: &T) -> Re
         return Err(Error::TooLarge { key: key.to_owned(), bytes: body.len(), limit });
     }
     Ok(body.into())
-}
-
-fn bytes_max(kind: StreamKind) -> usize {
-    match kind {
-        StreamKind::Ledger => LEDGER_BYTES_MAX,
-        StreamKind::Meta
-        | StreamKind::Lease
-        | StreamKind::Apps
-        | StreamKind::Agents
-        | StreamKind::Commands
-        | StreamKind::Ticks
-        | StreamKind::Orders
-        | StreamKind::Results
-        | StreamKind::History
-        | StreamKind::Logs
-        | StreamKind::Mesh => BODY_BYTES_MAX,
-    }
 }
 
 #[cfg(test)]

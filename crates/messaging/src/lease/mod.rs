@@ -33,13 +33,13 @@ pub use crate::marks::{HighWaterMarks, Loss, LossKind, StreamMark, StreamMarks, 
 use crate::{
     bucket::{Bucket, Change},
     compare_and_set::Cas,
-    error::{Error, chain},
+    error::{Error, Unreadable, chain},
     follow::Following,
     marks::HighWaterMarks as MarkMemory,
     mesh::Mesh,
     names::{LEASE_KEY, StreamKind},
     store::Patience,
-    wire::{Entry, Unreadable},
+    wire::Entry,
 };
 
 /// Looks at the streams before a loss is believed, and the pause between two.

@@ -1,6 +1,6 @@
 use proptest::{collection::vec, prelude::*};
 use tickmesh_core::{
-    ledger::Ledger,
+    ledger::{LEDGER_BYTES_MAX, Ledger},
     message::{AgentRecord, MeshEvent},
 };
 
