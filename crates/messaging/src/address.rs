@@ -10,7 +10,9 @@ use tickmesh_core::{
     name::{AgentName, AppName, Namespace, ServiceName},
 };
 
-use crate::names::{ESCAPED_DOT, escape};
+/// A `.` separates the tokens of a subject, but may occur in the name of a service. There it becomes this character, which
+/// no service's name may have.
+const ESCAPED_DOT: char = '=';
 
 /// First part of every container's name.
 const CONTAINER_PREFIX: &str = "tickmesh";
@@ -139,6 +141,11 @@ fn parse<T: FromStr>(token: &str) -> Option<T> {
 fn parse_index(token: &str) -> Option<u32> {
     let index: u32 = token.parse().ok()?;
     (index.to_string() == token).then_some(index)
+}
+
+/// A service's name as one token of a subject.
+pub(crate) fn escape(service: &ServiceName) -> String {
+    service.as_str().replace('.', &ESCAPED_DOT.to_string())
 }
 
 fn unescape(token: &str) -> Option<ServiceName> {

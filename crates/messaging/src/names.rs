@@ -9,11 +9,7 @@ use tickmesh_core::{
     name::{AgentName, AppName, Namespace, ServiceName},
 };
 
-use crate::address::{AttemptAddress, ContainerAddress, InvalidAddress};
-
-/// A `.` separates the tokens of a subject, but may occur in the name of a service. There it becomes this character, which
-/// no service's name may have.
-pub(crate) const ESCAPED_DOT: char = '=';
+use crate::address::{AttemptAddress, ContainerAddress, InvalidAddress, escape};
 
 /// Key of the mesh's only record in the bucket `meta`.
 pub(crate) const MESH_KEY: &str = "mesh";
@@ -292,11 +288,6 @@ impl Names {
             Addressing::Subjects(token) => format!("{}.{token}.", self.namespace),
         }
     }
-}
-
-/// A service's name as one token of a subject.
-pub(crate) fn escape(service: &ServiceName) -> String {
-    service.as_str().replace('.', &ESCAPED_DOT.to_string())
 }
 
 #[cfg(test)]
