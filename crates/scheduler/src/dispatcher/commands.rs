@@ -39,14 +39,6 @@ impl Dispatcher {
         }
     }
 
-    /// The same for all apps.
-    pub(super) fn release_all_commands(&mut self, moment: Moment) {
-        let apps: Vec<AppName> = self.apps.keys().cloned().collect();
-        for app in apps {
-            self.release_commands(&app, moment);
-        }
-    }
-
     /// The history of an app was read for a command.
     pub(super) fn summary_read(
         &mut self,

@@ -17,6 +17,7 @@ mod commands;
 mod io;
 mod placing;
 mod revisions;
+mod rounds;
 mod silence;
 #[cfg(test)]
 mod tests;
@@ -44,11 +45,25 @@ use self::{
     agents::{Agents, Seen},
     app::{AppState, Consequences},
     placing::Line,
+    rounds::{Round, Rounds},
 };
 use crate::{clock::Moment, effect::Effect};
 
-/// So many apps that are due are decided about before the first of what follows from that is begun: beside it, the next are.
-const DUE_AT_ONCE: usize = 64;
+/// How many apps are decided about at a time, before anything else has its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batches {
+    /// Apps that are due. The effects of one batch begin before the next batch is decided.
+    pub due: usize,
+    /// Apps that are asked what all are asked, or told of when a tenure begins.
+    pub round: usize,
+}
+
+impl Default for Batches {
+    /// 64 due apps take 3 ms, and 1,024 apps of a round 5 to 10 ms: a small part of a lease's term.
+    fn default() -> Self {
+        Self { due: 64, round: 1_024 }
+    }
+}
 
 /// A burst that lasts for longer began so long ago: a leader that cannot keep up has to miss what it would only be later with.
 const BURST_MAX: Duration = Duration::from_secs(60);
@@ -76,9 +91,12 @@ impl Burst {
 pub struct Dispatcher {
     tenure: Tenure,
     timing: Timing,
+    batches: Batches,
     random: StdRng,
     /// What is stored has been told: writes may begin.
     loaded: bool,
+    /// What was under way is this leader's.
+    taken_over: bool,
     /// The results from before the take-over are folded: the clock, edits and commands may go on.
     caught_up: bool,
     /// The wall clock is what it should be: instants may be decided.
@@ -100,6 +118,7 @@ pub struct Dispatcher {
     /// The fleet may have more room than when they were served last.
     room: bool,
     wakes: BTreeSet<(Timestamp, AppName)>,
+    rounds: Rounds,
     /// Something was due at the last look at the clock.
     burst: Option<Burst>,
     /// Apps whose write waits for the pace.
@@ -117,8 +136,10 @@ impl Dispatcher {
         Self {
             tenure,
             timing,
+            batches: Batches::default(),
             random,
             loaded: false,
+            taken_over: false,
             caught_up: false,
             clock_trusted: true,
             results_end: 0,
@@ -131,6 +152,7 @@ impl Dispatcher {
             serving: false,
             room: false,
             wakes: BTreeSet::new(),
+            rounds: Rounds::default(),
             burst: None,
             paced: BTreeSet::new(),
             results_through: 0,
@@ -146,6 +168,12 @@ impl Dispatcher {
     pub fn reserving(mut self, reservations: Reservations) -> Self {
         self.fleet.reservations = reservations;
         self
+    }
+
+    /// The same with other batches.
+    #[must_use]
+    pub fn in_batches(self, batches: Batches) -> Self {
+        Self { batches, ..self }
     }
 
     /// Folds one event, and returns what is to be done. After a [`Conflict`] nothing more may be asked
@@ -170,10 +198,9 @@ impl Dispatcher {
             }
             Event::CommandSeen { sequence, command } => self.command_seen(sequence, *command, moment),
             Event::CommandsBegin { sequence } => {
-                self.step_all(&Input::CommandsConfirmed { below: sequence }, moment);
-                self.release_all_commands(moment);
+                self.ask_all(Round::CommandsConfirmed { below: sequence }, moment);
             }
-            Event::Checkpoint => self.step_all(&Input::Checkpoint, moment),
+            Event::Checkpoint => self.ask_all(Round::Checkpoint, moment),
             Event::LedgerWritten { app, revision } => self.ledger_written(&app, revision, moment),
             Event::LedgerRefused { app } => {
                 let reason = format!("the ledger of `{app}` was written by another scheduler");
@@ -206,10 +233,19 @@ impl Dispatcher {
 
     /// When [`Event::Woken`] is next needed, at the latest; `None`: when something else happens.
     pub fn wake_in(&self, moment: Moment) -> Option<Duration> {
+        if !self.rounds.is_empty() {
+            return Some(Duration::ZERO);
+        }
         let due = self.wakes.first().filter(|_| self.clock() == Clock::Running);
         let instant = due.map(|(at, _)| Duration::try_from(at.duration_since(moment.wall)).unwrap_or(Duration::ZERO));
         let paced = self.paced.first().map(|(at, _)| at.saturating_sub(moment.uptime));
         instant.into_iter().chain(paced).min()
+    }
+
+    /// Whether the take-over that [`Event::Loaded`] began is complete. Until then no results, commands
+    /// or writes of ledgers are told.
+    pub fn has_taken_over(&self) -> bool {
+        self.taken_over
     }
 
     /// Results after this sequence are still needed by an app; `None`: none are.
@@ -255,27 +291,17 @@ impl Dispatcher {
             self.agents.expect(&agent, moment);
         }
         self.refresh_fleet(moment);
-        self.step_all(&Input::TakeOver, moment);
-        self.catch_up(moment);
-        self.results_folded(moment);
+        self.ask_all(Round::TakeOver, moment);
     }
 
     /// Once the results from before the take-over are folded, what waited for them goes on: edits, the clock, commands.
     fn catch_up(&mut self, moment: Moment) {
-        if self.caught_up || self.results_through < self.results_end {
+        if self.caught_up || !self.taken_over || self.results_through < self.results_end {
             return;
         }
         self.caught_up = true;
         self.fold_deferred(moment);
-        self.step_all(&Input::Clock, moment);
-        self.release_all_commands(moment);
-    }
-
-    fn step_all(&mut self, input: &Input<'_>, moment: Moment) {
-        let apps: Vec<AppName> = self.apps.keys().cloned().collect();
-        for app in apps {
-            self.step(&app, input.clone(), moment);
-        }
+        self.ask_all(Round::Clock, moment);
     }
 
     /// What passed meanwhile is decided. A tenure that began in the future, by a clock that was ahead, began now at the latest: what
@@ -284,7 +310,7 @@ impl Dispatcher {
         self.clock_trusted = true;
         self.tenure.since = self.tenure.since.min(moment.wall);
         if self.caught_up {
-            self.step_all(&Input::Clock, moment);
+            self.ask_all(Round::Clock, moment);
         }
     }
 
@@ -304,6 +330,7 @@ impl Dispatcher {
             self.paced.pop_first();
             self.pump(&app, moment);
         }
+        self.go_round(moment);
         if self.agents.is_time_to_look(moment.uptime, &self.timing) {
             self.refresh_fleet(moment);
             self.check_silence(moment);
@@ -326,7 +353,7 @@ impl Dispatcher {
 
     /// The apps that are due, longest first. In doubt an app can be due for long, and must not keep the others out.
     fn due_apps(&self, moment: Moment) -> Vec<AppName> {
-        let at_once = if self.clock() == Clock::Running { DUE_AT_ONCE } else { usize::MAX };
+        let at_once = if self.clock() == Clock::Running { self.batches.due } else { usize::MAX };
         let due = self.wakes.iter().take_while(|(at, _)| *at <= moment.wall).take(at_once);
         due.map(|(_, app)| app.clone()).collect()
     }

@@ -25,7 +25,7 @@ use tickmesh_core::{
 };
 use uuid::Uuid;
 
-use super::{Conflict, Dispatcher, Event};
+use super::{Batches, Conflict, Dispatcher, Event};
 use crate::{
     clock::Moment,
     effect::{Effect, Priority},
@@ -69,9 +69,13 @@ fn spec(expression: Option<&str>) -> Arc<AppSpec> {
 impl World {
     /// A tenure that began at noon, before anything is loaded.
     fn new() -> Self {
+        Self::in_batches(Batches::default())
+    }
+
+    fn in_batches(batches: Batches) -> Self {
         let tenure = Tenure { epoch: Epoch(7), since: start() };
         Self {
-            dispatcher: Dispatcher::new(tenure, Timing::default(), StdRng::seed_from_u64(1)),
+            dispatcher: Dispatcher::new(tenure, Timing::default(), StdRng::seed_from_u64(1)).in_batches(batches),
             moment: Moment { wall: start(), uptime: Duration::from_secs(1_000) },
             heartbeat: 0,
             slots: 4,
@@ -560,4 +564,33 @@ fn an_app_whose_queue_is_never_empty_does_not_keep_others_waiting() {
         })
         .collect();
     assert_eq!(bound, [&zebra], "{effects:?}");
+}
+
+/// Tells a new leader of so many apps with a run under way, which it asks one at a time.
+fn taking_over(apps: usize) -> World {
+    let mut first = World::leading(None);
+    let (ledger, _) = written(&first.command(1, 1));
+    let mut world = World::in_batches(Batches { round: 1, ..Batches::default() });
+    for number in 0..apps {
+        let app = AppName::new(format!("app-{number}")).unwrap();
+        world.handle(Event::LedgerLoaded { app, revision: 3, ledger: Box::new(ledger.clone()) });
+    }
+    world
+}
+
+#[test]
+fn a_take_over_goes_through_the_apps_in_portions() {
+    let mut world = taking_over(3);
+    let mut stamped = Vec::new();
+    let mut effects = world.handle(Event::Loaded { results_end: 0 });
+    while world.dispatcher.wake_in(world.moment) == Some(Duration::ZERO) {
+        assert!(!world.dispatcher.has_taken_over() || stamped.len() == 3, "{stamped:?}");
+        stamped.extend(effects.iter().filter_map(|effect| match effect {
+            Effect::WriteLedger { app, .. } => Some(app.clone()),
+            _ => None,
+        }));
+        effects = world.pass(Duration::ZERO);
+    }
+    assert!(world.dispatcher.has_taken_over());
+    assert_eq!(stamped.iter().map(AppName::as_str).collect::<Vec<_>>(), ["app-0", "app-1", "app-2"]);
 }

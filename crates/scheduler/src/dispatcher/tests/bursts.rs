@@ -6,11 +6,12 @@ use jiff::SignedDuration;
 use tickmesh_core::spec::Misfire;
 
 use super::{
-    super::{Burst, DUE_AT_ONCE},
+    super::{Batches, Burst},
     *,
 };
 
-/// More than are decided about at once.
+/// Due apps that are decided about at once, and more than that.
+const DUE_AT_ONCE: usize = 20;
 const APPS: usize = 200;
 
 fn burst() -> World {
@@ -18,7 +19,7 @@ fn burst() -> World {
 }
 
 fn burst_of(spec: Arc<AppSpec>) -> World {
-    let mut world = World::new();
+    let mut world = World::in_batches(Batches { due: DUE_AT_ONCE, ..Batches::default() });
     world.slots = 1_000;
     world.handle(Event::Loaded { results_end: 0 });
     world.heartbeat(0, &[]);
