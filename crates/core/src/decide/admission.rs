@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::{Record, Transition};
+use super::{Clock, Record, Transition};
 use crate::{
     id::{RunNumber, RunUid},
     ledger::{
@@ -114,8 +114,18 @@ impl Transition<'_> {
         spec.start_deadline.is_some_and(|deadline| time::after(due_at, deadline) < self.context.now)
     }
 
+    /// Whether the next to start is a tick that may be too late: by a clock that may be wrong, nobody knows.
+    pub(super) fn must_wait_for_clock(&self, spec: &AppSpec) -> bool {
+        let first = self.ledger.queue.front();
+        let has_deadline = spec.start_deadline.is_some() && first.is_some_and(|it| it.cause.origin() == Origin::Tick);
+        has_deadline && self.context.clock != Clock::Running
+    }
+
     /// Throws out the ticks that have waited for longer than they may: their places are free.
     pub(super) fn expire_waiting(&mut self, spec: &AppSpec) {
+        if self.context.clock != Clock::Running {
+            return;
+        }
         let is_expired = |waiting: &Waiting| {
             let tick = waiting.scheduled_at.filter(|_| waiting.cause.origin() == Origin::Tick);
             tick.is_some_and(|scheduled_at| self.is_too_late(spec, scheduled_at))

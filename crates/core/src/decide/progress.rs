@@ -87,7 +87,11 @@ impl Transition<'_> {
     fn start_waiting(&mut self) -> bool {
         let Some(spec) = self.spec.clone() else { return false };
         let last_run = self.ledger.last_run;
-        while self.ledger.pause.is_none() && !self.ledger.queue.is_empty() && self.may_start(&spec) {
+        while self.ledger.pause.is_none()
+            && !self.ledger.queue.is_empty()
+            && self.may_start(&spec)
+            && !self.must_wait_for_clock(&spec)
+        {
             self.expire_waiting(&spec);
             let Some(waiting) = self.ledger.queue.pop_front() else { break };
             self.ledger.counters.count_started_later(waiting.cause.origin());

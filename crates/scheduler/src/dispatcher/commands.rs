@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use tickmesh_core::{
-    decide::Input,
+    decide::{Clock, Input},
     history::RunSummary,
     id::{RequestId, RunNumber},
     ledger::Ledger,
@@ -60,6 +60,7 @@ impl Dispatcher {
             return None;
         }
         self.dismiss_commands_for_nobody(app);
+        let clock = self.clock();
         let state = self.apps.get_mut(app)?;
         let first = state.held.front_mut()?;
         let Some(ledger) = &state.ledger else {
@@ -70,6 +71,10 @@ impl Dispatcher {
             return state.held.pop_front();
         }
         if first.command.app_revision > ledger.app_revision || !ledger.has_room_for_request() {
+            return None;
+        }
+        if clock == Clock::Doubted && matches!(first.command.kind, CommandKind::Resume) {
+            // It skips the instants up to now: by a clock that is ahead, those that are not due yet as well.
             return None;
         }
         if first.retried == Retried::Unasked

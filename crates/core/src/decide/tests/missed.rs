@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::world::{World, app, at, every_ten_seconds, service};
 use crate::{
+    decide::Clock,
     ledger::Cause,
     message::{Admission, DiscardReason, SkipReason},
     spec::{AppSpec, Misfire},
@@ -78,6 +79,22 @@ fn a_tick_that_has_waited_longer_than_it_may_expires() {
     let expired = ticks.iter().find(|tick| tick.number == 4).unwrap();
     assert_eq!(expired.admission, Admission::Discard { reason: DiscardReason::Expired, ticks: 1 });
     assert_eq!((expired.scheduled_at, world.ledger.counters.expired), (at(20.0), 1));
+}
+
+#[test]
+fn a_doubted_clock_expires_no_tick_and_starts_none_that_may_be_too_late() {
+    let mut world = World::new(AppSpec { start_deadline: Some(Duration::from_secs(15)), ..every_ten_seconds() });
+    world.clock(10.0);
+    world.clock(20.0);
+    world.run();
+    world.clock = Clock::Doubted;
+    world.now = at(3_620.0);
+    world.finish(0);
+    assert!(world.ledger.active.is_empty(), "nobody knows whether the tick of 20 is too late");
+    assert_eq!((world.ledger.queue.len(), world.ledger.counters.expired), (2, 0));
+    world.clock = Clock::Running;
+    world.clock(21.0);
+    assert_eq!(world.ledger.active[0].scheduled_at, Some(at(20.0)));
 }
 
 #[test]

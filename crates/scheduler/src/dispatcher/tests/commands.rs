@@ -25,3 +25,18 @@ fn a_command_for_a_new_app_outlives_a_take_over() {
     let (ledger, _) = written(&effects);
     assert_eq!((ledger.requests.len(), ledger.last_run), (1, 1));
 }
+
+#[test]
+fn an_app_is_resumed_once_the_clock_can_be_trusted() {
+    let mut world = World::leading(Some("@every 10s"));
+    world.ask(1, CommandKind::Pause);
+    let (_, revision) = written(&world.pass(Duration::from_millis(50)));
+    world.handle(Event::LedgerWritten { app: app(), revision: revision + 1 });
+    world.handle(Event::ClockDoubted);
+    // The clock is an hour ahead: to resume by it would skip an hour of instants that are not due yet.
+    world.pass(Duration::from_secs(3_600));
+    assert!(world.ask(2, CommandKind::Resume).is_empty(), "in doubt it waits");
+    world.moment.wall = tickmesh_core::time::after(start(), Duration::from_secs(25));
+    let (ledger, _) = written(&world.handle(Event::ClockTrusted));
+    assert_eq!((ledger.pause, ledger.counters.skipped), (None, 2));
+}
