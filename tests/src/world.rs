@@ -215,6 +215,7 @@ impl World {
             clock: Clock::default(),
             leading: None,
             tap: None,
+            recorder: None,
         };
         let stop = shutdown.clone();
         let task = tokio::spawn(async move {

@@ -93,6 +93,7 @@ pub(crate) async fn run_scheduler(
         clock: Clock::default(),
         leading: Some(leading),
         tap: None,
+        recorder: None,
     };
     let scheduler = Box::pin(tickmesh_scheduler::run(config, mesh.clone(), shutdown.clone()));
     let scheduler = async { scheduler.await.context("the scheduler failed") };

@@ -225,7 +225,7 @@ impl fmt::Display for Field {
 pub struct Problem(pub(crate) String);
 
 /// Returns an error with its causes, as one line of a log.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

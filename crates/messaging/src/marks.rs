@@ -10,6 +10,8 @@ use std::{collections::BTreeMap, fmt};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::names::StreamKind;
+
 /// Where a stream stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamMark {
@@ -84,6 +86,13 @@ fn loss(recorded: StreamMark, found: StreamMark) -> Option<LossKind> {
     }
     let (recorded, found) = (recorded.last_sequence, found.last_sequence);
     (found < recorded).then_some(LossKind::Shorter { recorded, found })
+}
+
+/// The loss of a lease that must have been there: ledgers are written by leaders only.
+pub fn without_lease(found: &StreamMarks) -> Option<Loss> {
+    let stream = StreamKind::Ledger.as_str();
+    let written = found.get(stream).is_some_and(|mark| mark.last_sequence > 0);
+    written.then(|| Loss { stream: stream.to_owned(), kind: LossKind::WithoutLease })
 }
 
 /// The highest marks that a process has seen.

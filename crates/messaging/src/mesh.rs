@@ -23,14 +23,14 @@ use crate::{
     error::Error,
     events::Events,
     journal::Journal,
-    lease::LeaseRecord,
+    lease::{LeaseRecord, RENEWALS_PER_TERM},
     logs::Logs,
     marks::StreamMarks,
     names::{MESH_KEY, Names, StreamKind},
     orders::Orders,
     results::Results,
     schedulers::Schedulers,
-    store::Store,
+    store::{Patience, Store},
     topology::{MeshRecord, Provisioning, check_streams, provision_identity, provision_missing, provision_streams},
 };
 
@@ -128,7 +128,7 @@ impl Mesh {
         Bucket::new(self.store(StreamKind::Agents))
     }
 
-    /// The lease. Key: `leader`. To hold it, use [`crate::LeaseKeeper`].
+    /// The lease. Key: `leader`. Schedulers use [`Self::lease_for`].
     pub fn lease(&self) -> Bucket<LeaseRecord> {
         Bucket::new(self.store(StreamKind::Lease))
     }
@@ -166,6 +166,12 @@ impl Mesh {
     /// What happens to the mesh itself.
     pub fn events(&self) -> Events {
         Events::new(self.store(StreamKind::Mesh))
+    }
+
+    /// The lease, for schedulers whose leases last that long. A renewal that takes longer than until the
+    /// next one is due is tried again; one older than a term is worthless.
+    pub fn lease_for(&self, term: Duration) -> Bucket<LeaseRecord> {
+        self.lease().with_patience(Patience { request: term / RENEWALS_PER_TERM, total: term })
     }
 
     /// Where every stream stands whose loss would break a promise. A leader keeps it in its lease, so that the next one notices
@@ -227,7 +233,7 @@ impl Mesh {
     }
 
     /// Counts the times that the connection was made.
-    pub(crate) fn connections(&self) -> watch::Receiver<u64> {
+    pub fn connections(&self) -> watch::Receiver<u64> {
         self.link.connections.clone()
     }
 

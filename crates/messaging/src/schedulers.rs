@@ -17,6 +17,7 @@ use tracing::debug;
 use crate::{
     connect::{Link, within},
     error::{Error, Source},
+    lease::{DESERTED_FOR, Presence},
     names::Names,
 };
 
@@ -77,17 +78,6 @@ enum Question {
     StepDown,
 }
 
-/// What is heard when somebody knocks at a scheduler's subject.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Heard {
-    /// It answered.
-    Answer,
-    /// The server says that nobody listens there.
-    Nobody,
-    /// Nothing, in time.
-    Nothing,
-}
-
 /// Somebody wants the leader to step down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StepDown;
@@ -138,13 +128,14 @@ impl Schedulers {
         }
     }
 
-    /// Whether anybody is there.
-    pub(crate) async fn knock(&self, id: &str, patience: Duration) -> Heard {
+    /// Asks the scheduler of that id for a sign of life. Waits for as long as a holder of the lease must be
+    /// gone.
+    pub async fn knock(&self, id: &str) -> Presence {
         let request = self.link.client.request(self.names.scheduler(id), body(Question::Card));
-        match timeout(patience, request).await {
-            Ok(Ok(_)) => Heard::Answer,
-            Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => Heard::Nobody,
-            Ok(Err(_)) | Err(_) => Heard::Nothing,
+        match timeout(DESERTED_FOR, request).await {
+            Ok(Ok(_)) => Presence::Answers,
+            Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => Presence::Gone,
+            Ok(Err(_)) | Err(_) => Presence::Unknown,
         }
     }
 

@@ -13,7 +13,7 @@ use tickmesh_core::{
 use tickmesh_messaging::Change;
 
 /// A stored revision of an app.
-pub(crate) struct Stored {
+pub(crate) struct StoredApp {
     pub(crate) app: AppName,
     pub(crate) revision: u64,
     /// When it was stored, by the server's clock.
@@ -21,7 +21,7 @@ pub(crate) struct Stored {
     record: Result<AppRecord, String>,
 }
 
-impl Stored {
+impl StoredApp {
     /// The revision that a reader was told of, if it was one of an app.
     pub(crate) fn of(change: Change<AppRecord>) -> Option<Self> {
         match change {
@@ -51,7 +51,7 @@ impl Reader {
     }
 
     /// What a revision says.
-    pub(crate) fn content(&mut self, stored: &Stored) -> AppContent {
+    pub(crate) fn content(&mut self, stored: &StoredApp) -> AppContent {
         match &stored.record {
             Ok(AppRecord { source: None, .. }) => AppContent::Removed,
             Ok(AppRecord { source: Some(source), .. }) => self.read(&stored.app, source),

@@ -1,18 +1,9 @@
-//! The only place of this crate that reads clocks, and the judge of what the wall clock says.
+//! The only place of this crate that reads clocks.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
-
-/// A wall clock may differ by this much from the server's, or from what it should have come to, before no instant is decided
-/// by it any more.
-pub const DEVIATION_MAX: SignedDuration = SignedDuration::from_secs(1);
-
-/// An answer that took longer shows no agreement: the server's clock was read at any moment of it.
-const ROUND_TRIP_MAX: Duration = Duration::from_millis(500);
-/// The wall clock may gain or lose this much on uptime while an answer is under way: far more than a clock that is being slewed.
-const JUMP_MAX: SignedDuration = SignedDuration::from_millis(50);
 
 /// Now, on both clocks of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,166 +33,9 @@ impl Clock {
     }
 }
 
-/// What the server's clock said, and when it was asked.
-#[derive(Debug, Clone, Copy)]
-pub struct Reading {
-    /// Before the question.
-    pub asked: Moment,
-    /// The server's clock.
-    pub server: Timestamp,
-    /// After the answer.
-    pub answered: Moment,
-}
-
-impl Reading {
-    /// How far the wall clock is certainly ahead of the server's (or, negative, behind it): what the way of the question and
-    /// of the answer cannot explain.
-    fn deviation(&self) -> SignedDuration {
-        let ahead = self.asked.wall.duration_since(self.server);
-        let behind = self.answered.wall.duration_since(self.server);
-        if ahead.is_positive() {
-            ahead
-        } else if behind.is_negative() {
-            behind
-        } else {
-            SignedDuration::ZERO
-        }
-    }
-}
-
-impl Reading {
-    /// Whether it can show that the clocks agree: the answer came soon, and nobody set the wall clock meanwhile.
-    fn is_conclusive(&self) -> bool {
-        let took = self.answered.uptime.saturating_sub(self.asked.uptime);
-        let jump = offset(self.answered) - offset(self.asked);
-        took <= ROUND_TRIP_MAX && jump.abs() <= JUMP_MAX
-    }
-}
-
-/// Judges a wall clock: by the server's whenever that is read, and in between by the clock that nobody can set.
-#[derive(Debug, Default)]
-pub struct ClockJudge {
-    /// Wall clock less uptime, when the server agreed last.
-    agreed: Option<SignedDuration>,
-    doubt: Option<String>,
-}
-
-impl ClockJudge {
-    /// Why the clock is not trusted, if it is not.
-    pub fn doubt(&self) -> Option<&str> {
-        self.doubt.as_deref()
-    }
-
-    /// The server's clock was read.
-    pub fn server_read(&mut self, reading: &Reading) {
-        let deviation = reading.deviation();
-        if deviation.abs() > DEVIATION_MAX {
-            let direction = if deviation.is_positive() { "ahead of" } else { "behind" };
-            self.doubt = Some(format!("this host's clock is {:#} {direction} the NATS server's", rounded(deviation)));
-        } else if reading.is_conclusive() {
-            self.doubt = None;
-            self.agreed = Some(offset(reading.answered));
-        }
-    }
-
-    /// The clocks were read. What went wrong since the server agreed stays wrong until it agrees again.
-    pub fn looked(&mut self, now: Moment) {
-        let Some(agreed) = self.agreed.filter(|_| self.doubt.is_none()) else { return };
-        let jump = offset(now) - agreed;
-        if jump.abs() > DEVIATION_MAX {
-            let direction = if jump.is_positive() { "forward" } else { "back" };
-            self.doubt = Some(format!("this host's clock was set {direction} by {:#}", rounded(jump)));
-        }
-    }
-}
-
-fn offset(moment: Moment) -> SignedDuration {
-    let uptime = SignedDuration::try_from(moment.uptime).unwrap_or(SignedDuration::MAX);
-    moment.wall.duration_since(Timestamp::UNIX_EPOCH).saturating_sub(uptime)
-}
-
-/// For people: nobody asks for the nanoseconds of a wrong clock.
-fn rounded(duration: SignedDuration) -> SignedDuration {
-    SignedDuration::from_millis_i128(duration.abs().as_millis())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A host whose wall clock says `wall` when it has been up for `uptime`, in milliseconds.
-    fn at(wall: i64, uptime: u64) -> Moment {
-        Moment { wall: Timestamp::from_millisecond(wall).unwrap(), uptime: Duration::from_millis(uptime) }
-    }
-
-    enum Seen {
-        /// The server's clock, read between two moments.
-        Server(Moment, i64, Moment),
-        Looked(Moment),
-    }
-    use Seen::{Looked, Server};
-
-    #[track_caller]
-    fn check(seen: &[Seen], doubt: Option<&str>) {
-        let mut judge = ClockJudge::default();
-        for event in seen {
-            match *event {
-                Server(asked, server, answered) => {
-                    let server = Timestamp::from_millisecond(server).unwrap();
-                    judge.server_read(&Reading { asked, server, answered });
-                }
-                Looked(now) => judge.looked(now),
-            }
-        }
-        assert_eq!(judge.doubt(), doubt);
-    }
-
-    #[test]
-    fn a_clock_may_differ_from_the_servers_by_a_second() {
-        check(&[Server(at(10_000, 50), 9_000, at(10_002, 52))], None);
-        check(&[Server(at(10_000, 50), 11_002, at(10_002, 52))], None);
-        check(
-            &[Server(at(10_000, 50), 8_999, at(10_002, 52))],
-            Some("this host's clock is 1s 1ms ahead of the NATS server's"),
-        );
-        check(
-            &[Server(at(10_000, 50), 11_003, at(10_002, 52))],
-            Some("this host's clock is 1s 1ms behind the NATS server's"),
-        );
-    }
-
-    #[test]
-    fn a_slow_answer_is_no_deviation() {
-        check(&[Server(at(10_000, 50), 11_500, at(14_000, 4_050))], None);
-    }
-
-    #[test]
-    fn an_answer_that_shows_nothing_does_not_end_a_doubt() {
-        let doubt = || [Server(at(10_000, 50), 10_000, at(10_000, 50)), Looked(at(18_000, 5_050))];
-        let forward = Some("this host's clock was set forward by 3s");
-        let [agrees, jumps] = doubt();
-        check(&[agrees, jumps, Server(at(18_000, 5_050), 18_500, at(22_000, 9_050))], forward);
-        // Set while the answer was under way: neither end of it can be believed.
-        let [agrees, jumps] = doubt();
-        check(&[agrees, jumps, Server(at(16_000, 5_050), 17_000, at(3_616_000, 5_060))], forward);
-    }
-
-    #[test]
-    fn a_clock_that_is_set_is_doubted_at_once_and_until_the_server_agrees() {
-        let agrees = || Server(at(10_000, 50), 10_000, at(10_000, 50));
-        check(&[agrees(), Looked(at(15_000, 5_050))], None);
-        let forward = Some("this host's clock was set forward by 3s");
-        check(&[agrees(), Looked(at(18_000, 5_050))], forward);
-        check(&[agrees(), Looked(at(18_000, 5_050)), Looked(at(16_000, 6_050))], forward);
-        check(&[agrees(), Looked(at(12_000, 5_050))], Some("this host's clock was set back by 3s"));
-        let right_again = Server(at(16_000, 6_050), 16_000, at(16_000, 6_050));
-        check(&[agrees(), Looked(at(18_000, 5_050)), right_again], None);
-    }
-
-    #[test]
-    fn nothing_is_known_before_the_server_was_asked() {
-        check(&[Looked(at(0, 5_000)), Looked(at(99_000, 6_000))], None);
-    }
 
     #[test]
     fn a_shifted_clock_is_shifted() {

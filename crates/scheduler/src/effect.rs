@@ -1,27 +1,101 @@
 //! Everything that a scheduler can do to the world, as one closed list from the decision to the wire.
 
+use std::collections::BTreeMap;
+
 use tickmesh_core::{
     decide::Action,
     history::RunSummary,
-    id::{AttemptId, RequestId, RunNumber},
+    id::{AttemptId, MeshId, RequestId, RunNumber},
     ledger::Ledger,
     message::{MeshEvent, TickRecord},
     name::{AgentName, AppName},
 };
+use tickmesh_messaging::{LeaseRecord, SchedulerRole};
 
 /// How soon an effect begins beside others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
+    /// The scheduler itself depends on the effect. It is neither queued nor counted.
+    Immediate,
     /// An agent or a person waits for the effect: an order, an answer, or a record that precedes one.
     Urgent,
     /// The effect follows from what has happened already, and lets urgent ones pass.
     Background,
 }
 
-/// Something that a scheduler asks for. Each effect is done at least once, in any order, for as long
-/// as the tenure lasts. All of them are fenced or harmless when they happen twice.
+/// A stream that is followed: each message once, in order, until the effects are abandoned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Ledgers, whole: the last of each app, then every change.
+    Ledgers,
+    /// Who writes ledgers, after a sequence. Replaces [`Source::Ledgers`].
+    LedgerWrites {
+        /// The sequence.
+        after: u64,
+    },
+    /// Heartbeats: the last of each agent, then every change.
+    Agents,
+    /// Revisions of apps, oldest first.
+    Apps {
+        /// The revision that the ledger of each app has folded. Earlier ones are not even read.
+        folded: BTreeMap<AppName, u64>,
+    },
+    /// The lease.
+    Lease,
+    /// Messages about attempts, after a sequence.
+    Results {
+        /// The sequence.
+        after: u64,
+    },
+    /// Commands. Whoever received them before does not any more.
+    Commands,
+}
+
+/// Something that a scheduler asks for. An effect of a leader is done at least once, in any order, for as
+/// long as its tenure lasts: all of these are fenced or harmless when they happen twice. One of the
+/// process itself is tried once, and its answer says what came of it.
 #[derive(Debug, Clone)]
 pub enum Effect {
+    /// Read the identity of the mesh.
+    OpenMesh,
+    /// Make the streams of the mesh that do not exist. The mesh keeps this identity.
+    MakeMissingStreams {
+        /// The identity that this process knows.
+        mesh: MeshId,
+    },
+    /// Look whether all streams are there, with the settings that they must have.
+    CheckStreams,
+    /// Read the lease, from its stream's leader.
+    ReadLease,
+    /// Write the lease, if it still has this revision; 0: if there is none.
+    WriteLease {
+        /// The record.
+        record: Box<LeaseRecord>,
+        /// The revision that it replaces.
+        expected: u64,
+    },
+    /// Ask the holder of the lease for a sign of life.
+    AskHolder {
+        /// The id of its process.
+        holder: String,
+    },
+    /// Read where the durable streams stand.
+    ReadMarks,
+    /// Read where the ledgers, heartbeats and apps end.
+    ReadEnds,
+    /// Read where the results end: those up to there are from before the take-over.
+    ReadCatchUpEnd,
+    /// Read the server's clock.
+    ReadClock,
+    /// Follow a stream.
+    Follow(Source),
+    /// Show others what this scheduler does.
+    ShowRole(SchedulerRole),
+    /// Give up every effect under way but writes of the lease, and follow nothing any more. What has been
+    /// sent may yet take effect; no answers come.
+    Abandon,
+    /// The process has stopped.
+    End,
     /// Carry out an action of the core. A report that is refused was overtaken by another message of
     /// the attempt, which comes as an event.
     Act(Action),
@@ -101,6 +175,20 @@ impl Effect {
     pub fn priority(&self) -> Priority {
         match self {
             Self::WriteLedger { priority, .. } => *priority,
+            Self::OpenMesh
+            | Self::MakeMissingStreams { .. }
+            | Self::CheckStreams
+            | Self::ReadLease
+            | Self::WriteLease { .. }
+            | Self::AskHolder { .. }
+            | Self::ReadMarks
+            | Self::ReadEnds
+            | Self::ReadCatchUpEnd
+            | Self::ReadClock
+            | Self::Follow(_)
+            | Self::ShowRole(_)
+            | Self::Abandon
+            | Self::End => Priority::Immediate,
             Self::PublishTick { .. } | Self::PublishHistory { .. } => Priority::Background,
             Self::Act(_)
             | Self::ConfirmCommand { .. }

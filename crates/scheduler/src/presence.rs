@@ -18,6 +18,7 @@ const WISHES_MAX: usize = 1;
 pub(crate) struct Presence {
     card: watch::Sender<SchedulerCard>,
     wishes: mpsc::Receiver<StepDown>,
+    leading: Option<watch::Sender<bool>>,
     clock: Clock,
     answering: JoinHandle<()>,
 }
@@ -34,16 +35,19 @@ impl Presence {
             since: now(config.clock),
         });
         let (wish, wishes) = mpsc::channel(WISHES_MAX);
-        let answer = mesh.schedulers().answer(shown, wish).await.map_err(Error::Answer)?;
+        let answer = mesh.schedulers().answer(shown, wish).await.map_err(|error| Error::Answer(error.into()))?;
         let answering = tokio::spawn(async move {
             answer.await;
             warn!("this scheduler does not answer any more: its connection is closed");
         });
-        Ok(Self { card, wishes, clock: config.clock, answering })
+        Ok(Self { card, wishes, leading: config.leading.clone(), clock: config.clock, answering })
     }
 
     /// Says what it does from now on.
     pub(crate) fn become_role(&self, role: SchedulerRole) {
+        if let Some(leading) = &self.leading {
+            leading.send_replace(matches!(role, SchedulerRole::Leading { .. }));
+        }
         self.card.send_if_modified(|card| {
             let changed = card.role != role;
             // A doubt is no new beginning.

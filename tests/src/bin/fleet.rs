@@ -292,6 +292,7 @@ async fn scheduler(arguments: &Arguments, shutdown: CancellationToken) -> anyhow
         clock: Clock { shift: SignedDuration::from_millis(arguments.find("--ahead").unwrap_or("0").parse()?) },
         leading: None,
         tap,
+        recorder: None,
     };
     tickmesh_scheduler::run(config, connect(arguments).await?, shutdown).await?;
     Ok(())

@@ -150,9 +150,14 @@ impl Hold {
         self.sent_at.after(self.ttl / RENEWALS_PER_TERM)
     }
 
+    /// Until when nobody else can hold the lease, unless it is renewed.
+    pub fn trusted_until(&self) -> BootTime {
+        self.sent_at.after(self.ttl - self.ttl / RENEWALS_PER_TERM)
+    }
+
     /// Whether nobody else can hold the lease. The last quarter of the term is the margin for what is under way.
     pub fn is_trusted(&self, now: BootTime) -> bool {
-        now.since(self.sent_at) < self.ttl - self.ttl / RENEWALS_PER_TERM
+        now < self.trusted_until()
     }
 }
 

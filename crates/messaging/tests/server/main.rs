@@ -8,6 +8,5 @@ mod compare_and_set;
 mod connect;
 mod edits;
 mod follow;
-mod lease;
 mod streams;
 mod support;

@@ -10,6 +10,8 @@ use tickmesh_core::{
     name::{AgentName, AppName},
 };
 
+use tickmesh_messaging::StreamKind;
+
 use crate::effect::Effect;
 
 /// Something that the dispatcher is told.
@@ -161,6 +163,36 @@ pub enum Event {
     ClockDoubted,
     /// The leader's wall clock is right again.
     ClockTrusted,
+}
+
+impl Event {
+    /// Returns how far the event shows a durable stream to be.
+    pub(crate) fn progress(&self) -> Option<(StreamKind, u64)> {
+        match self {
+            Self::LedgerLoaded { revision, .. }
+            | Self::LedgerSeen { revision, .. }
+            | Self::LedgerWritten { revision, .. } => Some((StreamKind::Ledger, *revision)),
+            Self::AppSeen { revision, .. } => Some((StreamKind::Apps, *revision)),
+            Self::ReportSeen { sequence, .. } => Some((StreamKind::Results, *sequence)),
+            Self::HistoryStored { sequence, .. } => Some((StreamKind::History, *sequence)),
+            Self::AgentSeen { .. }
+            | Self::Loaded { .. }
+            | Self::CommandSeen { .. }
+            | Self::CommandsBegin { .. }
+            | Self::Checkpoint
+            | Self::LedgerRefused { .. }
+            | Self::TickStored { .. }
+            | Self::CommandConfirmed { .. }
+            | Self::ResultsEnd { .. }
+            | Self::AgentRead { .. }
+            | Self::LedgerRead { .. }
+            | Self::SummaryRead { .. }
+            | Self::Failed { .. }
+            | Self::Woken
+            | Self::ClockDoubted
+            | Self::ClockTrusted => None,
+        }
+    }
 }
 
 /// What follows from an event.

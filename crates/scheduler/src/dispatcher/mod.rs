@@ -242,6 +242,16 @@ impl Dispatcher {
         instant.into_iter().chain(paced).min()
     }
 
+    /// The tenure that this dispatcher leads in.
+    pub fn tenure(&self) -> Tenure {
+        self.tenure
+    }
+
+    /// The ledger of an app, with everything folded in.
+    pub fn ledger(&self, app: &AppName) -> Option<&Ledger> {
+        self.apps.get(app)?.ledger.as_ref()
+    }
+
     /// Whether the take-over that [`Event::Loaded`] began is complete. Until then no results, commands
     /// or writes of ledgers are told.
     pub fn has_taken_over(&self) -> bool {

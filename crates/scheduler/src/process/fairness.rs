@@ -31,16 +31,16 @@ pub struct Budget {
 /// Decides what each turn is for. Events about runs that go on may wait until due apps have begun
 /// theirs, but not for ever.
 #[derive(Debug, Clone, Default)]
-pub struct Fairness {
+pub(super) struct Fairness {
     due_in_a_row: usize,
 }
 
 impl Fairness {
     /// Returns what the next turn is for. `due`: there are apps that are due.
-    pub fn next(&mut self, due: bool) -> Turn {
+    pub(super) fn next(&mut self, due: bool) -> Turn {
         if due && self.due_in_a_row < DUE_TURNS_MAX {
             self.due_in_a_row += 1;
-            return Turn::Due(Budget { answers: ANSWERS_A_TURN, events: 0 });
+            return Turn::busy();
         }
         let made_up = EVENTS_MADE_UP_A_TURN * std::mem::take(&mut self.due_in_a_row);
         Turn::Any(Budget { answers: ANSWERS_A_TURN, events: EVENTS_A_TURN + made_up })
@@ -48,6 +48,16 @@ impl Fairness {
 }
 
 impl Turn {
+    /// A turn that goes on with what this process has to do before all else.
+    pub(super) fn busy() -> Self {
+        Self::Due(Budget { answers: ANSWERS_A_TURN, events: 0 })
+    }
+
+    /// A turn in which nothing is due.
+    pub(super) fn idle() -> Self {
+        Self::Any(Budget { answers: ANSWERS_A_TURN, events: EVENTS_A_TURN })
+    }
+
     /// What is folded in this turn of what has come already.
     pub fn budget(self) -> Budget {
         match self {

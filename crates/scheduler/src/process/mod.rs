@@ -1,9 +1,212 @@
-//! What a scheduler process decides, without any I/O.
+//! What a scheduler process does, and in which order. Pure: events in, effects out. The shipped scheduler
+//! and the simulator drive this same code.
+//!
+//! ```text
+//!                 .-------------------------- Resting <------ SteppingDown <---------------.
+//!                 v                              ^                  ^                      |
+//!   Checking --> Loading --> Standing by <--> Taking --> Catching up --> Leading ----------'
+//!      ^  |         |             |              |        (streams read   (the loop of
+//!      |  v         v             v              v         to their ends)  module `leader`)
+//!     Refusing <-----------------------------------
+//! ```
+//!
+//! Every tenure begins with a standby that has read everything and kept up with it. There is no other path
+//! for a restart, a failover or a refused write. An outage leads to `Resting`, what somebody has to mend
+//! to `Refusing`, and both lead back to `Checking`. A tenure leaves nothing behind.
 
+mod catching_up;
+mod checking;
+mod clock_judge;
+mod election;
+mod end;
 mod fairness;
+mod fold;
+mod held_lease;
+mod io;
+mod leader;
+mod loss_looks;
+mod purge;
 mod queue;
+mod standby;
+mod take_over;
+#[cfg(test)]
+mod tests;
 
-pub use self::{
-    fairness::{Budget, Fairness, Turn},
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use tickmesh_core::{fleet::Reservations, id::MeshId, timing::Timing};
+use tickmesh_messaging::{StreamKind, lease::HighWaterMarks};
+
+use self::{
+    catching_up::CatchingUp,
+    checking::Checking,
+    election::Election,
+    end::{End, SteppingDown},
+    leader::Leader,
     queue::EffectQueue,
+    standby::StandbyCopy,
 };
+pub use self::{
+    clock_judge::{DEVIATION_MAX, Reading},
+    fairness::{Budget, Turn},
+    io::{Answer, Ends, Event, Outcome, StateChange},
+    queue::QueueLimits,
+};
+use crate::{
+    clock::Moment,
+    dispatcher::{Batches, Dispatcher},
+    effect::{Effect, Source},
+};
+
+/// What a scheduler process begins with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Identity of the process: unique for every start.
+    pub id: String,
+    /// Name of the host, for people.
+    pub host: String,
+    /// Periods and deadlines.
+    pub timing: Timing,
+    /// What containers reserve on their hosts.
+    pub reservations: Reservations,
+    /// How many apps are decided about at a time.
+    pub batches: Batches,
+    /// How many background effects go on.
+    pub queue: QueueLimits,
+}
+
+/// One scheduler process.
+#[derive(Debug)]
+pub struct Process {
+    settings: Settings,
+    random: StdRng,
+    /// The highest marks that this process has seen of the streams. It leads on nothing shorter.
+    marks: HighWaterMarks,
+    /// The mesh that this process knows.
+    mesh: Option<MeshId>,
+    /// A stream was missing at the last try.
+    is_stream_missing: bool,
+    stage: Stage,
+}
+
+/// What the process does.
+#[derive(Debug)]
+enum Stage {
+    /// It looks whether it could lead.
+    Checking(Checking),
+    /// It reads everything that is stored.
+    Loading(Loading),
+    /// It keeps up with what is stored, and waits for the lease or tries to take it.
+    Standby(Box<Standby>),
+    /// It has the lease, and reads to the ends of the streams.
+    CatchingUp(Box<CatchingUp>),
+    /// It leads.
+    Leading(Box<Leader>),
+    /// Its tenure has ended: it gives the lease back.
+    SteppingDown(Box<SteppingDown>),
+    /// It waits before it tries again.
+    Resting { until: Duration },
+    /// It waits until somebody may have mended what keeps it from leading.
+    Refusing { until: Duration },
+    /// It has ended.
+    Stopped,
+}
+
+/// What has been read so far.
+#[derive(Debug, Default)]
+struct Loading {
+    copy: StandbyCopy,
+    has_agents: bool,
+    has_apps: bool,
+}
+
+impl Loading {
+    /// Notes that a stream was read to its end.
+    fn read(&mut self, stream: StreamKind) -> Vec<Effect> {
+        self.has_agents |= stream == StreamKind::Agents;
+        self.has_apps |= stream == StreamKind::Apps;
+        if stream != StreamKind::Ledger {
+            return Vec::new();
+        }
+        let folded = self.copy.folded();
+        vec![Effect::Follow(Source::Agents), Effect::Follow(Source::Apps { folded })]
+    }
+
+    fn is_complete(&self) -> bool {
+        self.has_agents && self.has_apps
+    }
+}
+
+#[derive(Debug)]
+struct Standby {
+    copy: StandbyCopy,
+    election: Election,
+}
+
+impl Process {
+    /// A process that begins now, and what it does first. `random` gives uids and jitter.
+    pub fn begin(settings: Settings, random: StdRng) -> (Self, Outcome) {
+        let mut process = Self {
+            settings,
+            random,
+            marks: HighWaterMarks::default(),
+            mesh: None,
+            is_stream_missing: false,
+            stage: Stage::Stopped,
+        };
+        let effects = process.check();
+        (process, Outcome { effects, valid_until: None })
+    }
+
+    /// One word for what the process does.
+    pub fn stage(&self) -> &'static str {
+        match &self.stage {
+            Stage::Checking(_) => "checking",
+            Stage::Loading(_) => "loading",
+            Stage::Standby(standby) if standby.election.is_taking() => "taking",
+            Stage::Standby(_) => "standing by",
+            Stage::CatchingUp(_) => "catching up",
+            Stage::Leading(_) => "leading",
+            Stage::SteppingDown(_) => "stepping down",
+            Stage::Resting { .. } => "resting",
+            Stage::Refusing { .. } => "refusing",
+            Stage::Stopped => "stopped",
+        }
+    }
+
+    /// The leader's dispatcher, if the process leads.
+    pub fn dispatcher(&self) -> Option<&Dispatcher> {
+        if let Stage::Leading(leader) = &self.stage { Some(&leader.dispatcher) } else { None }
+    }
+
+    /// What the next turn of the loop is for.
+    pub fn next_turn(&mut self, moment: Moment) -> Turn {
+        if let Stage::Leading(leader) = &mut self.stage { leader.next_turn(moment) } else { Turn::idle() }
+    }
+
+    /// When [`Event::Woken`] is due, as uptime. It may come early, late and often.
+    pub fn wake_at(&self, moment: Moment) -> Option<Duration> {
+        match &self.stage {
+            Stage::Checking(checking) => checking.wake_at(),
+            Stage::Standby(standby) => standby.election.wake_at(moment.uptime),
+            Stage::CatchingUp(catching_up) => Some(catching_up.wake_at()),
+            Stage::Leading(leader) => leader.wake_at(moment),
+            Stage::SteppingDown(stepping_down) => Some(stepping_down.until),
+            Stage::Resting { until } | Stage::Refusing { until } => Some(*until),
+            Stage::Loading(_) | Stage::Stopped => None,
+        }
+    }
+
+    /// Folds in what happened, and says what is to be done.
+    pub fn fold(&mut self, event: Event, moment: Moment) -> Outcome {
+        self.note_progress(&event);
+        let effects = match self.folded(event, moment) {
+            Ok(effects) => effects,
+            Err(end) => self.end(end, moment.uptime),
+        };
+        let valid_until =
+            if let Stage::Leading(leader) = &self.stage { Some(leader.lease.trusted_until()) } else { None };
+        Outcome { effects, valid_until }
+    }
+}

@@ -11,16 +11,29 @@ use tickmesh_core::name::AppName;
 
 use crate::effect::{Effect, Priority};
 
-/// Background effects under way at once while nothing urgent is. Enough to fill the connection.
-const BACKGROUND_MAX: usize = 512;
 /// Each urgent effect under way displaces so many background ones, so that a burst leaves hardly any.
 const DISPLACED_BY_URGENT: usize = 8;
-/// So many background effects go on whatever is urgent. An urgent effect that never ends costs little.
-const BACKGROUND_MIN: usize = 8;
+
+/// How many background effects go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// Background effects under way at once while nothing urgent is.
+    pub background_max: usize,
+    /// Background effects that go on whatever is urgent: an urgent effect that never ends costs little.
+    pub background_min: usize,
+}
+
+impl Default for QueueLimits {
+    /// 512 fill a connection; 8 are hardly any beside a burst.
+    fn default() -> Self {
+        Self { background_max: 512, background_min: 8 }
+    }
+}
 
 /// The effects of one tenure: those under way, counted, and those that wait.
-#[derive(Debug, Default)]
-pub struct EffectQueue {
+#[derive(Debug)]
+pub(super) struct EffectQueue {
+    limits: QueueLimits,
     urgent: usize,
     background: usize,
     /// Background effects that wait, by number, in the order in which they came.
@@ -31,9 +44,14 @@ pub struct EffectQueue {
 }
 
 impl EffectQueue {
+    pub(super) fn new(limits: QueueLimits) -> Self {
+        Self { limits, urgent: 0, background: 0, waiting: BTreeMap::new(), last: 0, writes: BTreeMap::new() }
+    }
+
     /// Takes an effect in. Returns it, or one that waited, if it begins now.
-    pub fn push(&mut self, effect: Effect) -> Option<Effect> {
+    pub(super) fn push(&mut self, effect: Effect) -> Option<Effect> {
         match effect.priority() {
+            Priority::Immediate => Some(effect),
             Priority::Urgent => {
                 self.urgent += 1;
                 Some(effect)
@@ -50,7 +68,7 @@ impl EffectQueue {
     }
 
     /// Makes the ledger write of an app urgent. Returns the write if it waited: it begins now.
-    pub fn hasten_write(&mut self, app: &AppName) -> Option<Effect> {
+    pub(super) fn hasten_write(&mut self, app: &AppName) -> Option<Effect> {
         let number = self.writes.remove(app)?;
         let mut effect = self.waiting.remove(&number)?;
         if let Effect::WriteLedger { priority, .. } = &mut effect {
@@ -62,9 +80,10 @@ impl EffectQueue {
 
     /// Returns the next waiting effect that may begin. Whoever notes that effects have ended asks until
     /// there is none.
-    pub fn next(&mut self) -> Option<Effect> {
+    pub(super) fn next(&mut self) -> Option<Effect> {
         let displaced = self.urgent * DISPLACED_BY_URGENT;
-        if self.background >= BACKGROUND_MAX.saturating_sub(displaced).max(BACKGROUND_MIN) {
+        let QueueLimits { background_max, background_min } = self.limits;
+        if self.background >= background_max.saturating_sub(displaced).max(background_min) {
             return None;
         }
         let (_, effect) = self.waiting.pop_first()?;
@@ -76,8 +95,9 @@ impl EffectQueue {
     }
 
     /// Notes that an effect has ended.
-    pub fn ended(&mut self, priority: Priority) {
+    pub(super) fn ended(&mut self, priority: Priority) {
         match priority {
+            Priority::Immediate => {}
             Priority::Urgent => self.urgent -= 1,
             Priority::Background => self.background -= 1,
         }
@@ -118,25 +138,26 @@ mod tests {
         std::iter::from_fn(|| queue.next()).count()
     }
 
+    const LIMITS: QueueLimits = QueueLimits { background_max: 512, background_min: 8 };
     /// Enough for a burst.
-    const MANY: usize = BACKGROUND_MAX / DISPLACED_BY_URGENT;
+    const MANY: usize = LIMITS.background_max / DISPLACED_BY_URGENT;
 
     #[test]
     fn urgent_effects_begin_at_once_and_few_others_beside_them() {
-        let mut queue = EffectQueue::default();
+        let mut queue = EffectQueue::new(LIMITS);
         assert_eq!(begun(&mut queue, MANY, urgent), MANY);
-        assert_eq!(begun(&mut queue, 20, background), BACKGROUND_MIN);
+        assert_eq!(begun(&mut queue, 20, background), LIMITS.background_min);
         assert_eq!(begun(&mut queue, 1, urgent), 1);
         assert_eq!(begun_after(&mut queue, 1, Priority::Background), 1);
     }
 
     #[test]
     fn background_effects_fill_the_room_once_nothing_is_urgent() {
-        let mut queue = EffectQueue::default();
+        let mut queue = EffectQueue::new(LIMITS);
         begun(&mut queue, MANY, urgent);
-        assert_eq!(begun(&mut queue, BACKGROUND_MAX + 20, background), BACKGROUND_MIN);
-        assert_eq!(begun_after(&mut queue, MANY, Priority::Urgent), BACKGROUND_MAX - BACKGROUND_MIN);
-        assert_eq!(begun_after(&mut queue, BACKGROUND_MAX, Priority::Background), 20);
+        assert_eq!(begun(&mut queue, LIMITS.background_max + 20, background), LIMITS.background_min);
+        assert_eq!(begun_after(&mut queue, MANY, Priority::Urgent), LIMITS.background_max - LIMITS.background_min);
+        assert_eq!(begun_after(&mut queue, LIMITS.background_max, Priority::Background), 20);
     }
 
     #[test]
@@ -145,9 +166,9 @@ mod tests {
         let ledger = || Box::new(Ledger::new(1, Timestamp::UNIX_EPOCH));
         let write =
             || Effect::WriteLedger { app: app(), ledger: ledger(), expected: 1, priority: Priority::Background };
-        let mut queue = EffectQueue::default();
+        let mut queue = EffectQueue::new(LIMITS);
         begun(&mut queue, MANY, urgent);
-        begun(&mut queue, BACKGROUND_MAX, background);
+        begun(&mut queue, LIMITS.background_max, background);
         assert!(queue.push(write()).is_none());
         let hastened = queue.hasten_write(&app()).unwrap();
         assert!(matches!(hastened, Effect::WriteLedger { priority: Priority::Urgent, .. }), "{hastened:?}");
@@ -156,14 +177,14 @@ mod tests {
         // Nor is there anything to hasten of one that had its turn.
         begun_after(&mut queue, MANY, Priority::Urgent);
         assert!(queue.push(write()).is_none());
-        begun_after(&mut queue, BACKGROUND_MAX, Priority::Background);
+        begun_after(&mut queue, LIMITS.background_max, Priority::Background);
         assert!(queue.hasten_write(&app()).is_none());
     }
 
     #[test]
     fn an_urgent_effect_that_never_ends_costs_few_places() {
-        let mut queue = EffectQueue::default();
+        let mut queue = EffectQueue::new(LIMITS);
         begun(&mut queue, 1, urgent);
-        assert_eq!(begun(&mut queue, BACKGROUND_MAX, background), BACKGROUND_MAX - DISPLACED_BY_URGENT);
+        assert_eq!(begun(&mut queue, LIMITS.background_max, background), LIMITS.background_max - DISPLACED_BY_URGENT);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tickmesh_messaging::lease::Presence;
+
 /// Where a process runs. There is at most one at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
@@ -33,6 +35,8 @@ struct Standing {
 #[derive(Debug, Default)]
 pub(super) struct Census {
     standings: BTreeMap<Place, Standing>,
+    /// Scheduler processes by the ids that they lead under.
+    enrolled: BTreeMap<String, Address>,
     /// Nobody hears the server.
     pub(super) server_down: bool,
 }
@@ -46,6 +50,23 @@ impl Census {
         standing.paused = false;
         standing.minds_guard = false;
         Address { place, life: standing.life }
+    }
+
+    /// A scheduler process gets an id that no other one ever has.
+    pub(super) fn enrol(&mut self, address: Address) -> String {
+        let id = format!("{:?} {}", address.place, address.life);
+        self.enrolled.insert(id.clone(), address);
+        id
+    }
+
+    /// What the server would say of a scheduler process.
+    pub(super) fn presence(&self, id: &str) -> Presence {
+        match self.enrolled.get(id) {
+            Some(address) if !self.is_current(*address) => Presence::Gone,
+            Some(address) if self.is_paused(address.place) || self.hears_nothing(address.place) => Presence::Unknown,
+            Some(_) => Presence::Answers,
+            None => Presence::Gone,
+        }
     }
 
     /// A process dies.

@@ -30,11 +30,13 @@ const MISHAPS: [(Fault, u32); 18] = [
 ];
 
 /// Faults that begin at some moment, with their weight at a medium rate.
-const TROUBLES: [(Trouble, u32); 16] = [
+const TROUBLES: [(Trouble, u32); 18] = [
     (Trouble::KillScheduler, 4),
     (Trouble::PauseScheduler, 3),
     (Trouble::CutOffScheduler, 3),
     (Trouble::StepClock, 2),
+    (Trouble::StepDown, 2),
+    (Trouble::StreamLags, 2),
     (Trouble::KillAgent, 4),
     (Trouble::StopAgent, 2),
     (Trouble::PauseAgent, 4),
@@ -54,6 +56,7 @@ pub(super) struct Climate {
     odds: BTreeMap<Fault, u32>,
     troubles: Vec<(Trouble, u32)>,
     trouble_pause: Duration,
+    turn_max: Duration,
 }
 
 impl Climate {
@@ -63,7 +66,9 @@ impl Climate {
         let odds = MISHAPS.map(odds).into();
         let troubles = TROUBLES.map(|(trouble, weight)| (trouble, weight * [0, 1, 3][random.random_range(0..3)]));
         let trouble_pause = Duration::from_secs([3, 8, 20][random.random_range(0..3)]);
-        Self { odds, troubles: troubles.into(), trouble_pause }
+        // In most histories a turn of a scheduler takes no time.
+        let turn_max = Duration::from_millis([0, 0, 0, 60][random.random_range(0..4)]);
+        Self { odds, troubles: troubles.into(), trouble_pause, turn_max }
     }
 
     /// One in how many times a fault happens; 0: it does not.
@@ -74,6 +79,11 @@ impl Climate {
     /// How long it takes on average until the next trouble.
     pub(super) fn trouble_pause(&self) -> Duration {
         self.trouble_pause
+    }
+
+    /// How long a turn of a scheduler takes at most.
+    pub(super) fn turn_max(&self) -> Duration {
+        self.turn_max
     }
 
     pub(super) fn pick(&self, random: &mut StdRng) -> Option<Trouble> {

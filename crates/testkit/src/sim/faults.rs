@@ -58,6 +58,20 @@ faults! {
     SchedulerCutOff,
     /// A standby took the holder of the lease for gone, and did not wait for the end of its term.
     HolderUnheard,
+    /// A leader was asked to let another one lead.
+    SteppedDown,
+    /// The leader of a stream said that the stream ends earlier than it does.
+    StreamLagged,
+    /// A scheduler refused to lead, since something was missing that it had seen.
+    LeadingRefused,
+    /// A new leader had to read on before it could lead.
+    FollowerLagged,
+    /// Apps that were due took more than one turn of their leader.
+    BurstSpannedTurns,
+    /// A leader did not trust its clock.
+    ClockDoubted,
+    /// The lease was restored from an older copy, with a stream.
+    LeaseRegressed,
     /// A scheduler's wall clock was wrong from the beginning.
     ClockSkewed,
     /// A scheduler's wall clock was set.

@@ -115,6 +115,11 @@ impl Ground {
         odds > 0 && self.random.random_ratio(1, odds)
     }
 
+    /// Whether one of so many times is now.
+    pub(super) fn random_ratio(&mut self, one_in: u32) -> bool {
+        self.random.random_ratio(1, one_in)
+    }
+
     /// How long a message is under way: mostly a moment, now and then long enough to be overtaken.
     pub(super) fn latency(&mut self) -> Duration {
         let longest = if self.random.random_ratio(1, 12) { 300_000 } else { 4_000 };

@@ -5,7 +5,13 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use rand::RngExt as _;
 
-use super::{census::Place, faults::Fault, ground::Weather, happening::Happening, world::World};
+use super::{
+    census::Place, faults::Fault, ground::Weather, happening::Happening, net::DURABLE, scheduler::Scheduler,
+    world::World,
+};
+
+/// Longest time for which a stream that elects a leader may say wrong things.
+const LAG_MAX: Duration = Duration::from_millis(1_400);
 
 /// Something that goes wrong at some moment.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +20,8 @@ pub(super) enum Trouble {
     PauseScheduler,
     CutOffScheduler,
     StepClock,
+    StepDown,
+    StreamLags,
     KillAgent,
     StopAgent,
     PauseAgent,
@@ -40,6 +48,7 @@ pub(super) enum Relief {
     Guard(usize),
     Engine(usize),
     Server,
+    Stream,
 }
 
 impl Relief {
@@ -68,7 +77,7 @@ impl World {
 
     /// Mostly the one that leads: the others have less to lose.
     fn some_scheduler(&mut self) -> usize {
-        let leader = self.schedulers.iter().position(|scheduler| scheduler.tenure().is_some());
+        let leader = self.schedulers.iter().position(Scheduler::leads);
         match leader {
             Some(leader) if self.ground.random.random_ratio(3, 4) => leader,
             Some(_) | None => self.ground.random.random_range(0..self.schedulers.len()),
@@ -89,6 +98,13 @@ impl World {
                 self.cut_off(Place::Scheduler(scheduler), Fault::SchedulerCutOff, delay, relief);
             }
             Trouble::StepClock => self.step_clock(scheduler),
+            Trouble::StepDown => {
+                if self.schedulers[scheduler].leads() {
+                    self.ground.count(Fault::SteppedDown);
+                }
+                self.schedulers[scheduler].step_down(&mut self.ground);
+            }
+            Trouble::StreamLags => self.let_stream_lag(delay),
             Trouble::KillAgent if self.may_lose_agent(host) => {
                 self.ground.count(Fault::AgentKilled);
                 self.hosts[host].kill_agent(&mut self.ground);
@@ -179,6 +195,16 @@ impl World {
         self.schedulers[scheduler].clock.set_error(SignedDuration::from_secs(seconds));
     }
 
+    /// The leader of a durable stream lags: mostly for a moment, in which nobody may believe that something
+    /// is lost, or for long.
+    fn let_stream_lag(&mut self, delay: Duration) {
+        let kind = DURABLE[self.ground.random.random_range(0..DURABLE.len())];
+        let lag = if self.ground.random_ratio(2) { self.ground.between(Duration::ZERO, LAG_MAX) } else { delay };
+        self.ground.count(Fault::StreamLagged);
+        self.ground.lag(Some(kind));
+        self.ground.later(lag, Happening::Relief(Relief::Stream));
+    }
+
     /// The host with the name of another one's agent has an agent only in the worlds that are about that, and only in trouble.
     fn may_have_agent(&self, host: usize) -> bool {
         host + 1 < self.hosts.len() || (self.twin && self.ground.weather == Weather::Stormy)
@@ -227,6 +253,7 @@ impl World {
                 self.ground.witness.engine_thawed(host, now, margin);
                 self.hosts[host].engine.thaw(&mut self.ground);
             }
+            Relief::Stream => self.ground.lag(None),
             Relief::Server => {
                 self.ground.census.server_down = false;
                 self.ground.bring_all(None);

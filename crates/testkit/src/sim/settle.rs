@@ -3,10 +3,20 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
+use jiff::SignedDuration;
 use rand::RngExt as _;
 use tickmesh_core::{ledger::Ledger, name::AppName};
 
-use super::{census::Place, ground::Weather, mischief::Relief, net::Kind, people, scheduler::Scheduler, world::World};
+use super::{
+    census::Place,
+    faults::Fault,
+    ground::Weather,
+    mischief::Relief,
+    net::Kind,
+    people,
+    scheduler::Scheduler,
+    world::{Copy, World},
+};
 
 /// Simulated time in which everything must end: a full queue of runs, each of whose replicas is lost twice, fails four times
 /// and runs for a minute, on few slots.
@@ -44,14 +54,18 @@ impl World {
     /// In some histories a stream is restored from an older copy at the end: nobody may begin to lead any more, and who leads
     /// must find out.
     fn lose_messages(&mut self) -> anyhow::Result<()> {
-        let Some((kind, copy)) = self.copy.take() else { return Ok(()) };
+        let Some(Copy { kind, stream: copy, lease }) = self.copy.take() else { return Ok(()) };
         let end = self.ground.now + ENDS_NOTED;
         self.go_on_until(end)?;
         if copy.last_sequence() == self.ground.net.stream(kind).last_sequence() {
             return Ok(());
         }
         self.ground.regress(kind, copy);
-        if self.ground.random.random_ratio(1, 2) {
+        // Whoever has been alive meanwhile notices, even if the lease is as old as the stream.
+        if self.ground.random.random_ratio(1, 3) {
+            self.ground.count(Fault::LeaseRegressed);
+            self.ground.regress(Kind::Lease, lease);
+        } else if self.ground.random.random_ratio(1, 2) {
             for index in 0..self.schedulers.len() {
                 self.schedulers[index].kill(&mut self.ground);
                 self.relieve(Relief::Scheduler(index));
@@ -59,7 +73,7 @@ impl World {
         }
         let end = self.ground.now + REGRESSION;
         self.go_on_until(end)?;
-        let leader = self.schedulers.iter().find(|scheduler| scheduler.tenure().is_some());
+        let leader = self.schedulers.iter().find(|scheduler| scheduler.leads());
         ensure!(leader.is_none(), "somebody leads on {kind:?}, which lost messages");
         Ok(())
     }
@@ -73,6 +87,8 @@ impl World {
 
     fn make_well(&mut self) {
         for index in 0..self.schedulers.len() {
+            // By a clock that is wrong nothing ends that ends by a deadline.
+            self.schedulers[index].clock.set_error(SignedDuration::ZERO);
             self.relieve(Relief::Scheduler(index));
             self.relieve(Relief::SchedulerConnected(index));
         }
@@ -87,6 +103,7 @@ impl World {
             }
         }
         self.relieve(Relief::Server);
+        self.relieve(Relief::Stream);
         // Of two hosts with one name the one that has no right to it stops.
         let twin = self.hosts.len() - 1;
         self.hosts[twin].stop_agent(&mut self.ground);
@@ -101,7 +118,7 @@ impl World {
     }
 
     fn is_quiet(&self) -> bool {
-        let leads = self.schedulers.iter().any(|scheduler| scheduler.tenure().is_some());
+        let leads = self.schedulers.iter().any(Scheduler::leads);
         leads && self.unfinished().is_empty()
     }
 
@@ -124,7 +141,7 @@ impl World {
             }
         }
         if !open.is_empty() {
-            open.push(format!("{:?}", self.schedulers.iter().map(Scheduler::role).collect::<Vec<_>>()));
+            open.push(format!("{:?}", self.schedulers.iter().map(Scheduler::stage).collect::<Vec<_>>()));
         }
         let commands = self.ground.net.stream(Kind::Commands).after(0).count();
         if commands > 0 {

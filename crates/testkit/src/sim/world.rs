@@ -21,7 +21,7 @@ use super::{
     ground::Ground,
     happening::{Happening, Tag},
     host::{Host, HostSettings},
-    net::{Kind, Said, Stream},
+    net::{DURABLE, Kind, Said, Stream},
     people::{Hosts, People},
     scheduler::Scheduler,
 };
@@ -49,8 +49,12 @@ const TIMING: Timing = Timing {
     results_kept: Duration::from_secs(125),
 };
 
-/// The simulated counterparts of [`tickmesh_messaging::DURABLE_STREAMS`].
-const DURABLE_STREAMS: [Kind; 4] = [Kind::Apps, Kind::Ledger, Kind::Results, Kind::History];
+/// What somebody will restore.
+pub(super) struct Copy {
+    pub(super) kind: Kind,
+    pub(super) stream: Stream,
+    pub(super) lease: Stream,
+}
 
 pub(super) struct World {
     pub(super) ground: Ground,
@@ -62,8 +66,8 @@ pub(super) struct World {
     pub(super) lawless: bool,
     /// The last host may take the name of the first one's agent.
     pub(super) twin: bool,
-    /// A stream as it was once, to be restored at the end.
-    pub(super) copy: Option<(Kind, Stream)>,
+    /// A stream as it was once, to be restored at the end, and the lease as it was then.
+    pub(super) copy: Option<Copy>,
     /// What waits for a process that stands still.
     backlogs: BTreeMap<Place, Vec<Happening>>,
     seed: u64,
@@ -109,8 +113,9 @@ impl World {
         while self.ground.now < least || summary(self).0 < inputs || summary(self).1 < faults {
             self.go_on()?;
             if copied && self.copy.is_none() && self.ground.now > least / 2 {
-                let kind = DURABLE_STREAMS[self.ground.random.random_range(0..DURABLE_STREAMS.len())];
-                self.copy = Some((kind, self.ground.net.stream(kind).clone()));
+                let kind = DURABLE[self.ground.random.random_range(0..DURABLE.len())];
+                let [stream, lease] = [kind, Kind::Lease].map(|kind| self.ground.net.stream(kind).clone());
+                self.copy = Some(Copy { kind, stream, lease });
             }
         }
         Ok(())
@@ -155,6 +160,9 @@ impl World {
                 self.for_process(owner, Happening::Deliver(id), |world| {
                     for stored in world.ground.deliver(id) {
                         world.hear(owner, kind, stored);
+                    }
+                    if let (Some(sequence), Place::Scheduler(index)) = (world.ground.snapshot_ended(id), owner.place) {
+                        world.schedulers[index].snapshot_ended(&mut world.ground, kind, sequence);
                     }
                 });
             }

@@ -13,7 +13,7 @@ use tickmesh_client::{
 };
 use tickmesh_core::{message::MeshEvent, timing::Timing};
 use tickmesh_messaging::{self as messaging, Mesh};
-use tickmesh_scheduler::clock::DEVIATION_MAX;
+use tickmesh_scheduler::process::DEVIATION_MAX;
 use tokio::time::timeout;
 
 use super::Session;

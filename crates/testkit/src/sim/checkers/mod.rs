@@ -21,6 +21,7 @@ use tickmesh_core::{
     ledger::{HandledRequest, Ledger, Verdict},
     message::{AttemptReport, Command},
     name::AppName,
+    time,
 };
 
 use self::{
@@ -33,6 +34,10 @@ use self::{
 };
 pub(super) use self::{decisions::Decided, ends::Ender, live::Rule};
 use super::{makers::Edition, net::Record};
+
+/// How early an instant may be decided. A leader may be ahead of the server by a second before it doubts its
+/// clock, and by as much more as the answer of the server took.
+const EARLY_MAX: Duration = Duration::from_secs(4);
 
 /// A container whose process begins.
 #[derive(Debug, Clone, Copy)]
@@ -162,6 +167,13 @@ impl Witness {
     /// Somebody took the lease.
     pub(super) fn tenure_began(&self, regressed: bool) -> anyhow::Result<()> {
         ensure!(!regressed, "somebody leads on a stream that lost messages");
+        Ok(())
+    }
+
+    /// No instant is decided long before it is due, however wrong the leader's clock is.
+    pub(super) fn decides_in_time(ledger: &Ledger, now: Timestamp) -> anyhow::Result<()> {
+        let decided = ledger.decided_through;
+        ensure!(decided <= time::after(now, EARLY_MAX), "G2: instants up to {decided} are decided at {now}");
         Ok(())
     }
 

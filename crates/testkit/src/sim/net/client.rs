@@ -2,7 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tickmesh_messaging::{Cas, Entry, Judgement, judge};
+use jiff::Timestamp;
+use tickmesh_messaging::{
+    Cas, Entry, Judgement, judge,
+    lease::{Presence, StreamMarks},
+};
+use tickmesh_scheduler::process::Ends;
 
 use super::{Kind, Record, Stored};
 use crate::sim::{
@@ -50,10 +55,16 @@ pub(in crate::sim) enum Call {
     End(Kind),
     /// The same for all streams that the lease notes.
     Ends,
+    /// Reads where the ledgers, heartbeats and apps end.
+    StateEnds,
+    /// Reads the server's clock.
+    Clock,
+    /// Asks a scheduler for a sign of life.
+    AskHolder {
+        holder: String,
+    },
     /// Reads where the commands begin.
     CommandsBegin,
-    /// Reads the last message on every subject, or all messages.
-    Snapshot(Kind),
     /// Makes the consumer of commands this process's own.
     ReceiveCommands,
     /// Removes a command, if the consumer that it was delivered by still exists.
@@ -71,13 +82,34 @@ pub(in crate::sim) enum Call {
 pub(in crate::sim) enum Answer {
     Written(Cas<Record>),
     Published,
-    Messages(Vec<Stored>, u64),
+    Messages(Vec<Stored>),
     Last(Option<Stored>),
     Sequence(u64),
-    Ends(tickmesh_messaging::lease::StreamMarks),
+    Ends(StreamMarks),
+    State(Ends),
+    Clock(Timestamp),
+    Presence(Presence),
     Done,
     /// Nobody knows.
     Unavailable,
+}
+
+impl Answer {
+    pub(in crate::sim) fn written(self) -> Option<Cas<Record>> {
+        if let Self::Written(written) = self { Some(written) } else { None }
+    }
+
+    pub(in crate::sim) fn last(self) -> Option<Option<Stored>> {
+        if let Self::Last(last) = self { Some(last) } else { None }
+    }
+
+    pub(in crate::sim) fn sequence(&self) -> Option<u64> {
+        if let Self::Sequence(sequence) = self { Some(*sequence) } else { None }
+    }
+
+    pub(in crate::sim) fn clock(&self) -> Option<Timestamp> {
+        if let Self::Clock(at) = self { Some(*at) } else { None }
+    }
 }
 
 /// What a client hears of one request.
@@ -117,6 +149,20 @@ impl Flight {
         self.call.clone()
     }
 
+    /// The stream that is asked.
+    pub(in crate::sim) fn stream(&self) -> Option<Kind> {
+        match self.request() {
+            Call::Write(Write { kind, .. })
+            | Call::Publish { kind, .. }
+            | Call::Last { kind, .. }
+            | Call::OnSubject { kind, .. }
+            | Call::End(kind) => Some(kind),
+            Call::PurgeResults { .. } => Some(Kind::Results),
+            Call::CommandsBegin | Call::ReceiveCommands | Call::Confirm { .. } => Some(Kind::Commands),
+            Call::Ends | Call::StateEnds | Call::Clock | Call::AskHolder { .. } => None,
+        }
+    }
+
     fn changes_something(&self) -> bool {
         match self.request() {
             Call::Write(_) | Call::Publish { .. } | Call::Confirm { .. } | Call::PurgeResults { .. } => true,
@@ -124,8 +170,10 @@ impl Flight {
             | Call::OnSubject { .. }
             | Call::End(_)
             | Call::Ends
+            | Call::StateEnds
+            | Call::Clock
+            | Call::AskHolder { .. }
             | Call::CommandsBegin
-            | Call::Snapshot(_)
             | Call::ReceiveCommands => false,
         }
     }
@@ -159,7 +207,8 @@ impl Ground {
 
     /// A request reaches the server.
     pub(in crate::sim) fn arrive(&mut self, flight: Box<Flight>) {
-        let said = if self.census.server_down { Said::Nothing } else { self.serve(&flight) };
+        let is_away = self.census.server_down || flight.stream().is_some_and(|kind| self.net.lagging == Some(kind));
+        let said = if is_away { Said::Nothing } else { self.serve(&flight) };
         if flight.given_up {
             return;
         }

@@ -24,7 +24,9 @@ pub(in crate::sim) struct Follower {
     /// One subject only.
     subject: Option<Arc<str>>,
     /// Messages up to here were given.
-    cursor: u64,
+    pub(super) cursor: u64,
+    /// Where the stream ended when this follower began, until it has been told that it is there.
+    snapshot_end: Option<u64>,
     /// The next delivery is under way.
     coming: bool,
 }
@@ -34,7 +36,8 @@ impl Ground {
     pub(in crate::sim) fn follow(&mut self, owner: Address, kind: Kind, subject: Option<Arc<str>>, after: u64) {
         self.net.next_follower += 1;
         let id = FollowerId(self.net.next_follower);
-        self.net.followers.insert(id, Follower { owner, kind, subject, cursor: after, coming: false });
+        let snapshot_end = Some(self.net.stream(kind).last_sequence());
+        self.net.followers.insert(id, Follower { owner, kind, subject, cursor: after, snapshot_end, coming: false });
         self.bring(id);
     }
 
@@ -62,7 +65,7 @@ impl Ground {
     pub(in crate::sim) fn deliver(&mut self, id: FollowerId) -> Vec<Stored> {
         let Some(follower) = self.net.followers.get_mut(&id) else { return Vec::new() };
         follower.coming = false;
-        if self.census.hears_nothing(follower.owner.place) {
+        if self.census.hears_nothing(follower.owner.place) || self.net.lagging == Some(follower.kind) {
             // It goes on when there is a connection again.
             return Vec::new();
         }
@@ -103,6 +106,23 @@ impl Ground {
             }
         }
         self.bring_commands();
+    }
+
+    /// Whether a follower has just been given all that was stored when it began, and up to where.
+    pub(in crate::sim) fn snapshot_ended(&mut self, id: FollowerId) -> Option<u64> {
+        let follower = self.net.followers.get_mut(&id)?;
+        let is_more = self.net.streams[&follower.kind].after(follower.cursor).next().is_some();
+        let end = follower.snapshot_end.filter(|end| follower.cursor >= *end || !is_more)?;
+        if self.census.hears_nothing(follower.owner.place) || self.net.lagging == Some(follower.kind) {
+            return None;
+        }
+        follower.snapshot_end = None;
+        Some(end.max(follower.cursor))
+    }
+
+    /// Forgets who follows a stream no more.
+    pub(in crate::sim) fn forget_followers_of(&mut self, place: Place, kind: Kind) {
+        self.net.followers.retain(|_, follower| follower.owner.place != place || follower.kind != kind);
     }
 
     /// Forgets those who follow no more.

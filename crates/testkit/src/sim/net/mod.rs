@@ -33,6 +33,7 @@ pub(super) use self::{
     record::Record,
     stream::{Stored, Stream},
 };
+use super::census::Address;
 
 /// The streams that matter here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +49,9 @@ pub(super) enum Kind {
     History,
 }
 
+/// Streams whose loss the lease tells: see [`DURABLE_STREAMS`].
+pub(super) const DURABLE: [Kind; 4] = [Kind::Apps, Kind::Ledger, Kind::Results, Kind::History];
+
 impl Kind {
     pub(super) const ALL: [Self; 9] = [
         Self::Lease,
@@ -61,7 +65,7 @@ impl Kind {
         Self::History,
     ];
 
-    fn production(self) -> StreamKind {
+    pub(super) fn production(self) -> StreamKind {
         match self {
             Self::Lease => StreamKind::Lease,
             Self::Apps => StreamKind::Apps,
@@ -95,13 +99,18 @@ pub(super) struct Net {
     names: Names,
     /// A stream was restored from an older copy: from then on nobody may begin to lead.
     pub(super) regressed: bool,
+    /// A stream whose leader does not answer, and says that the stream ends earlier than it does.
+    pub(super) lagging: Option<Kind>,
 }
+
+/// Messages by which a stream seems to be shorter while its leader lags.
+const LAG: u64 = 3;
 
 impl Net {
     pub(super) fn new(names: Names) -> Self {
         let streams = Kind::ALL.map(|kind| (kind, Stream::new(kind.per_subject_max()))).into();
         let queue = Queue::default();
-        Self { streams, followers: BTreeMap::new(), next_follower: 0, queue, names, regressed: false }
+        Self { streams, followers: BTreeMap::new(), next_follower: 0, queue, names, regressed: false, lagging: None }
     }
 
     pub(super) fn stream(&self, kind: Kind) -> &Stream {
@@ -112,16 +121,26 @@ impl Net {
         self.streams.entry(kind).or_insert_with(|| Stream::new(kind.per_subject_max()))
     }
 
+    /// Whether a follower of this process has not been given everything.
+    pub(super) fn has_waiting_followers(&self, owner: Address) -> bool {
+        let mut own = self.followers.values().filter(|follower| follower.owner == owner);
+        own.any(|follower| self.stream(follower.kind).after(follower.cursor).next().is_some())
+    }
+
     /// The subject of an attempt's messages.
     pub(super) fn result_subject(&self, attempt: &AttemptId, agent: &AgentName) -> Arc<str> {
         self.names.result(attempt, agent).into()
     }
 
-    /// What the lease notes of the streams. None of them is ever made anew.
+    /// What the lease notes of the streams. None of them is ever made anew; of one whose leader lags, less is
+    /// shown than there is.
     fn stream_marks(&self) -> StreamMarks {
         let durable = Kind::ALL.into_iter().filter(|kind| DURABLE_STREAMS.contains(&kind.production()));
-        let mark =
-            |kind| StreamMark { last_sequence: self.stream(kind).last_sequence(), created: Timestamp::UNIX_EPOCH };
+        let mark = |kind| {
+            let behind = if self.lagging == Some(kind) { LAG } else { 0 };
+            let last_sequence = self.stream(kind).last_sequence().saturating_sub(behind);
+            StreamMark { last_sequence, created: Timestamp::UNIX_EPOCH }
+        };
         durable.map(|kind| (kind.production().as_str().to_owned(), mark(kind))).collect()
     }
 }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tickmesh_messaging::Cas;
+use tickmesh_scheduler::process::Ends;
 
 use super::{Answer, Call, Flight, Kind, Record, Said};
 use crate::sim::{census::Address, faults::Fault, ground::Ground};
@@ -31,17 +32,18 @@ impl Ground {
             Call::Last { kind, subject } => Answer::Last(self.net.stream(kind).last(&subject).cloned()),
             Call::OnSubject { kind, subject } => {
                 let stream = self.net.stream(kind);
-                Answer::Messages(stream.on_subject(&subject), stream.last_sequence())
+                Answer::Messages(stream.on_subject(&subject))
             }
             Call::End(kind) => Answer::Sequence(self.net.stream(kind).last_sequence()),
             Call::Ends => Answer::Ends(self.net.stream_marks()),
-            Call::CommandsBegin => Answer::Sequence(self.net.stream(Kind::Commands).first_sequence()),
-            Call::Snapshot(kind) => {
-                let stream = self.net.stream(kind);
-                let messages =
-                    if kind == Kind::Apps { stream.after(0).cloned().collect() } else { stream.last_per_subject() };
-                Answer::Messages(messages, stream.last_sequence())
+            Call::StateEnds => {
+                let end = |kind| self.net.stream(kind).last_sequence();
+                let (ledgers, agents, apps) = (end(Kind::Ledger), end(Kind::Agents), end(Kind::Apps));
+                Answer::State(Ends { ledgers, agents, apps })
             }
+            Call::Clock => Answer::Clock(self.server_time()),
+            Call::AskHolder { holder } => Answer::Presence(self.census.presence(&holder)),
+            Call::CommandsBegin => Answer::Sequence(self.net.stream(Kind::Commands).first_sequence()),
             Call::ReceiveCommands => Answer::Sequence(self.begin_to_receive(from)),
             Call::Confirm { consumer, sequence } => {
                 if self.net.queue.confirm(consumer, sequence) {
@@ -84,6 +86,14 @@ impl Ground {
         self.count(Fault::StreamRegressed);
         self.net.regressed = true;
         *self.net.stream_mut(kind) = copy;
+    }
+
+    /// The leader of a stream lags, or does so no more.
+    pub(in crate::sim) fn lag(&mut self, kind: Option<Kind>) {
+        self.net.lagging = kind;
+        if kind.is_none() {
+            self.bring_all(None);
+        }
     }
 
     /// How long an order lives.

@@ -1,74 +1,75 @@
-//! A scheduler process: production's lease logic and leader on a simulated network.
+//! A scheduler process: production's own machine, on a simulated network.
 //!
-//! ```text
-//!   Standby --Candidate says take--> Taking --stored--> Loading --> Leading --> Resting --> Standby
-//! ```
+//! What comes for it waits in an inbox, as in production, until the machine's next turn. In some histories a
+//! turn takes time, so that answers and events pile up.
 
-mod perform;
-mod tenure;
+mod effects;
+mod events;
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
-use tickmesh_messaging::{
-    Cas,
-    lease::{BootTime, Candidate, DESERTED_FOR, Hold, LeaseRecord, Presence, Step, first_loss},
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use tickmesh_core::fleet::Reservations;
+use tickmesh_scheduler::{
+    clock::Moment,
+    dispatcher::Batches,
+    effect::Priority,
+    process::{Event, Outcome, Process, QueueLimits, Settings, Turn},
 };
 
-pub(super) use self::perform::Tag;
-use self::tenure::Tenure;
+use self::effects::Deliveries;
+pub(super) use self::effects::Tag;
 use super::{
     census::{Address, Place},
     clock::Clock,
     faults::Fault,
     ground::Ground,
     happening::Happening,
-    net::{Answer, Call, Kind, Record, Stored, Write},
+    mischief::Relief,
 };
 
-/// Between two tenures of one process, as production pauses.
-const PAUSE: Duration = Duration::from_secs(1);
+/// A process that died between two effects is started again after this long.
+const RESTART: Duration = Duration::from_secs(2);
+/// One app at a time, so that bursts span turns with few apps.
+const BATCHES: Batches = Batches { due: 1, round: 1 };
+/// Few at a time, so that effects wait for each other.
+const QUEUE: QueueLimits = QueueLimits { background_max: 2, background_min: 1 };
 
 /// One scheduler.
 #[derive(Debug)]
 pub(super) struct Scheduler {
     pub(super) place: Place,
-    /// The process, or the present tenure of it.
     pub(super) address: Address,
     pub(super) clock: Clock,
-    role: Role,
-    /// When its next wake-up is due, as true time.
+    /// `None`: it is dead.
+    process: Option<Process>,
+    inbox: Inbox,
+    /// Counts what was abandoned: answers to effects from before it go nowhere.
+    generation: u32,
+    deliveries: Deliveries,
+    /// It takes the holder of the lease for gone until then.
+    deaf_until: Duration,
+    /// When its next turn is due, as true time.
     armed: Option<Duration>,
     alarm: u64,
+    /// A turn takes until then.
+    busy_until: Duration,
+    /// The last turn was for apps that are due.
+    was_due: bool,
 }
 
-/// What it does.
-#[derive(Debug)]
-enum Role {
-    Dead,
-    /// Nobody can lead: stored data is missing.
-    Refusing,
-    Standby(Box<Standby>),
-    Leading(Box<Tenure>),
-    /// A tenure has ended.
-    Resting {
-        until: BootTime,
-    },
+/// What has come and is not folded yet.
+#[derive(Debug, Default)]
+struct Inbox {
+    answers: VecDeque<Arrival>,
+    events: VecDeque<Arrival>,
 }
 
+/// An effect that has ended, or an event.
 #[derive(Debug)]
-struct Standby {
-    candidate: Candidate,
-    /// The last record seen.
-    record: Option<LeaseRecord>,
-    /// What it tries to take the lease with, and since when.
-    taking: Option<Taking>,
-}
-
-#[derive(Debug)]
-struct Taking {
-    record: LeaseRecord,
-    revision: u64,
-    sent_at: BootTime,
+struct Arrival {
+    ended: Option<Priority>,
+    event: Option<Event>,
 }
 
 impl Scheduler {
@@ -76,172 +77,162 @@ impl Scheduler {
         let place = Place::Scheduler(index);
         let address = ground.census.begin(place);
         ground.census.end(place);
-        Self { place, address, clock, role: Role::Dead, armed: None, alarm: 0 }
+        Self {
+            place,
+            address,
+            clock,
+            process: None,
+            inbox: Inbox::default(),
+            generation: 0,
+            deliveries: Deliveries::default(),
+            deaf_until: Duration::ZERO,
+            armed: None,
+            alarm: 0,
+            busy_until: Duration::ZERO,
+            was_due: false,
+        }
     }
 
     /// The process begins.
     pub(super) fn start(&mut self, ground: &mut Ground) {
         self.address = ground.census.begin(self.place);
-        self.stand_by(ground);
+        let settings = Settings {
+            id: ground.census.enrol(self.address),
+            host: "host".to_owned(),
+            timing: ground.timing,
+            reservations: Reservations::default(),
+            batches: BATCHES,
+            queue: QUEUE,
+        };
+        let (process, first) = Process::begin(settings, StdRng::seed_from_u64(ground.random.random()));
+        self.process = Some(process);
+        self.abandon(ground);
+        self.begin(ground, first);
         self.arm(ground);
     }
 
     /// The process dies.
     pub(super) fn kill(&mut self, ground: &mut Ground) {
         ground.census.end(self.place);
-        ground.forget_followers(self.place);
-        self.role = Role::Dead;
+        self.abandon(ground);
+        self.process = None;
         self.armed = None;
     }
 
-    pub(super) fn tenure(&self) -> Option<&Tenure> {
-        if let Role::Leading(tenure) = &self.role { Some(tenure) } else { None }
+    /// Somebody asks it to let another one lead.
+    pub(super) fn step_down(&mut self, ground: &mut Ground) {
+        self.tell(ground, Event::StepDown);
     }
 
-    /// One word for what it does.
-    pub(super) fn role(&self) -> &'static str {
-        match self.role {
-            Role::Dead => "dead",
-            Role::Refusing => "refusing",
-            Role::Standby(_) => "standing by",
-            Role::Leading(_) => "leading",
-            Role::Resting { .. } => "resting",
-        }
+    /// Whether it acts as a leader.
+    pub(super) fn leads(&self) -> bool {
+        matches!(self.stage(), "leading" | "catching up")
     }
 
-    fn boot_time(&self, ground: &Ground) -> BootTime {
-        BootTime(self.clock.uptime(ground))
+    /// What the process does, in a word or two.
+    pub(super) fn stage(&self) -> &'static str {
+        self.process.as_ref().map_or("dead", Process::stage)
     }
 
-    fn stand_by(&mut self, ground: &mut Ground) {
-        let candidate = Candidate::new(ground.timing.lease, self.boot_time(ground));
-        self.role = Role::Standby(Box::new(Standby { candidate, record: None, taking: None }));
-        // What is stored comes first, then every change: the lease has one key.
-        ground.follow(self.address, Kind::Lease, None, 0);
-        ground.call(self.address, Tag::LeaseEnd.into(), Call::End(Kind::Lease));
+    fn moment(&self, ground: &Ground) -> Moment {
+        Moment { wall: self.clock.wall(ground), uptime: self.clock.uptime(ground) }
     }
 
-    /// A message of a stream that it follows.
-    pub(super) fn hear(&mut self, ground: &mut Ground, kind: Kind, stored: &Stored) {
-        match &mut self.role {
-            Role::Standby(standby) => {
-                if let Some(record) = stored.record.lease() {
-                    let now = BootTime(self.clock.uptime(ground));
-                    standby.observe(record, stored.sequence, now);
-                    if ground.mishap(Fault::HolderUnheard) {
-                        standby.hear_nobody(now);
-                    }
-                }
-            }
-            Role::Leading(_) => self.lead_on(ground, kind, stored),
-            Role::Dead | Role::Refusing | Role::Resting { .. } => {}
-        }
+    /// An event has come.
+    fn tell(&mut self, ground: &mut Ground, event: Event) {
+        self.inbox.events.push_back(Arrival { ended: None, event: Some(event) });
         self.arm(ground);
     }
 
-    /// A call was answered.
-    pub(super) fn answered(&mut self, ground: &mut Ground, tag: Tag, answer: Answer) {
-        match (tag, answer) {
-            (Tag::LeaseEnd, answer) => self.lease_end(ground, &answer),
-            (Tag::CheckStreams, answer) => self.streams_checked(ground, answer),
-            (Tag::Take, answer) => self.taken(ground, answer),
-            (Tag::Release, _) => {}
-            (tag, answer) => self.tenure_answered(ground, tag, answer),
-        }
+    /// An effect has ended.
+    fn ended(&mut self, ground: &mut Ground, ended: Option<Priority>, event: Option<Event>) {
+        self.inbox.answers.push_back(Arrival { ended, event });
         self.arm(ground);
     }
 
-    /// It looks at its clock.
+    /// It has a turn.
     pub(super) fn wake(&mut self, ground: &mut Ground, alarm: u64) {
         if alarm != self.alarm {
             return;
         }
         self.armed = None;
-        let now = self.boot_time(ground);
-        match &mut self.role {
-            Role::Standby(standby) if standby.taking.is_none() => {
-                if let Step::Take(revision) = standby.candidate.step(now) {
-                    let record = LeaseRecord::first(&name(self.place), "host", standby.record.as_ref());
-                    standby.taking = Some(Taking { record, revision, sent_at: now });
-                    ground.call_for(ground.timing.lease, self.address, Tag::CheckStreams.into(), Call::Ends);
-                }
-            }
-            Role::Leading(_) => self.look_at_clock(ground),
-            Role::Resting { until } if *until <= now => self.stand_by(ground),
-            Role::Standby(_) | Role::Resting { .. } | Role::Dead | Role::Refusing => {}
+        let moment = self.moment(ground);
+        let Some(process) = &mut self.process else { return };
+        let turn = process.next_turn(moment);
+        let is_due = matches!(turn, Turn::Due(_));
+        if is_due && self.was_due {
+            ground.count(Fault::BurstSpannedTurns);
         }
+        self.was_due = is_due;
+        let is_time = process.wake_at(moment).is_some_and(|at| at <= moment.uptime);
+        if is_due || is_time {
+            self.fold(ground, Event::Woken);
+        }
+        let mut budget = turn.budget();
+        let inbox = &mut self.inbox;
+        let next = || budget.next(|| inbox.answers.pop_front(), || inbox.events.pop_front());
+        let arrived: Vec<Arrival> = std::iter::from_fn(next).collect();
+        for Arrival { ended, event } in arrived {
+            ended.into_iter().for_each(|ended| self.fold(ground, Event::Ended(ended)));
+            event.into_iter().for_each(|event| self.fold(ground, event));
+        }
+        let turn_max = ground.climate.turn_max();
+        self.busy_until = ground.now + ground.between(Duration::ZERO, turn_max);
         self.arm(ground);
     }
 
-    fn lease_end(&mut self, ground: &Ground, answer: &Answer) {
-        let now = self.boot_time(ground);
-        if let (Role::Standby(standby), Answer::Sequence(0)) = (&mut self.role, answer) {
-            standby.candidate.absent(now);
+    fn fold(&mut self, ground: &mut Ground, event: Event) {
+        let moment = self.moment(ground);
+        // What was folded just now may have ended the process.
+        let Some(process) = &mut self.process else { return };
+        let (before, is_input) = (process.stage(), !matches!(event, Event::Woken | Event::Ended(_)));
+        let has_ends = matches!(event, Event::EndsRead(Ok(_)));
+        let outcome = process.fold(event, moment);
+        if is_input && before == "leading" {
+            ground.summary.inputs += 1;
+        }
+        let after = process.stage();
+        if has_ends && ground.net.has_waiting_followers(self.address) {
+            ground.count(Fault::FollowerLagged);
+        }
+        if before != after {
+            self.changed_stage(ground, before, after);
+        }
+        self.begin(ground, outcome);
+    }
+
+    fn changed_stage(&self, ground: &mut Ground, before: &str, after: &str) {
+        tracing::debug!(now = ?ground.now, scheduler = ?self.place, before, after, "stage");
+        if after == "catching up" {
+            ground.summary.tenures += 1;
+            let seen = ground.witness.tenure_began(ground.net.regressed);
+            ground.judge(seen);
+        }
+        if after == "refusing" {
+            ground.count(Fault::LeadingRefused);
         }
     }
 
-    fn streams_checked(&mut self, ground: &mut Ground, answer: Answer) {
-        let now = self.boot_time(ground);
-        let Role::Standby(standby) = &mut self.role else { return };
-        let Some(taking) = &standby.taking else { return };
-        let Answer::Ends(found) = answer else {
-            standby.candidate.unanswered(now);
-            standby.taking = None;
-            return;
-        };
-        if first_loss(&taking.record.streams, &found).is_some() {
-            self.role = Role::Refusing;
-            return;
-        }
-        let write = lease_write(taking.record.clone(), taking.revision);
-        ground.call_for(ground.timing.lease, self.address, Tag::Take.into(), write);
-    }
-
-    fn taken(&mut self, ground: &mut Ground, answer: Answer) {
-        let now = self.boot_time(ground);
-        let Role::Standby(standby) = &mut self.role else { return };
-        let Some(taking) = standby.taking.take() else { return };
-        let Answer::Written(written) = answer else { return standby.candidate.unanswered(now) };
-        match written {
-            Cas::Stored { sequence } => {
-                let hold = Hold::new(ground.timing.lease, sequence, taking.sent_at);
-                self.begin_tenure(ground, hold, taking.record);
+    /// Begins effects; the process may die between two of them.
+    fn begin(&mut self, ground: &mut Ground, outcome: Outcome) {
+        let leads = self.leads();
+        for (index, effect) in outcome.effects.into_iter().enumerate() {
+            if index > 0 && leads && ground.mishap(Fault::CrashBetweenEffects) {
+                ground.later(RESTART, Happening::Relief(Relief::of(self.place)));
+                return self.kill(ground);
             }
-            Cas::Refused { current: Some(current) } => {
-                if let Some(record) = current.value.lease() {
-                    standby.observe(record, current.sequence, now);
-                }
-            }
-            Cas::Refused { current: None } => standby.candidate = Candidate::new(ground.timing.lease, now),
+            self.perform(ground, effect);
         }
     }
 
-    /// A tenure ends: nothing of it is done any more, but for what is under way already.
-    fn end_tenure(&mut self, ground: &mut Ground) {
-        let Role::Leading(tenure) = &self.role else { return };
-        let record = LeaseRecord { released: true, ..tenure.lease.next() };
-        let write = lease_write(record, tenure.hold.revision());
-        ground.forget_followers(self.place);
-        self.address = ground.census.begin(self.place);
-        ground.call_for(ground.timing.lease, self.address, Tag::Release.into(), write);
-        self.armed = None;
-        let until = self.boot_time(ground).after(PAUSE);
-        self.role = Role::Resting { until };
-    }
-
-    /// Sets its alarm to the next moment at which it has something to do.
+    /// Sets its alarm to its next turn.
     fn arm(&mut self, ground: &mut Ground) {
-        let at = match &self.role {
-            Role::Dead | Role::Refusing => None,
-            Role::Standby(standby) if standby.taking.is_some() => None,
-            Role::Standby(standby) => match standby.candidate.step(self.boot_time(ground)) {
-                Step::Take(_) => Some(ground.now),
-                Step::Wait(until) => Some(self.clock.true_time(until.0)),
-            },
-            Role::Resting { until } => Some(self.clock.true_time(until.0)),
-            Role::Leading(tenure) => tenure.wake_at(self.moment(ground)).map(|uptime| self.clock.true_time(uptime)),
-        };
-        let at = at.map(|at| at.max(ground.now));
+        let moment = self.moment(ground);
+        let Some(process) = &self.process else { return };
+        let has_something = !self.inbox.answers.is_empty() || !self.inbox.events.is_empty();
+        let wake_at = process.wake_at(moment).map(|uptime| self.clock.true_time(uptime));
+        let at = if has_something { Some(ground.now) } else { wake_at };
+        let at = at.map(|at| at.max(ground.now).max(self.busy_until));
         if at != self.armed
             && let Some(at) = at
         {
@@ -250,30 +241,4 @@ impl Scheduler {
         }
         self.armed = at;
     }
-}
-
-impl Standby {
-    /// The server says that the holder is gone, whether it is or not.
-    fn hear_nobody(&mut self, now: BootTime) {
-        self.candidate.probed(Presence::Answers, now);
-        self.candidate.probed(Presence::Gone, now);
-        self.candidate.probed(Presence::Gone, now.after(DESERTED_FOR));
-    }
-
-    fn observe(&mut self, record: &LeaseRecord, revision: u64, now: BootTime) {
-        if record.released {
-            self.candidate.released(revision, now);
-        } else {
-            self.candidate.renewed(revision, now);
-        }
-        self.record = Some(record.clone());
-    }
-}
-
-fn lease_write(record: LeaseRecord, expected: u64) -> Call {
-    Call::Write(Write { kind: Kind::Lease, subject: "leader".into(), record: Record::Lease(record.into()), expected })
-}
-
-fn name(place: Place) -> String {
-    format!("{place:?}")
 }

@@ -4,20 +4,20 @@ use std::{collections::VecDeque, time::Duration};
 
 /// Where the end of the results stream was, at every purge for as long as results are kept at least.
 #[derive(Debug)]
-pub struct Ends {
+pub(super) struct Ends {
     kept: Duration,
     seen: VecDeque<(Duration, u64)>,
 }
 
 impl Ends {
     /// Before the first purge. Results are kept for that long at least.
-    pub fn new(kept: Duration) -> Self {
+    pub(super) fn new(kept: Duration) -> Self {
         Self { kept, seen: VecDeque::new() }
     }
 
     /// Takes in where the stream ends now. Returned is the sequence below which nothing is needed: the lowest of the first
     /// one that an active run needs, and the first one that is young. `None`: everything may be needed.
-    pub fn purge_below(&mut self, uptime: Duration, end: u64, needed_from: u64) -> Option<u64> {
+    pub(super) fn purge_below(&mut self, uptime: Duration, end: u64, needed_from: u64) -> Option<u64> {
         self.seen.push_back((uptime, end));
         let old = |at: Duration| uptime.saturating_sub(at) >= self.kept;
         // The youngest entry that is old enough stays: it is the answer until the next one is.

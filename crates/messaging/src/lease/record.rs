@@ -1,0 +1,64 @@
+//! The lease as it is stored.
+
+use serde::{Deserialize, Serialize};
+use tickmesh_core::{id::Epoch, message::SCHEMA};
+
+use crate::marks::StreamMarks;
+
+/// In a tenure's number, what is above these bits counts how often lost data was accepted. Below is a revision of the lease: at four
+/// renewals in three seconds there is room for a hundred years.
+pub const ACCEPTANCE_SHIFT: u32 = 32;
+
+/// The lease as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseRecord {
+    /// Schema version.
+    pub schema: u32,
+    /// Id of the process that holds it.
+    pub holder: String,
+    /// Its host, for people.
+    pub host: String,
+    /// Given back: anybody may take it at once.
+    pub released: bool,
+    /// Counts the writes of the lease, so that no two are alike.
+    pub renewal: u64,
+    /// Where the streams stood when a leader looked last: see [`Mesh::stream_marks`].
+    #[serde(default)]
+    pub streams: StreamMarks,
+    /// How often somebody has accepted that data was lost.
+    #[serde(default)]
+    pub acceptance: u64,
+}
+
+impl LeaseRecord {
+    /// The record with which a process takes the lease from the one before, if there was one.
+    pub fn first(process: &str, host: &str, previous: Option<&Self>) -> Self {
+        Self {
+            schema: SCHEMA,
+            holder: process.to_owned(),
+            host: host.to_owned(),
+            released: false,
+            renewal: previous.map_or(0, |record| record.renewal) + 1,
+            streams: previous.map_or_else(StreamMarks::new, |record| record.streams.clone()),
+            acceptance: previous.map_or(0, |record| record.acceptance),
+        }
+    }
+
+    /// The record with which somebody accepts that data was lost: nobody holds it, and `found` is all that is asked for from now
+    /// on. `acceptance` must be higher than any before.
+    pub fn accepting(previous: Option<&Self>, process: &str, host: &str, found: StreamMarks, acceptance: u64) -> Self {
+        Self { released: true, streams: found, acceptance, ..Self::first(process, host, previous) }
+    }
+
+    /// The tenure that the write of this record at `revision` begins. Revisions may come back with an older copy of a store;
+    /// tenures do not, since somebody must have accepted that.
+    pub fn epoch(&self, revision: u64) -> Epoch {
+        Epoch((self.acceptance << ACCEPTANCE_SHIFT) + revision)
+    }
+
+    /// The record that renews this one.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        Self { renewal: self.renewal + 1, ..self.clone() }
+    }
+}

@@ -1,0 +1,65 @@
+//! Settings of a scheduler process.
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZoneDatabase;
+use tickmesh_core::{fleet::Reservations, timing::Timing};
+use tokio::sync::watch;
+
+use crate::{
+    clock::{Clock, Moment},
+    dispatcher::Batches,
+    effect::Effect,
+    process::{Event, QueueLimits, Settings},
+};
+
+/// Settings of a scheduler process.
+#[derive(Clone)]
+pub struct Config {
+    /// Identity of this process: unique for every start.
+    pub id: String,
+    /// Name of the host, for people.
+    pub host: String,
+    /// Periods and deadlines.
+    pub timing: Timing,
+    /// What containers reserve on their hosts.
+    pub reservations: Reservations,
+    /// The time zones that schedules are read in.
+    pub zones: TimeZoneDatabase,
+    /// The clocks.
+    pub clock: Clock,
+    /// Told whether this process leads, for what else is to be done by one process only.
+    pub leading: Option<watch::Sender<bool>>,
+    /// Sees every effect before it is carried out. For tests that need a crash at a given moment.
+    pub tap: Option<Tap>,
+    /// Sees everything that the process decides. For tests that replay it.
+    pub recorder: Option<Recorder>,
+}
+
+/// A function that sees effects.
+pub type Tap = Arc<dyn Fn(&Effect) + Send + Sync>;
+
+/// A function that sees what a process decides.
+pub type See = dyn Fn(&Event, Moment, &[Effect]) + Send + Sync;
+
+/// A record of what a process is told and what it asks for.
+#[derive(Clone)]
+pub struct Recorder {
+    /// Where all chance of the process comes from.
+    pub seed: u64,
+    /// Sees each event, its moment, and the effects that follow from it.
+    pub see: Arc<See>,
+}
+
+impl Config {
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            id: self.id.clone(),
+            host: self.host.clone(),
+            timing: self.timing,
+            reservations: self.reservations,
+            batches: Batches::default(),
+            queue: QueueLimits::default(),
+        }
+    }
+}

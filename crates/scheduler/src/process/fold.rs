@@ -1,0 +1,289 @@
+//! Which event concerns which stage. What comes for a stage that is over changes nothing.
+
+use std::time::Duration;
+
+use rand::{SeedableRng as _, rngs::StdRng};
+use tickmesh_messaging::{Cas, LeaseRecord, SchedulerRole, StreamKind, lease::StreamMarks};
+use tracing::info;
+
+use super::{
+    Process, Reading, Stage, Standby,
+    catching_up::CatchingUp,
+    checking::Checking,
+    election::Election,
+    end::End,
+    held_lease::{HeldLease, LeaseLost},
+    io::{Answer, Ends, Event, StateChange},
+    leader::Leader,
+    standby::StandbyCopy,
+};
+use crate::{
+    clock::Moment,
+    effect::{Effect, Source},
+    error::Error,
+};
+
+type Folded = Result<Vec<Effect>, End>;
+
+impl Process {
+    pub(super) fn folded(&mut self, event: Event, moment: Moment) -> Folded {
+        let now = moment.uptime;
+        match event {
+            Event::Changed(change) => self.changed(change, moment),
+            Event::Passed { stream, sequence } => self.passed(stream, sequence, moment),
+            Event::SnapshotEnd { stream, sequence } => self.snapshot_end(stream, sequence, moment),
+            Event::Mesh(event) => self.lead(|leader| leader.handle(event, moment)),
+            Event::FollowEnded(error) => Err(End::Broken(Error::Follow(error))),
+            Event::LeaseSeen { revision, record } => Ok(self.lease_seen(revision, *record, now)),
+            Event::LeaseDeleted { revision } => Ok(self.stand_by(|standby| standby.election.deleted(revision, now))),
+            Event::HolderAsked { holder, presence, connection } => {
+                Ok(self.stand_by(|standby| standby.election.probed(&holder, presence, connection, now)))
+            }
+            Event::MeshFound(answer) => self.mesh_found(answer),
+            Event::LeaseRead(answer) => self.lease_read(answer, now),
+            Event::MarksRead(answer) => self.marks_read(answer, now),
+            Event::StreamsChecked(answer) => self.streams_checked(answer, now),
+            Event::LeaseWritten(answer) => self.lease_written(answer, moment),
+            Event::EndsRead(answer) => self.ends_read(answer, moment),
+            Event::ClockRead(answer) => self.clock_read(answer, moment),
+            Event::CatchUpEndRead(answer) => self.lead(|leader| leader.catch_up_end_read(answer, moment)),
+            Event::Ended(priority) => self.lead(|leader| Ok(leader.ended(priority))),
+            Event::StepDown => self.step_down(),
+            Event::Shutdown => Err(End::Shutdown),
+            Event::Woken => self.woken(moment),
+        }
+    }
+
+    /// Lets a leader do something.
+    fn lead(&mut self, act: impl FnOnce(&mut Leader) -> Folded) -> Folded {
+        if let Stage::Leading(leader) = &mut self.stage { act(leader) } else { Ok(Vec::new()) }
+    }
+
+    /// Tells a standby something.
+    fn stand_by(&mut self, act: impl FnOnce(&mut Standby)) -> Vec<Effect> {
+        if let Stage::Standby(standby) = &mut self.stage {
+            act(standby);
+        }
+        Vec::new()
+    }
+
+    /// The copy of the mesh's state, as long as this process keeps one.
+    fn copy(&mut self) -> Option<&mut StandbyCopy> {
+        match &mut self.stage {
+            Stage::Loading(loading) => Some(&mut loading.copy),
+            Stage::Standby(standby) => Some(&mut standby.copy),
+            Stage::CatchingUp(catching_up) => Some(&mut catching_up.copy),
+            Stage::Checking(_)
+            | Stage::Leading(_)
+            | Stage::SteppingDown(_)
+            | Stage::Resting { .. }
+            | Stage::Refusing { .. }
+            | Stage::Stopped => None,
+        }
+    }
+
+    fn changed(&mut self, change: StateChange, moment: Moment) -> Folded {
+        if let Stage::Leading(leader) = &mut self.stage {
+            return leader.changed(change, moment);
+        }
+        if let Some(copy) = self.copy() {
+            copy.change(change);
+        }
+        self.lead_once_caught_up(moment)
+    }
+
+    fn passed(&mut self, stream: StreamKind, sequence: u64, moment: Moment) -> Folded {
+        if let Some(copy) = self.copy() {
+            copy.passed(stream, sequence);
+        }
+        self.lead_once_caught_up(moment)
+    }
+
+    fn snapshot_end(&mut self, stream: StreamKind, sequence: u64, moment: Moment) -> Folded {
+        if let (Stage::Standby(standby), StreamKind::Lease) = (&mut self.stage, stream) {
+            standby.election.absent(moment.uptime);
+        }
+        let mut effects = self.passed(stream, sequence, moment)?;
+        if let Stage::Loading(loading) = &mut self.stage {
+            effects.extend(loading.read(stream));
+            if loading.is_complete() {
+                effects.extend(self.loaded(moment.uptime));
+            }
+        }
+        Ok(effects)
+    }
+
+    /// All is read: this process stands by.
+    fn loaded(&mut self, now: Duration) -> Vec<Effect> {
+        let Stage::Loading(loading) = std::mem::replace(&mut self.stage, Stage::Stopped) else { return Vec::new() };
+        info!(scheduler = self.settings.id, "standing by");
+        let election = Election::new(&self.settings, now);
+        self.stage = Stage::Standby(Box::new(Standby { copy: loading.copy, election }));
+        vec![Effect::ShowRole(SchedulerRole::StandingBy), Effect::Follow(Source::Lease)]
+    }
+
+    fn lease_seen(&mut self, revision: u64, record: LeaseRecord, now: Duration) -> Vec<Effect> {
+        let Stage::Standby(standby) = &mut self.stage else { return Vec::new() };
+        self.marks.see(record.acceptance, &record.streams);
+        standby.election.observe(revision, record, now);
+        Vec::new()
+    }
+
+    fn marks_read(&mut self, answer: Answer<StreamMarks>, now: Duration) -> Folded {
+        match &mut self.stage {
+            Stage::Checking(_) => self.looked(answer, now),
+            Stage::Standby(standby) => {
+                let write = standby.election.marks_read(answer, &mut self.marks, now).map_err(End::Broken)?;
+                Ok(write.into_iter().collect())
+            }
+            Stage::Leading(leader) => leader.marks_read(answer, &mut self.marks, now).map(|()| Vec::new()),
+            Stage::Loading(_)
+            | Stage::CatchingUp(_)
+            | Stage::SteppingDown(_)
+            | Stage::Resting { .. }
+            | Stage::Refusing { .. }
+            | Stage::Stopped => Ok(Vec::new()),
+        }
+    }
+
+    fn streams_checked(&mut self, answer: Answer<()>, now: Duration) -> Folded {
+        match &mut self.stage {
+            Stage::Checking(_) => self.checked(answer),
+            Stage::Leading(leader) => leader.streams_checked(answer, now).map(|()| Vec::new()),
+            Stage::Loading(_)
+            | Stage::Standby(_)
+            | Stage::CatchingUp(_)
+            | Stage::SteppingDown(_)
+            | Stage::Resting { .. }
+            | Stage::Refusing { .. }
+            | Stage::Stopped => Ok(Vec::new()),
+        }
+    }
+
+    fn lease_written(&mut self, answer: Answer<Box<Cas<LeaseRecord>>>, moment: Moment) -> Folded {
+        let lease = match &mut self.stage {
+            Stage::Standby(standby) => {
+                let held = standby.election.written(answer, moment.uptime).map_err(End::Broken)?;
+                return Ok(held.map(|lease| self.catch_up(lease, moment)).unwrap_or_default());
+            }
+            Stage::CatchingUp(catching_up) => &mut catching_up.lease,
+            Stage::Leading(leader) => &mut leader.lease,
+            Stage::SteppingDown(_) => return Ok(self.given_back(answer, moment.uptime)),
+            Stage::Checking(_)
+            | Stage::Loading(_)
+            | Stage::Resting { .. }
+            | Stage::Refusing { .. }
+            | Stage::Stopped => return Ok(Vec::new()),
+        };
+        let again = lease.written(answer).map_err(|LeaseLost| End::LeaseLost)?;
+        Ok(again.into_iter().collect())
+    }
+
+    /// The lease is this process's.
+    fn catch_up(&mut self, lease: HeldLease, moment: Moment) -> Vec<Effect> {
+        let Stage::Standby(standby) = std::mem::replace(&mut self.stage, Stage::Stopped) else { return Vec::new() };
+        let random = StdRng::from_rng(&mut self.random);
+        let (catching_up, effects) = CatchingUp::begin(&self.settings, lease, standby.copy, random, moment);
+        self.stage = Stage::CatchingUp(Box::new(catching_up));
+        effects
+    }
+
+    fn ends_read(&mut self, answer: Answer<Ends>, moment: Moment) -> Folded {
+        if let Stage::CatchingUp(catching_up) = &mut self.stage {
+            catching_up.ends_read(answer)?;
+        }
+        self.lead_once_caught_up(moment)
+    }
+
+    fn clock_read(&mut self, answer: Answer<Reading>, moment: Moment) -> Folded {
+        match &mut self.stage {
+            Stage::Leading(leader) => return leader.clock_read(answer, moment),
+            Stage::CatchingUp(catching_up) => catching_up.clock_read(answer)?,
+            Stage::Checking(_)
+            | Stage::Loading(_)
+            | Stage::Standby(_)
+            | Stage::SteppingDown(_)
+            | Stage::Resting { .. }
+            | Stage::Refusing { .. }
+            | Stage::Stopped => {}
+        }
+        self.lead_once_caught_up(moment)
+    }
+
+    /// A new leader that has read to the ends of the streams leads.
+    fn lead_once_caught_up(&mut self, moment: Moment) -> Folded {
+        let Stage::CatchingUp(catching_up) = &self.stage else { return Ok(Vec::new()) };
+        let Some(reading) = catching_up.is_complete() else { return Ok(Vec::new()) };
+        if let Stage::CatchingUp(catching_up) = std::mem::replace(&mut self.stage, Stage::Stopped) {
+            let leader = Leader::new(&self.settings, *catching_up, moment.uptime);
+            self.stage = Stage::Leading(Box::new(leader));
+        }
+        self.lead(|leader| leader.begin(&reading, moment))
+    }
+
+    /// Whoever does not lead has nothing to step down from.
+    fn step_down(&mut self) -> Folded {
+        match &self.stage {
+            Stage::CatchingUp(_) | Stage::Leading(_) => Err(End::SteppedDown),
+            Stage::Checking(_)
+            | Stage::Loading(_)
+            | Stage::Standby(_)
+            | Stage::SteppingDown(_)
+            | Stage::Resting { .. }
+            | Stage::Refusing { .. }
+            | Stage::Stopped => Ok(Vec::new()),
+        }
+    }
+
+    fn woken(&mut self, moment: Moment) -> Folded {
+        let now = moment.uptime;
+        match &mut self.stage {
+            Stage::Checking(Checking::Looking { looks, .. }) => Ok(looks.woken(&self.marks, now).into_iter().collect()),
+            Stage::Standby(standby) => Ok(standby.election.woken(&self.marks, now)),
+            Stage::CatchingUp(catching_up) => catching_up.woken(now),
+            Stage::Leading(leader) => leader.woken(&self.marks, moment),
+            Stage::SteppingDown(stepping_down) if stepping_down.until <= now => Ok(self.stepped_down(now)),
+            Stage::Resting { until } | Stage::Refusing { until } if *until <= now => Ok(self.check()),
+            Stage::Checking(Checking::Asked)
+            | Stage::Loading(_)
+            | Stage::SteppingDown(_)
+            | Stage::Resting { .. }
+            | Stage::Refusing { .. }
+            | Stage::Stopped => Ok(Vec::new()),
+        }
+    }
+
+    /// Notes how far an event shows a durable stream to be: this process leads on nothing shorter.
+    pub(super) fn note_progress(&mut self, event: &Event) {
+        if let Some((stream, sequence)) = progress(event) {
+            self.marks.saw(stream.as_str(), sequence);
+        }
+    }
+}
+
+fn progress(event: &Event) -> Option<(StreamKind, u64)> {
+    match event {
+        Event::Changed(StateChange::Ledger { revision, .. }) => Some((StreamKind::Ledger, *revision)),
+        Event::Changed(StateChange::App { revision, .. }) => Some((StreamKind::Apps, *revision)),
+        Event::Mesh(event) => event.progress(),
+        Event::Changed(StateChange::Agent { .. })
+        | Event::Passed { .. }
+        | Event::SnapshotEnd { .. }
+        | Event::FollowEnded(_)
+        | Event::LeaseSeen { .. }
+        | Event::LeaseDeleted { .. }
+        | Event::MeshFound(_)
+        | Event::StreamsChecked(_)
+        | Event::LeaseRead(_)
+        | Event::LeaseWritten(_)
+        | Event::HolderAsked { .. }
+        | Event::MarksRead(_)
+        | Event::EndsRead(_)
+        | Event::CatchUpEndRead(_)
+        | Event::ClockRead(_)
+        | Event::Ended(_)
+        | Event::StepDown
+        | Event::Shutdown
+        | Event::Woken => None,
+    }
+}

@@ -1,0 +1,169 @@
+//! What a scheduler process is told. What it asks for is in [`crate::effect`].
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tickmesh_core::{decide::AppContent, id::MeshId, ledger::Ledger, message::AgentRecord, name::AppName};
+use tickmesh_messaging::{
+    Cas, LeaseRecord, StreamKind,
+    lease::{Presence, StreamMarks},
+};
+
+use super::clock_judge::Reading;
+use crate::{
+    dispatcher,
+    effect::{Effect, Priority},
+    error::Failure,
+};
+
+/// What came of an effect that is tried once.
+pub type Answer<T> = Result<T, Failure>;
+
+/// Where streams ended when somebody looked: sequences of their last messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// Of `ledger`.
+    pub ledgers: u64,
+    /// Of `agents`.
+    pub agents: u64,
+    /// Of `apps`.
+    pub apps: u64,
+}
+
+impl Ends {
+    /// Returns the end of a stream, if it is one of these.
+    pub(super) fn of_mut(&mut self, stream: StreamKind) -> Option<&mut u64> {
+        match stream {
+            StreamKind::Ledger => Some(&mut self.ledgers),
+            StreamKind::Agents => Some(&mut self.agents),
+            StreamKind::Apps => Some(&mut self.apps),
+            StreamKind::Meta
+            | StreamKind::Lease
+            | StreamKind::Commands
+            | StreamKind::Ticks
+            | StreamKind::Orders
+            | StreamKind::Results
+            | StreamKind::History
+            | StreamKind::Logs
+            | StreamKind::Mesh => None,
+        }
+    }
+
+    /// Whether no stream ends later than in `other`.
+    pub(super) fn are_within(&self, other: &Self) -> bool {
+        self.ledgers <= other.ledgers && self.agents <= other.agents && self.apps <= other.apps
+    }
+}
+
+/// A change of the state that a standby keeps a copy of.
+#[derive(Debug, Clone)]
+pub enum StateChange {
+    /// A ledger was written, by whomever.
+    Ledger {
+        /// The app.
+        app: AppName,
+        /// Its revision.
+        revision: u64,
+        /// The ledger.
+        ledger: Box<Ledger>,
+    },
+    /// An agent's key was written.
+    Agent {
+        /// Its revision.
+        revision: u64,
+        /// When it was stored, by the server's clock.
+        at: Timestamp,
+        /// The heartbeat.
+        record: Box<AgentRecord>,
+    },
+    /// A revision of an app was stored.
+    App {
+        /// The app.
+        app: AppName,
+        /// Its revision.
+        revision: u64,
+        /// When it was stored, by the server's clock.
+        at: Timestamp,
+        /// What it says.
+        content: AppContent,
+    },
+}
+
+/// Something that a scheduler process is told.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The state changed.
+    Changed(StateChange),
+    /// Something else about apps and agents: read from a stream, or the answer to a leader's effect.
+    Mesh(dispatcher::Event),
+    /// A stream was read up to a sequence, where there was no record that can be read.
+    Passed {
+        /// The stream.
+        stream: StreamKind,
+        /// The sequence.
+        sequence: u64,
+    },
+    /// All that was stored in a stream when this process began to follow it has been told.
+    SnapshotEnd {
+        /// The stream.
+        stream: StreamKind,
+        /// Everything up to this sequence has been told.
+        sequence: u64,
+    },
+    /// A stream cannot be followed any more.
+    FollowEnded(Failure),
+    /// The lease was written.
+    LeaseSeen {
+        /// Its revision.
+        revision: u64,
+        /// What was written.
+        record: Box<LeaseRecord>,
+    },
+    /// The lease was deleted by hand.
+    LeaseDeleted {
+        /// The revision of the deletion.
+        revision: u64,
+    },
+    /// Answer to [`Effect::OpenMesh`] and [`Effect::MakeMissingStreams`].
+    MeshFound(Answer<MeshId>),
+    /// Answer to [`Effect::CheckStreams`].
+    StreamsChecked(Answer<()>),
+    /// Answer to [`Effect::ReadLease`].
+    LeaseRead(Answer<Option<Box<LeaseRecord>>>),
+    /// Answer to [`Effect::WriteLease`].
+    LeaseWritten(Answer<Box<Cas<LeaseRecord>>>),
+    /// Answer to [`Effect::AskHolder`].
+    HolderAsked {
+        /// Who was asked.
+        holder: String,
+        /// What was heard.
+        presence: Presence,
+        /// Counts the connections to NATS of this process: after a new one, nobody is heard for a moment.
+        connection: u64,
+    },
+    /// Answer to [`Effect::ReadMarks`].
+    MarksRead(Answer<StreamMarks>),
+    /// Answer to [`Effect::ReadEnds`].
+    EndsRead(Answer<Ends>),
+    /// Answer to [`Effect::ReadCatchUpEnd`].
+    CatchUpEndRead(Answer<u64>),
+    /// Answer to [`Effect::ReadClock`].
+    ClockRead(Answer<Reading>),
+    /// An effect has ended. Its answer, if it has one, comes next.
+    Ended(Priority),
+    /// Somebody else is to lead.
+    StepDown,
+    /// The process is to stop.
+    Shutdown,
+    /// Time passed.
+    Woken,
+}
+
+/// What follows from an event.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Effects to begin now, in this order.
+    pub effects: Vec<Effect>,
+    /// From this uptime on none of them may begin: the lease under which they were decided is too old.
+    pub valid_until: Option<Duration>,
+}

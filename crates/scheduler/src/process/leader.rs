@@ -1,0 +1,264 @@
+//! The leader's loop: the dispatcher, the clock that it may trust, and what is done every so often.
+
+use std::time::Duration;
+
+use tickmesh_core::decide::Tenure;
+use tickmesh_messaging::{
+    self as messaging, SchedulerRole,
+    lease::{HighWaterMarks, StreamMarks},
+};
+use tracing::{info, warn};
+
+use super::{
+    EffectQueue, End, Settings,
+    catching_up::CatchingUp,
+    clock_judge::{ClockJudge, Reading},
+    fairness::{Fairness, Turn},
+    held_lease::HeldLease,
+    io::Answer,
+    loss_looks::{Look, LossLooks},
+    purge,
+    take_over::Start,
+};
+use crate::{
+    clock::Moment,
+    dispatcher::{Dispatcher, Event},
+    effect::{Effect, Priority, Source},
+    error::Error,
+};
+
+/// Readings of the server's clock in one term of the lease.
+const CLOCK_READINGS_PER_TERM: u32 = 4;
+/// Terms of the lease between two checks of all streams.
+const STREAMS_CHECKED_TERMS: u32 = 5;
+
+/// A leader from the moment at which its dispatcher is told of the mesh's state.
+#[derive(Debug)]
+pub(super) struct Leader {
+    pub(super) settings: Settings,
+    pub(super) lease: HeldLease,
+    pub(super) tenure: Tenure,
+    pub(super) began: Duration,
+    /// The standby read the ledgers up to here.
+    ledgers_through: u64,
+    pub(super) start: Start,
+    pub(super) dispatcher: Dispatcher,
+    pub(super) queue: EffectQueue,
+    fairness: Fairness,
+    judge: ClockJudge,
+    ends: purge::Ends,
+    looks: LossLooks,
+    /// When each is due next; `None`: the last one is under way.
+    read_clock_at: Option<Duration>,
+    check_streams_at: Option<Duration>,
+    purge_at: Duration,
+    keep_house_at: Duration,
+}
+
+impl Leader {
+    /// A leader whose streams are read to their ends.
+    pub(super) fn new(settings: &Settings, caught_up: CatchingUp, now: Duration) -> Self {
+        let CatchingUp { lease, tenure, began, copy, random, .. } = caught_up;
+        let timing = settings.timing;
+        let dispatcher = Dispatcher::new(tenure, timing, random);
+        Self {
+            settings: settings.clone(),
+            lease,
+            tenure,
+            began,
+            ledgers_through: copy.through().ledgers,
+            start: Start::Telling(Box::new(copy.tell())),
+            dispatcher: dispatcher.reserving(settings.reservations).in_batches(settings.batches),
+            queue: EffectQueue::new(settings.queue),
+            fairness: Fairness::default(),
+            judge: ClockJudge::default(),
+            ends: purge::Ends::new(timing.results_kept),
+            looks: LossLooks::from(now + timing.lease),
+            read_clock_at: Some(now + timing.lease / CLOCK_READINGS_PER_TERM),
+            check_streams_at: Some(now + timing.lease * STREAMS_CHECKED_TERMS),
+            purge_at: now + timing.purge,
+            keep_house_at: now + timing.heartbeat / 2,
+        }
+    }
+
+    /// Begins, with what the server's clock said. What is in the ledgers this leader knows from now on,
+    /// since it is to be the one who writes them.
+    pub(super) fn begin(&mut self, reading: &Reading, moment: Moment) -> Result<Vec<Effect>, End> {
+        let follow = Effect::Follow(Source::LedgerWrites { after: self.ledgers_through });
+        let mut effects = vec![Effect::ShowRole(self.role()), follow];
+        effects.extend(self.judge_clock(reading, moment)?);
+        Ok(effects)
+    }
+
+    /// What the role of this leader is.
+    fn role(&self) -> SchedulerRole {
+        SchedulerRole::Leading { epoch: self.tenure.epoch, doubt: self.judge.doubt().map(ToOwned::to_owned) }
+    }
+
+    /// Folds an event into the dispatcher. A clock that was set since the last look is noticed before
+    /// anything is decided by it.
+    pub(super) fn handle(&mut self, event: Event, moment: Moment) -> Result<Vec<Effect>, End> {
+        let doubted = self.judge.doubt().is_some();
+        self.judge.looked(moment);
+        let mut effects = self.heed_clock(doubted, moment)?;
+        effects.extend(self.fold(event, moment)?);
+        Ok(effects)
+    }
+
+    /// Folds events that have one origin.
+    pub(super) fn handle_all(&mut self, events: Vec<Event>, moment: Moment) -> Result<Vec<Effect>, End> {
+        let mut effects = Vec::new();
+        for event in events {
+            effects.extend(self.handle(event, moment)?);
+        }
+        Ok(effects)
+    }
+
+    fn fold(&mut self, event: Event, moment: Moment) -> Result<Vec<Effect>, End> {
+        if moment.uptime >= self.lease.trusted_until() {
+            return Err(End::LeaseLost);
+        }
+        let outcome = self.dispatcher.handle(event, moment).map_err(End::Conflict)?;
+        let mut effects: Vec<_> = outcome.effects.into_iter().filter_map(|effect| self.queue.push(effect)).collect();
+        effects.extend(outcome.hastened.iter().filter_map(|app| self.queue.hasten_write(app)));
+        Ok(effects)
+    }
+
+    /// Takes a reading of the server's clock.
+    pub(super) fn clock_read(&mut self, answer: Answer<Reading>, moment: Moment) -> Result<Vec<Effect>, End> {
+        self.read_clock_at = Some(moment.uptime + self.settings.timing.lease / CLOCK_READINGS_PER_TERM);
+        match answer {
+            Ok(reading) => self.judge_clock(&reading, moment),
+            Err(error) => {
+                warn!(error = &*error as &dyn std::error::Error, "the server's clock was not read");
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// Judges this host's clock. The reading may have waited: a clock that was set since is noticed now,
+    /// and not after something was decided by it.
+    fn judge_clock(&mut self, reading: &Reading, moment: Moment) -> Result<Vec<Effect>, End> {
+        let doubted = self.judge.doubt().is_some();
+        self.judge.server_read(reading);
+        self.judge.looked(moment);
+        self.heed_clock(doubted, moment)
+    }
+
+    fn heed_clock(&mut self, doubted: bool, moment: Moment) -> Result<Vec<Effect>, End> {
+        let event = match (doubted, self.judge.doubt()) {
+            (false, Some(doubt)) => {
+                warn!(doubt, "no tick is decided until this host's clock agrees with the NATS server's");
+                Event::ClockDoubted
+            }
+            (true, None) => {
+                info!("this host's clock agrees with the NATS server's again");
+                Event::ClockTrusted
+            }
+            (true, Some(_)) | (false, None) => return Ok(Vec::new()),
+        };
+        let mut effects = vec![Effect::ShowRole(self.role())];
+        effects.extend(self.fold(event, moment)?);
+        Ok(effects)
+    }
+
+    /// Takes where the streams stand: the lease is to say so with its next renewal.
+    pub(super) fn marks_read(
+        &mut self,
+        answer: Answer<StreamMarks>,
+        marks: &mut HighWaterMarks,
+        now: Duration,
+    ) -> Result<(), End> {
+        match answer {
+            Ok(standing) => match self.looks.answered(&standing, marks, true, now) {
+                Look::Whole => self.lease.note_streams(standing),
+                Look::Again => return Ok(()),
+                Look::Lost(loss) => {
+                    return Err(End::Broken(Error::StateLost(messaging::Error::StateLost(loss).into())));
+                }
+            },
+            Err(error) => warn!(error = &*error as &dyn std::error::Error, "the streams' ends were not read"),
+        }
+        self.looks.look_again_at(now + self.settings.timing.lease);
+        Ok(())
+    }
+
+    /// Takes whether all streams are as they must be. Not every stream is read by a leader, and a write to
+    /// one that is gone looks like an outage.
+    pub(super) fn streams_checked(&mut self, answer: Answer<()>, now: Duration) -> Result<(), End> {
+        self.check_streams_at = Some(now + self.settings.timing.lease * STREAMS_CHECKED_TERMS);
+        match answer {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_unavailable() => {
+                warn!(error = &*error as &dyn std::error::Error, "the streams were not looked at");
+                Ok(())
+            }
+            Err(error) => Err(End::Broken(Error::Load(error))),
+        }
+    }
+
+    /// Notes that an effect has ended, and returns those that may begin in its place.
+    pub(super) fn ended(&mut self, priority: Priority) -> Vec<Effect> {
+        self.queue.ended(priority);
+        std::iter::from_fn(|| self.queue.next()).collect()
+    }
+
+    /// Looks at the clock: whatever is due is done.
+    pub(super) fn woken(&mut self, marks: &HighWaterMarks, moment: Moment) -> Result<Vec<Effect>, End> {
+        let now = moment.uptime;
+        let mut effects: Vec<_> = self.lease.woken(now).into_iter().collect();
+        if !matches!(self.start, Start::Over) {
+            effects.extend(self.go_on_starting(moment)?);
+            return Ok(effects);
+        }
+        effects.extend(self.looks.woken(marks, now));
+        effects.extend(self.read_clock_at.take_if(|at| *at <= now).map(|_| Effect::ReadClock));
+        effects.extend(self.check_streams_at.take_if(|at| *at <= now).map(|_| Effect::CheckStreams));
+        if self.purge_at <= now {
+            self.purge_at = now + self.settings.timing.purge;
+            effects.extend(self.purge(moment)?);
+        }
+        if self.keep_house_at <= now || self.is_due(moment) {
+            self.keep_house_at = now + self.settings.timing.heartbeat / 2;
+            effects.extend(self.handle(Event::Woken, moment)?);
+        }
+        Ok(effects)
+    }
+
+    /// Removes results that nobody needs (protocol rule P14), and has stored ledgers need fewer by the
+    /// next time.
+    fn purge(&mut self, moment: Moment) -> Result<Vec<Effect>, End> {
+        let end = self.dispatcher.results_through();
+        let needed_from = self.dispatcher.results_needed_after().map_or(end, |after| after + 1);
+        let below = self.ends.purge_below(moment.uptime, end, needed_from);
+        let mut effects = self.handle(Event::Checkpoint, moment)?;
+        let purge = below.map(|below| Effect::PurgeResults { below });
+        effects.extend([Effect::ReadCommandsBegin].into_iter().chain(purge).filter_map(|it| self.queue.push(it)));
+        Ok(effects)
+    }
+
+    fn is_due(&self, moment: Moment) -> bool {
+        self.dispatcher.wake_in(moment) == Some(Duration::ZERO)
+    }
+
+    /// What the next turn is for.
+    pub(super) fn next_turn(&mut self, moment: Moment) -> Turn {
+        if self.is_starting() {
+            return Turn::busy();
+        }
+        let due = matches!(self.start, Start::Over) && self.is_due(moment);
+        self.fairness.next(due)
+    }
+
+    /// When [`Self::woken`] has something to do.
+    pub(super) fn wake_at(&self, moment: Moment) -> Option<Duration> {
+        let renew_at = self.lease.wake_at();
+        if !matches!(self.start, Start::Over) {
+            return if self.is_starting() { Some(moment.uptime) } else { renew_at };
+        }
+        let dispatcher = self.dispatcher.wake_in(moment).map(|wake_in| moment.uptime + wake_in);
+        let always = [Some(self.purge_at), Some(self.keep_house_at)];
+        let at_times = [renew_at, dispatcher, self.looks.wake_at(), self.read_clock_at, self.check_streams_at];
+        always.into_iter().chain(at_times).flatten().min()
+    }
+}

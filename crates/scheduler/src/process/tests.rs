@@ -1,0 +1,384 @@
+//! The process alone: events in, effects out. Nothing here waits, and no time passes by itself.
+
+use jiff::Timestamp;
+use rand::SeedableRng as _;
+use tickmesh_core::{id::Epoch, ledger::Ledger, name::AppName};
+use tickmesh_messaging::{
+    self as messaging, Cas, Entry, LeaseRecord, SchedulerRole,
+    lease::{Presence, StreamMark, StreamMarks},
+};
+
+use super::*;
+use crate::{dispatcher, effect::Priority, error::Failure};
+
+const ID: &str = "s1";
+
+/// A process, its clocks, and what the streams hold.
+struct World {
+    process: Process,
+    moment: Moment,
+    effects: Vec<Effect>,
+    valid_until: Option<Duration>,
+    marks: StreamMarks,
+}
+
+fn start() -> Timestamp {
+    "2026-11-30T12:00:00Z".parse().unwrap()
+}
+
+fn failure() -> Failure {
+    Failure::new(messaging::Error::Unavailable { action: "ask".to_owned(), source: "no answer".into() })
+}
+
+fn mesh() -> MeshId {
+    MeshId::from_random([1; 16])
+}
+
+impl World {
+    fn new() -> Self {
+        let settings = Settings {
+            id: ID.to_owned(),
+            host: "h1".to_owned(),
+            timing: Timing::default(),
+            reservations: Reservations::default(),
+            batches: Batches::default(),
+            queue: QueueLimits::default(),
+        };
+        let (process, first) = Process::begin(settings, StdRng::seed_from_u64(1));
+        let moment = Moment { wall: start(), uptime: Duration::from_secs(1_000) };
+        let mark = StreamMark { last_sequence: 9, created: Timestamp::UNIX_EPOCH };
+        let marks = ["apps", "ledger", "results", "history"].map(|stream| (stream.to_owned(), mark)).into();
+        Self { process, moment, effects: first.effects, valid_until: None, marks }
+    }
+
+    /// Folds an event. `effects` are those that follow from it.
+    fn fold(&mut self, event: Event) -> &mut Self {
+        let outcome = self.process.fold(event, self.moment);
+        (self.effects, self.valid_until) = (outcome.effects, outcome.valid_until);
+        self
+    }
+
+    fn pass(&mut self, time: Duration) -> &mut Self {
+        self.moment.uptime += time;
+        self.moment.wall = tickmesh_core::time::after(self.moment.wall, time);
+        self.fold(Event::Woken)
+    }
+
+    /// Checks which effects follow, by the beginnings of their debug forms, and what the process does then.
+    #[track_caller]
+    fn check(&mut self, effects: &[&str], stage: &str) -> &mut Self {
+        let found: Vec<String> = self.effects.iter().map(|effect| format!("{effect:?}")).collect();
+        let matches =
+            found.len() == effects.len() && found.iter().zip(effects).all(|(it, begin)| it.starts_with(begin));
+        assert!(matches, "{found:#?} instead of {effects:?}");
+        assert_eq!(self.process.stage(), stage);
+        self
+    }
+
+    fn lease(&self) -> LeaseRecord {
+        LeaseRecord { streams: self.marks.clone(), ..LeaseRecord::first("s0", "h0", None) }
+    }
+
+    fn look(&mut self) -> &mut Self {
+        self.fold(Event::MarksRead(Ok(self.marks.clone())))
+    }
+
+    /// Everything up to the point where all that is stored has been read: one ledger, at 5.
+    fn standing_by() -> Self {
+        let mut world = Self::new();
+        let lease = Box::new(world.lease());
+        world.check(&["OpenMesh"], "checking");
+        world.fold(Event::MeshFound(Ok(mesh()))).check(&["ReadLease"], "checking");
+        world.fold(Event::LeaseRead(Ok(Some(lease.clone())))).check(&["ReadMarks"], "checking");
+        world.look().check(&["CheckStreams"], "checking");
+        world.fold(Event::StreamsChecked(Ok(()))).check(&["Follow(Ledgers)"], "loading");
+        let ledger = Box::new(Ledger::new(4, start()));
+        let app = AppName::new("nightly").unwrap();
+        world.fold(Event::Changed(StateChange::Ledger { app, revision: 5, ledger }));
+        let end = |stream, sequence| Event::SnapshotEnd { stream, sequence };
+        world.fold(end(StreamKind::Ledger, 5)).check(&["Follow(Agents)", "Follow(Apps"], "loading");
+        world.fold(end(StreamKind::Agents, 0)).check(&[], "loading");
+        world.fold(end(StreamKind::Apps, 4)).check(&["ShowRole(StandingBy", "Follow(Lease)"], "standing by");
+        world.fold(Event::LeaseSeen { revision: 7, record: lease });
+        world
+    }
+
+    /// The lease has run out, and this process has it, at revision 8.
+    fn catching_up() -> Self {
+        let mut world = Self::standing_by();
+        world.pass(Duration::from_secs(3)).check(&["ReadMarks"], "taking");
+        world.look().check(&["WriteLease"], "taking");
+        world.fold(stored(8)).check(&["ReadClock", "ReadEnds"], "catching up");
+        world
+    }
+
+    fn read_clock(&mut self, server: Timestamp) -> &mut Self {
+        let reading = Reading { asked: self.moment, server, answered: self.moment };
+        self.fold(Event::ClockRead(Ok(reading)))
+    }
+
+    fn leading() -> Self {
+        let mut world = Self::catching_up();
+        world.fold(Event::EndsRead(Ok(Ends { ledgers: 5, agents: 0, apps: 4 }))).check(&[], "catching up");
+        world
+            .read_clock(world.moment.wall)
+            .check(&["ShowRole(Leading", "Follow(LedgerWrites { after: 5 })"], "leading");
+        world.fold(Event::Woken).check(&[], "leading");
+        world.fold(Event::Woken).check(&["ReadCatchUpEnd"], "leading");
+        let begun = ["Follow(Results { after: 0 })", "Follow(Commands)", "ReadCommandsBegin", "Announce(LeaderChanged"];
+        world.fold(Event::CatchUpEndRead(Ok(0))).check(&begun, "leading");
+        world
+    }
+
+    /// Answers the looks of a process that finds something missing, until it believes it.
+    fn lose(&mut self) -> &mut Self {
+        self.marks.get_mut("ledger").unwrap().last_sequence = 4;
+        for _ in 0..3 {
+            let stage = self.process.stage();
+            self.look().check(&[], stage);
+            self.pass(Duration::from_millis(500));
+            assert!(self.effects.iter().any(|effect| matches!(effect, Effect::ReadMarks)), "{:?}", self.effects);
+        }
+        self.look()
+    }
+}
+
+fn stored(sequence: u64) -> Event {
+    Event::LeaseWritten(Ok(Box::new(Cas::Stored { sequence })))
+}
+
+fn refused(revision: u64, record: LeaseRecord) -> Event {
+    let entry = Entry { key: "leader".to_owned(), sequence: revision, at: start(), value: record };
+    Event::LeaseWritten(Ok(Box::new(Cas::Refused { current: Some(entry) })))
+}
+
+#[test]
+fn the_tenure_has_the_number_of_the_write_that_took_the_lease() {
+    let world = World::leading();
+    assert_eq!(world.process.dispatcher().unwrap().tenure().epoch, Epoch(8));
+}
+
+#[test]
+fn a_lease_that_another_one_took_is_waited_for() {
+    let mut world = World::standing_by();
+    world.pass(Duration::from_secs(3)).look();
+    world.fold(refused(8, LeaseRecord::first("s2", "h2", None))).check(&[], "standing by");
+    world.pass(Duration::from_millis(2_999));
+    assert_eq!(world.process.stage(), "standing by");
+    world.pass(Duration::from_millis(1)).check(&["ReadMarks"], "taking");
+}
+
+#[test]
+fn a_released_lease_is_taken_at_once() {
+    let mut world = World::standing_by();
+    let record = Box::new(LeaseRecord { released: true, ..world.lease() });
+    world.fold(Event::LeaseSeen { revision: 8, record }).fold(Event::Woken).check(&["ReadMarks"], "taking");
+}
+
+#[test]
+fn a_try_to_take_the_lease_without_an_answer_is_repeated() {
+    let mut world = World::standing_by();
+    world.pass(Duration::from_secs(3)).look();
+    world.fold(Event::LeaseWritten(Err(failure()))).check(&[], "standing by");
+    world.pass(Duration::from_millis(750)).check(&["ReadMarks"], "taking");
+}
+
+#[test]
+fn a_holder_that_is_gone_is_not_waited_for() {
+    let mut world = World::standing_by();
+    let heard = |presence| Event::HolderAsked { holder: "s0".to_owned(), presence, connection: 1 };
+    world.pass(Duration::from_millis(2_200)).check(&["AskHolder"], "standing by");
+    world.fold(heard(Presence::Answers));
+    for _ in 0..2 {
+        world.pass(Duration::from_millis(150)).check(&["AskHolder"], "standing by");
+        world.fold(heard(Presence::Gone));
+    }
+    world.fold(Event::Woken).check(&["ReadMarks"], "taking");
+}
+
+#[test]
+fn a_new_connection_says_nothing_of_others_for_a_while() {
+    let mut world = World::standing_by();
+    let heard = |presence, connection| Event::HolderAsked { holder: "s0".to_owned(), presence, connection };
+    world.pass(Duration::from_millis(2_200)).fold(heard(Presence::Answers, 1));
+    world.pass(Duration::from_millis(150)).fold(heard(Presence::Gone, 2));
+    world.pass(Duration::from_millis(150)).fold(heard(Presence::Gone, 2));
+    world.fold(Event::Woken);
+    assert_eq!(world.process.stage(), "standing by");
+}
+
+#[test]
+fn a_leader_renews_and_sends_a_renewal_of_unknown_fate_again_unchanged() {
+    let mut world = World::leading();
+    world.pass(Duration::from_millis(750));
+    let Some(Effect::WriteLease { record, expected: 8 }) = world.effects.first().cloned() else {
+        panic!("{:?}", world.effects)
+    };
+    world.fold(Event::LeaseWritten(Err(failure())));
+    let [Effect::WriteLease { record: again, expected: 8 }] = &world.effects[..] else { panic!("{:?}", world.effects) };
+    assert_eq!(*again, record);
+    world.fold(stored(9)).check(&[], "leading");
+    let renewed = world.moment.uptime;
+    world.fold(Event::Woken);
+    assert_eq!(world.valid_until, Some(renewed + Duration::from_millis(2_250)), "from when it was sent first");
+}
+
+#[test]
+fn a_leader_whose_lease_is_too_old_decides_nothing_and_gives_it_back() {
+    let mut world = World::leading();
+    world.moment.uptime += Duration::from_millis(2_250);
+    world.fold(Event::Mesh(dispatcher::Event::Woken));
+    world.check(&["Abandon", "ShowRole(Preparing)", "WriteLease"], "stepping down");
+    world.fold(stored(9)).check(&[], "resting");
+    world.pass(Duration::from_secs(1)).check(&["ReadLease"], "checking");
+}
+
+#[test]
+fn a_refused_renewal_ends_the_tenure() {
+    let mut world = World::leading();
+    world.pass(Duration::from_millis(750));
+    world.fold(refused(9, LeaseRecord::first("s2", "h2", None)));
+    world.check(&["Abandon", "ShowRole(Preparing)"], "resting");
+}
+
+#[test]
+fn a_leader_that_steps_down_lets_somebody_else_take_the_lease() {
+    let mut world = World::leading();
+    world.fold(Event::StepDown);
+    world.check(&["Abandon", "ShowRole(Preparing)", "WriteLease"], "stepping down");
+    let Effect::WriteLease { record, expected: 8 } = &world.effects[2] else { panic!("{:?}", world.effects) };
+    assert!(record.released);
+    world.fold(stored(9)).check(&[], "resting");
+    world.pass(Duration::from_millis(2_999)).check(&[], "resting");
+    world.pass(Duration::from_millis(1)).check(&["ReadLease"], "checking");
+}
+
+#[test]
+fn a_renewal_under_way_is_waited_for_before_the_lease_is_given_back() {
+    let mut world = World::leading();
+    world.pass(Duration::from_millis(750));
+    world.fold(Event::StepDown).check(&["Abandon", "ShowRole(Preparing)"], "stepping down");
+    world.fold(stored(9)).check(&["WriteLease"], "stepping down");
+    let [Effect::WriteLease { record, expected: 9 }] = &world.effects[..] else { panic!("{:?}", world.effects) };
+    assert!(record.released);
+}
+
+#[test]
+fn a_lease_that_cannot_be_given_back_runs_out() {
+    let mut world = World::leading();
+    world.fold(Event::StepDown).pass(Duration::from_secs(3)).check(&[], "resting");
+}
+
+#[test]
+fn a_process_that_is_to_stop_gives_its_lease_back_first() {
+    let mut world = World::leading();
+    world.fold(Event::Shutdown).check(&["Abandon", "ShowRole(Preparing)", "WriteLease"], "stepping down");
+    world.fold(stored(9)).check(&["End"], "stopped");
+    World::standing_by().fold(Event::Shutdown).check(&["Abandon", "End"], "stopped");
+}
+
+#[test]
+fn a_standby_keeps_what_it_is_asked_to_give() {
+    World::standing_by().fold(Event::StepDown).check(&[], "standing by");
+}
+
+#[test]
+fn a_loss_is_believed_only_after_several_looks() {
+    let mut world = World::standing_by();
+    world.pass(Duration::from_secs(3)).check(&["ReadMarks"], "taking");
+    world.lose().check(&["Abandon", "ShowRole(Refusing"], "refusing");
+    let Effect::ShowRole(SchedulerRole::Refusing { reason, data_lost: true, .. }) = &world.effects[1] else {
+        panic!("{:?}", world.effects)
+    };
+    assert!(reason.contains("stream `ledger` ends at sequence 4, but a scheduler has seen 9"), "{reason}");
+    world.pass(Duration::from_secs(5)).check(&["ReadLease"], "checking");
+}
+
+#[test]
+fn a_loss_that_only_one_look_shows_is_none() {
+    let mut world = World::standing_by();
+    world.pass(Duration::from_secs(3));
+    let whole = world.marks.clone();
+    world.marks.get_mut("ledger").unwrap().last_sequence = 4;
+    world.look().check(&[], "taking");
+    world.marks = whole;
+    world.pass(Duration::from_millis(500)).look().check(&["WriteLease"], "taking");
+}
+
+#[test]
+fn a_leader_finds_that_its_streams_lost_something() {
+    let mut world = World::leading();
+    world.pass(Duration::from_millis(750)).fold(stored(9));
+    world.pass(Duration::from_millis(750)).fold(stored(10));
+    world.pass(Duration::from_millis(750)).fold(stored(11));
+    world.pass(Duration::from_millis(750)).fold(stored(12));
+    world.lose();
+    assert_eq!(world.process.stage(), "stepping down");
+}
+
+/// What a standby has read counts although no lease says so, even if the lease itself is an older copy.
+#[test]
+fn a_standby_leads_on_nothing_shorter_than_what_it_has_read() {
+    let mut world = World::standing_by();
+    let app = AppName::new("nightly").unwrap();
+    let ledger = Box::new(Ledger::new(4, start()));
+    world.fold(Event::Changed(StateChange::Ledger { app, revision: 10, ledger }));
+    world.pass(Duration::from_secs(3)).check(&["ReadMarks"], "taking");
+    world.look().check(&[], "taking");
+}
+
+#[test]
+fn nobody_leads_where_there_are_ledgers_and_no_lease() {
+    let mut world = World::new();
+    world.fold(Event::MeshFound(Ok(mesh()))).fold(Event::LeaseRead(Ok(None))).check(&["ReadMarks"], "checking");
+    for _ in 0..3 {
+        world.look().pass(Duration::from_millis(500)).check(&["ReadMarks"], "checking");
+    }
+    world.look().check(&["Abandon", "ShowRole(Refusing"], "refusing");
+}
+
+#[test]
+fn a_new_leader_reads_to_the_ends_of_the_streams_or_gives_up() {
+    let mut world = World::catching_up();
+    world.read_clock(world.moment.wall).fold(Event::EndsRead(Ok(Ends { ledgers: 6, agents: 0, apps: 4 })));
+    world.check(&[], "catching up");
+    for term in 1..40 {
+        world.pass(Duration::from_millis(750)).fold(stored(8 + term));
+        assert_eq!(world.process.stage(), "catching up");
+    }
+    world.pass(Duration::from_millis(750)).check(&["Abandon", "ShowRole(Preparing)", "WriteLease"], "stepping down");
+}
+
+#[test]
+fn a_clock_that_differs_from_the_servers_is_shown_until_it_agrees() {
+    let mut world = World::leading();
+    let ahead = tickmesh_core::time::before(world.moment.wall, Duration::from_secs(5));
+    world.read_clock(ahead).check(&["ShowRole(Leading { epoch: Epoch(8), doubt: Some("], "leading");
+    world.read_clock(world.moment.wall).check(&["ShowRole(Leading { epoch: Epoch(8), doubt: None"], "leading");
+}
+
+#[test]
+fn an_outage_is_waited_out_and_a_missing_stream_is_made() {
+    let mut world = World::new();
+    world.fold(Event::MeshFound(Err(failure()))).check(&["Abandon", "ShowRole(Preparing)"], "resting");
+    world.pass(Duration::from_secs(1)).check(&["OpenMesh"], "checking");
+    world.fold(Event::MeshFound(Ok(mesh())));
+    let gone = messaging::Error::StreamGone { stream: "ticks".to_owned() };
+    world.fold(Event::LeaseRead(Err(Failure::new(gone)))).check(&["Abandon", "ShowRole(Refusing"], "refusing");
+    world.pass(Duration::from_secs(5)).check(&["MakeMissingStreams"], "checking");
+    world.fold(Event::MeshFound(Ok(mesh()))).check(&["ReadLease"], "checking");
+}
+
+#[test]
+fn another_mesh_in_the_place_of_the_known_one_is_not_led() {
+    let mut world = World::new();
+    world.fold(Event::MeshFound(Ok(mesh())));
+    let gone = messaging::Error::StreamGone { stream: "ticks".to_owned() };
+    world.fold(Event::LeaseRead(Err(Failure::new(gone)))).pass(Duration::from_secs(5));
+    world.fold(Event::MeshFound(Ok(MeshId::from_random([2; 16])))).check(&["Abandon", "ShowRole(Refusing"], "refusing");
+}
+
+#[test]
+fn ends_of_effects_that_are_not_counted_change_nothing() {
+    World::leading().fold(Event::Ended(Priority::Immediate)).check(&[], "leading");
+}
