@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    cause::Cause,
     id::{RunNumber, RunUid},
-    ledger::Cause,
     message::RunRequest,
     name::{AgentName, AppName, ServiceName},
     outcome::Outcome,

@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, a file, the environment or the network: time and randomness come in as arguments, and what
 //! should happen goes out as data. So every rule can be tested by a table, and every history replayed.
 
+pub mod cause;
 pub mod compose;
 pub mod decide;
 pub mod encoded;

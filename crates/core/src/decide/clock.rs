@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{Record, Transition, admission::Tick};
 use crate::{
-    ledger::Cause,
+    cause::Cause,
     message::{Admission, SkipReason},
     schedule::{Missed, Schedule},
     spec::{AppSpec, Misfire},

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 
-use super::{Ledger, Origin, sane};
-use crate::message::DiscardReason;
+use super::{Ledger, sane};
+use crate::{cause::Origin, message::DiscardReason};
 
 /// What became of every instant: `decided = started + enqueued + dropped + skipped + coalesced` and
 /// `enqueued = started_later + expired + flushed + replaced + waiting` hold after every decision (guarantee G2). Runs that

@@ -17,8 +17,9 @@
 //! takes writes of ledgers and none of summaries; where the queue is full, or may have nothing in it, its tick is dropped and
 //! counted as such. No result is ever given up to make room.
 
-use super::{ActiveRun, Ledger, Origin, REQUESTS_MAX, Waiting, stored::REPLICA_BYTES_MAX};
+use super::{ActiveRun, Ledger, REQUESTS_MAX, Waiting, stored::REPLICA_BYTES_MAX};
 use crate::{
+    cause::Origin,
     encoded::{encoded_bytes, text_bytes},
     history::RunSummary,
     message::{ARGUMENTS_BYTES_MAX, ENVIRONMENT_BYTES_MAX, RunRequest},

@@ -29,8 +29,9 @@ pub use self::{
     outbox::Outbox,
     replica::{Claim, OpenAttempt, Progress, Replica, ReplicaState},
     run::{ActiveRun, NewRun, Phase, ReplicaPlace, ServiceRun, StopReason},
-    waiting::{Cause, Origin, Waiting},
+    waiting::Waiting,
 };
+pub use crate::cause::{Cause, Origin};
 use crate::{
     history::RunSummary,
     id::{Epoch, RequestId, RunNumber},

@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Carried, Cause, Waiting,
+    Carried, Waiting,
     index::Index,
     replica::{Claim, OpenAttempt, Replica, ReplicaState},
     sane,
 };
 use crate::{
+    cause::Cause,
     id::{AttemptId, RunNumber, RunToken, RunUid},
     message::RunRequest,
     name::{AgentName, AppName, ServiceName},

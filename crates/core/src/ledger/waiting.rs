@@ -2,71 +2,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Carried;
-use crate::{
-    id::{RequestId, RunNumber},
-    message::RunRequest,
-};
-
-/// Why a run exists.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "cause", rename_all = "snake_case")]
-pub enum Cause {
-    /// An instant of the schedule.
-    Schedule,
-    /// Instants that were missed, coalesced into the latest.
-    CatchUp {
-        /// How many.
-        missed: u64,
-    },
-    /// A person.
-    Manual {
-        /// Who.
-        by: String,
-        /// The command.
-        request: RequestId,
-    },
-    /// A person, for what did not succeed in an earlier run.
-    Retry {
-        /// That run.
-        of: RunNumber,
-        /// Who.
-        by: String,
-        /// The command.
-        request: RequestId,
-    },
-}
-
-/// Who asked for a run: each has counters of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// The clock.
-    Tick,
-    /// A person.
-    Manual,
-    /// A person, for an earlier run.
-    Retry,
-}
-
-impl Cause {
-    /// One word for tables and environments.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::Schedule => "schedule",
-            Self::CatchUp { .. } => "catch_up",
-            Self::Manual { .. } => "manual",
-            Self::Retry { .. } => "retry",
-        }
-    }
-
-    /// Who asked.
-    pub fn origin(&self) -> Origin {
-        match self {
-            Self::Schedule | Self::CatchUp { .. } => Origin::Tick,
-            Self::Manual { .. } => Origin::Manual,
-            Self::Retry { .. } => Origin::Retry,
-        }
-    }
-}
+use crate::{cause::Cause, message::RunRequest};
 
 /// A run that waits for its start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    cause::Cause,
     id::{AttemptId, Epoch},
-    ledger::Cause,
     name::AgentName,
     spec::{ContainerSpec, OnDisconnect, RemoveContainers},
 };
