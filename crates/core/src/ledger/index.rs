@@ -9,10 +9,9 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    ReplicaPlace, ServiceRun,
-    limits::is_long,
+    reasons::is_long,
     replica::{OpenAttempt, Replica, ReplicaState},
-    run::Phase,
+    service::{Phase, ReplicaPlace, ServiceRun},
 };
 use crate::{
     name::{AgentName, ServiceName},

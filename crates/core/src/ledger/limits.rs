@@ -17,26 +17,22 @@
 //! takes writes of ledgers and none of summaries; where the queue is full, or may have nothing in it, its tick is dropped and
 //! counted as such. No result is ever given up to make room.
 
-use super::{ActiveRun, Ledger, REQUESTS_MAX, Waiting, stored::REPLICA_BYTES_MAX};
+use super::{
+    ActiveRun, Ledger, REQUESTS_MAX, Waiting,
+    reasons::{REASON_BYTES_MAX, REASON_SHORT_BYTES_MAX, REASONS_LONG_MAX},
+    stored::REPLICA_BYTES_MAX,
+};
 use crate::{
     cause::Origin,
-    encoded::{encoded_bytes, text_bytes},
+    encoded::encoded_bytes,
     history::RunSummary,
     message::{ARGUMENTS_BYTES_MAX, ENVIRONMENT_BYTES_MAX, RunRequest},
     name::AgentName,
-    outcome::Outcome,
     spec::{QUEUE_LIMIT_MAX, REPLICAS_MAX, RunSpec, StoredRun},
 };
 
 /// Largest encoded ledger, in bytes: half of what a NATS server takes in one message by default.
 pub const LEDGER_BYTES_MAX: usize = 512 * 1024;
-
-/// Longest reason that is kept of anything, as JSON: a line or two on a terminal.
-pub const REASON_BYTES_MAX: usize = 200;
-/// Longest reason of a replica when its run has [`REASONS_LONG_MAX`] long ones already.
-pub(super) const REASON_SHORT_BYTES_MAX: usize = 40;
-/// Long reasons in one run. Replicas that could not start mostly have the same one.
-const REASONS_LONG_MAX: usize = 32;
 
 /// Summaries that may wait to be published before the next run starts: half a minute of runs at a period of one second.
 pub const HISTORY_PENDING_MAX: usize = 24;
@@ -162,19 +158,6 @@ fn is_by_hand(waiting: &Waiting) -> bool {
 
 fn waiting_bytes(waiting: &Waiting) -> usize {
     encoded_bytes(waiting) + ",".len()
-}
-
-/// Whether an outcome has a reason that is more than short.
-pub(super) fn is_long(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::CouldNotStart { reason } => text_bytes(reason) > REASON_SHORT_BYTES_MAX,
-        Outcome::Succeeded
-        | Outcome::Failed { .. }
-        | Outcome::TimedOut
-        | Outcome::Lost { .. }
-        | Outcome::Cancelled
-        | Outcome::Skipped { .. } => false,
-    }
 }
 
 impl ActiveRun {

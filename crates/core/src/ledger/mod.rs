@@ -7,9 +7,11 @@ mod counters;
 mod index;
 mod limits;
 mod outbox;
+mod reasons;
 mod replica;
 mod run;
 mod sane;
+mod service;
 mod stored;
 mod waiting;
 
@@ -23,12 +25,13 @@ pub use self::{
     carried::Carried,
     counters::{Counters, RequestCounters},
     limits::{
-        HISTORY_PENDING_MAX, LEDGER_BYTES_MAX, QUEUE_BY_HAND_BYTES_MAX, REASON_BYTES_MAX, RUN_BYTES_MAX,
-        TICKS_PENDING_MAX, run_bytes,
+        HISTORY_PENDING_MAX, LEDGER_BYTES_MAX, QUEUE_BY_HAND_BYTES_MAX, RUN_BYTES_MAX, TICKS_PENDING_MAX, run_bytes,
     },
     outbox::Outbox,
+    reasons::REASON_BYTES_MAX,
     replica::{Claim, OpenAttempt, Progress, Replica, ReplicaState},
-    run::{ActiveRun, NewRun, Phase, ReplicaPlace, ServiceRun, StopReason},
+    run::{ActiveRun, NewRun},
+    service::{Phase, ReplicaPlace, ServiceRun, StopReason},
     waiting::Waiting,
 };
 pub use crate::cause::{Cause, Origin};

@@ -8,6 +8,7 @@ use super::{
     index::Index,
     replica::{Claim, OpenAttempt, Replica, ReplicaState},
     sane,
+    service::{Phase, ReplicaPlace, ServiceRun, StopReason},
 };
 use crate::{
     cause::Cause,
@@ -65,58 +66,6 @@ struct StoredRun {
     services: Vec<ServiceRun>,
 }
 
-/// Whether a run goes on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "phase", rename_all = "snake_case")]
-pub enum Phase {
-    /// It goes on.
-    Running,
-    /// No attempt is started any more, and those that are open are being stopped.
-    Stopping {
-        /// Why.
-        reason: StopReason,
-    },
-}
-
-/// Why a run is stopped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StopReason {
-    /// Somebody asked for it.
-    Cancelled {
-        /// Who, for people.
-        by: String,
-    },
-    /// It lasted longer than it may.
-    TimedOut,
-    /// A newer one takes its place.
-    Replaced,
-    /// The app was removed.
-    Removed,
-}
-
-impl StopReason {
-    /// How what is stopped ends.
-    pub fn outcome(&self) -> Outcome {
-        match self {
-            Self::TimedOut => Outcome::TimedOut,
-            Self::Cancelled { .. } | Self::Replaced | Self::Removed => Outcome::Cancelled,
-        }
-    }
-}
-
-/// One service of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServiceRun {
-    /// The service.
-    pub name: ServiceName,
-    /// Of a global service, the agents of its replicas, by index. `None` where any agent will do, and until agents match.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub agents: Option<Vec<AgentName>>,
-    /// Its replicas, by index.
-    pub replicas: Vec<Replica>,
-}
-
 /// A service as those see it that wait for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ServiceState {
@@ -126,15 +75,6 @@ enum ServiceState {
     Succeeded,
     /// A replica has ended otherwise.
     Unsuccessful,
-}
-
-/// Which replica of a run: positions, as the run has them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ReplicaPlace {
-    /// Position of the service.
-    pub service: u32,
-    /// Index of the replica.
-    pub replica: u32,
 }
 
 /// What a run begins with.

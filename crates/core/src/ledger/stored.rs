@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Claim, OpenAttempt, Progress, Replica, ReplicaState, sane::ATTEMPTS_MAX};
 use crate::{message::MachineDigest, name::AgentName, outcome::Outcome};
 
-/// Longest replica, with the comma before it. A reason that takes more than [`super::limits::REASON_SHORT_BYTES_MAX`] is not
+/// Longest replica, with the comma before it. A reason that takes more than [`super::reasons::REASON_SHORT_BYTES_MAX`] is not
 /// counted in full.
 pub(super) const REPLICA_BYTES_MAX: usize = 181;
 

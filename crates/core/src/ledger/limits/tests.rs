@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::{
-    encoded::shortened,
+    encoded::{shortened, text_bytes},
     history::ReplicaSummary,
     id::{Epoch, RequestId, RunUid},
     ledger::{
@@ -16,7 +16,7 @@ use crate::{
     },
     message::{Admission, DropReason, MachineDigest, RunRequest, SCHEMA, TickRecord},
     name::{AgentName, AppName, NAME_LENGTH_MAX, ServiceName},
-    outcome::LostReason,
+    outcome::{LostReason, Outcome},
     spec::{ContainerSpec, LOSSES_MAX, RETRY_COUNT_MAX, SCALE_MAX, ServiceSpec},
 };
 
