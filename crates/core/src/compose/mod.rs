@@ -11,6 +11,7 @@
 //! a pure function of the text, the variables, the env files and the zone database, and every cost has a limit.
 
 mod app;
+mod constraint;
 mod diagnostic;
 mod env_files;
 mod file;

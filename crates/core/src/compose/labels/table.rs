@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    super::{reader::Text, service::constraint},
+    super::{constraint, reader::Text},
     backoff,
     takes::Takes::{self, Flag, Nothing, Number, Value, Word},
 };

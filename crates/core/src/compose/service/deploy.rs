@@ -3,6 +3,7 @@
 
 use super::{
     super::{
+        constraint::{self, Wish},
         keys::{
             AmountKey, DEPLOY_KEYS, DeployKey, LIMIT_KEYS, PLACEMENT_KEYS, PlacementKey, RESERVATION_KEYS,
             RESOURCE_KEYS, ResourceKey,
@@ -12,7 +13,6 @@ use super::{
         value::{Refused, number},
         yaml::Item,
     },
-    constraint::{self, Wish},
     directive::warn_of_wish,
     resources::{Bound, Resources},
 };

@@ -3,12 +3,10 @@
 //! What must hold and can be honoured is taken over; what must hold and cannot is an error, because the job would run
 //! where it must not; what was only a wish is a warning.
 
-use super::{
-    super::{
-        reader::{Pair, Reader},
-        report::{Place, quote},
-    },
+use super::super::{
     constraint::{self, Wish},
+    reader::{Pair, Reader},
+    report::{Place, quote},
 };
 use crate::spec::Constraint;
 

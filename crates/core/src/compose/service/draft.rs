@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     super::{
+        constraint::CONSTRAINTS_MAX,
         keys::ServiceKey,
         labels::{Labels, ServiceLabels, read_service_labels},
         reader::Reader,
@@ -11,7 +12,6 @@ use super::{
         value::{boolean, number},
         yaml::Item,
     },
-    constraint::CONSTRAINTS_MAX,
     container::{check_restart, network_mode, pull_policy, read_words, stop_grace, user, working_dir},
     depends::{self, Dependency, read_depends_on},
     deploy::{Deploy, read_deploy},

@@ -1,6 +1,5 @@
 //! The services of a file: one after the other, each key by its reader.
 
-pub(super) mod constraint;
 mod container;
 mod depends;
 mod deploy;

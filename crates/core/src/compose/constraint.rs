@@ -9,7 +9,7 @@
 //! All are one grammar, so that a constraint can be moved from one place to the other. Values are compared in full: patterns,
 //! which swarm knew, are refused.
 
-use super::super::value::Refused;
+use super::value::Refused;
 use crate::spec::{Attribute, Constraint, Operator};
 
 /// Most constraints of one service. Each agent is compared with all of them.
@@ -29,7 +29,7 @@ pub(super) enum Wish {
 }
 
 /// Reads the label: constraints with commas between them, all of which must hold.
-pub(in crate::compose) fn read_label(text: &str, constraints: &mut Vec<Constraint>) -> Result<(), Refused> {
+pub(super) fn read_label(text: &str, constraints: &mut Vec<Constraint>) -> Result<(), Refused> {
     if text.matches(',').count() >= CONSTRAINTS_MAX {
         return Err(Refused::new(text, format!("a list of at most {CONSTRAINTS_MAX} constraints")));
     }
