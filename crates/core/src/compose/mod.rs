@@ -15,6 +15,7 @@ mod constraint;
 mod diagnostic;
 mod env_files;
 mod file;
+mod host_files;
 mod interpolate;
 mod keys;
 mod labels;
@@ -39,10 +40,10 @@ pub use self::{
 use self::{
     env_files::EnvFiles,
     file::{Contents, read_file},
+    host_files::HostFiles,
     interpolate::Interpolator,
     reader::Reader,
     report::Report,
-    service::HostFiles,
 };
 use crate::{name::AppName, spec::AppSpec};
 

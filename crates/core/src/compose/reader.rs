@@ -8,10 +8,10 @@ use jiff::tz::TimeZoneDatabase;
 use super::{
     diagnostic::Position,
     env_files::EnvFiles,
+    host_files::HostFiles,
     interpolate::Interpolator,
     keys::{Known, Status},
     report::{Place, Report, quote},
-    service::HostFiles,
     yaml::{Entry, Item, Scalar, Value},
 };
 

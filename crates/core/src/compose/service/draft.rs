@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     super::{
         constraint::CONSTRAINTS_MAX,
+        host_files::HostFileKind,
         keys::ServiceKey,
         labels::{Labels, ServiceLabels, read_service_labels},
         reader::Reader,
@@ -17,7 +18,7 @@ use super::{
     deploy::{Deploy, read_deploy},
     env_file::read_env_files,
     environment::{check_size, read_environment},
-    host_files::{Kind, read_grants},
+    host_files::read_grants,
     image, limits, naming,
     resources::{Bound, Resources, Setting},
     rights, signal,
@@ -96,11 +97,11 @@ impl ServiceDraft {
                 self.mount(reader, mounts);
             }
             ServiceKey::Secrets => {
-                let mounts = read_grants(reader, item, Kind::Secret);
+                let mounts = read_grants(reader, item, HostFileKind::Secret);
                 self.mount(reader, mounts);
             }
             ServiceKey::Configs => {
-                let mounts = read_grants(reader, item, Kind::Config);
+                let mounts = read_grants(reader, item, HostFileKind::Config);
                 self.mount(reader, mounts);
             }
             ServiceKey::Init => container.init = reader.parsed(item, boolean).unwrap_or(true),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::{
     super::{
+        host_files::{HostFileKind, HostFiles},
         keys::{FILE_KEYS, FileKey},
         reader::Reader,
         report::{Place, quote},
@@ -20,47 +21,6 @@ use crate::spec::{Volume, VolumeSource};
 const GRANTS_MAX: usize = 100;
 /// Keys of a grant in its long form.
 const GRANT_KEYS: [&str; 5] = ["source", "target", "uid", "gid", "mode"];
-
-/// Which of both it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::compose) enum Kind {
-    Secret,
-    Config,
-}
-
-impl Kind {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Secret => "secret",
-            Self::Config => "config",
-        }
-    }
-
-    /// Where relative targets begin.
-    fn folder(self) -> &'static str {
-        match self {
-            Self::Secret => "/run/secrets/",
-            Self::Config => "/",
-        }
-    }
-}
-
-/// The files that the top of a compose file names.
-#[derive(Debug, Default)]
-pub(in crate::compose) struct HostFiles {
-    secrets: BTreeMap<String, Option<String>>,
-    configs: BTreeMap<String, Option<String>>,
-}
-
-impl HostFiles {
-    /// All of a kind: their paths by name. `None`: what is wrong with it has been said.
-    fn of(&self, kind: Kind) -> &BTreeMap<String, Option<String>> {
-        match kind {
-            Kind::Secret => &self.secrets,
-            Kind::Config => &self.configs,
-        }
-    }
-}
 
 /// Reads both lists, before the services that they are for.
 pub(in crate::compose) fn read_host_files(reader: &mut Reader<'_>, root: &Item<'_>) -> HostFiles {
@@ -93,7 +53,7 @@ fn definition(reader: &mut Reader<'_>, item: &Item<'_>, entry: &Entry) -> Option
 }
 
 /// Reads `secrets` or `configs` of a service.
-pub(super) fn read_grants(reader: &mut Reader<'_>, item: &Item<'_>, kind: Kind) -> Vec<Mount> {
+pub(super) fn read_grants(reader: &mut Reader<'_>, item: &Item<'_>, kind: HostFileKind) -> Vec<Mount> {
     let Value::Sequence(nodes) = &item.node.value else {
         if !item.is_null() {
             reader.expected("a list", item);
@@ -109,7 +69,7 @@ pub(super) fn read_grants(reader: &mut Reader<'_>, item: &Item<'_>, kind: Kind) 
     elements.filter_map(|element| read_grant(reader, &element, kind)).collect()
 }
 
-fn read_grant(reader: &mut Reader<'_>, item: &Item<'_>, kind: Kind) -> Option<Mount> {
+fn read_grant(reader: &mut Reader<'_>, item: &Item<'_>, kind: HostFileKind) -> Option<Mount> {
     let (name, target, place) = match &item.node.value {
         Value::Mapping(_) => long(reader, item)?,
         Value::Scalar(_) | Value::Sequence(_) => {

@@ -18,7 +18,7 @@ mod signal;
 mod tmpfs;
 mod volumes;
 
-pub(super) use self::host_files::{HostFiles, read_host_files};
+pub(super) use self::host_files::read_host_files;
 pub use self::rights::capability;
 use super::{
     keys::SERVICE_KEYS,
