@@ -1,4 +1,4 @@
-//! The secrets and configs that the top of a file names, as the readers of services find them.
+//! The secrets and configs that the top of a file names, for the readers of services.
 
 use std::collections::BTreeMap;
 

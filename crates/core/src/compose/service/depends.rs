@@ -8,17 +8,17 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    super::{
-        reader::{Reader, Text},
-        report::{Place, one_of, quote},
-        value::boolean,
-        yaml::{Entry, Item, Value},
-    },
-    SERVICES_MAX,
+use super::super::{
+    reader::{Reader, Text},
+    report::{Place, one_of, quote},
+    value::boolean,
+    yaml::{Entry, Item, Value},
 };
 use crate::{name::ServiceName, spec::ServiceSpec};
 
+/// Most services of an app, and so most services that one of them waits for. The runs of the app
+/// must fit into the ledger, and people must be able to read them.
+pub(super) const SERVICES_MAX: usize = 200;
 /// Keys of a dependency in the form of a map.
 const KEYS: [&str; 3] = ["condition", "required", "restart"];
 

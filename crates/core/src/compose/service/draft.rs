@@ -19,11 +19,13 @@ use super::{
     env_file::read_env_files,
     environment::{check_size, read_environment},
     host_files::read_grants,
-    image, limits, naming,
+    image, limits,
+    mount::Mount,
+    naming,
     resources::{Bound, Resources, Setting},
     rights, signal,
     tmpfs::read_tmpfs,
-    volumes::{Mount, read_volumes},
+    volumes::read_volumes,
 };
 use crate::{
     name::ServiceName,

@@ -13,7 +13,7 @@ use super::{
         report::{Place, quote},
         yaml::{Entry, Item, Value},
     },
-    volumes::{Mount, clean_path, path_of_host},
+    mount::{Mount, clean_path, path_of_host},
 };
 use crate::spec::{Volume, VolumeSource};
 

@@ -11,6 +11,7 @@ mod environment;
 mod host_files;
 mod image;
 mod limits;
+mod mount;
 mod naming;
 mod resources;
 mod rights;
@@ -27,11 +28,8 @@ use super::{
     yaml::{Entry, Item, Value},
 };
 use crate::{name::ServiceName, spec::ServiceSpec};
-use depends::{Unlinked, link};
+use depends::{SERVICES_MAX, Unlinked, link};
 use draft::ServiceDraft;
-
-/// Most services of an app: its runs must fit into the ledger, and people must be able to read them.
-const SERVICES_MAX: usize = 200;
 
 /// Reads `services`. The list is complete only if the report has no errors.
 pub(super) fn read_services(reader: &mut Reader<'_>, item: &Item<'_>, key: &Place) -> Vec<ServiceSpec> {

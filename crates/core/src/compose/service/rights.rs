@@ -8,7 +8,7 @@ use super::super::{
     value::{Refused, boolean},
     yaml::Item,
 };
-use super::{container::user, volumes::clean_path};
+use super::{container::user, mount::clean_path};
 use crate::spec::{Device, Ipc, NO_NEW_PRIVILEGES, Rights};
 
 /// The capabilities of Linux, without `CAP_`, and docker's word for all of them.

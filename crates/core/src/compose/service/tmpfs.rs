@@ -6,7 +6,7 @@ use super::{
         value::{Refused, size},
         yaml::Item,
     },
-    volumes::{Mount, target_path},
+    mount::{Mount, target_path},
 };
 use crate::spec::{Volume, VolumeSource};
 

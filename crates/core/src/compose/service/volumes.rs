@@ -8,25 +8,17 @@ use super::{
         value::{Refused, boolean},
         yaml::{Item, Value},
     },
+    mount::{Mount, path_of_host, target_path},
     tmpfs,
 };
 use crate::spec::{Volume, VolumeSource};
 
 /// Most mounts of a container.
 const VOLUMES_MAX: usize = 100;
-/// Longest path, that of Linux.
-const PATH_BYTES_MAX: usize = 4096;
 /// Keys of the long form that are read.
 const LONG_KEYS: [&str; 6] = ["type", "source", "target", "read_only", "bind", "tmpfs"];
 /// Keys of the long form that are not.
 const LONG_KEYS_UNSUPPORTED: [&str; 3] = ["volume", "image", "consistency"];
-
-/// A volume, and where the file asks for it.
-#[derive(Debug)]
-pub(super) struct Mount {
-    pub(super) volume: Volume,
-    pub(super) place: Place,
-}
 
 /// Reads `volumes`.
 pub(super) fn read_volumes(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<Mount> {
@@ -96,18 +88,6 @@ fn host_path(text: &str) -> Result<VolumeSource, Refused> {
     path_of_host(text).map(VolumeSource::HostPath)
 }
 
-/// A path of the Docker host that runs the container.
-pub(super) fn path_of_host(text: &str) -> Result<String, Refused> {
-    if !text.starts_with('/') {
-        let expected = "an absolute path: there is no project directory on the agents";
-        return Err(Refused::new(text, expected));
-    }
-    if text.contains(':') {
-        return Err(Refused::new(text, "a path of a host: the engine takes what comes after a colon for another one"));
-    }
-    clean_path(text).ok_or_else(|| Refused::new(text, "a path of a host without `..`"))
-}
-
 fn named(text: &str) -> Result<VolumeSource, Refused> {
     let first = text.starts_with(|first: char| first.is_ascii_alphanumeric());
     let rest = text.chars().all(|character| character.is_ascii_alphanumeric() || "_.-".contains(character));
@@ -115,32 +95,6 @@ fn named(text: &str) -> Result<VolumeSource, Refused> {
         return Ok(VolumeSource::Named(text.to_owned()));
     }
     Err(Refused::new(text, "the name of a volume: at least two letters, digits, `_`, `.` and `-`"))
-}
-
-/// An absolute path in the container.
-pub(super) fn target_path(text: &str) -> Result<String, Refused> {
-    if text.contains(':') {
-        return Err(Refused::new(
-            text,
-            "a path in the container: the engine takes what comes after a colon for a mode",
-        ));
-    }
-    clean_path(text)
-        .filter(|path| path != "/")
-        .ok_or_else(|| Refused::new(text, "an absolute path in the container, without `..` and other than `/`"))
-}
-
-/// An absolute path without empty parts and `.`, so that one path has one spelling. `..` is refused rather than resolved:
-/// what an agent allows is decided by comparing paths.
-pub(super) fn clean_path(text: &str) -> Option<String> {
-    if !text.starts_with('/') || text.len() > PATH_BYTES_MAX || text.contains('\0') {
-        return None;
-    }
-    let parts: Vec<&str> = text.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-    if parts.contains(&"..") {
-        return None;
-    }
-    Some(format!("/{}", parts.join("/")))
 }
 
 /// The parts of the long form.
