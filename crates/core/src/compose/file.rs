@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::{
-    ComposeFile,
     app::{app_spec, run_spec},
     keys::{SERVICE_KEYS, TOP_KEYS, TopKey},
     labels::{AppLabels, Labels, read_app_labels},
     reader::{Reader, Text},
     report::{Place, quote},
     service::{read_host_files, read_services},
+    source::ComposeFile,
     value::Refused,
     yaml::{Entry, Item, Node, Value},
 };

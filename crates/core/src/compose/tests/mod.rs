@@ -16,7 +16,10 @@ mod volumes;
 mod yaml;
 
 use super::*;
-use crate::spec::{ContainerSpec, ServiceSpec};
+use crate::{
+    name::AppName,
+    spec::{ContainerSpec, ServiceSpec},
+};
 
 const VARIABLES: [(&str, &str); 4] = [("TAG", "v2"), ("SIZE", "5"), ("EMPTY", ""), ("FROM_HOST", "yes")];
 
