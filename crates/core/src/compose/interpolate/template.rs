@@ -63,7 +63,7 @@ impl Operator {
 /// Text that breaks the syntax.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
-pub(in crate::compose) struct Malformed {
+pub(crate) struct Malformed {
     /// Where, in characters from 0.
     pub(super) offset: usize,
     problem: Problem,

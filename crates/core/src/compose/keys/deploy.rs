@@ -4,7 +4,7 @@ use super::{Known, ignored, supported, unsupported};
 
 /// Keys of `deploy` that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::compose) enum DeployKey {
+pub(crate) enum DeployKey {
     Mode,
     Replicas,
     Resources,
@@ -14,14 +14,14 @@ pub(in crate::compose) enum DeployKey {
 
 /// Keys of `deploy.resources`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::compose) enum ResourceKey {
+pub(crate) enum ResourceKey {
     Limits,
     Reservations,
 }
 
 /// Keys of both of these that are read; `pids` is a limit only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::compose) enum AmountKey {
+pub(crate) enum AmountKey {
     Cpus,
     Memory,
     Pids,
@@ -29,7 +29,7 @@ pub(in crate::compose) enum AmountKey {
 
 /// Keys of `deploy.placement` that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::compose) enum PlacementKey {
+pub(crate) enum PlacementKey {
     Constraints,
 }
 
@@ -38,7 +38,7 @@ const NO_GPUS: &str = "agents hand out processors and memory only";
 const HOSTS_WITH_DEVICES: &str = "write a constraint on a label that only hosts with such devices have";
 
 /// Every key of `deploy`.
-pub(in crate::compose) const DEPLOY_KEYS: &[Known<DeployKey>] = &[
+pub(crate) const DEPLOY_KEYS: &[Known<DeployKey>] = &[
     supported("mode", DeployKey::Mode),
     supported("replicas", DeployKey::Replicas),
     supported("resources", DeployKey::Resources),
@@ -52,15 +52,15 @@ pub(in crate::compose) const DEPLOY_KEYS: &[Known<DeployKey>] = &[
 ];
 
 /// Every key of `deploy.resources`.
-pub(in crate::compose) const RESOURCE_KEYS: &[Known<ResourceKey>] =
+pub(crate) const RESOURCE_KEYS: &[Known<ResourceKey>] =
     &[supported("limits", ResourceKey::Limits), supported("reservations", ResourceKey::Reservations)];
 
 /// Every key of `deploy.resources.limits`.
-pub(in crate::compose) const LIMIT_KEYS: &[Known<AmountKey>] =
+pub(crate) const LIMIT_KEYS: &[Known<AmountKey>] =
     &[supported("cpus", AmountKey::Cpus), supported("memory", AmountKey::Memory), supported("pids", AmountKey::Pids)];
 
 /// Every key of `deploy.resources.reservations`.
-pub(in crate::compose) const RESERVATION_KEYS: &[Known<AmountKey>] = &[
+pub(crate) const RESERVATION_KEYS: &[Known<AmountKey>] = &[
     supported("cpus", AmountKey::Cpus),
     supported("memory", AmountKey::Memory),
     unsupported("pids", "a host has processes enough", "write it under `limits`"),
@@ -69,7 +69,7 @@ pub(in crate::compose) const RESERVATION_KEYS: &[Known<AmountKey>] = &[
 ];
 
 /// Every key of `deploy.placement`.
-pub(in crate::compose) const PLACEMENT_KEYS: &[Known<PlacementKey>] = &[
+pub(crate) const PLACEMENT_KEYS: &[Known<PlacementKey>] = &[
     supported("constraints", PlacementKey::Constraints),
     ignored("preferences", "replicas are spread over all agents that fit"),
     unsupported(

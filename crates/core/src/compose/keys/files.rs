@@ -4,7 +4,7 @@ use super::{Known, ignored, supported, unsupported};
 
 /// Keys that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::compose) enum FileKey {
+pub(crate) enum FileKey {
     File,
 }
 
@@ -12,7 +12,7 @@ const NO_STORE: &str = "agents know no store of secrets, only files of their hos
 const NAME_A_FILE: &str = "put it into a file on the hosts, and name that with `file`";
 
 /// Every key of a secret or config.
-pub(in crate::compose) const FILE_KEYS: &[Known<FileKey>] = &[
+pub(crate) const FILE_KEYS: &[Known<FileKey>] = &[
     supported("file", FileKey::File),
     ignored("name", "the file is known by its path"),
     ignored("labels", "nothing reads them"),

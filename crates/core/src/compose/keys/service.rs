@@ -4,7 +4,7 @@ use super::{FOREIGN, Known, ignored, supported, unsupported};
 
 /// Keys of a service that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::compose) enum ServiceKey {
+pub(crate) enum ServiceKey {
     Image,
     Command,
     Entrypoint,
@@ -38,7 +38,7 @@ pub(in crate::compose) enum ServiceKey {
 
 /// Keys about names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::compose) enum NamingKey {
+pub(crate) enum NamingKey {
     Hostname,
     Domainname,
     Dns,
@@ -49,7 +49,7 @@ pub(in crate::compose) enum NamingKey {
 
 /// Keys about what a container may use, and placement need not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::compose) enum LimitKey {
+pub(crate) enum LimitKey {
     Ulimits,
     ShmSize,
     MemSwappiness,
@@ -59,7 +59,7 @@ pub(in crate::compose) enum LimitKey {
 
 /// Keys about what a container may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::compose) enum RightKey {
+pub(crate) enum RightKey {
     Privileged,
     CapAdd,
     CapDrop,
@@ -83,7 +83,7 @@ const SHARE_OF_TIME: &str = "it says the same as `cpus`, less clearly";
 const NO_SIDE_PROCESS: &str = "nothing runs beside the container's own command";
 
 /// Every key of a service.
-pub(in crate::compose) const SERVICE_KEYS: &[Known<ServiceKey>] = &[
+pub(crate) const SERVICE_KEYS: &[Known<ServiceKey>] = &[
     supported("image", ServiceKey::Image),
     supported("command", ServiceKey::Command),
     supported("entrypoint", ServiceKey::Entrypoint),

@@ -20,54 +20,54 @@ const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// What the labels at the top of the file say about the app.
 #[derive(Debug, Default)]
-pub(in crate::compose) struct AppLabels {
+pub(crate) struct AppLabels {
     /// When it runs.
-    pub(in crate::compose) schedule: Option<Text>,
+    pub(crate) schedule: Option<Text>,
     /// The time zone of the schedule.
-    pub(in crate::compose) timezone: Option<Text>,
+    pub(crate) timezone: Option<Text>,
     /// What sort of app it is: `batch`.
-    pub(in crate::compose) project_type: Option<Text>,
+    pub(crate) project_type: Option<Text>,
     /// What becomes of a tick that finds a run active; as many runs as there may be are another label.
-    pub(in crate::compose) overlap: Option<Overlap>,
+    pub(crate) overlap: Option<Overlap>,
     /// Most runs at once, where they may overlap.
-    pub(in crate::compose) max_active: Option<u32>,
+    pub(crate) max_active: Option<u32>,
     /// Most ticks that may wait.
-    pub(in crate::compose) queue_limit: Option<u32>,
+    pub(crate) queue_limit: Option<u32>,
     /// What becomes of missed instants.
-    pub(in crate::compose) misfire: Misfire,
+    pub(crate) misfire: Misfire,
     /// How late a tick may start a run.
-    pub(in crate::compose) start_deadline: Option<Duration>,
+    pub(crate) start_deadline: Option<Duration>,
     /// How long a run may last.
-    pub(in crate::compose) timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
     /// How far apps of one schedule are spread.
-    pub(in crate::compose) jitter: Option<Duration>,
+    pub(crate) jitter: Option<Duration>,
     /// Whether the app is to be paused.
-    pub(in crate::compose) paused: bool,
+    pub(crate) paused: bool,
     /// What becomes of containers on a host that is cut off.
-    pub(in crate::compose) on_disconnect: OnDisconnect,
+    pub(crate) on_disconnect: OnDisconnect,
     /// What becomes of a lost replica.
-    pub(in crate::compose) on_lost: OnLost,
+    pub(crate) on_lost: OnLost,
 }
 
 /// What the labels of a service say about it.
 #[derive(Debug, Default)]
-pub(in crate::compose) struct ServiceLabels {
+pub(crate) struct ServiceLabels {
     /// Number of replicas.
-    pub(in crate::compose) scale: Option<u32>,
+    pub(crate) scale: Option<u32>,
     /// Retries of each.
-    pub(in crate::compose) retry_count: Option<u32>,
+    pub(crate) retry_count: Option<u32>,
     /// Pauses between them; its count is that of the label before.
-    pub(in crate::compose) retry: RetryPolicy,
+    pub(crate) retry: RetryPolicy,
     /// How long an attempt may last.
-    pub(in crate::compose) attempt_timeout: Option<Duration>,
+    pub(crate) attempt_timeout: Option<Duration>,
     /// Which containers are removed.
-    pub(in crate::compose) remove_containers: RemoveContainers,
+    pub(crate) remove_containers: RemoveContainers,
     /// Which services have to succeed first.
-    pub(in crate::compose) depends: Option<Text>,
+    pub(crate) depends: Option<Text>,
     /// Whether there is one replica on each agent.
-    pub(in crate::compose) global: bool,
+    pub(crate) global: bool,
     /// What an agent must be.
-    pub(in crate::compose) constraints: Vec<Constraint>,
+    pub(crate) constraints: Vec<Constraint>,
 }
 
 /// A label whose value goes into an `S`.

@@ -23,7 +23,7 @@ const GRANTS_MAX: usize = 100;
 const GRANT_KEYS: [&str; 5] = ["source", "target", "uid", "gid", "mode"];
 
 /// Reads both lists, before the services that they are for.
-pub(in crate::compose) fn read_host_files(reader: &mut Reader<'_>, root: &Item<'_>) -> HostFiles {
+pub(crate) fn read_host_files(reader: &mut Reader<'_>, root: &Item<'_>) -> HostFiles {
     let mut read = |name| match reader.entries(root).iter().find(|entry| entry.key.text == name) {
         Some(entry) => definitions(reader, &root.child(entry)),
         None => BTreeMap::new(),

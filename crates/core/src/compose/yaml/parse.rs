@@ -12,7 +12,7 @@ use super::{
 };
 
 /// The tree of a file. `None`: the report says why.
-pub(in crate::compose) fn parse(source: &str, report: &mut Report) -> Option<Rc<Node>> {
+pub(crate) fn parse(source: &str, report: &mut Report) -> Option<Rc<Node>> {
     if source.len() > SOURCE_BYTES_MAX {
         let message = format!("the file has {} bytes, at most {SOURCE_BYTES_MAX} are allowed", source.len());
         report.error(Place::file(), message);

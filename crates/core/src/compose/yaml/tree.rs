@@ -6,18 +6,18 @@ use super::super::{diagnostic::Position, report::Place};
 
 /// A value and where it begins.
 #[derive(Debug)]
-pub(in crate::compose) struct Node {
+pub(crate) struct Node {
     /// Where it begins; for what an alias stands for, where it was defined.
-    pub(in crate::compose) position: Position,
+    pub(crate) position: Position,
     /// The value.
-    pub(in crate::compose) value: Value,
+    pub(crate) value: Value,
     /// What it costs to repeat it.
     pub(super) weight: Weight,
 }
 
 /// What a node holds.
 #[derive(Debug)]
-pub(in crate::compose) enum Value {
+pub(crate) enum Value {
     /// A text.
     Scalar(Scalar),
     /// A list.
@@ -28,19 +28,19 @@ pub(in crate::compose) enum Value {
 
 /// A text as it was written, after YAML's quoting and folding.
 #[derive(Debug)]
-pub(in crate::compose) struct Scalar {
+pub(crate) struct Scalar {
     /// The text.
-    pub(in crate::compose) text: String,
+    pub(crate) text: String,
     /// How it was written.
-    pub(in crate::compose) style: Style,
+    pub(crate) style: Style,
     /// Where its first character is, if its characters stand in the file one by one, so that a place in the text is a
     /// place in the file.
-    pub(in crate::compose) verbatim_at: Option<Position>,
+    pub(crate) verbatim_at: Option<Position>,
 }
 
 /// How a scalar was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::compose) enum Style {
+pub(crate) enum Style {
     /// As it is: may mean null.
     Plain,
     /// In quotes, as a block, or marked `!!str`: text for sure.
@@ -49,27 +49,27 @@ pub(in crate::compose) enum Style {
 
 impl Scalar {
     /// Whether the scalar is YAML's null.
-    pub(in crate::compose) fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         self.style == Style::Plain && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
     }
 }
 
 /// A key and its value.
 #[derive(Debug, Clone)]
-pub(in crate::compose) struct Entry {
+pub(crate) struct Entry {
     /// The key.
-    pub(in crate::compose) key: Rc<Key>,
+    pub(crate) key: Rc<Key>,
     /// The value.
-    pub(in crate::compose) value: Rc<Node>,
+    pub(crate) value: Rc<Node>,
 }
 
 /// The key of a map.
 #[derive(Debug)]
-pub(in crate::compose) struct Key {
+pub(crate) struct Key {
     /// Its text.
-    pub(in crate::compose) text: String,
+    pub(crate) text: String,
     /// Where it is.
-    pub(in crate::compose) position: Position,
+    pub(crate) position: Position,
 }
 
 /// What a node costs, all that is in it included.
@@ -101,7 +101,7 @@ impl Node {
     }
 
     /// What sort of value it is, for messages.
-    pub(in crate::compose) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match &self.value {
             Value::Scalar(scalar) if scalar.is_null() => "empty",
             Value::Scalar(_) => "a text",
@@ -121,41 +121,41 @@ impl Weight {
 
 /// A node and the path that led to it.
 #[derive(Debug, Clone)]
-pub(in crate::compose) struct Item<'t> {
+pub(crate) struct Item<'t> {
     /// The node.
-    pub(in crate::compose) node: &'t Node,
+    pub(crate) node: &'t Node,
     /// The keys that lead to it, joined by dots.
-    pub(in crate::compose) path: String,
+    pub(crate) path: String,
 }
 
 impl<'t> Item<'t> {
     /// The tree itself.
-    pub(in crate::compose) fn root(node: &'t Node) -> Self {
+    pub(crate) fn root(node: &'t Node) -> Self {
         Self { node, path: String::new() }
     }
 
     /// The value of an entry of this map.
-    pub(in crate::compose) fn child(&self, entry: &'t Entry) -> Self {
+    pub(crate) fn child(&self, entry: &'t Entry) -> Self {
         Self { node: &entry.value, path: self.path_to(&entry.key) }
     }
 
     /// An item of this list.
-    pub(in crate::compose) fn element(&self, index: usize, node: &'t Node) -> Self {
+    pub(crate) fn element(&self, index: usize, node: &'t Node) -> Self {
         Self { node, path: format!("{}[{index}]", self.path) }
     }
 
     /// Where it is.
-    pub(in crate::compose) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         Place { position: self.node.position, path: self.path.clone() }
     }
 
     /// Where a key of this map is.
-    pub(in crate::compose) fn key_place(&self, key: &Key) -> Place {
+    pub(crate) fn key_place(&self, key: &Key) -> Place {
         Place { position: key.position, path: self.path_to(key) }
     }
 
     /// Whether there is no value.
-    pub(in crate::compose) fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         matches!(&self.node.value, Value::Scalar(scalar) if scalar.is_null())
     }
 
