@@ -12,8 +12,7 @@ use tickmesh_core::id::AttemptId;
 
 pub use self::decision::{Adoption, decide_adoption};
 use crate::{
-    attempt::{Claimed, State, Step},
-    conduct::LastReport,
+    attempt::{Claimed, LastReport, State, Step},
     engine::ContainerView,
     labels::Tag,
     ownership::Ownership,

@@ -54,6 +54,15 @@ pub struct Claimed {
     pub terms: Terms,
 }
 
+/// The last message on an attempt's subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastReport {
+    /// Its sequence.
+    pub sequence: u64,
+    /// What it says.
+    pub event: AttemptEvent,
+}
+
 /// Whether somebody wants it stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish {

@@ -28,7 +28,10 @@ use self::end::{
 };
 pub use self::{
     end::disposal_after,
-    event::{Claimed, Disposal, Effect, Event, IllegalEvent, Job, OutputFrom, Remains, Stop, Terms, Watched, Wish},
+    event::{
+        Claimed, Disposal, Effect, Event, IllegalEvent, Job, LastReport, OutputFrom, Remains, Stop, Terms, Watched,
+        Wish,
+    },
 };
 use crate::engine::{ContainerId, ExitState};
 

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::{
     Conduct, Stage,
-    boundary::{Effect, KeyState, LastReport, Moment},
+    boundary::{Effect, KeyState, Moment},
     naming::{Finding, Naming},
 };
 use crate::{
     adopt::Inventory,
+    attempt::LastReport,
     engine::{self, ContainerView},
     error::Error,
 };

@@ -10,7 +10,7 @@ use tickmesh_core::{
 };
 
 use crate::{
-    attempt,
+    attempt::{self, LastReport},
     engine::{self, ContainerId, ContainerView},
     error::Error,
     guard,
@@ -33,15 +33,6 @@ pub struct KeyState {
     pub revision: u64,
     /// The last heartbeat, or that with somebody's wish in it.
     pub record: Box<AgentRecord>,
-}
-
-/// The last message on an attempt's subject.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LastReport {
-    /// Its sequence.
-    pub sequence: u64,
-    /// What it says.
-    pub event: AttemptEvent,
 }
 
 /// Something that the agent process is told.

@@ -30,7 +30,7 @@ use tickmesh_core::{
 };
 
 pub use self::{
-    boundary::{Effect, Event, KeyState, LastReport, Moment},
+    boundary::{Effect, Event, KeyState, Moment},
     gate::Guarding,
 };
 use self::{
@@ -39,6 +39,7 @@ use self::{
     naming::Naming,
     surrender::Surrender,
 };
+pub use crate::attempt::LastReport;
 use crate::{
     adopt::Inventory,
     attempt::{self, State},

@@ -12,8 +12,9 @@ use tickmesh_messaging::{Cas, Entry, Following, Mesh};
 
 use super::Surroundings;
 use crate::{
+    attempt::LastReport,
     backoff::Backoff,
-    conduct::{Event, KeyState, LastReport},
+    conduct::{Event, KeyState},
     engine::{ContainerEngine, ContainerId},
     error::{Error, chain},
 };
