@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::effects::Unit;
+use super::unit::Unit;
 use crate::{
     attempt::{Event, OutputFrom},
     backoff::Backoff,

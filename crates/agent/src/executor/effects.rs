@@ -3,23 +3,26 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tickmesh_core::{
-    id::{AttemptId, Nonce},
+    id::Nonce,
     message::{AttemptEvent, AttemptReport},
     spec::ContainerSpec,
 };
 use tickmesh_messaging::Cas;
-use tokio::{
-    sync::mpsc,
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{Surroundings, collect::Output, host_paths, pulls::Wait, reason};
+use super::{
+    collect::Output,
+    host_paths,
+    pulls::Wait,
+    surroundings::{Surroundings, reason},
+    unit::Unit,
+};
 use crate::{
     attempt::{Event, Job, OutputFrom, Stop, Terms},
     backoff::Backoff,
     clock::uptime,
-    conduct, container,
+    container,
     engine::{ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, Error},
     error::chain,
     labels::Tag,
@@ -31,13 +34,6 @@ const OUTPUT_GRACE: Duration = Duration::from_secs(2);
 /// How often the engine is asked how long a container has been running that may run for longer: a time-out is late by no more than
 /// that after its host slept.
 const TIME_LOOK_INTERVAL: Duration = Duration::from_secs(60);
-
-/// An effect's surroundings, and the attempt that it is for.
-pub(crate) struct Unit<E> {
-    pub(super) surroundings: Arc<Surroundings<E>>,
-    pub(super) news: mpsc::Sender<conduct::Event>,
-    pub(super) attempt: AttemptId,
-}
 
 impl<E: ContainerEngine> Unit<E> {
     pub(super) async fn decline(self, event: AttemptEvent) {
@@ -245,22 +241,6 @@ impl<E: ContainerEngine> Unit<E> {
                 Err(error) => self.again("report", &error, &mut backoff).await,
             }
         }
-    }
-
-    pub(super) async fn again(
-        &self,
-        verb: &str,
-        error: &(dyn std::error::Error + Send + Sync + 'static),
-        backoff: &mut Backoff,
-    ) {
-        tracing::warn!(attempt_id = %self.attempt, verb, error = %chain(error), "not done yet, trying again");
-        backoff.pause().await;
-    }
-
-    pub(super) async fn tell(&self, event: Event) {
-        let news = conduct::Event::Attempt { attempt: self.attempt.clone(), event };
-        // Nobody listens any more when the agent is ending: then nobody needs to know.
-        let _ = self.news.send(news).await;
     }
 }
 

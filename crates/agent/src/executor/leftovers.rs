@@ -15,7 +15,7 @@ use std::{
 use tickmesh_core::{id::AttemptId, ledger::Ledger, name::AppName};
 use tokio::sync::mpsc;
 
-use super::Surroundings;
+use super::surroundings::Surroundings;
 use crate::{
     adopt::{Adoption, decide_adoption},
     attempt::Disposal,

@@ -9,6 +9,8 @@ mod host_paths;
 mod leftovers;
 mod pulls;
 mod requests;
+mod surroundings;
+mod unit;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,61 +18,23 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use tickmesh_core::{
-    id::AttemptId,
-    message::{AttemptEvent, AttemptReport, MachineId, MeshEvent, SCHEMA},
-};
-use tickmesh_messaging::Mesh;
+use tickmesh_core::{id::AttemptId, message::MeshEvent};
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::mpsc,
     task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::requests::follow_orders;
 use self::{
     collect::Output,
     pulls::{Fetch, Pulls},
+    unit::Unit,
 };
-use crate::{
-    attempt::Effect, conduct::Event, engine::ContainerEngine, error::chain, output::Allowance, ownership::Ownership,
-    policy::HostPolicy, roster::Task,
-};
+pub(crate) use self::{requests::follow_orders, surroundings::Surroundings};
+use crate::{attempt::Effect, conduct::Event, engine::ContainerEngine, roster::Task};
 
 /// News that wait for the main loop. Tasks that have more to say wait: each says little.
 const NEWS_MAX: usize = 256;
-/// What an engine says may be long, and goes into reports and ledgers.
-const REASON_CHARS_MAX: usize = 500;
-
-/// What every task knows.
-#[derive(Debug)]
-pub(crate) struct Surroundings<E> {
-    /// The engine.
-    pub(crate) engine: E,
-    /// Claims and ends go here.
-    pub(crate) mesh: Mesh,
-    /// Output goes here: a connection of its own.
-    pub(crate) logs: Mesh,
-    /// Whose containers these are.
-    pub(crate) ownership: Ownership,
-    /// The host.
-    pub(crate) machine: MachineId,
-    /// What it lets containers do.
-    pub(crate) policy: HostPolicy,
-    /// What is kept of the output of one attempt.
-    pub(crate) allowance: Allowance,
-    /// Permits to have the tail of an output in memory.
-    pub(crate) tails: Arc<Semaphore>,
-}
-
-impl<E> Surroundings<E> {
-    /// A report of this agent, now.
-    pub(crate) fn report(&self, attempt: &AttemptId, event: AttemptEvent) -> AttemptReport {
-        let agent = self.ownership.owner().agent.clone();
-        AttemptReport { schema: SCHEMA, attempt: attempt.clone(), agent, at: jiff::Timestamp::now(), event }
-    }
-}
-
 /// Runs effects.
 #[derive(Debug)]
 pub(crate) struct Executor<E> {
@@ -196,10 +160,10 @@ impl<E: ContainerEngine> Executor<E> {
 
     fn spawn<F, T>(&mut self, attempt: AttemptId, work: F)
     where
-        F: FnOnce(effects::Unit<E>) -> T,
+        F: FnOnce(Unit<E>) -> T,
         T: Future<Output = ()> + Send + 'static,
     {
-        let unit = effects::Unit { surroundings: self.surroundings.clone(), news: self.news.clone(), attempt };
+        let unit = Unit { surroundings: self.surroundings.clone(), news: self.news.clone(), attempt };
         self.tasks.spawn(work(unit));
     }
 
@@ -212,9 +176,4 @@ impl<E: ContainerEngine> Executor<E> {
             }
         }
     }
-}
-
-/// What the engine said, short enough for a report.
-fn reason(error: &(dyn std::error::Error + 'static)) -> String {
-    chain(error).chars().take(REASON_CHARS_MAX).collect()
 }

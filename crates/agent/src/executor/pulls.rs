@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::reason;
+use super::surroundings::reason;
 use crate::{
     backoff::Backoff,
     conduct,

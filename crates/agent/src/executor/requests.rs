@@ -10,7 +10,7 @@ use tickmesh_core::{
 };
 use tickmesh_messaging::{Cas, Entry, Following, Mesh};
 
-use super::Surroundings;
+use super::surroundings::Surroundings;
 use crate::{
     attempt::LastReport,
     backoff::Backoff,
