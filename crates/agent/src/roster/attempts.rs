@@ -1,11 +1,41 @@
 //! The attempts of a roster, counted as they come and go: what is asked at every event must not cost a look at each of them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use tickmesh_core::{id::AttemptId, message::PullProgress};
+use tickmesh_core::{
+    id::{AttemptId, Nonce},
+    message::PullProgress,
+    spec::OnDisconnect,
+};
 
-use super::Entry;
 use crate::attempt::State;
+
+/// An order, as far as it says how the host is to treat its attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ordered {
+    /// When it came, as uptime of the host.
+    pub at: Duration,
+    /// Whether its container goes on without the mesh.
+    pub on_disconnect: OnDisconnect,
+}
+
+/// Where an attempt came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A start order to this process: the claim, if there is one, carries this nonce.
+    Started(Nonce, Ordered),
+    /// A stop order for an attempt that was not known.
+    Stopped,
+    /// A container that an earlier process left.
+    Adopted,
+}
+
+/// An attempt, and where it stands.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) origin: Origin,
+    pub(super) state: State,
+}
 
 /// Attempts by id, and how many are in which state.
 #[derive(Debug, Default)]

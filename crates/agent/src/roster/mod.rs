@@ -15,10 +15,10 @@ use tickmesh_core::{
     id::{AttemptId, Epoch, Nonce},
     message::{AttemptEvent, Order, OrderKind, PREPARING_MAX, Preparation, PullProgress, Revoker, StartOrder},
     name::AgentName,
-    spec::OnDisconnect,
 };
 
-use self::attempts::Attempts;
+pub use self::attempts::Ordered;
+use self::attempts::{Attempts, Entry, Origin};
 use crate::{
     attempt::{Effect, Event, IllegalEvent, Job, State, Step, Stop},
     engine::ContainerId,
@@ -54,26 +54,6 @@ pub enum Intake {
     },
 }
 
-/// An order, as far as it says how the host is to treat its attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ordered {
-    /// When it came, as uptime of the host.
-    pub at: Duration,
-    /// Whether its container goes on without the mesh.
-    pub on_disconnect: OnDisconnect,
-}
-
-/// Where an attempt came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    /// A start order to this process: the claim, if there is one, carries this nonce.
-    Started(Nonce, Ordered),
-    /// A stop order for an attempt that was not known.
-    Stopped,
-    /// A container that an earlier process left.
-    Adopted,
-}
-
 /// Something to do for an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
@@ -92,12 +72,6 @@ pub struct OwnClaim {
     pub nonce: Nonce,
     /// Sequence of the claim, and the end to report once the container is removed.
     pub last_words: Option<(u64, AttemptEvent)>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    origin: Origin,
-    state: State,
 }
 
 /// All attempts of this process.
