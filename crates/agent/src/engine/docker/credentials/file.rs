@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use bollard::auth::DockerCredentials;
 use serde::Deserialize;
 
-use super::Registry;
+use super::registry::Registry;
 
 /// The parts of `config.json` that are about credentials.
 #[derive(Default, Deserialize)]

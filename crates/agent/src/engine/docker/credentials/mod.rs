@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use bollard::auth::DockerCredentials;
 use tokio::io::AsyncReadExt as _;
 
-pub(super) use self::registry::Registry;
 use self::{
     file::ConfigFile,
     program::{Answer, Program},
 };
+pub(super) use self::{program::Error, registry::Registry};
 
 /// Name of the file with the credentials.
 const FILE_NAME: &str = "config.json";
@@ -32,22 +32,6 @@ pub struct Credentials {
     folder: Option<PathBuf>,
     /// Folders of credential programs, the first one that has a program counts.
     search_path: Vec<PathBuf>,
-}
-
-/// Why a pull cannot have the credentials that it is to have.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
-    /// The file names a program that it cannot have.
-    #[error("`{0}` in `config.json` is not the name of a credential program")]
-    ProgramName(String),
-    /// The program failed.
-    #[error("`{program}` gave no credentials: {message}")]
-    Program {
-        /// Its name.
-        program: String,
-        /// What it said, or what was wrong with what it said.
-        message: String,
-    },
 }
 
 /// Why the file is no help.

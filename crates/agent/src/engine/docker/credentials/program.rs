@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Error, Registry};
+use super::registry::Registry;
 
 /// What the names of all of them begin with.
 const PREFIX: &str = "docker-credential-";
@@ -27,6 +27,22 @@ const MESSAGE_CHARS_MAX: usize = 200;
 const NOT_FOUND: &str = "credentials not found";
 /// User name of an answer whose secret is an identity token.
 const TOKEN_USER: &str = "<token>";
+
+/// Why a pull cannot have the credentials that it is to have.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The file names a program that it cannot have.
+    #[error("`{0}` in `config.json` is not the name of a credential program")]
+    ProgramName(String),
+    /// The program failed.
+    #[error("`{program}` gave no credentials: {message}")]
+    Program {
+        /// Its name.
+        program: String,
+        /// What it said, or what was wrong with what it said.
+        message: String,
+    },
+}
 
 /// A program that exists.
 #[derive(Debug)]

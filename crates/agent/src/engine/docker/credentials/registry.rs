@@ -11,11 +11,11 @@ const HUB_KEY: &str = "https://index.docker.io/v1/";
 
 /// A registry, by its host and port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine::docker) struct Registry<'a>(&'a str);
+pub(crate) struct Registry<'a>(&'a str);
 
 impl<'a> Registry<'a> {
     /// The registry of an image. As in docker, what stands before the first slash is one if it cannot be a folder.
-    pub(in crate::engine::docker) fn of(image: &'a str) -> Self {
+    pub(crate) fn of(image: &'a str) -> Self {
         match image.split_once('/') {
             Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => Self(canonical(host)),
             Some(_) | None => Self(HUB),
@@ -23,7 +23,7 @@ impl<'a> Registry<'a> {
     }
 
     /// Its name for people.
-    pub(in crate::engine::docker) fn name(self) -> &'a str {
+    pub(crate) fn name(self) -> &'a str {
         self.0
     }
 
