@@ -30,9 +30,10 @@ use tickmesh_messaging::{LogFilter, RunSelector};
 use uuid::Uuid;
 
 use crate::{
-    App, REQUEST_TIME_MAX,
+    App,
     actions::{self, AgentAction, Answer},
-    edits, in_time,
+    deadline::{REQUEST_TIME_MAX, in_time},
+    edits,
     model::{Begin, Filter, Listed},
     output,
     problem::Problem,

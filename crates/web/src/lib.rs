@@ -11,7 +11,10 @@
 mod actions;
 mod api;
 mod assets;
+mod config;
+mod deadline;
 mod edits;
+mod error;
 mod guard;
 mod live;
 mod metrics;
@@ -22,18 +25,15 @@ mod problem;
 mod stream;
 
 use std::{
-    io,
     net::SocketAddr,
     sync::{Arc, RwLock},
-    time::Duration,
 };
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request, State},
+    extract::DefaultBodyLimit,
     http::StatusCode,
-    middleware::{self, Next},
-    response::{IntoResponse as _, Response},
+    middleware,
     routing::{get, post},
 };
 use jiff::{Timestamp, tz::TimeZoneDatabase};
@@ -43,52 +43,22 @@ use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
     task::JoinSet,
-    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{guard::Guard, model::Model, problem::Problem, stream::FOLLOWERS_MAX};
+pub use self::{
+    config::{BIND_DEFAULT, Config},
+    error::Error,
+};
+use self::{
+    deadline::{REQUEST_TIME_MAX, in_time},
+    guard::Guard,
+    model::Model,
+    stream::FOLLOWERS_MAX,
+};
 
-/// Where it listens unless somebody says otherwise.
-pub const BIND_DEFAULT: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 8420));
 /// Longest body of a request, in bytes.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
-/// Longest time that an answer takes. Each call of NATS has 5 s, and so has the leader; what needs many of them is not waited for.
-const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
-
-/// Settings.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Where to listen.
-    pub bind: SocketAddr,
-    /// What a visitor must know. Without it, only this host may visit.
-    pub token: Option<String>,
-    /// Time zones.
-    pub zones: TimeZoneDatabase,
-    /// As whom the leader is asked: `user@host`.
-    pub by: String,
-}
-
-/// Why it cannot serve.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Anybody on the network could stop runs.
-    #[error("{0} can be reached from other hosts: that needs a token")]
-    Open(SocketAddr),
-    /// The address cannot be had.
-    #[error("failed to listen on {address}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// Serving failed.
-    #[error("failed to serve")]
-    Serve(#[source] io::Error),
-}
-
 /// What every handler has.
 #[derive(Clone)]
 pub(crate) struct App(Arc<Shared>);
@@ -182,16 +152,6 @@ impl Server {
     }
 }
 
-/// Ends what takes too long.
-pub(crate) async fn in_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
-    let answer = timeout(limit, next.run(request)).await;
-    let late = |_| {
-        let problem = format!("there was no answer within {} s", limit.as_secs());
-        Problem::new(StatusCode::GATEWAY_TIMEOUT, problem).into_response()
-    };
-    answer.unwrap_or_else(late)
-}
-
 fn router(app: App, guard: Guard) -> Router {
     let open = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
@@ -221,28 +181,4 @@ fn router(app: App, guard: Guard) -> Router {
         .layer(middleware::from_fn_with_state(guard, guard::check))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(app)
-}
-
-#[cfg(test)]
-mod tests {
-    use http_body_util::{BodyExt as _, Empty};
-    use hyper::body::Bytes;
-    use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn what_takes_too_long_is_ended() {
-        let limit = middleware::from_fn_with_state(Duration::from_millis(10), in_time);
-        let router: Router = Router::new().route("/", get(std::future::pending::<&str>)).layer(limit);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}/", listener.local_addr().unwrap());
-        let mut serving = JoinSet::new();
-        serving.spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-        let answer = timeout(Duration::from_secs(20), client.get(address.parse().unwrap())).await.unwrap().unwrap();
-        assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
-        let text = answer.into_body().collect().await.unwrap().to_bytes();
-        assert!(text.ends_with(br#""detail":"there was no answer within 0 s"}"#), "{text:?}");
-    }
 }

@@ -1,0 +1,23 @@
+//! Why the page cannot be served.
+
+use std::{io, net::SocketAddr};
+
+/// Reason why the page cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Anybody on the network could stop runs.
+    #[error("{0} can be reached from other hosts: that needs a token")]
+    Open(SocketAddr),
+    /// The address cannot be had.
+    #[error("failed to listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Serving failed.
+    #[error("failed to serve")]
+    Serve(#[source] io::Error),
+}
