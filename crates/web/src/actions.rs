@@ -19,7 +19,7 @@ use tickmesh_core::{
 };
 use tickmesh_messaging::Entry;
 
-use crate::{App, problem::Problem};
+use crate::{app::App, problem::Problem};
 
 /// What the leader made of a request.
 #[derive(Debug, Serialize)]

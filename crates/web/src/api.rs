@@ -30,8 +30,8 @@ use tickmesh_messaging::{LogFilter, RunSelector};
 use uuid::Uuid;
 
 use crate::{
-    App,
     actions::{self, AgentAction, Answer},
+    app::App,
     deadline::{REQUEST_TIME_MAX, in_time},
     edits,
     model::{Begin, Filter, Listed},

@@ -16,7 +16,7 @@ use tickmesh_client::{
 };
 use tickmesh_core::{id::RunNumber, name::AppName};
 
-use crate::{App, problem::Problem};
+use crate::{app::App, problem::Problem};
 
 /// A compose file, with what belongs to it. One that needs nothing else may be sent as it is.
 #[derive(Debug, Deserialize)]

@@ -19,7 +19,7 @@ use tokio::{
 use tracing::warn;
 
 use crate::{
-    App,
+    app::App,
     model::{Applied, Model},
 };
 

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use tickmesh_client::views::agent::AgentsView;
 
 use crate::{
-    App,
+    app::App,
     model::{LATENESS_BOUNDS, Model},
     problem::Problem,
 };

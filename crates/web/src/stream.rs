@@ -23,14 +23,12 @@ use tokio::{
 };
 
 use crate::{
-    App,
+    app::{App, FOLLOWERS_MAX},
     output::{LINES_MAX, Shown, shown},
     pages::Whose,
     problem::Problem,
 };
 
-/// Whoever follows something: each costs the server a few consumers.
-pub(crate) const FOLLOWERS_MAX: usize = 100;
 /// Where a program that comes back says how far it was.
 const LAST_EVENT_ID: &str = "last-event-id";
 /// Output of a run that has ended is followed until nothing has come for so long: agents send it in batches.

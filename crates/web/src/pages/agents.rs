@@ -10,7 +10,7 @@ use super::{
     page,
     words::{Moment, class},
 };
-use crate::App;
+use crate::app::App;
 
 struct Row {
     name: String,

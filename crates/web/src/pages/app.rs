@@ -22,7 +22,7 @@ use super::{
     Failed, page,
     words::{Moment, class},
 };
-use crate::App;
+use crate::app::App;
 
 /// Unchanged lines round a change.
 const CONTEXT: usize = 3;

@@ -20,7 +20,7 @@ use super::{
     words::{Moment, class},
 };
 use crate::{
-    App,
+    app::App,
     model::{Begin, Filter, Model},
 };
 

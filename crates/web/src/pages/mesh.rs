@@ -10,7 +10,7 @@ use super::{
     Failed, page,
     words::{Moment, class},
 };
-use crate::App;
+use crate::app::App;
 
 struct Scheduler {
     id: String,

@@ -23,7 +23,7 @@ use super::{
     words::{Moment, class},
 };
 use crate::{
-    App,
+    app::App,
     output::{LINES_MAX, Shown, last_lines},
 };
 

@@ -18,7 +18,7 @@ use tickmesh_core::{
 
 use super::{page, words::class};
 use crate::{
-    App,
+    app::App,
     model::{Ended, Model},
 };
 
