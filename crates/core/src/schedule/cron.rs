@@ -3,9 +3,9 @@
 use jiff::civil::Date;
 
 use super::{
-    count::TimesOfDay,
     error::{Problem, ScheduleError},
     syntax::Fields,
+    times::TimesOfDay,
 };
 
 /// Most days of each month: what February has in a leap year.

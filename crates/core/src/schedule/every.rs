@@ -8,10 +8,10 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::{
-    Missed,
+    count::Missed,
     error::{Problem, ScheduleError},
     syntax::Token,
-    whole_second,
+    times::whole_second,
 };
 
 /// Longest period, in seconds: more than a year is a typing error.

@@ -27,6 +27,7 @@ mod field;
 mod next;
 mod period;
 mod syntax;
+mod times;
 mod words;
 mod zone;
 
@@ -46,9 +47,6 @@ use every::Period;
 use syntax::Syntax;
 
 use crate::shared::Shared;
-
-/// Seconds that the wall clock shows between two midnights.
-const DAY_SECONDS: i64 = 86_400;
 
 /// Rule that yields instants: an expression and the time zone it is read in.
 ///
@@ -176,9 +174,4 @@ impl fmt::Display for Schedule {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} ({})", self.expression(), self.timezone())
     }
-}
-
-/// The last whole second at or before `instant`.
-fn whole_second(instant: Timestamp) -> i64 {
-    instant.as_second() - i64::from(instant.subsec_nanosecond() < 0)
 }

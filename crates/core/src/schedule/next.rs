@@ -13,7 +13,10 @@ use jiff::{
     tz::{AmbiguousOffset, Offset, TimeZone},
 };
 
-use super::{DAY_SECONDS, cron::CronRule, whole_second};
+use super::{
+    cron::CronRule,
+    times::{DAY_SECONDS, whole_second},
+};
 
 /// No two offsets of a zone, from east of the date line to west of it, are further apart.
 const OFFSETS_APART_MAX: i64 = 2 * DAY_SECONDS;

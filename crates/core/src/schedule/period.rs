@@ -13,7 +13,7 @@ use jiff::{
     tz::{TimeZone, TimeZoneTransition},
 };
 
-use super::{DAY_SECONDS, cron::CronRule};
+use super::{cron::CronRule, times::DAY_SECONDS};
 
 /// Jumps from here on count. What zones did earlier (Samoa left out a day in 2011) says nothing of runs to come.
 const JUMPS_SINCE: Timestamp = Timestamp::constant(1_704_067_200, 0);
