@@ -1,6 +1,6 @@
 //! Why a text is not a schedule, and where in it.
 
-use super::field::FieldKind;
+use super::field_kind::FieldKind;
 
 /// Why an expression or a zone's name was refused. Names the field, the place, and mostly what to write instead.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +34,7 @@ impl From<Problem> for ScheduleError {
 pub(super) enum Problem {
     #[error("the schedule is empty")]
     Empty,
-    #[error("the schedule is {length} bytes long, more than the {max} allowed", max = super::syntax::EXPRESSION_LENGTH_MAX)]
+    #[error("the schedule is {length} bytes long, more than the {max} allowed", max = super::limits::EXPRESSION_LENGTH_MAX)]
     TooLong { length: usize },
     #[error("the schedule contains the character `{}`", .0.escape_default())]
     Character(char),
@@ -50,7 +50,7 @@ pub(super) enum Problem {
     NoDuration,
     #[error("`{0}` is not a duration")]
     Duration(String),
-    #[error("a period of {0} is out of range: it must be from 1s to {max}", max = super::every::PERIOD_MAX_TEXT)]
+    #[error("a period of {0} is out of range: it must be from 1s to {max}", max = super::limits::PERIOD_MAX_TEXT)]
     Period(String),
     #[error("{field}: a value is missing")]
     Missing { field: FieldKind },

@@ -10,14 +10,10 @@ use jiff::Timestamp;
 use super::{
     count::Missed,
     error::{Problem, ScheduleError},
-    syntax::Token,
+    limits::PERIOD_MAX,
     times::whole_second,
+    token::Token,
 };
-
-/// Longest period, in seconds: more than a year is a typing error.
-const PERIOD_MAX: u64 = 366 * 24 * 3_600;
-/// The same for people.
-pub(super) const PERIOD_MAX_TEXT: &str = "366d";
 
 /// The units, largest first, which is the order they must stand in.
 const UNITS: [(u8, u64); 4] = [(b'd', 86_400), (b'h', 3_600), (b'm', 60), (b's', 1)];

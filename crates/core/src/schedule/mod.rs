@@ -24,10 +24,13 @@ mod cron;
 mod error;
 mod every;
 mod field;
+mod field_kind;
+mod limits;
 mod next;
 mod period;
 mod syntax;
 mod times;
+mod token;
 mod words;
 mod zone;
 

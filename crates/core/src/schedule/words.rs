@@ -2,11 +2,7 @@
 //!
 //! Made from the sets of values and not from the text, so that two expressions that mean the same read the same.
 
-use super::{
-    cron::both_days_must_match,
-    field::{Field, FieldKind},
-    syntax::Fields,
-};
+use super::{cron::both_days_must_match, field::Field, field_kind::FieldKind, syntax::Fields};
 
 /// Times of day, or values of a field, that are listed one by one.
 const LISTED_MAX: usize = 6;
