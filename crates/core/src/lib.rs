@@ -15,6 +15,7 @@ pub mod message;
 pub mod name;
 pub mod outcome;
 pub mod placement;
+mod pool;
 pub mod quantity;
 pub mod retry;
 pub mod schedule;

@@ -1,11 +1,6 @@
 //! What many apps have in common is kept once: a mesh of 100,000 apps has few schedules, and often few runs.
 
-use std::{collections::BTreeSet, sync::Arc};
-
-use crate::schedule::Timetable;
-
-/// Pools are looked through for what nobody has any more when they have grown to twice of what was left the last time, and not below this.
-const LOOKED_THROUGH_FROM: usize = 64;
+use crate::{pool::Pool, schedule::Timetable};
 
 /// What the apps of one mesh have in common, as one reader of them finds it.
 #[derive(Debug, Default)]
@@ -13,60 +8,4 @@ pub struct Shared {
     pub(crate) schedules: Pool<Timetable>,
     /// Packed.
     pub(crate) runs: Pool<[u8]>,
-}
-
-/// Values of one kind, each once, for as long as somebody has it.
-#[derive(Debug)]
-pub(crate) struct Pool<T: ?Sized> {
-    values: BTreeSet<Arc<T>>,
-    left: usize,
-}
-
-impl<T: Ord + ?Sized> Pool<T> {
-    /// The same value, the one that others have if there is one.
-    pub(crate) fn share(&mut self, value: Arc<T>) -> Arc<T> {
-        if let Some(known) = self.values.get(&value) {
-            return known.clone();
-        }
-        if self.values.len() >= self.left.saturating_mul(2).max(LOOKED_THROUGH_FROM) {
-            self.values.retain(|value| Arc::strong_count(value) > 1);
-            self.left = self.values.len();
-        }
-        self.values.insert(value.clone());
-        value
-    }
-}
-
-impl<T: ?Sized> Default for Pool<T> {
-    fn default() -> Self {
-        Self { values: BTreeSet::new(), left: 0 }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(number: usize) -> Arc<str> {
-        number.to_string().into()
-    }
-
-    #[test]
-    fn what_is_equal_is_one() {
-        let mut pool = Pool::default();
-        let (first, second) = (pool.share(text(1)), pool.share(text(1)));
-        assert!(Arc::ptr_eq(&first, &second));
-        assert!(!Arc::ptr_eq(&first, &pool.share(text(2))));
-    }
-
-    #[test]
-    fn what_nobody_has_any_more_goes() {
-        let mut pool = Pool::default();
-        let kept: Vec<_> = (0..100).map(|number| pool.share(text(number))).collect();
-        for number in 100..10_000 {
-            pool.share(text(number));
-        }
-        assert!(pool.values.len() <= 2 * kept.len() + LOOKED_THROUGH_FROM, "{}", pool.values.len());
-        assert!(kept.iter().all(|value| Arc::ptr_eq(value, &pool.share(value.as_ref().into()))));
-    }
 }

@@ -49,7 +49,7 @@ use cron::CronRule;
 use every::Period;
 use syntax::Syntax;
 
-use crate::shared::Shared;
+use crate::pool::Pool;
 
 /// Rule that yields instants: an expression and the time zone it is read in.
 ///
@@ -117,10 +117,10 @@ impl Schedule {
         Duration::from_secs(seconds.unsigned_abs())
     }
 
-    /// The same, with those of other apps that are equal.
+    /// Returns an equal schedule that shares its rule with the equal schedules of other apps.
     #[must_use]
-    pub(crate) fn shared(self, shared: &mut Shared) -> Self {
-        Self(shared.schedules.share(self.0))
+    pub(crate) fn shared(self, schedules: &mut Pool<Timetable>) -> Self {
+        Self(schedules.share(self.0))
     }
 
     /// The expression as it was written, with one space between fields.

@@ -174,7 +174,11 @@ impl AppSpec {
     /// The same, kept small: what other apps have, too, is shared with them.
     #[must_use]
     pub fn packed(self, shared: &mut Shared) -> Self {
-        Self { schedule: self.schedule.map(|it| it.shared(shared)), run: self.run.packed(shared), ..self }
+        Self {
+            schedule: self.schedule.map(|it| it.shared(&mut shared.schedules)),
+            run: self.run.packed(shared),
+            ..self
+        }
     }
 
     /// How much later than its schedule says every instant of this app falls due: below [`AppSpec::jitter`], in
