@@ -5,7 +5,10 @@ use std::{
     collections::{BTreeSet, btree_set},
 };
 
-use super::{AgentView, Load, Readiness};
+use super::{
+    agent::{AgentView, Readiness},
+    load::Load,
+};
 use crate::name::AgentName;
 
 /// An agent that is ready and has slots free. The least is the best: most free slots, then the first by name.
