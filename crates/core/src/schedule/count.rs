@@ -9,25 +9,10 @@ use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
 use super::{
     cron::CronRule,
+    missed::Missed,
     next,
     times::{DAY_SECONDS, whole_second},
 };
-
-/// Instants that a stretch of time contains, as needed to account for all of them at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Missed {
-    /// How many.
-    pub count: u64,
-    /// The latest of them.
-    pub last: Option<Timestamp>,
-}
-
-impl Missed {
-    /// Adds those of a later stretch.
-    fn then(self, later: Self) -> Self {
-        Self { count: self.count + later.count, last: later.last.or(self.last) }
-    }
-}
 
 /// Counts the instants in `(after, through]`.
 pub(super) fn between(rule: &CronRule, zone: &TimeZone, after: Timestamp, through: Timestamp) -> Missed {

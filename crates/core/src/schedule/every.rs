@@ -8,9 +8,9 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::{
-    count::Missed,
     error::{Problem, ScheduleError},
     limits::PERIOD_MAX,
+    missed::Missed,
     times::whole_second,
     token::Token,
 };

@@ -26,6 +26,7 @@ mod every;
 mod field;
 mod field_kind;
 mod limits;
+mod missed;
 mod next;
 mod period;
 mod syntax;
@@ -41,8 +42,8 @@ use jiff::{
     tz::{TimeZone, TimeZoneDatabase},
 };
 
-pub use count::Missed;
 pub use error::ScheduleError;
+pub use missed::Missed;
 pub use zone::zone;
 
 use cron::CronRule;
