@@ -17,7 +17,9 @@ use tickmesh_core::{
     message::TickRecord,
     name::{AgentName, AppName},
 };
-use tickmesh_messaging::{Bucket, Cas, Delivery, Error, Journal, LEASE_KEY, LeaseRecord, Mesh, Orders, Results, chain};
+use tickmesh_messaging::{
+    Bucket, Cas, Delivery, Error, Journal, LEASE_KEY, LeaseRecord, Mesh, Orders, Results, StreamKind, chain,
+};
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinError, JoinSet},
@@ -321,7 +323,9 @@ impl Hands {
     async fn read_ends(&self) -> Result<Ends, Error> {
         let (agents, apps) = (self.mesh.agents(), self.mesh.apps());
         let ends = tokio::try_join!(self.ledgers.last_sequence(), agents.last_sequence(), apps.last_sequence());
-        ends.map(|(ledgers, agents, apps)| Ends { ledgers, agents, apps })
+        ends.map(|(ledgers, agents, apps)| {
+            [(StreamKind::Ledger, ledgers), (StreamKind::Agents, agents), (StreamKind::Apps, apps)].into()
+        })
     }
 
     async fn read_clock(&self) -> Result<Reading, Error> {

@@ -16,11 +16,11 @@ use tracing::warn;
 
 use crate::{
     apps::{Reader, StoredApp},
-    dispatcher,
+    dispatcher::{self, StateChange},
     effect::Source,
     error::Failure,
     executor::{Deliveries, until_done},
-    process::{Event, StateChange},
+    process::Event,
 };
 
 /// Where what is read goes.

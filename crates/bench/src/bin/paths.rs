@@ -25,7 +25,7 @@ use tickmesh_core::{
 };
 use tickmesh_scheduler::{
     clock::Moment,
-    dispatcher::{Dispatcher, Event},
+    dispatcher::{Dispatcher, Event, StateChange},
     effect::Effect,
 };
 
@@ -96,7 +96,7 @@ impl Mesh {
         for number in 0..self.agents {
             let record = Box::new(record(number, self.moment.wall)?);
             self.revision += 1;
-            self.handle(Event::AgentSeen { revision: self.revision, at: self.moment.wall, record });
+            self.handle(Event::Changed(StateChange::Agent { revision: self.revision, at: self.moment.wall, record }));
         }
         Ok(())
     }
@@ -107,7 +107,7 @@ impl Mesh {
             self.revision += 1;
             let (app, content) = (spec.name.clone(), AppContent::Applied(spec));
             let (revision, at) = (self.revision, self.moment.wall);
-            writes.extend(writes_of(self.handle(Event::AppSeen { app, revision, at, content })));
+            writes.extend(writes_of(self.handle(Event::Changed(StateChange::App { app, revision, at, content }))));
         }
         self.ledgers_stored(writes);
     }

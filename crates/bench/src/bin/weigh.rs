@@ -24,7 +24,7 @@ use tickmesh_core::{
 };
 use tickmesh_scheduler::{
     clock::Moment,
-    dispatcher::{Dispatcher, Event},
+    dispatcher::{Dispatcher, Event, StateChange},
 };
 
 const APPS: usize = 100_000;
@@ -45,12 +45,14 @@ fn main() -> anyhow::Result<()> {
     let tenure = Tenure { epoch: Epoch(1), since: at };
     let mut dispatcher = Dispatcher::new(tenure, Timing::default(), StdRng::seed_from_u64(1));
     for (spec, ledger) in specs.iter().zip(ledgers) {
-        dispatcher.handle(Event::LedgerLoaded { app: spec.name.clone(), revision: 1, ledger }, moment)?;
+        dispatcher
+            .handle(Event::Changed(StateChange::Ledger { app: spec.name.clone(), revision: 1, ledger }), moment)?;
     }
     scale.weigh("told of ledgers", apps)?;
     for spec in specs {
         let content = AppContent::Applied(spec.clone());
-        dispatcher.handle(Event::AppSeen { app: spec.name.clone(), revision: 1, at, content }, moment)?;
+        dispatcher
+            .handle(Event::Changed(StateChange::App { app: spec.name.clone(), revision: 1, at, content }), moment)?;
     }
     scale.weigh("told of apps", apps)?;
     let mut effects = dispatcher.handle(Event::Loaded { results_end: 0 }, moment)?.effects.len();

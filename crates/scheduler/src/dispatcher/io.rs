@@ -9,16 +9,15 @@ use tickmesh_core::{
     message::{AgentRecord, AttemptReport, Command},
     name::{AgentName, AppName},
 };
-
 use tickmesh_messaging::StreamKind;
 
 use crate::effect::Effect;
 
-/// Something that the dispatcher is told.
+/// A change of the state that every scheduler keeps in memory.
 #[derive(Debug, Clone)]
-pub enum Event {
-    /// A ledger, as it was stored when the tenure began.
-    LedgerLoaded {
+pub enum StateChange {
+    /// A ledger was written, by whomever.
+    Ledger {
         /// The app.
         app: AppName,
         /// Its revision.
@@ -26,17 +25,17 @@ pub enum Event {
         /// The ledger.
         ledger: Box<Ledger>,
     },
-    /// A ledger was written, by whomever.
-    LedgerSeen {
-        /// The app.
-        app: AppName,
+    /// An agent's key was written.
+    Agent {
         /// Its revision.
         revision: u64,
-        /// The tenure of the writer.
-        epoch: Epoch,
+        /// When it was stored, by the server's clock.
+        at: Timestamp,
+        /// The heartbeat.
+        record: Box<AgentRecord>,
     },
-    /// A revision of an app: first all that are stored, in order, later each new one.
-    AppSeen {
+    /// A revision of an app was stored.
+    App {
         /// The app.
         app: AppName,
         /// Its revision.
@@ -46,14 +45,22 @@ pub enum Event {
         /// What it says.
         content: AppContent,
     },
-    /// A heartbeat: first the last of every agent, later each new one.
-    AgentSeen {
+}
+
+/// Something that the dispatcher is told.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The state changed. First everything that is stored is told: ledgers, then the last heartbeat of
+    /// every agent, then the revisions of apps that still matter, oldest first.
+    Changed(StateChange),
+    /// A ledger was written, by whomever.
+    LedgerSeen {
+        /// The app.
+        app: AppName,
         /// Its revision.
         revision: u64,
-        /// When it was stored, by the server's clock.
-        at: Timestamp,
-        /// The heartbeat.
-        record: Box<AgentRecord>,
+        /// The tenure of the writer.
+        epoch: Epoch,
     },
     /// All that was stored has been told: the tenure begins.
     Loaded {
@@ -165,18 +172,28 @@ pub enum Event {
     ClockTrusted,
 }
 
+impl StateChange {
+    /// Returns how far the change shows a durable stream to be.
+    pub(crate) fn progress(&self) -> Option<(StreamKind, u64)> {
+        match self {
+            Self::Ledger { revision, .. } => Some((StreamKind::Ledger, *revision)),
+            Self::App { revision, .. } => Some((StreamKind::Apps, *revision)),
+            Self::Agent { .. } => None,
+        }
+    }
+}
+
 impl Event {
     /// Returns how far the event shows a durable stream to be.
     pub(crate) fn progress(&self) -> Option<(StreamKind, u64)> {
         match self {
-            Self::LedgerLoaded { revision, .. }
-            | Self::LedgerSeen { revision, .. }
-            | Self::LedgerWritten { revision, .. } => Some((StreamKind::Ledger, *revision)),
-            Self::AppSeen { revision, .. } => Some((StreamKind::Apps, *revision)),
+            Self::Changed(change) => change.progress(),
+            Self::LedgerSeen { revision, .. } | Self::LedgerWritten { revision, .. } => {
+                Some((StreamKind::Ledger, *revision))
+            }
             Self::ReportSeen { sequence, .. } => Some((StreamKind::Results, *sequence)),
             Self::HistoryStored { sequence, .. } => Some((StreamKind::History, *sequence)),
-            Self::AgentSeen { .. }
-            | Self::Loaded { .. }
+            Self::Loaded { .. }
             | Self::CommandSeen { .. }
             | Self::CommandsBegin { .. }
             | Self::Checkpoint

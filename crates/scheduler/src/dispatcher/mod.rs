@@ -40,7 +40,7 @@ use tickmesh_core::{
     timing::Timing,
 };
 
-pub use self::io::{Conflict, Event, Outcome};
+pub use self::io::{Conflict, Event, Outcome, StateChange};
 use self::{
     agents::{Agents, Seen},
     app::{AppState, Consequences},
@@ -181,12 +181,8 @@ impl Dispatcher {
     pub fn handle(&mut self, event: Event, moment: Moment) -> Result<Outcome, Conflict> {
         self.burst = self.burst_at(moment);
         match event {
-            Event::LedgerLoaded { app, revision, ledger } => self.load(app, revision, *ledger),
+            Event::Changed(change) => self.changed(change, moment),
             Event::LedgerSeen { app, revision, epoch } => self.ledger_seen(&app, revision, epoch)?,
-            Event::AppSeen { app, revision, at, content } => {
-                self.app_seen(app, AppChange { revision, at, content }, moment);
-            }
-            Event::AgentSeen { revision, at, record } => self.agent_seen(revision, at, *record, moment),
             Event::Loaded { results_end } => self.take_over(results_end, moment),
             Event::ReportSeen { sequence, report } => {
                 self.results_through = self.results_through.max(sequence);
@@ -266,6 +262,16 @@ impl Dispatcher {
     /// The sequence up to which all results are folded.
     pub fn results_through(&self) -> u64 {
         self.results_through
+    }
+
+    fn changed(&mut self, change: StateChange, moment: Moment) {
+        match change {
+            StateChange::Ledger { app, revision, ledger } => self.load(app, revision, *ledger),
+            StateChange::Agent { revision, at, record } => self.agent_seen(revision, at, *record, moment),
+            StateChange::App { app, revision, at, content } => {
+                self.app_seen(app, AppChange { revision, at, content }, moment);
+            }
+        }
     }
 
     fn load(&mut self, app: AppName, revision: u64, ledger: Ledger) {

@@ -25,7 +25,7 @@ use tickmesh_core::{
 };
 use uuid::Uuid;
 
-use super::{Batches, Conflict, Dispatcher, Event};
+use super::{Batches, Conflict, Dispatcher, Event, StateChange};
 use crate::{
     clock::Moment,
     effect::{Effect, Priority},
@@ -88,12 +88,12 @@ impl World {
         let mut world = Self::new();
         world.handle(Event::Loaded { results_end: 0 });
         world.heartbeat(0, &[]);
-        let effects = world.handle(Event::AppSeen {
+        let effects = world.handle(Event::Changed(StateChange::App {
             app: app(),
             revision: 1,
             at: start(),
             content: AppContent::Applied(spec(expression)),
-        });
+        }));
         let (_, revision) = written(&effects);
         world.handle(Event::LedgerWritten { app: app(), revision: revision + 1 });
         world
@@ -131,7 +131,11 @@ impl World {
     }
 
     fn agent_seen(&mut self, record: AgentRecord) -> Vec<Effect> {
-        self.handle(Event::AgentSeen { revision: record.number, at: self.moment.wall, record: Box::new(record) })
+        self.handle(Event::Changed(StateChange::Agent {
+            revision: record.number,
+            at: self.moment.wall,
+            record: Box::new(record),
+        }))
     }
 
     fn record(&mut self, results_seen: u64, held: &[&AttemptId]) -> AgentRecord {
@@ -309,8 +313,12 @@ fn a_command_is_confirmed_only_when_its_verdict_is_stored() {
 fn a_command_waits_for_the_revision_that_its_sender_saw() {
     let mut world = World::leading(None);
     assert!(world.command(1, 5).is_empty());
-    let effects =
-        world.handle(Event::AppSeen { app: app(), revision: 5, at: start(), content: AppContent::Applied(spec(None)) });
+    let effects = world.handle(Event::Changed(StateChange::App {
+        app: app(),
+        revision: 5,
+        at: start(),
+        content: AppContent::Applied(spec(None)),
+    }));
     let (ledger, _) = written(&effects);
     assert_eq!((ledger.app_revision, ledger.last_run), (5, 1));
 }
@@ -382,14 +390,14 @@ fn the_next_tenure_publishes_what_the_ledger_still_holds() {
     let (ledger, revision) = written(&first.pass(Duration::from_secs(10)));
     let mut second = World::new();
     second.moment.wall = first.moment.wall;
-    second.handle(Event::LedgerLoaded { app: app(), revision: revision + 1, ledger: Box::new(ledger) });
+    second.handle(Event::Changed(StateChange::Ledger { app: app(), revision: revision + 1, ledger: Box::new(ledger) }));
     second.heartbeat(0, &[]);
-    second.handle(Event::AppSeen {
+    second.handle(Event::Changed(StateChange::App {
         app: app(),
         revision: 1,
         at: start(),
         content: AppContent::Applied(spec(Some("@every 10s"))),
-    });
+    }));
     let effects = second.handle(Event::Loaded { results_end: 0 });
     assert_eq!(count(&effects, |effect| matches!(effect, Effect::PublishTick { .. })), 1);
     let (stamped, expected) = written(&effects);
@@ -400,8 +408,12 @@ fn the_next_tenure_publishes_what_the_ledger_still_holds() {
 fn a_replica_that_nobody_took_goes_to_the_agent_that_comes() {
     let mut world = World::new();
     world.handle(Event::Loaded { results_end: 0 });
-    let effects =
-        world.handle(Event::AppSeen { app: app(), revision: 1, at: start(), content: AppContent::Applied(spec(None)) });
+    let effects = world.handle(Event::Changed(StateChange::App {
+        app: app(),
+        revision: 1,
+        at: start(),
+        content: AppContent::Applied(spec(None)),
+    }));
     let (_, revision) = written(&effects);
     world.handle(Event::LedgerWritten { app: app(), revision: revision + 1 });
     assert!(world.command(1, 1).is_empty(), "no order depends on the write, so it waits for the pace");
@@ -446,10 +458,10 @@ fn instants_wait_until_the_results_from_before_the_take_over_are_folded() {
     let (attempt, _) = ledger.active[0].open_attempts(&app()).next().unwrap();
     let mut second = World::new();
     second.moment.wall = tickmesh_core::time::after(start(), Duration::from_secs(25));
-    second.handle(Event::LedgerLoaded { app: app(), revision: revision + 1, ledger: Box::new(ledger) });
+    second.handle(Event::Changed(StateChange::Ledger { app: app(), revision: revision + 1, ledger: Box::new(ledger) }));
     second.heartbeat(0, &[]);
     let content = AppContent::Applied(spec(Some("@every 10s")));
-    second.handle(Event::AppSeen { app: app(), revision: 1, at: start(), content });
+    second.handle(Event::Changed(StateChange::App { app: app(), revision: 1, at: start(), content }));
     let (stamped, _) = written(&second.handle(Event::Loaded { results_end: 2 }));
     assert_eq!(stamped.counters.decided, 1, "the run may be over already: nothing is enqueued beside it");
     second.report(1, &attempt, claimed());
@@ -488,11 +500,11 @@ fn an_edit_waits_for_them_too() {
     let (ledger, revision) = written(&first.pass(Duration::from_secs(10)));
     let mut second = World::new();
     second.moment.wall = tickmesh_core::time::after(start(), Duration::from_secs(25));
-    second.handle(Event::LedgerLoaded { app: app(), revision: revision + 1, ledger: Box::new(ledger) });
+    second.handle(Event::Changed(StateChange::Ledger { app: app(), revision: revision + 1, ledger: Box::new(ledger) }));
     for (app_revision, seconds) in [(1, 0), (2, 15)] {
         let at = tickmesh_core::time::after(start(), Duration::from_secs(seconds));
         let content = AppContent::Applied(spec(Some("@every 10s")));
-        second.handle(Event::AppSeen { app: app(), revision: app_revision, at, content });
+        second.handle(Event::Changed(StateChange::App { app: app(), revision: app_revision, at, content }));
     }
     let (stamped, _) = written(&second.handle(Event::Loaded { results_end: 1 }));
     assert_eq!(stamped.app_revision, 1);
@@ -548,7 +560,7 @@ fn an_app_whose_queue_is_never_empty_does_not_keep_others_waiting() {
     let (attempt, revision) = world.ordered();
     let zebra = AppName::new("zebra").unwrap();
     let content = AppContent::Applied(spec(None));
-    world.handle(Event::AppSeen { app: zebra.clone(), revision: 2, at: start(), content });
+    world.handle(Event::Changed(StateChange::App { app: zebra.clone(), revision: 2, at: start(), content }));
     world.handle(Event::LedgerWritten { app: zebra.clone(), revision: 100 });
     world.command_for(zebra.clone(), 2, 2);
     world.command(3, 1);
@@ -573,7 +585,7 @@ fn taking_over(apps: usize) -> World {
     let mut world = World::in_batches(Batches { round: 1, ..Batches::default() });
     for number in 0..apps {
         let app = AppName::new(format!("app-{number}")).unwrap();
-        world.handle(Event::LedgerLoaded { app, revision: 3, ledger: Box::new(ledger.clone()) });
+        world.handle(Event::Changed(StateChange::Ledger { app, revision: 3, ledger: Box::new(ledger.clone()) }));
     }
     world
 }

@@ -61,7 +61,7 @@ impl CatchingUp {
 
     /// Returns the server's clock once everything is there.
     pub(super) fn is_complete(&self) -> Option<Reading> {
-        self.ends.filter(|ends| ends.are_within(&self.copy.through())).and(self.reading)
+        self.ends.as_ref().filter(|ends| self.copy.has_reached(ends)).and(self.reading)
     }
 
     /// When [`Self::woken`] has something to do.

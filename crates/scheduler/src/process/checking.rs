@@ -92,6 +92,7 @@ impl Process {
     /// The checks are done: everything is read. Ledgers come first, since they say which revisions of the
     /// apps are still needed.
     pub(super) fn checked(&mut self, answer: Answer<()>) -> Result<Vec<Effect>, End> {
+        let Stage::Checking(_) = self.stage else { return Ok(Vec::new()) };
         answer.map_err(|error| End::Broken(Error::Load(error)))?;
         self.stage = Stage::Loading(Loading::default());
         Ok(vec![Effect::Follow(Source::Ledgers)])

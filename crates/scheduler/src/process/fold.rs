@@ -13,12 +13,13 @@ use super::{
     election::Election,
     end::End,
     held_lease::{HeldLease, LeaseLost},
-    io::{Answer, Ends, Event, StateChange},
+    io::{Answer, Ends, Event},
     leader::Leader,
     standby::StandbyCopy,
 };
 use crate::{
     clock::Moment,
+    dispatcher::StateChange,
     effect::{Effect, Source},
     error::Error,
 };
@@ -130,53 +131,48 @@ impl Process {
     }
 
     fn marks_read(&mut self, answer: Answer<StreamMarks>, now: Duration) -> Folded {
-        match &mut self.stage {
-            Stage::Checking(_) => self.looked(answer, now),
-            Stage::Standby(standby) => {
-                let write = standby.election.marks_read(answer, &mut self.marks, now).map_err(End::Broken)?;
-                Ok(write.into_iter().collect())
-            }
-            Stage::Leading(leader) => leader.marks_read(answer, &mut self.marks, now).map(|()| Vec::new()),
-            Stage::Loading(_)
-            | Stage::CatchingUp(_)
-            | Stage::SteppingDown(_)
-            | Stage::Resting { .. }
-            | Stage::Refusing { .. }
-            | Stage::Stopped => Ok(Vec::new()),
+        if let Stage::Leading(leader) = &mut self.stage {
+            return leader.marks_read(answer, &mut self.marks, now).map(|()| Vec::new());
         }
+        if let Stage::Standby(standby) = &mut self.stage {
+            let write = standby.election.marks_read(answer, &mut self.marks, now).map_err(End::Broken)?;
+            return Ok(write.into_iter().collect());
+        }
+        self.looked(answer, now)
     }
 
     fn streams_checked(&mut self, answer: Answer<()>, now: Duration) -> Folded {
-        match &mut self.stage {
-            Stage::Checking(_) => self.checked(answer),
-            Stage::Leading(leader) => leader.streams_checked(answer, now).map(|()| Vec::new()),
-            Stage::Loading(_)
-            | Stage::Standby(_)
-            | Stage::CatchingUp(_)
-            | Stage::SteppingDown(_)
-            | Stage::Resting { .. }
-            | Stage::Refusing { .. }
-            | Stage::Stopped => Ok(Vec::new()),
+        if let Stage::Leading(leader) = &mut self.stage {
+            return leader.streams_checked(answer, now).map(|()| Vec::new());
         }
+        self.checked(answer)
     }
 
     fn lease_written(&mut self, answer: Answer<Box<Cas<LeaseRecord>>>, moment: Moment) -> Folded {
-        let lease = match &mut self.stage {
-            Stage::Standby(standby) => {
-                let held = standby.election.written(answer, moment.uptime).map_err(End::Broken)?;
-                return Ok(held.map(|lease| self.catch_up(lease, moment)).unwrap_or_default());
-            }
-            Stage::CatchingUp(catching_up) => &mut catching_up.lease,
-            Stage::Leading(leader) => &mut leader.lease,
-            Stage::SteppingDown(_) => return Ok(self.given_back(answer, moment.uptime)),
+        if let Stage::Standby(standby) = &mut self.stage {
+            let held = standby.election.written(answer, moment.uptime).map_err(End::Broken)?;
+            return Ok(held.map(|lease| self.catch_up(lease, moment)).unwrap_or_default());
+        }
+        if let Some(lease) = self.lease() {
+            let again = lease.written(answer).map_err(|LeaseLost| End::LeaseLost)?;
+            return Ok(again.into_iter().collect());
+        }
+        Ok(self.given_back(answer, moment.uptime))
+    }
+
+    /// The lease, while this process acts under it.
+    fn lease(&mut self) -> Option<&mut HeldLease> {
+        match &mut self.stage {
+            Stage::CatchingUp(catching_up) => Some(&mut catching_up.lease),
+            Stage::Leading(leader) => Some(&mut leader.lease),
             Stage::Checking(_)
             | Stage::Loading(_)
+            | Stage::Standby(_)
+            | Stage::SteppingDown(_)
             | Stage::Resting { .. }
             | Stage::Refusing { .. }
-            | Stage::Stopped => return Ok(Vec::new()),
-        };
-        let again = lease.written(answer).map_err(|LeaseLost| End::LeaseLost)?;
-        Ok(again.into_iter().collect())
+            | Stage::Stopped => None,
+        }
     }
 
     /// The lease is this process's.
@@ -196,16 +192,11 @@ impl Process {
     }
 
     fn clock_read(&mut self, answer: Answer<Reading>, moment: Moment) -> Folded {
-        match &mut self.stage {
-            Stage::Leading(leader) => return leader.clock_read(answer, moment),
-            Stage::CatchingUp(catching_up) => catching_up.clock_read(answer)?,
-            Stage::Checking(_)
-            | Stage::Loading(_)
-            | Stage::Standby(_)
-            | Stage::SteppingDown(_)
-            | Stage::Resting { .. }
-            | Stage::Refusing { .. }
-            | Stage::Stopped => {}
+        if let Stage::Leading(leader) = &mut self.stage {
+            return leader.clock_read(answer, moment);
+        }
+        if let Stage::CatchingUp(catching_up) = &mut self.stage {
+            catching_up.clock_read(answer)?;
         }
         self.lead_once_caught_up(moment)
     }
@@ -223,16 +214,7 @@ impl Process {
 
     /// Whoever does not lead has nothing to step down from.
     fn step_down(&mut self) -> Folded {
-        match &self.stage {
-            Stage::CatchingUp(_) | Stage::Leading(_) => Err(End::SteppedDown),
-            Stage::Checking(_)
-            | Stage::Loading(_)
-            | Stage::Standby(_)
-            | Stage::SteppingDown(_)
-            | Stage::Resting { .. }
-            | Stage::Refusing { .. }
-            | Stage::Stopped => Ok(Vec::new()),
-        }
+        if self.lease().is_some() { Err(End::SteppedDown) } else { Ok(Vec::new()) }
     }
 
     fn woken(&mut self, moment: Moment) -> Folded {
@@ -255,35 +237,30 @@ impl Process {
 
     /// Notes how far an event shows a durable stream to be: this process leads on nothing shorter.
     pub(super) fn note_progress(&mut self, event: &Event) {
-        if let Some((stream, sequence)) = progress(event) {
+        let progress = match event {
+            Event::Changed(change) => change.progress(),
+            Event::Mesh(event) => event.progress(),
+            Event::Passed { .. }
+            | Event::SnapshotEnd { .. }
+            | Event::FollowEnded(_)
+            | Event::LeaseSeen { .. }
+            | Event::LeaseDeleted { .. }
+            | Event::MeshFound(_)
+            | Event::StreamsChecked(_)
+            | Event::LeaseRead(_)
+            | Event::LeaseWritten(_)
+            | Event::HolderAsked { .. }
+            | Event::MarksRead(_)
+            | Event::EndsRead(_)
+            | Event::CatchUpEndRead(_)
+            | Event::ClockRead(_)
+            | Event::Ended(_)
+            | Event::StepDown
+            | Event::Shutdown
+            | Event::Woken => None,
+        };
+        if let Some((stream, sequence)) = progress {
             self.marks.saw(stream.as_str(), sequence);
         }
-    }
-}
-
-fn progress(event: &Event) -> Option<(StreamKind, u64)> {
-    match event {
-        Event::Changed(StateChange::Ledger { revision, .. }) => Some((StreamKind::Ledger, *revision)),
-        Event::Changed(StateChange::App { revision, .. }) => Some((StreamKind::Apps, *revision)),
-        Event::Mesh(event) => event.progress(),
-        Event::Changed(StateChange::Agent { .. })
-        | Event::Passed { .. }
-        | Event::SnapshotEnd { .. }
-        | Event::FollowEnded(_)
-        | Event::LeaseSeen { .. }
-        | Event::LeaseDeleted { .. }
-        | Event::MeshFound(_)
-        | Event::StreamsChecked(_)
-        | Event::LeaseRead(_)
-        | Event::LeaseWritten(_)
-        | Event::HolderAsked { .. }
-        | Event::MarksRead(_)
-        | Event::EndsRead(_)
-        | Event::CatchUpEndRead(_)
-        | Event::ClockRead(_)
-        | Event::Ended(_)
-        | Event::StepDown
-        | Event::Shutdown
-        | Event::Woken => None,
     }
 }

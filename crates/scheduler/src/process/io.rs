@@ -1,9 +1,8 @@
 //! What a scheduler process is told. What it asks for is in [`crate::effect`].
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use jiff::Timestamp;
-use tickmesh_core::{decide::AppContent, id::MeshId, ledger::Ledger, message::AgentRecord, name::AppName};
+use tickmesh_core::id::MeshId;
 use tickmesh_messaging::{
     Cas, LeaseRecord, StreamKind,
     lease::{Presence, StreamMarks},
@@ -11,7 +10,7 @@ use tickmesh_messaging::{
 
 use super::clock_judge::Reading;
 use crate::{
-    dispatcher,
+    dispatcher::{self, StateChange},
     effect::{Effect, Priority},
     error::Failure,
 };
@@ -19,75 +18,8 @@ use crate::{
 /// What came of an effect that is tried once.
 pub type Answer<T> = Result<T, Failure>;
 
-/// Where streams ended when somebody looked: sequences of their last messages.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ends {
-    /// Of `ledger`.
-    pub ledgers: u64,
-    /// Of `agents`.
-    pub agents: u64,
-    /// Of `apps`.
-    pub apps: u64,
-}
-
-impl Ends {
-    /// Returns the end of a stream, if it is one of these.
-    pub(super) fn of_mut(&mut self, stream: StreamKind) -> Option<&mut u64> {
-        match stream {
-            StreamKind::Ledger => Some(&mut self.ledgers),
-            StreamKind::Agents => Some(&mut self.agents),
-            StreamKind::Apps => Some(&mut self.apps),
-            StreamKind::Meta
-            | StreamKind::Lease
-            | StreamKind::Commands
-            | StreamKind::Ticks
-            | StreamKind::Orders
-            | StreamKind::Results
-            | StreamKind::History
-            | StreamKind::Logs
-            | StreamKind::Mesh => None,
-        }
-    }
-
-    /// Whether no stream ends later than in `other`.
-    pub(super) fn are_within(&self, other: &Self) -> bool {
-        self.ledgers <= other.ledgers && self.agents <= other.agents && self.apps <= other.apps
-    }
-}
-
-/// A change of the state that a standby keeps a copy of.
-#[derive(Debug, Clone)]
-pub enum StateChange {
-    /// A ledger was written, by whomever.
-    Ledger {
-        /// The app.
-        app: AppName,
-        /// Its revision.
-        revision: u64,
-        /// The ledger.
-        ledger: Box<Ledger>,
-    },
-    /// An agent's key was written.
-    Agent {
-        /// Its revision.
-        revision: u64,
-        /// When it was stored, by the server's clock.
-        at: Timestamp,
-        /// The heartbeat.
-        record: Box<AgentRecord>,
-    },
-    /// A revision of an app was stored.
-    App {
-        /// The app.
-        app: AppName,
-        /// Its revision.
-        revision: u64,
-        /// When it was stored, by the server's clock.
-        at: Timestamp,
-        /// What it says.
-        content: AppContent,
-    },
-}
+/// Sequences of the last messages of streams.
+pub type Ends = BTreeMap<StreamKind, u64>;
 
 /// Something that a scheduler process is told.
 #[derive(Debug, Clone)]

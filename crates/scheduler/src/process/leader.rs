@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tickmesh_core::decide::Tenure;
 use tickmesh_messaging::{
-    self as messaging, SchedulerRole,
+    self as messaging, SchedulerRole, StreamKind,
     lease::{HighWaterMarks, StreamMarks},
 };
 use tracing::{info, warn};
@@ -66,7 +66,7 @@ impl Leader {
             lease,
             tenure,
             began,
-            ledgers_through: copy.through().ledgers,
+            ledgers_through: copy.through(StreamKind::Ledger),
             start: Start::Telling(Box::new(copy.tell())),
             dispatcher: dispatcher.reserving(settings.reservations).in_batches(settings.batches),
             queue: EffectQueue::new(settings.queue),

@@ -50,7 +50,7 @@ use self::{
 pub use self::{
     clock_judge::{DEVIATION_MAX, Reading},
     fairness::{Budget, Turn},
-    io::{Answer, Ends, Event, Outcome, StateChange},
+    io::{Answer, Ends, Event, Outcome},
     queue::QueueLimits,
 };
 use crate::{

@@ -15,8 +15,8 @@ use tickmesh_core::{
 };
 use tickmesh_messaging::StreamKind;
 
-use super::io::{Ends, StateChange};
-use crate::dispatcher::Event;
+use super::io::Ends;
+use crate::dispatcher::{Event, StateChange};
 
 /// What a standby knows.
 #[derive(Debug, Default)]
@@ -73,14 +73,18 @@ impl StandbyCopy {
 
     /// Notes that a stream was read up to a sequence.
     pub(super) fn passed(&mut self, stream: StreamKind, sequence: u64) {
-        if let Some(through) = self.through.of_mut(stream) {
-            *through = sequence.max(*through);
-        }
+        let through = self.through.entry(stream).or_default();
+        *through = sequence.max(*through);
     }
 
-    /// How far the streams were read.
-    pub(super) fn through(&self) -> Ends {
-        self.through
+    /// How far a stream was read.
+    pub(super) fn through(&self, stream: StreamKind) -> u64 {
+        self.through.get(&stream).copied().unwrap_or(0)
+    }
+
+    /// Whether everything up to these ends was read.
+    pub(super) fn has_reached(&self, ends: &Ends) -> bool {
+        ends.iter().all(|(stream, end)| self.through(*stream) >= *end)
     }
 
     /// The revision that the ledger of each app has folded: earlier ones are over.
@@ -117,12 +121,12 @@ impl Telling {
         self.later.push_back(change);
     }
 
-    fn next_revision(&mut self) -> Option<Event> {
+    fn next_revision(&mut self) -> Option<StateChange> {
         loop {
             if let Some((app, revisions)) = &mut self.revisions
                 && let Some(Revision { revision, at, content }) = revisions.next()
             {
-                return Some(Event::AppSeen { app: app.clone(), revision, at, content });
+                return Some(StateChange::App { app: app.clone(), revision, at, content });
             }
             self.revisions = self.apps.next().map(|(app, revisions)| (app, revisions.into_iter()));
             self.revisions.as_ref()?;
@@ -135,21 +139,20 @@ impl Iterator for Telling {
 
     fn next(&mut self) -> Option<Event> {
         if let Some((app, StoredLedger { revision, ledger })) = self.ledgers.next() {
-            return Some(Event::LedgerLoaded { app, revision, ledger });
+            return Some(Event::Changed(StateChange::Ledger { app, revision, ledger }));
         }
         if let Some((_, Heartbeat { revision, at, record })) = self.agents.next() {
-            return Some(Event::AgentSeen { revision, at, record });
+            return Some(Event::Changed(StateChange::Agent { revision, at, record }));
         }
-        self.next_revision().or_else(|| self.later.pop_front().map(seen))
+        self.next_revision().map(Event::Changed).or_else(|| self.later.pop_front().map(seen))
     }
 }
 
-/// What a change is for a dispatcher that knows the state before it.
+/// What a change is for a dispatcher that has been told of all ledgers: it is the one who writes them.
 pub(super) fn seen(change: StateChange) -> Event {
     match change {
         StateChange::Ledger { app, revision, ledger } => Event::LedgerSeen { app, revision, epoch: ledger.write.epoch },
-        StateChange::Agent { revision, at, record } => Event::AgentSeen { revision, at, record },
-        StateChange::App { app, revision, at, content } => Event::AppSeen { app, revision, at, content },
+        StateChange::Agent { .. } | StateChange::App { .. } => Event::Changed(change),
     }
 }
 

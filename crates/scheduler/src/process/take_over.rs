@@ -10,13 +10,13 @@ use tracing::info;
 
 use super::{
     End,
-    io::{Answer, StateChange},
+    io::Answer,
     leader::Leader,
     standby::{Telling, seen},
 };
 use crate::{
     clock::Moment,
-    dispatcher::Event,
+    dispatcher::{Event, StateChange},
     effect::{Effect, Source},
     error::Error,
 };

@@ -9,7 +9,11 @@ use tickmesh_messaging::{
 };
 
 use super::*;
-use crate::{dispatcher, effect::Priority, error::Failure};
+use crate::{
+    dispatcher::{self, StateChange},
+    effect::Priority,
+    error::Failure,
+};
 
 const ID: &str = "s1";
 
@@ -119,7 +123,7 @@ impl World {
 
     fn leading() -> Self {
         let mut world = Self::catching_up();
-        world.fold(Event::EndsRead(Ok(Ends { ledgers: 5, agents: 0, apps: 4 }))).check(&[], "catching up");
+        world.fold(Event::EndsRead(Ok(ends(5)))).check(&[], "catching up");
         world
             .read_clock(world.moment.wall)
             .check(&["ShowRole(Leading", "Follow(LedgerWrites { after: 5 })"], "leading");
@@ -141,6 +145,10 @@ impl World {
         }
         self.look()
     }
+}
+
+fn ends(ledgers: u64) -> Ends {
+    [(StreamKind::Ledger, ledgers), (StreamKind::Agents, 0), (StreamKind::Apps, 4)].into()
 }
 
 fn stored(sequence: u64) -> Event {
@@ -340,7 +348,7 @@ fn nobody_leads_where_there_are_ledgers_and_no_lease() {
 #[test]
 fn a_new_leader_reads_to_the_ends_of_the_streams_or_gives_up() {
     let mut world = World::catching_up();
-    world.read_clock(world.moment.wall).fold(Event::EndsRead(Ok(Ends { ledgers: 6, agents: 0, apps: 4 })));
+    world.read_clock(world.moment.wall).fold(Event::EndsRead(Ok(ends(6))));
     world.check(&[], "catching up");
     for term in 1..40 {
         world.pass(Duration::from_millis(750)).fold(stored(8 + term));

@@ -27,7 +27,7 @@ fn burst_of(spec: Arc<AppSpec>) -> World {
         let name = AppName::new(format!("app-{number}")).unwrap();
         let content = AppContent::Applied(spec.clone());
         let revision = number as u64 + 1;
-        world.handle(Event::AppSeen { app: name.clone(), revision, at: start(), content });
+        world.handle(Event::Changed(StateChange::App { app: name.clone(), revision, at: start(), content }));
         world.handle(Event::LedgerWritten { app: name, revision: 1 });
     }
     world

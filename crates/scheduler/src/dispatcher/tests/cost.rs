@@ -62,7 +62,12 @@ fn a_freed_slot_costs_no_look_at_the_apps_that_do_not_get_it() {
         for number in 1..=apps {
             let app = AppName::new(format!("app-{number}")).unwrap();
             let content = AppContent::Applied(spec(None));
-            world.handle(Event::AppSeen { app: app.clone(), revision: number + 1, at: start(), content });
+            world.handle(Event::Changed(StateChange::App {
+                app: app.clone(),
+                revision: number + 1,
+                at: start(),
+                content,
+            }));
             world.handle(Event::LedgerWritten { app: app.clone(), revision: number });
             world.command_for(app, u128::from(number), number + 1);
         }

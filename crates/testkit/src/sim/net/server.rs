@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use tickmesh_messaging::Cas;
-use tickmesh_scheduler::process::Ends;
 
 use super::{Answer, Call, Flight, Kind, Record, Said};
 use crate::sim::{census::Address, faults::Fault, ground::Ground};
@@ -37,9 +36,8 @@ impl Ground {
             Call::End(kind) => Answer::Sequence(self.net.stream(kind).last_sequence()),
             Call::Ends => Answer::Ends(self.net.stream_marks()),
             Call::StateEnds => {
-                let end = |kind| self.net.stream(kind).last_sequence();
-                let (ledgers, agents, apps) = (end(Kind::Ledger), end(Kind::Agents), end(Kind::Apps));
-                Answer::State(Ends { ledgers, agents, apps })
+                let end = |kind: Kind| (kind.production(), self.net.stream(kind).last_sequence());
+                Answer::State([Kind::Ledger, Kind::Agents, Kind::Apps].map(end).into())
             }
             Call::Clock => Answer::Clock(self.server_time()),
             Call::AskHolder { holder } => Answer::Presence(self.census.presence(&holder)),

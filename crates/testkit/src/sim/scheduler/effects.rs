@@ -2,13 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use tickmesh_core::{
-    decide::Action,
-    id::{AttemptId, RequestId, RunNumber},
-    ledger::Ledger,
-    name::{AgentName, AppName},
-};
-use tickmesh_messaging::SchedulerRole;
+use tickmesh_core::{decide::Action, id::RequestId, ledger::Ledger, name::AppName};
+use tickmesh_messaging::{LEASE_KEY, SchedulerRole};
 use tickmesh_scheduler::{
     clock::Moment,
     effect::{Effect, Priority, Source},
@@ -32,39 +27,18 @@ const REPORTS_CHECKED: usize = 8;
 /// there.
 const ENCODED_ONE_IN: u32 = 4;
 
+/// The generation of answers that nobody waits for.
+const NOBODY: u32 = 0;
+
 /// What a call of a scheduler was for.
 #[derive(Debug, Clone)]
 pub(in crate::sim) struct Tag {
     /// `None`: the answer counts whatever is abandoned meanwhile.
     pub(super) generation: Option<u32>,
-    pub(super) priority: Priority,
-    pub(super) asked: Asked,
-}
-
-/// What was asked for.
-#[derive(Debug, Clone)]
-pub(super) enum Asked {
-    Mesh,
-    Streams,
-    Lease,
-    LeaseWrite,
-    Holder(String),
-    Marks,
-    Ends,
-    CatchUpEnd,
-    Clock(Moment),
-    Receive,
-    CommandsBegin,
-    Purge,
-    Confirm(AppName, RequestId),
-    Ledger(AppName),
-    Order,
-    Report,
-    Publish { app: AppName, record: Record, publication: Publication },
-    ResultsEnd(AgentName),
-    Agent(AgentName),
-    Orphan { app: AppName, attempt: Box<AttemptId>, agent: AgentName },
-    Summary { app: AppName, request: RequestId, run: RunNumber },
+    pub(super) asked: Moment,
+    pub(super) effect: Arc<Effect>,
+    /// How far the publication of a numbered message has come.
+    pub(super) publication: Option<Publication>,
 }
 
 impl From<Tag> for happening::Tag {
@@ -91,117 +65,123 @@ impl Deliveries {
 
 impl Scheduler {
     pub(super) fn perform(&mut self, ground: &mut Ground, effect: Effect) {
-        let priority = effect.priority();
-        match effect {
-            Effect::Act(Action::Send(order)) => {
-                let subject: Arc<str> = order.agent.as_str().into();
-                let publish = Call::Publish { kind: Kind::Orders, subject, record: Record::Order(Arc::new(order)) };
-                if ground.mishap(Fault::OrderTwice) {
-                    let tag = self.tag(Priority::Immediate, Asked::Order);
-                    ground.call(self.address, tag.into(), publish.clone());
-                }
-                self.call(ground, priority, Asked::Order, publish);
-            }
-            Effect::Act(Action::StoreReport { report, expected }) => {
-                let subject = ground.net.result_subject(&report.attempt, &report.agent);
-                let record = Record::Report(Arc::new(report));
-                self.call(ground, priority, Asked::Report, write(Kind::Results, subject, record, expected));
-            }
-            Effect::WriteLedger { app, ledger, expected, .. } => {
-                self.check_decisions(ground, &app, &ledger);
-                let seen = Witness::decides_in_time(&ledger, ground.server_time());
-                ground.judge(seen);
-                let record = Record::Ledger(Arc::new(as_stored(ground, *ledger)));
-                let write = write(Kind::Ledger, app.as_str().into(), record, expected);
-                self.call(ground, priority, Asked::Ledger(app), write);
-            }
-            Effect::PublishTick { tick, expected } => {
-                let (app, publication) = (tick.app.clone(), Publication::new(tick.number, expected));
-                self.publish(ground, app, Record::Tick(Arc::new(tick)), publication);
-            }
-            Effect::PublishHistory { summary, expected } => {
-                let (app, publication) = (summary.app.clone(), Publication::new(summary.number, expected));
-                self.publish(ground, app, Record::History(Arc::new(*summary)), publication);
-            }
-            Effect::ConfirmCommand { app, request } => self.confirm(ground, priority, app, request),
-            Effect::ReadResultsEnd { agent } => {
-                self.call(ground, priority, Asked::ResultsEnd(agent), Call::End(Kind::Results));
-            }
-            Effect::ReadAgent { agent } => {
-                let last = Call::Last { kind: Kind::Agents, subject: agent.as_str().into() };
-                self.call(ground, priority, Asked::Agent(agent), last);
-            }
-            Effect::ReadLedger { app, attempt, agent } => {
-                let last = Call::Last { kind: Kind::Ledger, subject: app.as_str().into() };
-                self.call(ground, priority, Asked::Orphan { app, attempt, agent }, last);
-            }
-            Effect::ReadSummary { app, request, run } => {
-                let history = Call::OnSubject { kind: Kind::History, subject: app.as_str().into() };
-                self.call(ground, priority, Asked::Summary { app, request, run }, history);
-            }
-            Effect::ReadCommandsBegin => self.call(ground, priority, Asked::CommandsBegin, Call::CommandsBegin),
-            Effect::PurgeResults { below } => {
-                self.call(ground, priority, Asked::Purge, Call::PurgeResults { below });
-            }
-            // Monitors hear of it, and nothing depends on it.
-            Effect::Announce(_) => self.ended(ground, Some(priority), None),
-            Effect::OpenMesh | Effect::MakeMissingStreams { .. } => {
-                self.ask(ground, Asked::Mesh, Call::End(Kind::Lease))
-            }
-            Effect::CheckStreams => self.ask(ground, Asked::Streams, Call::End(Kind::Lease)),
-            Effect::ReadLease => {
-                self.ask(ground, Asked::Lease, Call::Last { kind: Kind::Lease, subject: "leader".into() });
-            }
-            Effect::WriteLease { record, expected } => {
-                let write = write(Kind::Lease, "leader".into(), Record::Lease(Arc::new(*record)), expected);
-                let tag = Tag { generation: None, priority, asked: Asked::LeaseWrite };
-                ground.call_for(ground.timing.lease, self.address, tag.into(), write);
-            }
-            Effect::AskHolder { holder } => {
-                self.ask(ground, Asked::Holder(holder.clone()), Call::AskHolder { holder });
-            }
-            Effect::ReadMarks => self.ask(ground, Asked::Marks, Call::Ends),
-            Effect::ReadEnds => self.ask(ground, Asked::Ends, Call::StateEnds),
-            Effect::ReadCatchUpEnd => self.ask(ground, Asked::CatchUpEnd, Call::End(Kind::Results)),
-            Effect::ReadClock => {
-                let asked = self.moment(ground);
-                self.ask(ground, Asked::Clock(asked), Call::Clock);
-            }
-            Effect::Follow(source) => self.follow(ground, source),
-            Effect::ShowRole(SchedulerRole::Leading { doubt: Some(_), .. }) => ground.count(Fault::ClockDoubted),
-            Effect::ShowRole(_) | Effect::End => {}
-            Effect::Abandon => self.abandon(ground),
+        if let Effect::Follow(source) = &effect {
+            return self.follow(ground, effect.clone(), source);
+        }
+        if let Effect::Abandon = effect {
+            self.abandon(ground);
+        }
+        if let Effect::ShowRole(SchedulerRole::Leading { doubt: Some(_), .. }) = effect {
+            ground.count(Fault::ClockDoubted);
+        }
+        if let Effect::WriteLedger { app, ledger, .. } = &effect {
+            self.check_decisions(ground, app, ledger);
+        }
+        if matches!(effect, Effect::Act(Action::Send(_))) && ground.mishap(Fault::OrderTwice) {
+            let repeated = Tag { generation: Some(NOBODY), ..self.tag(ground, effect.clone()) };
+            let call = self.call_of(ground, &effect);
+            call.into_iter().for_each(|call| ground.call(self.address, repeated.clone().into(), call));
+        }
+        match self.call_of(ground, &effect) {
+            Some(call) => self.call(ground, effect, call),
+            None if effect.priority() == Priority::Immediate => {}
+            None => self.ended(ground, Some(effect.priority()), None),
         }
     }
 
-    fn tag(&self, priority: Priority, asked: Asked) -> Tag {
-        Tag { generation: Some(self.generation), priority, asked }
+    fn tag(&self, ground: &Ground, effect: Effect) -> Tag {
+        let publication = if let Effect::PublishTick { tick, expected } = &effect {
+            Some(Publication::new(tick.number, *expected))
+        } else if let Effect::PublishHistory { summary, expected } = &effect {
+            Some(Publication::new(summary.number, *expected))
+        } else {
+            None
+        };
+        let is_lease_write = matches!(effect, Effect::WriteLease { .. });
+        let generation = (!is_lease_write).then_some(self.generation);
+        Tag { generation, asked: self.moment(ground), effect: Arc::new(effect), publication }
     }
 
-    /// Asks for a leader: until it is done.
-    fn call(&self, ground: &mut Ground, priority: Priority, asked: Asked, call: Call) {
-        ground.call(self.address, self.tag(priority, asked).into(), call);
+    /// What the server is asked for; `None`: nothing.
+    fn call_of(&mut self, ground: &mut Ground, effect: &Effect) -> Option<Call> {
+        let last = |kind, subject: &str| Call::Last { kind, subject: subject.into() };
+        Some(match effect {
+            Effect::Act(Action::Send(order)) => {
+                let subject = order.agent.as_str().into();
+                Call::Publish { kind: Kind::Orders, subject, record: Record::Order(Arc::new(order.clone())) }
+            }
+            Effect::Act(Action::StoreReport { report, expected }) => {
+                let subject = ground.net.result_subject(&report.attempt, &report.agent);
+                write(Kind::Results, subject, Record::Report(Arc::new(report.clone())), *expected)
+            }
+            Effect::WriteLedger { app, ledger, expected, .. } => {
+                let record = Record::Ledger(Arc::new(as_stored(ground, ledger)));
+                write(Kind::Ledger, app.as_str().into(), record, *expected)
+            }
+            Effect::PublishTick { tick, expected } => {
+                write(Kind::Ticks, tick.app.as_str().into(), Record::Tick(Arc::new(tick.clone())), *expected)
+            }
+            Effect::PublishHistory { summary, expected } => {
+                let record = Record::History(Arc::new((**summary).clone()));
+                write(Kind::History, summary.app.as_str().into(), record, *expected)
+            }
+            Effect::ConfirmCommand { request, .. } => {
+                let (consumer, sequence) = self.deliveries.received.remove(request)?;
+                Call::Confirm { consumer, sequence }
+            }
+            Effect::ReadAgent { agent } => last(Kind::Agents, agent.as_str()),
+            Effect::ReadLedger { app, .. } => last(Kind::Ledger, app.as_str()),
+            Effect::ReadSummary { app, .. } => Call::OnSubject { kind: Kind::History, subject: app.as_str().into() },
+            Effect::ReadCommandsBegin => Call::CommandsBegin,
+            Effect::PurgeResults { below } => Call::PurgeResults { below: *below },
+            Effect::ReadResultsEnd { .. } | Effect::ReadCatchUpEnd => Call::End(Kind::Results),
+            Effect::OpenMesh | Effect::MakeMissingStreams { .. } | Effect::CheckStreams => Call::End(Kind::Lease),
+            Effect::ReadLease => last(Kind::Lease, LEASE_KEY),
+            Effect::WriteLease { record, expected } => {
+                write(Kind::Lease, LEASE_KEY.into(), Record::Lease(Arc::new((**record).clone())), *expected)
+            }
+            Effect::AskHolder { holder } => Call::AskHolder { holder: holder.clone() },
+            Effect::ReadMarks => Call::Ends,
+            Effect::ReadEnds => Call::StateEnds,
+            Effect::ReadClock => Call::Clock,
+            Effect::Follow(_) => Call::ReceiveCommands,
+            // Monitors hear of it, and nothing depends on it.
+            Effect::Announce(_) | Effect::ShowRole(_) | Effect::Abandon | Effect::End => return None,
+        })
     }
 
-    /// Asks for the process itself: for a while.
-    fn ask(&self, ground: &mut Ground, asked: Asked, call: Call) {
-        ground.call_for(ground.timing.lease, self.address, self.tag(Priority::Immediate, asked).into(), call);
+    /// Asks the server: for a leader until it is done, for the process itself for a while.
+    fn call(&self, ground: &mut Ground, effect: Effect, call: Call) {
+        let is_tried_once = effect.priority() == Priority::Immediate && !matches!(effect, Effect::Follow(_));
+        let tag = self.tag(ground, effect);
+        if is_tried_once {
+            ground.call_for(ground.timing.lease, self.address, tag.into(), call);
+        } else {
+            ground.call(self.address, tag.into(), call);
+        }
     }
 
-    fn follow(&mut self, ground: &mut Ground, source: Source) {
+    /// Publishes a message behind another one than was expected.
+    pub(super) fn publish_again(&mut self, ground: &mut Ground, tag: Tag, publication: Publication) {
+        let Some(Call::Write(before)) = self.call_of(ground, &tag.effect) else { return };
+        let write = Call::Write(Write { expected: publication.expected(), ..before });
+        ground.call(self.address, Tag { publication: Some(publication), ..tag }.into(), write);
+    }
+
+    fn follow(&mut self, ground: &mut Ground, effect: Effect, source: &Source) {
         let (kind, after) = match source {
             Source::Ledgers => (Kind::Ledger, 0),
             Source::LedgerWrites { after } => {
                 ground.forget_followers_of(self.place, Kind::Ledger);
-                (Kind::Ledger, after)
+                (Kind::Ledger, *after)
             }
             Source::Agents => (Kind::Agents, 0),
             Source::Apps { .. } => (Kind::Apps, 0),
             Source::Lease => (Kind::Lease, 0),
-            Source::Results { after } => (Kind::Results, after),
+            Source::Results { after } => (Kind::Results, *after),
             Source::Commands => {
                 self.deliveries.after = Some(ground.net.queue.consumer);
-                return self.call(ground, Priority::Immediate, Asked::Receive, Call::ReceiveCommands);
+                return self.call(ground, effect, Call::ReceiveCommands);
             }
         };
         ground.follow(self.address, kind, None, after);
@@ -214,23 +194,10 @@ impl Scheduler {
         self.deliveries = Deliveries::default();
     }
 
-    fn confirm(&mut self, ground: &mut Ground, priority: Priority, app: AppName, request: RequestId) {
-        match self.deliveries.received.remove(&request) {
-            Some((consumer, sequence)) => {
-                self.call(ground, priority, Asked::Confirm(app, request), Call::Confirm { consumer, sequence });
-            }
-            None => self.ended(ground, Some(priority), None),
-        }
-    }
-
-    pub(super) fn publish(&self, ground: &mut Ground, app: AppName, record: Record, publication: Publication) {
-        let kind = if matches!(record, Record::Tick(_)) { Kind::Ticks } else { Kind::History };
-        let write = write(kind, app.as_str().into(), record.clone(), publication.expected());
-        self.call(ground, Priority::Background, Asked::Publish { app, record, publication }, write);
-    }
-
-    /// Every few ledgers, the core is asked again about one.
+    /// No instant is decided too early; and every few ledgers, the core is asked again about one.
     fn check_decisions(&self, ground: &mut Ground, app: &AppName, ledger: &Ledger) {
+        let seen = Witness::decides_in_time(ledger, ground.server_time());
+        ground.judge(seen);
         let Some(dispatcher) = self.process.as_ref().and_then(|process| process.dispatcher()) else { return };
         // A write that had to let others pass may be older than what its leader knows by now.
         if dispatcher.ledger(app) != Some(ledger) || !ground.random_ratio(CHECKED_ONE_IN) {
@@ -259,10 +226,10 @@ fn write(kind: Kind, subject: Arc<str>, record: Record, expected: u64) -> Call {
 }
 
 /// Now and then, the ledger as it comes out of the store.
-fn as_stored(ground: &mut Ground, ledger: Ledger) -> Ledger {
+fn as_stored(ground: &mut Ground, ledger: &Ledger) -> Ledger {
     if !ground.random_ratio(ENCODED_ONE_IN) {
-        return ledger;
+        return ledger.clone();
     }
-    let decoded = serde_json::to_string(&ledger).and_then(|json| serde_json::from_str(&json));
-    decoded.unwrap_or(ledger)
+    let decoded = serde_json::to_string(ledger).and_then(|json| serde_json::from_str(&json));
+    decoded.unwrap_or_else(|_| ledger.clone())
 }

@@ -5,16 +5,14 @@ use std::time::Duration;
 use tickmesh_core::{id::MeshId, name::AppName};
 use tickmesh_messaging::{Cas, Entry, Error, LeaseRecord, StreamKind, lease::Presence};
 use tickmesh_scheduler::{
-    Failure, dispatcher,
-    effect::Priority,
-    process::{Event, Reading, StateChange},
+    Failure,
+    dispatcher::{self, StateChange},
+    effect::Effect,
+    process::{Event, Reading},
     publication::Progress,
 };
 
-use super::{
-    Scheduler,
-    effects::{Asked, Tag},
-};
+use super::{Scheduler, effects::Tag};
 use crate::sim::{
     faults::Fault,
     ground::Ground,
@@ -67,38 +65,28 @@ impl Scheduler {
 
     /// A call was answered.
     pub(in crate::sim) fn answered(&mut self, ground: &mut Ground, tag: Tag, answer: Answer) {
-        let Tag { generation, priority, asked } = tag;
-        if generation.is_some_and(|generation| generation != self.generation) {
+        if tag.generation.is_some_and(|generation| generation != self.generation) {
             return;
         }
-        let event = match asked {
-            Asked::Publish { app, record, publication } => {
-                let Answer::Written(written) = answer else { return };
-                match publication.answered(written, Record::number) {
-                    Progress::Again(publication) => return self.publish(ground, app, record, publication),
-                    Progress::Stored { number, sequence } if matches!(record, Record::Tick(_)) => {
-                        Some(Event::Mesh(dispatcher::Event::TickStored { app, number, sequence }))
-                    }
-                    Progress::Stored { number, sequence } => {
-                        Some(Event::Mesh(dispatcher::Event::HistoryStored { app, number, sequence }))
-                    }
-                }
+        let event = if let Some(publication) = tag.publication {
+            let Answer::Written(written) = answer else { return };
+            match publication.answered(written, Record::number) {
+                Progress::Again(publication) => return self.publish_again(ground, tag, publication),
+                Progress::Stored { number, sequence } => published(&tag.effect, number, sequence),
             }
-            Asked::Receive => return self.received(ground, &answer),
-            Asked::Holder(holder) => {
-                let heard = if let Answer::Presence(presence) = answer { presence } else { Presence::Unknown };
-                let presence = self.heard(ground, heard);
-                Some(Event::HolderAsked { holder, presence, connection: 0 })
-            }
-            Asked::Clock(asked) => {
-                let answered = self.moment(ground);
-                let reading = |server| Reading { asked, server, answered };
-                Some(Event::ClockRead(told(answer.clock().map(reading))))
-            }
-            asked => answer_to(asked, answer),
+        } else if let Effect::Follow(_) = &*tag.effect {
+            return self.received(ground, &answer);
+        } else if let Effect::AskHolder { holder } = &*tag.effect {
+            let heard = if let Answer::Presence(presence) = answer { presence } else { Presence::Unknown };
+            let presence = self.heard(ground, heard);
+            Some(Event::HolderAsked { holder: holder.clone(), presence, connection: 0 })
+        } else if let Effect::ReadClock = &*tag.effect {
+            let (asked, answered) = (tag.asked, self.moment(ground));
+            Some(Event::ClockRead(told(answer.clock().map(|server| Reading { asked, server, answered }))))
+        } else {
+            answer_to(&tag.effect, answer)
         };
-        let ended = (priority != Priority::Immediate).then_some(priority);
-        self.ended(ground, ended, event);
+        self.ended(ground, Some(tag.effect.priority()), event);
     }
 
     /// What the process hears of the holder of the lease: now and then, that it is gone when it is not.
@@ -118,52 +106,67 @@ impl Scheduler {
     }
 }
 
+fn published(effect: &Effect, number: u64, sequence: u64) -> Option<Event> {
+    if let Effect::PublishTick { tick, .. } = effect {
+        return Some(Event::Mesh(dispatcher::Event::TickStored { app: tick.app.clone(), number, sequence }));
+    }
+    let Effect::PublishHistory { summary, .. } = effect else { return None };
+    Some(Event::Mesh(dispatcher::Event::HistoryStored { app: summary.app.clone(), number, sequence }))
+}
+
 /// What the process makes of an answer; `None`: the effect has ended, and there is nothing to tell.
-fn answer_to(asked: Asked, answer: Answer) -> Option<Event> {
+fn answer_to(effect: &Effect, answer: Answer) -> Option<Event> {
     let mesh = MeshId::from_random([7; 16]);
-    Some(match asked {
-        Asked::Mesh => Event::MeshFound(told(answer.sequence().map(|_| mesh))),
-        Asked::Streams => Event::StreamsChecked(told(answer.sequence().map(|_| ()))),
-        Asked::Lease => {
+    Some(match effect {
+        Effect::OpenMesh | Effect::MakeMissingStreams { .. } => Event::MeshFound(told(answer.sequence().map(|_| mesh))),
+        Effect::CheckStreams => Event::StreamsChecked(told(answer.sequence().map(|_| ()))),
+        Effect::ReadLease => {
             let record = |stored: Stored| stored.record.lease().map(|lease| Box::new((**lease).clone()));
             Event::LeaseRead(told(answer.last().map(|last| last.and_then(record))))
         }
-        Asked::LeaseWrite => Event::LeaseWritten(told(answer.written().map(|cas| Box::new(lease_of(cas))))),
-        Asked::Marks => Event::MarksRead(told(if let Answer::Ends(marks) = answer { Some(marks) } else { None })),
-        Asked::Ends => Event::EndsRead(told(if let Answer::State(ends) = answer { Some(ends) } else { None })),
-        Asked::CatchUpEnd => Event::CatchUpEndRead(told(answer.sequence())),
-        Asked::Ledger(app) => Event::Mesh(match answer.written()? {
-            Cas::Stored { sequence } => dispatcher::Event::LedgerWritten { app, revision: sequence },
-            Cas::Refused { .. } => dispatcher::Event::LedgerRefused { app },
+        Effect::WriteLease { .. } => Event::LeaseWritten(told(answer.written().map(|cas| Box::new(lease_of(cas))))),
+        Effect::ReadMarks => Event::MarksRead(told(if let Answer::Ends(marks) = answer { Some(marks) } else { None })),
+        Effect::ReadEnds => Event::EndsRead(told(if let Answer::State(ends) = answer { Some(ends) } else { None })),
+        Effect::ReadCatchUpEnd => Event::CatchUpEndRead(told(answer.sequence())),
+        Effect::WriteLedger { app, .. } => Event::Mesh(match answer.written()? {
+            Cas::Stored { sequence } => dispatcher::Event::LedgerWritten { app: app.clone(), revision: sequence },
+            Cas::Refused { .. } => dispatcher::Event::LedgerRefused { app: app.clone() },
         }),
-        Asked::CommandsBegin => Event::Mesh(dispatcher::Event::CommandsBegin { sequence: answer.sequence()? }),
-        Asked::Confirm(app, request) => {
+        Effect::ReadCommandsBegin => Event::Mesh(dispatcher::Event::CommandsBegin { sequence: answer.sequence()? }),
+        Effect::ConfirmCommand { app, request } => {
             let Answer::Done = answer else { return None };
-            Event::Mesh(dispatcher::Event::CommandConfirmed { app, request })
+            Event::Mesh(dispatcher::Event::CommandConfirmed { app: app.clone(), request: *request })
         }
-        Asked::ResultsEnd(agent) => Event::Mesh(dispatcher::Event::ResultsEnd { agent, sequence: answer.sequence()? }),
-        Asked::Agent(agent) => {
+        Effect::ReadResultsEnd { agent } => {
+            Event::Mesh(dispatcher::Event::ResultsEnd { agent: agent.clone(), sequence: answer.sequence()? })
+        }
+        Effect::ReadAgent { agent } => {
             let revision = answer.last()?.map_or(0, |last| last.sequence);
-            Event::Mesh(dispatcher::Event::AgentRead { agent, revision })
+            Event::Mesh(dispatcher::Event::AgentRead { agent: agent.clone(), revision })
         }
-        Asked::Orphan { app, attempt, agent } => {
+        Effect::ReadLedger { app, attempt, agent } => {
             let epoch = answer.last()?.and_then(|last| last.record.ledger().map(|ledger| ledger.write.epoch));
+            let (app, attempt, agent) = (app.clone(), attempt.clone(), agent.clone());
             Event::Mesh(dispatcher::Event::LedgerRead { app, epoch, attempt, agent })
         }
-        Asked::Summary { app, request, run } => {
+        Effect::ReadSummary { app, request, run } => {
             let Answer::Messages(messages) = answer else { return None };
-            let summaries = messages.iter().filter_map(|stored| stored.record.history());
-            let summary = summaries.into_iter().find(|summary| summary.run == run);
+            let mut summaries = messages.iter().filter_map(|stored| stored.record.history());
+            let summary = summaries.find(|summary| summary.run == *run);
             let summary = summary.map(|summary| Box::new((**summary).clone()));
-            Event::Mesh(dispatcher::Event::SummaryRead { app, request, summary })
+            Event::Mesh(dispatcher::Event::SummaryRead { app: app.clone(), request: *request, summary })
         }
-        Asked::Order
-        | Asked::Report
-        | Asked::Purge
-        | Asked::Publish { .. }
-        | Asked::Receive
-        | Asked::Holder(_)
-        | Asked::Clock(_) => return None,
+        Effect::Act(_)
+        | Effect::PublishTick { .. }
+        | Effect::PublishHistory { .. }
+        | Effect::PurgeResults { .. }
+        | Effect::Announce(_)
+        | Effect::AskHolder { .. }
+        | Effect::ReadClock
+        | Effect::Follow(_)
+        | Effect::ShowRole(_)
+        | Effect::Abandon
+        | Effect::End => return None,
     })
 }
 
