@@ -41,11 +41,15 @@ impl Reading {
         }
     }
 
+    /// What the wall clock has gained on the time that really passed while the answer was under way.
+    fn jump(&self) -> SignedDuration {
+        offset(self.answered) - offset(self.asked)
+    }
+
     /// Whether it can show that the clocks agree: the answer came soon, and nobody set the wall clock meanwhile.
     fn is_conclusive(&self) -> bool {
         let took = self.answered.uptime.saturating_sub(self.asked.uptime);
-        let jump = offset(self.answered) - offset(self.asked);
-        took <= ROUND_TRIP_MAX && jump.abs() <= JUMP_MAX
+        took <= ROUND_TRIP_MAX && self.jump().abs() <= JUMP_MAX
     }
 }
 
@@ -72,6 +76,10 @@ impl ClockJudge {
         } else if reading.is_conclusive() {
             self.doubt = None;
             self.agreed = Some(offset(reading.answered));
+        } else if self.agreed.is_none() {
+            // It shows no agreement, but from here on, or since the question, a clock that is set is noticed.
+            self.agreed = Some(offset(reading.asked));
+            self.looked(reading.answered);
         }
     }
 
@@ -155,6 +163,15 @@ mod tests {
         // Set while the answer was under way: neither end of it can be believed.
         let [agrees, jumps] = doubt();
         check(&[agrees, jumps, Server(at(16_000, 5_050), 17_000, at(3_616_000, 5_060))], forward);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_while_the_first_answer_is_under_way_is_doubted() {
+        let set = Server(at(10_000, 50), 10_500, at(3_611_000, 1_050));
+        check(&[set], Some("this host's clock was set forward by 1h"));
+        let slow = || Server(at(10_000, 50), 10_500, at(11_000, 1_050));
+        check(&[slow()], None);
+        check(&[slow(), Looked(at(15_000, 2_050))], Some("this host's clock was set forward by 3s"));
     }
 
     #[test]
