@@ -36,6 +36,17 @@ pub enum Change<T> {
     },
 }
 
+impl<T> Change<T> {
+    /// Returns how far the stream is read with this change.
+    pub fn sequence(&self) -> u64 {
+        match self {
+            Self::Entry(entry) => entry.sequence,
+            Self::Unreadable { sequence, .. } => *sequence,
+            Self::SnapshotEnd { last_sequence } => *last_sequence,
+        }
+    }
+}
+
 /// The current record of each key. Cheap to clone.
 #[derive(Debug)]
 pub struct Bucket<T> {

@@ -1,5 +1,7 @@
 //! The scheduler process: brings what happens to its machine, and has done what that asks for.
 
+use std::time::Duration;
+
 use rand::{SeedableRng as _, rngs::StdRng};
 use tickmesh_messaging::Mesh;
 use tokio::{task::yield_now, time::sleep};
@@ -8,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::Clock,
     config::{Config, Recorder},
-    effect::Priority,
+    effect::{Effect, Priority},
     error::Error,
     executor::{Executor, Finished},
     presence::Presence,
@@ -43,40 +45,38 @@ impl Driver {
         self.begin(first);
         let mut told = false;
         while !self.executor.is_over() {
-            let turn = self.process.next_turn(self.clock.now());
-            match turn {
-                Turn::Due(_) => {
-                    // Followers and effects go on meanwhile.
-                    yield_now().await;
-                    self.fold(Event::Woken);
-                }
-                Turn::Any(_) => self.next(&shutdown, &mut told).await,
+            if shutdown.is_cancelled() && !std::mem::replace(&mut told, true) {
+                self.fold(Event::Shutdown);
+                continue;
+            }
+            let now = self.clock.now();
+            let turn = self.process.next_turn(now);
+            let wake_in = self.process.wake_at(now).map(|at| at.saturating_sub(now.uptime));
+            if matches!(turn, Turn::Due(_)) || wake_in == Some(Duration::ZERO) {
+                // Followers and effects go on meanwhile.
+                yield_now().await;
+                self.fold(Event::Woken);
+            } else {
+                self.wait(wake_in, &shutdown, told).await;
             }
             let mut budget = turn.budget();
-            let executor = &mut self.executor;
-            let arrived: Vec<_> = std::iter::from_fn(|| executor.arrived(&mut budget)).collect();
-            for finished in arrived {
+            while let Some(finished) = self.executor.arrived(&mut budget) {
                 self.finished(finished);
             }
         }
     }
 
-    /// Waits for the next thing to happen, and folds it.
-    async fn next(&mut self, shutdown: &CancellationToken, told: &mut bool) {
-        let now = self.clock.now();
-        let wake_in = self.process.wake_at(now).map(|at| at.saturating_sub(now.uptime));
+    /// Waits for the next thing to happen.
+    async fn wait(&mut self, wake_in: Option<Duration>, shutdown: &CancellationToken, told: bool) {
         tokio::select! {
             finished = self.executor.next() => self.finished(finished),
-            () = shutdown.cancelled(), if !*told => {
-                *told = true;
-                self.fold(Event::Shutdown);
-            }
-            () = sleep(wake_in.unwrap_or_default()), if wake_in.is_some() => self.fold(Event::Woken),
+            () = sleep(wake_in.unwrap_or_default()), if wake_in.is_some() => {}
+            () = shutdown.cancelled(), if !told => {}
         }
     }
 
     fn finished(&mut self, finished: Finished) {
-        if let Some(priority) = finished.priority {
+        if let Some(priority) = finished.ended {
             self.fold(Event::Ended(priority));
         }
         if let Some(event) = finished.event {
@@ -96,10 +96,13 @@ impl Driver {
     /// Begins effects, unless this process was stopped for a while since they were decided.
     fn begin(&mut self, outcome: Outcome) {
         let is_late = outcome.valid_until.is_some_and(|until| self.clock.now().uptime >= until);
-        for effect in outcome.effects {
-            if !is_late || effect.priority() == Priority::Immediate {
-                self.executor.begin(effect);
-            }
+        let may_begin = |effect: &Effect| !is_late || effect.priority() == Priority::Immediate;
+        let (effects, late): (Vec<_>, Vec<_>) = outcome.effects.into_iter().partition(may_begin);
+        for effect in effects {
+            self.executor.begin(effect);
+        }
+        if !late.is_empty() {
+            self.fold(Event::TooLate);
         }
     }
 }

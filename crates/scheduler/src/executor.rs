@@ -35,7 +35,7 @@ use crate::{
     error::Failure,
     follow::Follower,
     presence::Presence,
-    process::{Budget, Ends, Event, Reading},
+    process::{Budget, Ends, Event, LeaseWritten, Reading},
     publication::{Progress, Publication},
 };
 
@@ -50,7 +50,7 @@ const EVENTS_WAITING_MAX: usize = 4_096;
 #[derive(Debug)]
 pub(crate) struct Finished {
     /// Of the effect that has ended.
-    pub(crate) priority: Option<Priority>,
+    pub(crate) ended: Option<Priority>,
     pub(crate) event: Option<Event>,
 }
 
@@ -170,8 +170,10 @@ impl Executor {
             }),
             Effect::WriteLease { record, expected } => {
                 self.lease_writes.spawn(async move {
+                    let renewal = record.renewal;
                     let written = hands.lease.compare_and_set(LEASE_KEY, &record, expected).await;
-                    Finished { priority: None, event: Some(Event::LeaseWritten(answer(written.map(Box::new)))) }
+                    let event = Event::LeaseWritten(LeaseWritten { renewal, answer: answer(written.map(Box::new)) });
+                    Finished { ended: Some(Priority::Immediate), event: Some(event) }
                 });
             }
             Effect::AskHolder { holder } => self.ask(async move {
@@ -196,16 +198,21 @@ impl Executor {
         tokio::select! {
             Some(finished) = self.tasks.join_next() => self.ended(finished),
             Some(finished) = self.lease_writes.join_next() => self.ended(finished),
-            Some(event) = self.events.recv() => Finished { priority: None, event: Some(event) },
-            Some(_) = self.presence.asked_to_step_down() => Finished { priority: None, event: Some(Event::StepDown) },
+            Some(event) = self.events.recv() => Finished { ended: None, event: Some(event) },
+            Some(_) = self.presence.asked_to_step_down() => Finished { ended: None, event: Some(Event::StepDown) },
         }
     }
 
     /// Returns the next answer or event that has come already, as far as the budget has room for it.
     pub(crate) fn arrived(&mut self, budget: &mut Budget) -> Option<Finished> {
-        let (tasks, lease_writes, events) = (&mut self.tasks, &mut self.lease_writes, &mut self.events);
+        let (tasks, lease_writes) = (&mut self.tasks, &mut self.lease_writes);
+        let (events, presence) = (&mut self.events, &mut self.presence);
         let answer = || lease_writes.try_join_next().or_else(|| tasks.try_join_next());
-        let event = || events.try_recv().ok().map(|event| Ok(Finished { priority: None, event: Some(event) }));
+        let event = || {
+            let event = presence.was_asked_to_step_down().then_some(Event::StepDown);
+            let event = event.or_else(|| events.try_recv().ok())?;
+            Some(Ok(Finished { ended: None, event: Some(event) }))
+        };
         let finished = budget.next(answer, event)?;
         Some(self.ended(finished))
     }
@@ -216,7 +223,7 @@ impl Executor {
         match finished {
             Ok(finished) => finished,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => Finished { priority: None, event: None },
+            Err(_) => Finished { ended: None, event: None },
         }
     }
 
@@ -228,13 +235,13 @@ impl Executor {
         self.tasks.spawn(async move {
             let failed = |error: Error| Some(dispatcher::Event::Failed { reason: chain(&error) });
             let event = effect.await.unwrap_or_else(failed).map(Event::Mesh);
-            Finished { priority: Some(priority), event }
+            Finished { ended: Some(priority), event }
         });
     }
 
     /// Begins an effect of the process itself.
     fn ask(&mut self, effect: impl Future<Output = Event> + Send + 'static) {
-        self.tasks.spawn(async move { Finished { priority: None, event: Some(effect.await) } });
+        self.tasks.spawn(async move { Finished { ended: Some(Priority::Immediate), event: Some(effect.await) } });
     }
 
     fn follow(&mut self, source: Source) {
@@ -247,7 +254,7 @@ impl Executor {
             events: self.sender.clone(),
         };
         let following = self.tasks.spawn(async move {
-            Finished { priority: None, event: follower.follow(source).await.map(Event::FollowEnded) }
+            Finished { ended: None, event: follower.follow(source).await.map(Event::FollowEnded) }
         });
         if let Some(ledgers) = self.ledgers.take_if(|_| replaces_ledgers) {
             ledgers.abort();

@@ -62,7 +62,8 @@ impl Follower {
                 forward(changes, events, report_seen).await
             }
             Source::Commands => {
-                let commands = open("receive commands", || async { mesh.commands().receive().await }).await;
+                // Not tried again: it takes the commands from whoever receives them, and that may be a later leader.
+                let commands = mesh.commands().receive().await.map_err(Failure::new);
                 forward(commands, events, move |delivery| command_seen(delivery, &deliveries)).await
             }
         }
@@ -141,7 +142,8 @@ fn app_changed(change: Change<AppRecord>, folded: &mut BTreeMap<AppName, u64>, r
         folded.clear();
         return Some(Event::SnapshotEnd { stream, sequence });
     }
-    let stored = StoredApp::of(change)?;
+    let sequence = change.sequence();
+    let Some(stored) = StoredApp::of(change) else { return Some(Event::Passed { stream, sequence }) };
     let StoredApp { revision, at, .. } = stored;
     if folded.get(&stored.app).is_some_and(|folded| revision < *folded) {
         return Some(Event::Passed { stream, sequence: revision });

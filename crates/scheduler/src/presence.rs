@@ -59,6 +59,11 @@ impl Presence {
         });
     }
 
+    /// Whether somebody wishes that another one leads.
+    pub(crate) fn was_asked_to_step_down(&mut self) -> bool {
+        self.wishes.try_recv().is_ok()
+    }
+
     /// The next wish that somebody else may lead; `None` once nobody can ask any more.
     pub(crate) async fn asked_to_step_down(&mut self) -> Option<StepDown> {
         self.wishes.recv().await

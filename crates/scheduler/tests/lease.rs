@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Condvar, Mutex},
     thread,
     time::{Duration, Instant},
 };
@@ -216,27 +216,44 @@ async fn the_lease_of_a_leader_that_is_gone_is_taken_long_before_it_runs_out() {
 }
 
 /// What a leader in a thread of its own does.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Default, PartialEq)]
 enum Does {
+    #[default]
     GoOn,
     /// Its whole runtime stands still, like a process that was stopped.
     StandStill,
     Stop,
 }
 
-fn stalled_leader(server: &Server, does: Arc<Mutex<Does>>) -> thread::JoinHandle<()> {
+/// What it is told to do.
+#[derive(Default)]
+struct Told {
+    does: Mutex<Does>,
+    changed: Condvar,
+}
+
+impl Told {
+    fn tell(&self, does: Does) {
+        *self.does.lock().unwrap() = does;
+        self.changed.notify_all();
+    }
+
+    /// What it does, once it does not stand still.
+    fn does(&self) -> Does {
+        let does = self.does.lock().unwrap();
+        *self.changed.wait_while(does, |does| *does == Does::StandStill).unwrap()
+    }
+}
+
+fn stalled_leader(server: &Server, told: Arc<Told>) -> thread::JoinHandle<()> {
     let options = options(server);
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mesh = Mesh::connect(&options).await.unwrap();
             let stop = CancellationToken::new();
-            let does_now = || *does.lock().unwrap();
             let obeys = async {
-                while does_now() != Does::Stop {
-                    while does_now() == Does::StandStill {
-                        thread::sleep(Duration::from_millis(5));
-                    }
+                while told.does() != Does::Stop {
                     sleep(Duration::from_millis(5)).await;
                 }
                 stop.cancel();
@@ -251,16 +268,16 @@ fn stalled_leader(server: &Server, does: Arc<Mutex<Does>>) -> thread::JoinHandle
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_stood_still_finds_that_it_lost_the_lease() {
     let (server, mesh) = mesh().await;
-    let does = Arc::new(Mutex::new(Does::GoOn));
-    let stalled = stalled_leader(&server, does.clone());
+    let told = Arc::new(Told::default());
+    let stalled = stalled_leader(&server, told.clone());
     until_leads(&mesh, "stalled").await;
-    *does.lock().unwrap() = Does::StandStill;
+    told.tell(Does::StandStill);
     let second = Scheduler::start(&server, "second", SHORT).await;
     until_leads(&mesh, "second").await;
-    *does.lock().unwrap() = Does::GoOn;
+    told.tell(Does::GoOn);
     until_stands_by(&mesh, "stalled").await;
     assert_eq!(lease(&mesh).await.holder, "second");
-    *does.lock().unwrap() = Does::Stop;
+    told.tell(Does::Stop);
     stalled.join().unwrap();
     second.stop().await;
 }

@@ -60,31 +60,37 @@ impl Dispatcher {
             return None;
         }
         self.dismiss_commands_for_nobody(app);
-        let clock = self.clock();
+        let is_doubted = self.clock() == Clock::Doubted;
         let state = self.apps.get_mut(app)?;
-        let first = state.held.front_mut()?;
-        let Some(ledger) = &state.ledger else {
-            // Not applied as far as this leader has seen; the sender saw more, and so will it.
-            return None;
-        };
+        // Not applied as far as this leader has seen: the sender saw more, and so will it.
+        let ledger = state.ledger.as_ref()?;
+        let next = next_in_order(&state.held, is_doubted)?;
+        let first = &mut state.held[next];
         if ledger.requests.iter().any(|handled| handled.request == first.command.request) {
-            return state.held.pop_front();
+            return state.held.remove(next);
         }
         if first.command.app_revision > ledger.app_revision || !ledger.has_room_for_request() {
-            return None;
-        }
-        if clock == Clock::Doubted && matches!(first.command.kind, CommandKind::Resume) {
-            // It skips the instants up to now: by a clock that is ahead, those that are not due yet as well.
             return None;
         }
         if first.retried == Retried::Unasked
             && let Some(run) = wants_from_history(&first.command, ledger)
         {
             first.retried = Retried::Asked;
-            self.outcome.effects.push(Effect::ReadSummary { app: app.clone(), request: first.command.request, run });
+            let request = first.command.request;
+            self.outcome.effects.push(Effect::ReadSummary { app: app.clone(), request, run });
         }
-        if first.retried == Retried::Asked { None } else { state.held.pop_front() }
+        if first.retried == Retried::Asked { None } else { state.held.remove(next) }
     }
+}
+
+/// The command to fold next: the oldest. But a `resume` skips the instants up to now, by a clock that is ahead those
+/// that are not due yet as well: in doubt it waits, and with it whoever pauses or resumes the app after that.
+fn next_in_order(held: &VecDeque<HeldCommand>, is_doubted: bool) -> Option<usize> {
+    let mut resume_waits = false;
+    held.iter().position(|held| {
+        resume_waits |= is_doubted && matches!(held.command.kind, CommandKind::Resume);
+        !(resume_waits && matches!(held.command.kind, CommandKind::Resume | CommandKind::Pause))
+    })
 }
 
 impl Dispatcher {

@@ -243,6 +243,11 @@ impl Dispatcher {
         self.tenure
     }
 
+    /// Whether apps are due.
+    pub fn has_due_apps(&self, moment: Moment) -> bool {
+        self.clock() == Clock::Running && self.wakes.first().is_some_and(|(at, _)| *at <= moment.wall)
+    }
+
     /// The ledger of an app, with everything folded in.
     pub fn ledger(&self, app: &AppName) -> Option<&Ledger> {
         self.apps.get(app)?.ledger.as_ref()

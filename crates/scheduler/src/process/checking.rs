@@ -48,6 +48,7 @@ impl Process {
     }
 
     pub(super) fn mesh_found(&mut self, answer: Answer<MeshId>) -> Result<Vec<Effect>, End> {
+        let Stage::Checking(_) = self.stage else { return Ok(Vec::new()) };
         let failed = if self.mesh.is_none() { Error::Load } else { Error::Provision };
         let found = answer.map_err(|error| End::Broken(failed(error)))?;
         match self.mesh.replace(found) {
@@ -68,6 +69,7 @@ impl Process {
         answer: Answer<Option<Box<LeaseRecord>>>,
         now: Duration,
     ) -> Result<Vec<Effect>, End> {
+        let Stage::Checking(_) = self.stage else { return Ok(Vec::new()) };
         let lease = answer.map_err(|error| End::Broken(Error::Lease(error)))?;
         if let Some(lease) = &lease {
             self.marks.see(lease.acceptance, &lease.streams);

@@ -12,7 +12,7 @@ use tracing::{debug, warn};
 use super::{
     Settings,
     held_lease::HeldLease,
-    io::Answer,
+    io::{Answer, LeaseWritten},
     loss_looks::{Look, LossLooks},
 };
 use crate::{
@@ -162,15 +162,12 @@ impl Election {
     }
 
     /// Takes what became of the write. Returns the lease if it is this process's.
-    pub(super) fn written(
-        &mut self,
-        answer: Answer<Box<Cas<LeaseRecord>>>,
-        now: Duration,
-    ) -> Result<Option<HeldLease>, Error> {
-        let Some((record, sent_at)) = self.taking.as_mut().and_then(|taking| taking.sent.take()) else {
-            return Ok(None);
-        };
-        match answer {
+    pub(super) fn written(&mut self, written: LeaseWritten, now: Duration) -> Result<Option<HeldLease>, Error> {
+        let sent = self.taking.as_mut().map(|taking| &mut taking.sent);
+        // An answer to a write of an earlier tenure says nothing of this one.
+        let own = sent.and_then(|sent| sent.take_if(|(record, _)| record.renewal == written.renewal));
+        let Some((record, sent_at)) = own else { return Ok(None) };
+        match written.answer {
             Ok(written) => match *written {
                 Cas::Stored { sequence } => return Ok(Some(HeldLease::new(self.ttl, record, sequence, sent_at))),
                 Cas::Refused { current: Some(current) } => {

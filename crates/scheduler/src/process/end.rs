@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use tickmesh_messaging::{Cas, LeaseRecord, SchedulerRole, chain};
+use tickmesh_messaging::{Cas, SchedulerRole, chain};
 use tracing::{debug, error, info, warn};
 
 use super::{
     Process, Stage,
     held_lease::{HeldLease, Release},
-    io::Answer,
+    io::LeaseWritten,
 };
 use crate::{dispatcher::Conflict, effect::Effect, error::Error};
 
@@ -83,10 +83,13 @@ impl Process {
     }
 
     /// Takes what became of the last write of a lease.
-    pub(super) fn given_back(&mut self, answer: Answer<Box<Cas<LeaseRecord>>>, now: Duration) -> Vec<Effect> {
+    pub(super) fn given_back(&mut self, written: LeaseWritten, now: Duration) -> Vec<Effect> {
         let Stage::SteppingDown(stepping_down) = &mut self.stage else { return Vec::new() };
+        if !stepping_down.lease.has_sent(&written) {
+            return Vec::new();
+        }
         if std::mem::take(&mut stepping_down.is_renewing) {
-            if let Ok(Some(again)) = stepping_down.lease.written(answer) {
+            if let Ok(Some(again)) = stepping_down.lease.written(written) {
                 stepping_down.is_renewing = true;
                 return vec![again];
             }
@@ -94,7 +97,7 @@ impl Process {
                 return vec![release];
             }
         } else {
-            match answer.as_deref() {
+            match written.answer.as_deref() {
                 Ok(Cas::Stored { .. }) => info!("released the lease"),
                 Ok(Cas::Refused { .. }) => debug!("nothing to release: the lease was lost"),
                 Err(error) => warn!(error = error as &dyn std::error::Error, "could not release the lease"),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rand::{SeedableRng as _, rngs::StdRng};
-use tickmesh_messaging::{Cas, LeaseRecord, SchedulerRole, StreamKind, lease::StreamMarks};
+use tickmesh_messaging::{LeaseRecord, SchedulerRole, StreamKind, lease::StreamMarks};
 use tracing::info;
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
     election::Election,
     end::End,
     held_lease::{HeldLease, LeaseLost},
-    io::{Answer, Ends, Event},
+    io::{Answer, Ends, Event, LeaseWritten},
     leader::Leader,
     standby::StandbyCopy,
 };
@@ -44,11 +44,12 @@ impl Process {
             Event::LeaseRead(answer) => self.lease_read(answer, now),
             Event::MarksRead(answer) => self.marks_read(answer, now),
             Event::StreamsChecked(answer) => self.streams_checked(answer, now),
-            Event::LeaseWritten(answer) => self.lease_written(answer, moment),
+            Event::LeaseWritten(written) => self.lease_written(written, moment),
             Event::EndsRead(answer) => self.ends_read(answer, moment),
             Event::ClockRead(answer) => self.clock_read(answer, moment),
             Event::CatchUpEndRead(answer) => self.lead(|leader| leader.catch_up_end_read(answer, moment)),
-            Event::Ended(priority) => self.lead(|leader| Ok(leader.ended(priority))),
+            Event::Ended(priority) => self.lead(|leader| leader.ended(priority, now)),
+            Event::TooLate => self.lead(|_| Err(End::LeaseLost)),
             Event::StepDown => self.step_down(),
             Event::Shutdown => Err(End::Shutdown),
             Event::Woken => self.woken(moment),
@@ -148,16 +149,16 @@ impl Process {
         self.checked(answer)
     }
 
-    fn lease_written(&mut self, answer: Answer<Box<Cas<LeaseRecord>>>, moment: Moment) -> Folded {
+    fn lease_written(&mut self, written: LeaseWritten, moment: Moment) -> Folded {
         if let Stage::Standby(standby) = &mut self.stage {
-            let held = standby.election.written(answer, moment.uptime).map_err(End::Broken)?;
+            let held = standby.election.written(written, moment.uptime).map_err(End::Broken)?;
             return Ok(held.map(|lease| self.catch_up(lease, moment)).unwrap_or_default());
         }
         if let Some(lease) = self.lease() {
-            let again = lease.written(answer).map_err(|LeaseLost| End::LeaseLost)?;
+            let again = lease.written(written).map_err(|LeaseLost| End::LeaseLost)?;
             return Ok(again.into_iter().collect());
         }
-        Ok(self.given_back(answer, moment.uptime))
+        Ok(self.given_back(written, moment.uptime))
     }
 
     /// The lease, while this process acts under it.
@@ -240,9 +241,8 @@ impl Process {
         let progress = match event {
             Event::Changed(change) => change.progress(),
             Event::Mesh(event) => event.progress(),
-            Event::Passed { .. }
-            | Event::SnapshotEnd { .. }
-            | Event::FollowEnded(_)
+            Event::Passed { stream, sequence } | Event::SnapshotEnd { stream, sequence } => Some((*stream, *sequence)),
+            Event::FollowEnded(_)
             | Event::LeaseSeen { .. }
             | Event::LeaseDeleted { .. }
             | Event::MeshFound(_)
@@ -255,6 +255,7 @@ impl Process {
             | Event::CatchUpEndRead(_)
             | Event::ClockRead(_)
             | Event::Ended(_)
+            | Event::TooLate
             | Event::StepDown
             | Event::Shutdown
             | Event::Woken => None,

@@ -9,7 +9,7 @@ use tickmesh_messaging::{
 };
 use tracing::{info, warn};
 
-use super::io::Answer;
+use super::io::LeaseWritten;
 use crate::effect::Effect;
 
 /// A lease that was taken.
@@ -79,11 +79,11 @@ impl HeldLease {
     }
 
     /// Takes what became of a renewal. Returns another try where nobody knows.
-    pub(super) fn written(&mut self, answer: Answer<Box<Cas<LeaseRecord>>>) -> Result<Option<Effect>, LeaseLost> {
+    pub(super) fn written(&mut self, written: LeaseWritten) -> Result<Option<Effect>, LeaseLost> {
         // A record of unknown fate is sent again unchanged, and counts from when it was first sent: too
         // early, never too late.
-        let Some(sent_at) = self.renewing else { return Ok(None) };
-        match answer {
+        let Some(sent_at) = self.renewing.filter(|_| self.has_sent(&written)) else { return Ok(None) };
+        match written.answer {
             Ok(written) => match *written {
                 Cas::Stored { sequence } => {
                     self.renewing = None;
@@ -118,6 +118,11 @@ impl HeldLease {
         }
         self.record = LeaseRecord { released: true, ..self.record.next() };
         Release::Write(self.write())
+    }
+
+    /// Whether this is about the last record sent, and not about one of an earlier tenure.
+    pub(super) fn has_sent(&self, written: &LeaseWritten) -> bool {
+        written.renewal == self.record.renewal
     }
 
     fn write(&self) -> Effect {

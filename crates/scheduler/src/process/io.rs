@@ -21,6 +21,15 @@ pub type Answer<T> = Result<T, Failure>;
 /// Sequences of the last messages of streams.
 pub type Ends = BTreeMap<StreamKind, u64>;
 
+/// What became of a write of the lease.
+#[derive(Debug, Clone)]
+pub struct LeaseWritten {
+    /// The number of the record, which tells this write from every other one.
+    pub renewal: u64,
+    /// What became of it.
+    pub answer: Answer<Box<Cas<LeaseRecord>>>,
+}
+
 /// Something that a scheduler process is told.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -63,7 +72,7 @@ pub enum Event {
     /// Answer to [`Effect::ReadLease`].
     LeaseRead(Answer<Option<Box<LeaseRecord>>>),
     /// Answer to [`Effect::WriteLease`].
-    LeaseWritten(Answer<Box<Cas<LeaseRecord>>>),
+    LeaseWritten(LeaseWritten),
     /// Answer to [`Effect::AskHolder`].
     HolderAsked {
         /// Who was asked.
@@ -81,6 +90,8 @@ pub enum Event {
     CatchUpEndRead(Answer<u64>),
     /// Answer to [`Effect::ReadClock`].
     ClockRead(Answer<Reading>),
+    /// Effects were not begun: the time until which they may was over.
+    TooLate,
     /// An effect has ended. Its answer, if it has one, comes next.
     Ended(Priority),
     /// Somebody else is to lead.

@@ -115,9 +115,7 @@ impl Leader {
     }
 
     fn fold(&mut self, event: Event, moment: Moment) -> Result<Vec<Effect>, End> {
-        if moment.uptime >= self.lease.trusted_until() {
-            return Err(End::LeaseLost);
-        }
+        self.check_lease(moment.uptime)?;
         let outcome = self.dispatcher.handle(event, moment).map_err(End::Conflict)?;
         let mut effects: Vec<_> = outcome.effects.into_iter().filter_map(|effect| self.queue.push(effect)).collect();
         effects.extend(outcome.hastened.iter().filter_map(|app| self.queue.hasten_write(app)));
@@ -198,9 +196,15 @@ impl Leader {
     }
 
     /// Notes that an effect has ended, and returns those that may begin in its place.
-    pub(super) fn ended(&mut self, priority: Priority) -> Vec<Effect> {
+    pub(super) fn ended(&mut self, priority: Priority, now: Duration) -> Result<Vec<Effect>, End> {
         self.queue.ended(priority);
-        std::iter::from_fn(|| self.queue.next()).collect()
+        self.check_lease(now)?;
+        Ok(std::iter::from_fn(|| self.queue.next()).collect())
+    }
+
+    /// A lease that is too old ends the tenure before anything is done under it.
+    fn check_lease(&self, now: Duration) -> Result<(), End> {
+        if now >= self.lease.trusted_until() { Err(End::LeaseLost) } else { Ok(()) }
     }
 
     /// Looks at the clock: whatever is due is done.

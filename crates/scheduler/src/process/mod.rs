@@ -50,7 +50,7 @@ use self::{
 pub use self::{
     clock_judge::{DEVIATION_MAX, Reading},
     fairness::{Budget, Turn},
-    io::{Answer, Ends, Event, Outcome},
+    io::{Answer, Ends, Event, LeaseWritten, Outcome},
     queue::QueueLimits,
 };
 use crate::{
@@ -173,6 +173,11 @@ impl Process {
             Stage::Refusing { .. } => "refusing",
             Stage::Stopped => "stopped",
         }
+    }
+
+    /// Effects that wait for others to end.
+    pub fn waiting_effects(&self) -> usize {
+        if let Stage::Leading(leader) = &self.stage { leader.queue.waiting() } else { 0 }
     }
 
     /// The leader's dispatcher, if the process leads.

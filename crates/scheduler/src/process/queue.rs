@@ -94,6 +94,11 @@ impl EffectQueue {
         Some(effect)
     }
 
+    /// Effects that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Notes that an effect has ended.
     pub(super) fn ended(&mut self, priority: Priority) {
         match priority {

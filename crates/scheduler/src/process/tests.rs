@@ -24,6 +24,8 @@ struct World {
     effects: Vec<Effect>,
     valid_until: Option<Duration>,
     marks: StreamMarks,
+    /// Of the last write of the lease.
+    renewal: u64,
 }
 
 fn start() -> Timestamp {
@@ -52,13 +54,18 @@ impl World {
         let moment = Moment { wall: start(), uptime: Duration::from_secs(1_000) };
         let mark = StreamMark { last_sequence: 9, created: Timestamp::UNIX_EPOCH };
         let marks = ["apps", "ledger", "results", "history"].map(|stream| (stream.to_owned(), mark)).into();
-        Self { process, moment, effects: first.effects, valid_until: None, marks }
+        Self { process, moment, effects: first.effects, valid_until: None, marks, renewal: 0 }
     }
 
     /// Folds an event. `effects` are those that follow from it.
     fn fold(&mut self, event: Event) -> &mut Self {
         let outcome = self.process.fold(event, self.moment);
         (self.effects, self.valid_until) = (outcome.effects, outcome.valid_until);
+        for effect in &self.effects {
+            if let Effect::WriteLease { record, .. } = effect {
+                self.renewal = record.renewal;
+            }
+        }
         self
     }
 
@@ -81,6 +88,19 @@ impl World {
 
     fn lease(&self) -> LeaseRecord {
         LeaseRecord { streams: self.marks.clone(), ..LeaseRecord::first("s0", "h0", None) }
+    }
+
+    /// Answers the last write of the lease.
+    fn lease_written(&mut self, answer: Answer<Box<Cas<LeaseRecord>>>) -> &mut Self {
+        self.fold(Event::LeaseWritten(LeaseWritten { renewal: self.renewal, answer }))
+    }
+
+    fn stored(&mut self, sequence: u64) -> &mut Self {
+        self.lease_written(Ok(Box::new(Cas::Stored { sequence })))
+    }
+
+    fn refused(&mut self, revision: u64) -> &mut Self {
+        self.lease_written(refusal(revision, LeaseRecord::first("s2", "h2", None)))
     }
 
     fn look(&mut self) -> &mut Self {
@@ -112,7 +132,7 @@ impl World {
         let mut world = Self::standing_by();
         world.pass(Duration::from_secs(3)).check(&["ReadMarks"], "taking");
         world.look().check(&["WriteLease"], "taking");
-        world.fold(stored(8)).check(&["ReadClock", "ReadEnds"], "catching up");
+        world.stored(8).check(&["ReadClock", "ReadEnds"], "catching up");
         world
     }
 
@@ -151,13 +171,9 @@ fn ends(ledgers: u64) -> Ends {
     [(StreamKind::Ledger, ledgers), (StreamKind::Agents, 0), (StreamKind::Apps, 4)].into()
 }
 
-fn stored(sequence: u64) -> Event {
-    Event::LeaseWritten(Ok(Box::new(Cas::Stored { sequence })))
-}
-
-fn refused(revision: u64, record: LeaseRecord) -> Event {
+fn refusal(revision: u64, record: LeaseRecord) -> Answer<Box<Cas<LeaseRecord>>> {
     let entry = Entry { key: "leader".to_owned(), sequence: revision, at: start(), value: record };
-    Event::LeaseWritten(Ok(Box::new(Cas::Refused { current: Some(entry) })))
+    Ok(Box::new(Cas::Refused { current: Some(entry) }))
 }
 
 #[test]
@@ -170,7 +186,7 @@ fn the_tenure_has_the_number_of_the_write_that_took_the_lease() {
 fn a_lease_that_another_one_took_is_waited_for() {
     let mut world = World::standing_by();
     world.pass(Duration::from_secs(3)).look();
-    world.fold(refused(8, LeaseRecord::first("s2", "h2", None))).check(&[], "standing by");
+    world.refused(8).check(&[], "standing by");
     world.pass(Duration::from_millis(2_999));
     assert_eq!(world.process.stage(), "standing by");
     world.pass(Duration::from_millis(1)).check(&["ReadMarks"], "taking");
@@ -187,7 +203,7 @@ fn a_released_lease_is_taken_at_once() {
 fn a_try_to_take_the_lease_without_an_answer_is_repeated() {
     let mut world = World::standing_by();
     world.pass(Duration::from_secs(3)).look();
-    world.fold(Event::LeaseWritten(Err(failure()))).check(&[], "standing by");
+    world.lease_written(Err(failure())).check(&[], "standing by");
     world.pass(Duration::from_millis(750)).check(&["ReadMarks"], "taking");
 }
 
@@ -222,10 +238,10 @@ fn a_leader_renews_and_sends_a_renewal_of_unknown_fate_again_unchanged() {
     let Some(Effect::WriteLease { record, expected: 8 }) = world.effects.first().cloned() else {
         panic!("{:?}", world.effects)
     };
-    world.fold(Event::LeaseWritten(Err(failure())));
+    world.lease_written(Err(failure()));
     let [Effect::WriteLease { record: again, expected: 8 }] = &world.effects[..] else { panic!("{:?}", world.effects) };
     assert_eq!(*again, record);
-    world.fold(stored(9)).check(&[], "leading");
+    world.stored(9).check(&[], "leading");
     let renewed = world.moment.uptime;
     world.fold(Event::Woken);
     assert_eq!(world.valid_until, Some(renewed + Duration::from_millis(2_250)), "from when it was sent first");
@@ -237,7 +253,7 @@ fn a_leader_whose_lease_is_too_old_decides_nothing_and_gives_it_back() {
     world.moment.uptime += Duration::from_millis(2_250);
     world.fold(Event::Mesh(dispatcher::Event::Woken));
     world.check(&["Abandon", "ShowRole(Preparing)", "WriteLease"], "stepping down");
-    world.fold(stored(9)).check(&[], "resting");
+    world.stored(9).check(&[], "resting");
     world.pass(Duration::from_secs(1)).check(&["ReadLease"], "checking");
 }
 
@@ -245,7 +261,7 @@ fn a_leader_whose_lease_is_too_old_decides_nothing_and_gives_it_back() {
 fn a_refused_renewal_ends_the_tenure() {
     let mut world = World::leading();
     world.pass(Duration::from_millis(750));
-    world.fold(refused(9, LeaseRecord::first("s2", "h2", None)));
+    world.refused(9);
     world.check(&["Abandon", "ShowRole(Preparing)"], "resting");
 }
 
@@ -256,7 +272,7 @@ fn a_leader_that_steps_down_lets_somebody_else_take_the_lease() {
     world.check(&["Abandon", "ShowRole(Preparing)", "WriteLease"], "stepping down");
     let Effect::WriteLease { record, expected: 8 } = &world.effects[2] else { panic!("{:?}", world.effects) };
     assert!(record.released);
-    world.fold(stored(9)).check(&[], "resting");
+    world.stored(9).check(&[], "resting");
     world.pass(Duration::from_millis(2_999)).check(&[], "resting");
     world.pass(Duration::from_millis(1)).check(&["ReadLease"], "checking");
 }
@@ -266,7 +282,7 @@ fn a_renewal_under_way_is_waited_for_before_the_lease_is_given_back() {
     let mut world = World::leading();
     world.pass(Duration::from_millis(750));
     world.fold(Event::StepDown).check(&["Abandon", "ShowRole(Preparing)"], "stepping down");
-    world.fold(stored(9)).check(&["WriteLease"], "stepping down");
+    world.stored(9).check(&["WriteLease"], "stepping down");
     let [Effect::WriteLease { record, expected: 9 }] = &world.effects[..] else { panic!("{:?}", world.effects) };
     assert!(record.released);
 }
@@ -281,7 +297,7 @@ fn a_lease_that_cannot_be_given_back_runs_out() {
 fn a_process_that_is_to_stop_gives_its_lease_back_first() {
     let mut world = World::leading();
     world.fold(Event::Shutdown).check(&["Abandon", "ShowRole(Preparing)", "WriteLease"], "stepping down");
-    world.fold(stored(9)).check(&["End"], "stopped");
+    world.stored(9).check(&["End"], "stopped");
     World::standing_by().fold(Event::Shutdown).check(&["Abandon", "End"], "stopped");
 }
 
@@ -316,10 +332,10 @@ fn a_loss_that_only_one_look_shows_is_none() {
 #[test]
 fn a_leader_finds_that_its_streams_lost_something() {
     let mut world = World::leading();
-    world.pass(Duration::from_millis(750)).fold(stored(9));
-    world.pass(Duration::from_millis(750)).fold(stored(10));
-    world.pass(Duration::from_millis(750)).fold(stored(11));
-    world.pass(Duration::from_millis(750)).fold(stored(12));
+    world.pass(Duration::from_millis(750)).stored(9);
+    world.pass(Duration::from_millis(750)).stored(10);
+    world.pass(Duration::from_millis(750)).stored(11);
+    world.pass(Duration::from_millis(750)).stored(12);
     world.lose();
     assert_eq!(world.process.stage(), "stepping down");
 }
@@ -351,7 +367,7 @@ fn a_new_leader_reads_to_the_ends_of_the_streams_or_gives_up() {
     world.read_clock(world.moment.wall).fold(Event::EndsRead(Ok(ends(6))));
     world.check(&[], "catching up");
     for term in 1..40 {
-        world.pass(Duration::from_millis(750)).fold(stored(8 + term));
+        world.pass(Duration::from_millis(750)).stored(8 + term);
         assert_eq!(world.process.stage(), "catching up");
     }
     world.pass(Duration::from_millis(750)).check(&["Abandon", "ShowRole(Preparing)", "WriteLease"], "stepping down");
@@ -389,4 +405,60 @@ fn another_mesh_in_the_place_of_the_known_one_is_not_led() {
 #[test]
 fn ends_of_effects_that_are_not_counted_change_nothing() {
     World::leading().fold(Event::Ended(Priority::Immediate)).check(&[], "leading");
+}
+
+#[test]
+fn effects_that_come_too_late_end_the_tenure() {
+    let mut world = World::leading();
+    world.fold(Event::TooLate).check(&["Abandon", "ShowRole(Preparing)", "WriteLease"], "stepping down");
+}
+
+#[test]
+fn nothing_that_waited_begins_under_a_lease_that_is_too_old() {
+    let mut world = World::leading();
+    world.moment.uptime += Duration::from_millis(2_250);
+    world.fold(Event::Ended(Priority::Urgent));
+    assert_eq!(world.process.stage(), "stepping down");
+}
+
+#[test]
+fn the_answer_to_a_write_of_an_earlier_tenure_is_not_taken_for_another_ones() {
+    let mut world = World::leading();
+    let renewal = world.renewal;
+    world.fold(Event::StepDown).pass(Duration::from_secs(3)).check(&[], "resting");
+    let mut next = World::standing_by();
+    next.pass(Duration::from_secs(3)).look().check(&["WriteLease"], "taking");
+    next.renewal = renewal + 7;
+    next.stored(99).check(&[], "taking");
+}
+
+#[test]
+fn what_is_written_while_somebody_looks_is_no_loss() {
+    let mut world = World::leading();
+    for revision in 9..13 {
+        world.pass(Duration::from_millis(750)).stored(revision);
+    }
+    world.fold(Event::Mesh(dispatcher::Event::LedgerSeen {
+        app: AppName::new("nightly").unwrap(),
+        revision: 30,
+        epoch: Epoch(8),
+    }));
+    // The look had begun when the ledger was written.
+    world.look().check(&[], "leading");
+    world.pass(Duration::from_millis(500));
+    assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::ReadMarks)), "nothing is missing");
+}
+
+#[test]
+fn a_lease_that_nobody_ever_had_is_taken_at_once() {
+    let mut world = World::new();
+    world.marks.values_mut().for_each(|mark| mark.last_sequence = 0);
+    world.fold(Event::MeshFound(Ok(mesh()))).fold(Event::LeaseRead(Ok(None))).look();
+    world.fold(Event::StreamsChecked(Ok(())));
+    for stream in [StreamKind::Ledger, StreamKind::Agents, StreamKind::Apps] {
+        world.fold(Event::SnapshotEnd { stream, sequence: 0 });
+    }
+    world.check(&["ShowRole(StandingBy", "Follow(Lease)"], "standing by");
+    world.fold(Event::SnapshotEnd { stream: StreamKind::Lease, sequence: 0 });
+    world.fold(Event::Woken).check(&["ReadMarks"], "taking");
 }

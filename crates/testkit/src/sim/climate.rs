@@ -8,12 +8,13 @@ use rand::{RngExt as _, rngs::StdRng};
 use super::{faults::Fault, mischief::Trouble};
 
 /// Faults that may happen whenever there is an occasion, at a medium rate one in so many times.
-const MISHAPS: [(Fault, u32); 18] = [
+const MISHAPS: [(Fault, u32); 19] = [
     (Fault::RequestLost, 90),
     (Fault::AcknowledgementLost, 60),
     (Fault::ActDelayed, 90),
     (Fault::WatchStalled, 400),
     (Fault::CrashBetweenEffects, 250),
+    (Fault::StoodStillBeforeActing, 250),
     (Fault::HolderUnheard, 40),
     (Fault::OrderTwice, 9),
     (Fault::IdForgotten, 2),
@@ -30,12 +31,13 @@ const MISHAPS: [(Fault, u32); 18] = [
 ];
 
 /// Faults that begin at some moment, with their weight at a medium rate.
-const TROUBLES: [(Trouble, u32); 18] = [
+const TROUBLES: [(Trouble, u32); 19] = [
     (Trouble::KillScheduler, 4),
     (Trouble::PauseScheduler, 3),
     (Trouble::CutOffScheduler, 3),
     (Trouble::StepClock, 2),
     (Trouble::StepDown, 2),
+    (Trouble::StopScheduler, 2),
     (Trouble::StreamLags, 2),
     (Trouble::KillAgent, 4),
     (Trouble::StopAgent, 2),

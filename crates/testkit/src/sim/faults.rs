@@ -58,6 +58,14 @@ faults! {
     SchedulerCutOff,
     /// A standby took the holder of the lease for gone, and did not wait for the end of its term.
     HolderUnheard,
+    /// A leader stood still between a decision and its effects, until its lease was too old.
+    StoodStillBeforeActing,
+    /// A scheduler took over from another one, with all that it had read as a standby.
+    TakenOver,
+    /// An urgent effect began while others waited.
+    EffectOvertaken,
+    /// A scheduler process was stopped in order.
+    SchedulerStopped,
     /// A leader was asked to let another one lead.
     SteppedDown,
     /// The leader of a stream said that the stream ends earlier than it does.

@@ -21,6 +21,7 @@ pub(super) enum Trouble {
     CutOffScheduler,
     StepClock,
     StepDown,
+    StopScheduler,
     StreamLags,
     KillAgent,
     StopAgent,
@@ -103,6 +104,10 @@ impl World {
                     self.ground.count(Fault::SteppedDown);
                 }
                 self.schedulers[scheduler].step_down(&mut self.ground);
+            }
+            Trouble::StopScheduler => {
+                self.ground.count(Fault::SchedulerStopped);
+                self.schedulers[scheduler].stop(&mut self.ground);
             }
             Trouble::StreamLags => self.let_stream_lag(delay),
             Trouble::KillAgent if self.may_lose_agent(host) => {
@@ -246,7 +251,10 @@ impl World {
                     self.resume(place);
                 }
             }
-            Relief::SchedulerConnected(index) => self.reconnect(Place::Scheduler(index)),
+            Relief::SchedulerConnected(index) => {
+                self.schedulers[index].reconnected();
+                self.reconnect(Place::Scheduler(index));
+            }
             Relief::AgentConnected(host) => self.reconnect(Place::Agent(host)),
             Relief::Engine(host) => {
                 let (now, margin) = (self.ground.now, self.ground.timing.kill_margin);

@@ -36,7 +36,12 @@ fn an_app_is_resumed_once_the_clock_can_be_trusted() {
     // The clock is an hour ahead: to resume by it would skip an hour of instants that are not due yet.
     world.pass(Duration::from_secs(3_600));
     assert!(world.ask(2, CommandKind::Resume).is_empty(), "in doubt it waits");
+    assert!(world.ask(3, CommandKind::Pause).is_empty(), "and so does whoever pauses the app again");
+    let (ledger, revision) = written(&world.ask(4, CommandKind::Flush));
+    assert_eq!(ledger.requests.len(), 2, "others need not");
+    world.handle(Event::LedgerWritten { app: app(), revision: revision + 1 });
+    world.pass(Duration::from_millis(50));
     world.moment.wall = tickmesh_core::time::after(start(), Duration::from_secs(25));
     let (ledger, _) = written(&world.handle(Event::ClockTrusted));
-    assert_eq!((ledger.pause, ledger.counters.skipped), (None, 2));
+    assert_eq!((ledger.pause, ledger.requests.len(), ledger.counters.skipped), (None, 3, 2));
 }

@@ -121,9 +121,11 @@ impl Net {
         self.streams.entry(kind).or_insert_with(|| Stream::new(kind.per_subject_max()))
     }
 
-    /// Whether a follower of this process has not been given everything.
+    /// Whether a follower of this process that must read to the end has not been given everything.
     pub(super) fn has_waiting_followers(&self, owner: Address) -> bool {
-        let mut own = self.followers.values().filter(|follower| follower.owner == owner);
+        let must_catch_up = |kind| matches!(kind, Kind::Ledger | Kind::Agents | Kind::Apps);
+        let own = self.followers.values().filter(|follower| follower.owner == owner);
+        let mut own = own.filter(|follower| must_catch_up(follower.kind));
         own.any(|follower| self.stream(follower.kind).after(follower.cursor).next().is_some())
     }
 

@@ -15,7 +15,8 @@ use crate::sim::{
     checkers::{Decided, Witness},
     faults::Fault,
     ground::Ground,
-    happening,
+    happening::{self, Happening},
+    mischief::Relief,
     net::{Call, Kind, Record, Stored, Write},
 };
 
@@ -70,6 +71,10 @@ impl Scheduler {
         }
         if let Effect::Abandon = effect {
             self.abandon(ground);
+        }
+        if let Effect::End = effect {
+            ground.later(super::RESTART, Happening::Relief(Relief::of(self.place)));
+            self.kill(ground);
         }
         if let Effect::ShowRole(SchedulerRole::Leading { doubt: Some(_), .. }) = effect {
             ground.count(Fault::ClockDoubted);

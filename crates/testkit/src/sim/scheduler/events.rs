@@ -8,7 +8,7 @@ use tickmesh_scheduler::{
     Failure,
     dispatcher::{self, StateChange},
     effect::Effect,
-    process::{Event, Reading},
+    process::{Event, LeaseWritten, Reading},
     publication::Progress,
 };
 
@@ -79,7 +79,7 @@ impl Scheduler {
         } else if let Effect::AskHolder { holder } = &*tag.effect {
             let heard = if let Answer::Presence(presence) = answer { presence } else { Presence::Unknown };
             let presence = self.heard(ground, heard);
-            Some(Event::HolderAsked { holder: holder.clone(), presence, connection: 0 })
+            Some(Event::HolderAsked { holder: holder.clone(), presence, connection: self.connection })
         } else if let Effect::ReadClock = &*tag.effect {
             let (asked, answered) = (tag.asked, self.moment(ground));
             Some(Event::ClockRead(told(answer.clock().map(|server| Reading { asked, server, answered }))))
@@ -124,7 +124,10 @@ fn answer_to(effect: &Effect, answer: Answer) -> Option<Event> {
             let record = |stored: Stored| stored.record.lease().map(|lease| Box::new((**lease).clone()));
             Event::LeaseRead(told(answer.last().map(|last| last.and_then(record))))
         }
-        Effect::WriteLease { .. } => Event::LeaseWritten(told(answer.written().map(|cas| Box::new(lease_of(cas))))),
+        Effect::WriteLease { record, .. } => {
+            let answer = told(answer.written().map(|cas| Box::new(lease_of(cas))));
+            Event::LeaseWritten(LeaseWritten { renewal: record.renewal, answer })
+        }
         Effect::ReadMarks => Event::MarksRead(told(if let Answer::Ends(marks) = answer { Some(marks) } else { None })),
         Effect::ReadEnds => Event::EndsRead(told(if let Answer::State(ends) = answer { Some(ends) } else { None })),
         Effect::ReadCatchUpEnd => Event::CatchUpEndRead(told(answer.sequence())),

@@ -13,7 +13,7 @@ use tickmesh_core::fleet::Reservations;
 use tickmesh_scheduler::{
     clock::Moment,
     dispatcher::Batches,
-    effect::Priority,
+    effect::{Effect, Priority},
     process::{Event, Outcome, Process, QueueLimits, Settings, Turn},
 };
 
@@ -28,7 +28,7 @@ use super::{
     mischief::Relief,
 };
 
-/// A process that died between two effects is started again after this long.
+/// A process that died between two effects, or has stopped, is started again after this long.
 const RESTART: Duration = Duration::from_secs(2);
 /// One app at a time, so that bursts span turns with few apps.
 const BATCHES: Batches = Batches { due: 1, round: 1 };
@@ -47,6 +47,8 @@ pub(super) struct Scheduler {
     /// Counts what was abandoned: answers to effects from before it go nowhere.
     generation: u32,
     deliveries: Deliveries,
+    /// Counts its connections to the server.
+    connection: u64,
     /// It takes the holder of the lease for gone until then.
     deaf_until: Duration,
     /// When its next turn is due, as true time.
@@ -85,6 +87,7 @@ impl Scheduler {
             inbox: Inbox::default(),
             generation: 0,
             deliveries: Deliveries::default(),
+            connection: 0,
             deaf_until: Duration::ZERO,
             armed: None,
             alarm: 0,
@@ -117,6 +120,16 @@ impl Scheduler {
         self.abandon(ground);
         self.process = None;
         self.armed = None;
+    }
+
+    /// The process is asked to stop.
+    pub(super) fn stop(&mut self, ground: &mut Ground) {
+        self.tell(ground, Event::Shutdown);
+    }
+
+    /// The process has a new connection to the server.
+    pub(super) fn reconnected(&mut self) {
+        self.connection += 1;
     }
 
     /// Somebody asks it to let another one lead.
@@ -159,20 +172,21 @@ impl Scheduler {
         let moment = self.moment(ground);
         let Some(process) = &mut self.process else { return };
         let turn = process.next_turn(moment);
-        let is_due = matches!(turn, Turn::Due(_));
+        let is_busy = matches!(turn, Turn::Due(_));
+        let is_due = process.dispatcher().is_some_and(|dispatcher| dispatcher.has_due_apps(moment));
         if is_due && self.was_due {
             ground.count(Fault::BurstSpannedTurns);
         }
         self.was_due = is_due;
         let is_time = process.wake_at(moment).is_some_and(|at| at <= moment.uptime);
-        if is_due || is_time {
+        if is_busy || is_time {
             self.fold(ground, Event::Woken);
         }
         let mut budget = turn.budget();
-        let inbox = &mut self.inbox;
-        let next = || budget.next(|| inbox.answers.pop_front(), || inbox.events.pop_front());
-        let arrived: Vec<Arrival> = std::iter::from_fn(next).collect();
-        for Arrival { ended, event } in arrived {
+        loop {
+            let Inbox { answers, events } = &mut self.inbox;
+            let next = budget.next(|| answers.pop_front(), || events.pop_front());
+            let Some(Arrival { ended, event }) = next else { break };
             ended.into_iter().for_each(|ended| self.fold(ground, Event::Ended(ended)));
             event.into_iter().for_each(|event| self.fold(ground, event));
         }
@@ -192,7 +206,7 @@ impl Scheduler {
             ground.summary.inputs += 1;
         }
         let after = process.stage();
-        if has_ends && ground.net.has_waiting_followers(self.address) {
+        if has_ends && after == "catching up" && ground.net.has_waiting_followers(self.address) {
             ground.count(Fault::FollowerLagged);
         }
         if before != after {
@@ -205,6 +219,9 @@ impl Scheduler {
         tracing::debug!(now = ?ground.now, scheduler = ?self.place, before, after, "stage");
         if after == "catching up" {
             ground.summary.tenures += 1;
+            if ground.summary.tenures > 1 {
+                ground.count(Fault::TakenOver);
+            }
             let seen = ground.witness.tenure_began(ground.net.regressed);
             ground.judge(seen);
         }
@@ -216,6 +233,18 @@ impl Scheduler {
     /// Begins effects; the process may die between two of them.
     fn begin(&mut self, ground: &mut Ground, outcome: Outcome) {
         let leads = self.leads();
+        let is_urgent = |effect: &Effect| effect.priority() == Priority::Urgent;
+        if outcome.effects.iter().any(is_urgent) && self.process.as_ref().is_some_and(|it| it.waiting_effects() > 0) {
+            ground.count(Fault::EffectOvertaken);
+        }
+        if outcome.valid_until.is_some()
+            && outcome.effects.iter().any(|effect| effect.priority() != Priority::Immediate)
+            && ground.mishap(Fault::StoodStillBeforeActing)
+        {
+            let immediate = outcome.effects.into_iter().filter(|effect| effect.priority() == Priority::Immediate);
+            immediate.for_each(|effect| self.perform(ground, effect));
+            return self.fold(ground, Event::TooLate);
+        }
         for (index, effect) in outcome.effects.into_iter().enumerate() {
             if index > 0 && leads && ground.mishap(Fault::CrashBetweenEffects) {
                 ground.later(RESTART, Happening::Relief(Relief::of(self.place)));
