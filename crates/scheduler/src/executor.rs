@@ -2,11 +2,7 @@
 //! process itself once. The tasks end with the tenure, at any point: what was not done then, the next tenure
 //! does.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
 use tickmesh_core::{
@@ -30,18 +26,17 @@ use crate::{
     apps::Reader,
     clock::Clock,
     config::Config,
+    deliveries::Deliveries,
     dispatcher,
     effect::{Effect, Priority, Source},
     error::Failure,
     follow::Follower,
+    patience::until_done,
     presence::Presence,
     process::{Budget, Ends, Event, LeaseWritten, Reading},
     publication::{Progress, Publication},
 };
 
-/// First pause after a failure; doubled up to [`PAUSE_MAX`].
-const PAUSE_MIN: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Events that may wait to be folded. A full channel makes the followers wait, and with them the server's
 /// flow control.
 const EVENTS_WAITING_MAX: usize = 4_096;
@@ -53,10 +48,6 @@ pub(crate) struct Finished {
     pub(crate) ended: Option<Priority>,
     pub(crate) event: Option<Event>,
 }
-
-/// What confirms commands that are not confirmed yet.
-#[derive(Clone, Default)]
-pub(crate) struct Deliveries(Arc<Mutex<HashMap<RequestId, Delivery>>>);
 
 /// Carries out effects.
 pub(crate) struct Executor {
@@ -272,21 +263,6 @@ impl Executor {
     }
 }
 
-impl Deliveries {
-    /// Keeps a delivery in the place of an earlier one of the same command.
-    pub(crate) fn keep(&self, delivery: Delivery) {
-        self.lock().insert(delivery.command.request, delivery);
-    }
-
-    fn take(&self, request: RequestId) -> Option<Delivery> {
-        self.lock().remove(&request)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, Delivery>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 type Told = Result<dispatcher::Event, Error>;
 
 impl Hands {
@@ -407,25 +383,6 @@ where
         match publication.answered(answer, &number_of) {
             Progress::Stored { number, sequence } => return Ok((number, sequence)),
             Progress::Again(again) => publication = again,
-        }
-    }
-}
-
-/// Tries until it is done or can never be. Beside that only the end of the tenure gives up.
-pub(crate) async fn until_done<T, F>(what: &'static str, attempt: impl Fn() -> F) -> Result<T, Error>
-where
-    F: Future<Output = Result<T, Error>>,
-{
-    let mut pause = PAUSE_MIN;
-    loop {
-        match attempt().await {
-            Ok(done) => return Ok(done),
-            Err(error) if !error.is_unavailable() => return Err(error),
-            Err(error) => {
-                warn!(what, error = &error as &dyn std::error::Error, "failed, trying again");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(PAUSE_MAX);
-            }
         }
     }
 }

@@ -16,10 +16,11 @@ use tracing::warn;
 
 use crate::{
     apps::{Reader, StoredApp},
+    deliveries::Deliveries,
     dispatcher::{self, StateChange},
     effect::Source,
     error::Failure,
-    executor::{Deliveries, until_done},
+    patience::until_done,
     process::Event,
 };
 

@@ -12,12 +12,14 @@
 mod apps;
 pub mod clock;
 mod config;
+mod deliveries;
 pub mod dispatcher;
 mod driver;
 pub mod effect;
 mod error;
 mod executor;
 mod follow;
+mod patience;
 mod presence;
 pub mod process;
 pub mod publication;

@@ -7,10 +7,11 @@ use tickmesh_core::decide::Tenure;
 use tracing::info;
 
 use super::{
-    End, Settings,
     clock_judge::Reading,
     held_lease::HeldLease,
     io::{Answer, Ends},
+    reason::End,
+    settings::Settings,
     standby::StandbyCopy,
 };
 use crate::{clock::Moment, effect::Effect, error::Error};

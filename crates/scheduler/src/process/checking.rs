@@ -7,9 +7,10 @@ use tickmesh_core::id::MeshId;
 use tickmesh_messaging::{self as messaging, LeaseRecord, lease::StreamMarks};
 
 use super::{
-    End, Loading, Process, Stage,
+    Loading, Process, Stage,
     io::Answer,
     loss_looks::{Look, LossLooks},
+    reason::End,
 };
 use crate::{
     effect::{Effect, Source},

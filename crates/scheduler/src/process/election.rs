@@ -10,10 +10,10 @@ use tickmesh_messaging::{
 use tracing::{debug, warn};
 
 use super::{
-    Settings,
     held_lease::HeldLease,
     io::{Answer, LeaseWritten},
     loss_looks::{Look, LossLooks},
+    settings::Settings,
 };
 use crate::{
     effect::Effect,

@@ -9,6 +9,7 @@ use super::{
     Process, Stage,
     held_lease::{HeldLease, Release},
     io::LeaseWritten,
+    reason::End,
 };
 use crate::{dispatcher::Conflict, effect::Effect, error::Error};
 
@@ -16,21 +17,6 @@ use crate::{dispatcher::Conflict, effect::Effect, error::Error};
 const PAUSE: Duration = Duration::from_secs(1);
 /// Between two looks whether somebody has mended what keeps this process from leading.
 const REFUSING_PAUSE: Duration = Duration::from_secs(5);
-
-/// Why a tenure or a try to stand by ends.
-#[derive(Debug)]
-pub(super) enum End {
-    /// The process is to stop.
-    Shutdown,
-    /// Somebody else is to lead.
-    SteppedDown,
-    /// The lease could not be renewed in time.
-    LeaseLost,
-    /// Somebody else writes.
-    Conflict(Conflict),
-    /// Something that must be read or followed cannot be.
-    Broken(Error),
-}
 
 /// A tenure that has ended and gives its lease back.
 #[derive(Debug)]

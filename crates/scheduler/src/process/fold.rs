@@ -11,10 +11,10 @@ use super::{
     catching_up::CatchingUp,
     checking::Checking,
     election::Election,
-    end::End,
     held_lease::{HeldLease, LeaseLost},
     io::{Answer, Ends, Event, LeaseWritten},
     leader::Leader,
+    reason::End,
     standby::StandbyCopy,
 };
 use crate::{

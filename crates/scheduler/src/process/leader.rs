@@ -10,7 +10,6 @@ use tickmesh_messaging::{
 use tracing::{info, warn};
 
 use super::{
-    EffectQueue, End, Settings,
     catching_up::CatchingUp,
     clock_judge::{ClockJudge, Reading},
     fairness::{Fairness, Turn},
@@ -18,7 +17,10 @@ use super::{
     io::Answer,
     loss_looks::{Look, LossLooks},
     purge,
-    take_over::Start,
+    queue::EffectQueue,
+    reason::End,
+    settings::Settings,
+    standby::Telling,
 };
 use crate::{
     clock::Moment,
@@ -31,6 +33,19 @@ use crate::{
 const CLOCK_READINGS_PER_TERM: u32 = 4;
 /// Terms of the lease between two checks of all streams.
 const STREAMS_CHECKED_TERMS: u32 = 5;
+
+/// How far the beginning of a leader has come.
+#[derive(Debug)]
+pub(super) enum Start {
+    /// The dispatcher is told of the state.
+    Telling(Box<Telling>),
+    /// The end of the results is read: a run that has ended by then must not make a tick wait.
+    ReadingEnd,
+    /// Every app is asked to take over what is under way.
+    TakingOver,
+    /// The leader leads.
+    Over,
+}
 
 /// A leader from the moment at which its dispatcher is told of the mesh's state.
 #[derive(Debug)]

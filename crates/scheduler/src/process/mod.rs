@@ -27,6 +27,8 @@ mod leader;
 mod loss_looks;
 mod purge;
 mod queue;
+mod reason;
+mod settings;
 mod standby;
 mod take_over;
 #[cfg(test)]
@@ -35,16 +37,11 @@ mod tests;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
-use tickmesh_core::{fleet::Reservations, id::MeshId, timing::Timing};
+use tickmesh_core::id::MeshId;
 use tickmesh_messaging::{StreamKind, lease::HighWaterMarks};
 
 use self::{
-    catching_up::CatchingUp,
-    checking::Checking,
-    election::Election,
-    end::{End, SteppingDown},
-    leader::Leader,
-    queue::EffectQueue,
+    catching_up::CatchingUp, checking::Checking, election::Election, end::SteppingDown, leader::Leader,
     standby::StandbyCopy,
 };
 pub use self::{
@@ -52,29 +49,13 @@ pub use self::{
     fairness::{Budget, Turn},
     io::{Answer, Ends, Event, LeaseWritten, Outcome},
     queue::QueueLimits,
+    settings::Settings,
 };
 use crate::{
     clock::Moment,
-    dispatcher::{Batches, Dispatcher},
+    dispatcher::Dispatcher,
     effect::{Effect, Source},
 };
-
-/// What a scheduler process begins with.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Identity of the process: unique for every start.
-    pub id: String,
-    /// Name of the host, for people.
-    pub host: String,
-    /// Periods and deadlines.
-    pub timing: Timing,
-    /// What containers reserve on their hosts.
-    pub reservations: Reservations,
-    /// How many apps are decided about at a time.
-    pub batches: Batches,
-    /// How many background effects go on.
-    pub queue: QueueLimits,
-}
 
 /// One scheduler process.
 #[derive(Debug)]

@@ -9,10 +9,10 @@ use tickmesh_core::message::MeshEvent;
 use tracing::info;
 
 use super::{
-    End,
     io::Answer,
-    leader::Leader,
-    standby::{Telling, seen},
+    leader::{Leader, Start},
+    reason::End,
+    standby::seen,
 };
 use crate::{
     clock::Moment,
@@ -20,19 +20,6 @@ use crate::{
     effect::{Effect, Source},
     error::Error,
 };
-
-/// How far the beginning of a leader has come.
-#[derive(Debug)]
-pub(super) enum Start {
-    /// The dispatcher is told of the state.
-    Telling(Box<Telling>),
-    /// The end of the results is read: a run that has ended by then must not make a tick wait.
-    ReadingEnd,
-    /// Every app is asked to take over what is under way.
-    TakingOver,
-    /// The leader leads.
-    Over,
-}
 
 impl Leader {
     /// Whether the leader has something to do before it may wait for anything.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use rand::SeedableRng as _;
-use tickmesh_core::{id::Epoch, ledger::Ledger, name::AppName};
+use tickmesh_core::{fleet::Reservations, id::Epoch, ledger::Ledger, name::AppName, timing::Timing};
 use tickmesh_messaging::{
     self as messaging, Cas, Entry, LeaseRecord, SchedulerRole,
     lease::{Presence, StreamMark, StreamMarks},
@@ -10,7 +10,7 @@ use tickmesh_messaging::{
 
 use super::*;
 use crate::{
-    dispatcher::{self, StateChange},
+    dispatcher::{self, Batches, StateChange},
     effect::Priority,
     error::Failure,
 };
