@@ -22,7 +22,7 @@ pub struct LeaseRecord {
     pub released: bool,
     /// Counts the writes of the lease, so that no two are alike.
     pub renewal: u64,
-    /// Where the streams stood when a leader looked last: see [`Mesh::stream_marks`].
+    /// Where the streams stood when a leader looked last: see [`crate::Mesh::stream_marks`].
     #[serde(default)]
     pub streams: StreamMarks,
     /// How often somebody has accepted that data was lost.

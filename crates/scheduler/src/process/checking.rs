@@ -27,7 +27,7 @@ pub(super) enum Checking {
 }
 
 impl Checking {
-    /// When [`Self::woken`] has something to do.
+    /// When the next look is due.
     pub(super) fn wake_at(&self) -> Option<Duration> {
         match self {
             Self::Asked => None,
