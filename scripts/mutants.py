@@ -51,8 +51,9 @@ def main():
         found.append((mutant, finder))
         took = time.monotonic() - began
         print(f"{number:3}/{len(mutants)}  {mutant['name']:<28} {finder or 'SURVIVED'}  ({took:.0f} s)", flush=True)
-    if arguments.write:
-        write_table({**written_rows(), **rows(found)}, arguments.seeds)
+        # After each: an hour is long, and what was found so far is not to be lost.
+        if arguments.write:
+            write_table({**written_rows(), **rows(found)}, arguments.seeds)
     survivors = [mutant["name"] for mutant, finder in found if not finder]
     print(f"{len(found) - len(survivors)} of {len(found)} breaks were found")
     if survivors:
