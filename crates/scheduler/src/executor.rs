@@ -51,7 +51,7 @@ pub(crate) struct Finished {
 
 /// Carries out effects.
 pub(crate) struct Executor {
-    hands: Arc<Hands>,
+    stores: Arc<Stores>,
     presence: Presence,
     config: Config,
     tasks: JoinSet<Finished>,
@@ -66,7 +66,7 @@ pub(crate) struct Executor {
 }
 
 /// The stores of a mesh.
-struct Hands {
+struct Stores {
     mesh: Mesh,
     clock: Clock,
     lease: Bucket<LeaseRecord>,
@@ -80,7 +80,7 @@ struct Hands {
 impl Executor {
     pub(crate) fn new(mesh: Mesh, config: &Config, presence: Presence) -> Self {
         let (sender, events) = mpsc::channel(EVENTS_WAITING_MAX);
-        let hands = Hands {
+        let stores = Stores {
             clock: config.clock,
             lease: mesh.lease_for(config.timing.lease),
             ledgers: mesh.ledgers(),
@@ -91,7 +91,7 @@ impl Executor {
             mesh,
         };
         Self {
-            hands: Arc::new(hands),
+            stores: Arc::new(stores),
             presence,
             config: config.clone(),
             tasks: JoinSet::new(),
@@ -114,69 +114,69 @@ impl Executor {
         if let Some(tap) = &self.config.tap {
             tap(&effect);
         }
-        let (hands, priority) = (self.hands.clone(), effect.priority());
+        let (stores, priority) = (self.stores.clone(), effect.priority());
         match effect {
-            Effect::Act(action) => self.lead(priority, async move { hands.act(action).await }),
+            Effect::Act(action) => self.lead(priority, async move { stores.act(action).await }),
             Effect::WriteLedger { app, ledger, expected, priority } => {
-                self.lead(priority, async move { hands.write_ledger(app, &ledger, expected).await.map(Some) });
+                self.lead(priority, async move { stores.write_ledger(app, &ledger, expected).await.map(Some) });
             }
             Effect::PublishTick { tick, expected } => {
-                self.lead(priority, async move { hands.publish_tick(&tick, expected).await.map(Some) });
+                self.lead(priority, async move { stores.publish_tick(&tick, expected).await.map(Some) });
             }
             Effect::PublishHistory { summary, expected } => {
-                self.lead(priority, async move { hands.publish_history(&summary, expected).await.map(Some) });
+                self.lead(priority, async move { stores.publish_history(&summary, expected).await.map(Some) });
             }
             Effect::ConfirmCommand { app, request } => {
                 let delivery = self.deliveries.take(request);
                 self.lead(priority, async move { Ok(confirm(delivery, app, request).await) });
             }
             Effect::ReadResultsEnd { agent } => {
-                self.lead(priority, async move { hands.read_results_end(agent).await.map(Some) });
+                self.lead(priority, async move { stores.read_results_end(agent).await.map(Some) });
             }
             Effect::ReadAgent { agent } => {
-                self.lead(priority, async move { hands.read_agent(agent).await.map(Some) });
+                self.lead(priority, async move { stores.read_agent(agent).await.map(Some) });
             }
             Effect::ReadLedger { app, attempt, agent } => {
-                self.lead(priority, async move { hands.read_ledger(app, attempt, agent).await.map(Some) });
+                self.lead(priority, async move { stores.read_ledger(app, attempt, agent).await.map(Some) });
             }
             Effect::ReadSummary { app, request, run } => {
-                self.lead(priority, async move { hands.read_summary(app, request, run).await.map(Some) });
+                self.lead(priority, async move { stores.read_summary(app, request, run).await.map(Some) });
             }
-            Effect::ReadCommandsBegin => self.lead(priority, async move { Ok(hands.read_commands_begin().await) }),
-            Effect::PurgeResults { below } => self.lead(priority, async move { Ok(hands.purge_results(below).await) }),
+            Effect::ReadCommandsBegin => self.lead(priority, async move { Ok(stores.read_commands_begin().await) }),
+            Effect::PurgeResults { below } => self.lead(priority, async move { Ok(stores.purge_results(below).await) }),
             Effect::Announce(event) => self.lead(priority, async move {
-                hands.mesh.events().publish(&event).await;
+                stores.mesh.events().publish(&event).await;
                 Ok(None)
             }),
-            Effect::OpenMesh => self.ask(async move { Event::MeshFound(answer(hands.mesh.open().await)) }),
+            Effect::OpenMesh => self.ask(async move { Event::MeshFound(answer(stores.mesh.open().await)) }),
             Effect::MakeMissingStreams { mesh } => {
-                self.ask(async move { Event::MeshFound(answer(hands.mesh.provision_missing(mesh).await)) });
+                self.ask(async move { Event::MeshFound(answer(stores.mesh.provision_missing(mesh).await)) });
             }
             Effect::CheckStreams => {
-                self.ask(async move { Event::StreamsChecked(answer(hands.mesh.check_streams().await)) });
+                self.ask(async move { Event::StreamsChecked(answer(stores.mesh.check_streams().await)) });
             }
             Effect::ReadLease => self.ask(async move {
-                let lease = hands.lease.read(LEASE_KEY).await;
+                let lease = stores.lease.read(LEASE_KEY).await;
                 Event::LeaseRead(answer(lease.map(|lease| lease.map(|entry| Box::new(entry.value)))))
             }),
             Effect::WriteLease { record, expected } => {
                 self.lease_writes.spawn(async move {
                     let renewal = record.renewal;
-                    let written = hands.lease.compare_and_set(LEASE_KEY, &record, expected).await;
+                    let written = stores.lease.compare_and_set(LEASE_KEY, &record, expected).await;
                     let event = Event::LeaseWritten(LeaseWritten { renewal, answer: answer(written.map(Box::new)) });
                     Finished { ended: Some(Priority::Immediate), event: Some(event) }
                 });
             }
             Effect::AskHolder { holder } => self.ask(async move {
-                let presence = hands.mesh.schedulers().knock(&holder).await;
-                Event::HolderAsked { holder, presence, connection: *hands.mesh.connections().borrow() }
+                let presence = stores.mesh.schedulers().knock(&holder).await;
+                Event::HolderAsked { holder, presence, connection: *stores.mesh.connections().borrow() }
             }),
-            Effect::ReadMarks => self.ask(async move { Event::MarksRead(answer(hands.mesh.stream_marks().await)) }),
-            Effect::ReadEnds => self.ask(async move { Event::EndsRead(answer(hands.read_ends().await)) }),
+            Effect::ReadMarks => self.ask(async move { Event::MarksRead(answer(stores.mesh.stream_marks().await)) }),
+            Effect::ReadEnds => self.ask(async move { Event::EndsRead(answer(stores.read_ends().await)) }),
             Effect::ReadCatchUpEnd => {
-                self.ask(async move { Event::CatchUpEndRead(answer(hands.results.last_sequence().await)) });
+                self.ask(async move { Event::CatchUpEndRead(answer(stores.results.last_sequence().await)) });
             }
-            Effect::ReadClock => self.ask(async move { Event::ClockRead(answer(hands.read_clock().await)) }),
+            Effect::ReadClock => self.ask(async move { Event::ClockRead(answer(stores.read_clock().await)) }),
             Effect::Follow(source) => self.follow(source),
             Effect::ShowRole(role) => self.presence.become_role(role),
             Effect::Abandon => self.abandon(),
@@ -239,7 +239,7 @@ impl Executor {
         let is_ledgers = source == Source::Ledgers;
         let replaces_ledgers = matches!(source, Source::LedgerWrites { .. });
         let follower = Follower {
-            mesh: self.hands.mesh.clone(),
+            mesh: self.stores.mesh.clone(),
             reader: Reader::new(self.config.zones.clone()),
             deliveries: self.deliveries.clone(),
             events: self.sender.clone(),
@@ -265,7 +265,7 @@ impl Executor {
 
 type Told = Result<dispatcher::Event, Error>;
 
-impl Hands {
+impl Stores {
     async fn act(&self, action: Action) -> Result<Option<dispatcher::Event>, Error> {
         match action {
             Action::Send(order) => until_done("send an order", || self.orders.send(&order)).await.map(|_| None),
