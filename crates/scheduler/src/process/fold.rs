@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rand::{SeedableRng as _, rngs::StdRng};
-use tickmesh_messaging::{LeaseRecord, SchedulerRole, StreamKind, lease::StreamMarks};
+use tickmesh_messaging::{Cas, LeaseRecord, SchedulerRole, StreamKind, lease::StreamMarks};
 use tracing::info;
 
 use super::{
@@ -150,6 +150,9 @@ impl Process {
     }
 
     fn lease_written(&mut self, written: LeaseWritten, moment: Moment) -> Folded {
+        if let Ok(Cas::Refused { current: Some(current) }) = written.answer.as_deref() {
+            self.marks.see(current.value.acceptance, &current.value.streams);
+        }
         if let Stage::Standby(standby) = &mut self.stage {
             let held = standby.election.written(written, moment.uptime).map_err(End::Broken)?;
             return Ok(held.map(|lease| self.catch_up(lease, moment)).unwrap_or_default());

@@ -156,6 +156,11 @@ impl Process {
         }
     }
 
+    /// The highest marks that this process has seen of the streams.
+    pub fn marks(&self) -> &HighWaterMarks {
+        &self.marks
+    }
+
     /// Effects that wait for others to end.
     pub fn waiting_effects(&self) -> usize {
         if let Stage::Leading(leader) = &self.stage { leader.queue.waiting() } else { 0 }

@@ -60,9 +60,10 @@ impl World {
         if copy.last_sequence() == self.ground.net.stream(kind).last_sequence() {
             return Ok(());
         }
+        let seen_more = self.schedulers.iter().all(|scheduler| scheduler.has_seen(kind) > copy.last_sequence());
         self.ground.regress(kind, copy);
-        // Whoever has been alive meanwhile notices, even if the lease is as old as the stream.
-        if self.ground.random.random_ratio(1, 3) {
+        // Whoever has seen more notices, even if the lease is as old as the stream.
+        if seen_more && self.ground.random.random_ratio(1, 3) {
             self.ground.count(Fault::LeaseRegressed);
             self.ground.regress(Kind::Lease, lease);
         } else if self.ground.random.random_ratio(1, 2) {

@@ -26,6 +26,7 @@ use super::{
     ground::Ground,
     happening::Happening,
     mischief::Relief,
+    net::Kind,
 };
 
 /// A process that died between two effects, or has stopped, is started again after this long.
@@ -140,6 +141,13 @@ impl Scheduler {
     /// Whether it acts as a leader.
     pub(super) fn leads(&self) -> bool {
         matches!(self.stage(), "leading" | "catching up")
+    }
+
+    /// How far it has seen a stream to be.
+    pub(super) fn has_seen(&self, kind: Kind) -> u64 {
+        let marks = self.process.as_ref().map(|process| process.marks().marks());
+        let mark = marks.and_then(|marks| marks.get(kind.production().as_str()));
+        mark.map_or(0, |mark| mark.last_sequence)
     }
 
     /// What the process does, in a word or two.
