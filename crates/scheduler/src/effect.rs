@@ -40,14 +40,14 @@ pub enum Source {
         /// The revision that the ledger of each app has folded. Earlier ones are not even read.
         folded: BTreeMap<AppName, u64>,
     },
-    /// The lease.
+    /// The lease: its last record, then every change.
     Lease,
     /// Messages about attempts, after a sequence.
     Results {
         /// The sequence.
         after: u64,
     },
-    /// Commands. Whoever received them before does not any more.
+    /// Commands. The scheduler that received commands before does not receive them any more.
     Commands,
 }
 
@@ -87,7 +87,7 @@ pub enum Effect {
     ReadCatchUpEnd,
     /// Read the server's clock.
     ReadClock,
-    /// Follow a stream.
+    /// Follow a stream and report what it holds.
     Follow(Source),
     /// Show others what this scheduler does.
     ShowRole(SchedulerRole),
@@ -166,7 +166,7 @@ pub enum Effect {
         /// The sequence.
         below: u64,
     },
-    /// Tell the world.
+    /// Publish an event of the mesh.
     Announce(MeshEvent),
 }
 

@@ -63,7 +63,8 @@ impl Follower {
                 forward(changes, events, report_seen).await
             }
             Source::Commands => {
-                // Not tried again: it takes the commands from whoever receives them, and that may be a later leader.
+                // Not retried: receiving takes the commands away from their present receiver, which may be a
+                // later leader.
                 let commands = mesh.commands().receive().await.map_err(Failure::new);
                 forward(commands, events, move |delivery| command_seen(delivery, &deliveries)).await
             }

@@ -83,8 +83,9 @@ impl Dispatcher {
     }
 }
 
-/// The command to fold next: the oldest. But a `resume` skips the instants up to now, by a clock that is ahead those
-/// that are not due yet as well: in doubt it waits, and with it whoever pauses or resumes the app after that.
+/// Returns the command to fold next: the oldest one. While the clock is doubted, a `resume` waits, because it
+/// skips every instant up to now, and a clock that is ahead would skip instants that are not due yet. Later
+/// `pause` and `resume` commands of the app wait behind it.
 fn next_in_order(held: &VecDeque<HeldCommand>, is_doubted: bool) -> Option<usize> {
     let mut resume_waits = false;
     held.iter().position(|held| {

@@ -170,7 +170,7 @@ impl Dispatcher {
         self
     }
 
-    /// The same with other batches.
+    /// Replaces the sizes of the batches.
     #[must_use]
     pub fn in_batches(self, batches: Batches) -> Self {
         Self { batches, ..self }

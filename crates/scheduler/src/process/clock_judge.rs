@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_while_the_first_answer_is_under_way_is_doubted() {
+    fn a_clock_set_during_the_first_answer_is_doubted() {
         let set = Server(at(10_000, 50), 10_500, at(3_611_000, 1_050));
         check(&[set], Some("this host's clock was set forward by 1h"));
         let slow = || Server(at(10_000, 50), 10_500, at(11_000, 1_050));
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_is_doubted_at_once_and_until_the_server_agrees() {
+    fn a_clock_that_is_set_is_doubted_until_the_server_agrees() {
         let agrees = || Server(at(10_000, 50), 10_000, at(10_000, 50));
         check(&[agrees(), Looked(at(15_000, 5_050))], None);
         let forward = Some("this host's clock was set forward by 3s");

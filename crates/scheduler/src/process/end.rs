@@ -37,7 +37,7 @@ impl Process {
             Stage::CatchingUp(catching_up) => catching_up.lease,
             Stage::Leading(leader) => leader.lease,
             Stage::SteppingDown(stepping_down) => {
-                // It was to end anyway; now it is to end like this.
+                // The tenure ends already: only the reason changes.
                 self.stage = Stage::SteppingDown(Box::new(SteppingDown { end, ..*stepping_down }));
                 return Vec::new();
             }

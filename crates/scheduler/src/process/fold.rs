@@ -216,7 +216,7 @@ impl Process {
         self.lead(|leader| leader.begin(&reading, moment))
     }
 
-    /// Whoever does not lead has nothing to step down from.
+    /// Ends the tenure on request. A process that does not lead ignores the request.
     fn step_down(&mut self) -> Folded {
         if self.lease().is_some() { Err(End::SteppedDown) } else { Ok(Vec::new()) }
     }

@@ -60,7 +60,7 @@ impl HeldLease {
         self.hold.trusted_until().0
     }
 
-    /// Notes where the streams stand. Whoever leads next refuses streams that lack it.
+    /// Notes where the streams stand. The next leader refuses streams that end earlier.
     pub(super) fn note_streams(&mut self, standing: StreamMarks) {
         self.noted = standing;
     }

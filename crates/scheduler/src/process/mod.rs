@@ -82,7 +82,7 @@ enum Stage {
     Standby(Box<Standby>),
     /// It has the lease, and reads to the ends of the streams.
     CatchingUp(Box<CatchingUp>),
-    /// It leads.
+    /// It decides, renews the lease and keeps house.
     Leading(Box<Leader>),
     /// Its tenure has ended: it gives the lease back.
     SteppingDown(Box<SteppingDown>),
@@ -90,7 +90,7 @@ enum Stage {
     Resting { until: Duration },
     /// It waits until somebody may have mended what keeps it from leading.
     Refusing { until: Duration },
-    /// It has ended.
+    /// The process has ended.
     Stopped,
 }
 

@@ -78,7 +78,7 @@ impl EffectQueue {
         Some(effect)
     }
 
-    /// Returns the next waiting effect that may begin. Whoever notes that effects have ended asks until
+    /// Returns the next waiting effect that may begin. After effects have ended, the caller asks until
     /// there is none.
     pub(super) fn next(&mut self) -> Option<Effect> {
         let displaced = self.urgent * DISPLACED_BY_URGENT;

@@ -232,7 +232,7 @@ fn a_new_connection_says_nothing_of_others_for_a_while() {
 }
 
 #[test]
-fn a_leader_renews_and_sends_a_renewal_of_unknown_fate_again_unchanged() {
+fn a_renewal_of_unknown_fate_is_sent_again_unchanged() {
     let mut world = World::leading();
     world.pass(Duration::from_millis(750));
     let Some(Effect::WriteLease { record, expected: 8 }) = world.effects.first().cloned() else {
@@ -248,7 +248,7 @@ fn a_leader_renews_and_sends_a_renewal_of_unknown_fate_again_unchanged() {
 }
 
 #[test]
-fn a_leader_whose_lease_is_too_old_decides_nothing_and_gives_it_back() {
+fn a_leader_with_an_expired_lease_gives_it_back() {
     let mut world = World::leading();
     world.moment.uptime += Duration::from_millis(2_250);
     world.fold(Event::Mesh(dispatcher::Event::Woken));
@@ -278,7 +278,7 @@ fn a_leader_that_steps_down_lets_somebody_else_take_the_lease() {
 }
 
 #[test]
-fn a_renewal_under_way_is_waited_for_before_the_lease_is_given_back() {
+fn a_release_waits_for_the_renewal_under_way() {
     let mut world = World::leading();
     world.pass(Duration::from_millis(750));
     world.fold(Event::StepDown).check(&["Abandon", "ShowRole(Preparing)"], "stepping down");
@@ -374,7 +374,7 @@ fn a_new_leader_reads_to_the_ends_of_the_streams_or_gives_up() {
 }
 
 #[test]
-fn a_clock_that_differs_from_the_servers_is_shown_until_it_agrees() {
+fn a_doubted_clock_is_shown_until_it_agrees() {
     let mut world = World::leading();
     let ahead = tickmesh_core::time::before(world.moment.wall, Duration::from_secs(5));
     world.read_clock(ahead).check(&["ShowRole(Leading { epoch: Epoch(8), doubt: Some("], "leading");
@@ -422,7 +422,7 @@ fn nothing_that_waited_begins_under_a_lease_that_is_too_old() {
 }
 
 #[test]
-fn the_answer_to_a_write_of_an_earlier_tenure_is_not_taken_for_another_ones() {
+fn an_answer_to_a_lease_write_of_an_earlier_tenure_is_ignored() {
     let mut world = World::leading();
     let renewal = world.renewal;
     world.fold(Event::StepDown).pass(Duration::from_secs(3)).check(&[], "resting");

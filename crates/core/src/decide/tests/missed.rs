@@ -82,7 +82,7 @@ fn a_tick_that_has_waited_longer_than_it_may_expires() {
 }
 
 #[test]
-fn a_doubted_clock_expires_no_tick_and_starts_none_that_may_be_too_late() {
+fn a_doubted_clock_expires_no_tick_and_starts_no_late_one() {
     let mut world = World::new(AppSpec { start_deadline: Some(Duration::from_secs(15)), ..every_ten_seconds() });
     world.clock(10.0);
     world.clock(20.0);

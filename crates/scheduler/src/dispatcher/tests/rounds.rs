@@ -21,10 +21,11 @@ fn a_take_over_goes_through_the_apps_in_portions() {
     let mut effects = world.handle(Event::Loaded { results_end: 0 });
     while world.dispatcher.wake_in(world.moment) == Some(Duration::ZERO) {
         assert!(!world.dispatcher.has_taken_over() || stamped.len() == 3, "{stamped:?}");
-        stamped.extend(effects.iter().filter_map(|effect| match effect {
-            Effect::WriteLedger { app, .. } => Some(app.clone()),
-            _ => None,
-        }));
+        for effect in &effects {
+            if let Effect::WriteLedger { app, .. } = effect {
+                stamped.push(app.clone());
+            }
+        }
         effects = world.pass(Duration::ZERO);
     }
     assert!(world.dispatcher.has_taken_over());
