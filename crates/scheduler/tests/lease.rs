@@ -139,8 +139,11 @@ async fn refusal(mesh: &Mesh, id: &str) -> String {
     let reason = Mutex::new(String::new());
     let refuses = |card: &SchedulerCard| {
         let SchedulerRole::Refusing { reason: given, data_lost: true, .. } = &card.role else { return false };
-        reason.lock().unwrap().clone_from(given);
-        card.id == id
+        let is_wanted = card.id == id;
+        if is_wanted {
+            reason.lock().unwrap().clone_from(given);
+        }
+        is_wanted
     };
     until(mesh, &format!("{id} refuses to lead"), |cards| cards.iter().any(refuses)).await;
     reason.into_inner().unwrap()

@@ -15,7 +15,7 @@ use super::{
     net::Kind,
     people,
     scheduler::Scheduler,
-    world::{Copy, World},
+    world::{Backup, World},
 };
 
 /// Simulated time in which everything must end: a full queue of runs, each of whose replicas is lost twice, fails four times
@@ -54,7 +54,7 @@ impl World {
     /// In some histories a stream is restored from an older copy at the end: nobody may begin to lead any more, and who leads
     /// must find out.
     fn lose_messages(&mut self) -> anyhow::Result<()> {
-        let Some(Copy { kind, stream: copy, lease }) = self.copy.take() else { return Ok(()) };
+        let Some(Backup { kind, stream: copy, lease }) = self.copy.take() else { return Ok(()) };
         let end = self.ground.now + ENDS_NOTED;
         self.go_on_until(end)?;
         if copy.last_sequence() == self.ground.net.stream(kind).last_sequence() {

@@ -50,7 +50,7 @@ const TIMING: Timing = Timing {
 };
 
 /// What somebody will restore.
-pub(super) struct Copy {
+pub(super) struct Backup {
     pub(super) kind: Kind,
     pub(super) stream: Stream,
     pub(super) lease: Stream,
@@ -67,7 +67,7 @@ pub(super) struct World {
     /// The last host may take the name of the first one's agent.
     pub(super) twin: bool,
     /// A stream as it was once, to be restored at the end, and the lease as it was then.
-    pub(super) copy: Option<Copy>,
+    pub(super) copy: Option<Backup>,
     /// What waits for a process that stands still.
     backlogs: BTreeMap<Place, Vec<Happening>>,
     seed: u64,
@@ -115,7 +115,7 @@ impl World {
             if copied && self.copy.is_none() && self.ground.now > least / 2 {
                 let kind = DURABLE[self.ground.random.random_range(0..DURABLE.len())];
                 let [stream, lease] = [kind, Kind::Lease].map(|kind| self.ground.net.stream(kind).clone());
-                self.copy = Some(Copy { kind, stream, lease });
+                self.copy = Some(Backup { kind, stream, lease });
             }
         }
         Ok(())
