@@ -32,7 +32,7 @@ pub(super) struct AgentState {
     /// How old that revision already was when it was loaded. For placement only: it compares two clocks.
     age_when_loaded: Duration,
     /// Held attempts that no ledger had open at the last heartbeat.
-    pub(super) strangers: BTreeSet<AttemptId>,
+    pub(super) orphans: BTreeSet<AttemptId>,
     /// The checks before it is declared silent.
     pub(super) silence: SilenceCheck,
     /// The world was told that it is silent. Once: the checks go on for as long as attempts are bound to it.
@@ -95,7 +95,7 @@ impl Agents {
             let same_machine = known.record.as_ref().is_some_and(|before| before.machine == record.machine);
             let machine_since = if same_machine { known.machine_since } else { moment.uptime };
             let state = AgentState::new(revision, Some(record), moment.uptime);
-            self.insert(AgentState { machine_since, strangers: known.strangers, ..state });
+            self.insert(AgentState { machine_since, orphans: known.orphans, ..state });
             return;
         }
         let age_when_loaded = match seen {
@@ -190,7 +190,7 @@ impl AgentState {
             changed_at: uptime,
             machine_since: uptime,
             age_when_loaded: Duration::ZERO,
-            strangers: BTreeSet::new(),
+            orphans: BTreeSet::new(),
             silence: SilenceCheck::None,
             announced: false,
         }

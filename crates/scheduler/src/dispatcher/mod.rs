@@ -44,7 +44,7 @@ pub use self::io::{Conflict, Event, Outcome, StateChange};
 use self::{
     agents::{Agents, Seen},
     app::{AppState, Consequences},
-    placing::Line,
+    placing::PlacementQueue,
     rounds::{Round, Rounds},
 };
 use crate::{clock::Moment, effect::Effect};
@@ -71,17 +71,17 @@ const BURST_MAX: Duration = Duration::from_secs(60);
 /// A time in which something was due at every look at the clock. What falls due in it came in time if its beginning did, though its
 /// turn comes later.
 #[derive(Debug, Clone, Copy)]
-struct Burst {
+struct Backlog {
     noticed: Timestamp,
     /// By the clock that nobody sets.
     looked_at: Duration,
 }
 
-impl Burst {
+impl Backlog {
     /// As it goes on. A leader that has not looked for long was not at work: a new one begins.
     fn at(before: Option<Self>, moment: Moment, late_after: Duration) -> Self {
-        let goes_on = |burst: &Self| moment.uptime.saturating_sub(burst.looked_at) <= late_after;
-        let noticed = before.filter(goes_on).map_or(moment.wall, |burst| burst.noticed);
+        let goes_on = |backlog: &Self| moment.uptime.saturating_sub(backlog.looked_at) <= late_after;
+        let noticed = before.filter(goes_on).map_or(moment.wall, |backlog| backlog.noticed);
         Self { noticed: noticed.max(time::before(moment.wall, BURST_MAX)), looked_at: moment.uptime }
     }
 }
@@ -112,15 +112,15 @@ pub struct Dispatcher {
     /// Apps with open attempts on an agent, with how many.
     bound: BTreeMap<AgentName, BTreeMap<AppName, u32>>,
     /// Apps with a replica that no agent took.
-    line: Line,
-    /// Those in line are being served.
+    placement_queue: PlacementQueue,
+    /// The apps in the placement queue are being served.
     serving: bool,
     /// The fleet may have more room than when they were served last.
     room: bool,
     wakes: BTreeSet<(Timestamp, AppName)>,
     rounds: Rounds,
     /// Something was due at the last look at the clock.
-    burst: Option<Burst>,
+    backlog: Option<Backlog>,
     /// Apps whose write waits for the pace.
     paced: BTreeSet<(Duration, AppName)>,
     results_through: u64,
@@ -148,12 +148,12 @@ impl Dispatcher {
             agents: Agents::default(),
             fleet: Fleet::default(),
             bound: BTreeMap::new(),
-            line: Line::default(),
+            placement_queue: PlacementQueue::default(),
             serving: false,
             room: false,
             wakes: BTreeSet::new(),
             rounds: Rounds::default(),
-            burst: None,
+            backlog: None,
             paced: BTreeSet::new(),
             results_through: 0,
             apps_through: 0,
@@ -179,7 +179,7 @@ impl Dispatcher {
     /// Folds one event, and returns what is to be done. After a [`Conflict`] nothing more may be asked
     /// of this dispatcher.
     pub fn handle(&mut self, event: Event, moment: Moment) -> Result<Outcome, Conflict> {
-        self.burst = self.burst_at(moment);
+        self.backlog = self.backlog_at(moment);
         match event {
             Event::Changed(change) => self.changed(change, moment),
             Event::LedgerSeen { app, revision, epoch } => self.ledger_seen(&app, revision, epoch)?,
@@ -366,10 +366,10 @@ impl Dispatcher {
         }
     }
 
-    /// The burst that goes on at this moment, if anything is due.
-    fn burst_at(&self, moment: Moment) -> Option<Burst> {
+    /// The backlog that goes on at this moment, if anything is due.
+    fn backlog_at(&self, moment: Moment) -> Option<Backlog> {
         let due = self.wakes.first().filter(|(at, _)| self.clock() == Clock::Running && *at <= moment.wall);
-        due.map(|_| Burst::at(self.burst, moment, self.timing.late_after))
+        due.map(|_| Backlog::at(self.backlog, moment, self.timing.late_after))
     }
 
     /// The apps that are due, longest first. In doubt an app can be due for long, and must not keep the others out.
@@ -393,7 +393,7 @@ impl Dispatcher {
             spec: state.spec.as_ref(),
             fleet: &self.fleet,
             now: moment.wall,
-            noticed: self.burst.map_or(moment.wall, |burst| burst.noticed),
+            noticed: self.backlog.map_or(moment.wall, |backlog| backlog.noticed),
             tenure: self.tenure,
             results_through: self.results_through,
             timing: &self.timing,

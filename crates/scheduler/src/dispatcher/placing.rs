@@ -17,12 +17,12 @@ use crate::clock::Moment;
 
 /// Apps that wait for an agent, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct PlacementQueue {
     waiting: BTreeMap<Ticket, AppName>,
     last: Ticket,
 }
 
-impl Line {
+impl PlacementQueue {
     fn join(&mut self, app: &AppName) -> Ticket {
         self.last += 1;
         self.waiting.insert(self.last, app.clone());
@@ -37,10 +37,10 @@ impl Line {
 }
 
 impl Dispatcher {
-    /// Whether an app may be placed at once. While others wait it gets in line, so that one whose queue is never empty
+    /// Whether an app may be placed at once. While others wait it joins the queue, so that one whose queue is never empty
     /// does not keep them waiting for ever.
     pub(super) fn placing(&self, app: &AppName) -> Placing {
-        if self.serving || self.line.waiting.values().all(|waiting| waiting == app) {
+        if self.serving || self.placement_queue.waiting.values().all(|waiting| waiting == app) {
             Placing::Now
         } else {
             Placing::InTurn
@@ -51,9 +51,9 @@ impl Dispatcher {
     pub(super) fn note_unplaced(&mut self, app: &AppName, unplaced: bool, placing: Placing) {
         let Some(state) = self.apps.get_mut(app) else { return };
         match (unplaced, state.ticket) {
-            (true, None) => state.ticket = Some(self.line.join(app)),
+            (true, None) => state.ticket = Some(self.placement_queue.join(app)),
             (false, Some(ticket)) => {
-                self.line.waiting.remove(&ticket);
+                self.placement_queue.waiting.remove(&ticket);
                 state.ticket = None;
             }
             (true, Some(_)) | (false, None) => {}
@@ -64,14 +64,14 @@ impl Dispatcher {
 
     /// Asks again for the replicas that no agent took, oldest first, if the fleet changed since.
     pub(super) fn place_unplaced(&mut self, moment: Moment) {
-        if !std::mem::take(&mut self.room) || self.line.waiting.is_empty() || !self.fleet.has_vacancy() {
+        if !std::mem::take(&mut self.room) || self.placement_queue.waiting.is_empty() || !self.fleet.has_vacancy() {
             return;
         }
         self.serving = true;
-        let (mut served, last) = (0, self.line.last);
-        // Of a long line few have their turn: to ask for each of the others would only be to hear that all is full.
+        let (mut served, last) = (0, self.placement_queue.last);
+        // Few apps of a long queue have their turn: to ask for each of the others would only be to hear that all is full.
         while self.fleet.has_vacancy()
-            && let Some((ticket, app)) = self.line.next(served, last)
+            && let Some((ticket, app)) = self.placement_queue.next(served, last)
         {
             self.step(&app, Input::Clock, moment);
             served = ticket;

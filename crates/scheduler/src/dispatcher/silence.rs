@@ -85,17 +85,17 @@ impl Dispatcher {
         for app in self.bound_apps(agent) {
             self.step(&app, Input::Heartbeat { record: &record, machine_for }, moment);
         }
-        self.ask_about_strangers(agent, &record.held);
+        self.ask_about_orphans(agent, &record.held);
     }
 
     /// What an agent holds and no ledger has open was ended by a leader while the agent was away: it is stopped. Asked only
     /// at the second heartbeat, since the end of an attempt may have overtaken the first; and only after the stored ledger
     /// was read, since another leader may know what this one does not (protocol rule P8).
-    fn ask_about_strangers(&mut self, agent: &AgentName, held: &BTreeSet<AttemptId>) {
-        let strangers: BTreeSet<AttemptId> = held.iter().filter(|id| !self.is_open(id)).cloned().collect();
+    fn ask_about_orphans(&mut self, agent: &AgentName, held: &BTreeSet<AttemptId>) {
+        let orphans: BTreeSet<AttemptId> = held.iter().filter(|id| !self.is_open(id)).cloned().collect();
         let Some(state) = self.agents.get_mut(agent) else { return };
-        let before = std::mem::replace(&mut state.strangers, strangers);
-        for attempt in state.strangers.intersection(&before) {
+        let before = std::mem::replace(&mut state.orphans, orphans);
+        for attempt in state.orphans.intersection(&before) {
             let (app, attempt) = (attempt.app.clone(), Box::new(attempt.clone()));
             self.outcome.effects.push(Effect::ReadLedger { app, attempt, agent: agent.clone() });
         }
@@ -106,7 +106,7 @@ impl Dispatcher {
         ledger.is_some_and(|ledger| ledger.active.iter().any(|run| run.is_open(attempt)))
     }
 
-    /// The stored ledger of a stranger's app was read.
+    /// The stored ledger of an orphan's app was read.
     pub(super) fn ledger_read(
         &mut self,
         app: &AppName,

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use tickmesh_core::spec::Misfire;
 
 use super::{
-    super::{Batches, Burst},
+    super::{Backlog, Batches},
     *,
 };
 
@@ -106,11 +106,12 @@ fn a_burst_that_lasts_for_long_began_a_minute_ago_and_a_clock_that_is_set_ends_n
         wall: start() + SignedDuration::from_millis(wall_ms),
         uptime: Duration::from_secs(uptime),
     };
-    let noticed = |before, moment| Burst::at(before, moment, late_after);
+    let noticed = |before, moment| Backlog::at(before, moment, late_after);
     let begun = noticed(None, at(0, 0));
     let goes_on = noticed(Some(begun), at(-1, 1));
     assert_eq!(goes_on.noticed, start());
-    let last = (2..=90).fold(goes_on, |burst, second| noticed(Some(burst), at(second * 1_000, second.unsigned_abs())));
+    let last =
+        (2..=90).fold(goes_on, |backlog, second| noticed(Some(backlog), at(second * 1_000, second.unsigned_abs())));
     assert_eq!(last.noticed, at(30_000, 0).wall);
 }
 
