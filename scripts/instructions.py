@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Counts the instructions of the pure paths that every run takes, with valgrind's callgrind, and compares them with the table of
-docs/performance.md: a path that takes a tenth more than there is a failure.
+docs/evidence/performance.md: a path that takes a tenth more than there is a failure.
 
 Counts hardly depend on the machine, and not at all on who else uses it. Needs valgrind:
 

@@ -20,7 +20,6 @@ pub struct Child {
 /// An agent that is to be started, with a guard.
 #[derive(Debug, Clone)]
 pub struct Agent<'a> {
-    /// Its name.
     pub name: &'a str,
     /// The moment at which it kills itself: see the binary's `CrashPoint`.
     pub die: Option<&'a str>,
@@ -32,6 +31,10 @@ pub struct Agent<'a> {
     pub slots: Slots,
     /// Whether its clocks are those of production.
     pub is_production: bool,
+    /// The build that it says it is.
+    pub build: &'a str,
+    /// What it starts as its guard, if not the program of this package.
+    pub guard: Option<&'a str>,
 }
 
 /// How many attempts an agent takes at once.
@@ -49,7 +52,7 @@ const SLOTS: Slots = Slots::Many(64);
 impl<'a> Agent<'a> {
     /// One that has everything in common with the test.
     pub fn new(name: &'a str) -> Self {
-        Self { name, die: None, nats: None, docker: None, slots: SLOTS, is_production: false }
+        Self { name, die: None, nats: None, docker: None, slots: SLOTS, is_production: false, build: "", guard: None }
     }
 
     /// Starts it.
@@ -63,7 +66,7 @@ impl<'a> Agent<'a> {
     }
 
     fn command(self, fleet: &Path, world: &World) -> Command {
-        let Self { name, die: _, nats, docker, slots, is_production } = self;
+        let Self { name, die: _, nats, docker, slots, is_production, build, guard } = self;
         let mut command = Child::command(fleet, world, "agent", nats);
         command.args(["--name", name, "--locks"]).arg(world.folder.path());
         command.arg("--allow").arg(world.journal.folder());
@@ -73,6 +76,10 @@ impl<'a> Agent<'a> {
         }
         if is_production {
             command.args(["--clocks", "production"]);
+        }
+        command.args(["--build", build]);
+        if let Some(program) = guard {
+            command.args(["--guard", program]);
         }
         command.envs(docker.map(|host| ("DOCKER_HOST", host)));
         command

@@ -11,13 +11,10 @@ use tickmesh_core::id::MeshId;
 /// A container as the engine lists it.
 #[derive(Debug, Clone)]
 pub struct Container {
-    /// Its id.
     pub id: String,
-    /// Its name.
     pub name: String,
     /// Its state, such as `running` or `exited`.
     pub state: String,
-    /// Its labels.
     pub labels: HashMap<String, String>,
 }
 

@@ -14,9 +14,9 @@ use futures_util::{
 use jiff::Timestamp;
 use tickmesh_agent::engine::{
     ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, ContainerView, EngineInfo, Error, Excerpt,
-    ExitState, LabelFilter, LogLine,
+    ExitState, LabelFilter, LogLine, NetworkKind,
 };
-use tickmesh_core::message::PullProgress;
+use tickmesh_core::message::{EngineStock, PullProgress};
 use tokio::sync::watch;
 
 use crate::chaos::lives::{Word, Writer};
@@ -52,7 +52,7 @@ impl FakeEngine {
         Self { run_time, ..Self::default() }
     }
 
-    /// The same engine, which writes down when its containers start and end.
+    /// Returns the engine with a journal of when its containers start and end.
     #[must_use]
     pub fn writing(self, journal: Writer) -> Self {
         Self { journal: Some(journal), ..self }
@@ -97,7 +97,7 @@ impl Container {
         ContainerView { id: id.clone(), name: id.0.clone(), labels: self.labels.clone(), status }
     }
 
-    /// Gives it a process. Returned is whether it is a new one.
+    /// Gives the container a process. Returns whether it is a new one.
     fn start(&mut self, id: &ContainerId) -> Result<bool, Error> {
         let status = self.status.borrow().clone();
         match status {
@@ -128,12 +128,24 @@ impl ContainerEngine for FakeEngine {
         Ok(EngineInfo { id: "fake".to_owned(), version: "fake".to_owned(), cores: CORES, memory_bytes: MEMORY_BYTES })
     }
 
+    async fn probe(&self) -> Result<EngineStock, Error> {
+        Ok(EngineStock::default())
+    }
+
     fn shares_files(&self) -> bool {
         false
     }
 
     async fn path_of_volume(&self, _name: &str) -> Result<Option<String>, Error> {
         Ok(None)
+    }
+
+    async fn volume_present(&self, _name: &str) -> Result<bool, Error> {
+        Ok(true)
+    }
+
+    async fn network(&self, _name: &str) -> Result<Option<NetworkKind>, Error> {
+        Ok(Some(NetworkKind::Own))
     }
 
     async fn image_present(&self, _image: &str) -> Result<bool, Error> {
@@ -153,6 +165,10 @@ impl ContainerEngine for FakeEngine {
         let status = watch::Sender::new(ContainerStatus::Created);
         containers.insert(id.clone(), Container { labels: request.labels.clone(), started_at: None, status });
         Ok(id)
+    }
+
+    async fn connect(&self, _id: &ContainerId, _request: &ContainerRequest) -> Result<(), Error> {
+        Ok(())
     }
 
     async fn find(&self, name: &str) -> Result<ContainerView, Error> {

@@ -10,6 +10,7 @@ use tickmesh_agent::{
     policy::HostPolicy,
 };
 use tickmesh_core::{
+    build::Build,
     compose::{self, ComposeFile},
     fleet::Reservations,
     history::RunSummary,
@@ -19,7 +20,7 @@ use tickmesh_core::{
     name::{AgentName, AppName, Namespace},
     timing::Timing,
 };
-use tickmesh_messaging::{Cas, ConnectOptions, Mesh, Provisioning};
+use tickmesh_messaging::{ConnectOptions, Edit, Mesh, Provisioning};
 use tickmesh_scheduler::clock::Clock;
 use tickmesh_testkit::nats::{Cluster, Server};
 use tokio::task::JoinHandle;
@@ -97,7 +98,7 @@ pub fn app(name: &str) -> AppName {
     AppName::new(name).expect("an app name")
 }
 
-/// Applies a compose file, as `tickmesh apply` does. Returned is its revision.
+/// Applies a compose file, as `tickmesh apply` does. Returns its revision.
 ///
 /// # Panics
 ///
@@ -105,6 +106,7 @@ pub fn app(name: &str) -> AppName {
 pub async fn apply(mesh: &Mesh, name: &str, compose: &str) -> u64 {
     let app = app(name);
     let file = ComposeFile {
+        dialect: compose::Dialect::PRESENT,
         app: &app,
         file_name: "test.yml",
         text: compose,
@@ -120,6 +122,8 @@ pub async fn apply(mesh: &Mesh, name: &str, compose: &str) -> u64 {
         variables: reading.variables_used,
         env_files: BTreeMap::new(),
         timezone: reading.timezone,
+        dialect: compose::DIALECT_FIRST,
+        project: Default::default(),
     };
     write_app(mesh, &app, Some(source)).await
 }
@@ -132,9 +136,9 @@ async fn write_app(mesh: &Mesh, app: &AppName, source: Option<AppSource>) -> u64
     let record = AppRecord { schema: SCHEMA, by: format!("test {}", Uuid::now_v7()), source };
     let edits = mesh.edits();
     let current = edits.current(app).await.expect("read the app");
-    match edits.write(app, &record, current.as_ref()).await.expect("write the app") {
-        Cas::Stored { sequence } => sequence,
-        Cas::Refused { .. } => panic!("nobody else writes `{app}`"),
+    match edits.write(app, &record, &current).await.expect("write the app") {
+        Edit::Stored { revision } => revision,
+        Edit::Refused { .. } => panic!("nobody else writes `{app}`"),
     }
 }
 
@@ -188,12 +192,10 @@ impl World {
         urls(&self.server, &self.others)
     }
 
-    /// Its servers.
     pub fn servers(&self) -> impl Iterator<Item = &Server> {
         std::iter::once(&self.server).chain(&self.others)
     }
 
-    /// The namespace.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
     }
@@ -209,6 +211,7 @@ impl World {
         let config = tickmesh_scheduler::Config {
             id: Uuid::now_v7().to_string(),
             host: "test".to_owned(),
+            build: Build::default(),
             timing: self.timing,
             reservations: Reservations::default(),
             zones: TimeZoneDatabase::bundled(),
@@ -264,7 +267,7 @@ impl World {
         config
     }
 
-    /// Applies a compose file, as `tickmesh apply` does. Returned is its revision.
+    /// Applies a compose file, as `tickmesh apply` does. Returns its revision.
     ///
     /// # Panics
     ///

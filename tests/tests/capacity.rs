@@ -1,5 +1,5 @@
 //! An agent keeps up with its engine, and costs next to nothing while nothing happens. This is the short form, on an engine that may have
-//! other things to do: only what is far off fails. `make capacity` measures (docs/performance.md).
+//! other things to do: only what is far off fails. `make capacity` measures (docs/evidence/performance.md).
 
 use std::{path::Path, time::Duration};
 

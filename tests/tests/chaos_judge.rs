@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 use tickmesh_core::{
-    history::{ReplicaSummary, RunSummary},
+    history::{ReplicaSummary, RequestSummary, RunSummary},
     id::RunUid,
     ledger::Cause,
-    message::{Admission, DropReason, RunRequest, SCHEMA, TickRecord},
+    message::{Admission, DropReason, SCHEMA, TickRecord},
     name::{AppName, ServiceName},
     outcome::Outcome,
 };
@@ -60,7 +60,7 @@ fn summary(run: u64, instant: i64) -> RunSummary {
         started_at: second(instant),
         finished_at: second(instant),
         outcome: Outcome::Succeeded,
-        request: RunRequest::default(),
+        request: RequestSummary::default(),
         replicas: vec![replica],
     }
 }

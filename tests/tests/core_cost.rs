@@ -7,12 +7,14 @@ use jiff::{Timestamp, tz::TimeZoneDatabase};
 use rand::{SeedableRng as _, rngs::StdRng};
 use rustix::time::{ClockId, clock_gettime};
 use tickmesh_core::{
+    build::Build,
     decide::{Clock, Context, Input, Placing, Tenure, decide, wake_at},
     fleet::{AgentView, Fleet, Readiness},
     id::{AttemptId, Epoch, Nonce, RequestId},
     ledger::Ledger,
     message::{
-        AgentRecord, AttemptEvent, AttemptReport, Capacity, Command, CommandKind, MachineId, RunRequest, SCHEMA,
+        AgentRecord, AttemptEvent, AttemptReport, Capacity, Command, CommandKind, EngineStock, MachineId, RunRequest,
+        SCHEMA,
     },
     name::{AgentName, AppName, ServiceName},
     schedule::Schedule,
@@ -135,10 +137,14 @@ impl World {
             boot: String::new(),
             host: String::new(),
             version: String::new(),
+            build: Build::default(),
             engine: String::new(),
+            engine_trouble: None,
             at: self.now,
             labels: Default::default(),
             capacity: Capacity { slots: 1, cpu_millis: 1, memory_bytes: 1 },
+            policy: None,
+            stock: EngineStock::default(),
             draining: false,
             drain_by: None,
             stopped: false,

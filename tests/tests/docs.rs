@@ -68,7 +68,7 @@ fn every_break_can_be_made_and_its_finder_is_on_record() {
         let text = fs::read_to_string(root().join(file)).unwrap();
         assert_eq!(text.matches(find).count(), 1, "{name}: {file} must have its text exactly once");
     }
-    let page = fs::read_to_string(root().join("docs/mutants.md")).unwrap();
+    let page = fs::read_to_string(root().join("docs/evidence/mutants.md")).unwrap();
     let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
     let rows: Vec<_> = rows.filter(|name| *name != "break").collect();
     assert_eq!(rows, names, "`make mutants` writes the page");
@@ -102,19 +102,19 @@ fn every_field_of_a_log_line_is_on_its_page_and_none_else() {
     for part in ["core", "messaging", "scheduler", "agent", "client", "web", "webhook", "cli"] {
         log_fields(&root().join("crates").join(part).join("src"), &mut fields);
     }
-    let page = fs::read_to_string(root().join("docs/logs.md")).unwrap();
+    let page = fs::read_to_string(root().join("docs/reference/logs.md")).unwrap();
     let names = page.lines().filter_map(|line| line.strip_prefix("| ")?.split('|').next());
     let named: BTreeSet<String> = names.flat_map(quoted).collect();
     assert_eq!(named, fields);
 }
 
 #[test]
-fn the_readme_names_every_key_and_every_right() {
-    let page = fs::read_to_string(root().join("README.md")).unwrap();
+fn every_compose_key_and_every_right_is_on_its_page() {
+    let page = fs::read_to_string(root().join("docs/reference/compose-keys.md")).unwrap();
     let named: BTreeSet<String> = page.lines().flat_map(quoted).collect();
     let rights = Grant::ALL.into_iter().map(Grant::as_str);
     let missing: Vec<&str> = service_keys().chain(rights).filter(|key| !named.contains(*key)).collect();
-    assert_eq!(missing, [""; 0], "not in the README");
+    assert_eq!(missing, [""; 0], "not in docs/reference/compose-keys.md");
 }
 
 #[test]
@@ -123,8 +123,8 @@ fn every_test_that_a_page_names_exists() {
     for directory in ["crates", "tests"] {
         tests_of(&root().join(directory), &mut tests);
     }
-    let page = fs::read_to_string(root().join("docs/semantics.md")).unwrap();
-    let named = tests_named_in(&page);
+    let page = |name| fs::read_to_string(root().join("docs/concepts").join(name)).unwrap();
+    let named = tests_named_in(&(page("semantics.md") + &page("time.md")));
     assert!(named.len() > 80, "only {} tests are named: {named:?}", named.len());
     let missing: Vec<&String> = named.difference(&tests).collect();
     assert!(missing.is_empty(), "no such tests: {missing:#?}");

@@ -88,7 +88,7 @@ async fn what_may_go_on_without_its_agent_is_waited_for_until_its_host_is_forgot
     let back = Agent::new("host-1").start(Path::new(FLEET), &world);
     world.containers_settle_at(1).await;
     assert_eq!(where_it_runs(&world).await, Some(("host-2".to_owned(), 2)));
-    world.command("job", CommandKind::Cancel { run: None }).await;
+    world.command("job", CommandKind::Cancel { run: None, force: false }).await;
     let ended = world.history_of("job", 1).await;
     assert_eq!(ended[0].replicas[0].attempts, 2);
     for agent in [back, other] {
@@ -184,7 +184,7 @@ async fn nothing_is_left_of_a_mix_of_everything_but_what_is_not_ours() {
         world.history_of(name, 1).await;
     }
     world.history_of("takes-too-long", 1).await;
-    world.command("is-cancelled", CommandKind::Cancel { run: None }).await;
+    world.command("is-cancelled", CommandKind::Cancel { run: None, force: false }).await;
     world.history_of("is-cancelled", 1).await;
     assert_eq!(world.history("succeeds").await[0].outcome, Outcome::Succeeded);
     // Kept by policy, for people to look at: what failed, was cancelled or took too long.

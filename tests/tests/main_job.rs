@@ -13,7 +13,7 @@ use tickmesh_tests::{
     world::{PATIENCE, app},
 };
 
-const SEED: &str = include_str!("../../config/apps/seed.yml");
+const SEED: &str = include_str!("../../examples/seed.yml");
 const SEED_REPOSITORY: &str = "registry.aliyuncs.com/jimmycmh/busybox";
 
 /// An app of one service that shows its jobs the journal.
@@ -57,7 +57,7 @@ async fn the_seeds_file_runs_five_replicas_a_tick() {
     }
 }
 
-/// Gives busybox the seed's name, if no image has it. Returned is whether this test did it.
+/// Gives busybox the seed's name, if no image has it. Returns whether this test did it.
 async fn tag_seed_image(world: &World) -> bool {
     if world.docker.inspect_image(&format!("{SEED_REPOSITORY}:latest")).await.is_ok() {
         return false;
@@ -114,22 +114,6 @@ async fn a_failing_container_is_tried_retry_count_plus_one_times() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_host_refuses_is_not_tried_again() {
-    let world = World::new().await;
-    let (scheduler, agent) = (world.scheduler().await, world.agent("a1").await);
-    let labels = format!("{}    privileged: true\n", labels(&[("scale", "1"), ("retry_count", "5")]));
-    world.apply("refused", &compose(&world, None, &labels, &Journal::write("start"))).await;
-    world.run("refused").await;
-    let run = world.history_of("refused", 1).await.remove(0);
-    let reason = "privileged is not allowed on this host: its agent was not started with `--allow privileged`";
-    assert_eq!(run.outcome, Outcome::CouldNotStart { reason: reason.to_owned() });
-    assert_eq!(run.replicas.iter().map(|replica| replica.attempts).collect::<Vec<_>>(), [1]);
-    assert_eq!(world.journal.with("start").len(), 0);
-    scheduler.stop().await;
-    agent.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn three_ticks_wait_and_the_next_is_dropped() {
     let world = World::new().await;
     let (scheduler, agent) = (world.scheduler().await, world.agent("a1").await);
@@ -144,7 +128,7 @@ async fn three_ticks_wait_and_the_next_is_dropped() {
         .await;
     assert_eq!((counters.started, counters.enqueued), (1, 3));
     assert_eq!(counters.decided, 4 + counters.dropped);
-    let ticks: Vec<_> = world.mesh.ticks().last(&app("busy")).await.expect("read ticks");
+    let ticks = world.mesh.ticks().last(&app("busy")).await.expect("read ticks");
     let admissions: Vec<_> = ticks.iter().map(|entry| &entry.value.admission).take(5).collect();
     assert!(matches!(admissions[0], Admission::Start { run: 1 }), "{admissions:?}");
     for (waiting, admission) in (1..).zip(&admissions[1..4]) {
@@ -254,7 +238,7 @@ async fn a_cancelled_run_is_gone_before_the_next_begins() {
     let second = world.run("slow").await;
     assert_eq!(world.verdict("slow", second).await, Verdict::Enqueued { waiting: 1 });
     until("both replicas", PATIENCE, || async { (world.journal.with("start").len() == 2).then_some(()) }).await;
-    world.command("slow", CommandKind::Cancel { run: Some(1) }).await;
+    world.command("slow", CommandKind::Cancel { run: Some(1), force: false }).await;
     let first = world.history_of("slow", 1).await.remove(0);
     assert_eq!(first.outcome, Outcome::Cancelled);
     until("the next run", PATIENCE, || async { (world.journal.with("start").len() == 4).then_some(()) }).await;
@@ -262,7 +246,7 @@ async fn a_cancelled_run_is_gone_before_the_next_begins() {
     let last_end = lines.iter().rposition(|line| line.run == 1 && line.word == "end").expect("the first run's end");
     let first_start = lines.iter().position(|line| line.run == 2).expect("the second run's start");
     assert!(last_end < first_start, "the second run began before the first was over: {lines:?}");
-    world.command("slow", CommandKind::Cancel { run: None }).await;
+    world.command("slow", CommandKind::Cancel { run: None, force: false }).await;
     world.history_of("slow", 2).await;
     world.containers_settle_at(0).await;
     scheduler.stop().await;

@@ -131,8 +131,11 @@ async fn watch(world: &World, agent: &Child, name: &str) -> Watched {
     until("the end of the output", PATIENCE * 3, || async {
         let entry = world.mesh.agents().read("a1").await.expect("read the agent").expect("it is known");
         watched.lock().expect("nobody panicked").look(resident_kib(agent), entry.sequence);
-        let last = world.mesh.logs().last(&LogFilter::of_app(app(name))).await.expect("read the last batch");
-        last.is_some_and(|entry| entry.value.last).then_some(())
+        let (logs, filter) = (world.mesh.logs(), LogFilter::of_app(app(name)));
+        let last = logs.last_sequence(&filter).await.expect("read the end of the output");
+        let mut batches = logs.read_after(filter, last.saturating_sub(1)).await.expect("read the last batch");
+        let batch = batches.next().await.transpose().expect("read the last batch");
+        batch.is_some_and(|(_, batch)| batch.last).then_some(())
     })
     .await;
     let mut watched = watched.into_inner().expect("nobody panicked");

@@ -241,7 +241,7 @@ async fn a_tick_that_finds_a_run_active_is_skipped_where_that_is_wanted() {
         .await;
     assert_eq!((counters.started, counters.enqueued, counters.decided), (1, 0, 1 + counters.skipped));
     assert_eq!(world.containers().await.len(), 1);
-    world.command("alone", CommandKind::Cancel { run: None }).await;
+    world.command("alone", CommandKind::Cancel { run: None, force: false }).await;
     scheduler.stop().await;
     agent.stop().await;
 }

@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use tickmesh_core::{
     id::{MeshId, Nonce},
-    message::{AgentRecord, Capacity, SCHEMA},
+    message::{AgentRecord, Capacity, EngineStock, SCHEMA},
 };
 use tickmesh_messaging::Mesh;
 use tokio::sync::{Semaphore, mpsc};
@@ -17,20 +17,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::{uptime, wait_until},
-    conduct::{self, Conduct, Effect, Event, Guarding, Moment},
+    conduct::{self, Conduct, Effect, Event, Guarding, Moment, Shutdown},
     config::Config,
     engine::{ContainerEngine, EngineInfo},
-    error::Error,
+    error::{Error, chain},
     executor::{Executor, Surroundings},
     guard_process::{self, Link},
-    host::lock_name,
+    host::NameLock,
     labels::Owner,
-    lock::FileLock,
     orders::Orders,
     output::{Allowance, TAILS_AT_ONCE},
     ownership::Ownership,
-    roster,
+    roster, system,
 };
+
+/// Share of [`Timing::no_engine`](tickmesh_core::timing::Timing::no_engine) that a probe of the engine may take: one that begins
+/// with the heartbeat after the last answer has failed by the end of it.
+const PROBE_SHARE: f64 = 0.7;
 
 /// Runs an agent until `shutdown`, which leaves its containers to the next process.
 ///
@@ -48,18 +51,23 @@ pub async fn run<E: ContainerEngine>(
     config.timing.check().map_err(Error::Timing)?;
     let owner = Owner { mesh: mesh_id, namespace: mesh.names().namespace().clone(), agent: config.agent.clone() };
     let engine_info = engine.describe().await.map_err(Error::Engine)?;
+    let mut config = config;
+    config.host.machine = config.host.machine.with_engine(&engine_info.id);
     let surroundings = Arc::new(Surroundings {
         engine,
         mesh: mesh.clone(),
         logs,
         ownership: Ownership::of(owner.clone()),
-        machine: config.host.machine.clone(),
         policy: config.policy.clone(),
+        probe_patience: config.timing.no_engine.mul_f64(PROBE_SHARE),
         allowance: Allowance::of(config.log_bytes_max),
         tails: Arc::new(Semaphore::new(TAILS_AT_ONCE)),
     });
-    let (conduct, first) = Conduct::begin(settings(&config, &engine_info, owner.clone()));
-    let (executor, news) = Executor::new(surroundings);
+    // An engine that is no good is for the heartbeats to tell: what runs there is looked after all the same.
+    let stock = surroundings.engine.probe().await.unwrap_or_default();
+    let settings = settings(&config, &engine_info, stock, owner.clone());
+    let (conduct, first) = Conduct::begin(settings);
+    let (executor, news) = Executor::new(surroundings, config.host.machine.clone());
     let orders = Orders::of(config.agent.clone());
     let answers = VecDeque::new();
     let engine_id = engine_info.id;
@@ -83,13 +91,13 @@ struct Agent<E> {
     /// The line to the guard, once one was asked for.
     guard: Option<Link>,
     /// Held until the process ends.
-    lock: Option<FileLock>,
+    lock: Option<NameLock>,
 }
 
 impl<E: ContainerEngine> Agent<E> {
     async fn run(mut self, first: Vec<Effect>, shutdown: CancellationToken) -> Result<(), Error> {
         let mut effects = first;
-        let mut told = Shutdown::Awaited;
+        let mut told = Told::No;
         loop {
             for effect in effects {
                 match effect {
@@ -107,15 +115,15 @@ impl<E: ContainerEngine> Agent<E> {
     }
 
     /// What happens next.
-    async fn next(&mut self, shutdown: &CancellationToken, told: &mut Shutdown) -> Event {
+    async fn next(&mut self, shutdown: &CancellationToken, told: &mut Told) -> Event {
         if let Some(answer) = self.answers.pop_front() {
             return answer;
         }
         let wants_orders = self.conduct.takes_orders() || !self.orders.are_open();
         tokio::select! {
-            () = shutdown.cancelled(), if *told == Shutdown::Awaited => {
-                *told = Shutdown::Told;
-                Event::Shutdown
+            () = shutdown.cancelled(), if *told == Told::No => {
+                *told = Told::Yes;
+                Event::Shutdown(kind_of_shutdown().await)
             }
             Some(event) = self.news.recv() => event,
             event = self.orders.next(), if wants_orders => event,
@@ -126,12 +134,16 @@ impl<E: ContainerEngine> Agent<E> {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::LockName => self.lock_name(),
+            Effect::GoBy { machine } => self.executor.go_by(machine),
+            Effect::Remember { process } => self.remember(process),
             Effect::ReadKey => self.executor.ask(Surroundings::read_key),
             Effect::List => self.executor.ask(Surroundings::list),
             Effect::ReadReport { attempt } => self.executor.ask(|all| all.read_report(attempt)),
             Effect::FollowOrders => self.orders.open(self.mesh.clone()),
+            Effect::ReadLease => self.executor.ask(Surroundings::read_lease),
             Effect::ReadResultsEnd => self.executor.ask(Surroundings::read_results_end),
             Effect::WriteKey { record, expected } => self.executor.ask(|all| all.write_key(record, expected)),
+            Effect::ProbeEngine => self.executor.ask(Surroundings::probe_engine),
             Effect::Attempt(task) => self.executor.begin(task),
             Effect::Abandon => self.executor.abandon(),
             Effect::Clean { held } => self.executor.clean(held),
@@ -158,7 +170,7 @@ impl<E: ContainerEngine> Agent<E> {
             engine: self.engine_id.clone(),
             folder: self.config.guard_dir.clone(),
         };
-        self.guard = Some(Link::open(program, settings, self.executor.news()));
+        self.guard = Some(Link::open(program, settings, self.config.build.clone(), self.executor.news()));
     }
 
     fn tell_guard(&mut self, tell: impl FnOnce(&mut Link)) {
@@ -173,11 +185,20 @@ impl<E: ContainerEngine> Agent<E> {
         }
     }
 
+    /// Without it the next process has to wait after a reboot until the name counts as lost: no reason to end.
+    fn remember(&mut self, process: Nonce) {
+        let written = self.lock.as_mut().map(|lock| lock.remember(process));
+        if let Some(Err(error)) = written {
+            tracing::warn!(error = %chain(&error), "failed to write the lock file of the agent's name");
+        }
+    }
+
     fn lock_name(&mut self) {
-        let answer = match lock_name(&self.config.lock_dir, &self.owner) {
+        let answer = match NameLock::take(&self.config.lock_dir, &self.owner, &self.config.host.machine) {
             Ok(lock) => {
+                let remembered = lock.remembered();
                 self.lock = Some(lock);
-                Event::NameLocked
+                Event::NameLocked { remembered }
             }
             Err(source) => Event::Failed(Error::Host { agent: self.config.agent.clone(), source }),
         };
@@ -187,9 +208,18 @@ impl<E: ContainerEngine> Agent<E> {
 
 /// Whether the conduct knows that it is to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shutdown {
-    Awaited,
-    Told,
+enum Told {
+    No,
+    Yes,
+}
+
+async fn kind_of_shutdown() -> Shutdown {
+    if system::is_going_down().await {
+        tracing::info!("the host is going down: containers are stopped");
+        Shutdown::OfHost
+    } else {
+        Shutdown::OfProcess
+    }
 }
 
 fn now() -> Moment {
@@ -200,11 +230,11 @@ fn new_nonce() -> Nonce {
     Nonce::from_random(rand::random())
 }
 
-fn settings(config: &Config, engine: &EngineInfo, owner: Owner) -> conduct::Settings {
+fn settings(config: &Config, engine: &EngineInfo, stock: EngineStock, owner: Owner) -> conduct::Settings {
     let capacity = config.capacity(engine);
     conduct::Settings {
         owner,
-        record: first_record(config, engine, capacity),
+        record: AgentRecord { stock, ..first_record(config, engine, capacity) },
         timing: config.timing,
         clean_interval: config.clean_interval,
         guarding: if config.guard.is_some() { Guarding::Present } else { Guarding::Absent },
@@ -228,10 +258,14 @@ fn first_record(config: &Config, engine: &EngineInfo, capacity: Capacity) -> Age
         boot: config.host.boot.clone(),
         host: config.host.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        build: config.build.clone(),
         engine: engine.version.clone(),
+        engine_trouble: None,
         at: Timestamp::now(),
         labels: config.labels.clone(),
         capacity,
+        policy: config.policy.published(),
+        stock: EngineStock::default(),
         draining: false,
         drain_by: None,
         stopped: false,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use tickmesh_core::{message::Capacity, name::AgentName, timing::Timing};
+use tickmesh_core::{build::Build, message::Capacity, name::AgentName, timing::Timing};
 
 use crate::{engine::EngineInfo, guard_process, host::Host, policy::HostPolicy};
 
@@ -21,6 +21,8 @@ const CLEAN_INTERVAL: Duration = Duration::from_secs(60);
 pub struct Config {
     /// The agent's name: one name, one process (protocol rule P10).
     pub agent: AgentName,
+    /// Build of this program.
+    pub build: Build,
     /// Labels that constraints ask for.
     pub labels: BTreeMap<String, String>,
     /// Attempts that may be held at once; `None`: 4 for each core.
@@ -43,7 +45,6 @@ pub struct Config {
     pub guard: Option<guard_process::Program>,
     /// Folder of what belongs to guards: the same for every process of the agent.
     pub guard_dir: PathBuf,
-    /// The host.
     pub host: Host,
 }
 
@@ -52,6 +53,7 @@ impl Config {
     pub fn new(agent: AgentName, host: Host, lock_dir: PathBuf) -> Self {
         Self {
             agent,
+            build: Build::default(),
             labels: BTreeMap::new(),
             slots: None,
             start_limit: None,

@@ -2,10 +2,14 @@
 
 use std::{
     fs, io,
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixListener},
+    },
     path::{Path, PathBuf},
 };
 
-use tickmesh_core::message::MachineId;
+use tickmesh_core::{id::Nonce, message::MachineId};
 
 use crate::{labels::Owner, lock::FileLock};
 
@@ -42,16 +46,31 @@ pub enum Error {
     OpenLock {
         /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// Another process on this host has the agent's name.
+    /// Another process on this host has the agent's name, whatever its user and its data folder.
+    #[error("another agent of this name runs on this host, on the same engine: it holds the socket `@{name}`")]
+    Bound {
+        /// The socket's abstract name.
+        name: String,
+    },
+    /// Another process has the agent's name in this data folder.
     #[error("another agent of this name runs on this host: it holds `{}`", path.display())]
     Locked {
         /// The file.
         path: PathBuf,
     },
+}
+
+impl Error {
+    /// Returns whether another process has the name.
+    pub fn is_taken(&self) -> bool {
+        match self {
+            Self::Locked { .. } | Self::Bound { .. } => true,
+            Self::NoIdentity { .. } | Self::OpenLock { .. } => false,
+        }
+    }
 }
 
 impl Host {
@@ -72,13 +91,47 @@ fn read(path: &str) -> io::Result<String> {
     Ok(fs::read_to_string(path)?.trim().to_owned())
 }
 
-/// Takes the lock of an agent's name in `folder`, which is made if it does not exist.
-pub(crate) fn lock_name(folder: &Path, owner: &Owner) -> Result<FileLock, Error> {
-    let path = folder.join(format!("{}.lock", owner.file_stem()));
-    match FileLock::take(&path) {
-        Ok(Some(lock)) => Ok(lock),
-        Ok(None) => Err(Error::Locked { path }),
-        Err(source) => Err(Error::OpenLock { path, source }),
+/// The lock of an agent's name on its host, held for the life of the process.
+#[derive(Debug)]
+pub(crate) struct NameLock {
+    file: FileLock,
+    /// Bound to a name that every user of the host sees: agents of two users, or with two data folders, have two files.
+    _bound: UnixListener,
+}
+
+impl NameLock {
+    /// Takes the lock of an agent's name for one engine. Its file is in `folder`, which is made if it does not exist.
+    pub(crate) fn take(folder: &Path, owner: &Owner, machine: &MachineId) -> Result<Self, Error> {
+        let bound = bind(owner, machine)?;
+        let path = folder.join(format!("{}.lock", owner.file_stem()));
+        match FileLock::take(&path) {
+            Ok(Some(file)) => Ok(Self { file, _bound: bound }),
+            Ok(None) => Err(Error::Locked { path }),
+            Err(source) => Err(Error::OpenLock { path, source }),
+        }
+    }
+
+    /// Returns the last process on this host that had the name, if one wrote so.
+    pub(crate) fn remembered(&self) -> Option<Nonce> {
+        self.file.text().parse().ok()
+    }
+
+    /// Keeps for the next process that this one has the name.
+    pub(crate) fn remember(&mut self, process: Nonce) -> io::Result<()> {
+        self.file.write(&process.to_string())
+    }
+}
+
+/// Binds a socket in the kernel's own name space, which nobody ever connects to. The kernel frees the name with the process.
+fn bind(owner: &Owner, machine: &MachineId) -> Result<UnixListener, Error> {
+    // A name has at most 107 bytes.
+    let digest = MachineId(format!("{machine} {}", owner.file_stem())).digest();
+    let name = format!("tickmesh/{}/{:08x}", owner.mesh, digest.0);
+    let address = SocketAddr::from_abstract_name(&name);
+    match address.and_then(|address| UnixListener::bind_addr(&address)) {
+        Ok(bound) => Ok(bound),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(Error::Bound { name }),
+        Err(source) => Err(Error::OpenLock { path: PathBuf::from(format!("@{name}")), source }),
     }
 }
 
@@ -99,12 +152,35 @@ mod tests {
         }
     }
 
+    fn machine(engine: &str) -> MachineId {
+        MachineId("machine".to_owned()).with_engine(engine)
+    }
+
+    fn lock_name(folder: &Path, owner: &Owner) -> Result<NameLock, Error> {
+        NameLock::take(folder, owner, &machine(&folder.display().to_string()))
+    }
+
+    #[test]
+    fn another_data_folder_is_no_other_host() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let engine = machine(&folders[0].path().display().to_string());
+        let take = |folder: usize| NameLock::take(folders[folder].path(), &owner("host-1"), &engine);
+        let mut held = take(0).unwrap();
+        let error = take(1).unwrap_err();
+        assert!(matches!(error, Error::Bound { .. }), "{error}");
+        let process = Nonce::from_random([3; 16]);
+        held.remember(process).unwrap();
+        drop(held);
+        assert_eq!(take(1).unwrap().remembered(), None);
+        assert_eq!(take(0).unwrap().remembered(), Some(process));
+    }
+
     #[test]
     fn a_name_is_held_once_and_free_again_afterwards() {
         let folder = tempfile::tempdir().unwrap();
         let locks = folder.path().join("locks");
         let held = lock_name(&locks, &owner("host-1")).unwrap();
-        assert!(matches!(lock_name(&locks, &owner("host-1")), Err(Error::Locked { .. })));
+        assert!(lock_name(&locks, &owner("host-1")).unwrap_err().is_taken());
         lock_name(&locks, &owner("host-2")).unwrap();
         drop(held);
         lock_name(&locks, &owner("host-1")).unwrap();

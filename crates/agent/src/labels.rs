@@ -36,9 +36,7 @@ const DISCONNECT: &str = "io.tickmesh.disconnect";
 pub struct Owner {
     /// Identity of the mesh.
     pub mesh: MeshId,
-    /// Its namespace.
     pub namespace: Namespace,
-    /// The agent.
     pub agent: AgentName,
 }
 

@@ -34,6 +34,7 @@ pub mod ownership;
 pub mod policy;
 pub mod prune;
 pub mod roster;
+mod system;
 
 pub use self::{
     agent::run,

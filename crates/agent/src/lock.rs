@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io,
+    io::{self, Read as _, Seek as _, Write as _},
     os::unix::fs::MetadataExt as _,
     path::Path,
 };
@@ -13,8 +13,11 @@ const TRIES_MAX: usize = 10;
 /// Held for the life of the process; the kernel releases it, however the process ends.
 #[derive(Debug)]
 pub(crate) struct FileLock {
-    _file: File,
+    file: File,
 }
+
+/// Longest text that a lock file is read for.
+const TEXT_BYTES_MAX: u64 = 256;
 
 impl FileLock {
     /// Takes the lock, whose folder is made if it does not exist. `None`: another process has it.
@@ -23,15 +26,33 @@ impl FileLock {
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder)?;
             }
-            let file = File::options().create(true).truncate(false).write(true).open(path)?;
+            let file = File::options().create(true).truncate(false).read(true).write(true).open(path)?;
             match file.try_lock() {
-                Ok(()) if is_at(&file, path)? => return Ok(Some(Self { _file: file })),
+                Ok(()) if is_at(&file, path)? => return Ok(Some(Self { file })),
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) => return Err(error),
             }
         }
         Err(io::Error::other("the file is removed again and again"))
+    }
+}
+
+impl FileLock {
+    /// Returns what a holder wrote into the file last; nothing if it cannot be read.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        // A file that is damaged says nothing, like a new one.
+        let _ = (&self.file).take(TEXT_BYTES_MAX).read_to_string(&mut text);
+        text.trim().to_owned()
+    }
+
+    /// Replaces what is in the file, and waits until it is on the disk.
+    pub(crate) fn write(&mut self, text: &str) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.file.write_all(text.as_bytes())?;
+        self.file.sync_all()
     }
 }
 
@@ -47,6 +68,18 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_next_holder_reads_what_the_last_one_wrote() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let mut first = FileLock::take(&path).unwrap().unwrap();
+        assert_eq!(first.text(), "");
+        first.write("longer than the next").unwrap();
+        first.write("short").unwrap();
+        drop(first);
+        assert_eq!(FileLock::take(&path).unwrap().unwrap().text(), "short");
+    }
 
     #[test]
     fn a_file_that_its_holder_removed_locks_nobody_out_and_is_no_lock() {

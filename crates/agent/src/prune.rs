@@ -14,7 +14,6 @@ use crate::{
 pub struct Kept {
     /// Its id.
     pub container: ContainerId,
-    /// Its name.
     pub name: String,
 }
 
@@ -24,18 +23,14 @@ pub enum Error {
     /// The engine does not list them.
     #[error("failed to list the containers of agent `{agent}`")]
     Engine {
-        /// The agent.
         agent: String,
-        /// Why.
         #[source]
         source: engine::Error,
     },
     /// What became of an attempt cannot be read.
     #[error("failed to read what became of the attempt of container `{container}`")]
     Messaging {
-        /// The container.
         container: String,
-        /// Why.
         #[source]
         source: tickmesh_messaging::Error,
     },

@@ -15,9 +15,9 @@ use tickmesh_agent::{
     labels::{Owner, Tag},
 };
 use tickmesh_core::{
-    id::{AttemptId, MeshId},
+    id::{AttemptId, Epoch, MeshId},
     ledger::Ledger,
-    message::{AttemptEvent, LogBytes, MachineId, Revoker, SCHEMA, StartOrder},
+    message::{AgentRecord, AttemptEvent, LogBytes, MachineId, OrderKind, Revoker, SCHEMA, StartOrder},
     outcome::LostReason,
     spec::{PullPolicy, RemoveContainers},
     timing::Timing,
@@ -55,6 +55,25 @@ async fn an_order_becomes_a_claim_a_container_an_end_and_nothing() {
     let attempt = world.attempt(0);
     let reports = Box::pin(world.mesh.results().of_run(&attempt.app, attempt.token())).await.unwrap();
     assert_eq!(reports.len(), 2, "a claim and an end: {reports:?}");
+}
+
+/// Whoever may write orders could make an agent refuse those of every leader, if it believed what an order says of its tenure.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_of_no_tenure_is_refused_and_others_are_taken() {
+    let world = World::new().await;
+    let running = world.start_agent().await;
+    let forged = |replica| world.order_of(Epoch(u64::MAX), replica, OrderKind::Start(Box::new(script("exit 0"))));
+    forged(0).await;
+    world.order_start(1, script("exit 0")).await;
+    check_exit(&world.end_of(1).await, 0);
+    forged(2).await;
+    world.order_start(3, script("exit 0")).await;
+    check_exit(&world.end_of(3).await, 0);
+    world.wait_for_no_containers().await;
+    running.stop().await;
+    let attempt = world.attempt(0);
+    let reports = Box::pin(world.mesh.results().of_run(&attempt.app, attempt.token())).await.unwrap();
+    assert_eq!(reports.len(), 4, "claims and ends of two replicas: {reports:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -433,14 +452,15 @@ async fn a_name_on_another_machine_is_free_once_it_is_lost_or_was_left() {
     let begun = std::time::Instant::now();
     let second = world.start_agent_with(on_machine_2(world.config())).await;
     let machine = MachineId("machine-2".to_owned());
-    world.wait_for_heartbeat("the second machine", |record| record.machine == machine).await;
+    world.wait_for_heartbeat("the second machine", |record| record.machine.is_same_as(&machine)).await;
     assert!(begun.elapsed() >= world.config().timing.lost, "it waited: {:?}", begun.elapsed());
     second.stop().await;
     world.wait_for_heartbeat("the second machine's farewell", |record| record.stopped).await;
     // A third one that waited for the second to be lost would not be seen by this test any more.
     let timing = Timing { lost: Duration::from_secs(3_600), ..world.config().timing };
     let third = world.start_agent_with(Config { timing, ..world.config() }).await;
-    world.wait_for_heartbeat("the first machine", |record| record.machine == first.machine && !record.stopped).await;
+    let is_back = |record: &AgentRecord| record.machine.is_same_as(&first.machine) && !record.stopped;
+    world.wait_for_heartbeat("the first machine", is_back).await;
     third.stop().await;
 }
 
@@ -451,6 +471,11 @@ async fn two_agents_of_one_name_cannot_run_on_one_host() {
     world.wait_for_heartbeat("life", |_| true).await;
     let second = world.start_agent().await;
     assert!(matches!(second.end().await, Err(Error::Host { .. })));
+    // As of another user, who has files of his own.
+    let folder = tempfile::tempdir().unwrap();
+    let lock_dir = folder.path().to_owned();
+    let third = world.start_agent_with(Config { lock_dir, ..world.config() }).await;
+    assert!(third.end().await.unwrap_err().is_name_taken());
     running.stop().await;
 }
 

@@ -10,9 +10,9 @@ use std::{sync::Arc, time::Duration};
 use futures_util::stream::BoxStream;
 use tickmesh_agent::engine::{
     ContainerEngine, ContainerId, ContainerRequest, ContainerView, EngineInfo, Error, Excerpt, ExitState, LabelFilter,
-    LogLine, docker::Docker,
+    LogLine, NetworkKind, docker::Docker,
 };
-use tickmesh_core::message::PullProgress;
+use tickmesh_core::message::{EngineStock, PullProgress};
 use tokio::{
     sync::{Semaphore, watch},
     time::timeout,
@@ -41,12 +41,24 @@ impl ContainerEngine for Doored {
         self.docker.describe().await
     }
 
+    async fn probe(&self) -> Result<EngineStock, Error> {
+        self.docker.probe().await
+    }
+
     fn shares_files(&self) -> bool {
         self.docker.shares_files()
     }
 
     async fn path_of_volume(&self, name: &str) -> Result<Option<String>, Error> {
         self.docker.path_of_volume(name).await
+    }
+
+    async fn volume_present(&self, name: &str) -> Result<bool, Error> {
+        self.docker.volume_present(name).await
+    }
+
+    async fn network(&self, name: &str) -> Result<Option<NetworkKind>, Error> {
+        self.docker.network(name).await
     }
 
     async fn image_present(&self, image: &str) -> Result<bool, Error> {
@@ -59,6 +71,10 @@ impl ContainerEngine for Doored {
 
     async fn create(&self, request: &ContainerRequest) -> Result<ContainerId, Error> {
         self.docker.create(request).await
+    }
+
+    async fn connect(&self, id: &ContainerId, request: &ContainerRequest) -> Result<(), Error> {
+        self.docker.connect(id, request).await
     }
 
     async fn find(&self, name: &str) -> Result<ContainerView, Error> {

@@ -41,7 +41,6 @@ enum Cgroups {
 
 /// What one key comes to.
 struct Row {
-    /// The key.
     key: &'static str,
     /// The keys of the service.
     keys: String,
@@ -86,7 +85,9 @@ fn rows(folder: &str, volume: &str, cgroups: Cgroups) -> Vec<Row> {
         is("working_dir", "working_dir: /srv", "/Config/WorkingDir", json!("/srv")),
         is("user", "user: 1000:1000", "/Config/User", json!("1000:1000")),
         // Its beginning and end.
-        is("init", "", "/HostConfig/Init", json!(true)),
+        is("init", "", "/HostConfig/Init", Value::Null),
+        is("build", "build: .", "/Config/Image", json!("busybox:latest")),
+        is("init", "init: true", "/HostConfig/Init", json!(true)),
         is("init", "init: false", "/HostConfig/Init", json!(false)),
         is("restart", "restart: always", "/HostConfig/RestartPolicy/MaximumRetryCount", json!(0)),
         is("restart", "restart: always", "/HostConfig/AutoRemove", json!(false)),
@@ -96,6 +97,8 @@ fn rows(folder: &str, volume: &str, cgroups: Cgroups) -> Vec<Row> {
         is("mem_limit", "mem_limit: 64m", "/HostConfig/Memory", json!(64 << 20)),
         is("mem_reservation", "mem_reservation: 32m", "/HostConfig/MemoryReservation", json!(32 << 20)),
         is("cpus", "cpus: 0.5", "/HostConfig/NanoCpus", json!(500_000_000)),
+        is("gpus", "gpus: all", "/HostConfig/DeviceRequests/0/Count", json!(-1)),
+        is("gpus", "gpus: all", "/HostConfig/DeviceRequests/0/Capabilities", json!([["gpu"]])),
         is("cpu_shares", "cpu_shares: 50", "/HostConfig/CpuShares", json!(50)),
         is("deploy", limits, "/HostConfig/NanoCpus", json!(500_000_000)),
         is("deploy", limits, "/HostConfig/Memory", json!(64 << 20)),
@@ -116,6 +119,14 @@ fn rows(folder: &str, volume: &str, cgroups: Cgroups) -> Vec<Row> {
         ),
         // What it sees.
         is("network_mode", "network_mode: none", "/HostConfig/NetworkMode", json!("none")),
+        is("net", "net: none", "/HostConfig/NetworkMode", json!("none")),
+        is("networks", "networks: [db]", "/HostConfig/NetworkMode", json!("tickmesh-test-db")),
+        is(
+            "networks",
+            "networks: {db: {aliases: [job]}}",
+            "/NetworkSettings/Networks/tickmesh-test-db/Aliases",
+            json!(["job", "s1"]),
+        ),
         is(
             "volumes",
             format!("volumes: ['{folder}:/in:ro']"),
@@ -123,6 +134,30 @@ fn rows(folder: &str, volume: &str, cgroups: Cgroups) -> Vec<Row> {
             json!([format!("{folder}:/in:ro")]),
         ),
         is("volumes", format!("volumes: ['{volume}:/in']"), "/HostConfig/Mounts/0", mount("volume", volume, "/in")),
+        is(
+            "volumes",
+            format!("volumes: ['{folder}:/in:ro,z']"),
+            "/HostConfig/Binds",
+            json!([format!("{folder}:/in:ro,z")]),
+        ),
+        is(
+            "volumes",
+            format!("volumes: ['{folder}:/in:rslave']"),
+            "/HostConfig/Binds",
+            json!([format!("{folder}:/in:rw,rslave")]),
+        ),
+        is(
+            "volumes",
+            format!("volumes: ['{volume}:/in:Z']"),
+            "/HostConfig/Binds",
+            json!([format!("{volume}:/in:rw,Z")]),
+        ),
+        is(
+            "volumes",
+            format!("volumes: ['{volume}:/in:nocopy']"),
+            "/HostConfig/Mounts/0/VolumeOptions/NoCopy",
+            json!(true),
+        ),
         is("volumes", "volumes: [/in]", "/HostConfig/Mounts/0", json!({"Type": "volume", "Target": "/in"})),
         is(
             "volumes",
@@ -146,6 +181,7 @@ fn rows(folder: &str, volume: &str, cgroups: Cgroups) -> Vec<Row> {
         is("dns", "dns: [192.0.2.1, 192.0.2.2]", "/HostConfig/Dns", json!(["192.0.2.1", "192.0.2.2"])),
         is("dns_search", "dns_search: a.example", "/HostConfig/DnsSearch", json!(["a.example"])),
         is("dns_opt", "dns_opt: ['ndots:2']", "/HostConfig/DnsOptions", json!(["ndots:2"])),
+        is("dns_options", "dns_options: ['ndots:2']", "/HostConfig/DnsOptions", json!(["ndots:2"])),
         is("extra_hosts", "extra_hosts: {db: 192.0.2.7}", "/HostConfig/ExtraHosts", json!(["db:192.0.2.7"])),
         // What it may do.
         is("privileged", "privileged: true", "/HostConfig/Privileged", json!(true)),
@@ -197,10 +233,11 @@ impl Bench {
         let folder = self.folder().display();
         let keys: String = keys.lines().map(|line| format!("    {line}\n")).collect();
         let text = format!(
-            "labels: {{aliyun.project_type: batch}}\nservices:\n  s1:\n    image: busybox:latest\n{keys}secrets: {{token: {{file: '{folder}/token'}}}}\nconfigs: {{motd: {{file: '{folder}/motd'}}}}\n"
+            "labels: {{aliyun.project_type: batch}}\nservices:\n  s1:\n    image: busybox:latest\n{keys}secrets: {{token: {{file: '{folder}/token'}}}}\nconfigs: {{motd: {{file: '{folder}/motd'}}}}\nnetworks: {{db: {{name: tickmesh-test-db}}}}\n"
         );
         let env_files = BTreeMap::from([("job.env".to_owned(), "export FROM_FILE=1 # note".to_owned())]);
         let file = ComposeFile {
+            dialect: compose::Dialect::PRESENT,
             app: &AppName::new("nightly").unwrap(),
             file_name: "f",
             text: &text,

@@ -14,7 +14,7 @@ use tickmesh_agent::engine::{
 use tickmesh_core::{
     id::Nonce,
     message::LogStream,
-    spec::{ContainerSpec, Volume, VolumeSource},
+    spec::{ContainerSpec, MountOptions, Volume, VolumeSource},
 };
 use tokio::{
     sync::watch,
@@ -163,7 +163,7 @@ fn unique() -> String {
 }
 
 fn volume(source: VolumeSource, target: &str) -> Volume {
-    Volume { source, target: target.to_owned(), read_only: false }
+    Volume { source, target: target.to_owned(), read_only: false, options: MountOptions::default() }
 }
 
 #[tokio::test]

@@ -34,10 +34,18 @@ fn asking(folder: &Path) -> Vec<(String, String, String)> {
         row("ipc: host", "ipc host", "--allow host-ipc"),
         row("userns_mode: host", "userns_mode host", "--allow host-users"),
         row("network_mode: host", "network_mode host", "--allow host-network"),
+        row(&format!("network_mode: '{}'", id_of_host_network()), "network_mode host", "--allow host-network"),
         row("security_opt: ['seccomp:unconfined']", "security_opt seccomp=unconfined", "--allow unconfined"),
         row(&format!("volumes: ['{folder}:/in']"), &format!("host path {folder}"), &format!("--allow-path {folder}")),
         row("secrets: [token]", &format!("host path {folder}/token"), &format!("--allow-path {folder}/token")),
     ]
+}
+
+/// The id by which the engine knows the network of the host, too.
+fn id_of_host_network() -> String {
+    let output = Command::new("docker").args(["network", "inspect", "host", "--format", "{{.Id}}"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 fn read(folder: &Path, keys: &str) -> ContainerSpec {
@@ -46,6 +54,7 @@ fn read(folder: &Path, keys: &str) -> ContainerSpec {
         folder.display()
     );
     let file = ComposeFile {
+        dialect: compose::Dialect::PRESENT,
         app: &AppName::new("nightly").unwrap(),
         file_name: "f",
         text: &text,

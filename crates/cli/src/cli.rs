@@ -3,21 +3,22 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
+    build::BUILD,
     commands::{
-        agent, agents, apply, cancel, completions, demo, diff, doctor, events, explain, history, internal_exec,
-        internal_guard, leader, logs, ls, next, pause, queue, resume, retry, rm, rollback, run, runs, scheduler, show,
-        up, validate, web,
+        agent, agents, apply, cancel, completions, context, demo, diff, doctor, events, explain, history,
+        internal_exec, internal_guard, leader, logs, ls, next, pause, queue, resume, retry, rm, rollback, run, runs,
+        scheduler, schema, show, up, validate, version, web,
     },
-    connect::MeshArgs,
+    connect::MeshFlags,
 };
 
 /// Distributed cron for compose files on Docker hosts
 #[derive(Debug, Parser)]
-#[command(name = "tickmesh", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "tickmesh", version = BUILD, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     /// Where the mesh is.
     #[command(flatten)]
-    pub mesh: MeshArgs,
+    pub mesh: MeshFlags,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -31,66 +32,91 @@ A request that no leader answers within 5 s is stored, and will be carried out: 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// See it work: everything in one process, the sample app, three runs
+    /// Try it: run the sample app three times, in one process
     Demo(demo::Args),
-    /// Everything in one process, for your own use, until Ctrl-C
+    /// Run a whole mesh in one process, until Ctrl-C
     Up(up::Args),
-    /// Run a scheduler; one of many leads
+    /// Run a scheduler: one leads, the others stand by
     Scheduler(scheduler::Args),
-    /// Run the agent of this Docker host; `drain` and `undrain` one
+    /// Run the agent of this Docker host, or manage an agent
     Agent(agent::Args),
-    /// Serve the page, the HTTP API and the metrics of a mesh
+    /// Serve the web page, the HTTP API and the metrics
+    #[command(aliases = ["page", "ui"])]
     Web(web::Args),
-    /// Check compose files: all problems at once
+    /// Check compose files, and report every problem
+    #[command(aliases = ["lint", "check"])]
     Validate(validate::Args),
-    /// Show what `apply` would change; exits with 1 if anything
+    /// Show what `apply` would change; exit code 1: something
+    #[command(alias = "plan")]
     Diff(diff::Args),
-    /// Put apps under control of the mesh, or change them
+    /// Create or update apps
+    #[command(aliases = ["create", "deploy"])]
     Apply(apply::Args),
     /// List apps
+    #[command(aliases = ["ps", "list", "get", "status", "jobs", "apps"])]
     Ls(ls::Args),
-    /// Show everything about an app or a run
+    /// Show an app or a run in detail
+    #[command(aliases = ["describe", "inspect", "info"])]
     Show(show::Args),
-    /// Run an app, or a file, now
+    /// Start a run now
+    #[command(aliases = ["start", "trigger"])]
     Run(run::Args),
-    /// List the last runs of an app
+    /// List the recent runs of an app
     Runs(runs::Args),
-    /// Show what containers wrote
+    /// Show the output of containers
+    #[command(alias = "log")]
     Logs(logs::Args),
     /// Stop a run
+    #[command(aliases = ["stop", "kill"])]
     Cancel(cancel::Args),
-    /// Run again what did not succeed in a run
+    /// Run the replicas of a run that failed again
+    #[command(alias = "rerun")]
     Retry(retry::Args),
-    /// List what waits for its start, or throw it away
+    /// List or flush the queue of an app
     Queue(queue::Args),
-    /// Let no ticks of an app start anything
+    /// Pause the schedules of apps
+    #[command(aliases = ["suspend", "disable"])]
     Pause(pause::Args),
-    /// Let a paused app go on
+    /// Resume paused apps
+    #[command(aliases = ["unpause", "enable"])]
     Resume(resume::Args),
     /// Remove apps
+    #[command(aliases = ["remove", "delete"])]
     Rm(rm::Args),
     /// List agents
+    #[command(aliases = ["nodes", "hosts"])]
     Agents(agents::Args),
-    /// Show who leads and who stands by; `step-down` lets another one lead
+    /// List schedulers; `step-down` hands over leadership
+    #[command(alias = "schedulers")]
     Leader(leader::Args),
-    /// List ticks, results and ends of runs as they come
+    /// Show ticks, results and finished runs as they come
     Events(events::Args),
     /// List the revisions of an app, or show what one changed
+    #[command(alias = "revisions")]
     History(history::Args),
-    /// Go back to an earlier revision of an app
+    /// Restore an earlier revision of an app
     Rollback(rollback::Args),
     /// Show when a schedule is due
+    #[command(alias = "upcoming")]
     Next(next::Args),
-    /// Say in words what a schedule means
+    /// Describe a schedule in words
     Explain(explain::Args),
-    /// Look for what is wrong with a mesh
+    /// Print the JSON schema of `x-tickmesh`
+    Schema(schema::Args),
+    /// List, choose, add or remove named meshes
+    #[command(aliases = ["contexts", "ctx"])]
+    Context(context::Args),
+    /// Check a mesh for problems
     Doctor(doctor::Args),
-    /// Print what makes a shell complete commands and names of apps
+    /// Show the version and the commit of this program
+    Version(version::Args),
+    /// Print a shell completion script
+    #[command(alias = "completion")]
     Completions(completions::Args),
-    /// Part of the machinery: runs a program that ends with this one
+    /// Internal: run a program that ends with this one
     #[command(hide = true)]
     InternalExec(internal_exec::Args),
-    /// Part of the machinery: ends the containers of an agent that is cut off or dead
+    /// Internal: end the containers of an agent that is cut off or dead
     #[command(hide = true)]
     InternalGuard(internal_guard::Args),
 }

@@ -7,7 +7,7 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use tickmesh_messaging::{Error, Mesh};
 use tokio::{runtime::Builder, time::timeout};
 
-use crate::connect::MeshArgs;
+use crate::{connect::MeshFlags, contexts::Contexts};
 
 /// How long somebody who types waits.
 const PATIENCE: Duration = Duration::from_millis(800);
@@ -17,7 +17,7 @@ const OFFERED_MAX: usize = 200;
 /// What tells a shell's own words from what was typed so far.
 const TYPED_AFTER: &str = "--";
 /// The options that say where the mesh is.
-const MESH_OPTIONS: [&str; 3] = ["--nats", "--creds", "--namespace"];
+const MESH_OPTIONS: [&str; 4] = ["--nats", "--creds", "--namespace", "--context"];
 
 /// Completes the name of an app.
 pub(crate) fn apps() -> ArgValueCompleter {
@@ -27,6 +27,15 @@ pub(crate) fn apps() -> ArgValueCompleter {
 /// Completes the name of an agent.
 pub(crate) fn agents() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| offered(typed, Names::Agents))
+}
+
+/// Completes the name of a context.
+pub(crate) fn contexts() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        let (Some(typed), Ok(contexts)) = (typed.to_str(), Contexts::read()) else { return Vec::new() };
+        let names = contexts.names().into_iter().filter(|name| name.starts_with(typed));
+        names.take(OFFERED_MAX).map(CompletionCandidate::new).collect()
+    })
 }
 
 /// What is named.
@@ -40,7 +49,7 @@ enum Names {
 #[derive(Debug, clap::Parser)]
 struct Whereabouts {
     #[command(flatten)]
-    mesh: MeshArgs,
+    mesh: MeshFlags,
 }
 
 /// The names that begin so; none where there is no mesh.
@@ -51,7 +60,8 @@ fn offered(typed: &OsStr, names: Names) -> Vec<CompletionCandidate> {
         return Vec::new();
     };
     let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return Vec::new() };
-    let listing = async { listed(&place.mesh.open().await?, names).await };
+    let Ok(mesh) = place.mesh.resolve() else { return Vec::new() };
+    let listing = async { listed(&mesh.open().await?, names).await };
     let listed = runtime.block_on(async { timeout(PATIENCE, listing).await });
     let listed = listed.ok().and_then(Result::ok).unwrap_or_default();
     listed.into_iter().filter(|name| name.starts_with(typed)).take(OFFERED_MAX).map(CompletionCandidate::new).collect()

@@ -45,7 +45,7 @@ pub(crate) fn text(line: &str) -> String {
     String::from_utf8_lossy(&for_terminal(line.as_bytes(), Colours::LeftOut)).into_owned()
 }
 
-/// The same of several lines.
+/// Escapes several lines, and keeps their ends.
 pub(crate) fn lines(lines: &str) -> String {
     lines.split('\n').map(text).collect::<Vec<_>>().join("\n")
 }

@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// Command, and how it is used. What follows two blanks and a `#` is said about it.
-const EXAMPLES: [(&str, &[&str]); 31] = [
+const EXAMPLES: [(&str, &[&str]); 34] = [
     ("demo", &["tickmesh demo"]),
     ("up", &["tickmesh up"]),
     (
@@ -54,12 +54,22 @@ const EXAMPLES: [(&str, &[&str]); 31] = [
     ("resume", &["tickmesh resume nightly"]),
     ("rm", &["tickmesh rm nightly"]),
     ("agents", &["tickmesh agents -o wide"]),
+    (
+        "context",
+        &[
+            "tickmesh context add production --nats nats://nats-1:4222,nats://nats-2:4222",
+            "tickmesh context use production",
+            "tickmesh context ls",
+        ],
+    ),
     ("leader", &["tickmesh leader", "tickmesh leader step-down  # before its host is maintained"]),
     ("events", &["tickmesh events nightly --since 1h", "tickmesh events -f -o json | jq 'select(.type == \"run\")'"]),
     ("history", &["tickmesh history nightly", "tickmesh history nightly 42  # what revision 42 changed"]),
     ("rollback", &["tickmesh rollback nightly  # to the revision before the last", "tickmesh rollback nightly 42"]),
     ("next", &["tickmesh next nightly -n 3", "tickmesh next --schedule '0 30 2 * * mon-fri' --tz Europe/Berlin"]),
+    ("schema", &["tickmesh schema > x-tickmesh.schema.json"]),
     ("explain", &["tickmesh explain '0 */5 9-17 * * mon-fri' --tz Europe/Berlin"]),
+    ("version", &["tickmesh version", "tickmesh version -o json | jq -r .commit"]),
     ("doctor", &["tickmesh doctor", "tickmesh doctor -o json | jq '.[] | select(.finding == \"wrong\")'"]),
     (
         "completions",

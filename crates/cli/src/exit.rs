@@ -17,6 +17,10 @@ pub enum Exit {
     BadInput,
     /// 3: the mesh, or the container engine, cannot be reached.
     Unreachable,
+    /// 4: another agent has the name of the one that was to be started. To start it again does not help.
+    NameTaken,
+    /// 130: the user pressed Ctrl-C while it waited for something that goes on.
+    Interrupted,
     /// The exit code of the only container of a run.
     Container(u8),
 }
@@ -29,6 +33,8 @@ impl Exit {
             Self::Failed => 1,
             Self::BadInput => 2,
             Self::Unreachable => 3,
+            Self::NameTaken => 4,
+            Self::Interrupted => 130,
             Self::Container(code) => code,
         }
     }
@@ -101,6 +107,10 @@ fn judge(cause: &(dyn std::error::Error + 'static)) -> Option<Judgement> {
     if let Some(missing) = cause.downcast_ref::<Missing>() {
         return Some(Judgement { exit: Exit::Unreachable, hint: Some(missing.hint.clone()) });
     }
+    if cause.downcast_ref::<tickmesh_agent::Error>().is_some_and(tickmesh_agent::Error::is_name_taken) {
+        let hint = "give this one a name of its own with --name";
+        return Some(Judgement { exit: Exit::NameTaken, hint: Some(hint.to_owned()) });
+    }
     cause.downcast_ref::<MeshError>().map(judge_mesh)
 }
 
@@ -111,9 +121,19 @@ fn judge_mesh(error: &MeshError) -> Judgement {
             (Exit::Unreachable, Some("`tickmesh scheduler` makes it; or set --namespace to one that exists"))
         }
         MeshError::NoJetStream { .. } => (Exit::Unreachable, Some("start nats-server with --jetstream")),
-        MeshError::ServerTooOld { .. } => (Exit::Unreachable, Some("`make setup` brings one to .tools/nats-server")),
+        MeshError::ServerTooOld { .. } => {
+            (Exit::Unreachable, Some("install nats-server 2.11 or newer from https://nats.io/download"))
+        }
         MeshError::Unavailable { .. } | MeshError::StreamGone { .. } => (Exit::Unreachable, None),
-        MeshError::StateLost(_) => (Exit::Failed, Some("`tickmesh doctor` says what to do")),
+        MeshError::NoRoom { .. } => (
+            Exit::Failed,
+            Some(
+                "raise the limits of the NATS account, or `max_file_store` of the server, or remove what else it stores",
+            ),
+        ),
+        MeshError::StateLost(_) | MeshError::StoreLost { .. } => {
+            (Exit::Failed, Some("`tickmesh doctor` says what to do"))
+        }
         MeshError::Credentials { .. } | MeshError::TooLarge { .. } | MeshError::TooManyEdits { .. } => {
             (Exit::BadInput, None)
         }

@@ -34,7 +34,7 @@ pub(crate) struct Settings<'a> {
     /// Its agent.
     pub agent: AgentSettings,
     /// Where its page listens; if that cannot be had, there is none.
-    pub page: SocketAddr,
+    pub page: tickmesh_web::Config,
 }
 
 /// A local mesh that runs.
@@ -62,7 +62,7 @@ impl Local {
         let (mut parts, shutdown) = (JoinSet::new(), CancellationToken::new());
         parts.spawn(parts::run_scheduler(scheduler, Reservations::default(), None, shutdown.clone()));
         parts.spawn(parts::run_agent(agent, settings.agent, engine, shutdown.clone()));
-        let page = match Server::bind(parts::page_settings(settings.page, None)).await {
+        let page = match Server::bind(settings.page).await {
             Ok(server) => {
                 let (address, connection) = (server.address(), mesh.connect("page").await?);
                 connections.push(connection.clone());
@@ -81,6 +81,11 @@ impl Local {
             error = self.nats.ended() => error,
             Some(ended) = self.parts.join_next() => problem(ended).unwrap_or_else(|| anyhow::anyhow!("a part has ended")),
         }
+    }
+
+    /// The port of its nats-server.
+    pub(crate) fn port(&self) -> u16 {
+        self.nats.port()
     }
 
     /// Where its page is, in a sentence.

@@ -10,6 +10,10 @@ use crate::exit::BadInput;
 /// Variable with the filter.
 const FILTER_VARIABLE: &str = "TICKMESH_LOG";
 
+/// The client of the Docker engine writes whole requests at finer levels, with the values of all
+/// variables of a container: they may be secrets, and a log is for many eyes.
+const QUIET: [&str; 2] = ["bollard=info", "bollard::docker=info"];
+
 /// Form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
@@ -56,8 +60,10 @@ fn filter(verbosity: Verbosity) -> anyhow::Result<EnvFilter> {
     };
     let wanted = std::env::var(FILTER_VARIABLE).unwrap_or_default();
     let directives = if wanted.is_empty() { default } else { &wanted };
-    EnvFilter::try_new(directives)
-        .map_err(|error| BadInput::new(format!("{FILTER_VARIABLE} is not a filter: {error}")).into())
+    let filter = EnvFilter::try_new(directives)
+        .map_err(|error| BadInput::new(format!("{FILTER_VARIABLE} is not a filter: {error}")))?;
+    // Added last, so that no filter overrules them.
+    QUIET.iter().try_fold(filter, |filter, directive| Ok(filter.add_directive(directive.parse()?)))
 }
 
 fn wants_colour() -> bool {

@@ -3,23 +3,30 @@
 //! A command takes its arguments (`commands/`), talks to the mesh (`connect`), gets plain data from `tickmesh_client`, makes text of it
 //! (`views/`) and shows that (`output`). Data goes to stdout, talk to stderr, and how it went to the exit code (`exit`).
 
+mod build;
 mod cli;
 mod commands;
 mod completion;
 mod compose_file;
 mod connect;
+mod consent;
+mod contexts;
 mod env_files;
 mod escape;
 mod examples;
 mod exit;
+mod habits;
+mod inputs;
 mod local;
 mod logging;
+mod naming;
 mod nats_server;
 mod output;
 mod parts;
 mod secret_file;
 mod source_diff;
 mod target;
+mod variables;
 mod views;
 
 use std::process::ExitCode;
@@ -34,9 +41,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // Where a shell asks what could be typed next, that is answered, and all.
     CompleteEnv::with_factory(cli::Cli::command).complete();
-    let command = examples::with_examples(cli::Cli::command());
-    match cli::Cli::from_arg_matches(&command.get_matches()) {
+    let command = habits::grouped(examples::with_examples(cli::Cli::command()));
+    let typed = command.try_get_matches().and_then(|matches| cli::Cli::from_arg_matches(&matches));
+    match typed {
         Ok(typed) => commands::run(typed).into(),
-        Err(error) => error.exit(),
+        Err(error) => habits::with_tip(error).exit(),
     }
 }

@@ -51,7 +51,6 @@ pub(crate) struct NatsServer {
 pub(crate) enum Port {
     /// Any that is free.
     Any,
-    /// This one.
     Number(u16),
 }
 
@@ -76,6 +75,11 @@ impl NatsServer {
     /// Where it listens.
     pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// The port on which it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Resolves when the server has ended, which it should not.

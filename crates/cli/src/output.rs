@@ -1,7 +1,10 @@
 //! The only place that prints. Data goes to stdout, talk to stderr; colours go only where they are wanted (`NO_COLOR`, no
 //! terminal), and a reader who has seen enough (`| head`) ends the command without a word.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    time::Duration,
+};
 
 use anstream::ColorChoice;
 use clap::ValueEnum;
@@ -15,6 +18,9 @@ use crate::{
         done::{DoneListView, DoneView},
     },
 };
+
+/// How often the time beside a bar moves.
+const BAR_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Form of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -135,6 +141,11 @@ impl Output {
         check(stdout.write_all(bytes).and_then(|()| stdout.flush()))
     }
 
+    /// Clears the terminal, if stdout is one. Elsewhere what follows is only set off.
+    pub(crate) fn clear_screen(&self) -> anyhow::Result<()> {
+        if io::stdout().is_terminal() { self.write("\u{1b}[2J\u{1b}[H", "") } else { self.line("") }
+    }
+
     /// Everything written so far is on its way.
     pub(crate) fn flush(&self) -> anyhow::Result<()> {
         check(anstream::stdout().lock().flush())
@@ -154,7 +165,7 @@ impl Output {
         self.show_at(view, format, Timestamp::now())
     }
 
-    /// The same of times that another clock has told, which says that it is `now`.
+    /// Shows data whose times are those of another clock, which says that it is `now`.
     pub(crate) fn show_at<V: View>(&self, view: &V, format: Format, now: Timestamp) -> anyhow::Result<()> {
         match format {
             Format::Table => self.text(&view.text(&Style { detail: Detail::Normal, now })),
@@ -188,7 +199,10 @@ impl Output {
     pub(crate) fn bar(&self, total: usize) -> Bar {
         let style = ProgressStyle::with_template("{msg}  [{bar:30}] {pos}/{len}  {elapsed}");
         let bar = ProgressBar::new(total as u64);
-        Bar(style.map_or(bar.clone(), |style| bar.with_style(style.progress_chars("=> "))))
+        let bar = style.map_or(bar.clone(), |style| bar.with_style(style.progress_chars("=> ")));
+        // It counts the seconds also while nothing happens.
+        bar.enable_steady_tick(BAR_INTERVAL);
+        Bar(bar)
     }
 
     /// A whole text, with or without its last newline.

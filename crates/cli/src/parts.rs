@@ -14,7 +14,7 @@ use tickmesh_core::{
     name::{AgentName, NAME_LENGTH_MAX},
     timing::Timing,
 };
-use tickmesh_messaging::{Error, Mesh, Provisioning};
+use tickmesh_messaging::{Error, Founding, Mesh};
 use tickmesh_scheduler::clock::Clock;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -56,17 +56,15 @@ impl AgentSettings {
     }
 }
 
-/// Makes the mesh as far as it does not exist. Without a wish for `replicas`, one that exists stays as it is.
+/// Makes the mesh as far as it does not exist. Without a wish for `replicas`, one that exists stays as it is, but for what
+/// an earlier release made in a way that this one refuses to lead on. A store that is lost is left alone: the scheduler that
+/// runs on it says so, and goes on once it is restored.
 pub(crate) async fn provision(mesh: &Mesh, replicas: Option<usize>) -> Result<(), Error> {
-    let settings = Provisioning::default();
-    match replicas {
-        Some(replicas) => mesh.provision(&Provisioning { replicas, ..settings }).await.map(drop),
-        None => match mesh.open().await {
-            Ok(_) => Ok(()),
-            Err(Error::NotProvisioned { .. }) => mesh.provision(&settings).await.map(drop),
-            Err(error) => Err(error),
-        },
+    match mesh.found(replicas).await? {
+        Founding::Lost => warn!("the store of this mesh is lost, and is not filled: see `tickmesh doctor`"),
+        Founding::Exists | Founding::Make | Founding::Ask => {}
     }
+    Ok(())
 }
 
 /// Runs a scheduler on a mesh that exists, until `shutdown`.
@@ -87,6 +85,7 @@ pub(crate) async fn run_scheduler(
     let config = tickmesh_scheduler::Config {
         id: Uuid::now_v7().to_string(),
         host: crate::connect::host(),
+        build: crate::build::build(),
         timing: Timing::default(),
         reservations,
         zones: zones::database(),
@@ -131,11 +130,12 @@ pub(crate) async fn run_agent(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let AgentConnections { orders, output } = connections;
-    let mesh_id = orders.open().await?;
+    let mesh_id = orders.open_or_lost().await?;
     let AgentSettings { name, slots, output_max, labels, policy, lock_dir } = settings;
     info!(agent = %name, "agent starts");
     let defaults = tickmesh_agent::Config::new(name, Host::this()?, lock_dir);
     let config = tickmesh_agent::Config {
+        build: crate::build::build(),
         slots,
         log_bytes_max: output_max.unwrap_or(defaults.log_bytes_max),
         labels,

@@ -41,6 +41,14 @@ pub(crate) enum InvalidTarget {
     /// Replicas have numbers from 0.
     #[error("`{0}` is not the index of a replica")]
     Replica(String),
+    /// It is the name of a file.
+    #[error("`{file}` is a file: did you mean the app `{app}`, or `tickmesh run -f {file}`?")]
+    File {
+        /// The file.
+        file: String,
+        /// The app that is named after it.
+        app: String,
+    },
     /// There is more in it than can be named.
     #[error("`{text}` has more parts than {form}")]
     TooLong {
@@ -87,8 +95,12 @@ impl fmt::Display for RunTarget {
     }
 }
 
-fn app<'a>(parts: &mut impl Iterator<Item = &'a str>) -> Result<AppName, InvalidName> {
-    AppName::new(parts.next().unwrap_or_default())
+fn app<'a>(parts: &mut impl Iterator<Item = &'a str>) -> Result<AppName, InvalidTarget> {
+    let typed = parts.next().unwrap_or_default();
+    match typed.strip_suffix(".yml").or(typed.strip_suffix(".yaml")) {
+        Some(app) => Err(InvalidTarget::File { file: typed.to_owned(), app: app.to_owned() }),
+        None => Ok(AppName::new(typed)?),
+    }
 }
 
 fn run(text: &str) -> Result<RunNumber, InvalidTarget> {
@@ -125,6 +137,7 @@ mod tests {
         check_run("nightly", Ok(("nightly", None)));
         check_run("nightly/42", Ok(("nightly", Some(42))));
         check_run("nightly/", Err("`` is not the number of a run"));
+        check_run("a.yml", Err("`a.yml` is a file: did you mean the app `a`, or `tickmesh run -f a.yml`?"));
         check_run("nightly/0", Err("`0` is not the number of a run"));
         check_run("nightly/last", Err("`last` is not the number of a run"));
         check_run("nightly/1/s1", Err("`nightly/1/s1` has more parts than APP/RUN"));

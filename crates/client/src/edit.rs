@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZoneDatabase;
 use tickmesh_core::{
-    compose::{self, ComposeFile, Reading, TIMEZONE_DEFAULT},
+    compose::{self, ComposeFile, Dialect, Outline, Project, Reading, TIMEZONE_DEFAULT},
     message::{AppRecord, AppSource, SCHEMA},
-    name::AppName,
+    name::{AppName, InvalidName},
 };
-use tickmesh_messaging::{Cas, Entry, Error};
+use tickmesh_messaging::{Current, Edit, Error};
 
 use crate::requests::Asker;
 
@@ -21,32 +21,57 @@ const TRIES: usize = 2;
 pub struct File {
     /// Its name, for messages.
     pub name: String,
-    /// All of it.
     pub text: String,
     /// Values of the variables that it may use.
     pub variables: BTreeMap<String, String>,
     /// What is in its env files, by the names that it has for them.
     pub env_files: BTreeMap<String, String>,
+    /// What else belongs to it.
+    pub project: Project,
 }
 
 impl File {
     /// Understands it, as far as that is possible.
     pub fn read(&self, app: &AppName, zones: &TimeZoneDatabase) -> Reading {
-        let Self { name: file_name, text, variables, env_files } = self;
-        compose::read(
-            &ComposeFile { app, file_name, text, variables, env_files, timezone_default: TIMEZONE_DEFAULT },
-            zones,
-        )
+        compose::read_in(&self.compose_file(app), &self.project, zones)
     }
 
-    /// What is stored of it: with the variables that it uses, and no others.
+    /// Says whether it is an app or a stack of some, and what belongs to it.
+    pub fn outline(&self, zones: &TimeZoneDatabase) -> Result<Outline, InvalidName> {
+        // No outline has the name of an app in it.
+        let app = AppName::new("app")?;
+        Ok(compose::outline(&self.compose_file(&app), &self.project, zones))
+    }
+
+    fn compose_file<'a>(&'a self, app: &'a AppName) -> ComposeFile<'a> {
+        let Self { name: file_name, text, variables, env_files, project: _ } = self;
+        ComposeFile {
+            app,
+            dialect: Dialect::PRESENT,
+            file_name,
+            text,
+            variables,
+            env_files,
+            timezone_default: TIMEZONE_DEFAULT,
+        }
+    }
+
+    /// What is stored of it: with the variables and files that it uses, and no others.
     pub fn into_source(self, reading: Reading) -> AppSource {
+        let mut project = self.project;
+        project.files.retain(|path, _| reading.files.contains(path));
+        if reading.host_paths.is_empty() {
+            // An app that has no relative path is the same wherever its file is.
+            project.folder = None;
+        }
         AppSource {
             compose: self.text,
             file_name: self.name,
             variables: reading.variables_used,
             env_files: self.env_files,
             timezone: reading.timezone,
+            dialect: Dialect::PRESENT.number(),
+            project,
         }
     }
 }
@@ -67,7 +92,7 @@ pub enum Edited {
     /// Others edit the app at the same time, and were faster.
     Contended {
         /// What they have stored.
-        current: Option<Entry<AppRecord>>,
+        current: Current,
     },
 }
 
@@ -77,14 +102,13 @@ pub async fn apply(asker: &Asker, app: &AppName, source: AppSource) -> Result<Ed
     let record = AppRecord { schema: SCHEMA, by: asker.by.clone(), source: Some(source.clone()) };
     let mut current = edits.current(app).await?;
     for _ in 0..TRIES {
-        if let Some(entry) = &current
-            && entry.value.source.as_ref().is_some_and(|stored| stored.same_content(&source))
-        {
-            return Ok(Edited::Unchanged { revision: entry.sequence });
+        let stored = current.record().and_then(|record| record.source.as_ref());
+        if stored.is_some_and(|stored| stored.same_content(&source)) {
+            return Ok(Edited::Unchanged { revision: current.revision() });
         }
-        match edits.write(app, &record, current.as_ref()).await? {
-            Cas::Stored { sequence } => return Ok(Edited::Stored { revision: sequence }),
-            Cas::Refused { current: newer } => current = newer,
+        match edits.write(app, &record, &current).await? {
+            Edit::Stored { revision } => return Ok(Edited::Stored { revision }),
+            Edit::Refused { current: newer } => current = newer,
         }
     }
     Ok(Edited::Contended { current })
@@ -96,13 +120,15 @@ pub async fn remove(asker: &Asker, app: &AppName) -> Result<Option<Edited>, Erro
     let tombstone = AppRecord { schema: SCHEMA, by: asker.by.clone(), source: None };
     let mut current = edits.current(app).await?;
     for _ in 0..TRIES {
-        let Some(entry) = current else { return Ok(None) };
-        if entry.value.source.is_none() {
-            return Ok(Some(Edited::Unchanged { revision: entry.sequence }));
+        if let Current::Absent = current {
+            return Ok(None);
         }
-        match edits.write(app, &tombstone, Some(&entry)).await? {
-            Cas::Stored { sequence } => return Ok(Some(Edited::Stored { revision: sequence })),
-            Cas::Refused { current: newer } => current = newer,
+        if current.record().is_some_and(|record| record.source.is_none()) {
+            return Ok(Some(Edited::Unchanged { revision: current.revision() }));
+        }
+        match edits.write(app, &tombstone, &current).await? {
+            Edit::Stored { revision } => return Ok(Some(Edited::Stored { revision })),
+            Edit::Refused { current: newer } => current = newer,
         }
     }
     Ok(Some(Edited::Contended { current }))

@@ -7,20 +7,21 @@ use jiff::{
     tz::{TimeZone, TimeZoneDatabase},
 };
 use tickmesh_core::{
+    history::RunSummary,
     id::{RunNumber, RunToken},
     ledger::{ActiveRun, Ledger},
     message::{AgentRecord, AppRecord, AppSource, AttemptReport},
     name::{AppName, ServiceName},
     spec::AppSpec,
 };
-use tickmesh_messaging::{Entry, Error, LEASE_KEY, LogFilter, Mesh, RunSelector};
+use tickmesh_messaging::{Entry, Error, LEASE_KEY, Listing, LogFilter, Mesh, RunSelector, chain};
 
 use crate::{
     stored::{PREVIEW, preview, undecided_after, understand_stored},
     tail::Tail,
     views::{
-        agent::{AgentsView, fleet},
-        app::{AppView, AppsView, Stored},
+        agent::{AgentView, AgentsView, fleet},
+        app::{AppView, AppsView, LedgerState, Stored},
         attempt::{self, AttemptView},
         details::{DetailsView, QueueListView, WaitingView},
         replica::{self, ReplicaView},
@@ -41,12 +42,20 @@ const LAST_LINES: usize = 5;
 /// All apps, by name.
 pub async fn apps(mesh: &Mesh, zones: &TimeZoneDatabase, now: Timestamp) -> Result<AppsView, Error> {
     let (apps, ledgers) = (mesh.apps().list().await?, mesh.ledgers().list().await?);
-    let ledgers: BTreeMap<&str, _> = ledgers.iter().map(|entry| (entry.key.as_str(), &entry.value)).collect();
+    let known = ledgers.iter().map(|entry| (entry.key.as_str(), Ok(&entry.value)));
+    let unreadable = ledgers.unreadable.iter().map(|record| (record.key.as_str(), Err(chain(&record.error))));
+    let ledgers: BTreeMap<&str, Result<&Ledger, String>> = known.chain(unreadable).collect();
+    let ledger = |app: &str| match ledgers.get(app) {
+        Some(Ok(ledger)) => LedgerState::Known(ledger),
+        Some(Err(reason)) => LedgerState::Unreadable(reason),
+        None => LedgerState::Absent,
+    };
     let views = apps.iter().filter_map(|record| {
         let app = AppName::new(record.key.clone()).ok()?;
-        AppView::new(Stored { app: &app, record, ledger: ledgers.get(app.as_str()).copied() }, zones, now)
+        AppView::new(Stored { app: &app, record, ledger: ledger(app.as_str()) }, zones, now)
     });
     let mut views: Vec<AppView> = views.collect();
+    views.extend(apps.unreadable.iter().map(|record| AppView::damaged(record, ledger(&record.key).known())));
     views.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(AppsView(views))
 }
@@ -59,9 +68,13 @@ pub async fn details(
     zones: &TimeZoneDatabase,
     now: Timestamp,
 ) -> Result<Option<DetailsView>, Error> {
-    let ledger = mesh.ledgers().read(app.as_str()).await?.map(|entry| entry.value);
-    let ledger = ledger.as_ref();
-    let Some(view) = AppView::new(Stored { app, record, ledger }, zones, now) else { return Ok(None) };
+    let stored = ledger_of(mesh, app).await?;
+    let state = match &stored {
+        Ok(ledger) => ledger.as_ref().into(),
+        Err(reason) => LedgerState::Unreadable(reason),
+    };
+    let ledger = state.known();
+    let Some(view) = AppView::new(Stored { app, record, ledger: state }, zones, now) else { return Ok(None) };
     let spec = record.value.source.as_ref().and_then(|source| understand_stored(app, source, zones).spec);
     let (mut active_runs, mut around) = (Vec::new(), None);
     for run in ledger.iter().flat_map(|ledger| &ledger.active) {
@@ -81,7 +94,7 @@ pub async fn details(
         zone: zone(spec.as_ref()),
         services: spec.as_ref().map(ServiceView::of).unwrap_or_default(),
         waiting: ledger.iter().flat_map(|ledger| &ledger.queue).map(WaitingView::from).collect(),
-        runs: finished(mesh, app).await?,
+        runs: ended(mesh, app, ledger).await?.iter().rev().map(RunView::of_summary).collect(),
         active_runs,
         app: view,
     }))
@@ -96,15 +109,13 @@ pub async fn run(
     zones: &TimeZoneDatabase,
     now: Timestamp,
 ) -> Result<Option<RunView>, Error> {
-    let ledger = mesh.ledgers().read(app.as_str()).await?.map(|entry| entry.value);
+    let ledger = ledger(mesh, app).await?;
     let active_run = ledger.iter().flat_map(|ledger| &ledger.active).find(|run| run.number == number);
     let (mut view, token) = match active_run {
         Some(run) => (active(mesh, app, run, &Around::look(mesh).await?).await?, run.token()),
         None => {
-            let history = mesh.history().last(app).await?;
-            let Some(summary) = history.iter().map(|entry| &entry.value).find(|summary| summary.run == number) else {
-                return Ok(None);
-            };
+            let ended = ended(mesh, app, ledger.as_ref()).await?;
+            let Some(summary) = ended.iter().find(|summary| summary.run == number) else { return Ok(None) };
             (RunView::of_summary(summary), RunToken::new(summary.run, summary.uid))
         }
     };
@@ -134,7 +145,8 @@ async fn explain_trouble(
     token: RunToken,
     replicas: &mut [ReplicaView],
 ) -> Result<(), Error> {
-    let mut troubled: Vec<_> = replicas.iter_mut().filter(|it| it.is_troubled()).take(EXPLAINED_MAX).collect();
+    let is_worth_a_look = |it: &&mut ReplicaView| it.is_troubled() || it.was_cancelled();
+    let mut troubled: Vec<_> = replicas.iter_mut().filter(is_worth_a_look).take(EXPLAINED_MAX).collect();
     if troubled.is_empty() {
         return Ok(());
     }
@@ -144,6 +156,10 @@ async fn explain_trouble(
             report.attempt.service.as_str() == replica.service && report.attempt.replica == replica.replica
         };
         replica.attempts = attempt::of_reports(reports.iter().filter(is_its));
+        // A replica that stopped when it was asked to needs no words.
+        if !replica.is_troubled() && replica.attempts.iter().all(|attempt| attempt.reason.is_none()) {
+            replica.attempts.clear();
+        }
         let failed = replica.attempts.iter_mut().rfind(|it| it.has_failed());
         let (Some(failed), Ok(service)) = (failed, ServiceName::new(replica.service.clone())) else { continue };
         failed.last_lines = last_lines(mesh, app, token, &service, replica.replica, failed.attempt).await?;
@@ -192,17 +208,13 @@ async fn last_lines(
 
 /// The replicas of a run, by service; `None`: nothing is known of it, or not any more.
 pub async fn replicas(mesh: &Mesh, app: &AppName, number: RunNumber) -> Result<Option<Vec<(String, u32)>>, Error> {
-    let ledger = mesh.ledgers().read(app.as_str()).await?.map(|entry| entry.value);
+    let ledger = ledger(mesh, app).await?;
     let active = ledger.iter().flat_map(|ledger| &ledger.active).find(|run| run.number == number);
     let view = match active {
         Some(run) => Some(RunView::of_active(app, run, &[])),
         None => {
-            // One that has ended just now is still on its way to the history.
-            let pending =
-                ledger.iter().flat_map(|ledger| &ledger.history.pending).find(|summary| summary.run == number);
-            let history = mesh.history().last(app).await?;
-            let ended = history.iter().map(|entry| &entry.value).find(|summary| summary.run == number);
-            pending.or(ended).map(RunView::of_summary)
+            let ended = ended(mesh, app, ledger.as_ref()).await?;
+            ended.iter().find(|summary| summary.run == number).map(RunView::of_summary)
         }
     };
     Ok(view.map(|view| view.replicas.into_iter().map(|it| (it.service, it.replica)).collect()))
@@ -210,17 +222,42 @@ pub async fn replicas(mesh: &Mesh, app: &AppName, number: RunNumber) -> Result<O
 
 /// The runs of an app that go on, and the last that ended; the newest first.
 pub async fn runs(mesh: &Mesh, app: &AppName) -> Result<RunsView, Error> {
-    let ledger = mesh.ledgers().read(app.as_str()).await?;
-    let active = ledger.iter().flat_map(|entry| entry.value.active.iter().rev());
-    let mut runs: Vec<RunView> = active.map(|run| RunView::of_active(app, run, &[])).collect();
-    runs.extend(finished(mesh, app).await?);
+    let KnownRuns { active, ended } = known_runs(mesh, app).await?;
+    let mut runs: Vec<RunView> = active.iter().rev().map(|run| RunView::of_active(app, run, &[])).collect();
+    runs.extend(ended.iter().rev().map(RunView::of_summary));
     Ok(RunsView(runs))
 }
 
 /// The last runs of an app that ended, the newest first.
 pub async fn finished(mesh: &Mesh, app: &AppName) -> Result<Vec<RunView>, Error> {
-    let history = mesh.history().last(app).await?;
-    Ok(history.iter().rev().map(|entry| RunView::of_summary(&entry.value)).collect())
+    Ok(known_runs(mesh, app).await?.ended.iter().rev().map(RunView::of_summary).collect())
+}
+
+/// The runs of an app that are known, each in one of the two lists, the oldest first.
+#[derive(Debug)]
+pub struct KnownRuns {
+    /// Those that go on.
+    pub active: Vec<ActiveRun>,
+    /// The last ones that ended.
+    pub ended: Vec<RunSummary>,
+}
+
+/// The runs of an app that are known. Those of a ledger that cannot be read are not.
+pub async fn known_runs(mesh: &Mesh, app: &AppName) -> Result<KnownRuns, Error> {
+    let ledger = ledger(mesh, app).await?;
+    let ended = ended(mesh, app, ledger.as_ref()).await?;
+    Ok(KnownRuns { active: ledger.map(|ledger| ledger.active).unwrap_or_default(), ended })
+}
+
+/// The last runs that ended, the oldest first: those of the history, and those that are still on their way there. The ledger must be
+/// the one read before, so that a run which leaves it in between is in the history.
+async fn ended(mesh: &Mesh, app: &AppName, ledger: Option<&Ledger>) -> Result<Vec<RunSummary>, Error> {
+    let mut ended: Vec<RunSummary> = mesh.history().last(app).await?.into_iter().map(|entry| entry.value).collect();
+    let pending = ledger.iter().flat_map(|ledger| &ledger.history.pending);
+    let unpublished: Vec<RunSummary> =
+        pending.filter(|it| ended.iter().all(|known| known.run != it.run)).cloned().collect();
+    ended.extend(unpublished);
+    Ok(ended)
 }
 
 /// What of an app waits, the oldest first.
@@ -231,8 +268,8 @@ pub async fn queue(
     zones: &TimeZoneDatabase,
 ) -> Result<QueueListView, Error> {
     let spec = understand_stored(app, source, zones).spec;
-    let ledger = mesh.ledgers().read(app.as_str()).await?;
-    let waiting = ledger.iter().flat_map(|entry| &entry.value.queue).map(WaitingView::from).collect();
+    let ledger = ledger(mesh, app).await?;
+    let waiting = ledger.iter().flat_map(|ledger| &ledger.queue).map(WaitingView::from).collect();
     Ok(QueueListView { waiting, zone: zone(spec.as_ref()) })
 }
 
@@ -240,17 +277,38 @@ pub async fn queue(
 /// clock of whoever asks.
 pub async fn agents(mesh: &Mesh) -> Result<(AgentsView, Timestamp), Error> {
     let Around { agents, ledgers, now } = Around::look(mesh).await?;
-    Ok((AgentsView::new(&agents, &ledgers, now), now))
+    let AgentsView(mut views) = AgentsView::new(&agents, &ledgers, now);
+    views.extend(agents.unreadable.iter().map(AgentView::unreadable));
+    views.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok((AgentsView(views), now))
 }
 
 /// The schedulers that answer, the leader first, and the holder of the lease if it does not.
 pub async fn schedulers(mesh: &Mesh) -> Result<SchedulersView, Error> {
     let cards = mesh.schedulers().roll(ROLL_PATIENCE).await?;
-    let lease = mesh.lease().read(LEASE_KEY).await?;
+    // Nobody's while it cannot be read: its holder writes over it within a second. A lost store has none.
+    let lease = match mesh.lease().read(LEASE_KEY).await {
+        Err(Error::Unreadable { .. } | Error::StreamGone { .. }) => None,
+        lease => lease?,
+    };
     let mut views: Vec<_> = cards.iter().map(SchedulerView::of).collect();
     let silent = lease.filter(|entry| !entry.value.released && !cards.iter().any(|card| card.id == entry.value.holder));
     views.extend(silent.map(|entry| SchedulerView::silent(&entry)));
     Ok(SchedulersView(views))
+}
+
+/// The ledger of an app; `None`: it has none, or one that cannot be read, which others say.
+pub async fn ledger(mesh: &Mesh, app: &AppName) -> Result<Option<Ledger>, Error> {
+    Ok(ledger_of(mesh, app).await?.unwrap_or_default())
+}
+
+/// The ledger of an app, or why it cannot be read.
+async fn ledger_of(mesh: &Mesh, app: &AppName) -> Result<Result<Option<Ledger>, String>, Error> {
+    match mesh.ledgers().read(app.as_str()).await {
+        Ok(entry) => Ok(Ok(entry.map(|entry| entry.value))),
+        Err(Error::Unreadable { source, .. }) => Ok(Err(chain(&source))),
+        Err(error) => Err(error),
+    }
 }
 
 fn zone(spec: Option<&AppSpec>) -> TimeZone {
@@ -260,8 +318,8 @@ fn zone(spec: Option<&AppSpec>) -> TimeZone {
 
 /// What a run is among: the agents, what is bound to them, and the time.
 struct Around {
-    agents: Vec<Entry<AgentRecord>>,
-    ledgers: Vec<Entry<Ledger>>,
+    agents: Listing<AgentRecord>,
+    ledgers: Listing<Ledger>,
     /// By the clock that the heartbeats were stored by.
     now: Timestamp,
 }

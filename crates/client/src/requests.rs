@@ -38,7 +38,7 @@ impl Asker {
         Ok(request)
     }
 
-    /// The same with an id of the caller's: sent again under the same id, it is carried out once.
+    /// Sends a command under an id of the caller's: sent again under the same id, it is carried out once.
     pub async fn send_as(
         &self,
         request: RequestId,
@@ -57,7 +57,7 @@ pub async fn answer(watch: &mut Watch, request: RequestId) -> anyhow::Result<Opt
     timeout(ANSWER_WITHIN, answer_at_last(watch, request)).await.ok().transpose()
 }
 
-/// The same for who waits as long as it takes: until a scheduler leads, if none does.
+/// Waits for the leader's answer as long as it takes, and for a leader if there is none.
 pub async fn answer_at_last(watch: &mut Watch, request: RequestId) -> anyhow::Result<Verdict> {
     loop {
         if let News::Ledger(ledger) = watch.next().await?
@@ -136,7 +136,7 @@ impl Watch {
                 change = self.ledgers.next() => match change.transpose()? {
                     Some(Change::Entry(entry)) => return Ok(News::Ledger(Box::new(entry.value))),
                     Some(Change::Unreadable { error, .. }) => {
-                        return Err(anyhow::Error::new(error).context(format!("cannot read the ledger of app `{}`", self.app)));
+                        return Err(anyhow::Error::new(error).context(frozen(&self.app)));
                     }
                     Some(Change::SnapshotEnd { .. }) => {}
                     None => anyhow::bail!("the ledger of app `{}` cannot be followed any more", self.app),
@@ -148,6 +148,13 @@ impl Watch {
             }
         }
     }
+}
+
+/// What to say of an app whose ledger cannot be read. What is asked of it is stored all the same.
+fn frozen(app: &AppName) -> String {
+    format!(
+        "app `{app}` is frozen, and requests wait until `tickmesh doctor --repair ledger/{app}` has mended its ledger"
+    )
 }
 
 /// What a ledger says of a request. The ring of answers is short, and a busy app's may have lost ours: but a run that

@@ -2,13 +2,7 @@
 
 use jiff::{Timestamp, tz::TimeZoneDatabase};
 use tickmesh_core::{
-    compose::{self, Reading},
-    ledger::Ledger,
-    message::AppSource,
-    name::AppName,
-    schedule::Schedule,
-    spec::AppSpec,
-    time,
+    compose::Reading, ledger::Ledger, message::AppSource, name::AppName, schedule::Schedule, spec::AppSpec, time,
 };
 
 /// Instants that are shown of a schedule that was just read.
@@ -16,7 +10,7 @@ pub const PREVIEW: usize = 3;
 
 /// Reads a stored app again, as the scheduler does.
 pub fn understand_stored(app: &AppName, source: &AppSource, zones: &TimeZoneDatabase) -> Reading {
-    compose::read(&source.file(app), zones)
+    source.read(app, zones)
 }
 
 /// The next instants of a schedule.

@@ -33,7 +33,7 @@ impl Tail {
         count: usize,
         is_wanted: impl Fn(&Line) -> bool,
     ) -> Result<Self, Error> {
-        let last = mesh.logs().last(filter).await?.map_or(0, |entry| entry.sequence);
+        let last = mesh.logs().last_sequence(filter).await?;
         let mut window = WINDOW;
         loop {
             let after = last.saturating_sub(window);

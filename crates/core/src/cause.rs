@@ -11,13 +11,9 @@ pub enum Cause {
     /// An instant of the schedule.
     Schedule,
     /// Instants that were missed, coalesced into the latest.
-    CatchUp {
-        /// How many.
-        missed: u64,
-    },
+    CatchUp { missed: u64 },
     /// A person.
     Manual {
-        /// Who.
         by: String,
         /// The command.
         request: RequestId,
@@ -26,7 +22,6 @@ pub enum Cause {
     Retry {
         /// That run.
         of: RunNumber,
-        /// Who.
         by: String,
         /// The command.
         request: RequestId,

@@ -1,15 +1,18 @@
 //! What is kept of a finished run.
 
+mod request;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     cause::Cause,
     id::{RunNumber, RunUid},
-    message::RunRequest,
     name::{AgentName, AppName, ServiceName},
     outcome::Outcome,
 };
+
+pub use self::request::RequestSummary;
 
 /// A finished run, on `history.<app>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +21,6 @@ pub struct RunSummary {
     pub schema: u32,
     /// Number of this message among the app's history messages, from 1 without gaps.
     pub number: u64,
-    /// The app.
     pub app: AppName,
     /// Number of the run.
     pub run: RunNumber,
@@ -35,8 +37,8 @@ pub struct RunSummary {
     /// How it ended.
     pub outcome: Outcome,
     /// What a person asked to be different: a retry asks for the same.
-    #[serde(default, skip_serializing_if = "RunRequest::is_empty")]
-    pub request: RunRequest,
+    #[serde(default, skip_serializing_if = "RequestSummary::is_empty")]
+    pub request: RequestSummary,
     /// Its replicas: those of one service together, by index. Stored as `services`.
     #[serde(rename = "services", with = "by_service")]
     pub replicas: Vec<ReplicaSummary>,
@@ -45,7 +47,6 @@ pub struct RunSummary {
 /// How one replica ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplicaSummary {
-    /// The service.
     pub service: ServiceName,
     /// Index of the replica.
     pub replica: u32,

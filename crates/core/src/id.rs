@@ -130,7 +130,6 @@ fn canonical_number(text: &str) -> bool {
 /// A run as people name it: `nightly/42`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RunId {
-    /// The app.
     pub app: AppName,
     /// The run's number.
     pub number: RunNumber,
@@ -158,13 +157,11 @@ impl FromStr for RunId {
 /// One try of a replica on one agent: at most one container, ever.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AttemptId {
-    /// The app.
     pub app: AppName,
     /// Number of the run.
     pub run: RunNumber,
     /// Uid of the run.
     pub uid: RunUid,
-    /// The service.
     pub service: ServiceName,
     /// Index of the replica, from 0.
     pub replica: u32,

@@ -3,6 +3,8 @@
 //! Nothing here reads a clock, a file, the environment or the network: time and randomness come in as arguments, and what
 //! should happen goes out as data. So every rule can be tested by a table, and every history replayed.
 
+pub mod agent_wish;
+pub mod build;
 pub mod cause;
 pub mod compose;
 pub mod decide;
@@ -15,6 +17,7 @@ pub mod message;
 pub mod name;
 pub mod outcome;
 pub mod placement;
+pub mod policy;
 mod pool;
 pub mod quantity;
 pub mod retry;

@@ -117,6 +117,21 @@ name!(
     "letters, digits and hyphens, beginning with a letter or digit, at most 63"
 );
 
+impl AppName {
+    /// Returns the name that is most like a text: each character that a name cannot have becomes a
+    /// hyphen. `None`: nothing of the text can be kept.
+    ///
+    /// An underscore would do no harm in a subject or a container's name. But a heartbeat names the
+    /// apps whose attempts an agent holds, and a release that does not take the character could not
+    /// read it, and would give the agent up.
+    pub fn like(text: &str) -> Option<Self> {
+        let is_plain = |character: char| character.is_ascii_alphanumeric();
+        let kept = text.chars().map(|character| if is_plain(character) { character } else { '-' });
+        let name: String = kept.skip_while(|character| *character == '-').take(NAME_LENGTH_MAX).collect();
+        Self::new(name.trim_end_matches('-')).ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +151,25 @@ mod tests {
         for text in ["", "-a", "a.b", "a b", "a*", "a>", "ä", "a_b", "a/b", "a\n"] {
             check_app(text, false);
         }
+    }
+
+    #[test]
+    fn what_a_name_cannot_have_becomes_a_hyphen() {
+        let like = |text: &str| AppName::like(text).map(|name| name.to_string());
+        for (text, expect) in [
+            ("nightly", Some("nightly")),
+            ("my_job", Some("my-job")),
+            ("job.v2", Some("job-v2")),
+            ("my app", Some("my-app")),
+            ("_x_", Some("x")),
+            ("天a", Some("a")),
+            ("天", None),
+            ("", None),
+            ("--", None),
+        ] {
+            assert_eq!(like(text).as_deref(), expect, "{text}");
+        }
+        assert_eq!(like(&"a".repeat(70)).unwrap().len(), NAME_LENGTH_MAX);
     }
 
     #[test]

@@ -47,7 +47,8 @@ pub enum Outcome {
 pub enum LostReason {
     /// The agent fell silent.
     AgentSilent,
-    /// The agent is there and does not hold the attempt: it or its host was restarted before a container existed.
+    /// The agent is there, does not hold the attempt, and no end of it is recorded: its host was restarted before a container
+    /// existed, or the record of its end was lost with stored data.
     NotHeld,
     /// A container was created, and its agent restarted before it was known to run (protocol rule P6).
     NotStarted,
@@ -84,12 +85,12 @@ impl fmt::Display for LostReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::AgentSilent => "the agent fell silent",
-            Self::NotHeld => "the agent restarted before the container existed",
+            Self::NotHeld => "the agent no longer has it, and no end of it is recorded",
             Self::NotStarted => "the agent restarted before the container was known to run",
             Self::ContainerRemoved => "the container was removed",
             Self::EngineRestarted => "the engine restarted",
             Self::Fenced => "the agent was cut off and its guard stopped the container",
-            Self::Drained => "the agent was drained and stopped the container",
+            Self::Drained => "the host was drained or shut down, and its agent stopped the container",
             Self::AgentForgotten => "the agent was forgotten",
         })
     }

@@ -13,7 +13,7 @@ pub(crate) struct Pool<T: ?Sized> {
 }
 
 impl<T: Ord + ?Sized> Pool<T> {
-    /// The same value, the one that others have if there is one.
+    /// Returns an equal value: the shared one, if there is one.
     pub(crate) fn share(&mut self, value: Arc<T>) -> Arc<T> {
         if let Some(known) = self.values.get(&value) {
             return known.clone();

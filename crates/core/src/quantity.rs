@@ -6,7 +6,7 @@ pub fn cores(millis: u64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// The same as a phrase: `1 core`, `0.5 cores`.
+/// Formats a number of cores as a phrase: `1 core`, `0.5 cores`.
 pub fn count_of_cores(millis: u64) -> String {
     let noun = if millis == 1000 { "core" } else { "cores" };
     format!("{} {noun}", cores(millis))

@@ -12,6 +12,8 @@ pub struct Timing {
     pub heartbeat_retry: Duration,
     /// An agent whose key did not change for this long gets no new attempts.
     pub stale: Duration,
+    /// An agent whose container engine has not answered for this long takes nothing, and gives back what has not been started.
+    pub no_engine: Duration,
     /// An agent without an acknowledged heartbeat for this long stops its containers.
     pub fence: Duration,
     /// How long killing them may take.
@@ -50,6 +52,7 @@ impl Default for Timing {
             heartbeat: Duration::from_secs(2),
             heartbeat_retry: Duration::from_millis(500),
             stale: Duration::from_secs(10),
+            no_engine: Duration::from_secs(10),
             fence: Duration::from_secs(45),
             kill_margin: Duration::from_secs(10),
             lost: Duration::from_secs(60),
@@ -65,13 +68,15 @@ impl Default for Timing {
 }
 
 impl Timing {
-    /// All of it, multiplied. Tests use factors below 1.
+    /// All of it, multiplied, but for the patience with engines. Tests use factors below 1.
     pub fn scaled(self, factor: f64) -> Self {
         let scale = |duration: Duration| duration.mul_f64(factor);
         Self {
             heartbeat: scale(self.heartbeat),
             heartbeat_retry: scale(self.heartbeat_retry),
             stale: scale(self.stale),
+            // The engines of tests are real ones, and as slow as any.
+            no_engine: self.no_engine,
             fence: scale(self.fence),
             kill_margin: scale(self.kill_margin),
             lost: scale(self.lost),

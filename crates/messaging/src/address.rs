@@ -34,11 +34,9 @@ impl InvalidAddress {
 /// An attempt on its agent, as subjects have it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttemptAddress {
-    /// The app.
     pub app: AppName,
     /// The run.
     pub run: RunToken,
-    /// The service.
     pub service: ServiceName,
     /// Index of the replica.
     pub replica: u32,
@@ -85,11 +83,9 @@ impl AttemptAddress {
 /// An attempt as the name of its container has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContainerAddress {
-    /// The app.
     pub app: AppName,
     /// The run.
     pub run: RunToken,
-    /// The service.
     pub service: ServiceName,
     /// Index of the replica.
     pub replica: u32,

@@ -3,12 +3,13 @@
 use std::{collections::HashMap, marker::PhantomData};
 
 use jiff::Timestamp;
-use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     compare_and_set::{Cas, Write, compare_and_set},
     error::{Error, Unreadable},
     follow::{Begin, Follower, Following, Item},
+    listing::{Listing, UnreadableRecord},
+    record::Record,
     store::{Patience, Store},
     wire::{Entry, Stored, encode},
 };
@@ -26,7 +27,6 @@ pub enum Change<T> {
         sequence: u64,
         /// When it was stored, by the server's clock.
         at: Timestamp,
-        /// Why.
         error: Unreadable,
     },
     /// All that was stored when the reader began has been told. Comes exactly once, and at once where nothing is stored.
@@ -61,13 +61,13 @@ impl<T> Clone for Bucket<T> {
     }
 }
 
-impl<T: Serialize + DeserializeOwned + Send + 'static> Bucket<T> {
+impl<T: Record> Bucket<T> {
     pub(crate) fn new(store: Store) -> Self {
         let patience = Patience::of(store.link.request_timeout);
         Self { store, patience, record: PhantomData }
     }
 
-    /// The same bucket for a writer whose writes are worthless after a while.
+    /// Returns the bucket for a writer whose writes are worthless after a while.
     pub(crate) fn with_patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
         self
@@ -76,7 +76,13 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Bucket<T> {
     /// The record of a key, from the stream's leader.
     pub async fn read(&self, key: &str) -> Result<Option<Entry<T>>, Error> {
         let stored = self.store.last(&self.subject(key)).await?;
-        stored.map(|stored| stored.decode(key)).transpose()
+        stored.map(|stored| stored.decode(&self.store, key)).transpose()
+    }
+
+    /// The record of a key, from the stream's leader. Of one that cannot be read, where it is and when it was stored.
+    pub async fn read_listed(&self, key: &str) -> Result<Option<Result<Entry<T>, UnreadableRecord>>, Error> {
+        let stored = self.store.last(&self.subject(key)).await?;
+        Ok(stored.map(|stored| self.listed(&stored)))
     }
 
     /// Sequence of the last record that was ever written, of any key.
@@ -90,27 +96,29 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Bucket<T> {
     }
 
     /// Writes the record of a key if its revision is `expected`; 0: if there is none. `value` must differ from every record
-    /// that another writer, or another try, could write in its place (see the module `compare_and_set`).
+    /// that another writer, or another try, could write in its place (see the module `compare_and_set`). Refused because
+    /// of a record that cannot be read, the call fails with [`Error::Unreadable`], and whoever owns the key may write on
+    /// that one's revision.
     pub async fn compare_and_set(&self, key: &str, value: &T, expected: u64) -> Result<Cas<T>, Error> {
         let body = encode(self.store.kind, key, value)?;
         let subject = self.subject(key);
         let write = Write { subject: &subject, body, expected };
-        compare_and_set(&self.store, write, self.patience).await?.decode(key)
+        compare_and_set(&self.store, write, self.patience).await?.decode(&self.store, key)
     }
 
     /// The last record of every key, in the order in which they were written.
-    pub async fn list(&self) -> Result<Vec<Entry<T>>, Error> {
+    pub async fn list(&self) -> Result<Listing<T>, Error> {
         let stored = self.follower(Begin::LastOfAll).await?.collect().await?;
         // A key that was written meanwhile may come again.
         let last: HashMap<&str, u64> = stored.iter().map(|stored| (stored.subject.as_str(), stored.sequence)).collect();
         let is_last = |stored: &&Stored| last.get(stored.subject.as_str()) == Some(&stored.sequence);
-        stored.iter().filter(is_last).map(|stored| stored.decode(self.key(stored))).collect()
+        Ok(Listing::of(stored.iter().filter(is_last).map(|stored| self.listed(stored))))
     }
 
     /// Every revision of a key that is still stored, oldest first.
-    pub async fn history(&self, key: &str) -> Result<Vec<Entry<T>>, Error> {
+    pub async fn history(&self, key: &str) -> Result<Listing<T>, Error> {
         let stored = Follower::begin(&self.store, self.subject(key), Begin::After(0)).await?.collect().await?;
-        stored.iter().map(|stored| stored.decode(key)).collect()
+        Ok(Listing::of(stored.iter().map(|stored| self.listed(stored))))
     }
 
     /// The sequence of every revision of a key that is still stored, oldest first.
@@ -141,8 +149,9 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Bucket<T> {
     }
 
     fn changes(&self, follower: Follower) -> Following<Change<T>> {
-        let bucket = self.clone();
-        follower.into_stream(move |item| Some(change(item, |stored| bucket.key(stored).to_owned(), |_, _| true)))
+        let store = self.store.clone();
+        let key = |store: &Store, stored: &Stored| store.names.key_of(store.kind, &stored.subject).to_owned();
+        follower.into_stream(move |item| Some(change(item, &store, key)))
     }
 
     async fn follower(&self, begin: Begin) -> Result<Follower, Error> {
@@ -153,25 +162,20 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Bucket<T> {
         self.store.names.key(self.store.kind, key)
     }
 
-    fn key<'a>(&self, stored: &'a Stored) -> &'a str {
-        self.store.names.key_of(self.store.kind, &stored.subject)
+    fn listed(&self, stored: &Stored) -> Result<Entry<T>, UnreadableRecord> {
+        stored.listed(&self.store, self.store.names.key_of(self.store.kind, &stored.subject))
     }
 }
 
-/// What a reader is told about an item. `belongs` says whether a record may be on the subject where it was found.
-pub(crate) fn change<T: DeserializeOwned>(
-    item: Item,
-    key: impl FnOnce(&Stored) -> String,
-    belongs: impl FnOnce(&Stored, &T) -> bool,
-) -> Change<T> {
+/// What a reader is told about an item. `key` is what the reader knows a message by.
+pub(crate) fn change<T: Record>(item: Item, store: &Store, key: impl FnOnce(&Store, &Stored) -> String) -> Change<T> {
     let stored = match item {
         Item::CaughtUp { last_sequence } => return Change::SnapshotEnd { last_sequence },
         Item::Message(stored) => stored,
     };
-    let (key, sequence, at) = (key(&stored), stored.sequence, stored.at);
-    match crate::wire::decode(&stored.body) {
-        Ok(value) if belongs(&stored, &value) => Change::Entry(stored.entry(&key, value)),
-        Ok(_) => Change::Unreadable { key, sequence, at, error: Unreadable::Misplaced },
+    let (key, sequence, at) = (key(store, &stored), stored.sequence, stored.at);
+    match stored.record(store) {
+        Ok(value) => Change::Entry(Entry { key, sequence, at, value }),
         Err(error) => Change::Unreadable { key, sequence, at, error },
     }
 }

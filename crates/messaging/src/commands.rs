@@ -21,6 +21,7 @@ use tracing::{debug, warn};
 use crate::{
     error::{Error, Source, Unreadable, chain},
     follow::{Following, unique_name},
+    record::Record as _,
     store::{Condition, Message, Store},
     wire::{decode, encode},
 };
@@ -151,7 +152,6 @@ fn is_missing(kind: &ConsumerErrorKind) -> bool {
 /// A command in the hands of the leader. Dropped without [`Delivery::confirm`], it is delivered again.
 #[derive(Debug)]
 pub struct Delivery {
-    /// The command.
     pub command: Command,
     /// Its sequence in the stream.
     pub sequence: u64,
@@ -261,7 +261,7 @@ impl Receiver {
     async fn accept(&self, message: jetstream::Message) -> Option<Delivery> {
         let store = &self.commands.store;
         let problem = match (decode::<Command>(&message.payload), message.info()) {
-            (Ok(command), Ok(info)) if store.names.command(&command.app) == message.subject.as_str() => {
+            (Ok(command), Ok(info)) if command.belongs_on(&store.names, &message.subject) => {
                 let sequence = info.stream_sequence;
                 return Some(Delivery { command, sequence, message, store: store.clone() });
             }

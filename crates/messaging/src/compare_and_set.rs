@@ -18,12 +18,13 @@
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout_at};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::{
     error::{Error, NoAnswer},
+    follow::{Begin, Follower},
+    record::Record,
     store::{Condition, Message, Patience, RETRY_PAUSE, SendError, Store},
     wire::{Entry, Stored},
 };
@@ -51,12 +52,12 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    /// The same with the other writer's record decoded, under the key that the caller knows it by.
-    pub(crate) fn decode<T: DeserializeOwned>(self, key: &str) -> Result<Cas<T>, Error> {
+    /// Returns the same with the other writer's record decoded, under the key that the caller knows it by.
+    pub(crate) fn decode<T: Record>(self, store: &Store, key: &str) -> Result<Cas<T>, Error> {
         Ok(match self {
             Self::Stored { sequence } => Cas::Stored { sequence },
             Self::Refused { current: None } => Cas::Refused { current: None },
-            Self::Refused { current: Some(current) } => Cas::Refused { current: Some(current.decode(key)?) },
+            Self::Refused { current: Some(current) } => Cas::Refused { current: Some(current.decode(store, key)?) },
         })
     }
 }
@@ -102,6 +103,63 @@ pub(crate) async fn compare_and_set(store: &Store, write: Write<'_>, patience: P
     }
 }
 
+/// Tries to append on top of messages that cannot be read. Each is another one that came meanwhile.
+const APPENDS_MAX: usize = 8;
+
+/// Appends a message to a subject that keeps several, if the last one that can be read is at `expected`; 0: if there is none.
+/// Messages that cannot be read stand for nothing, and this one is stored on top of them.
+pub(crate) async fn append<T: Record>(
+    store: &Store,
+    subject: &str,
+    body: Bytes,
+    expected: u64,
+) -> Result<Cas<T>, Error> {
+    let patience = Patience::of(store.link.request_timeout);
+    let mut top = expected;
+    for _ in 0..APPENDS_MAX {
+        let write = Write { subject, body: body.clone(), expected: top };
+        let current = match compare_and_set(store, write, patience).await? {
+            Verdict::Stored { sequence } => return Ok(Cas::Stored { sequence }),
+            Verdict::Refused { current: None } => return Ok(Cas::Refused { current: None }),
+            Verdict::Refused { current: Some(current) } => current,
+        };
+        if let Ok(value) = current.record(store) {
+            return Ok(Cas::Refused { current: Some(current.entry(subject, value)) });
+        }
+        warn!(subject, sequence = current.sequence, "writing on top of a message that cannot be read");
+        let readable = last_readable::<T>(store, subject).boxed().await?;
+        match judge(&body, expected, readable.as_ref().map(|(stored, _)| (stored.sequence, &stored.body))) {
+            // Whoever writes meanwhile writes above that message, and then this write is refused again.
+            Judgement::Open => top = current.sequence,
+            Judgement::Stored { sequence } => return Ok(Cas::Stored { sequence }),
+            Judgement::Refused => {
+                return Ok(Cas::Refused { current: readable.map(|(stored, value)| stored.entry(subject, value)) });
+            }
+        }
+    }
+    let problem = format!("{APPENDS_MAX} messages that cannot be read came in the way");
+    Err(Error::unavailable(format!("append to `{subject}`"), problem))
+}
+
+/// Returns the last message on a subject that can be read, from the stream's leader.
+pub(crate) async fn last_entry<T: Record>(store: &Store, subject: &str) -> Result<Option<Entry<T>>, Error> {
+    let Some(last) = store.last(subject).await? else { return Ok(None) };
+    if let Ok(value) = last.record(store) {
+        return Ok(Some(last.entry(subject, value)));
+    }
+    let readable = last_readable::<T>(store, subject).boxed().await?;
+    Ok(readable.map(|(stored, value)| stored.entry(subject, value)))
+}
+
+/// Looks for a message that can be read, on a subject whose last one cannot.
+async fn last_readable<T: Record>(store: &Store, subject: &str) -> Result<Option<(Stored, T)>, Error> {
+    let messages = Follower::begin(store, subject.to_owned(), Begin::After(0)).await?.collect().await?;
+    Ok(messages.into_iter().rev().find_map(|stored| {
+        let value = stored.record(store).ok()?;
+        Some((stored, value))
+    }))
+}
+
 /// What the stream says about `write`; `None`: nothing yet.
 async fn read_back(
     store: &Store,
@@ -127,10 +185,7 @@ pub enum Judgement {
     /// Nothing yet: the write was not stored so far.
     Open,
     /// It is the write's own.
-    Stored {
-        /// Its sequence.
-        sequence: u64,
-    },
+    Stored { sequence: u64 },
     /// Another writer was there before.
     Refused,
 }

@@ -1,26 +1,33 @@
 //! The connection: found or refused with a clear reason at the start, then kept for ever in the background.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_nats::{
-    Client, Event,
+    Client, Event, ServerAddr,
     jetstream::{Context, context::ContextBuilder},
 };
+use percent_encoding::percent_decode_str;
 use tickmesh_core::name::Namespace;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tracing::{debug, error, info, warn};
 
-use crate::error::{Error, NoAnswer};
+use crate::{
+    error::{Error, NoAnswer, Source},
+    listing::Skipped,
+    servers::{Asked, LEAVE_AFTER, Servers},
+};
 
 /// Oldest server that will do: from 2.11 on a new cluster leader answers only after it has caught up.
 const VERSION_MIN: (u64, u64) = (2, 11);
-/// The same, for people.
+/// The oldest version as people read it.
 const VERSION_MIN_TEXT: &str = "2.11";
 /// How long a half-open connection may look alive: two of these. The library's minute would outlast every lease.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// Longest pause between two attempts to reconnect. Short, because a fleet of thousands is still only thousands of attempts
 /// a second, and every one of them may hold containers that stop when the fence falls.
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
+/// How long a server may take to say at the start that it has JetStream, while there are others to ask.
+const PROBE_MAX: Duration = Duration::from_millis(1_500);
 /// Acknowledgements under way at once. Every publish of this crate awaits its own, so this only bounds memory; the library
 /// blocks publishers beyond it, which the deadline on every call turns into an error.
 const ACKNOWLEDGEMENTS_MAX: usize = 16_384;
@@ -48,6 +55,9 @@ pub(crate) struct Link {
     pub(crate) request_timeout: Duration,
     /// Counts the times that the connection was made. A change means: what the server kept for us may be gone.
     pub(crate) connections: watch::Receiver<u64>,
+    /// Counts the records that this process could not read.
+    pub(crate) skipped: Skipped,
+    servers: Arc<Servers>,
 }
 
 impl Link {
@@ -55,7 +65,8 @@ impl Link {
     pub(crate) async fn connect(options: &ConnectOptions) -> Result<Self, Error> {
         let url = redacted(&options.url);
         let (made, mut connections) = watch::channel(0);
-        let client = reach(options, &url, made).await?;
+        let servers = Arc::new(Servers::default());
+        let client = reach(options, &url, made, servers.clone()).await?;
         await_event(&mut connections, options.request_timeout).await;
         check_version(&client.server_info().version, &url)?;
         let context = ContextBuilder::new()
@@ -63,22 +74,97 @@ impl Link {
             .ack_timeout(options.request_timeout)
             .max_ack_inflight(ACKNOWLEDGEMENTS_MAX)
             .build(client.clone());
-        context.query_account().await.map_err(|source| Error::NoJetStream { url, source: source.into() })?;
-        Ok(Self { client, context, request_timeout: options.request_timeout, connections })
+        let link = Self {
+            client,
+            context,
+            request_timeout: options.request_timeout,
+            connections,
+            skipped: Skipped::default(),
+            servers,
+        };
+        link.find_jetstream().await.map_err(|source| Error::NoJetStream { url, source })?;
+        Ok(link)
+    }
+
+    /// Makes sure that JetStream answers, on whichever server it does.
+    async fn find_jetstream(&self) -> Result<(), Source> {
+        let servers = self.client.server_pool().await?;
+        self.servers.connected_to(servers.iter().find(|server| server.did_connect).map(|server| server.addr.clone()));
+        for others in (0..servers.len().max(1)).rev() {
+            let time = if others == 0 { self.request_timeout } else { PROBE_MAX.min(self.request_timeout) };
+            let problem: Source = match within(time, self.context.query_account()).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(error)) => error.into(),
+                Err(late) => late.into(),
+            };
+            if others == 0 {
+                return Err(problem);
+            }
+            warn!(%problem, "JetStream does not answer on this server: trying another one");
+            let mut connections = self.connections.clone();
+            connections.mark_unchanged();
+            self.servers.leave();
+            self.client.force_reconnect().await?;
+            let _late = within(time, connections.changed()).await;
+        }
+        Ok(())
+    }
+
+    /// Takes note of an answer, or of its absence, and leaves a server that has answered nothing for long.
+    pub(crate) async fn noted<T>(&self, asked: Asked, answer: Result<T, Error>) -> Result<T, Error> {
+        match &answer {
+            Err(Error::Unavailable { .. }) => self.unanswered(asked).await,
+            Ok(_) | Err(_) => self.servers.answered(asked),
+        }
+        answer
+    }
+
+    /// Takes note of an answer.
+    pub(crate) fn answered(&self, asked: Asked) {
+        self.servers.answered(asked);
+    }
+
+    /// Takes note that there was no answer.
+    pub(crate) async fn unanswered(&self, asked: Asked) {
+        if !self.servers.unanswered(asked, Instant::now()) {
+            return;
+        }
+        let others = self.client.server_pool().await.map_or(0, |servers| servers.len().saturating_sub(1));
+        if others > 0 {
+            warn!(?asked, "this NATS server has answered nothing for {LEAVE_AFTER:?}: going to another one");
+            // The client is closed: then nobody needs a server.
+            let _closed = self.client.force_reconnect().await;
+        }
     }
 }
 
-async fn reach(options: &ConnectOptions, url: &str, made: watch::Sender<u64>) -> Result<Client, Error> {
+async fn reach(
+    options: &ConnectOptions,
+    url: &str,
+    made: watch::Sender<u64>,
+    servers: Arc<Servers>,
+) -> Result<Client, Error> {
+    let connected = made.subscribe();
     let mut settings = async_nats::ConnectOptions::new()
         .name(&options.client_name)
         .connection_timeout(options.request_timeout)
         .request_timeout(Some(options.request_timeout))
         .ping_interval(PING_INTERVAL)
         .reconnect_delay_callback(reconnect_pause)
+        .reconnect_to_server_callback(move |pool, _| {
+            // The first time the library tries all of them, one after the other.
+            let chosen = if *connected.borrow() == 0 { None } else { servers.choose(&pool) };
+            async { chosen }
+        })
         .event_callback(move |event| {
             note(&event, &made);
             async {}
         });
+    match login(&options.url) {
+        Some(Login::User { name, password }) => settings = settings.user_and_password(name, password),
+        Some(Login::Token(token)) => settings = settings.token(token),
+        None => {}
+    }
     if let Some(path) = &options.credentials {
         settings = settings
             .credentials_file(path)
@@ -92,6 +178,27 @@ async fn reach(options: &ConnectOptions, url: &str, made: watch::Sender<u64>) ->
         Ok(Err(source)) => Err(unreachable(source.into())),
         Err(_) => Err(unreachable(NoAnswer(options.request_timeout).into())),
     }
+}
+
+/// How the address of a server says who connects.
+#[derive(Debug, PartialEq, Eq)]
+enum Login {
+    /// `nats://name:password@host`.
+    User { name: String, password: String },
+    /// `nats://token@host`.
+    Token(String),
+}
+
+/// Returns the login of the first address that has one. The library leaves it out, and servers take the same for a whole cluster.
+fn login(url: &str) -> Option<Login> {
+    let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    url.split(',').filter_map(|server| server.trim().parse::<ServerAddr>().ok()).find_map(|server| {
+        let name = plain(server.username()?);
+        Some(match server.password() {
+            Some(password) => Login::User { name, password: plain(password) },
+            None => Login::Token(name),
+        })
+    })
 }
 
 /// Waits until the event of the connection that was just made has come through, or the first writers would take it for a
@@ -172,6 +279,16 @@ mod tests {
     #[test]
     fn passwords_do_not_reach_messages() {
         assert_eq!(redacted("nats://me:secret@a:4222, b:4222,token@c"), "nats://a:4222,b:4222,c");
+    }
+
+    #[test]
+    fn login_is_that_of_the_address() {
+        let user =
+            |name: &str, password: &str| Some(Login::User { name: name.to_owned(), password: password.to_owned() });
+        assert_eq!(login("nats://me:p%40ss@a:4222,b:4222"), user("me", "p@ss"));
+        assert_eq!(login("b:4222, nats://me:secret@a:4222"), user("me", "secret"));
+        assert_eq!(login("nats://s3cr3t@a:4222"), Some(Login::Token("s3cr3t".to_owned())));
+        assert_eq!(login("nats://a:4222"), None);
     }
 
     #[test]

@@ -11,6 +11,65 @@ use crate::{bucket::Bucket, compare_and_set::Cas, error::Error, topology::APP_RE
 /// Edits of one app at most that no leader has folded: with the revision in force, as many as the bucket keeps.
 pub const UNFOLDED_EDITS_MAX: usize = APP_REVISIONS as usize - 1;
 
+/// The record of an app, which an edit is based on.
+#[derive(Debug)]
+pub enum Current {
+    /// There is none.
+    Absent,
+    Record(Box<Entry<AppRecord>>),
+    Damaged {
+        /// Its revision.
+        revision: u64,
+    },
+}
+
+impl Current {
+    /// Returns the revision that an edit replaces; 0: none.
+    pub fn revision(&self) -> u64 {
+        match self {
+            Self::Absent => 0,
+            Self::Record(entry) => entry.sequence,
+            Self::Damaged { revision } => *revision,
+        }
+    }
+
+    /// Returns the record, if there is one that can be read.
+    pub fn record(&self) -> Option<&AppRecord> {
+        match self {
+            Self::Record(entry) => Some(&entry.value),
+            Self::Absent | Self::Damaged { .. } => None,
+        }
+    }
+}
+
+impl From<Option<Entry<AppRecord>>> for Current {
+    fn from(entry: Option<Entry<AppRecord>>) -> Self {
+        entry.map_or(Self::Absent, |entry| Self::Record(Box::new(entry)))
+    }
+}
+
+/// A record of a later release is not damaged: whoever edits it needs that release.
+fn damaged(error: Error) -> Result<Current, Error> {
+    match error {
+        Error::Unreadable { sequence: revision, source, .. } if !source.is_newer() => Ok(Current::Damaged { revision }),
+        error => Err(error),
+    }
+}
+
+/// What became of an edit.
+#[derive(Debug)]
+pub enum Edit {
+    Stored {
+        /// Its revision.
+        revision: u64,
+    },
+    /// Another one was faster.
+    Refused {
+        /// What is stored.
+        current: Current,
+    },
+}
+
 /// Where apps are edited.
 #[derive(Debug, Clone)]
 pub struct Edits {
@@ -23,25 +82,27 @@ impl Edits {
         Self { apps, ledgers }
     }
 
-    /// The record of an app, which an edit is based on.
-    pub async fn current(&self, app: &AppName) -> Result<Option<Entry<AppRecord>>, Error> {
-        self.apps.read(app.as_str()).await
+    /// The record of an app, which an edit is based on. A damaged one is [`Current::Damaged`]: an edit replaces it.
+    pub async fn current(&self, app: &AppName) -> Result<Current, Error> {
+        match self.apps.read(app.as_str()).await {
+            Ok(entry) => Ok(entry.into()),
+            Err(error) => damaged(error),
+        }
     }
 
-    /// Stores an edit if `current` is still the app's record. [`Error::TooManyEdits`] if no scheduler has taken up the last
-    /// nine of them.
-    pub async fn write(
-        &self,
-        app: &AppName,
-        edit: &AppRecord,
-        current: Option<&Entry<AppRecord>>,
-    ) -> Result<Cas<AppRecord>, Error> {
-        let expected = current.map_or(0, |entry| entry.sequence);
+    /// Stores an edit if `current` is still the app's record; else returns what is. [`Error::TooManyEdits`] if no scheduler
+    /// has taken up the last nine of them.
+    pub async fn write(&self, app: &AppName, edit: &AppRecord, current: &Current) -> Result<Edit, Error> {
+        let expected = current.revision();
         // What is folded only grows, and the write fails if another edit came between: what is true now is true then.
         if self.unfolded(app, expected).await? >= UNFOLDED_EDITS_MAX {
             return Err(Error::TooManyEdits { app: app.clone(), edits: UNFOLDED_EDITS_MAX });
         }
-        self.apps.compare_and_set(app.as_str(), edit, expected).await
+        match self.apps.compare_and_set(app.as_str(), edit, expected).await {
+            Ok(Cas::Stored { sequence }) => Ok(Edit::Stored { revision: sequence }),
+            Ok(Cas::Refused { current }) => Ok(Edit::Refused { current: current.into() }),
+            Err(error) => damaged(error).map(|current| Edit::Refused { current }),
+        }
     }
 
     /// Number of stored revisions that no leader has folded.

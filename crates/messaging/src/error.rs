@@ -53,14 +53,21 @@ pub enum Error {
     },
     /// The server has no mesh of this namespace.
     #[error("there is no mesh `{namespace}` on this NATS")]
-    NotProvisioned {
-        /// The namespace.
-        namespace: String,
+    NotProvisioned { namespace: String },
+    /// A scheduler knows a mesh of this namespace, and its store is lost.
+    #[error(
+        "the store of mesh `{namespace}` is lost: a scheduler has seen it, and nobody fills it before it is restored"
+    )]
+    StoreLost { namespace: String },
+    /// The server has too little room for the streams of the mesh. None was made that was not there.
+    #[error("NATS has too little room for the mesh: {shortage}")]
+    NoRoom {
+        /// What there is too little of.
+        shortage: String,
     },
     /// A stream could not be made or changed.
     #[error("failed to provision stream `{stream}`")]
     Provision {
-        /// The stream.
         stream: String,
         /// What the server said.
         #[source]
@@ -69,7 +76,6 @@ pub enum Error {
     /// Somebody else's stream has the name of one of ours.
     #[error("stream `{stream}` exists, but holds other subjects: {subjects}")]
     ForeignStream {
-        /// The stream.
         stream: String,
         /// What it holds.
         subjects: String,
@@ -77,7 +83,6 @@ pub enum Error {
     /// Somebody has given a stream a setting under which messages get lost that must be kept.
     #[error("stream `{stream}` has {setting} {found}, and must have {wanted}: change it with `nats stream edit`")]
     ForeignSetting {
-        /// The stream.
         stream: String,
         /// The setting, as NATS's own tools call it.
         setting: &'static str,
@@ -88,25 +93,16 @@ pub enum Error {
     },
     /// A stream was removed under our feet.
     #[error("stream `{stream}` does not exist any more")]
-    StreamGone {
-        /// The stream.
-        stream: String,
-    },
+    StreamGone { stream: String },
     /// A stream is not what it was: stored messages were lost, or it was made anew.
     #[error("stored data was lost: {0}")]
     StateLost(Loss),
     /// Another process receives from the queue now.
     #[error("another process receives from stream `{stream}` now")]
-    Superseded {
-        /// The stream.
-        stream: String,
-    },
+    Superseded { stream: String },
     /// This process has closed the connection: see [`crate::Mesh::close`].
     #[error("the connection to NATS was closed while stream `{stream}` was read")]
-    Closed {
-        /// The stream.
-        stream: String,
-    },
+    Closed { stream: String },
     /// The server did not answer in time, or refused. **The outcome of a write is unknown**: it may still be stored.
     #[error("failed to {action}")]
     Unavailable {
@@ -123,14 +119,12 @@ pub enum Error {
         key: String,
         /// Where in the stream.
         sequence: u64,
-        /// Why.
         #[source]
         source: Unreadable,
     },
     /// Nothing was sent: another edit would push out the schedule that was in force, which the next leader has to account for.
     #[error("app `{app}` was edited {edits} times and no scheduler has taken it up: start one, and try again")]
     TooManyEdits {
-        /// The app.
         app: AppName,
         /// Edits that wait for a leader.
         edits: usize,
@@ -140,7 +134,6 @@ pub enum Error {
     Encode {
         /// Key or subject.
         key: String,
-        /// Why.
         #[source]
         source: serde_json::Error,
     },
@@ -159,6 +152,37 @@ pub enum Error {
 impl Error {
     pub(crate) fn unavailable(action: impl Into<String>, source: impl Into<Source>) -> Self {
         Self::Unavailable { action: action.into(), source: source.into() }
+    }
+
+    /// Returns the sequence of a record that stands in the way and cannot be read. Whoever alone writes in its place may
+    /// write over it: a later release that did so would have waited until all can read what it writes.
+    pub fn unreadable_at(&self) -> Option<u64> {
+        match self {
+            Self::Unreadable { sequence, .. } => Some(*sequence),
+            Self::Credentials { .. }
+            | Self::Unreachable { .. }
+            | Self::ServerTooOld { .. }
+            | Self::NoJetStream { .. }
+            | Self::NotProvisioned { .. }
+            | Self::StoreLost { .. }
+            | Self::NoRoom { .. }
+            | Self::Provision { .. }
+            | Self::ForeignStream { .. }
+            | Self::ForeignSetting { .. }
+            | Self::StreamGone { .. }
+            | Self::StateLost(_)
+            | Self::Superseded { .. }
+            | Self::Closed { .. }
+            | Self::Unavailable { .. }
+            | Self::TooManyEdits { .. }
+            | Self::Encode { .. }
+            | Self::TooLarge { .. } => None,
+        }
+    }
+
+    /// Whether there is no mesh of this namespace.
+    pub fn is_not_provisioned(&self) -> bool {
+        matches!(self, Self::NotProvisioned { .. })
     }
 
     /// Whether the same call may succeed later, without anybody changing anything.
@@ -185,9 +209,7 @@ pub enum Unreadable {
     /// Not the JSON of this record.
     #[error("not a valid record{field}")]
     Json {
-        /// Where.
         field: Field,
-        /// Why.
         #[source]
         source: Problem,
     },
@@ -203,6 +225,13 @@ pub enum Unreadable {
     /// The body is about something else than the subject that carries it.
     #[error("the body does not belong on this subject")]
     Misplaced,
+}
+
+impl Unreadable {
+    /// Whether a later release wrote it, and can read it.
+    pub fn is_newer(&self) -> bool {
+        matches!(self, Self::NewerSchema { .. })
+    }
 }
 
 /// The part of a record that cannot be read, such as `held[3].run`.

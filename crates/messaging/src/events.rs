@@ -6,7 +6,8 @@ use tracing::warn;
 use crate::{
     error::{Error, chain},
     follow::{Follower, Following},
-    journal::{Start, readable},
+    journal::{Start, listed, readable},
+    listing::Listing,
     store::{Message, Store},
     wire::{Entry, encode},
 };
@@ -31,8 +32,8 @@ impl Events {
 
     /// The events, as long as they are kept, then those to come.
     pub async fn follow(&self, start: Start) -> Result<Following<Entry<MeshEvent>>, Error> {
-        let filter = self.store.names.subjects(self.store.kind);
-        Ok(Follower::begin(&self.store, filter, start.begin()).await?.into_stream(readable))
+        let (store, filter) = (self.store.clone(), self.store.names.subjects(self.store.kind));
+        Ok(Follower::begin(&self.store, filter, start.begin()).await?.into_stream(move |item| readable(&store, item)))
     }
 
     /// Sequence of the last event that was ever stored.
@@ -41,10 +42,8 @@ impl Events {
     }
 
     /// The events that are kept, the oldest first.
-    pub async fn list(&self) -> Result<Vec<Entry<MeshEvent>>, Error> {
-        let filter = self.store.names.subjects(self.store.kind);
-        let stored = Follower::begin(&self.store, filter, Start::All.begin()).await?.collect().await?;
-        stored.iter().map(|stored| stored.decode(&stored.subject)).collect()
+    pub async fn list(&self) -> Result<Listing<MeshEvent>, Error> {
+        listed(&self.store, self.store.names.subjects(self.store.kind)).await
     }
 
     /// Publishes an event, or says why that cannot be done.

@@ -2,16 +2,17 @@
 
 use std::marker::PhantomData;
 
-use serde::{Serialize, de::DeserializeOwned};
 use tickmesh_core::name::AppName;
 use tracing::warn;
 
 use crate::{
-    compare_and_set::{Cas, Write, compare_and_set},
+    compare_and_set::{Cas, append, last_entry},
     error::{Error, chain},
     follow::{Begin, Follower, Following, Item},
+    listing::Listing,
     names::StreamKind,
-    store::{Patience, Store},
+    record::Record,
+    store::Store,
     wire::{Entry, encode},
 };
 
@@ -49,25 +50,22 @@ impl<T> Clone for Journal<T> {
     }
 }
 
-impl<T: Serialize + DeserializeOwned + Send + 'static> Journal<T> {
+impl<T: Record> Journal<T> {
     pub(crate) fn new(store: Store) -> Self {
         Self { store, record: PhantomData }
     }
 
-    /// Stores the app's next message if its last one is at `expected`; 0: if it has none.
+    /// Stores the app's next message if its last one is at `expected`; 0: if it has none. Messages that cannot be read do
+    /// not count.
     pub async fn append(&self, app: &AppName, value: &T, expected: u64) -> Result<Cas<T>, Error> {
         let subject = self.subject(app);
         let body = encode(self.store.kind, &subject, value)?;
-        let write = Write { subject: &subject, body, expected };
-        let patience = Patience::of(self.store.link.request_timeout);
-        compare_and_set(&self.store, write, patience).await?.decode(&subject)
+        append(&self.store, &subject, body, expected).await
     }
 
-    /// The app's last message, from the stream's leader.
+    /// The app's last message that can be read, from the stream's leader.
     pub async fn newest(&self, app: &AppName) -> Result<Option<Entry<T>>, Error> {
-        let subject = self.subject(app);
-        let stored = self.store.last(&subject).await?;
-        stored.map(|stored| stored.decode(&subject)).transpose()
+        last_entry(&self.store, &self.subject(app)).await
     }
 
     /// Sequence of the last message that was ever stored, of any app.
@@ -76,17 +74,13 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Journal<T> {
     }
 
     /// The app's last ten messages, oldest first.
-    pub async fn last(&self, app: &AppName) -> Result<Vec<Entry<T>>, Error> {
-        let follower = Follower::begin(&self.store, self.subject(app), Begin::After(0)).await?;
-        let stored = follower.collect().await?;
-        stored.iter().map(|stored| stored.decode(&stored.subject)).collect()
+    pub async fn last(&self, app: &AppName) -> Result<Listing<T>, Error> {
+        listed(&self.store, self.subject(app)).await
     }
 
     /// The last ten messages of every app, in the order in which they were stored.
-    pub async fn list(&self) -> Result<Vec<Entry<T>>, Error> {
-        let filter = self.store.names.subjects(self.store.kind);
-        let stored = Follower::begin(&self.store, filter, Begin::After(0)).await?.collect().await?;
-        stored.iter().map(|stored| stored.decode(&stored.subject)).collect()
+    pub async fn list(&self) -> Result<Listing<T>, Error> {
+        listed(&self.store, self.store.names.subjects(self.store.kind)).await
     }
 
     /// The messages of an app, or of all (`None`). A message that cannot be read is logged and left out.
@@ -95,7 +89,8 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Journal<T> {
             Some(app) => self.subject(app),
             None => self.store.names.subjects(self.store.kind),
         };
-        Ok(Follower::begin(&self.store, filter, start.begin()).await?.into_stream(readable))
+        let store = self.store.clone();
+        Ok(Follower::begin(&self.store, filter, start.begin()).await?.into_stream(move |item| readable(&store, item)))
     }
 
     fn subject(&self, app: &AppName) -> String {
@@ -107,10 +102,16 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Journal<T> {
     }
 }
 
+/// Lists the messages that a filter lets through.
+pub(crate) async fn listed<T: Record>(store: &Store, filter: String) -> Result<Listing<T>, Error> {
+    let stored = Follower::begin(store, filter, Begin::After(0)).await?.collect().await?;
+    Ok(Listing::of(stored.iter().map(|stored| stored.listed(store, &stored.subject))))
+}
+
 /// The record of an item, for readers who have no use for one that they cannot read.
-pub(crate) fn readable<T: DeserializeOwned>(item: Item) -> Option<Entry<T>> {
+pub(crate) fn readable<T: Record>(store: &Store, item: Item) -> Option<Entry<T>> {
     let Item::Message(stored) = item else { return None };
-    match stored.decode(&stored.subject) {
+    match stored.decode(store, &stored.subject) {
         Ok(entry) => Some(entry),
         Err(error) => {
             warn!(error = %chain(&error), "leaving a message out");

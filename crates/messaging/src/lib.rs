@@ -15,6 +15,7 @@
 //! stream's leader. And whoever follows a store sees every message once, in order, over any number of reconnects.
 
 mod address;
+mod agent_wishes;
 mod bucket;
 mod commands;
 mod compare_and_set;
@@ -26,15 +27,20 @@ mod follow;
 mod journal;
 pub mod lease;
 mod limits;
+mod listing;
 mod logs;
 mod marks;
 mod mesh;
 mod names;
 mod notices;
 mod orders;
+mod record;
 mod results;
+mod room;
 mod schedulers;
+mod servers;
 mod store;
+mod streams;
 mod topology;
 mod wire;
 
@@ -44,20 +50,25 @@ pub use crate::{
     commands::{Commands, Delivery},
     compare_and_set::{Cas, Judgement, judge},
     connect::ConnectOptions,
-    edits::{Edits, UNFOLDED_EDITS_MAX},
+    edits::{Current, Edit, Edits, UNFOLDED_EDITS_MAX},
     error::{Error, Unreadable, chain},
     events::Events,
     follow::Following,
     journal::{Journal, Start},
     lease::LeaseRecord,
     limits::BODY_BYTES_MAX,
+    listing::{Listing, UnreadableRecord},
     logs::{LogNews, Logs},
     mesh::{DURABLE_STREAMS, Mesh, StreamSize},
     names::{LEASE_KEY, LogFilter, Names, RunSelector, StreamKind},
     notices::NoticePosition,
     orders::Orders,
+    record::Record,
     results::Results,
-    schedulers::{SchedulerCard, SchedulerRole, Schedulers, StepDown},
-    topology::Provisioning,
+    schedulers::{
+        Reply, SchedulerCard, SchedulerRequest, SchedulerRole, Schedulers, StoreLost, WishReply, WishRequest,
+    },
+    streams::{Founding, StreamsThere, founding, is_store_lost},
+    topology::{ORDER_AGE, Provisioning},
     wire::Entry,
 };

@@ -6,6 +6,7 @@ use tickmesh_core::{id::AttemptId, message::LogBatch, name::AgentName};
 
 use crate::{
     address::AttemptAddress,
+    compare_and_set::last_entry,
     error::Error,
     follow::{Begin, Follower, Following, Item},
     journal::readable,
@@ -23,11 +24,9 @@ pub struct Logs {
 /// What a follower of output is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogNews {
-    /// A batch.
     Batch {
         /// Its sequence. Sequences only go up.
         sequence: u64,
-        /// The batch.
         batch: Box<LogBatch>,
     },
     /// All that was stored when the follower began has been given. Comes exactly once.
@@ -52,7 +51,7 @@ impl Logs {
         Ok(batches.map(|batch| batch.map(|(_, batch)| batch)).boxed())
     }
 
-    /// The same of those above a sequence, each with its own.
+    /// Reads the batches above a sequence, each with its own sequence.
     pub async fn read_after(&self, filter: LogFilter, sequence: u64) -> Result<Following<(u64, LogBatch)>, Error> {
         let follower = self.follower(&filter, sequence).await?;
         let stored = stream::unfold(Some(follower), |follower| async {
@@ -63,10 +62,11 @@ impl Logs {
                 Err(error) => Some((Err(error), None)),
             }
         });
+        let store = self.store.clone();
         let batches = stored.filter_map(move |stored| {
             let batch = stored.map(|stored| {
                 let sequence = stored.sequence;
-                admitted(&filter, Item::Message(stored)).map(|batch| (sequence, batch))
+                admitted(&store, &filter, Item::Message(stored)).map(|batch| (sequence, batch))
             });
             std::future::ready(batch.transpose())
         });
@@ -78,30 +78,29 @@ impl Logs {
         self.follow_after(filter, 0).await
     }
 
-    /// The same of those above a sequence.
+    /// Follows the batches above a sequence.
     pub async fn follow_after(&self, filter: LogFilter, sequence: u64) -> Result<Following<LogNews>, Error> {
+        let store = self.store.clone();
         let follower = self.follower(&filter, sequence).await?;
         Ok(follower.into_stream(move |item| match item {
             Item::CaughtUp { .. } => Some(LogNews::CaughtUp),
             Item::Message(stored) => {
                 let sequence = stored.sequence;
-                let batch = admitted(&filter, Item::Message(stored))?;
+                let batch = admitted(&store, &filter, Item::Message(stored))?;
                 Some(LogNews::Batch { sequence, batch: Box::new(batch) })
             }
         }))
     }
 
-    /// The newest stored batch of those.
-    pub async fn last(&self, filter: &LogFilter) -> Result<Option<Entry<LogBatch>>, Error> {
+    /// Returns the sequence of the newest stored batch of those; 0: there is none.
+    pub async fn last_sequence(&self, filter: &LogFilter) -> Result<u64, Error> {
         let last = self.store.last(&self.store.names.logs(filter)).await?;
-        last.map(|stored| stored.decode(&stored.subject)).transpose()
+        Ok(last.map_or(0, |stored| stored.sequence))
     }
 
-    /// The newest stored batch of an attempt.
+    /// The newest stored batch of an attempt that can be read.
     pub async fn last_of(&self, attempt: &AttemptId, agent: &AgentName) -> Result<Option<Entry<LogBatch>>, Error> {
-        let subject = self.store.names.log(attempt, agent);
-        let last = self.store.last(&subject).await?;
-        last.map(|stored| stored.decode(&subject)).transpose()
+        last_entry(&self.store, &self.store.names.log(attempt, agent)).await
     }
 
     async fn follower(&self, filter: &LogFilter, after: u64) -> Result<Follower, Error> {
@@ -109,7 +108,7 @@ impl Logs {
     }
 }
 
-fn admitted(filter: &LogFilter, item: Item) -> Option<LogBatch> {
-    let batch: LogBatch = readable(item)?.value;
+fn admitted(store: &Store, filter: &LogFilter, item: Item) -> Option<LogBatch> {
+    let batch: LogBatch = readable(store, item)?.value;
     filter.admits(&AttemptAddress::of(&batch.attempt, &batch.agent)).then_some(batch)
 }

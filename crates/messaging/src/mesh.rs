@@ -1,19 +1,20 @@
 //! The handle on a mesh: everything that any part of tickmesh does on NATS begins here.
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use async_nats::connection::State;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use tickmesh_core::{
     history::RunSummary,
     id::MeshId,
     ledger::{Ledger, LedgerWrite},
     message::{AgentRecord, AppRecord, TickRecord},
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::sleep};
 
 use crate::{
     bucket::Bucket,
@@ -24,26 +25,38 @@ use crate::{
     events::Events,
     journal::Journal,
     lease::{LeaseRecord, RENEWALS_PER_TERM},
+    listing::UnreadableRecord,
     logs::Logs,
     marks::StreamMarks,
     names::{MESH_KEY, Names, StreamKind},
     orders::Orders,
+    record::Record,
     results::Results,
     schedulers::Schedulers,
     store::{Patience, Store},
-    topology::{MeshRecord, Provisioning, check_streams, provision_identity, provision_missing, provision_streams},
+    streams::{Founding, StreamsThere, founding},
+    topology::{
+        MeshRecord, Provisioning, check_streams, find_streams, provision_identity, provision_missing,
+        provision_streams, refuse_roll_ups, restore_identity,
+    },
 };
 
 /// Streams that must never lose a message: the next leader must find in them what the last one has seen.
 pub const DURABLE_STREAMS: [StreamKind; 4] =
     [StreamKind::Apps, StreamKind::Ledger, StreamKind::Results, StreamKind::History];
 
+/// How long schedulers have to answer who would make a mesh: they do so from memory.
+const FOUNDING_ROLL: Duration = Duration::from_millis(500);
+/// How long whoever answers has to say that the store is lost: a leader first gives its lease back, and looks several times.
+const FOUNDING_MAX: Duration = Duration::from_secs(20);
+/// Between two looks.
+const FOUNDING_PAUSE: Duration = Duration::from_millis(500);
+
 /// How much is in a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StreamSize {
     /// Its short name.
     pub stream: String,
-    /// Messages in it.
     pub messages: u64,
     /// Bytes of them.
     pub bytes: u64,
@@ -73,12 +86,54 @@ impl Mesh {
         provision_identity(&self.meta(), MeshId::from_random(rand::random())).await
     }
 
-    /// Makes the streams that are missing of a mesh of that identity, and gives it back its identity if that is missing, too:
-    /// every container carries it. Returned is the identity that the mesh has. What was in those streams stays lost, and
+    /// Makes those streams that are missing of a mesh of that identity, and gives it back its identity if that is missing, too:
+    /// every container carries it. Returns the identity that the mesh has. What was in those streams stays lost, and
     /// whoever is to lead finds that: see [`Error::StateLost`].
-    pub async fn provision_missing(&self, id: MeshId) -> Result<MeshId, Error> {
-        provision_missing(&self.link, &self.names).await?;
-        provision_identity(&self.meta(), id).await
+    pub async fn provision_missing(&self, id: MeshId, kinds: &BTreeSet<StreamKind>) -> Result<MeshId, Error> {
+        provision_missing(&self.link, &self.names, kinds).await?;
+        restore_identity(&self.meta(), id).await
+    }
+
+    /// Makes those streams that are missing of a mesh that was there, and leaves its identity alone.
+    pub async fn make_missing(&self, kinds: &BTreeSet<StreamKind>) -> Result<(), Error> {
+        provision_missing(&self.link, &self.names, kinds).await
+    }
+
+    /// Looks which streams are there.
+    pub async fn find_streams(&self) -> Result<StreamsThere, Error> {
+        find_streams(&self.link, &self.names).await
+    }
+
+    /// Makes the mesh, or what is missing of it, unless its store is lost: see [`Founding`]. Whoever answers that it knows a
+    /// mesh has some time to find out. `replicas` is wished for, and without that wish a mesh that is there stays as it is.
+    pub async fn found(&self, replicas: Option<usize>) -> Result<Founding, Error> {
+        let deadline = Instant::now() + FOUNDING_MAX;
+        loop {
+            let is_there = match self.open().await {
+                Ok(_) => true,
+                Err(Error::NotProvisioned { .. }) => false,
+                Err(error) => return Err(error),
+            };
+            let streams = self.find_streams().await?;
+            let cards = if is_there { Vec::new() } else { self.schedulers().roll(FOUNDING_ROLL).await? };
+            let settings = Provisioning::default();
+            let settings = Provisioning { replicas: replicas.unwrap_or(settings.replicas), ..settings };
+            match founding(is_there, &streams, &cards) {
+                Founding::Lost => return Ok(Founding::Lost),
+                Founding::Ask if Instant::now() >= deadline => return Ok(Founding::Lost),
+                Founding::Ask => sleep(FOUNDING_PAUSE).await,
+                Founding::Make => return self.provision(&settings).await.map(|_| Founding::Make),
+                Founding::Exists if replicas.is_some() => {
+                    return self.provision(&settings).await.map(|_| Founding::Exists);
+                }
+                Founding::Exists => return self.bring_up_to_date().await.map(|()| Founding::Exists),
+            }
+        }
+    }
+
+    /// Brings the streams of a mesh that an earlier release made to what every release since relies on.
+    pub async fn bring_up_to_date(&self) -> Result<(), Error> {
+        refuse_roll_ups(&self.link, &self.names).await
     }
 
     /// The identity of a mesh that was provisioned before; else [`Error::NotProvisioned`].
@@ -90,6 +145,17 @@ impl Mesh {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Opens the mesh like [`Self::open`], but says so if a scheduler that answers knows a mesh whose store is lost.
+    pub async fn open_or_lost(&self) -> Result<MeshId, Error> {
+        let opened = self.open().await;
+        if let Err(Error::NotProvisioned { .. }) = opened
+            && self.schedulers().roll(FOUNDING_ROLL).await?.iter().any(|card| card.role.store_lost().is_some())
+        {
+            return Err(Error::StoreLost { namespace: self.names.namespace().to_string() });
+        }
+        opened
     }
 
     /// Makes sure that the streams have the settings without which promises would be broken. Who provisions does not change
@@ -210,6 +276,37 @@ impl Mesh {
         self.link.client.server_info().version
     }
 
+    /// Finds the records that cannot be read, in every stream but those whose messages are gone within the hour or are
+    /// output.
+    pub async fn unreadable(&self) -> Result<Vec<UnreadableRecord>, Error> {
+        let mut found = Vec::new();
+        if let Some(stored) = self.store(StreamKind::Meta).last(&self.names.key(StreamKind::Meta, MESH_KEY)).await? {
+            found.extend(stored.listed::<MeshRecord>(&self.store(StreamKind::Meta), MESH_KEY).err());
+        }
+        found.extend(self.lease().list().await?.unreadable);
+        found.extend(self.apps().list().await?.unreadable);
+        found.extend(self.ledgers().list().await?.unreadable);
+        found.extend(self.agents().list().await?.unreadable);
+        found.extend(self.ticks().list().await?.unreadable);
+        found.extend(self.history().list().await?.unreadable);
+        found.extend(self.events().list().await?.unreadable);
+        Ok(found)
+    }
+
+    /// Writes the identity of the mesh anew if its record is damaged. `id` is the one that this process has read before.
+    pub async fn keep_identity(&self, id: MeshId) -> Result<(), Error> {
+        match self.open().await {
+            Err(error) if error.unreadable_at().is_some() => restore_identity(&self.meta(), id).await.map(drop),
+            found => found.map(drop),
+        }
+    }
+
+    /// How many records of each stream this process could not read since it connected. One that is read again is counted
+    /// again.
+    pub fn skipped(&self) -> impl Iterator<Item = (StreamKind, u64)> {
+        self.link.skipped.counts()
+    }
+
     /// Whether there is a connection right now.
     pub fn is_connected(&self) -> bool {
         self.link.client.connection_state() == State::Connected
@@ -237,10 +334,7 @@ impl Mesh {
         self.link.connections.clone()
     }
 
-    pub(crate) fn meta<T>(&self) -> Bucket<T>
-    where
-        T: Serialize + DeserializeOwned + Send + Sync + 'static,
-    {
+    pub(crate) fn meta<T: Record>(&self) -> Bucket<T> {
         Bucket::new(self.store(StreamKind::Meta))
     }
 

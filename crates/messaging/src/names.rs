@@ -115,7 +115,6 @@ pub enum RunSelector {
 /// Which output is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFilter {
-    /// The app.
     pub app: AppName,
     /// The run; `None`: every run.
     pub run: Option<RunSelector>,
@@ -156,7 +155,6 @@ impl Names {
         Self { namespace }
     }
 
-    /// The namespace.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
     }
@@ -179,9 +177,9 @@ impl Names {
         format!("{}{key}", self.prefix(bucket))
     }
 
-    /// The key that a bucket's subject names.
-    pub(crate) fn key_of<'a>(&self, bucket: StreamKind, subject: &'a str) -> &'a str {
-        subject.strip_prefix(&self.prefix(bucket)).unwrap_or(subject)
+    /// Returns what a subject of this stream ends with: the key in a bucket; elsewhere what the message is about.
+    pub(crate) fn key_of<'a>(&self, stream: StreamKind, subject: &'a str) -> &'a str {
+        subject.strip_prefix(&self.prefix(stream)).unwrap_or(subject)
     }
 
     /// Subject of an app's clock decisions.

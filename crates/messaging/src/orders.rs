@@ -2,7 +2,6 @@
 //! decides, and the leader sends again what reality lacks.
 
 use tickmesh_core::{message::Order, name::AgentName};
-use tracing::warn;
 
 use crate::{
     error::Error,
@@ -33,16 +32,8 @@ impl Orders {
     /// The orders of the last minute for an agent, then those to come. One that cannot be read, or that is addressed to
     /// another agent, is logged and left out.
     pub async fn follow(&self, agent: &AgentName) -> Result<Following<Order>, Error> {
-        let filter = self.store.names.order(agent);
-        let agent = agent.clone();
+        let (store, filter) = (self.store.clone(), self.store.names.order(agent));
         let follower = Follower::begin(&self.store, filter, Begin::After(0)).await?;
-        Ok(follower.into_stream(move |item| {
-            let order: Order = readable(item)?.value;
-            if order.agent != agent {
-                warn!(%agent, addressed_to = %order.agent, "leaving an order for another agent out");
-                return None;
-            }
-            Some(order)
-        }))
+        Ok(follower.into_stream(move |item| readable(&store, item).map(|entry| entry.value)))
     }
 }

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, error::Elapsed, sleep, timeout_at},
 };
 
 use crate::{
@@ -27,6 +27,7 @@ use crate::{
     error::{Error, NoAnswer, Source},
     marks::StreamMark,
     names::{Names, StreamKind},
+    servers::Asked,
     wire::Stored,
 };
 
@@ -58,6 +59,10 @@ impl Store {
 
     /// The last message on a subject, as the stream's leader has it.
     pub(crate) async fn last(&self, subject: &str) -> Result<Option<Stored>, Error> {
+        self.link.noted(Asked::Read, self.ask_last(subject).await).await
+    }
+
+    async fn ask_last(&self, subject: &str) -> Result<Option<Stored>, Error> {
         let action = || format!("read the last message on `{subject}`");
         let handle = self.handle().await?;
         match self.bounded(handle.get_last_raw_message_by_subject(subject)).await {
@@ -77,6 +82,10 @@ impl Store {
 
     /// Sequence of the first message from `from` on that a filter lets through, as the stream's leader has it.
     pub(crate) async fn next_sequence(&self, filter: &str, from: u64) -> Result<Option<u64>, Error> {
+        self.link.noted(Asked::Read, self.ask_next_sequence(filter, from).await).await
+    }
+
+    async fn ask_next_sequence(&self, filter: &str, from: u64) -> Result<Option<u64>, Error> {
         let action = || format!("look for messages of `{filter}` from {from} on");
         let handle = self.handle().await?;
         match self.bounded(handle.get_first_raw_message_by_subject(filter, from)).await {
@@ -114,6 +123,10 @@ impl Store {
 
     /// What the clock says now that messages are stamped with.
     pub(crate) async fn clock(&self) -> Result<Timestamp, Error> {
+        self.link.noted(Asked::Read, self.ask_clock().await).await
+    }
+
+    async fn ask_clock(&self) -> Result<Timestamp, Error> {
         let action = || format!("ask for the clock of stream `{}`", self.name);
         let request = self.link.context.request(format!("STREAM.INFO.{}", self.name), &());
         let answer: Clock = match self.bounded(request).await {
@@ -137,6 +150,10 @@ impl Store {
 
     /// All that the server says of the stream.
     pub(crate) async fn info(&self) -> Result<StreamInfo, Error> {
+        self.link.noted(Asked::Read, self.ask_info().await).await
+    }
+
+    async fn ask_info(&self) -> Result<StreamInfo, Error> {
         let action = || format!("ask for the state of stream `{}`", self.name);
         match self.bounded(self.link.context.get_stream(&self.name)).await {
             Ok(Ok(stream)) => Ok(stream.cached_info().clone()),
@@ -182,17 +199,39 @@ impl Store {
         let acknowledged = timeout_at(end, self.acknowledged(subject, message.into()));
         tokio::select! {
             biased;
-            outcome = acknowledged => match outcome {
-                Ok(Ok(sequence)) => Ok(sequence),
-                Ok(Err(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
-                    Err(SendError::TooLarge { bytes, limit: self.link.client.max_payload() })
+            outcome = acknowledged => {
+                self.note_acknowledgement(&outcome).await;
+                match outcome {
+                    Ok(Ok(sequence)) => Ok(sequence),
+                    Ok(Err(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
+                        Err(SendError::TooLarge { bytes, limit: self.link.client.max_payload() })
+                    }
+                    Ok(Err(error)) => Err(SendError::Open(error.into())),
+                    Err(_) => Err(SendError::Open("no acknowledgement in time (a server whose disk is full gives none: see its log)".into())),
                 }
-                Ok(Err(error)) => Err(SendError::Open(error.into())),
-                Err(_) => Err(SendError::Open("no acknowledgement in time (a server whose disk is full gives none: see its log)".into())),
             },
             // What was under way on the old connection, message or answer, is gone. What is sent without a connection goes
             // out with the next one.
             _ = connections.changed(), if connected => Err(SendError::Open("the connection was lost meanwhile".into())),
+        }
+    }
+
+    /// A server that refuses a message has answered; one that knows nobody who would store it, or could not, has not.
+    async fn note_acknowledgement(&self, outcome: &Result<Result<u64, PublishError>, Elapsed>) {
+        let answered = match outcome {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => matches!(
+                error.kind(),
+                PublishErrorKind::WrongLastMessageId
+                    | PublishErrorKind::WrongLastSequence
+                    | PublishErrorKind::MaxPayloadExceeded
+            ),
+            Err(_) => false,
+        };
+        if answered {
+            self.link.answered(Asked::Write);
+        } else {
+            self.link.unanswered(Asked::Write).await;
         }
     }
 

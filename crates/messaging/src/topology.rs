@@ -1,7 +1,7 @@
 //! The streams of a mesh on the server: what each of them keeps, how they are made, and the identity that a mesh gets when it
 //! is made.
 
-use std::{sync::Arc, time::Duration};
+use std::{cmp::Reverse, collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_nats::jetstream::{
     ErrorCode,
@@ -16,16 +16,18 @@ use crate::{
     bucket::Bucket,
     compare_and_set::Cas,
     connect::Link,
-    error::Error,
+    error::{Error, chain},
     names::{MESH_KEY, Names, StreamKind},
+    room::{Need, is_shortage, mebibytes, shortage},
     store::Store,
+    streams::StreamsThere,
 };
 
 /// Revisions of an app that are kept.
 pub(crate) const APP_REVISIONS: i64 = 10;
-/// How long an order lives. An agent that sees it later would find the attempt revoked or placed elsewhere; what is still
+/// How long an order lives on the server. An agent that sees it later would find the attempt revoked or placed elsewhere; what is still
 /// wanted, the leader sends again.
-const ORDER_AGE: Duration = Duration::from_secs(60);
+pub const ORDER_AGE: Duration = Duration::from_secs(60);
 /// How long the server remembers the ids of commands, so that it can drop a repeat. Nothing relies on it. No stream's age may
 /// be shorter than its window.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(60);
@@ -58,29 +60,107 @@ pub(crate) struct MeshRecord {
     pub(crate) id: MeshId,
 }
 
-/// Makes every stream that does not exist and adapts what may differ in the others.
+/// Makes every stream that does not exist and adapts what may differ in the others. Those that the server sets room aside for
+/// come first: where there is too little, and the server alone knows, it says so before any other one is made.
 pub(crate) async fn provision_streams(link: &Arc<Link>, names: &Names, settings: &Provisioning) -> Result<(), Error> {
-    for kind in StreamKind::ALL {
+    let missing = find_streams(link, names).await?.missing;
+    ensure_room(link, names, missing, settings).await?;
+    let mut kinds = StreamKind::ALL;
+    // Stable: the stream of the identity stays the last one.
+    kinds.sort_by_key(|kind| Reverse(set_aside(&config(names, *kind, settings))));
+    for kind in kinds {
         provision_stream(link, names, kind, settings).await?;
     }
     Ok(())
 }
 
-/// Makes the streams that are missing of a mesh that was there, with as many copies as those that are left.
-pub(crate) async fn provision_missing(link: &Arc<Link>, names: &Names) -> Result<(), Error> {
+/// Bytes that the server sets aside for a stream, all its copies together.
+fn set_aside(config: &Config) -> u64 {
+    u64::try_from(config.max_bytes).unwrap_or(0) * config.num_replicas as u64
+}
+
+/// Makes sure that the account may have these streams.
+async fn ensure_room(
+    link: &Arc<Link>,
+    names: &Names,
+    missing: BTreeSet<StreamKind>,
+    settings: &Provisioning,
+) -> Result<(), Error> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let sizes: Vec<_> = missing.iter().map(|kind| set_aside(&config(names, *kind, settings))).collect();
+    let need = Need {
+        streams: missing.len(),
+        bytes: sizes.iter().sum(),
+        bytes_of_largest: sizes.into_iter().max().unwrap_or(0) / settings.replicas.max(1) as u64,
+        replicas: settings.replicas,
+    };
+    let account = link.context.query_account().await;
+    let account = account.map_err(|source| Error::unavailable("ask JetStream how much room there is", source))?;
+    shortage(&account, need).map_or(Ok(()), |shortage| Err(Error::NoRoom { shortage }))
+}
+
+/// Looks which streams are there.
+pub(crate) async fn find_streams(link: &Arc<Link>, names: &Names) -> Result<StreamsThere, Error> {
+    let infos = StreamKind::ALL.into_iter().map(|kind| async move {
+        match Store::new(link.clone(), Arc::new(names.clone()), kind).info().await {
+            Ok(found) => Ok((kind, Some(found.state.last_sequence))),
+            Err(Error::StreamGone { .. }) => Ok((kind, None)),
+            Err(error) => Err(error),
+        }
+    });
+    let mut streams = StreamsThere::default();
+    for (kind, last_sequence) in futures_util::future::try_join_all(infos).await? {
+        match last_sequence {
+            Some(last_sequence) => streams.found.insert(kind, last_sequence).map_or((), drop),
+            None => drop(streams.missing.insert(kind)),
+        }
+    }
+    Ok(streams)
+}
+
+/// Makes these streams of a mesh that was there, as far as they are missing, with as many copies as those that are left. No
+/// other one is made, even if it has gone meanwhile: whoever asks for it has looked at all of them first.
+pub(crate) async fn provision_missing(
+    link: &Arc<Link>,
+    names: &Names,
+    kinds: &BTreeSet<StreamKind>,
+) -> Result<(), Error> {
     let mut replicas = Provisioning::default().replicas;
     let mut missing = Vec::new();
     for kind in StreamKind::ALL {
         match Store::new(link.clone(), Arc::new(names.clone()), kind).info().await {
             Ok(found) => replicas = replicas.max(found.config.num_replicas),
-            Err(Error::StreamGone { stream }) => missing.push((kind, stream)),
+            Err(Error::StreamGone { stream }) if kinds.contains(&kind) => missing.push((kind, stream)),
+            Err(Error::StreamGone { .. }) => {}
             Err(error) => return Err(error),
         }
     }
     let settings = Provisioning { replicas, ..Provisioning::default() };
+    ensure_room(link, names, missing.iter().map(|(kind, _)| *kind).collect(), &settings).await?;
     for (kind, stream) in missing {
         provision_stream(link, names, kind, &settings).await?;
         warn!(stream, "made a stream anew that was gone, with all that was in it");
+    }
+    Ok(())
+}
+
+/// Takes roll-ups from the buckets of a mesh that an earlier release made. That release works with
+/// them as well. A stream that is missing is made without.
+pub(crate) async fn refuse_roll_ups(link: &Arc<Link>, names: &Names) -> Result<(), Error> {
+    for kind in StreamKind::ALL {
+        let existing = match Store::new(link.clone(), Arc::new(names.clone()), kind).info().await {
+            Ok(found) => found.config.clone(),
+            Err(Error::StreamGone { .. }) => continue,
+            Err(error) => return Err(error),
+        };
+        if existing.allow_rollup {
+            let stream = existing.name.clone();
+            let updated = link.context.update_stream(&Config { allow_rollup: false, ..existing }).await;
+            updated.map_err(|source| Error::Provision { stream: stream.clone(), source: source.into() })?;
+            info!(stream, "the bucket takes no roll-ups any more");
+        }
     }
     Ok(())
 }
@@ -97,6 +177,18 @@ pub(crate) async fn provision_identity(bucket: &Bucket<MeshRecord>, id: MeshId) 
     }
 }
 
+/// Gives the mesh back the identity that it had, also where its record is damaged.
+pub(crate) async fn restore_identity(bucket: &Bucket<MeshRecord>, id: MeshId) -> Result<MeshId, Error> {
+    let error = match provision_identity(bucket, id).await {
+        Ok(found) => return Ok(found),
+        Err(error) => error,
+    };
+    let Some(damaged) = error.unreadable_at() else { return Err(error) };
+    warn!(error = %chain(&error), "writing the mesh's identity anew");
+    bucket.compare_and_set(MESH_KEY, &MeshRecord { schema: SCHEMA, id }, damaged).await?;
+    provision_identity(bucket, id).await
+}
+
 async fn provision_stream(
     link: &Arc<Link>,
     names: &Names,
@@ -109,6 +201,13 @@ async fn provision_stream(
     match link.context.create_stream(&wanted).await {
         Ok(_) => return Ok(()),
         Err(error) if is_taken(&error.kind()) => {}
+        Err(error) if is_no_room(&error.kind()) => {
+            let size = match set_aside(&wanted) {
+                0 => String::new(),
+                bytes => format!(", which needs {}", mebibytes(bytes)),
+            };
+            return Err(Error::NoRoom { shortage: format!("it refuses stream `{stream}`{size}: {}", chain(&error)) });
+        }
         Err(error) => return Err(problem(error)),
     }
     let existing = match link.context.get_stream(&wanted.name).await {
@@ -125,6 +224,10 @@ fn is_taken(kind: &CreateStreamErrorKind) -> bool {
     matches!(kind, CreateStreamErrorKind::JetStream(problem) if problem.error_code() == ErrorCode::STREAM_NAME_EXIST)
 }
 
+fn is_no_room(kind: &CreateStreamErrorKind) -> bool {
+    matches!(kind, CreateStreamErrorKind::JetStream(problem) if is_shortage(problem.error_code()))
+}
+
 /// The existing settings with what may be changed at any time; `None`: nothing to change. Everything else is left as it is:
 /// an administrator may have had a reason, and some changes would drop messages.
 fn adapt(existing: Config, wanted: &Config) -> Result<Option<Config>, Error> {
@@ -137,6 +240,7 @@ fn adapt(existing: Config, wanted: &Config) -> Result<Option<Config>, Error> {
         max_age: wanted.max_age,
         max_bytes: wanted.max_bytes,
         duplicate_window: wanted.duplicate_window,
+        allow_rollup: wanted.allow_rollup,
         ..existing.clone()
     };
     Ok((adapted != existing).then_some(adapted))
@@ -189,6 +293,7 @@ fn foreign_setting(existing: &Config, wanted: &Config) -> Option<Foreign> {
         })
         .or_else(|| differs("max_msg_size", unlimited(existing.max_message_size.into()), unlimited(-1)))
         .or_else(|| differs("sealed", existing.sealed.to_string(), wanted.sealed.to_string()))
+        .or_else(|| differs("allow_rollup_hdrs", existing.allow_rollup.to_string(), wanted.allow_rollup.to_string()))
         .or_else(|| differs("no_ack", existing.no_ack.to_string(), wanted.no_ack.to_string()))
         .or_else(|| if limited { None } else { limits() })
 }
@@ -232,9 +337,9 @@ fn config(names: &Names, kind: StreamKind, settings: &Provisioning) -> Config {
     }
 }
 
-/// A bucket, as NATS's own tools lay it out.
+/// A bucket, as NATS's own tools lay it out; but without roll-ups, by which one message removes all others.
 fn bucket(base: Config, history: i64) -> Config {
-    Config { max_messages_per_subject: history, discard: DiscardPolicy::New, allow_rollup: true, ..base }
+    Config { max_messages_per_subject: history, discard: DiscardPolicy::New, ..base }
 }
 
 #[cfg(test)]
@@ -282,6 +387,9 @@ mod tests {
         check_foreign(StreamKind::Apps, few, Some(("max_msgs_per_subject", "1", "10")));
         check_foreign(StreamKind::History, |it| it.max_messages = 9, Some(("max_msgs", "9", "unlimited")));
         check_foreign(StreamKind::Results, |it| it.max_bytes = 9, Some(("max_bytes", "9", "unlimited")));
+        for kind in StreamKind::ALL {
+            check_foreign(kind, |it| it.allow_rollup = true, Some(("allow_rollup_hdrs", "true", "false")));
+        }
     }
 
     #[test]

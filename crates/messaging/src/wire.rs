@@ -8,7 +8,10 @@ use tickmesh_core::message::SCHEMA;
 use crate::{
     error::{Error, Field, Problem, Unreadable},
     limits::{BODY_BYTES_MAX, bytes_max},
+    listing::UnreadableRecord,
     names::StreamKind,
+    record::Record,
+    store::Store,
 };
 
 /// Most that an error quotes of what it found: enough for a person to see what it is, and no burden to a log.
@@ -37,11 +40,33 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// The record of this message, under the key that its reader knows it by.
-    pub(crate) fn decode<T: DeserializeOwned>(&self, key: &str) -> Result<Entry<T>, Error> {
-        match decode(&self.body) {
+    /// Returns the record of this message of a store, if it is one that belongs on its subject. One that cannot be read is
+    /// counted.
+    pub(crate) fn record<T: Record>(&self, store: &Store) -> Result<T, Unreadable> {
+        let belongs = |record: &T| record.belongs_on(&store.names, &self.subject);
+        let record = decode(&self.body).and_then(|it| if belongs(&it) { Ok(it) } else { Err(Unreadable::Misplaced) });
+        if record.is_err() {
+            store.link.skipped.count(store.kind);
+        }
+        record
+    }
+
+    /// Returns the record of this message, under the key that its reader knows it by.
+    pub(crate) fn decode<T: Record>(&self, store: &Store, key: &str) -> Result<Entry<T>, Error> {
+        match self.record(store) {
             Ok(value) => Ok(self.entry(key, value)),
             Err(source) => Err(Error::Unreadable { key: key.to_owned(), sequence: self.sequence, source }),
+        }
+    }
+
+    /// Returns the record of this message for a list.
+    pub(crate) fn listed<T: Record>(&self, store: &Store, key: &str) -> Listed<T> {
+        match self.record(store) {
+            Ok(value) => Ok(self.entry(key, value)),
+            Err(error) => {
+                let key = store.names.key_of(store.kind, &self.subject).to_owned();
+                Err(UnreadableRecord { stream: store.kind, key, sequence: self.sequence, at: self.at, error })
+            }
         }
     }
 
@@ -49,6 +74,9 @@ impl Stored {
         Entry { key: key.to_owned(), sequence: self.sequence, at: self.at, value }
     }
 }
+
+/// An item of a list.
+type Listed<T> = Result<Entry<T>, UnreadableRecord>;
 
 /// How the records of this release begin: such a one need not be read twice. A test holds it to [`SCHEMA`].
 const BEGINNING: &[u8] = br#"{"schema":1,"#;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{Timestamp, tz::TimeZoneDatabase};
 use tickmesh_core::{
-    compose::{self, Severity},
+    compose::Severity,
     decide::AppContent,
     message::{AppRecord, AppSource},
     name::AppName,
@@ -60,7 +60,7 @@ impl Reader {
     }
 
     fn read(&mut self, app: &AppName, source: &AppSource) -> AppContent {
-        let reading = compose::read(&source.file(app), &self.zones);
+        let reading = source.read(app, &self.zones);
         match reading.spec {
             Some(spec) => AppContent::Applied(Arc::new(spec.packed(&mut self.shared))),
             None => {

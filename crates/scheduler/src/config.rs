@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::tz::TimeZoneDatabase;
-use tickmesh_core::{fleet::Reservations, timing::Timing};
+use tickmesh_core::{build::Build, fleet::Reservations, timing::Timing};
 use tokio::sync::watch;
 
 use crate::{
@@ -20,13 +20,14 @@ pub struct Config {
     pub id: String,
     /// Name of the host, for people.
     pub host: String,
+    /// Build of this program, for people who upgrade a mesh.
+    pub build: Build,
     /// Periods and deadlines.
     pub timing: Timing,
     /// What containers reserve on their hosts.
     pub reservations: Reservations,
     /// The time zones that schedules are read in.
     pub zones: TimeZoneDatabase,
-    /// The clocks.
     pub clock: Clock,
     /// Told whether this process leads, for what else is to be done by one process only.
     pub leading: Option<watch::Sender<bool>>,

@@ -1,8 +1,12 @@
 //! Everything that a scheduler can do to the world, as one closed list from the decision to the wire.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use tickmesh_core::{
+    agent_wish::{AgentWish, WishAnswer},
     decide::Action,
     history::RunSummary,
     id::{AttemptId, MeshId, RequestId, RunNumber},
@@ -10,7 +14,7 @@ use tickmesh_core::{
     message::{MeshEvent, TickRecord},
     name::{AgentName, AppName},
 };
-use tickmesh_messaging::{LeaseRecord, SchedulerRole};
+use tickmesh_messaging::{LeaseRecord, SchedulerRole, StreamKind};
 
 /// How soon an effect begins beside others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +55,19 @@ pub enum Source {
     Commands,
 }
 
+/// Tells the wishes apart that one process was asked to carry out.
+pub type WishId = u64;
+
+/// A wish about an agent, as a process was asked to carry it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// Its number.
+    pub id: WishId,
+    pub agent: AgentName,
+    /// What is wished of it.
+    pub wish: AgentWish,
+}
+
 /// Something that a scheduler asks for. An effect of a leader is done at least once, in any order, for as
 /// long as its tenure lasts: all of these are fenced or harmless when they happen twice. One of the
 /// process itself is tried once, and its answer says what came of it.
@@ -58,10 +75,14 @@ pub enum Source {
 pub enum Effect {
     /// Read the identity of the mesh.
     OpenMesh,
-    /// Make the streams of the mesh that do not exist. The mesh keeps this identity.
+    /// Look which streams of the mesh are not there.
+    FindStreams,
+    /// Make these streams of the mesh, and no others. The mesh keeps this identity.
     MakeMissingStreams {
         /// The identity that this process knows.
         mesh: MeshId,
+        /// The streams.
+        missing: BTreeSet<StreamKind>,
     },
     /// Look whether all streams are there, with the settings that they must have.
     CheckStreams,
@@ -101,9 +122,7 @@ pub enum Effect {
     Act(Action),
     /// Write a ledger, if it still has this revision.
     WriteLedger {
-        /// The app.
         app: AppName,
-        /// The ledger.
         ledger: Box<Ledger>,
         /// The revision that it replaces; 0: none.
         expected: u64,
@@ -126,7 +145,6 @@ pub enum Effect {
     },
     /// Tell the command stream that a request is done.
     ConfirmCommand {
-        /// The app.
         app: AppName,
         /// The request.
         request: RequestId,
@@ -137,22 +155,16 @@ pub enum Effect {
         agent: AgentName,
     },
     /// Read an agent's key now, from its stream's leader.
-    ReadAgent {
-        /// The agent.
-        agent: AgentName,
-    },
+    ReadAgent { agent: AgentName },
     /// Read an app's ledger now, from its stream's leader.
     ReadLedger {
-        /// The app.
         app: AppName,
         /// An attempt of it that the agent holds, and the leader does not know.
         attempt: Box<AttemptId>,
-        /// The agent.
         agent: AgentName,
     },
     /// Read the summary of a run from the history.
     ReadSummary {
-        /// The app.
         app: AppName,
         /// The command that wants it to be retried.
         request: RequestId,
@@ -166,6 +178,19 @@ pub enum Effect {
         /// The sequence.
         below: u64,
     },
+    /// Carry out a wish about an agent, once: see [`tickmesh_core::agent_wish`].
+    CarryOutWish {
+        wish: Wish,
+        /// From this uptime on the agent's key is read for it no more: another leader may have granted
+        /// another wish.
+        trusted_until: Duration,
+    },
+    /// Answer whoever has a wish about an agent.
+    AnswerWish {
+        /// The wish.
+        id: WishId,
+        answer: WishAnswer,
+    },
     /// Publish an event of the mesh.
     Announce(MeshEvent),
 }
@@ -176,6 +201,7 @@ impl Effect {
         match self {
             Self::WriteLedger { priority, .. } => *priority,
             Self::OpenMesh
+            | Self::FindStreams
             | Self::MakeMissingStreams { .. }
             | Self::CheckStreams
             | Self::ReadLease
@@ -187,6 +213,7 @@ impl Effect {
             | Self::ReadClock
             | Self::Follow(_)
             | Self::ShowRole(_)
+            | Self::AnswerWish { .. }
             | Self::Abandon
             | Self::End => Priority::Immediate,
             Self::PublishTick { .. } | Self::PublishHistory { .. } => Priority::Background,
@@ -198,6 +225,7 @@ impl Effect {
             | Self::ReadSummary { .. }
             | Self::ReadCommandsBegin
             | Self::PurgeResults { .. }
+            | Self::CarryOutWish { .. }
             | Self::Announce(_) => Priority::Urgent,
         }
     }

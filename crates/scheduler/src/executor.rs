@@ -2,19 +2,18 @@
 //! process itself once. The tasks end with the tenure, at any point: what was not done then, the next tenure
 //! does.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use serde::{Serialize, de::DeserializeOwned};
 use tickmesh_core::{
     decide::Action,
     history::RunSummary,
-    id::{AttemptId, RequestId, RunNumber},
+    id::{AttemptId, MeshId, RequestId, RunNumber},
     ledger::Ledger,
     message::TickRecord,
     name::{AgentName, AppName},
 };
 use tickmesh_messaging::{
-    Bucket, Cas, Delivery, Error, Journal, LEASE_KEY, LeaseRecord, Mesh, Orders, Results, StreamKind, chain,
+    Bucket, Cas, Delivery, Error, Journal, LEASE_KEY, LeaseRecord, Mesh, Orders, Record, Results, StreamKind, chain,
 };
 use tokio::{
     sync::mpsc,
@@ -28,9 +27,9 @@ use crate::{
     config::Config,
     deliveries::Deliveries,
     dispatcher,
-    effect::{Effect, Priority, Source},
+    effect::{Effect, Priority, Source, Wish},
     error::Failure,
-    follow::Follower,
+    follow::{Follower, unreadable_ledger},
     patience::until_done,
     presence::Presence,
     process::{Budget, Ends, Event, LeaseWritten, Reading},
@@ -68,6 +67,8 @@ pub(crate) struct Executor {
 /// The stores of a mesh.
 struct Stores {
     mesh: Mesh,
+    /// Of the mesh, once it was read.
+    identity: OnceLock<MeshId>,
     clock: Clock,
     lease: Bucket<LeaseRecord>,
     ledgers: Bucket<Ledger>,
@@ -81,6 +82,7 @@ impl Executor {
     pub(crate) fn new(mesh: Mesh, config: &Config, presence: Presence) -> Self {
         let (sender, events) = mpsc::channel(EVENTS_WAITING_MAX);
         let stores = Stores {
+            identity: OnceLock::new(),
             clock: config.clock,
             lease: mesh.lease_for(config.timing.lease),
             ledgers: mesh.ledgers(),
@@ -142,18 +144,42 @@ impl Executor {
             Effect::ReadSummary { app, request, run } => {
                 self.lead(priority, async move { stores.read_summary(app, request, run).await.map(Some) });
             }
+            Effect::CarryOutWish { wish: Wish { id, agent, wish }, trusted_until } => {
+                let lost = self.config.timing.lost;
+                self.tasks.spawn(async move {
+                    let is_trusted = || stores.clock.now().uptime < trusted_until;
+                    let answer = stores.mesh.carry_out_wish(&agent, wish, lost, is_trusted).await;
+                    Finished { ended: Some(priority), event: Some(Event::WishCarriedOut { id, answer }) }
+                });
+            }
+            Effect::AnswerWish { id, answer } => {
+                // Apart from the tasks of a tenure: the answer is true whether the tenure lasts or not.
+                if let Some(reply) = self.presence.take_reply(id) {
+                    tokio::spawn(async move { reply.send(&answer).await });
+                }
+            }
             Effect::ReadCommandsBegin => self.lead(priority, async move { Ok(stores.read_commands_begin().await) }),
             Effect::PurgeResults { below } => self.lead(priority, async move { Ok(stores.purge_results(below).await) }),
             Effect::Announce(event) => self.lead(priority, async move {
                 stores.mesh.events().publish(&event).await;
                 Ok(None)
             }),
-            Effect::OpenMesh => self.ask(async move { Event::MeshFound(answer(stores.mesh.open().await)) }),
-            Effect::MakeMissingStreams { mesh } => {
-                self.ask(async move { Event::MeshFound(answer(stores.mesh.provision_missing(mesh).await)) });
+            Effect::OpenMesh => self.ask(async move {
+                let found = stores.mesh.open().await;
+                if let Ok(id) = &found {
+                    let _known = stores.identity.set(*id);
+                }
+                Event::MeshFound(answer(found))
+            }),
+            Effect::FindStreams => self.ask(async move {
+                let found = stores.mesh.find_streams().await;
+                Event::StreamsFound(answer(found.map(|streams| streams.missing)))
+            }),
+            Effect::MakeMissingStreams { mesh, missing } => {
+                self.ask(async move { Event::MeshFound(answer(stores.mesh.provision_missing(mesh, &missing).await)) });
             }
             Effect::CheckStreams => {
-                self.ask(async move { Event::StreamsChecked(answer(stores.mesh.check_streams().await)) });
+                self.ask(async move { Event::StreamsChecked(answer(stores.check_streams().await)) });
             }
             Effect::ReadLease => self.ask(async move {
                 let lease = stores.lease.read(LEASE_KEY).await;
@@ -190,7 +216,7 @@ impl Executor {
             Some(finished) = self.tasks.join_next() => self.ended(finished),
             Some(finished) = self.lease_writes.join_next() => self.ended(finished),
             Some(event) = self.events.recv() => Finished { ended: None, event: Some(event) },
-            Some(_) = self.presence.asked_to_step_down() => Finished { ended: None, event: Some(Event::StepDown) },
+            Some(event) = self.presence.asked() => Finished { ended: None, event: Some(event) },
         }
     }
 
@@ -200,8 +226,7 @@ impl Executor {
         let (events, presence) = (&mut self.events, &mut self.presence);
         let answer = || lease_writes.try_join_next().or_else(|| tasks.try_join_next());
         let event = || {
-            let event = presence.was_asked_to_step_down().then_some(Event::StepDown);
-            let event = event.or_else(|| events.try_recv().ok())?;
+            let event = presence.was_asked().or_else(|| events.try_recv().ok())?;
             Some(Ok(Finished { ended: None, event: Some(event) }))
         };
         let finished = budget.next(answer, event)?;
@@ -259,6 +284,7 @@ impl Executor {
         (self.sender, self.events) = mpsc::channel(EVENTS_WAITING_MAX);
         self.tasks = JoinSet::new();
         self.deliveries = Deliveries::default();
+        self.presence.abandon_wishes();
         self.ledgers = None;
     }
 }
@@ -270,16 +296,18 @@ impl Stores {
         match action {
             Action::Send(order) => until_done("send an order", || self.orders.send(&order)).await.map(|_| None),
             Action::StoreReport { report, expected } => {
-                until_done("store a report", || self.results.append(&report, expected)).await.map(|_| None)
+                let answer = until_done("store a report", || self.results.append(&report, expected)).await?;
+                Ok(dispatcher::Event::of_answer(report, answer))
             }
         }
     }
 
     async fn write_ledger(&self, app: AppName, ledger: &Ledger, expected: u64) -> Told {
         let write = || self.ledgers.compare_and_set(app.as_str(), ledger, expected);
-        Ok(match until_done("write a ledger", write).await? {
-            Cas::Stored { sequence } => dispatcher::Event::LedgerWritten { app, revision: sequence },
-            Cas::Refused { .. } => dispatcher::Event::LedgerRefused { app },
+        Ok(match until_done("write a ledger", write).await {
+            Ok(Cas::Stored { sequence }) => dispatcher::Event::LedgerWritten { app, revision: sequence },
+            Ok(Cas::Refused { .. }) => dispatcher::Event::LedgerRefused { app },
+            Err(error) => ledger_unreadable(app, error)?,
         })
     }
 
@@ -301,6 +329,15 @@ impl Stores {
             warn!(below, error = &error as &dyn std::error::Error, "results not purged");
         }
         None
+    }
+
+    /// Looks whether all streams are as they must be. The mesh's identity is kept up on the way: no agent starts without it.
+    async fn check_streams(&self) -> Result<(), Error> {
+        self.mesh.check_streams().await?;
+        match self.identity.get() {
+            Some(id) => self.mesh.keep_identity(*id).await,
+            None => Ok(()),
+        }
     }
 
     async fn read_ends(&self) -> Result<Ends, Error> {
@@ -334,20 +371,38 @@ impl Stores {
 
     async fn read_agent(&self, agent: AgentName) -> Told {
         let agents = self.mesh.agents();
-        let entry = until_done("read an agent", || agents.read(agent.as_str())).await?;
-        Ok(dispatcher::Event::AgentRead { agent, revision: entry.map_or(0, |entry| entry.sequence) })
+        let revision = match until_done("read an agent", || agents.read(agent.as_str())).await {
+            Ok(entry) => entry.map_or(0, |entry| entry.sequence),
+            Err(Error::Unreadable { sequence, .. }) => sequence,
+            Err(error) => return Err(error),
+        };
+        Ok(dispatcher::Event::AgentRead { agent, revision })
     }
 
     async fn read_ledger(&self, app: AppName, attempt: Box<AttemptId>, agent: AgentName) -> Told {
-        let entry = until_done("read a ledger", || self.ledgers.read(app.as_str())).await?;
-        let epoch = entry.map(|entry| entry.value.write.epoch);
-        Ok(dispatcher::Event::LedgerRead { app, epoch, attempt, agent })
+        Ok(match until_done("read a ledger", || self.ledgers.read(app.as_str())).await {
+            Ok(entry) => {
+                let epoch = entry.map(|entry| entry.value.write.epoch);
+                dispatcher::Event::LedgerRead { app, epoch, attempt, agent }
+            }
+            Err(error) => ledger_unreadable(app, error)?,
+        })
     }
 
     async fn read_summary(&self, app: AppName, request: RequestId, run: RunNumber) -> Told {
         let summaries = until_done("read the history", || self.history.last(&app)).await?;
         let summary = summaries.into_iter().map(|entry| entry.value).find(|summary| summary.run == run);
         Ok(dispatcher::Event::SummaryRead { app, request, summary: summary.map(Box::new) })
+    }
+}
+
+/// What a leader is told of a ledger that cannot be read.
+fn ledger_unreadable(app: AppName, error: Error) -> Told {
+    match error {
+        Error::Unreadable { sequence: revision, source, .. } => {
+            Ok(dispatcher::Event::LedgerUnreadable { app, revision, problem: unreadable_ledger(&source) })
+        }
+        error => Err(error),
     }
 }
 
@@ -375,7 +430,7 @@ async fn publish<T>(
     number_of: impl Fn(&T) -> u64,
 ) -> Result<(u64, u64), Error>
 where
-    T: Serialize + DeserializeOwned + Send + Sync + 'static,
+    T: Record + Sync,
 {
     loop {
         let append = || journal.append(app, message, publication.expected());

@@ -6,10 +6,10 @@ use futures_util::StreamExt as _;
 use tickmesh_core::{
     ledger::{Ledger, LedgerWrite},
     message::{AgentRecord, AppRecord, AttemptReport},
-    name::AppName,
+    name::{AgentName, AppName},
 };
 use tickmesh_messaging::{
-    self as messaging, Change, Delivery, Entry, Following, LEASE_KEY, LeaseRecord, Mesh, StreamKind, Unreadable,
+    self as messaging, Change, Delivery, Following, LEASE_KEY, LeaseRecord, Mesh, StreamKind, Unreadable, chain,
 };
 use tokio::sync::mpsc;
 use tracing::warn;
@@ -17,7 +17,7 @@ use tracing::warn;
 use crate::{
     apps::{Reader, StoredApp},
     deliveries::Deliveries,
-    dispatcher::{self, StateChange},
+    dispatcher::{self, StateChange, UnreadableLedger},
     effect::Source,
     error::Failure,
     patience::until_done,
@@ -39,16 +39,16 @@ impl Follower {
         match source {
             Source::Ledgers => {
                 let changes = open("follow the ledgers", || async { mesh.ledgers().follow().await }).await;
-                forward(changes, events, |change| told(StreamKind::Ledger, change, ledger_changed)).await
+                forward(changes, events, ledger_changed).await
             }
             Source::LedgerWrites { after } => {
                 let writes =
                     open("follow who writes ledgers", || async { mesh.ledger_writes().follow_after(after).await });
-                forward(writes.await, events, |change| told(StreamKind::Ledger, change, ledger_seen)).await
+                forward(writes.await, events, ledger_seen).await
             }
             Source::Agents => {
                 let changes = open("follow the agents", || async { mesh.agents().follow().await }).await;
-                forward(changes, events, |change| told(StreamKind::Agents, change, agent_changed)).await
+                forward(changes, events, agent_changed).await
             }
             Source::Apps { mut folded } => {
                 let changes = open("follow the apps", || async { mesh.apps().follow_history().await }).await;
@@ -104,36 +104,57 @@ async fn forward<T>(
     Some(Failure::new(messaging::Error::Unavailable { action: "follow a stream of the mesh".to_owned(), source }))
 }
 
-/// What a reader of a bucket is told. `event` makes an event of a record, unless its key is not ours.
-fn told<T>(stream: StreamKind, change: Change<T>, event: impl FnOnce(Entry<T>) -> Option<Event>) -> Option<Event> {
-    Some(match change {
+/// Whether a change of a bucket concerns nobody: its key is no name.
+fn passed(stream: StreamKind, sequence: u64) -> Option<Event> {
+    Some(Event::Passed { stream, sequence })
+}
+
+fn snapshot_end(stream: StreamKind, sequence: u64) -> Option<Event> {
+    Some(Event::SnapshotEnd { stream, sequence })
+}
+
+fn ledger_changed(change: Change<Ledger>) -> Option<Event> {
+    let stream = StreamKind::Ledger;
+    let (key, revision, ledger) = match change {
+        Change::Entry(entry) => (entry.key, entry.sequence, Ok(Box::new(entry.value))),
+        Change::Unreadable { key, sequence, error, .. } => (key, sequence, Err(unreadable_ledger(&error))),
+        Change::SnapshotEnd { last_sequence } => return snapshot_end(stream, last_sequence),
+    };
+    let Ok(app) = AppName::new(key) else { return passed(stream, revision) };
+    Some(Event::Changed(StateChange::Ledger { app, revision, ledger }))
+}
+
+fn ledger_seen(change: Change<LedgerWrite>) -> Option<Event> {
+    let stream = StreamKind::Ledger;
+    let (key, revision, write) = match change {
+        Change::Entry(entry) => (entry.key, entry.sequence, Ok(entry.value.write)),
+        Change::Unreadable { key, sequence, error, .. } => (key, sequence, Err(unreadable_ledger(&error))),
+        Change::SnapshotEnd { last_sequence } => return snapshot_end(stream, last_sequence),
+    };
+    let Ok(app) = AppName::new(key) else { return passed(stream, revision) };
+    Some(Event::Mesh(match write {
+        Ok(write) => dispatcher::Event::LedgerSeen { app, revision, epoch: write.epoch },
+        Err(problem) => dispatcher::Event::LedgerUnreadable { app, revision, problem },
+    }))
+}
+
+pub(crate) fn unreadable_ledger(error: &Unreadable) -> UnreadableLedger {
+    UnreadableLedger { reason: chain(error), is_newer: error.is_newer() }
+}
+
+fn agent_changed(change: Change<AgentRecord>) -> Option<Event> {
+    let stream = StreamKind::Agents;
+    Some(Event::Changed(match change {
         Change::Entry(entry) => {
-            let sequence = entry.sequence;
-            event(entry).unwrap_or(Event::Passed { stream, sequence })
+            StateChange::Agent { revision: entry.sequence, at: entry.at, record: Box::new(entry.value) }
         }
         Change::Unreadable { key, sequence, error, .. } => {
-            warn!(%key, sequence, error = &error as &dyn std::error::Error, "unreadable record ignored");
-            Event::Passed { stream, sequence }
+            warn!(%key, sequence, error = &error as &dyn std::error::Error, "unreadable heartbeat");
+            let Ok(agent) = AgentName::new(key) else { return passed(stream, sequence) };
+            StateChange::UnreadableAgent { agent, revision: sequence }
         }
-        Change::SnapshotEnd { last_sequence: sequence } => Event::SnapshotEnd { stream, sequence },
-    })
-}
-
-fn ledger_changed(entry: Entry<Ledger>) -> Option<Event> {
-    let app = AppName::new(entry.key).ok()?;
-    let ledger = Box::new(entry.value);
-    Some(Event::Changed(StateChange::Ledger { app, revision: entry.sequence, ledger }))
-}
-
-fn ledger_seen(entry: Entry<LedgerWrite>) -> Option<Event> {
-    let app = AppName::new(entry.key).ok()?;
-    let epoch = entry.value.write.epoch;
-    Some(Event::Mesh(dispatcher::Event::LedgerSeen { app, revision: entry.sequence, epoch }))
-}
-
-fn agent_changed(entry: Entry<AgentRecord>) -> Option<Event> {
-    let record = Box::new(entry.value);
-    Some(Event::Changed(StateChange::Agent { revision: entry.sequence, at: entry.at, record }))
+        Change::SnapshotEnd { last_sequence } => return snapshot_end(stream, last_sequence),
+    }))
 }
 
 /// Reads what a revision of an app says, unless it is over: reading takes time.
@@ -160,11 +181,9 @@ fn lease_seen(change: Change<LeaseRecord>) -> Option<Event> {
             Some(Event::LeaseSeen { revision: entry.sequence, record: Box::new(entry.value) })
         }
         Change::Entry(_) => None,
-        Change::Unreadable { sequence: revision, error: Unreadable::Deleted, .. } => {
-            Some(Event::LeaseDeleted { revision })
-        }
-        Change::Unreadable { key, sequence, error: source, .. } => {
-            Some(Event::FollowEnded(Failure::new(messaging::Error::Unreadable { key, sequence, source })))
+        Change::Unreadable { sequence: revision, error, .. } => {
+            warn!(revision, error = &error as &dyn std::error::Error, "unreadable lease");
+            Some(Event::LeaseDamaged { revision })
         }
         Change::SnapshotEnd { last_sequence: sequence } => {
             Some(Event::SnapshotEnd { stream: StreamKind::Lease, sequence })

@@ -17,7 +17,6 @@ pub enum Progress {
     Stored {
         /// Number of the last one.
         number: u64,
-        /// Its sequence.
         sequence: u64,
     },
     /// It is not: again, after the message at [`Publication::expected`].

@@ -12,6 +12,7 @@ use std::{
 use jiff::{Timestamp, tz::TimeZoneDatabase};
 use rand::{SeedableRng as _, rngs::StdRng};
 use tickmesh_core::{
+    build::Build,
     fleet::Reservations,
     ledger::Ledger,
     message::{AppRecord, AppSource, SCHEMA},
@@ -78,6 +79,7 @@ fn config(id: &str) -> Config {
     Config {
         id: id.to_owned(),
         host: "host".to_owned(),
+        build: Build::default(),
         timing: Timing::default(),
         reservations: Reservations::default(),
         zones: TimeZoneDatabase::bundled(),
@@ -387,6 +389,8 @@ async fn a_tenure_replayed_comes_to_the_same_effects() {
         variables: Default::default(),
         env_files: Default::default(),
         timezone: "UTC".to_owned(),
+        dialect: tickmesh_core::compose::DIALECT_FIRST,
+        project: Default::default(),
     };
     let record = AppRecord { schema: SCHEMA, by: "me".to_owned(), source: Some(source) };
     mesh.apps().compare_and_set("second", &record, 0).await.unwrap();

@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod dockerd;
+pub mod leader;
 pub mod nats;
 pub mod proxy;
 pub mod records;

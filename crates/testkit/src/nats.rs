@@ -69,7 +69,7 @@ impl Server {
         Self::start_with(&[])
     }
 
-    /// The same with more arguments for the server.
+    /// Starts a server with more arguments.
     ///
     /// # Panics
     ///
@@ -162,6 +162,17 @@ impl Server {
         assert!(!self.runs(), "a server that runs has its store in memory, too");
         fs::remove_dir_all(self.store()).expect("remove the store");
         copy_folder(copy.path(), &self.store()).expect("copy the store back");
+    }
+
+    /// Puts everything aside that the server has stored: it begins with nothing. It must not run meanwhile.
+    ///
+    /// # Panics
+    ///
+    /// If it runs, or nothing can be removed.
+    #[track_caller]
+    pub fn empty_store(&self) {
+        assert!(!self.runs(), "a server that runs has its store in memory, too");
+        fs::remove_dir_all(self.store()).expect("remove the store");
     }
 
     /// What a server that was started with `--http_port` tells of itself.

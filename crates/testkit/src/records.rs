@@ -7,13 +7,14 @@ use std::{
 
 use jiff::{Timestamp, tz::TimeZoneDatabase};
 use tickmesh_core::{
+    build::Build,
     compose::{self, ComposeFile, TIMEZONE_DEFAULT},
-    history::{ReplicaSummary, RunSummary},
+    history::{ReplicaSummary, RequestSummary, RunSummary},
     id::{AttemptId, Nonce, RequestId, RunNumber, RunUid},
     ledger::{ActiveRun, Carried, Cause, Ledger, NewRun, ReplicaPlace, ReplicaState, Waiting},
     message::{
-        AgentRecord, AppRecord, AppSource, AttemptEvent, AttemptReport, Capacity, LogBatch, LogBytes, LogChunk,
-        LogMarks, LogStream, MachineId, Preparation, RunRequest, SCHEMA,
+        AgentRecord, AppRecord, AppSource, AttemptEvent, AttemptReport, Capacity, EngineStock, LogBatch, LogBytes,
+        LogChunk, LogMarks, LogStream, MachineId, Preparation, RunRequest, SCHEMA,
     },
     name::{AgentName, AppName, ServiceName},
     outcome::Outcome,
@@ -68,6 +69,8 @@ pub fn record(compose: Option<&str>, revision: u64) -> Entry<AppRecord> {
         variables: BTreeMap::new(),
         env_files: BTreeMap::new(),
         timezone: TIMEZONE_DEFAULT.to_owned(),
+        dialect: compose::DIALECT_FIRST,
+        project: Default::default(),
     });
     let value = AppRecord { schema: SCHEMA, by: "me@here".to_owned(), source };
     Entry { key: app().to_string(), sequence: revision, at: now(), value }
@@ -81,6 +84,7 @@ pub fn run_spec() -> Arc<RunSpec> {
 fn run_spec_of(text: &str) -> Arc<RunSpec> {
     let variables = BTreeMap::new();
     let file = ComposeFile {
+        dialect: compose::Dialect::PRESENT,
         app: &app(),
         file_name: "nightly.yml",
         text,
@@ -165,7 +169,7 @@ pub fn summary(number: RunNumber, cause: Cause, outcomes: &[Outcome]) -> RunSumm
         started_at: now(),
         finished_at: now(),
         outcome: Outcome::of_all(outcomes),
-        request: RunRequest::default(),
+        request: RequestSummary::default(),
         replicas: (0..).zip(outcomes).map(replica).collect(),
     }
 }
@@ -194,10 +198,14 @@ pub fn heartbeat(preparing: impl Iterator<Item = Preparation>) -> Entry<AgentRec
         boot: String::new(),
         host: "host".to_owned(),
         version: "1".to_owned(),
+        build: Build::default(),
         engine: "29".to_owned(),
+        engine_trouble: None,
         at: now(),
         labels: BTreeMap::new(),
         capacity: Capacity { slots: 4, cpu_millis: 4_000, memory_bytes: 1 << 30 },
+        policy: None,
+        stock: EngineStock::default(),
         draining: false,
         drain_by: None,
         stopped: false,
@@ -226,4 +234,10 @@ pub fn output(number: u64, text: &str) -> LogBatch {
         marks: LogMarks::default(),
         last: false,
     }
+}
+
+/// Bodies that are no record of any kind: nothing, garbage, half a record, those of other schemas, one of 1 MB.
+pub fn damaged() -> Vec<Vec<u8>> {
+    let texts = ["", "garbage", r#"{"schema":1,"#, r#"{"schema":2}"#, r#"{"schema":0}"#, "null"];
+    texts.map(|text| text.as_bytes().to_vec()).into_iter().chain([vec![b'x'; 1_000_000]]).collect()
 }

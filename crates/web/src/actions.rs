@@ -8,16 +8,16 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use tickmesh_client::{
-    agents,
+    agents::{self, Wished},
     requests::{self, Watch, unanswered, why_not},
 };
 use tickmesh_core::{
+    agent_wish::AgentWish,
     id::{RequestId, RunNumber},
     ledger::Verdict,
-    message::{AgentRecord, CommandKind, RunRequest},
+    message::{CommandKind, RunRequest},
     name::{AgentName, AppName},
 };
-use tickmesh_messaging::Entry;
 
 use crate::{app::App, problem::Problem};
 
@@ -26,7 +26,6 @@ use crate::{app::App, problem::Problem};
 pub(crate) struct Answer {
     /// Whether it was answered in time. If not, it is stored, and will be carried out.
     pub answered: bool,
-    /// In words.
     pub text: String,
     /// The run that it began, if one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,7 +49,7 @@ pub(crate) async fn form(
         ("pause", _) => CommandKind::Pause,
         ("resume", _) => CommandKind::Resume,
         ("flush", _) => CommandKind::Flush,
-        ("cancel", run) => CommandKind::Cancel { run },
+        ("cancel", run) => CommandKind::Cancel { run, force: false },
         ("retry", Some(run)) => CommandKind::Retry { run },
         _ => return Problem::not_found(format!("action `{action}`")).into_response(),
     };
@@ -80,16 +79,21 @@ pub(crate) async fn agent_form(State(app): State<App>, Path((name, action)): Pat
     }
 }
 
-/// Writes into an agent's key what is wanted of it. The agent answers with its next heartbeat.
+/// Asks the leader to tell an agent what is wanted of it. The agent answers with its next heartbeat.
 pub(crate) async fn agent(app: &App, name: &str, action: AgentAction) -> Result<Answer, Problem> {
     let unknown = || Problem::not_found(format!("agent `{name}`"));
     let agent = AgentName::new(name).map_err(|_| unknown())?;
-    let now = app.mesh.agents().clock().await?;
-    let wish = |current: &Entry<AgentRecord>| match action {
-        AgentAction::Drain => agents::draining(current, None, now),
-        AgentAction::Undrain => Ok(agents::not_draining(current)),
+    let wish = match action {
+        AgentAction::Drain => AgentWish::drain(None),
+        AgentAction::Undrain => AgentWish::Undrain,
     };
-    agents::write(&app.mesh, &agent, wish).await?.ok_or_else(unknown)?;
+    match agents::ask(&app.mesh, &agent, wish).await? {
+        Wished::Granted { .. } => {}
+        Wished::UnknownAgent => return Err(unknown()),
+        Wished::Refused { reason, hint } => {
+            return Err(Problem::new(StatusCode::CONFLICT, format!("{reason}: {hint}")));
+        }
+    }
     let text = match action {
         AgentAction::Drain => format!("agent {name} is draining"),
         AgentAction::Undrain => format!("agent {name} takes new work"),

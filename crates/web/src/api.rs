@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tickmesh_client::{
     read,
+    views::filter::AppFilter,
     views::{
         agent::AgentsView,
         app::AppView,
@@ -34,7 +35,7 @@ use crate::{
     app::App,
     deadline::{REQUEST_TIME_MAX, in_time},
     edits,
-    model::{Begin, Filter, Listed},
+    model::{Begin, Listed},
     output,
     problem::Problem,
     stream,
@@ -112,7 +113,6 @@ fn limit() -> usize {
     LIMIT_DEFAULT
 }
 
-/// A part of the apps.
 #[derive(Serialize)]
 struct AppsPart {
     /// How many fit.
@@ -127,9 +127,9 @@ async fn apps(State(app): State<App>, Query(wanted): Query<Wanted>) -> Answered<
         return Err(Problem::bad(format!("limit may be at most {LIMIT_MAX}")));
     }
     let filter = match wanted.status.as_deref() {
-        None => Filter::All,
-        Some(status) => Filter::named(status)
-            .ok_or_else(|| Problem::bad(format!("status `{status}` is none of {}", Filter::names())))?,
+        None => AppFilter::All,
+        Some(status) => AppFilter::named(status)
+            .ok_or_else(|| Problem::bad(format!("status `{status}` is none of {}", AppFilter::names())))?,
     };
     let begin = Begin::After(&wanted.after);
     let Listed { apps, total, more, .. } =
@@ -184,7 +184,6 @@ async fn logs(
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
 }
 
-/// One revision.
 #[derive(Serialize)]
 struct RevisionView {
     revision: u64,
@@ -249,14 +248,22 @@ async fn flush(State(app): State<App>, Path(name): Path<String>) -> Answered<Ans
     Ok(Json(actions::ask(&app, &name, CommandKind::Flush, None).await?))
 }
 
-/// Which run.
+/// Which run is to be stopped, and how.
 #[derive(Debug, Default, Deserialize)]
-struct Which {
+#[serde(deny_unknown_fields)]
+struct Stopping {
     run: Option<RunNumber>,
+    #[serde(default)]
+    force: bool,
 }
 
-async fn cancel(State(app): State<App>, Path(name): Path<String>, Query(which): Query<Which>) -> Answered<Answer> {
-    Ok(Json(actions::ask(&app, &name, CommandKind::Cancel { run: which.run }, None).await?))
+async fn cancel(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(stopping): Query<Stopping>,
+) -> Answered<Answer> {
+    let Stopping { run, force } = stopping;
+    Ok(Json(actions::ask(&app, &name, CommandKind::Cancel { run, force }, None).await?))
 }
 
 async fn retry(State(app): State<App>, Path((name, run)): Path<(String, RunNumber)>) -> Answered<Answer> {

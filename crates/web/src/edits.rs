@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tickmesh_client::{
     edit::{self, Edited, File},
+    read,
     views::validation::ValidationView,
 };
 use tickmesh_core::{id::RunNumber, name::AppName};
@@ -85,8 +86,8 @@ pub(crate) async fn remove(State(app): State<App>, Path(name): Path<String>) -> 
         Edited::Unchanged { .. } => return Err(unknown()),
         Edited::Contended { .. } => return Err(contended(&id)),
     };
-    let ledger = app.mesh.ledgers().read(id.as_str()).await?;
-    let stopping = ledger.iter().flat_map(|entry| &entry.value.active).map(|run| run.number).collect();
+    let ledger = read::ledger(&app.mesh, &id).await?;
+    let stopping = ledger.iter().flat_map(|ledger| &ledger.active).map(|run| run.number).collect();
     Ok(Json(RemovedView { app: id, revision, stopping }))
 }
 
@@ -96,7 +97,7 @@ fn file(app: &AppName, headers: &HeaderMap, body: &[u8]) -> Result<File, Problem
     if kind.split(';').next().is_some_and(|kind| kind.trim() == "application/json") {
         let refused = |error| Problem::bad(format!("the body is not what it should be: {error}"));
         let Body { compose: text, variables, env_files } = serde_json::from_slice(body).map_err(refused)?;
-        return Ok(File { name, text, variables, env_files });
+        return Ok(File { name, text, variables, env_files, ..File::default() });
     }
     let text = str::from_utf8(body)
         .map_err(|error| Problem::bad(format!("byte {} of the file is not UTF-8", error.valid_up_to() + 1)))?;

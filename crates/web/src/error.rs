@@ -11,9 +11,7 @@ pub enum Error {
     /// The address cannot be had.
     #[error("failed to listen on {address}")]
     Listen {
-        /// The address.
         address: SocketAddr,
-        /// Why.
         #[source]
         source: io::Error,
     },

@@ -11,7 +11,7 @@ use axum::{
 };
 use futures_util::{Stream, StreamExt as _};
 use jiff::Timestamp;
-use tickmesh_messaging::{Change, Entry, Error, Following, Start};
+use tickmesh_messaging::{Change, Entry, Error, Following, Start, chain};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, sleep_until},
@@ -41,15 +41,15 @@ pub(crate) fn follow(app: &App, tasks: &mut JoinSet<()>) {
                 model.app(applied);
             }
         };
-        changed(&app, changes, read, take, Model::apps_loaded).await
+        changed(&app, changes, read, take, Model::unreadable_app, Model::apps_loaded).await
     }));
     tasks.spawn(again(app.clone(), "ledgers", |app| async move {
         let changes = app.mesh.ledgers().follow().await?;
-        changed(&app, changes, |entry| entry, Model::ledger, Model::ledgers_loaded).await
+        changed(&app, changes, |entry| entry, Model::ledger, Model::unreadable_ledger, Model::ledgers_loaded).await
     }));
     tasks.spawn(again(app.clone(), "agents", |app| async move {
         let changes = app.mesh.agents().follow().await?;
-        changed(&app, changes, |entry| entry, Model::agent, Model::agents_loaded).await
+        changed(&app, changes, |entry| entry, Model::agent, Model::unreadable_agent, Model::agents_loaded).await
     }));
     tasks.spawn(again(app.clone(), "history", |app| async move {
         let journal = app.mesh.history();
@@ -103,6 +103,7 @@ where
 /// What is to be taken in of a bucket.
 enum News<R> {
     Entry(R),
+    Unreadable { key: String, reason: String },
     Loaded,
 }
 
@@ -112,21 +113,23 @@ async fn changed<T, R>(
     changes: Following<Change<T>>,
     read: impl Fn(Entry<T>) -> R,
     take: impl Fn(&mut Model, R),
+    unreadable: impl Fn(&mut Model, &str, String),
     loaded: impl Fn(&mut Model),
 ) -> Result<(), Error> {
     let mut changes = changes.ready_chunks(AT_ONCE);
     while let Some(batch) = changes.next().await {
         let batch: Vec<Change<T>> = batch.into_iter().collect::<Result<_, _>>()?;
-        let news = batch.into_iter().filter_map(|change| match change {
-            Change::Entry(entry) => Some(News::Entry(read(entry))),
-            Change::SnapshotEnd { .. } => Some(News::Loaded),
-            Change::Unreadable { .. } => None,
+        let news = batch.into_iter().map(|change| match change {
+            Change::Entry(entry) => News::Entry(read(entry)),
+            Change::SnapshotEnd { .. } => News::Loaded,
+            Change::Unreadable { key, error, .. } => News::Unreadable { key, reason: chain(&error) },
         });
         let news: Vec<News<R>> = news.collect();
         app.change(|model| {
             for it in news {
                 match it {
                     News::Entry(entry) => take(model, entry),
+                    News::Unreadable { key, reason } => unreadable(model, &key, reason),
                     News::Loaded => loaded(model),
                 }
             }

@@ -22,14 +22,23 @@ use crate::{
     problem::Problem,
 };
 
-/// A metric's only label.
+/// What became of an instant or a run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Of {
-    kind: String,
+struct OfOutcome {
+    outcome: &'static str,
 }
 
-type Counters = Family<Of, Counter>;
-type Gauges = Family<Of, Gauge>;
+/// In which state something is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfState {
+    state: &'static str,
+}
+
+/// In which stream or bucket something is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfStream {
+    stream: String,
+}
 
 /// `GET /readyz`: whether the model is whole and NATS is there.
 pub(crate) async fn ready(State(app): State<App>) -> Response {
@@ -45,7 +54,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Response {
     "ok\n".into_response()
 }
 
-/// A metric's only label, of an app.
+/// Of which app something is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfApp {
     app: String,
@@ -67,13 +76,21 @@ pub(crate) async fn metrics(State(app): State<App>, Query(wanted): Query<Wanted>
         instants(&mut registry, model);
         runs(&mut registry, model);
         agents(&mut registry, model);
+        unreadable(&mut registry, model);
         if wanted.apps > 0 {
             each_app(&mut registry, model);
         }
     });
-    let (last, messages, bytes) = (Gauges::default(), Gauges::default(), Gauges::default());
+    let skipped = Family::<OfStream, Counter>::default();
+    for (stream, count) in app.mesh.skipped() {
+        skipped.get_or_create(&OfStream { stream: stream.as_str().to_owned() }).inc_by(count);
+    }
+    registry.register("records_skipped", "Records that this process could not read and left out, by stream", skipped);
+    let last = Family::<OfStream, Gauge>::default();
+    let messages = Family::<OfStream, Gauge>::default();
+    let bytes = Family::<OfStream, Gauge>::default();
     for state in streams {
-        let of = Of { kind: state.stream };
+        let of = OfStream { stream: state.stream };
         last.get_or_create(&of).set(signed(state.last_sequence));
         messages.get_or_create(&of).set(signed(state.messages));
         bytes.get_or_create(&of).set(signed(state.bytes));
@@ -83,24 +100,26 @@ pub(crate) async fn metrics(State(app): State<App>, Query(wanted): Query<Wanted>
     registry.register("stream_bytes", "Bytes of each stream", bytes);
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let mut text = in_text_format(&text);
     app.look(|model| lateness(&mut text, model));
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }
 
 /// What became of instants: the sum over all ledgers, which only grows.
 fn instants(registry: &mut Registry, model: &Model) {
-    let (decisions, waiting) = (Counters::default(), Gauge::<i64>::default());
+    let decisions = Family::<OfOutcome, Counter>::default();
+    let waiting = Gauge::<i64>::default();
     for (_, ledger) in model.ledgers() {
         let counters = &ledger.counters;
-        for (kind, count) in [
+        for (outcome, count) in [
             ("started", counters.started),
             ("enqueued", counters.enqueued),
             ("dropped", counters.dropped),
             ("skipped", counters.skipped),
             ("coalesced", counters.coalesced),
         ] {
-            decisions.get_or_create(&Of { kind: kind.to_owned() }).inc_by(count);
+            decisions.get_or_create(&OfOutcome { outcome }).inc_by(count);
         }
         waiting.inc_by(signed(ledger.queue.len() as u64));
     }
@@ -109,9 +128,11 @@ fn instants(registry: &mut Registry, model: &Model) {
 }
 
 fn runs(registry: &mut Registry, model: &Model) {
-    let (ended, replicas, active) = (Counters::default(), Gauges::default(), Gauge::<i64>::default());
+    let ended = Family::<OfOutcome, Counter>::default();
+    let replicas = Family::<OfState, Gauge>::default();
+    let active = Gauge::<i64>::default();
     for (outcome, count) in &model.counts.runs {
-        ended.get_or_create(&Of { kind: (*outcome).to_owned() }).inc_by(*count);
+        ended.get_or_create(&OfOutcome { outcome }).inc_by(*count);
     }
     for run in model.ledgers().flat_map(|(_, ledger)| &ledger.active) {
         active.inc();
@@ -123,10 +144,12 @@ fn runs(registry: &mut Registry, model: &Model) {
             } else {
                 "pending"
             };
-            replicas.get_or_create(&Of { kind: state.to_owned() }).inc();
+            replicas.get_or_create(&OfState { state }).inc();
         }
     }
-    let (changes, epoch, apps) = (Counter::<u64>::default(), Gauge::<i64>::default(), Gauge::<i64>::default());
+    let changes = Counter::<u64>::default();
+    let epoch = Gauge::<i64>::default();
+    let apps = Gauge::<i64>::default();
     changes.inc_by(model.counts.leader_changes);
     epoch.set(signed(model.counts.epoch));
     apps.set(signed(model.names().count() as u64));
@@ -139,20 +162,30 @@ fn runs(registry: &mut Registry, model: &Model) {
 }
 
 fn agents(registry: &mut Registry, model: &Model) {
-    let (states, total, used) = (Gauges::default(), Gauge::<i64>::default(), Gauge::<i64>::default());
+    let states = Family::<OfState, Gauge>::default();
+    let total = Gauge::<i64>::default();
+    let used = Gauge::<i64>::default();
     let ledgers: Vec<_> = model.ledgers().map(|(_, ledger)| ledger).collect();
-    let mut by_state: BTreeMap<&str, i64> = BTreeMap::new();
+    let mut by_state: BTreeMap<&'static str, i64> = BTreeMap::new();
     for agent in AgentsView::of(&model.agents(), ledgers, Timestamp::now()).0 {
         *by_state.entry(agent.state.text().0).or_default() += 1;
         total.inc_by(i64::from(agent.slots));
         used.inc_by(i64::from(agent.slots_used));
     }
     for (state, count) in by_state {
-        states.get_or_create(&Of { kind: state.to_owned() }).set(count);
+        states.get_or_create(&OfState { state }).set(count);
     }
     registry.register("agents", "Agents, by state", states);
     registry.register("slots", "Containers that may run at once", total);
     registry.register("slots_used", "Attempts that are bound to agents", used);
+}
+
+fn unreadable(registry: &mut Registry, model: &Model) {
+    let records = Family::<OfStream, Gauge>::default();
+    for (stream, count) in model.unreadable() {
+        records.get_or_create(&OfStream { stream: stream.to_owned() }).set(signed(count as u64));
+    }
+    registry.register("records_unreadable", "Keys whose record cannot be read now, by stream", records);
 }
 
 /// What alerts on single apps are made of.
@@ -190,11 +223,38 @@ fn lateness(text: &mut String, model: &Model) {
     }
     lines.push(format!("{name}_sum {}", model.counts.lateness_sum));
     lines.push(format!("{name}_count {sum}"));
-    let end = "# EOF\n";
-    let body = text.strip_suffix(end).unwrap_or(text).to_owned();
-    *text = format!("{body}{}\n{end}", lines.join("\n"));
+    *text += &format!("{}\n", lines.join("\n"));
+}
+
+/// The text format of Prometheus, of which every tool reads the help texts: there a counter's has the whole name, and in
+/// OpenMetrics it has the name without `_total`.
+fn in_text_format(openmetrics: &str) -> String {
+    let is_counter = |name: &str| openmetrics.contains(&format!("# TYPE {name} counter\n"));
+    let line = |line: &str| {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some("EOF"), ..) => None,
+            (Some("#"), Some(what), Some(name), Some(rest)) if is_counter(name) => {
+                Some(format!("# {what} {name}_total {rest}\n"))
+            }
+            _ => Some(format!("{line}\n")),
+        }
+    };
+    openmetrics.lines().filter_map(line).collect()
 }
 
 fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_of_a_counter_has_its_whole_name() {
+        let openmetrics = "# HELP a Some.\n# TYPE a counter\na_total 1\n# HELP b More.\n# TYPE b gauge\nb 2\n# EOF\n";
+        let text = "# HELP a_total Some.\n# TYPE a_total counter\na_total 1\n# HELP b More.\n# TYPE b gauge\nb 2\n";
+        assert_eq!(in_text_format(openmetrics), text);
+    }
 }

@@ -1,18 +1,21 @@
 //! The mesh in memory: what lists, filters and metrics are made of. Pure: changes come in, answers go out.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZoneDatabase};
-use tickmesh_client::views::app::{self, AppView, Stored};
+use tickmesh_client::views::{
+    app::{self, AppView, LedgerState, Stored},
+    filter::AppFilter,
+};
 use tickmesh_core::{
-    compose::{self, Reading},
+    compose::Reading,
     history::RunSummary,
     id::RunNumber,
     ledger::{Ledger, State},
-    message::{Admission, AgentRecord, AppRecord, MeshEvent, TickRecord},
+    message::{Admission, AgentRecord, AppRecord, MeshEvent, SkipReason, TickRecord},
     name::AppName,
 };
 use tickmesh_messaging::Entry;
@@ -32,6 +35,8 @@ pub(crate) const LATENESS_BOUNDS: [f64; 12] =
 pub(crate) struct Model {
     apps: BTreeMap<AppName, Known>,
     agents: BTreeMap<String, Entry<AgentRecord>>,
+    /// Names of agents whose key cannot be read.
+    unreadable_agents: BTreeSet<String>,
     pub(crate) runs: VecDeque<Ended>,
     pub(crate) ticks: VecDeque<TickRecord>,
     pub(crate) counts: Counts,
@@ -102,7 +107,32 @@ struct Known {
     record: Option<Entry<AppRecord>>,
     /// Its file, read once for each revision.
     reading: Option<Arc<Reading>>,
-    ledger: Option<Ledger>,
+    /// The stored file cannot be read.
+    damaged_file: bool,
+    ledger: KnownLedger,
+}
+
+/// What is known of an app's ledger.
+#[derive(Default)]
+enum KnownLedger {
+    #[default]
+    Absent,
+    Known(Box<Ledger>),
+    Unreadable(String),
+}
+
+impl KnownLedger {
+    fn state(&self) -> LedgerState<'_> {
+        match self {
+            Self::Absent => LedgerState::Absent,
+            Self::Known(ledger) => LedgerState::Known(ledger),
+            Self::Unreadable(reason) => LedgerState::Unreadable(reason),
+        }
+    }
+
+    fn known(&self) -> Option<&Ledger> {
+        self.state().known()
+    }
 }
 
 /// A revision of an app whose file was read: that takes a while, and whoever takes it in holds everybody up.
@@ -117,7 +147,7 @@ impl Applied {
     pub(crate) fn read(entry: Entry<AppRecord>, zones: &TimeZoneDatabase) -> Option<Self> {
         let app = AppName::new(entry.key.clone()).ok()?;
         let source = entry.value.source.as_ref();
-        let reading = source.map(|source| Arc::new(compose::read(&source.file(&app), zones)));
+        let reading = source.map(|source| Arc::new(source.read(&app, zones)));
         Some(Self { app, entry, reading })
     }
 }
@@ -131,49 +161,6 @@ pub(crate) enum Begin<'a> {
     After(&'a str),
 }
 
-/// Which apps are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Filter {
-    All,
-    Running,
-    Failed,
-    Paused,
-    Invalid,
-    Waiting,
-}
-
-impl Filter {
-    pub(crate) const ALL: [(Self, &'static str); 6] = [
-        (Self::All, "all"),
-        (Self::Running, "running"),
-        (Self::Failed, "failed"),
-        (Self::Paused, "paused"),
-        (Self::Invalid, "invalid"),
-        (Self::Waiting, "waiting"),
-    ];
-
-    /// By its name.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, known)| *known == name).map(|(filter, _)| *filter)
-    }
-
-    /// All names, for people.
-    pub(crate) fn names() -> String {
-        Self::ALL.map(|(_, name)| name).join(", ")
-    }
-
-    fn wants(self, state: State, last: Option<&str>) -> bool {
-        match self {
-            Self::All => true,
-            Self::Running => matches!(state, State::Running | State::Stopping),
-            Self::Failed => last.is_some_and(|last| !matches!(last, "succeeded" | "cancelled")),
-            Self::Paused => state == State::Paused,
-            Self::Invalid => state == State::Invalid,
-            Self::Waiting => state == State::Waiting,
-        }
-    }
-}
-
 /// A page of a list.
 pub(crate) struct Listed {
     /// The apps of this page.
@@ -183,21 +170,53 @@ pub(crate) struct Listed {
     /// Whether more follow.
     pub more: bool,
     /// How many of all whose names fit each filter would leave.
-    pub counts: Vec<(Filter, &'static str, usize)>,
+    pub counts: Vec<(AppFilter, &'static str, usize)>,
 }
 
 impl Model {
     pub(crate) fn app(&mut self, Applied { app, entry, reading }: Applied) {
         let known = self.apps.entry(app).or_default();
         (known.record, known.reading) = (Some(entry), reading);
+        known.damaged_file = false;
+    }
+
+    /// The stored file of an app cannot be read: what it was before is shown, and the leader says that it is not valid.
+    pub(crate) fn unreadable_app(&mut self, key: &str, _: String) {
+        if let Ok(app) = AppName::new(key) {
+            self.apps.entry(app).or_default().damaged_file = true;
+        }
+    }
+
+    /// The ledger of an app cannot be read.
+    pub(crate) fn unreadable_ledger(&mut self, key: &str, reason: String) {
+        if let Ok(app) = AppName::new(key) {
+            self.apps.entry(app).or_default().ledger = KnownLedger::Unreadable(reason);
+        }
+    }
+
+    /// The key of an agent cannot be read: it is nobody's until the agent writes over it.
+    pub(crate) fn unreadable_agent(&mut self, key: &str, _: String) {
+        self.agents.remove(key);
+        self.unreadable_agents.insert(key.to_owned());
+    }
+
+    /// How many keys of each bucket cannot be read now.
+    pub(crate) fn unreadable(&self) -> [(&'static str, usize); 3] {
+        let count = |is: fn(&Known) -> bool| self.apps.values().filter(|known| is(known)).count();
+        [
+            ("apps", count(|known| known.damaged_file)),
+            ("ledger", count(|known| matches!(known.ledger, KnownLedger::Unreadable(_)))),
+            ("agents", self.unreadable_agents.len()),
+        ]
     }
 
     pub(crate) fn ledger(&mut self, entry: Entry<Ledger>) {
         let Ok(app) = AppName::new(entry.key) else { return };
-        self.apps.entry(app).or_default().ledger = Some(entry.value);
+        self.apps.entry(app).or_default().ledger = KnownLedger::Known(Box::new(entry.value));
     }
 
     pub(crate) fn agent(&mut self, entry: Entry<AgentRecord>) {
+        self.unreadable_agents.remove(&entry.key);
         self.agents.insert(entry.key.clone(), entry);
     }
 
@@ -219,10 +238,10 @@ impl Model {
         }
     }
 
-    /// The clock decided. The same goes for it.
+    /// Takes in a decision of the clock. One that is told again is not counted again.
     pub(crate) fn tick(&mut self, entry: Entry<TickRecord>) {
         let record = entry.value;
-        if self.new_ticks.has(entry.sequence) {
+        if self.new_ticks.has(entry.sequence) && is_decision_when_due(&record.admission) {
             let late = record.decided_at.duration_since(record.scheduled_at).as_secs_f64().max(0.0);
             self.counts.lateness_sum += late;
             let bucket = LATENESS_BOUNDS.iter().position(|bound| late <= *bound).unwrap_or(LATENESS_BOUNDS.len());
@@ -281,9 +300,9 @@ impl Model {
     }
 
     /// The apps whose names contain `text` and that the filter wants, by name.
-    pub(crate) fn list(&self, text: &str, filter: Filter, begin: Begin<'_>, take: usize, now: Timestamp) -> Listed {
+    pub(crate) fn list(&self, text: &str, filter: AppFilter, begin: Begin<'_>, take: usize, now: Timestamp) -> Listed {
         let text = text.to_lowercase();
-        let mut counts = Filter::ALL.map(|(filter, name)| (filter, name, 0)).to_vec();
+        let mut counts = AppFilter::ALL.map(|(filter, name)| (filter, name, 0)).to_vec();
         let mut fitting = Vec::new();
         for (name, known) in self.apps.iter().filter(|(name, _)| name.as_str().to_lowercase().contains(&text)) {
             let Some(state) = known.state(name) else { continue };
@@ -312,7 +331,7 @@ impl Model {
 
     /// Whether a run goes on.
     pub(crate) fn is_active(&self, app: &AppName, run: RunNumber) -> bool {
-        let ledger = self.apps.get(app).and_then(|known| known.ledger.as_ref());
+        let ledger = self.apps.get(app).and_then(|known| known.ledger.known());
         ledger.is_some_and(|ledger| ledger.active.iter().any(|active| active.number == run))
     }
 
@@ -322,7 +341,7 @@ impl Model {
     }
 
     pub(crate) fn ledgers(&self) -> impl Iterator<Item = (&AppName, &Ledger)> {
-        self.apps.iter().filter_map(|(name, known)| Some((name, known.ledger.as_ref()?)))
+        self.apps.iter().filter_map(|(name, known)| Some((name, known.ledger.known()?)))
     }
 
     pub(crate) fn agents(&self) -> Vec<Entry<AgentRecord>> {
@@ -332,7 +351,7 @@ impl Model {
 
 impl Known {
     fn stored<'a>(&'a self, app: &'a AppName) -> Option<Stored<'a>> {
-        Some(Stored { app, record: self.record.as_ref()?, ledger: self.ledger.as_ref() })
+        Some(Stored { app, record: self.record.as_ref()?, ledger: self.ledger.state() })
     }
 
     /// What the app is doing; `None`: it is removed, or only its ledger is known so far.
@@ -341,7 +360,7 @@ impl Known {
     }
 
     fn last_outcome(&self) -> Option<&str> {
-        self.ledger.as_ref()?.recent.back().map(|run| run.outcome.as_str())
+        self.ledger.known()?.recent.back().map(|run| run.outcome.as_str())
     }
 
     fn view(&self, app: &AppName, now: Timestamp) -> Option<AppView> {
@@ -349,11 +368,24 @@ impl Known {
     }
 }
 
+/// Whether an instant was decided when it was due. What waited is thrown out long after, and what a pause left out is
+/// told when the app is resumed: neither says how late the mesh is.
+fn is_decision_when_due(admission: &Admission) -> bool {
+    match admission {
+        Admission::Start { .. } | Admission::Enqueue { .. } | Admission::Drop { .. } => true,
+        Admission::Skip { reason, .. } => match reason {
+            SkipReason::Overlap | SkipReason::Misfire | SkipReason::Deadline => true,
+            SkipReason::Paused => false,
+        },
+        Admission::Discard { .. } => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tickmesh_core::{
         ledger::{Cause, RecentRun},
-        message::{DropReason, SCHEMA},
+        message::{DiscardReason, DropReason, SCHEMA},
         outcome::Outcome,
     };
     use tickmesh_testkit::records;
@@ -376,7 +408,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(text: &str, filter: Filter, begin: Begin<'_>, take: usize, total: usize, names: &[&str]) {
+    fn check(text: &str, filter: AppFilter, begin: Begin<'_>, take: usize, total: usize, names: &[&str]) {
         let listed = model().list(text, filter, begin, take, records::now());
         let found: Vec<_> = listed.apps.iter().map(|app| app.name.as_str()).collect();
         assert_eq!((listed.total, found.as_slice()), (total, names));
@@ -385,24 +417,24 @@ mod tests {
     #[test]
     fn lists_are_searched_filtered_and_cut() {
         let (first, at) = (Begin::At(0), Begin::At);
-        check("", Filter::All, first, 2, 12, &["a-00", "a-01"]);
-        check("", Filter::All, at(10), 50, 12, &["a-10", "a-11"]);
-        check("A-1", Filter::All, first, 50, 2, &["a-10", "a-11"]);
-        check("", Filter::Failed, first, 50, 4, &["a-00", "a-03", "a-06", "a-09"]);
-        check("", Filter::Failed, at(usize::MAX), 50, 4, &[]);
-        check("nothing", Filter::All, first, 50, 0, &[]);
-        let counts = model().list("a-0", Filter::Paused, first, 1, records::now()).counts;
+        check("", AppFilter::All, first, 2, 12, &["a-00", "a-01"]);
+        check("", AppFilter::All, at(10), 50, 12, &["a-10", "a-11"]);
+        check("A-1", AppFilter::All, first, 50, 2, &["a-10", "a-11"]);
+        check("", AppFilter::Failed, first, 50, 4, &["a-00", "a-03", "a-06", "a-09"]);
+        check("", AppFilter::Failed, at(usize::MAX), 50, 4, &[]);
+        check("nothing", AppFilter::All, first, 50, 0, &[]);
+        let counts = model().list("a-0", AppFilter::Paused, first, 1, records::now()).counts;
         let counts: Vec<_> = counts.into_iter().map(|(_, name, count)| (name, count)).collect();
         assert_eq!(counts[..4], [("all", 10), ("running", 0), ("failed", 4), ("paused", 0)]);
     }
 
     #[test]
     fn a_list_goes_on_after_a_name_that_may_be_gone() {
-        check("", Filter::All, Begin::After("a-09"), 50, 12, &["a-10", "a-11"]);
-        check("", Filter::All, Begin::After("a-09x"), 1, 12, &["a-10"]);
-        check("", Filter::Failed, Begin::After("a-04"), 50, 4, &["a-06", "a-09"]);
-        check("", Filter::All, Begin::After("z"), 50, 12, &[]);
-        let more = |begin, take| model().list("", Filter::All, begin, take, records::now()).more;
+        check("", AppFilter::All, Begin::After("a-09"), 50, 12, &["a-10", "a-11"]);
+        check("", AppFilter::All, Begin::After("a-09x"), 1, 12, &["a-10"]);
+        check("", AppFilter::Failed, Begin::After("a-04"), 50, 4, &["a-06", "a-09"]);
+        check("", AppFilter::All, Begin::After("z"), 50, 12, &[]);
+        let more = |begin, take| model().list("", AppFilter::All, begin, take, records::now()).more;
         assert!(more(Begin::After("a-04"), 6) && !more(Begin::After("a-04"), 7) && !more(Begin::At(usize::MAX), 1));
     }
 
@@ -446,6 +478,12 @@ mod tests {
         model.tick(entry(2, tick(2)));
         model.tick(entry(3, tick(70_000)));
         assert_eq!((model.counts.lateness[1], model.counts.lateness[12], model.ticks.len()), (1, 1, 3));
+        let later = |admission| TickRecord { admission, ..tick(275_000) };
+        let paused = Admission::Skip { reason: SkipReason::Paused, instants: 1 };
+        let flushed = Admission::Discard { reason: DiscardReason::Flushed, ticks: 1 };
+        model.tick(entry(4, later(paused)));
+        model.tick(entry(5, later(flushed)));
+        assert_eq!((model.counts.lateness.iter().sum::<u64>(), model.ticks.len()), (2, 5));
     }
 
     #[test]

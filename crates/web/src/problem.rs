@@ -57,6 +57,8 @@ impl From<Error> for Problem {
             | Error::ServerTooOld { .. }
             | Error::NoJetStream { .. }
             | Error::NotProvisioned { .. }
+            | Error::StoreLost { .. }
+            | Error::NoRoom { .. }
             | Error::Provision { .. }
             | Error::ForeignStream { .. }
             | Error::ForeignSetting { .. }

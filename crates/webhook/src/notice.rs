@@ -12,7 +12,7 @@ use tickmesh_core::{
 /// One notice, as it is posted.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Notice {
-    /// The same each time that this notice is posted: whoever has seen it already may leave it out.
+    /// Id of the notice. A notice that is posted again has the same id, so that a receiver can leave out repeats.
     pub id: String,
     /// What it is about.
     #[serde(rename = "type")]

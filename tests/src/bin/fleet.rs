@@ -4,9 +4,10 @@
 //! ```text
 //! fleet agent --nats URL --namespace NAME --name NAME --locks DIR --allow DIR [--die claim|create|start|exit]
 //!             [--clocks fast|production] [--slots NUMBER] [--run-time MILLISECONDS --lives FILE]
+//!             [--build BUILD] [--guard PROGRAM]
 //! fleet scheduler --nats URL --namespace NAME [--die write|send|tick|history] [--clocks fast|production] [--id ID]
 //!             [--ahead MILLISECONDS]
-//! fleet guard SETTINGS
+//! fleet guard [BUILD] SETTINGS
 //! ```
 //!
 //! With `--run-time` an agent has an engine in memory, which writes the lives of its containers into a file.
@@ -20,15 +21,16 @@ use rustix::process::{Signal, getpid, kill_process};
 use tickmesh_agent::{
     engine::{
         ContainerEngine, ContainerId, ContainerRequest, ContainerView, EngineInfo, Error, Excerpt, ExitState,
-        LabelFilter, LogLine, docker::Docker,
+        LabelFilter, LogLine, NetworkKind, docker::Docker,
     },
     guard_process,
     policy::HostPolicy,
 };
 use tickmesh_core::{
+    build::Build,
     decide::Action,
     fleet::Reservations,
-    message::PullProgress,
+    message::{EngineStock, PullProgress},
     name::{AgentName, Namespace},
     timing::Timing,
 };
@@ -88,12 +90,24 @@ impl ContainerEngine for CrashingEngine {
         self.docker.describe().await
     }
 
+    async fn probe(&self) -> Result<EngineStock, Error> {
+        self.docker.probe().await
+    }
+
     fn shares_files(&self) -> bool {
         self.docker.shares_files()
     }
 
     async fn path_of_volume(&self, name: &str) -> Result<Option<String>, Error> {
         self.docker.path_of_volume(name).await
+    }
+
+    async fn volume_present(&self, name: &str) -> Result<bool, Error> {
+        self.docker.volume_present(name).await
+    }
+
+    async fn network(&self, name: &str) -> Result<Option<NetworkKind>, Error> {
+        self.docker.network(name).await
     }
 
     async fn image_present(&self, image: &str) -> Result<bool, Error> {
@@ -109,6 +123,10 @@ impl ContainerEngine for CrashingEngine {
         let created = self.docker.create(request).await?;
         self.reached(CrashPoint::Create);
         Ok(created)
+    }
+
+    async fn connect(&self, id: &ContainerId, request: &ContainerRequest) -> Result<(), Error> {
+        self.docker.connect(id, request).await
     }
 
     async fn find(&self, name: &str) -> Result<ContainerView, Error> {
@@ -199,10 +217,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    if let [_, role, settings] = &std::env::args().collect::<Vec<_>>()[..]
+    if let [_, role, build @ .., settings] = &std::env::args().collect::<Vec<_>>()[..]
         && role == GUARD
     {
-        return Ok(guard_process::run(serde_json::from_str(settings)?, Docker::connect).await?);
+        let build = build.first().map_or_else(Build::default, |build| Build::new(build));
+        return Ok(guard_process::run(serde_json::from_str(settings)?, build, Docker::connect).await?);
     }
     let arguments = Arguments::read()?;
     let shutdown = CancellationToken::new();
@@ -261,7 +280,12 @@ async fn agent(arguments: &Arguments, shutdown: CancellationToken) -> anyhow::Re
         return Ok(());
     }
     config.policy = HostPolicy { host_paths: vec![PathBuf::from(arguments.get("--allow")?)], ..HostPolicy::default() };
-    config.guard = Some(guard_process::Program { path: "/proc/self/exe".into(), arguments: vec![GUARD.to_owned()] });
+    let build = arguments.find("--build").unwrap_or_default();
+    config.build = Build::new(build);
+    config.guard = Some(guard_process::Program {
+        path: arguments.find("--guard").unwrap_or("/proc/self/exe").into(),
+        arguments: vec![GUARD.to_owned(), build.to_owned()],
+    });
     let engine = CrashingEngine { docker: Docker::connect().await?, point };
     tickmesh_agent::run(config, mesh, logs, mesh_id, engine, shutdown).await?;
     Ok(())
@@ -286,6 +310,7 @@ async fn scheduler(arguments: &Arguments, shutdown: CancellationToken) -> anyhow
     let config = tickmesh_scheduler::Config {
         id: arguments.find("--id").map_or_else(|| Uuid::now_v7().to_string(), str::to_owned),
         host: "test".to_owned(),
+        build: Build::default(),
         timing: arguments.timing()?,
         reservations: Reservations::default(),
         zones: TimeZoneDatabase::bundled(),

@@ -20,7 +20,6 @@ pub struct Supervision {
     pub share: f64,
     /// Memory of the agent then, in KiB.
     pub agent_kib: u64,
-    /// And of its guard.
     pub guard_kib: u64,
 }
 
@@ -43,7 +42,7 @@ pub async fn measure(fleet: &Path, watched: Duration) -> Supervision {
     let share = (agent_time(&world, &agent) - before).div_duration_f64(begun.elapsed());
     let guard = guards(&world, AGENT).into_iter().map(|guard| guard.as_raw_nonzero().get().unsigned_abs());
     let (agent_kib, guard_kib) = (resident_kib(agent.id()), guard.map(resident_kib).sum());
-    world.command("long", CommandKind::Cancel { run: None }).await;
+    world.command("long", CommandKind::Cancel { run: None, force: false }).await;
     world.containers_settle_at(0).await;
     agent.terminate(PATIENCE).await;
     scheduler.stop().await;

@@ -150,7 +150,7 @@ pub(crate) fn compose(command: &str, scale: usize) -> String {
     COMPOSE.replace("COMMAND", command).replace("SCALE", &scale.to_string())
 }
 
-/// The same on the engine's own network, and the containers stay.
+/// A file whose containers use the engine's own network, and stay.
 pub(crate) fn compose_kept(command: &str, scale: usize) -> String {
     let kept = compose(command, scale).replace("    network_mode: none\n", "").replace("remove-all", "remove-none");
     assert!(!kept.contains("network_mode") && kept.contains("remove-none"), "{kept}");

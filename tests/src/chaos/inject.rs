@@ -33,8 +33,8 @@ const HIT_STREAMS: [StreamKind; 4] = [StreamKind::Ledger, StreamKind::Lease, Str
 /// What followed a fault.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Blow {
-    /// When nothing could be decided, or an agent could not work.
-    pub(super) outage: Outage,
+    /// When nothing could be decided, or an agent could not work; `None`: there is no excuse.
+    pub(super) outage: Option<Outage>,
     /// From the fault to the first order for a tick due after it.
     pub(super) next: Duration,
     /// Of that, what came after that tick was due.
@@ -54,6 +54,8 @@ impl Fault {
             | Self::StreamLeaderKilled
             | Self::FollowerKilled
             | Self::TwoNodesKilled(_)
+            | Self::Nothing
+            | Self::RecordPoisoned
             | Self::OldCopyRestored(_) => false,
         }
     }
@@ -135,6 +137,15 @@ impl Stage {
                 self.cluster().relieve(node, &names).await;
                 self.lose_nodes(&[node], Duration::ZERO).await
             }
+            Fault::Nothing => {
+                let begun = self.begin();
+                Blow { outage: None, ..self.follow_up(begun).await }
+            }
+            Fault::RecordPoisoned => {
+                let begun = self.begin();
+                self.poison(round).await;
+                Blow { outage: None, ..self.follow_up(begun).await }
+            }
             Fault::OldCopyRestored(_) => panic!("nothing goes on after that: see `play`"),
             Fault::TwoNodesKilled(time) => self.lose_nodes(&[round % NODES, (round + 1) % NODES], time).await,
         }
@@ -156,12 +167,14 @@ impl Stage {
         sleep_until(mend_at).await;
         self.agents[name].network().mend();
         sleep(AGENT_RECOVERS).await;
-        Blow { outage: Outage { to: Timestamp::now(), reach: Reach::Agents, ..blow.outage }, ..blow }
+        let outage = blow.outage.map(|outage| Outage { to: Timestamp::now(), reach: Reach::Agents, ..outage });
+        Blow { outage, ..blow }
     }
 
     /// Kills nodes, and starts them again: after that time if the others can do nothing, or once they have.
     async fn lose_nodes(&mut self, nodes: &[usize], gone: Duration) -> Blow {
         let begun = self.begin();
+        let from = begun.at;
         nodes.iter().for_each(|node| self.cluster_mut().node_mut(*node).kill());
         let restart = |cluster: &mut Cluster| nodes.iter().for_each(|node| cluster.node_mut(*node).restart());
         let blow = if gone.is_zero() {
@@ -174,8 +187,8 @@ impl Stage {
             self.follow_up(begun).await
         };
         self.cluster().wait_until_ready().await;
-        let to = self.served(blow.outage.from).await;
-        Blow { outage: Outage { to, ..blow.outage }, ..blow }
+        let to = self.served(from).await;
+        Blow { outage: blow.outage.map(|outage| Outage { to, ..outage }), ..blow }
     }
 
     /// Waits until every app has had a run end whose tick was due after that moment: until all who had to find another
@@ -211,7 +224,7 @@ impl Stage {
         let (next, late) = (since(from), since(due));
         // By the clocks of schedulers that are ahead, or behind, the outage was so much earlier or later.
         let (from, to) = (from - self.row.ahead, to + self.row.ahead);
-        Blow { outage: Outage { from, to, reach: Reach::Leaders }, next, late }
+        Blow { outage: Some(Outage { from, to, reach: Reach::Leaders }), next, late }
     }
 
     pub(super) fn server(&mut self) -> &mut Server {

@@ -5,7 +5,6 @@ use jiff::Timestamp;
 /// An app that is due whenever its period divides the seconds since the epoch, as `@every` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    /// The app.
     pub app: String,
     /// Seconds between two instants.
     pub period: i64,
@@ -21,7 +20,7 @@ impl Schedule {
         self.instants_through(self.through)
     }
 
-    /// The same up to another moment.
+    /// The instants up to another moment.
     pub fn instants_through(&self, through: Timestamp) -> impl Iterator<Item = i64> + use<> {
         let (period, through) = (self.period, through.as_second());
         // An instant at the very moment of the apply is not after it.

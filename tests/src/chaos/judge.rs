@@ -87,7 +87,6 @@ pub struct Verdict {
     pub dropped: u64,
     /// Containers that somebody ended.
     pub killed: u64,
-    /// Containers.
     pub containers: u64,
 }
 

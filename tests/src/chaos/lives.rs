@@ -14,13 +14,11 @@ use jiff::Timestamp;
 /// The attempt that a container is of, by its labels.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attempt {
-    /// The app.
     pub app: String,
     /// Number of the run.
     pub run: u64,
     /// Uid of the run.
     pub uid: String,
-    /// The service.
     pub service: String,
     /// Index of the replica.
     pub replica: u32,
@@ -75,7 +73,6 @@ impl fmt::Display for Attempt {
 /// What the journal says of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Word {
-    /// It starts.
     Start,
     /// It has ended by itself.
     Exit,

@@ -18,6 +18,7 @@ pub mod judge;
 pub mod lives;
 mod overlap;
 mod play;
+mod poison;
 mod restored;
 pub mod rows;
 mod stage;
@@ -44,7 +45,6 @@ pub enum Clocks {
 }
 
 impl Clocks {
-    /// Both.
     pub const ALL: [Self; 2] = [Self::Production, Self::Fast];
 
     /// Its name on the command line.
@@ -106,6 +106,9 @@ pub enum Fault {
     FollowerKilled,
     /// `kill -9` of two nodes, which are gone for that long.
     TwoNodesKilled(Duration),
+    Nothing,
+    /// Something that nobody can read is stored, each time in the place of another kind of record.
+    RecordPoisoned,
     /// The only server is killed, and goes on from a copy of its data that was made that long before.
     OldCopyRestored(Duration),
 }
@@ -123,6 +126,8 @@ impl fmt::Display for Fault {
             Self::StreamLeaderKilled => formatter.write_str("a stream's leader of three NATS nodes killed (-9)"),
             Self::FollowerKilled => formatter.write_str("one of three NATS nodes that leads nothing killed (-9)"),
             Self::TwoNodesKilled(time) => write!(formatter, "two of three NATS nodes killed (-9), back after {time:?}"),
+            Self::Nothing => formatter.write_str("nothing"),
+            Self::RecordPoisoned => formatter.write_str("garbage in the place of a record"),
             Self::OldCopyRestored(time) => write!(formatter, "NATS goes on from a copy of its data, {time:?} old"),
         }
     }

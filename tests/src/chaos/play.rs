@@ -53,6 +53,7 @@ pub async fn play(fleet: &Path, row: Row) -> Figures {
     let begun = Instant::now();
     let mut stage = Stage::start(fleet, row).await;
     let mut schedules = stage.apply().await;
+    stage.apply_victim().await;
     until("a finished run of every app", PATIENCE, || async {
         let finished = stage.history.all();
         let has_run = |schedule: &Schedule| finished.iter().any(|run| run.value.app.as_str() == schedule.app);
@@ -75,7 +76,7 @@ pub async fn play(fleet: &Path, row: Row) -> Figures {
     let through = Timestamp::now();
     schedules.iter_mut().for_each(|schedule| schedule.through = through);
     settle(&stage, &schedules).await;
-    let evidence = evidence(&mut stage, schedules, blows.iter().map(|blow| blow.outage).collect()).await;
+    let evidence = evidence(&mut stage, schedules, blows.iter().filter_map(|blow| blow.outage).collect()).await;
     let verdict = judge(&evidence);
     let said = stage.all_said();
     stage.end().await;

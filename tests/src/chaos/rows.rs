@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Clocks, Engine, Fault, Nats, Row};
+use super::{Clocks, Engine, Fault, Nats, Row, poison::POISONED};
 
 /// How long a frozen leader is silent: longer than every deadline of the protocol that has to do with it (the longest is 60 s),
 /// twice over.
 const FROZEN: Duration = Duration::from_secs(150);
-/// The same at fast clocks.
+/// How long a frozen leader is silent at fast clocks.
 const FROZEN_FAST: Duration = Duration::from_secs(30);
 /// How long an agent is cut off: at fast clocks it is fenced after 9 s, and lost after 12 s.
 const AGENT_CUT: Duration = Duration::from_secs(16);
@@ -26,6 +26,7 @@ pub fn few() -> Vec<Row> {
         Row { clocks: Clocks::Fast, ..Row::new(Fault::LeaderFrozen(FROZEN_FAST), 1) },
         agent_cut(1),
         Row::new(Fault::OldCopyRestored(COPY_AGE), 1),
+        Row::new(Fault::RecordPoisoned, POISONED),
         on_cluster(Fault::TwoNodesKilled(NODES_GONE), 1),
         on_cluster(Fault::StreamLeaderKilled, 1),
         on_cluster(Fault::FollowerKilled, 1),
@@ -52,6 +53,8 @@ pub fn many(kills: usize) -> Vec<Row> {
         Row { period: 12, run_time: Duration::from_secs(10), ..agent_cut(4) },
         Row::new(Fault::ControlPlaneKilled, 20),
         Row::new(Fault::ServerRestarted, 20),
+        Row::new(Fault::Nothing, 50),
+        Row::new(Fault::RecordPoisoned, 50 * POISONED),
         on_cluster(Fault::StreamLeaderKilled, 12),
         on_cluster(Fault::FollowerKilled, 12),
         on_cluster(Fault::TwoNodesKilled(NODES_GONE), 4),

@@ -23,10 +23,11 @@ use tickmesh_testkit::{
 };
 
 use super::{
-    Engine, Nats, Row,
+    Engine, Fault, Nats, Row,
     events::Events,
     instants::Schedule,
     lives::{self, Life},
+    poison::VICTIM,
     tail::Tail,
 };
 use crate::{
@@ -45,7 +46,6 @@ const DOCKER_AGENTS: usize = 2;
 /// Of an agent: never what a run waits for.
 const SLOTS: u32 = 64;
 
-/// The servers.
 pub(super) enum Servers {
     Single(Box<Server>),
     Cluster(Cluster),
@@ -248,6 +248,13 @@ impl Stage {
             schedules.push(Schedule { app: name, period, after: stored.at, through: Timestamp::MAX });
         }
         schedules
+    }
+
+    /// Applies an app that nobody judges, if something is to become of one.
+    pub(super) async fn apply_victim(&self) {
+        if self.row.fault == Fault::RecordPoisoned {
+            apply(&self.mesh, VICTIM, &self.compose(self.row.period)).await;
+        }
     }
 
     fn compose(&self, period: i64) -> String {

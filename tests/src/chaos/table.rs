@@ -29,7 +29,7 @@ pub fn markdown(rows: &[Figures]) -> String {
     lines.join("\n") + "\n"
 }
 
-/// The same with every finding.
+/// The figures as JSON, with every finding.
 pub fn json(rows: &[Figures]) -> Value {
     let rows = rows.iter().map(|figures| {
         let Figures { row, verdict, next, late, took, said: _ } = figures;

@@ -17,6 +17,8 @@ use serde::de::DeserializeOwned;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::poison::POISON;
+
 /// How long one request for messages lasts.
 const PULL: Duration = Duration::from_secs(1);
 /// How long anything may take: after that the server is asked anew.
@@ -57,11 +59,11 @@ impl<T: DeserializeOwned + Clone + Send + 'static> Tail<T> {
         Self { seen, _reader: AbortOnDropHandle::new(task) }
     }
 
-    /// All of it.
+    /// Everything that was read, without the garbage that a row of the table stores.
     ///
     /// # Panics
     ///
-    /// If a message was not readable.
+    /// If another message was not readable.
     pub fn all(&self) -> Vec<Seen<T>> {
         self.seen.lock().expect("nobody panicked").clone()
     }
@@ -100,6 +102,9 @@ impl<T: DeserializeOwned> Reader<T> {
                 delivered += 1;
                 self.last = info.stream_sequence;
                 let at = Timestamp::from_nanosecond(info.published.unix_timestamp_nanos())?;
+                if message.payload.as_ref() == POISON {
+                    continue;
+                }
                 let value = serde_json::from_slice(&message.payload)
                     .unwrap_or_else(|error| panic!("a message in {} is not readable: {error}", self.stream));
                 self.seen.lock().expect("nobody panicked").push(Seen { at, value });

@@ -92,6 +92,7 @@ impl Fault {
             AttemptEvent::CouldNotStart { permanent: true, .. }
             | AttemptEvent::Claimed { .. }
             | AttemptEvent::Revoked { .. }
+            | AttemptEvent::Returned { .. }
             | AttemptEvent::Cancelled { .. }
             | AttemptEvent::Exited { .. }
             | AttemptEvent::TimedOut { .. }
@@ -142,7 +143,6 @@ pub struct Measured {
     pub known_after: Duration,
 }
 
-/// The table.
 pub fn table(rows: &[(Fault, Measured)]) -> String {
     let mut lines = vec![
         "| what happens | the attempt ends as | the run | attempts | known after |".to_owned(),
@@ -164,6 +164,7 @@ fn words(event: &AttemptEvent) -> String {
         AttemptEvent::CouldNotStart { reason, .. } => format!("could not start: {}", nameless(reason)),
         AttemptEvent::Claimed { .. }
         | AttemptEvent::Revoked { .. }
+        | AttemptEvent::Returned { .. }
         | AttemptEvent::Cancelled { .. }
         | AttemptEvent::TimedOut { .. } => format!("{event:?}"),
     }

@@ -96,7 +96,7 @@ fn compose(fault: Fault) -> String {
     COMPOSE.replace("IMAGE", image).replace("RETRIES", &retries.to_string()).replace("COMMAND", &command)
 }
 
-/// Starts the job and lets the fault happen. Returned is when everything is well again.
+/// Starts the job and lets the fault happen. Returns when everything is well again.
 async fn befall(stage: &mut Stage, fault: Fault, lasts: Duration) -> Instant {
     if fault == Fault::DiskFull {
         stage.own().fill_disk();

@@ -26,7 +26,6 @@ pub enum Fault {
     AgentAndGuardKilled,
     /// SIGSTOP of the engine.
     EngineFrozen,
-    /// The network is cut.
     NetworkCut,
 }
 

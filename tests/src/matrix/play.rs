@@ -99,7 +99,7 @@ pub async fn play(fleet: &Path, cell: Cell) -> Measured {
     measured
 }
 
-/// Lets the fault happen, and be over. Returned is the agent that is there then.
+/// Lets the fault happen, and be over. Returns the agent that is there then.
 async fn befall(stage: &Stage<'_>, cell: Cell, victim: Child) -> Option<Child> {
     match cell.fault {
         Fault::AgentKilled => {

@@ -11,6 +11,9 @@ pub(crate) const EXIT_KILLED: i64 = 137;
 /// Exit code of a process that SIGTERM ended.
 const EXIT_TERMINATED: i64 = 143;
 
+/// Why an agent takes nothing, and gives back what it has not started.
+pub(crate) const NO_ENGINE: &str = "the engine of the agent's host does not answer";
+
 /// What an exit that nobody here ordered means. A process killed while nobody watched was most likely killed by the engine
 /// going down, or by the host: that says nothing about the job, so its end counts as unknown.
 pub(super) fn end_of(exit: &ExitState, watched: Watched) -> AttemptEvent {
@@ -64,6 +67,7 @@ pub fn disposal_after(end: &AttemptEvent, policy: RemoveContainers) -> Disposal 
         AttemptEvent::Lost { .. }
         | AttemptEvent::CouldNotStart { .. }
         | AttemptEvent::Revoked { .. }
+        | AttemptEvent::Returned { .. }
         | AttemptEvent::Claimed { .. } => true,
     };
     if is_removed { Disposal::Remove } else { Disposal::Keep }
@@ -73,7 +77,7 @@ pub fn disposal_after(end: &AttemptEvent, policy: RemoveContainers) -> Disposal 
 /// that only had to make room goes on elsewhere, and whether it may is for its policy to say.
 pub(super) fn unless_stopped(wish: Wish, event: AttemptEvent) -> AttemptEvent {
     match wish {
-        Wish::Run | Wish::Stop(Stop::Drained) => event,
+        Wish::Run | Wish::GiveBack | Wish::Stop(Stop::Drained) => event,
         Wish::Stop(Stop::Ordered | Stop::TimedOut) => cancelled(None),
     }
 }
@@ -89,6 +93,11 @@ pub(super) fn could_not_start(reason: String) -> AttemptEvent {
 /// The host's policy is against it: another try would end the same way.
 pub(super) fn not_allowed(reason: String) -> AttemptEvent {
     AttemptEvent::CouldNotStart { reason, permanent: true }
+}
+
+/// The engine was never asked to start it, and does not answer: it runs elsewhere.
+pub(super) fn returned() -> AttemptEvent {
+    AttemptEvent::Returned { reason: NO_ENGINE.to_owned() }
 }
 
 pub(super) fn fenced() -> AttemptEvent {

@@ -18,7 +18,6 @@ use crate::{
 pub struct Job {
     /// Nonce of the claim: this process, this try (protocol rule P7).
     pub nonce: Nonce,
-    /// The order.
     pub order: Box<StartOrder>,
     /// When the order arrived, as uptime of the host.
     pub ordered_at: Duration,
@@ -50,14 +49,12 @@ impl Terms {
 pub struct Claimed {
     /// The claim's sequence: the end is a compare-and-set on it.
     pub sequence: u64,
-    /// The terms.
     pub terms: Terms,
 }
 
 /// The last message on an attempt's subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastReport {
-    /// Its sequence.
     pub sequence: u64,
     /// What it says.
     pub event: AttemptEvent,
@@ -66,18 +63,28 @@ pub struct LastReport {
 /// Whether somebody wants it stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish {
-    /// It is to run.
     Run,
+    /// It is to be given back as soon as what is under way has been answered: the engine does not answer.
+    GiveBack,
     /// It is to stop for this reason, as soon as what is under way has been answered.
     Stop(Stop),
 }
 
 impl Wish {
-    /// The same once somebody wants it stopped: the first reason counts.
+    /// Returns the wish after somebody wants the attempt stopped: the first reason counts.
     #[must_use]
     pub fn or(self, stop: Stop) -> Self {
         match self {
-            Self::Run => Self::Stop(stop),
+            Self::Run | Self::GiveBack => Self::Stop(stop),
+            Self::Stop(_) => self,
+        }
+    }
+
+    /// Returns the wish after the engine was lost: whoever wants the attempt stopped does not want it elsewhere.
+    #[must_use]
+    pub fn or_give_back(self) -> Self {
+        match self {
+            Self::Run | Self::GiveBack => Self::GiveBack,
             Self::Stop(_) => self,
         }
     }
@@ -115,13 +122,11 @@ pub enum Disposal {
 /// What an attempt leaves on its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remains {
-    /// Nothing.
     Nothing,
     /// A container that never had a process. It shows nobody anything: it goes whatever the policy says.
     Unused(ContainerId),
     /// A container that ran.
     Ended {
-        /// The container.
         container: ContainerId,
         /// What becomes of it once the end is stored. If somebody else has ended the attempt, it goes for certain.
         disposal: Disposal,
@@ -142,9 +147,7 @@ pub enum OutputFrom {
 pub enum Event {
     /// The first message of an attempt that is not ours was stored, or somebody else had written.
     Declined,
-    /// The claim is stored.
     ClaimStored {
-        /// Its sequence.
         sequence: u64,
         /// When that was known, as uptime of the host.
         at: Duration,
@@ -190,13 +193,13 @@ pub enum Event {
     Exited(ExitState),
     /// The guard killed the container (protocol rule P16).
     KilledByGuard(ExitState),
-    /// The container is gone.
     ContainerGone,
     /// A deadline of the guard passed since the order came: what was to be done next is not done (protocol rule P4).
     Fenced,
     /// Somebody wants it stopped.
     StopWanted(Stop),
-    /// The end is stored.
+    /// The engine has not answered for so long that whatever it was not asked to start is given back.
+    EngineLost,
     EndStored,
     /// Somebody else ended the attempt: the leader declared it lost.
     EndRefused,
@@ -215,34 +218,27 @@ pub enum Effect {
         event: AttemptEvent,
     },
     /// Write the claim, again and again with the same nonce, until its fate is known. Answer: `ClaimStored`, `ClaimRefused`.
-    Claim {
-        /// The nonce.
-        nonce: Nonce,
-    },
+    Claim { nonce: Nonce },
     /// See that the image is there. Answer: `ImageReady`, `CouldNotPull`.
     Pull {
-        /// The image.
         image: String,
         /// Whether it is brought also where it is there, or not at all.
         policy: PullPolicy,
     },
     /// Give the pull up. No answer.
     AbandonPull,
+    /// Give the creation up. The engine may have it yet; what it says on the way is passed over. No answer.
+    AbandonCreate,
     /// Create the container. Answer: `Created`, `CouldNotCreate`, `NotAllowed`.
     Create {
-        /// The claim.
         claim_sequence: u64,
         /// What to create.
         job: Arc<Job>,
     },
     /// Start the container. Answer: `Started`, `CouldNotStart`, `StartUnanswered`, `ContainerGone`.
-    Start {
-        /// The container.
-        container: ContainerId,
-    },
+    Start { container: ContainerId },
     /// Follow its output, and wait for its end. Answer: `WatchInterrupted` at any time; `Exited` or `ContainerGone`.
     Watch {
-        /// The container.
         container: ContainerId,
         /// From where its output is followed.
         output: OutputFrom,
@@ -250,33 +246,22 @@ pub enum Effect {
     /// Tell when the container has run for so long, by the engine's clock, whoever started it. Answer: `StopWanted`, unless the attempt
     /// ended before.
     Time {
-        /// The container.
         container: ContainerId,
         /// How long it may run.
         limit: Duration,
     },
     /// Stop it, until it does not run. The answer comes from the watch.
-    Stop {
-        /// The container.
-        container: ContainerId,
-    },
+    Stop { container: ContainerId },
     /// Store the end. Answer: `EndStored`, `EndRefused`.
     Report {
-        /// The claim.
         claim_sequence: u64,
         /// The end.
         event: AttemptEvent,
     },
     /// See that a container does not run, and that its output is stored to its end, whichever process began. Answer: `Collected`.
-    Collect {
-        /// The container.
-        container: ContainerId,
-    },
+    Collect { container: ContainerId },
     /// Kill and remove the container. Answer: `Removed`.
-    Remove {
-        /// The container.
-        container: ContainerId,
-    },
+    Remove { container: ContainerId },
 }
 
 /// An event that cannot happen in that state: a mistake in this program.
@@ -309,6 +294,7 @@ impl Event {
             Self::ContainerGone => "container-gone",
             Self::Fenced => "fenced",
             Self::StopWanted(_) => "stop-wanted",
+            Self::EngineLost => "engine-lost",
             Self::EndStored => "end-stored",
             Self::EndRefused => "end-refused",
             Self::Collected => "collected",

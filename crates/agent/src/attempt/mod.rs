@@ -21,9 +21,9 @@ use tickmesh_core::{
     spec::ContainerSpec,
 };
 
-pub(crate) use self::end::EXIT_KILLED;
+pub(crate) use self::end::{EXIT_KILLED, NO_ENGINE};
 use self::end::{
-    cancelled, could_not_start, end_of, end_of_stopped, fenced, not_allowed, not_started, removed, stopped,
+    cancelled, could_not_start, end_of, end_of_stopped, fenced, not_allowed, not_started, removed, returned, stopped,
     unless_stopped,
 };
 pub use self::{
@@ -80,7 +80,6 @@ pub enum State {
     Starting {
         /// The claim.
         claimed: Claimed,
-        /// The container.
         container: ContainerId,
         /// Whether a stop came meanwhile.
         wish: Wish,
@@ -89,7 +88,6 @@ pub enum State {
     Running {
         /// The claim.
         claimed: Claimed,
-        /// The container.
         container: ContainerId,
         /// Whether we saw all of it.
         watched: Watched,
@@ -98,11 +96,9 @@ pub enum State {
     Stopping {
         /// The claim.
         claimed: Claimed,
-        /// The container.
         container: ContainerId,
         /// Whether we saw all of it.
         watched: Watched,
-        /// Why.
         stop: Stop,
     },
     /// A container that may be about to start is being removed; only then may the end be known (protocol rule P6).
@@ -123,7 +119,6 @@ pub enum State {
     },
     /// The end is stored, and the rest of the container's output is on its way: nothing else may take the container. Not held.
     Collecting {
-        /// The container.
         container: ContainerId,
         /// What becomes of it afterwards.
         disposal: Disposal,
@@ -187,6 +182,16 @@ impl State {
         }
     }
 
+    /// Whether nobody knows yet whose it is.
+    pub fn is_claiming(&self) -> bool {
+        matches!(self, Self::Claiming { .. })
+    }
+
+    /// Whether its container has ended, and only its end is still on its way.
+    pub fn has_ended(&self) -> bool {
+        matches!(self, Self::Ending { .. })
+    }
+
     /// Whether the engine is busy bringing its container up: such attempts are limited.
     pub fn takes_a_turn(&self) -> bool {
         matches!(self, Self::Creating { .. } | Self::Starting { .. })
@@ -244,13 +249,15 @@ impl State {
             (S::Claiming { .. }, E::ClaimRefused) => gone(),
             (S::Claiming { wish, .. }, E::Fenced) => S::decline(not_claimed(wish)),
             (S::Claiming { job, wish }, E::StopWanted(stop)) => still(S::Claiming { job, wish: wish.or(stop) }),
+            (S::Claiming { job, wish }, E::EngineLost) => still(S::Claiming { job, wish: wish.or_give_back() }),
 
             (S::Pulling { claimed, job, .. }, E::ImageReady) => still(S::Queued { claimed, job }),
             (S::Pulling { claimed, .. }, E::CouldNotPull { reason }) => end_without(claimed, could_not_start(reason)),
             (S::Pulling { claimed, .. }, E::StopWanted(_)) => {
-                let (state, mut effects) = end_without(claimed, cancelled(None));
-                effects.insert(0, Effect::AbandonPull);
-                (state, effects)
+                abandon(Effect::AbandonPull, end_without(claimed, cancelled(None)))
+            }
+            (S::Pulling { claimed, .. }, E::EngineLost) => {
+                abandon(Effect::AbandonPull, end_without(claimed, returned()))
             }
 
             (S::Queued { claimed, job }, E::TurnCame) => {
@@ -258,8 +265,9 @@ impl State {
                 (S::Creating { claimed, wish: Wish::Run }, vec![create])
             }
             (S::Queued { claimed, .. }, E::StopWanted(_)) => end_without(claimed, cancelled(None)),
+            (S::Queued { claimed, .. }, E::EngineLost) => end_without(claimed, returned()),
 
-            (S::Creating { claimed, wish: Wish::Run }, E::Created { container }) => {
+            (S::Creating { claimed, wish: Wish::Run | Wish::GiveBack }, E::Created { container }) => {
                 let start = Effect::Start { container: container.clone() };
                 (S::Starting { claimed, container, wish: Wish::Run }, vec![start])
             }
@@ -274,6 +282,10 @@ impl State {
             }
             (S::Creating { claimed, wish }, E::Fenced) => end_without(claimed, unless_stopped(wish, fenced())),
             (S::Creating { claimed, wish }, E::StopWanted(stop)) => still(S::Creating { claimed, wish: wish.or(stop) }),
+            // A container that the engine makes of it later is never started: a start is asked for only after this state.
+            (S::Creating { claimed, wish }, E::EngineLost) => {
+                abandon(Effect::AbandonCreate, end_without(claimed, unless_stopped(wish, returned())))
+            }
 
             (S::Starting { claimed, container, wish }, E::Started) => started(claimed, container, wish),
             // An engine that gave up waiting for its own start answers so, too; the container may yet come up.
@@ -331,6 +343,24 @@ impl State {
                 | S::Removing),
                 E::StopWanted(_),
             ) => still(state),
+            // What was asked to start may run, whatever the engine says: its end is for the engine to tell.
+            (
+                state @ (S::Declining
+                | S::Starting { .. }
+                | S::Running { .. }
+                | S::Stopping { .. }
+                | S::Clearing { .. }
+                | S::Ending { .. }
+                | S::Collecting { .. }
+                | S::Removing),
+                E::EngineLost,
+            ) => still(state),
+            // The container was created just before that was given up: it is as unused as one that is stopped before its start.
+            (S::Ending { claimed, event, remains: Remains::Nothing }, E::Created { container }) => {
+                still(S::Ending { claimed, event, remains: Remains::Unused(container) })
+            }
+            // It was refused just before it was given up.
+            (state @ S::Ending { .. }, E::CouldNotCreate { .. } | E::NotAllowed { .. } | E::Fenced) => still(state),
             // The pull ended just before it was given up.
             (state @ (S::Ending { .. } | S::Removing), E::ImageReady | E::CouldNotPull { .. }) => still(state),
 
@@ -426,9 +456,14 @@ fn gone() -> Step {
 /// What is said about an attempt whose claim was never sent.
 fn not_claimed(wish: Wish) -> AttemptEvent {
     match wish {
-        Wish::Run => AttemptEvent::Revoked { by: Revoker::Agent, reason: "the agent was cut off meanwhile".to_owned() },
+        Wish::Run => revoked("the agent was cut off meanwhile"),
+        Wish::GiveBack => revoked(NO_ENGINE),
         Wish::Stop(_) => cancelled(None),
     }
+}
+
+fn revoked(reason: &str) -> AttemptEvent {
+    AttemptEvent::Revoked { by: Revoker::Agent, reason: reason.to_owned() }
 }
 
 fn claim_stored(job: Arc<Job>, wish: Wish, sequence: u64, at: Duration) -> Step {
@@ -436,6 +471,7 @@ fn claim_stored(job: Arc<Job>, wish: Wish, sequence: u64, at: Duration) -> Step 
     let is_late = at.saturating_sub(job.ordered_at) >= CLAIM_DELAY_MAX;
     match (wish, &job.verdict) {
         (Wish::Stop(_), _) => end_without(claimed, cancelled(None)),
+        (Wish::GiveBack, _) => end_without(claimed, returned()),
         (Wish::Run, Err(refusal)) => end_without(claimed, not_allowed(refusal.to_string())),
         (Wish::Run, Ok(())) if is_late => end_without(claimed, not_started()),
         (Wish::Run, Ok(())) => {
@@ -448,7 +484,7 @@ fn claim_stored(job: Arc<Job>, wish: Wish, sequence: u64, at: Duration) -> Step 
 
 fn started(claimed: Claimed, container: ContainerId, wish: Wish) -> Step {
     match wish {
-        Wish::Run => run(claimed, container, OutputFrom::Beginning),
+        Wish::Run | Wish::GiveBack => run(claimed, container, OutputFrom::Beginning),
         Wish::Stop(why) => {
             let watch = Effect::Watch { container: container.clone(), output: OutputFrom::Beginning };
             let (state, mut effects) = stop(claimed, container, Watched::Throughout, why);
@@ -492,6 +528,12 @@ fn report(ending: State) -> Step {
 
 fn end_without(claimed: Claimed, event: AttemptEvent) -> Step {
     report(State::Ending { claimed, event, remains: Remains::Nothing })
+}
+
+/// Gives up what is under way before anything else is done.
+fn abandon(what: Effect, (state, mut effects): Step) -> Step {
+    effects.insert(0, what);
+    (state, effects)
 }
 
 fn end_and_remove(claimed: Claimed, container: ContainerId, event: AttemptEvent) -> Step {

@@ -466,6 +466,7 @@ fn events() -> Vec<Event> {
         Event::ContainerGone,
         Event::Fenced,
         Event::StopWanted(Stop::Ordered),
+        Event::EngineLost,
         Event::EndStored,
         Event::EndRefused,
         Event::Collected,
@@ -476,21 +477,25 @@ fn events() -> Vec<Event> {
 #[test]
 fn every_pair_of_state_and_event_is_decided() {
     let legal = "\
-        declining: declined>gone stop-wanted>declining\n\
-        claiming: claim-stored>pulling claim-refused>gone fenced>declining stop-wanted>claiming\n\
-        pulling: image-ready>queued could-not-pull>ending stop-wanted>ending\n\
-        queued: turn-came>creating stop-wanted>ending\n\
-        creating: created>starting could-not-create>ending not-allowed>ending fenced>ending stop-wanted>creating\n\
+        declining: declined>gone stop-wanted>declining engine-lost>declining\n\
+        claiming: claim-stored>pulling claim-refused>gone fenced>declining stop-wanted>claiming \
+            engine-lost>claiming\n\
+        pulling: image-ready>queued could-not-pull>ending stop-wanted>ending engine-lost>ending\n\
+        queued: turn-came>creating stop-wanted>ending engine-lost>ending\n\
+        creating: created>starting could-not-create>ending not-allowed>ending fenced>ending stop-wanted>creating \
+            engine-lost>ending\n\
         starting: started>running could-not-start>clearing start-unanswered>clearing container-gone>ending \
-            fenced>clearing stop-wanted>starting\n\
+            fenced>clearing stop-wanted>starting engine-lost>starting\n\
         running: watch-interrupted>running exited>ending killed-by-guard>ending container-gone>ending \
-            stop-wanted>stopping\n\
+            stop-wanted>stopping engine-lost>running\n\
         stopping: watch-interrupted>stopping exited>ending killed-by-guard>ending container-gone>ending \
-            stop-wanted>stopping\n\
-        clearing: stop-wanted>clearing removed>ending\n\
-        ending: image-ready>ending could-not-pull>ending stop-wanted>ending end-stored>gone end-refused>gone\n\
-        collecting: stop-wanted>collecting collected>removing\n\
-        removing: image-ready>removing could-not-pull>removing stop-wanted>removing removed>gone\n\
+            stop-wanted>stopping engine-lost>stopping\n\
+        clearing: stop-wanted>clearing engine-lost>clearing removed>ending\n\
+        ending: image-ready>ending could-not-pull>ending created>ending could-not-create>ending not-allowed>ending \
+            fenced>ending stop-wanted>ending engine-lost>ending end-stored>gone end-refused>gone\n\
+        collecting: stop-wanted>collecting engine-lost>collecting collected>removing\n\
+        removing: image-ready>removing could-not-pull>removing stop-wanted>removing engine-lost>removing \
+            removed>gone\n\
         gone:";
     let line = |state: State| {
         let step = |event: Event| {
@@ -523,6 +528,28 @@ fn whoever_gives_up_a_claim_has_an_end_to_tell() {
     assert_eq!(silent, ["declining", "claiming", "collecting", "removing", "gone"]);
     let ending = State::Ending { claimed: claimed(), event: exit_event(3), remains: Remains::Nothing };
     assert_eq!(ending.last_words(), Some((CLAIM_SEQUENCE, exit_event(3))));
+}
+
+#[test]
+fn what_was_not_started_is_given_back_and_what_was_stopped_is_not() {
+    let returned = report(returned());
+    check([Event::EngineLost, stored()], std::slice::from_ref(&returned), "ending");
+    check([stored(), Event::EngineLost], &[Effect::AbandonPull, returned.clone()], "ending");
+    check([stored(), Event::ImageReady, Event::EngineLost], std::slice::from_ref(&returned), "ending");
+    let creating = || [stored(), Event::ImageReady, Event::TurnCame];
+    let lost = creating().into_iter().chain([Event::EngineLost]);
+    check(lost, &[Effect::AbandonCreate, returned.clone()], "ending");
+    let stopped = creating().into_iter().chain([Event::StopWanted(Stop::Ordered), Event::EngineLost]);
+    check(stopped, &[Effect::AbandonCreate, report(cancelled(None))], "ending");
+    // A stop that comes after it was to be given back wins: nobody wants it elsewhere.
+    check([Event::EngineLost, Event::StopWanted(Stop::Ordered), stored()], &[report(cancelled(None))], "ending");
+}
+
+#[test]
+fn container_that_was_created_after_all_is_removed() {
+    let lost = [stored(), Event::ImageReady, Event::TurnCame, Event::EngineLost, created(), Event::EndStored];
+    let remove = Effect::Remove { container: container_id() };
+    check(lost, &[Effect::AbandonCreate, report(returned()), remove], "removing");
 }
 
 #[test]

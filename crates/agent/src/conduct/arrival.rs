@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tickmesh_core::id::Nonce;
+
 use super::{
     Conduct, Stage,
     boundary::{Effect, KeyState, Moment},
@@ -15,9 +17,9 @@ use crate::{
 };
 
 impl Conduct {
-    pub(super) fn name_locked(&mut self) -> Vec<Effect> {
+    pub(super) fn name_locked(&mut self, remembered: Option<Nonce>) -> Vec<Effect> {
         let Stage::Locking = self.stage else { return Vec::new() };
-        self.stage = Stage::Naming(Naming::begin());
+        self.stage = Stage::Naming(Naming::begin(remembered));
         vec![Effect::ReadKey]
     }
 
@@ -27,10 +29,18 @@ impl Conduct {
             Finding::Open => Vec::new(),
             Finding::InUse(error) => self.end(Err(error)),
             Finding::Free(predecessor) => {
+                let intake = predecessor.intake;
+                let known_as = self.heart.record().machine.clone();
                 self.heart.succeed(predecessor);
+                let machine = self.heart.record().machine.clone();
+                let mut effects = Vec::new();
+                if machine != known_as {
+                    effects.push(Effect::GoBy { machine });
+                }
                 // It has been told already, to whoever listens.
-                let _ = self.obey(predecessor.intake, now);
-                self.arm()
+                let _ = self.obey(intake, now);
+                effects.extend(self.arm());
+                effects
             }
         }
     }
@@ -106,6 +116,9 @@ impl Conduct {
     pub(super) fn orders_followed(&mut self, now: Duration) -> Vec<Effect> {
         let Stage::Subscribing = self.stage else { return Vec::new() };
         self.stage = Stage::Appearing;
-        vec![self.heart.begin(now)]
+        // The first order is believed once the lease has been renewed since: the earlier it is read, the better.
+        let mut effects = vec![self.heart.begin(now), Effect::ReadLease];
+        effects.extend(self.health.probe(now));
+        effects
     }
 }

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use tickmesh_core::{
-    id::{AttemptId, Nonce},
-    message::{AgentRecord, AttemptEvent, MeshEvent, Order, PullProgress},
+    id::{AttemptId, Epoch, Nonce},
+    message::{AgentRecord, AttemptEvent, EngineStock, MachineId, MeshEvent, Order, PullProgress},
 };
 
 use crate::{
@@ -31,15 +31,36 @@ pub struct Moment {
 pub struct KeyState {
     /// Its revision.
     pub revision: u64,
-    /// The last heartbeat, or that with somebody's wish in it.
-    pub record: Box<AgentRecord>,
+    /// The last heartbeat, or that with somebody's wish in it; `None`: it is damaged.
+    pub record: Option<Box<AgentRecord>>,
+}
+
+/// What stops together with an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shutdown {
+    /// Only the process: its containers go on for the next one.
+    OfProcess,
+    /// The whole host. Its containers end anyway, and run elsewhere the sooner that is known.
+    OfHost,
+}
+
+/// The lease as it is stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LeaseSeen {
+    /// Its revision; 0 if nobody has held it yet.
+    pub revision: u64,
+    /// The newest tenure that there can be: one that this lease would begin.
+    pub newest: Epoch,
 }
 
 /// Something that the agent process is told.
 #[derive(Debug)]
 pub enum Event {
     /// Answer to [`Effect::LockName`].
-    NameLocked,
+    NameLocked {
+        /// The last process on this host whose heartbeat was stored under the name, if the host knows one.
+        remembered: Option<Nonce>,
+    },
     /// Answer to [`Effect::ReadKey`].
     KeyRead {
         /// What is there, if anything.
@@ -69,11 +90,12 @@ pub enum Event {
     OrdersFollowed,
     /// An order came. Only while [`super::Conduct::takes_orders`]; others are dropped, and the leader repeats them.
     Order {
-        /// The order.
         order: Box<Order>,
         /// A fresh one, for the claim that may come of it (protocol rule P7).
         nonce: Nonce,
     },
+    /// Answer to [`Effect::ReadLease`].
+    LeaseRead(LeaseSeen),
     /// Answer to [`Effect::ReadResultsEnd`].
     ResultsEnd {
         /// Sequence of the last report that was ever stored.
@@ -91,35 +113,31 @@ pub enum Event {
     },
     /// The other answer to [`Effect::ReadResultsEnd`] and [`Effect::WriteKey`]: nobody knows.
     HeartbeatUnanswered,
-    /// Something happened to an attempt: answer to [`Effect::Attempt`].
-    Attempt {
-        /// The attempt.
-        attempt: AttemptId,
-        /// What.
-        event: attempt::Event,
+    /// Answer to [`Effect::ProbeEngine`].
+    EngineAnswered {
+        /// What it has.
+        stock: Box<EngineStock>,
     },
+    /// The other answer to [`Effect::ProbeEngine`]: the engine did not answer in time, or says that it is no good.
+    EngineSilent(engine::Error),
+    /// Something happened to an attempt: answer to [`Effect::Attempt`].
+    Attempt { attempt: AttemptId, event: attempt::Event },
     /// The pull of an image has come this far: now and then while attempts wait for one, for people who ask.
     PullMoved {
-        /// The image.
         image: String,
         /// How far.
         progress: PullProgress,
     },
     /// A container that nobody needs any more, or ever did: answer to [`Effect::Clean`], any number of times.
-    Leftover {
-        /// Its attempt.
-        attempt: AttemptId,
-        /// The container.
-        container: ContainerId,
-    },
+    Leftover { attempt: AttemptId, container: ContainerId },
     /// Answer to [`Effect::RemoveOwn`].
     OwnRemoved,
     /// The other answer to [`Effect::RemoveOwn`].
     OwnNotRemoved(engine::Error),
     /// Answer to [`Effect::TellEnd`], whatever came of it.
     EndTold,
-    /// The process is to stop, and to leave its containers to the next one.
-    Shutdown,
+    /// The process is to stop.
+    Shutdown(Shutdown),
     /// Something can never be done.
     Failed(Error),
     /// Time passed.
@@ -132,6 +150,13 @@ pub enum Event {
 pub enum Effect {
     /// Take the lock of the agent's name on this host, for the life of the process. Answer: `NameLocked`, `Failed`.
     LockName,
+    /// Make claims under this id of the host from now on. No answer.
+    GoBy { machine: MachineId },
+    /// Keep on this host, for the next process, that this one has the name. No answer.
+    Remember {
+        /// This process.
+        process: Nonce,
+    },
     /// Read the agent's key, from its stream's leader. Answer: `KeyRead`, `KeyUnread`.
     ReadKey,
     /// Find the guard that an earlier process left, or start one, however long that takes. Answer: `GuardReady`, later
@@ -149,12 +174,11 @@ pub enum Effect {
     /// List all containers of this agent, whatever their state. Answer: `Listed`, `Unlisted`.
     List,
     /// Read the last message on the attempt's subject, from its stream's leader, however long that takes. Answer: `ReportRead`.
-    ReadReport {
-        /// The attempt.
-        attempt: AttemptId,
-    },
+    ReadReport { attempt: AttemptId },
     /// Begin to read orders, however long that takes. Answer: `OrdersFollowed`, then orders.
     FollowOrders,
+    /// Read the lease, from its stream's leader, however long that takes. Answer: `LeaseRead`.
+    ReadLease,
     /// Read the last sequence of the results stream, from its leader. Answer: `ResultsEnd`, `HeartbeatUnanswered`.
     ReadResultsEnd,
     /// Write the agent's key, if it still has this revision. Answer: `KeyWritten`, `KeyRefused`, `HeartbeatUnanswered`.
@@ -164,6 +188,9 @@ pub enum Effect {
         /// The revision that it replaces; 0: none.
         expected: u64,
     },
+    /// See whether the engine answers, and whether it could run anything. Answer: `EngineAnswered`, `EngineSilent`, within less
+    /// than [`tickmesh_core::timing::Timing::no_engine`].
+    ProbeEngine,
     /// Do something for an attempt. Answer: `Attempt`, as [`attempt::Effect`] says.
     Attempt(Task),
     /// Give up all effects for attempts that are under way. What has been sent may yet take effect; no answers come.
@@ -174,15 +201,10 @@ pub enum Effect {
         held: BTreeSet<AttemptId>,
     },
     /// Kill and remove a container of a claim of this process. Answer: `OwnRemoved`, `OwnNotRemoved`.
-    RemoveOwn {
-        /// The container.
-        container: ContainerId,
-    },
+    RemoveOwn { container: ContainerId },
     /// Try once to store the end of an attempt of this process. Answer: `EndTold`.
     TellEnd {
-        /// The attempt.
         attempt: AttemptId,
-        /// Its claim.
         claim_sequence: u64,
         /// Its end.
         event: AttemptEvent,
@@ -197,7 +219,7 @@ impl Event {
     /// One word for logs.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::NameLocked => "name-locked",
+            Self::NameLocked { .. } => "name-locked",
             Self::KeyRead { .. } => "key-read",
             Self::KeyUnread => "key-unread",
             Self::GuardReady => "guard-ready",
@@ -208,17 +230,20 @@ impl Event {
             Self::ReportRead { .. } => "report-read",
             Self::OrdersFollowed => "orders-followed",
             Self::Order { .. } => "order",
+            Self::LeaseRead(_) => "lease-read",
             Self::ResultsEnd { .. } => "results-end",
             Self::KeyWritten { .. } => "key-written",
             Self::KeyRefused { .. } => "key-refused",
             Self::HeartbeatUnanswered => "heartbeat-unanswered",
+            Self::EngineAnswered { .. } => "engine-answered",
+            Self::EngineSilent(_) => "engine-silent",
             Self::Attempt { .. } => "attempt",
             Self::PullMoved { .. } => "pull-moved",
             Self::Leftover { .. } => "leftover",
             Self::OwnRemoved => "own-removed",
             Self::OwnNotRemoved(_) => "own-not-removed",
             Self::EndTold => "end-told",
-            Self::Shutdown => "shutdown",
+            Self::Shutdown(_) => "shutdown",
             Self::Failed(_) => "failed",
             Self::Woken => "woken",
         }

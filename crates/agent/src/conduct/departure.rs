@@ -6,7 +6,7 @@ use tickmesh_core::message::MeshEvent;
 
 use super::{
     Conduct, Stage,
-    boundary::Effect,
+    boundary::{Effect, Shutdown},
     surrender::{Next, Surrender},
 };
 use crate::{
@@ -16,6 +16,8 @@ use crate::{
 
 /// How long a stopping agent waits for what is under way: a claim without its container costs the replica an attempt.
 const CALM_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long an agent whose host goes down waits for its containers to end. The service manager kills it after 30 s.
+pub(super) const HOST_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the farewell of an agent that stops may take. Without it the agent is lost by silence, which only takes longer.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -52,8 +54,8 @@ impl Conduct {
         }
     }
 
-    /// Stops in order: containers go on.
-    pub(super) fn shutdown(&mut self, now: Duration) -> Vec<Effect> {
+    /// Stops in order. Containers go on, unless the host goes down.
+    pub(super) fn shutdown(&mut self, of: Shutdown, now: Duration) -> Vec<Effect> {
         match self.stage {
             // Nobody has seen a sign of life.
             Stage::Locking
@@ -63,8 +65,14 @@ impl Conduct {
             | Stage::Adopting(_)
             | Stage::Subscribing => self.end(Ok(())),
             Stage::Appearing | Stage::Serving { .. } => {
-                self.stage = Stage::Calming { until: now + CALM_TIMEOUT };
-                self.leave_once_calm(now)
+                let (tasks, timeout) = match of {
+                    Shutdown::OfProcess => (Vec::new(), CALM_TIMEOUT),
+                    Shutdown::OfHost => (self.roster.evict(), HOST_TIMEOUT),
+                };
+                self.stage = Stage::Calming { of, until: now + timeout };
+                let mut effects = self.for_attempts(tasks);
+                effects.extend(self.leave_once_calm(now));
+                effects
             }
             Stage::Calming { .. } | Stage::Leaving { .. } | Stage::Surrendering(_) | Stage::Ended => Vec::new(),
         }
@@ -72,7 +80,8 @@ impl Conduct {
 
     pub(super) fn leave_once_calm(&mut self, now: Duration) -> Vec<Effect> {
         match self.stage {
-            Stage::Calming { .. } if self.roster.is_calm() => self.say_farewell(now),
+            Stage::Calming { of: Shutdown::OfProcess, .. } if self.roster.is_calm() => self.say_farewell(now),
+            Stage::Calming { of: Shutdown::OfHost, .. } if self.roster.held().is_empty() => self.say_farewell(now),
             Stage::Locking
             | Stage::Naming(_)
             | Stage::Arming

@@ -130,6 +130,11 @@ impl Gate {
         self.is_up().then_some(Effect::AskGuard(question))
     }
 
+    /// Forgets what an attempt asked for: it is not to be done any more, whatever the guard answers.
+    pub(super) fn forget(&mut self, attempt: &AttemptId) {
+        self.pending.remove(attempt);
+    }
+
     /// The guard has answered.
     pub(super) fn answered(&mut self, answer: Answer) -> Option<Release> {
         let Answer { attempt, verdict } = answer;
@@ -152,6 +157,7 @@ fn needs_leave(effect: &attempt::Effect, ordered: Ordered) -> Option<Duration> {
         attempt::Effect::Decline { .. }
         | attempt::Effect::Pull { .. }
         | attempt::Effect::AbandonPull
+        | attempt::Effect::AbandonCreate
         | attempt::Effect::Watch { .. }
         | attempt::Effect::Time { .. }
         | attempt::Effect::Stop { .. }

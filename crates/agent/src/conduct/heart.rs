@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tickmesh_core::{
     id::Nonce,
-    message::{AgentRecord, HeartbeatNumber},
+    message::{AgentRecord, EngineStock, EngineTrouble, HeartbeatNumber},
     timing::Timing,
 };
 
@@ -76,10 +76,16 @@ impl Heart {
         &self.record
     }
 
+    /// Notes what the engine has, for the heartbeats from now on.
+    pub(super) fn take_stock(&mut self, stock: EngineStock) {
+        self.record.stock = stock;
+    }
+
     /// The first heartbeat goes on top of what the predecessor left.
     pub(super) fn succeed(&mut self, predecessor: Predecessor) {
         self.revision = predecessor.revision;
         self.predecessor = predecessor.last;
+        self.record.machine = predecessor.machine;
     }
 
     /// Begins the next heartbeat.
@@ -110,7 +116,13 @@ impl Heart {
     }
 
     /// The end of the results is known, and what is held is looked at only now (rule P1).
-    pub(super) fn results_end(&mut self, sequence: u64, roster: &Roster, now: Moment) -> Option<Effect> {
+    pub(super) fn results_end(
+        &mut self,
+        sequence: u64,
+        roster: &Roster,
+        engine_trouble: Option<EngineTrouble>,
+        now: Moment,
+    ) -> Option<Effect> {
         if self.beat != Beat::Reading {
             return None;
         }
@@ -121,6 +133,7 @@ impl Heart {
             Intake::Open => (false, None),
             Intake::Draining { by } => (true, by),
         };
+        self.record.engine_trouble = engine_trouble;
         self.record.at = now.wall;
         // A body of its own for every try: a late acknowledgement of another one is told from this one's.
         self.record.number += 1;
@@ -146,16 +159,21 @@ impl Heart {
                 self.revision = 0;
                 Answer::Again(None)
             }
+            // Nobody's: another process of this name would have written a heartbeat.
+            Some(KeyState { revision, record: None }) => {
+                self.revision = revision;
+                Answer::Again(None)
+            }
             // A try of ours whose answer was lost, or our record with somebody's wish in it; or such a wish in what the process
             // before us said last, which it would have said anew if it lived.
-            Some(KeyState { revision, record })
+            Some(KeyState { revision, record: Some(record) })
                 if record.process == self.record.process
                     || self.predecessor == Some((record.process, record.number)) =>
             {
                 self.revision = revision;
                 Answer::Again(Some(intake_of(&record)))
             }
-            Some(_) => {
+            Some(KeyState { record: Some(_), .. }) => {
                 self.beat = Beat::Still;
                 Answer::Deposed
             }

@@ -17,9 +17,11 @@ mod boundary;
 mod departure;
 mod drain;
 mod gate;
+mod health;
 mod heart;
 mod naming;
 mod surrender;
+mod tenure;
 
 use std::time::Duration;
 
@@ -30,14 +32,16 @@ use tickmesh_core::{
 };
 
 pub use self::{
-    boundary::{Effect, Event, KeyState, Moment},
+    boundary::{Effect, Event, KeyState, LeaseSeen, Moment, Shutdown},
     gate::Guarding,
 };
 use self::{
     gate::{Gate, News, Release},
+    health::Health,
     heart::{Answer, Heart},
-    naming::Naming,
+    naming::{Naming, name_in_use},
     surrender::Surrender,
+    tenure::Tenures,
 };
 pub use crate::attempt::LastReport;
 use crate::{
@@ -74,7 +78,9 @@ pub struct Conduct {
     timing: Timing,
     clean_interval: Duration,
     roster: Roster,
+    tenures: Tenures,
     heart: Heart,
+    health: Health,
     gate: Gate,
     /// When the last acknowledged heartbeat was sent: what a new guard has to know.
     acknowledged: Option<Duration>,
@@ -105,7 +111,7 @@ enum Stage {
     /// It takes orders.
     Serving { clean_at: Duration },
     /// It is to stop, and gives what is under way a moment.
-    Calming { until: Duration },
+    Calming { of: Shutdown, until: Duration },
     /// It says farewell.
     Leaving { until: Duration },
     /// It lost its name.
@@ -123,7 +129,9 @@ impl Conduct {
             timing,
             clean_interval,
             roster: Roster::new(roster, Intake::Open),
+            tenures: Tenures::default(),
             heart: Heart::new(record),
+            health: Health::default(),
             gate: Gate::new(guarding),
             acknowledged: None,
             evict_at: None,
@@ -140,6 +148,10 @@ impl Conduct {
 
     /// Whether orders are taken now. Those that come at other times had better wait where they are.
     pub fn takes_orders(&self) -> bool {
+        self.is_serving() && !self.tenures.is_confirming()
+    }
+
+    fn is_serving(&self) -> bool {
         matches!(self.stage, Stage::Serving { .. })
     }
 
@@ -147,8 +159,10 @@ impl Conduct {
     pub fn wake_at(&self) -> Option<Duration> {
         let own = match &self.stage {
             Stage::Naming(naming) => naming.wake_at(),
-            Stage::Serving { clean_at } => self.evict_at.into_iter().chain([*clean_at]).min(),
-            Stage::Calming { until: at } | Stage::Leaving { until: at } => Some(*at),
+            Stage::Serving { clean_at } => {
+                self.evict_at.into_iter().chain(self.tenures.wake_at()).chain([*clean_at]).min()
+            }
+            Stage::Calming { until: at, .. } | Stage::Leaving { until: at } => Some(*at),
             Stage::Surrendering(surrender) => return Some(surrender.wake_at()),
             Stage::Locking
             | Stage::Arming
@@ -167,7 +181,7 @@ impl Conduct {
             return Vec::new();
         }
         match event {
-            Event::NameLocked => self.name_locked(),
+            Event::NameLocked { remembered } => self.name_locked(remembered),
             Event::KeyRead { current } => self.key_read(current, now),
             Event::KeyUnread => self.key_unread(now.uptime),
             Event::GuardReady => self.guard_ready(),
@@ -178,19 +192,19 @@ impl Conduct {
             Event::ReportRead { last } => self.report_read(last.as_ref()),
             Event::OrdersFollowed => self.orders_followed(now.uptime),
             Event::Order { order, nonce } => self.order(*order, nonce, now.uptime),
+            Event::LeaseRead(lease) => self.lease_read(lease, now.uptime),
             Event::ResultsEnd { sequence } => self.results_end(sequence, now),
             Event::KeyWritten { revision } => {
                 let answer = self.heart.written(revision, &self.timing);
                 self.heartbeat_answered(answer, now)
             }
-            Event::KeyRefused { current } => {
-                let answer = self.heart.refused(current);
-                self.heartbeat_answered(answer, now)
-            }
+            Event::KeyRefused { current } => self.key_refused(current, now),
             Event::HeartbeatUnanswered => {
                 self.heart.unanswered(&self.timing, now.uptime);
                 Vec::new()
             }
+            Event::EngineAnswered { stock } => self.engine_answered(*stock, now.uptime),
+            Event::EngineSilent(error) => self.engine_silent(&error, now.uptime),
             Event::Attempt { attempt, event } => self.attempt(&attempt, event, now.uptime),
             Event::PullMoved { image, progress } => {
                 self.roster.pull_moved(&image, progress);
@@ -200,7 +214,7 @@ impl Conduct {
             Event::OwnRemoved => self.surrender(|surrender| surrender.removed(now.uptime)),
             Event::OwnNotRemoved(error) => self.own_not_removed(&error, now.uptime),
             Event::EndTold => self.surrender(Surrender::told),
-            Event::Shutdown => self.shutdown(now.uptime),
+            Event::Shutdown(shutdown) => self.shutdown(shutdown, now.uptime),
             Event::Failed(error) => self.end(Err(error)),
             Event::Woken => self.woken(now.uptime),
         }
@@ -238,16 +252,14 @@ impl Conduct {
         }
     }
 
-    fn order(&mut self, order: Order, nonce: Nonce, now: Duration) -> Vec<Effect> {
-        if !self.takes_orders() {
-            return Vec::new();
-        }
-        let tasks = self.roster.order(order, nonce, now);
+    /// Obeys an order that came at that uptime.
+    fn believe(&mut self, order: Order, nonce: Nonce, at: Duration) -> Vec<Effect> {
+        let tasks = self.roster.order(order, nonce, at);
         self.for_attempts(tasks)
     }
 
     fn results_end(&mut self, sequence: u64, now: Moment) -> Vec<Effect> {
-        let write = self.heart.results_end(sequence, &self.roster, now);
+        let write = self.heart.results_end(sequence, &self.roster, self.health.trouble(now), now);
         write.into_iter().collect()
     }
 
@@ -269,6 +281,16 @@ impl Conduct {
         }
     }
 
+    /// Another record is in the way of a heartbeat. A process that was never heard of gives up without a trace.
+    fn key_refused(&mut self, current: Option<KeyState>, now: Moment) -> Vec<Effect> {
+        let holder = current.as_ref().and_then(|current| current.record.clone());
+        let answer = self.heart.refused(current);
+        if let (Stage::Appearing, Answer::Deposed, Some(holder)) = (&self.stage, answer, holder) {
+            return self.end(Err(name_in_use(*holder, self.heart.record())));
+        }
+        self.heartbeat_answered(answer, now)
+    }
+
     fn feed(&mut self, sent_at: Duration) -> Vec<Effect> {
         self.acknowledged = Some(sent_at);
         if self.gate.is_up() { vec![Effect::FeedGuard { sent_at }] } else { Vec::new() }
@@ -278,7 +300,8 @@ impl Conduct {
         match self.stage {
             Stage::Appearing => {
                 self.stage = Stage::Serving { clean_at: now };
-                vec![Effect::Announce(MeshEvent::AgentJoined { agent: self.ownership.owner().agent.clone() })]
+                let joined = MeshEvent::AgentJoined { agent: self.ownership.owner().agent.clone() };
+                vec![Effect::Remember { process: self.heart.record().process }, Effect::Announce(joined)]
             }
             Stage::Leaving { .. } if self.heart.said_farewell() => self.leave(),
             Stage::Leaving { .. } => vec![self.heart.begin(now)],
@@ -326,7 +349,7 @@ impl Conduct {
     }
 
     fn leftover(&mut self, attempt: AttemptId, container: ContainerId) -> Vec<Effect> {
-        if !self.takes_orders() || self.roster.knows(&attempt) {
+        if !self.is_serving() || self.roster.knows(&attempt) {
             return Vec::new();
         }
         tracing::info!(attempt_id = %attempt, container = %container, "nobody needs this container");
@@ -344,9 +367,10 @@ impl Conduct {
                     effects.push(Effect::Clean { held: self.roster.held() });
                 }
                 effects.extend(self.evict(now));
+                effects.extend(self.tenures.woken(now));
                 effects
             }
-            Stage::Calming { until } if *until <= now => self.say_farewell(now),
+            Stage::Calming { until, .. } if *until <= now => self.say_farewell(now),
             Stage::Leaving { until } if *until <= now => {
                 tracing::warn!("stopping without a farewell");
                 return self.leave();
@@ -362,7 +386,10 @@ impl Conduct {
             | Stage::Calming { .. }
             | Stage::Leaving { .. } => Vec::new(),
         };
-        effects.extend(self.heart.woken(now));
+        if let Some(heartbeat) = self.heart.woken(now) {
+            effects.extend(self.look_after_engine(now));
+            effects.extend([heartbeat].into_iter().chain(self.health.probe(now)));
+        }
         effects
     }
 }

@@ -1,20 +1,32 @@
 //! Whether an agent's name is free (protocol rule P10). The lock on the host is held already: whoever had the name on this
-//! machine is gone.
+//! host is gone.
+//!
+//! That the key's last writer ran on this host is known in two ways: it names this machine and this boot of it, or this
+//! host remembers that process from before a reboot. A machine id alone proves nothing: virtual machines that were copied
+//! from one image share it, and two agents that each take the other for their own predecessor end each other's containers.
+//! A copy that takes the name of a host that was left, or is lost, goes by an id of its own from then on: what a heartbeat
+//! does not hold is lost at once only if it was claimed on the same machine (rule P9), and the other host may still run it.
 
 use std::time::Duration;
 
 use tickmesh_core::{
     id::Nonce,
-    message::{AgentRecord, HeartbeatNumber},
+    message::{AgentRecord, HeartbeatNumber, MachineId},
     timing::Timing,
 };
 
 use super::boundary::{Effect, KeyState};
 use crate::{error::Error, roster::Intake};
 
+/// Heartbeats for which a key must not change before a process that ran before a reboot of this host counts as gone. A
+/// copy of this host's disk may be running somewhere.
+const HEARTBEATS_AFTER_BOOT: u32 = 3;
+
 /// Looks at the key of a name until it is known whether the name is free.
 #[derive(Debug)]
 pub(super) struct Naming {
+    /// The last process on this host that had the name, if the host knows one.
+    remembered: Option<Nonce>,
     /// The revision that was seen first, and when.
     first_seen: Option<(u64, Duration)>,
     /// When the key is looked at again; `None` while a look is under way.
@@ -22,7 +34,7 @@ pub(super) struct Naming {
 }
 
 /// What an earlier process of the name left on its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Predecessor {
     /// Revision of its last heartbeat; 0: there was none.
     pub(super) revision: u64,
@@ -30,6 +42,15 @@ pub(super) struct Predecessor {
     pub(super) last: Option<(Nonce, HeartbeatNumber)>,
     /// Whether it was draining: the wish outlives the process.
     pub(super) intake: Intake,
+    /// The id by which the host goes from now on.
+    pub(super) machine: MachineId,
+}
+
+impl Predecessor {
+    /// One of which nothing is known.
+    fn unknown(revision: u64, us: &AgentRecord) -> Self {
+        Self { revision, last: None, intake: Intake::Open, machine: us.machine.clone() }
+    }
 }
 
 /// What a look at the key has shown.
@@ -43,14 +64,25 @@ pub(super) enum Finding {
     InUse(Error),
 }
 
+/// Where the process ran that had a name before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Relation {
+    /// On this host, since it booted. The lock says that the process is gone.
+    ThisBoot,
+    /// On this host, before it booted.
+    EarlierBoot,
+    /// On another host, or nobody knows.
+    Elsewhere,
+}
+
 impl Naming {
     /// The first look is under way.
-    pub(super) fn begin() -> Self {
-        Self { first_seen: None, look_at: None }
+    pub(super) fn begin(remembered: Option<Nonce>) -> Self {
+        Self { remembered, first_seen: None, look_at: None }
     }
 
-    /// The key was read. The name is free if nobody has it, if it was left in order, if it belongs to this machine, or if
-    /// its key did not change for as long as it takes to be lost.
+    /// The key was read. The name is free if nobody has it, if it was left in order, if its last process ran on this host, or
+    /// if its key did not change for as long as it takes to be lost.
     pub(super) fn read(
         &mut self,
         current: Option<KeyState>,
@@ -59,20 +91,45 @@ impl Naming {
         now: Duration,
     ) -> Finding {
         let Some(KeyState { revision, record }) = current else {
-            return Finding::Free(Predecessor { revision: 0, last: None, intake: Intake::Open });
+            return Finding::Free(Predecessor::unknown(0, us));
         };
         let (first, since) = *self.first_seen.get_or_insert((revision, now));
-        let is_lost = first == revision && now.saturating_sub(since) >= timing.lost;
-        if record.machine == us.machine || record.stopped || is_lost {
+        let Some(record) = record else {
+            // An agent of this name that lives writes over what is damaged.
+            if first == revision && now.saturating_sub(since) >= timing.lost {
+                return Finding::Free(Predecessor::unknown(revision, us));
+            }
+            self.unread(timing, now);
+            return Finding::Open;
+        };
+        let is_still = |patience| first == revision && now.saturating_sub(since) >= patience;
+        let relation = self.relation(&record, us);
+        let is_gone = match relation {
+            Relation::ThisBoot => true,
+            Relation::EarlierBoot => is_still(timing.heartbeat * HEARTBEATS_AFTER_BOOT),
+            Relation::Elsewhere => is_still(timing.lost),
+        };
+        if is_gone || record.stopped {
             let last = Some((record.process, record.number));
-            return Finding::Free(Predecessor { revision, last, intake: intake_of(&record) });
+            let machine = machine_after(relation, &record.machine, us);
+            return Finding::Free(Predecessor { revision, last, intake: intake_of(&record), machine });
         }
         if first != revision {
-            let AgentRecord { agent, machine, host, .. } = *record;
-            return Finding::InUse(Error::NameInUse { agent, machine, host });
+            return Finding::InUse(name_in_use(*record, us));
         }
         self.unread(timing, now);
         Finding::Open
+    }
+
+    /// Where the process ran that wrote the key last.
+    fn relation(&self, record: &AgentRecord, us: &AgentRecord) -> Relation {
+        if !record.machine.is_same_as(&us.machine) {
+            return Relation::Elsewhere;
+        }
+        if !us.boot.is_empty() && record.boot == us.boot {
+            return Relation::ThisBoot;
+        }
+        if self.remembered == Some(record.process) { Relation::EarlierBoot } else { Relation::Elsewhere }
     }
 
     /// The key is to be looked at again after a while.
@@ -89,6 +146,22 @@ impl Naming {
     pub(super) fn wake_at(&self) -> Option<Duration> {
         self.look_at
     }
+}
+
+/// The id by which a host goes after this predecessor.
+fn machine_after(relation: Relation, before: &MachineId, us: &AgentRecord) -> MachineId {
+    match relation {
+        Relation::ThisBoot | Relation::EarlierBoot => before.clone().max(us.machine.clone()),
+        Relation::Elsewhere if before.is_same_as(&us.machine) => us.machine.of_copy(&us.boot, us.process),
+        Relation::Elsewhere => us.machine.clone(),
+    }
+}
+
+/// Says who has the name.
+pub(super) fn name_in_use(record: AgentRecord, us: &AgentRecord) -> Error {
+    let is_clone = record.machine.is_same_as(&us.machine) && record.boot != us.boot;
+    let AgentRecord { agent, machine, host, .. } = record;
+    if is_clone { Error::Cloned { agent, machine, host } } else { Error::NameInUse { agent, machine, host } }
 }
 
 /// What people wish of the agent, as its key has it.

@@ -2,8 +2,9 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use tickmesh_core::{
+    build::Build,
     id::Epoch,
-    message::{AttemptEvent, Capacity, MachineId, OrderKind, SCHEMA},
+    message::{AttemptEvent, Capacity, EngineStock, MachineId, OrderKind, SCHEMA},
     outcome::LostReason,
 };
 
@@ -35,10 +36,14 @@ fn record(process: u8) -> AgentRecord {
         boot: "boot-1".to_owned(),
         host: "test-host".to_owned(),
         version: "1".to_owned(),
+        build: Build::default(),
         engine: "1".to_owned(),
+        engine_trouble: None,
         at: Timestamp::UNIX_EPOCH,
         labels: [].into(),
         capacity: Capacity { slots: 4, cpu_millis: 1_000, memory_bytes: 1 << 30 },
+        policy: None,
+        stock: EngineStock::default(),
         draining: false,
         drain_by: None,
         stopped: false,
@@ -56,7 +61,7 @@ fn elsewhere(record: AgentRecord) -> AgentRecord {
 }
 
 fn key(revision: u64, record: AgentRecord) -> Option<KeyState> {
-    Some(KeyState { revision, record: Box::new(record) })
+    Some(KeyState { revision, record: Some(Box::new(record)) })
 }
 
 fn settings(guarding: Guarding) -> Settings {
@@ -91,7 +96,7 @@ impl Process {
     /// One that has its name, found those containers, and follows orders.
     fn subscribed(containers: Vec<ContainerView>) -> Self {
         let mut process = Self::begin();
-        process.tell(Event::NameLocked, &["read-key"]);
+        process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
         process.tell(Event::KeyRead { current: key(REVISION, record(0)) }, &["list"]);
         assert_eq!(process.conduct.roster.held(), BTreeSet::new());
         process.fold(Event::Listed { containers });
@@ -101,16 +106,20 @@ impl Process {
     /// One that takes orders.
     fn serving() -> Self {
         let mut process = Self::subscribed(Vec::new());
-        process.tell(Event::OrdersFollowed, &["read-results-end"]);
+        process.tell(Event::OrdersFollowed, &["read-results-end", "read-lease"]);
         process.tell(Event::ResultsEnd { sequence: 40 }, &["write-key 1 on 7: seen 40, holds []"]);
-        process.tell(Event::KeyWritten { revision: 8 }, &["announce agent-joined"]);
+        process.tell(Event::LeaseRead(LeaseSeen::default()), &[]);
+        process.tell(Event::KeyWritten { revision: 8 }, &["remember", "announce agent-joined"]);
         process.tell(Event::Woken, &["clean []"]);
         process
     }
 
     fn fold(&mut self, event: Event) -> Vec<String> {
         let now = Moment { uptime: BEGUN + self.age, wall: Timestamp::UNIX_EPOCH };
-        lines(&self.conduct.fold(event, now))
+        // The engine is asked with every heartbeat, which is told in `health` alone.
+        let mut lines = lines(&self.conduct.fold(event, now));
+        lines.retain(|line| line != PROBE);
+        lines
     }
 
     #[track_caller]
@@ -133,7 +142,19 @@ impl Process {
 
     #[track_caller]
     fn order(&mut self, replica: u32, expected: &[&str]) {
-        self.tell(Event::Order { order: Box::new(start(replica)), nonce: nonce(50) }, expected);
+        self.take(start(replica), expected);
+    }
+
+    /// An order comes, of a tenure that is the newest by a lease that was just renewed.
+    #[track_caller]
+    fn take(&mut self, order: Order, expected: &[&str]) {
+        let newest = order.epoch;
+        self.tell(Event::LeaseRead(LeaseSeen::default()), &[]);
+        let mut effects = self.fold(Event::Order { order: Box::new(order), nonce: nonce(50) });
+        if effects == ["read-lease"] {
+            effects = self.fold(Event::LeaseRead(LeaseSeen { revision: newest.0, newest }));
+        }
+        assert_eq!(effects, expected);
     }
 
     fn attempt(&mut self, replica: u32, event: attempt::Event) -> Vec<String> {
@@ -154,6 +175,8 @@ fn replicas<'a>(held: impl IntoIterator<Item = &'a AttemptId>) -> Vec<u32> {
     held.into_iter().map(|attempt| attempt.replica).collect()
 }
 
+const PROBE: &str = "probe-engine";
+
 fn lines(effects: &[Effect]) -> Vec<String> {
     effects.iter().map(line).collect()
 }
@@ -161,6 +184,8 @@ fn lines(effects: &[Effect]) -> Vec<String> {
 fn line(effect: &Effect) -> String {
     match effect {
         Effect::LockName => "lock-name".to_owned(),
+        Effect::GoBy { machine } => format!("go-by {machine}"),
+        Effect::Remember { .. } => "remember".to_owned(),
         Effect::ReadKey => "read-key".to_owned(),
         Effect::StartGuard => "start-guard".to_owned(),
         Effect::FeedGuard { sent_at } => format!("feed-guard {:?}", *sent_at - BEGUN),
@@ -174,8 +199,10 @@ fn line(effect: &Effect) -> String {
         Effect::List => "list".to_owned(),
         Effect::ReadReport { attempt } => format!("read-report {}", attempt.replica),
         Effect::FollowOrders => "follow-orders".to_owned(),
+        Effect::ReadLease => "read-lease".to_owned(),
         Effect::ReadResultsEnd => "read-results-end".to_owned(),
         Effect::WriteKey { record, expected } => heartbeat(record, *expected),
+        Effect::ProbeEngine => PROBE.to_owned(),
         Effect::Attempt(task) => format!("{} {}", for_attempt(&task.effect), task.attempt.replica),
         Effect::Abandon => "abandon".to_owned(),
         Effect::Clean { held } => format!("clean {:?}", replicas(held)),
@@ -203,6 +230,7 @@ fn for_attempt(effect: &ForAttempt) -> &'static str {
         ForAttempt::Claim { .. } => "claim",
         ForAttempt::Pull { .. } => "pull",
         ForAttempt::AbandonPull => "abandon-pull",
+        ForAttempt::AbandonCreate => "abandon-create",
         ForAttempt::Create { .. } => "create",
         ForAttempt::Start { .. } => "start",
         ForAttempt::Watch { .. } => "watch",
@@ -236,3 +264,5 @@ mod begin;
 mod drain;
 mod end;
 mod guarded;
+mod health;
+mod tenure;

@@ -1,7 +1,8 @@
 //! The Docker Engine through bollard. What surprises here was measured; `docs/` and the comments say where.
 //!
 //! - Containers are never created with auto-remove: the exit code would go with them.
-//! - `Init` is on unless the file says otherwise: without it a process with number 1 ignores SIGTERM, and every stop lasts the whole grace.
+//! - `Init` is what the file says, and else the engine's own setting: mostly there is none. A process with number 1 that does not
+//!   catch SIGTERM ignores it then, and a stop lasts the whole grace.
 //! - The client's timeout covers an answer's headers only; a frozen engine lets wait and logs hang for ever. So a wait
 //!   looks at the container now and then.
 //! - An empty command is taken for none given, and the image's is used. So it is asked for together with an entrypoint.
@@ -11,6 +12,8 @@
 mod convert;
 mod create;
 mod credentials;
+mod disk;
+mod mounts;
 mod output;
 mod pieces;
 mod pull;
@@ -23,18 +26,22 @@ use bollard::{
     models::ContainerSummary,
     query_parameters::{
         CreateContainerOptionsBuilder, CreateImageOptionsBuilder, KillContainerOptionsBuilder,
-        ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptionsBuilder,
+        ListContainersOptionsBuilder, ListNetworksOptions, ListVolumesOptions, RemoveContainerOptionsBuilder,
+        WaitContainerOptionsBuilder,
     },
 };
 use futures_util::{StreamExt, stream::BoxStream};
-use tickmesh_core::{message::PullProgress, spec::ContainerSpec};
+use tickmesh_core::{
+    message::{EngineStock, PullProgress},
+    spec::ContainerSpec,
+};
 use tokio::sync::{OnceCell, watch};
 
 pub use self::credentials::Credentials;
 use self::{credentials::Registry, output::Keeping};
 use super::{
     ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, ContainerView, EngineInfo, Error, Excerpt,
-    ExitState, LabelFilter, LogLine,
+    ExitState, LabelFilter, LogLine, NetworkKind,
 };
 
 /// Longest wait for an answer. A start on a loaded host was measured at 3 s; pulls and waits answer at once with headers.
@@ -101,7 +108,7 @@ impl Docker {
         Ok(Self { client, keeping, credentials, is_local: host.starts_with(LOCAL) })
     }
 
-    /// The same engine, which pulls with other credentials.
+    /// Returns the engine with other credentials for its pulls.
     pub fn with_credentials(self, credentials: Credentials) -> Self {
         Self { credentials: Arc::new(credentials), ..self }
     }
@@ -228,6 +235,18 @@ async fn answer_raw<T>(request: impl Future<Output = Result<T, DockerError>>) ->
     tokio::time::timeout(ANSWER_TIMEOUT, request).await.unwrap_or(Err(DockerError::RequestTimeoutError))
 }
 
+/// Driver of the network of the host itself.
+const DRIVER_OF_HOST: &str = "host";
+
+/// Says whether the engine has what it is asked about.
+async fn presence<T>(attempted: &str, request: impl Future<Output = Result<T, DockerError>>) -> Result<bool, Error> {
+    match answer(attempted, request).await {
+        Ok(_) => Ok(true),
+        Err(Error::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 async fn answer<T>(attempted: &str, request: impl Future<Output = Result<T, DockerError>>) -> Result<T, Error> {
     answer_raw(request).await.map_err(convert::failure(attempted))
 }
@@ -236,6 +255,19 @@ impl ContainerEngine for Docker {
     async fn describe(&self) -> Result<EngineInfo, Error> {
         let info = answer("ask the engine what it offers", self.client.info()).await?;
         Ok(convert::info(info))
+    }
+
+    async fn probe(&self) -> Result<EngineStock, Error> {
+        let attempted = "ask the engine whether it works";
+        let info = answer(attempted, self.client.info()).await?;
+        if let Some(root) = info.docker_root_dir.clone().filter(|_| self.is_local) {
+            let full = |full| Error::Unavailable { attempted: attempted.to_owned(), source: Box::new(full) };
+            disk::check_room(root).await.map_err(full)?;
+        }
+        let networks =
+            answer("list the engine's networks", self.client.list_networks(None::<ListNetworksOptions>)).await?;
+        let volumes = answer("list the engine's volumes", self.client.list_volumes(None::<ListVolumesOptions>)).await?;
+        Ok(convert::stock(&info, networks, volumes).bounded())
     }
 
     fn shares_files(&self) -> bool {
@@ -248,6 +280,19 @@ impl ContainerEngine for Docker {
             // The engine makes it as one of its own.
             Err(error) if convert::status_code(&error) == Some(404) => Ok(None),
             Err(error) => Err(convert::failure(&format!("look at volume `{name}`"))(error)),
+        }
+    }
+
+    async fn volume_present(&self, name: &str) -> Result<bool, Error> {
+        presence(&format!("look for volume `{name}`"), self.client.inspect_volume(name)).await
+    }
+
+    async fn network(&self, name: &str) -> Result<Option<NetworkKind>, Error> {
+        match answer(&format!("look for network `{name}`"), self.client.inspect_network(name, None)).await {
+            Ok(found) if found.driver.as_deref() == Some(DRIVER_OF_HOST) => Ok(Some(NetworkKind::Host)),
+            Ok(_) => Ok(Some(NetworkKind::Own)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -296,6 +341,22 @@ impl ContainerEngine for Docker {
                 Some(_) | None => convert::refusal(&attempted)(error),
             }),
         }
+    }
+
+    async fn connect(&self, id: &ContainerId, request: &ContainerRequest) -> Result<(), Error> {
+        let further = request.spec.networks.iter().skip(1);
+        if further.len() == 0 {
+            return Ok(());
+        }
+        let attempted = format!("look at the networks of container `{}`", request.name);
+        let found = answer(&attempted, self.client.inspect_container(&id.0, None)).await?;
+        let connected = convert::networks(found);
+        for network in further.filter(|network| !connected.contains(&network.name)) {
+            let attempted = format!("connect container `{}` to network `{}`", request.name, network.name);
+            let body = create::connect_body(id, network);
+            answer_raw(self.client.connect_network(&network.name, body)).await.map_err(convert::refusal(&attempted))?;
+        }
+        Ok(())
     }
 
     async fn find(&self, name: &str) -> Result<ContainerView, Error> {

@@ -13,7 +13,7 @@ use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tickmesh_core::{
-    message::{LogStream, PullProgress},
+    message::{EngineStock, LogStream, PullProgress},
     spec::ContainerSpec,
 };
 use tokio::sync::watch;
@@ -41,6 +41,15 @@ pub struct EngineInfo {
     pub memory_bytes: u64,
 }
 
+/// What a network of an engine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkKind {
+    /// The network of the host itself, by whatever name or id it was asked for.
+    Host,
+    /// Another one.
+    Own,
+}
+
 /// A container to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerRequest {
@@ -57,9 +66,7 @@ pub struct ContainerRequest {
 /// A container that the engine knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerView {
-    /// Its id.
     pub id: ContainerId,
-    /// Its name.
     pub name: String,
     /// Its labels, those of its image included.
     pub labels: BTreeMap<String, String>,
@@ -172,11 +179,20 @@ pub trait ContainerEngine: Clone + Send + Sync + 'static {
     /// Checks that the engine answers, and says what it offers.
     fn describe(&self) -> impl Future<Output = Result<EngineInfo, Error>> + Send;
 
+    /// Checks that the engine answers and could run something, and says what it has.
+    fn probe(&self) -> impl Future<Output = Result<EngineStock, Error>> + Send;
+
     /// Whether the host's paths, as the engine mounts them, are those that this process sees.
     fn shares_files(&self) -> bool;
 
     /// The path of the host that stands behind a volume of this name, if somebody made it as a bind of one.
     fn path_of_volume(&self, name: &str) -> impl Future<Output = Result<Option<String>, Error>> + Send;
+
+    /// Says whether the engine has a volume of this name.
+    fn volume_present(&self, name: &str) -> impl Future<Output = Result<bool, Error>> + Send;
+
+    /// Returns what the network with this name or id is; `None`: the engine has none.
+    fn network(&self, name: &str) -> impl Future<Output = Result<Option<NetworkKind>, Error>> + Send;
 
     /// Whether the engine has the image.
     fn image_present(&self, image: &str) -> impl Future<Output = Result<bool, Error>> + Send;
@@ -190,6 +206,10 @@ pub trait ContainerEngine: Clone + Send + Sync + 'static {
 
     /// Creates a container, without starting it.
     fn create(&self, request: &ContainerRequest) -> impl Future<Output = Result<ContainerId, Error>> + Send;
+
+    /// Connects a created container to the networks of its request beyond the first, with which it
+    /// was created. A network to which it is connected already is success.
+    fn connect(&self, id: &ContainerId, request: &ContainerRequest) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// The container of that name.
     fn find(&self, name: &str) -> impl Future<Output = Result<ContainerView, Error>> + Send;

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tickmesh_core::{
     id::Nonce,
-    message::{AttemptEvent, AttemptReport},
-    spec::ContainerSpec,
+    message::{AttemptEvent, AttemptReport, MachineId},
+    spec::{ContainerSpec, HostAccess, HostNeed},
 };
 use tickmesh_messaging::Cas;
 use tokio::time::{sleep, timeout};
@@ -23,10 +23,10 @@ use crate::{
     backoff::Backoff,
     clock::uptime,
     container,
-    engine::{ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, Error},
+    engine::{ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, Error, NetworkKind},
     error::chain,
     labels::Tag,
-    policy::Detour,
+    policy::{Detour, Refusal, check_volume},
 };
 
 /// How long the end of an attempt waits for the end of its output, so that whoever reads it right afterwards finds it all.
@@ -43,8 +43,7 @@ impl<E: ContainerEngine> Unit<E> {
         }
     }
 
-    pub(super) async fn claim(self, nonce: Nonce) {
-        let machine = self.surroundings.machine.clone();
+    pub(super) async fn claim(self, nonce: Nonce, machine: MachineId) {
         let report = self.surroundings.report(&self.attempt, AttemptEvent::Claimed { nonce, machine });
         let event = match self.append(&report, 0).await {
             Cas::Stored { sequence } => Event::ClaimStored { sequence, at: uptime() },
@@ -61,13 +60,14 @@ impl<E: ContainerEngine> Unit<E> {
         }
     }
 
-    pub(super) async fn create(self, claim_sequence: u64, job: Arc<Job>) {
+    pub(super) async fn create(self, claim_sequence: u64, job: Arc<Job>, given_up: CancellationToken) {
         let (attempt, terms) = (self.attempt.clone(), Terms::of(&job.order));
         let tag = Tag { attempt, nonce: job.nonce, claim_sequence, terms };
         let name = self.surroundings.ownership.container_name(&self.attempt);
         let request = container::request(name, self.surroundings.ownership.owner(), &tag, &job.order);
-        let event = self.created(&request).await;
-        self.tell(event).await;
+        if let Some(event) = given_up.run_until_cancelled(self.created(&request)).await {
+            self.tell(event).await;
+        }
     }
 
     async fn created(&self, request: &ContainerRequest) -> Event {
@@ -81,12 +81,21 @@ impl<E: ContainerEngine> Unit<E> {
                     continue;
                 }
             }
+            match self.unmet(&request.spec).await {
+                Ok(None) => {}
+                Ok(Some(Unmet::Missing(need))) => return Event::CouldNotCreate { reason: missing_reason(&need) },
+                Ok(Some(Unmet::Forbidden(refusal))) => return Event::NotAllowed { reason: reason(&refusal) },
+                Err(error) => {
+                    self.again("look for networks and volumes", &error, &mut backoff).await;
+                    continue;
+                }
+            }
             let error = match self.surroundings.engine.create(request).await {
-                Ok(container) => return Event::Created { container },
+                Ok(container) => return self.connected(container, request).await,
                 Err(error @ Error::NameTaken { .. }) => match self.surroundings.engine.find(&request.name).await {
                     // Created by a try whose answer was lost: the nonce among the labels says that it is this very claim's.
                     Ok(found) if carries(&found.labels, &request.labels) => {
-                        return Event::Created { container: found.id };
+                        return self.connected(found.id, request).await;
                     }
                     Ok(_) => return Event::CouldNotCreate { reason: reason(&error) },
                     Err(error) => error,
@@ -102,6 +111,48 @@ impl<E: ContainerEngine> Unit<E> {
         }
     }
 
+    /// Returns the first network or volume that must be there and is not, or that the host keeps for itself. The network of
+    /// the host has an id like any other, by which a file may name it.
+    async fn unmet(&self, container: &ContainerSpec) -> Result<Option<Unmet>, Error> {
+        let engine = &self.surroundings.engine;
+        for need in container.host_needs() {
+            let is_present = match &need {
+                HostNeed::Network(name) => match engine.network(name).await? {
+                    Some(NetworkKind::Host) if !self.surroundings.policy.allows(&HostAccess::Network) => {
+                        return Ok(Some(Unmet::Forbidden(Refusal { access: HostAccess::Network })));
+                    }
+                    Some(NetworkKind::Host | NetworkKind::Own) => true,
+                    None => false,
+                },
+                HostNeed::Volume(name) => engine.volume_present(name).await?,
+                // Whoever brings the image has looked.
+                HostNeed::Image(_) => true,
+            };
+            if !is_present {
+                return Ok(Some(Unmet::Missing(need)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Connects a created container to its further networks. One that cannot be connected goes:
+    /// without them it would not be what the file says.
+    async fn connected(&self, container: ContainerId, request: &ContainerRequest) -> Event {
+        let engine = &self.surroundings.engine;
+        let mut backoff = Backoff::default();
+        let error = loop {
+            match engine.connect(&container, request).await {
+                Ok(()) => return Event::Created { container },
+                Err(error @ Error::Unavailable { .. }) => self.again("connect", &error, &mut backoff).await,
+                Err(error) => break error,
+            }
+        };
+        while let Err(error) = engine.remove(&container).await {
+            self.again("remove", &error, &mut backoff).await;
+        }
+        Event::CouldNotCreate { reason: reason(&error) }
+    }
+
     /// Whether the host allows what is behind the names of a container's mounts. As late as possible: a job may make a link at
     /// any time.
     async fn check_mounts(&self, container: &ContainerSpec) -> Result<Result<(), Detour>, Error> {
@@ -109,7 +160,7 @@ impl<E: ContainerEngine> Unit<E> {
         let mut paths = host_paths::named(container);
         for volume in host_paths::volumes(container) {
             let Some(path) = engine.path_of_volume(volume).await? else { continue };
-            if let Err(detour) = policy.check_volume(volume, &path) {
+            if let Err(detour) = check_volume(policy, volume, &path) {
                 return Ok(Err(detour));
             }
             paths.push(path);
@@ -242,6 +293,24 @@ impl<E: ContainerEngine> Unit<E> {
             }
         }
     }
+}
+
+/// Why a host cannot give a container what its file names.
+enum Unmet {
+    /// It is not there.
+    Missing(HostNeed),
+    /// It is there, and not for containers.
+    Forbidden(Refusal),
+}
+
+/// Says what a host lacks, and what to do about it.
+fn missing_reason(need: &HostNeed) -> String {
+    let remedy = match need {
+        HostNeed::Network(name) => format!("make it with `docker network create {name}`, or start what makes it"),
+        HostNeed::Volume(name) => format!("make it with `docker volume create {name}`, or start what makes it"),
+        HostNeed::Image(name) => format!("load it, or build it there as `{name}`"),
+    };
+    format!("the host does not have {need}: {remedy}")
 }
 
 /// Whether a container has all those labels. It may have more: an image brings its own.

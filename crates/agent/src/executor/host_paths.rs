@@ -10,7 +10,7 @@ use std::{
 
 use tickmesh_core::spec::{ContainerSpec, VolumeSource};
 
-use crate::policy::{Detour, HostPolicy};
+use crate::policy::{Detour, HostPolicy, check_target};
 
 /// The paths that a container mounts by their names.
 pub(super) fn named(container: &ContainerSpec) -> Vec<String> {
@@ -41,7 +41,7 @@ pub(super) fn check(paths: Vec<String>, policy: &HostPolicy) -> Result<(), Detou
             continue;
         }
         match resolve(Path::new(&path)) {
-            Ok(target) => resolved.check_target(&path, &target)?,
+            Ok(target) => check_target(&resolved, &path, &target)?,
             Err(error) => return Err(Detour::Unseen { path, reason: error.to_string() }),
         }
     }

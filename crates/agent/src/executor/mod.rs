@@ -18,7 +18,10 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use tickmesh_core::{id::AttemptId, message::MeshEvent};
+use tickmesh_core::{
+    id::AttemptId,
+    message::{MachineId, MeshEvent},
+};
 use tokio::{
     sync::mpsc,
     task::{JoinError, JoinSet},
@@ -39,12 +42,16 @@ const NEWS_MAX: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Executor<E> {
     surroundings: Arc<Surroundings<E>>,
+    /// The host, as claims name it.
+    machine: MachineId,
     news: mpsc::Sender<Event>,
     tasks: JoinSet<()>,
     announcements: JoinSet<()>,
     pulls: Pulls,
     /// What makes an attempt give up the wait for its image, while it waits.
     pulling: BTreeMap<AttemptId, CancellationToken>,
+    /// What makes an attempt give up the creation of its container, while it is under way.
+    creating: BTreeMap<AttemptId, CancellationToken>,
     /// What ends the timer of a container that may not run for ever, while it runs.
     timers: BTreeMap<AttemptId, CancellationToken>,
     /// The outputs that are under way, or were when somebody looked last.
@@ -53,12 +60,17 @@ pub(crate) struct Executor<E> {
 
 impl<E: ContainerEngine> Executor<E> {
     /// An executor, and where its news come out.
-    pub(crate) fn new(surroundings: Arc<Surroundings<E>>) -> (Self, mpsc::Receiver<Event>) {
+    pub(crate) fn new(surroundings: Arc<Surroundings<E>>, machine: MachineId) -> (Self, mpsc::Receiver<Event>) {
         let (news, inbox) = mpsc::channel(NEWS_MAX);
         let (tasks, announcements) = (JoinSet::new(), JoinSet::new());
-        let (pulls, pulling) = (Pulls::default(), BTreeMap::new());
+        let (pulls, pulling, creating) = (Pulls::default(), BTreeMap::new(), BTreeMap::new());
         let (timers, outputs) = (BTreeMap::new(), BTreeMap::new());
-        (Self { surroundings, news, tasks, announcements, pulls, pulling, timers, outputs }, inbox)
+        (Self { surroundings, machine, news, tasks, announcements, pulls, pulling, creating, timers, outputs }, inbox)
+    }
+
+    /// Makes claims under this id of the host from now on.
+    pub(crate) fn go_by(&mut self, machine: MachineId) {
+        self.machine = machine;
     }
 
     /// Begins something for an attempt.
@@ -66,7 +78,10 @@ impl<E: ContainerEngine> Executor<E> {
         self.reap();
         match effect {
             Effect::Decline { event } => self.spawn(attempt, |unit| unit.decline(event)),
-            Effect::Claim { nonce } => self.spawn(attempt, move |unit| unit.claim(nonce)),
+            Effect::Claim { nonce } => {
+                let machine = self.machine.clone();
+                self.spawn(attempt, move |unit| unit.claim(nonce, machine));
+            }
             Effect::Pull { image, policy } => {
                 let (engine, news) = (self.surroundings.engine.clone(), self.news.clone());
                 let fetch = || Fetch { engine, news, image: image.clone(), policy }.run().boxed();
@@ -82,9 +97,19 @@ impl<E: ContainerEngine> Executor<E> {
             }
             Effect::Create { claim_sequence, job } => {
                 self.pulling.remove(&attempt);
-                self.spawn(attempt, move |unit| unit.create(claim_sequence, job));
+                let given_up = CancellationToken::new();
+                self.creating.insert(attempt.clone(), given_up.clone());
+                self.spawn(attempt, move |unit| unit.create(claim_sequence, job, given_up));
             }
-            Effect::Start { container } => self.spawn(attempt, |unit| unit.start(container)),
+            Effect::AbandonCreate => {
+                if let Some(given_up) = self.creating.remove(&attempt) {
+                    given_up.cancel();
+                }
+            }
+            Effect::Start { container } => {
+                self.creating.remove(&attempt);
+                self.spawn(attempt, |unit| unit.start(container));
+            }
             Effect::Watch { container, output } => {
                 let under_way = Output::default();
                 self.outputs.insert(attempt.clone(), under_way.clone());
@@ -98,6 +123,7 @@ impl<E: ContainerEngine> Executor<E> {
             Effect::Stop { container } => self.spawn(attempt, |unit| unit.stop(container)),
             Effect::Report { claim_sequence, event } => {
                 self.pulling.remove(&attempt);
+                self.creating.remove(&attempt);
                 if let Some(timer) = self.timers.remove(&attempt) {
                     timer.cancel();
                 }
@@ -148,6 +174,7 @@ impl<E: ContainerEngine> Executor<E> {
     pub(crate) fn abandon(&mut self) {
         self.tasks = JoinSet::new();
         self.pulling.clear();
+        self.creating.clear();
         self.timers.clear();
         self.outputs.clear();
     }

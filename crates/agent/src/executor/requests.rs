@@ -8,14 +8,16 @@ use tickmesh_core::{
     message::{AgentRecord, AttemptEvent, Order},
     name::AgentName,
 };
-use tickmesh_messaging::{Cas, Entry, Following, Mesh};
+use tickmesh_messaging::{Cas, Entry, Following, LEASE_KEY, LeaseRecord, Mesh};
+
+use tokio::time::timeout;
 
 use super::surroundings::Surroundings;
 use crate::{
     attempt::LastReport,
     backoff::Backoff,
-    conduct::{Event, KeyState},
-    engine::{ContainerEngine, ContainerId},
+    conduct::{Event, KeyState, LeaseSeen},
+    engine::{self, ContainerEngine, ContainerId},
     error::{Error, chain},
 };
 
@@ -27,7 +29,13 @@ impl<E: ContainerEngine> Surroundings<E> {
                 tracing::warn!(error = %chain(&error), "agent's key not read yet");
                 Event::KeyUnread
             }
-            Err(error) => self.failed(error),
+            Err(error) => match error.unreadable_at() {
+                Some(revision) => {
+                    tracing::warn!(error = %chain(&error), "agent's key is damaged");
+                    Event::KeyRead { current: Some(KeyState { revision, record: None }) }
+                }
+                None => self.failed(error),
+            },
         }
     }
 
@@ -56,6 +64,27 @@ impl<E: ContainerEngine> Surroundings<E> {
         }
     }
 
+    pub(crate) async fn read_lease(self: Arc<Self>) -> Event {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.mesh.lease().read(LEASE_KEY).await {
+                Ok(lease) => {
+                    let seen = |entry: Entry<LeaseRecord>| LeaseSeen {
+                        revision: entry.sequence,
+                        newest: entry.value.epoch(entry.sequence),
+                    };
+                    return Event::LeaseRead(lease.map(seen).unwrap_or_default());
+                }
+                // Whoever holds it writes over one that is damaged.
+                Err(error) if error.may_pass() || error.unreadable_at().is_some() => {
+                    tracing::warn!(error = %chain(&error), "lease not read yet: no order is taken");
+                    backoff.pause().await;
+                }
+                Err(error) => return self.failed(error),
+            }
+        }
+    }
+
     pub(crate) async fn read_results_end(self: Arc<Self>) -> Event {
         match self.mesh.results().last_sequence().await {
             Ok(sequence) => Event::ResultsEnd { sequence },
@@ -67,7 +96,13 @@ impl<E: ContainerEngine> Surroundings<E> {
         match self.mesh.agents().compare_and_set(record.agent.as_str(), &record, expected).await {
             Ok(Cas::Stored { sequence }) => Event::KeyWritten { revision: sequence },
             Ok(Cas::Refused { current }) => Event::KeyRefused { current: current.map(key_state) },
-            Err(error) => self.heartbeat_unanswered(error),
+            Err(error) => match error.unreadable_at() {
+                Some(revision) => {
+                    tracing::warn!(error = %chain(&error), "writing over the agent's damaged key");
+                    Event::KeyRefused { current: Some(KeyState { revision, record: None }) }
+                }
+                None => self.heartbeat_unanswered(error),
+            },
         }
     }
 
@@ -77,6 +112,18 @@ impl<E: ContainerEngine> Surroundings<E> {
         }
         tracing::warn!(error = %chain(&error), "heartbeat not acknowledged");
         Event::HeartbeatUnanswered
+    }
+
+    pub(crate) async fn probe_engine(self: Arc<Self>) -> Event {
+        let patience = self.probe_patience;
+        match timeout(patience, self.engine.probe()).await {
+            Ok(Ok(stock)) => Event::EngineAnswered { stock: Box::new(stock) },
+            Ok(Err(error)) => Event::EngineSilent(error),
+            Err(late) => Event::EngineSilent(engine::Error::Unavailable {
+                attempted: format!("ask the engine whether it works, within {patience:?}"),
+                source: Box::new(late),
+            }),
+        }
     }
 
     pub(crate) async fn remove_own(self: Arc<Self>, container: ContainerId) -> Event {
@@ -109,7 +156,7 @@ impl<E: ContainerEngine> Surroundings<E> {
 }
 
 fn key_state(entry: Entry<AgentRecord>) -> KeyState {
-    KeyState { revision: entry.sequence, record: Box::new(entry.value) }
+    KeyState { revision: entry.sequence, record: Some(Box::new(entry.value)) }
 }
 
 /// Begins to read orders, however long that takes: an outage of NATS ends, and what was adopted is watched meanwhile.

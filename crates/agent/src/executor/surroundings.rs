@@ -1,10 +1,10 @@
 //! The engine, the connections and the settings that all tasks of an executor share.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tickmesh_core::{
     id::AttemptId,
-    message::{AttemptEvent, AttemptReport, MachineId, SCHEMA},
+    message::{AttemptEvent, AttemptReport, SCHEMA},
 };
 use tickmesh_messaging::Mesh;
 use tokio::sync::Semaphore;
@@ -17,7 +17,6 @@ const REASON_CHARS_MAX: usize = 500;
 /// Engine, connections and settings, shared by all tasks.
 #[derive(Debug)]
 pub(crate) struct Surroundings<E> {
-    /// The engine.
     pub(crate) engine: E,
     /// Claims and ends go here.
     pub(crate) mesh: Mesh,
@@ -25,10 +24,10 @@ pub(crate) struct Surroundings<E> {
     pub(crate) logs: Mesh,
     /// Whose containers these are.
     pub(crate) ownership: Ownership,
-    /// The host.
-    pub(crate) machine: MachineId,
     /// What it lets containers do.
     pub(crate) policy: HostPolicy,
+    /// How long the engine may take to answer a probe.
+    pub(crate) probe_patience: Duration,
     /// What is kept of the output of one attempt.
     pub(crate) allowance: Allowance,
     /// Permits to have the tail of an output in memory.

@@ -27,7 +27,6 @@ pub enum Event {
     Unlisted,
     /// Answer to [`Effect::Kill`].
     KillAnswered {
-        /// The container.
         container: ContainerId,
         /// What came of it.
         fate: Fate,
@@ -55,15 +54,9 @@ pub enum Effect {
     /// List all containers of the agent. Answer: `Listed`, `Unlisted`.
     List,
     /// Send SIGKILL. Answer: `KillAnswered`.
-    Kill {
-        /// The container.
-        container: ContainerId,
-    },
+    Kill { container: ContainerId },
     /// Remove a container that has not been started. No answer: the next list tells.
-    Remove {
-        /// The container.
-        container: ContainerId,
-    },
+    Remove { container: ContainerId },
     /// Answer the agent.
     Answer(Answer),
 }
@@ -71,7 +64,6 @@ pub enum Effect {
 /// What an agent asks its guard about an attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
-    /// The attempt.
     pub attempt: AttemptId,
     /// What about it.
     pub matter: Matter,
@@ -93,7 +85,6 @@ pub enum Matter {
 /// What the guard says about an attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
-    /// The attempt.
     pub attempt: AttemptId,
     /// The answer.
     pub verdict: Verdict,

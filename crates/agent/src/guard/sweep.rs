@@ -50,7 +50,7 @@ impl Sweep {
         *self = Self::Pausing { until: now + PAUSE };
     }
 
-    /// The same after a look that failed.
+    /// Plans the next look after one that failed.
     pub(super) fn retry(&mut self, now: Duration) {
         *self = Self::Pausing { until: now + RETRY_PAUSE };
     }

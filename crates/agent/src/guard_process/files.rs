@@ -5,6 +5,7 @@ use std::{
     io,
     os::{fd::AsRawFd as _, unix::fs::DirBuilderExt as _},
     path::{Path, PathBuf},
+    process,
 };
 
 use tokio::net::{UnixListener, UnixStream};
@@ -18,6 +19,9 @@ const MEMORY: &str = "memory.json";
 /// Written first, and then renamed: a guard that is killed half-way leaves the file of before.
 const MEMORY_NEW: &str = "memory.json.new";
 const SOCKET: &str = "socket";
+/// With the number of its process behind it: where a guard listens that waits for another one's
+/// place.
+const SOCKET_ASIDE: &str = "socket.";
 const LOG: &str = "log";
 /// A log that has grown beyond that is begun anew: a guard has little to say, so this is many lives.
 const LOG_BYTES_MAX: u64 = 1024 * 1024;
@@ -72,6 +76,7 @@ impl Files {
         for name in [MEMORY, MEMORY_NEW, SOCKET, LOG, LOCK] {
             let _ = fs::remove_file(self.folder.join(name));
         }
+        self.remove_sockets_of_the_dead();
         // Whoever has put something there since needs it.
         let _ = fs::remove_dir(&self.folder);
     }
@@ -98,19 +103,62 @@ impl Files {
             Ok(()) | Err(_) => {}
         }
         let folder = File::open(&self.folder)?;
-        UnixListener::bind(short_path(&folder))
+        UnixListener::bind(short_path(&folder, SOCKET))
     }
 
-    /// Connects to the guard that listens.
+    /// Begins to listen beside the guard that has the lock.
+    pub(super) fn listen_aside(&self) -> io::Result<UnixListener> {
+        self.make_folder()?;
+        self.stop_listening_aside();
+        let folder = File::open(&self.folder)?;
+        UnixListener::bind(short_path(&folder, &aside(process::id())))
+    }
+
+    /// Makes the socket that this process listens on aside the one that agents look for, now that
+    /// it has the lock. `false`: it is not there any more.
+    pub(super) fn come_forward(&self) -> bool {
+        self.remove_sockets_of_the_dead();
+        fs::rename(self.folder.join(aside(process::id())), self.folder.join(SOCKET)).is_ok()
+    }
+
+    /// Leaves no socket that nobody listens on.
+    pub(super) fn stop_listening_aside(&self) {
+        // What is not there need not be removed.
+        let _ = fs::remove_file(self.folder.join(aside(process::id())));
+    }
+
+    /// A guard that was killed while it waited leaves its socket.
+    fn remove_sockets_of_the_dead(&self) {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let process = name.to_str().and_then(|name| name.strip_prefix(SOCKET_ASIDE)?.parse::<u32>().ok());
+            if process.is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists()) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// Connects to the guard that is on duty.
     pub(super) async fn connect(&self) -> io::Result<UnixStream> {
         let folder = File::open(&self.folder)?;
-        UnixStream::connect(short_path(&folder)).await
+        UnixStream::connect(short_path(&folder, SOCKET)).await
+    }
+
+    /// Connects to the guard of that process, which waits for the other one's place.
+    pub(super) async fn connect_aside(&self, process: u32) -> io::Result<UnixStream> {
+        let folder = File::open(&self.folder)?;
+        UnixStream::connect(short_path(&folder, &aside(process))).await
     }
 }
 
-/// The socket's path by way of an open folder: that of a socket has 107 bytes at most, and a folder's name may be longer alone.
-fn short_path(folder: &File) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()))
+fn aside(process: u32) -> String {
+    format!("{SOCKET_ASIDE}{process}")
+}
+
+/// The path of a socket by way of an open folder: that of a socket has 107 bytes at most, and a
+/// folder's name may be longer alone.
+fn short_path(folder: &File, socket: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}/{socket}", folder.as_raw_fd()))
 }
 
 #[cfg(test)]
@@ -181,5 +229,23 @@ mod tests {
         let listener = files.listen().unwrap();
         let (connected, accepted) = tokio::join!(files.connect(), listener.accept());
         assert!(connected.is_ok() && accepted.is_ok());
+    }
+
+    #[tokio::test]
+    async fn guard_that_waits_aside_comes_forward() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = files(folder.path());
+        let _lock = files.lock().unwrap();
+        let on_duty = files.listen().unwrap();
+        // A process that has ended: there is none of that number.
+        fs::write(files.folder().join(aside(u32::MAX)), "").unwrap();
+        let listener = files.listen_aside().unwrap();
+        let (connected, accepted) = tokio::join!(files.connect_aside(process::id()), listener.accept());
+        assert!(connected.is_ok() && accepted.is_ok());
+        drop(on_duty);
+        assert!(files.come_forward() && !files.come_forward());
+        let (connected, accepted) = tokio::join!(files.connect(), listener.accept());
+        assert!(connected.is_ok() && accepted.is_ok());
+        assert!(!files.folder().join(aside(u32::MAX)).exists());
     }
 }

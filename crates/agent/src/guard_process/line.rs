@@ -5,6 +5,7 @@ use std::{io, marker::PhantomData, time::Duration};
 use futures_util::{SinkExt as _, StreamExt as _};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tickmesh_core::build::Build;
 use tokio::net::UnixStream;
 use tokio_util::codec::{Framed, LinesCodec, LinesCodecError};
 
@@ -17,8 +18,15 @@ const LINE_BYTES_MAX: usize = 16 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Word {
-    /// First of all. A guard that is not of this kind makes room for one that is.
+    /// First of all, by agents of releases whose builds have no names. A guard of another kind made
+    /// room for one of that kind. One of this release serves such an agent too, if its fence is the
+    /// same.
     Hello(Kind),
+    /// First of all. The guard says who it is, and goes on guarding. One of an earlier release does
+    /// not know the word, and hangs up.
+    Meet,
+    /// A candidate waits for the guard's place.
+    Relieved,
     /// A heartbeat was acknowledged.
     Fed {
         /// When it was sent, as uptime of the host.
@@ -38,15 +46,37 @@ pub(super) enum Word {
 pub(super) enum Reply {
     /// It listens.
     Ready,
-    /// It is of another kind, and goes.
+    /// It goes.
     Leaving,
+    /// Who it is.
+    Met(Card),
     /// An answer.
     Answered(Answer),
-    /// It is.
     Pong,
 }
 
-/// What tells guards of different versions and settings apart.
+/// What tells guards of different builds and settings apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Card {
+    /// Build of the program.
+    #[serde(default)]
+    pub(super) build: Build,
+    /// How long after the last acknowledged heartbeat it acts.
+    pub(super) fence: Duration,
+    /// It guards. One that does not waits for the place of another guard.
+    pub(super) on_duty: bool,
+}
+
+impl Card {
+    /// Says whether both are guards of one build with the same settings.
+    pub(super) fn is_alike(&self, other: &Self) -> bool {
+        // Taken apart, so that a field to come is not forgotten.
+        let Self { build, fence, on_duty: _ } = self;
+        *build == other.build && *fence == other.fence
+    }
+}
+
+/// What told guards apart when builds had no names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Kind {
     /// Of the program.
@@ -56,9 +86,10 @@ pub(super) struct Kind {
 }
 
 impl Kind {
-    /// Guards of this program.
-    pub(super) fn of(fence: Duration) -> Self {
-        Self { version: env!("CARGO_PKG_VERSION").to_owned(), fence }
+    /// The kind of no guard at all: one of an earlier release leaves when an agent wants one of
+    /// this kind.
+    pub(super) fn of_nobody() -> Self {
+        Self { version: String::new(), fence: Duration::MAX }
     }
 }
 
@@ -119,7 +150,7 @@ mod tests {
     async fn words_come_out_as_they_went_in_until_the_line_is_closed() {
         let (one, other) = UnixStream::pair().unwrap();
         let (mut agent, mut guard) = (ToGuard::on(one), ToAgent::on(other));
-        let words = [Word::Hello(Kind::of(Duration::from_secs(45))), Word::Fed { sent_at: Duration::MAX }, Word::Ping];
+        let words = [Word::Meet, Word::Hello(Kind::of_nobody()), Word::Fed { sent_at: Duration::MAX }, Word::Ping];
         for word in &words {
             agent.say(word).await.unwrap();
         }
@@ -130,6 +161,36 @@ mod tests {
         assert_eq!(agent.hear().await.unwrap(), Reply::Ready);
         drop(guard);
         assert!(matches!(agent.hear().await, Err(Error::Closed)));
+    }
+
+    /// What agents and guards of commit a7154bc say, byte for byte: they are still there while a
+    /// fleet is upgraded.
+    #[test]
+    fn words_of_the_release_before_are_understood() {
+        let hello = r#"{"hello":{"version":"0.1.0","fence":{"secs":45,"nanos":0}}}"#;
+        let kind = Kind { version: "0.1.0".to_owned(), fence: Duration::from_secs(45) };
+        assert_eq!(serde_json::from_str::<Word>(hello).unwrap(), Word::Hello(kind));
+        let fed = r#"{"fed":{"sent_at":{"secs":7,"nanos":5}}}"#;
+        assert_eq!(serde_json::from_str::<Word>(fed).unwrap(), Word::Fed { sent_at: Duration::new(7, 5) });
+        for (said, word) in [(r#""ping""#, Word::Ping), (r#""dismissed""#, Word::Dismissed)] {
+            assert_eq!(serde_json::from_str::<Word>(said).unwrap(), word);
+            assert_eq!(serde_json::to_string(&word).unwrap(), said);
+        }
+        for (said, reply) in
+            [(r#""ready""#, Reply::Ready), (r#""leaving""#, Reply::Leaving), (r#""pong""#, Reply::Pong)]
+        {
+            assert_eq!(serde_json::from_str::<Reply>(said).unwrap(), reply);
+            assert_eq!(serde_json::to_string(&reply).unwrap(), said);
+        }
+    }
+
+    #[test]
+    fn card_of_a_later_release_is_read() {
+        let said = r#"{"met":{"build":"9.0.0","fence":{"secs":45,"nanos":0},"on_duty":true,"added":[1]}}"#;
+        let Reply::Met(card) = serde_json::from_str(said).unwrap() else { panic!("it is a card") };
+        let own = Card { build: Build::new("0.1.0"), ..card.clone() };
+        assert!(!card.is_alike(&own) && own.is_alike(&Card { on_duty: false, ..own.clone() }));
+        assert!(!own.is_alike(&Card { fence: Duration::from_secs(44), ..own.clone() }));
     }
 
     #[tokio::test]

@@ -1,21 +1,20 @@
 //! The agent's end: finds a guard or starts one, and keeps the line to it.
 
-use std::{convert::Infallible, io, process::Stdio, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
+use tickmesh_core::build::Build;
 use tokio::{
-    process::{Child, Command},
     sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+    time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Program, Settings,
-    files::Files,
-    line::{Error, Kind, Reply, ToGuard, Word},
+    line::{Error, Reply, ToGuard, Word},
+    seek::Seeker,
 };
 use crate::{
-    backoff::Backoff,
     conduct::Event,
     error::chain,
     guard::{ANSWER_PATIENCE, Question},
@@ -26,8 +25,6 @@ use crate::{
 const WORDS_MAX: usize = 16_384;
 /// How often a guard is asked whether it is there.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
-/// Pause between two looks for a guard that is coming up.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// How long the last word may take.
 const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -39,10 +36,11 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Has a guard listen. `news` hears when it does, what it answers, and when it does not any more.
-    pub(crate) fn open(program: Program, settings: Settings, news: mpsc::Sender<Event>) -> Self {
+    /// Has a guard of this build listen. `news` hears when it does, what it answers, and when it
+    /// does not any more.
+    pub(crate) fn open(program: Program, settings: Settings, build: Build, news: mpsc::Sender<Event>) -> Self {
         let (words, inbox) = mpsc::channel(WORDS_MAX);
-        let keeper = tokio::spawn(keep(Seeker { program, settings }, inbox, news));
+        let keeper = tokio::spawn(keep(Seeker::new(program, settings, build), inbox, news));
         Self { words: Some(words), keeper: AbortOnDropHandle::new(keeper) }
     }
 
@@ -51,7 +49,6 @@ impl Link {
         self.tell(Word::Fed { sent_at });
     }
 
-    /// Asks.
     pub(crate) fn ask(&mut self, question: Question) {
         self.tell(Word::Asked(question));
     }
@@ -152,93 +149,4 @@ async fn say(line: &mut ToGuard, word: &Word) -> Result<(), Broken> {
         Ok(said) => Ok(said?),
         Err(_) => Err(Broken::Silent),
     }
-}
-
-/// Looks for a guard.
-struct Seeker {
-    program: Program,
-    settings: Settings,
-}
-
-impl Seeker {
-    /// However long it takes: an agent without a guard claims nothing.
-    async fn find(&self) -> ToGuard {
-        let files = self.settings.files();
-        let mut backoff = Backoff::default();
-        loop {
-            if let Ok(line) = self.meet(&files).await {
-                return line;
-            }
-            match self.start(&files).await {
-                Ok(line) => return line,
-                Err(error) => {
-                    tracing::error!(%error, program = %self.program.path.display(), "the guard does not come up");
-                    backoff.pause().await;
-                }
-            }
-        }
-    }
-
-    /// Says hello to the guard that is there.
-    async fn meet(&self, files: &Files) -> Result<ToGuard, Absent> {
-        let mut line = ToGuard::on(files.connect().await?);
-        let hello = Word::Hello(Kind::of(self.settings.fence));
-        let met = timeout(ANSWER_PATIENCE, async {
-            line.say(&hello).await?;
-            line.hear().await
-        });
-        match met.await {
-            Ok(Ok(Reply::Leaving)) => Err(Absent::Leaving),
-            Ok(Ok(Reply::Ready | Reply::Answered(_) | Reply::Pong)) => Ok(line),
-            Ok(Err(error)) => Err(error.into()),
-            Err(_) => {
-                tracing::error!("the guard that is there does not answer: it is killed, and another one started");
-                line.kill_other_end()?;
-                Err(Absent::Silent)
-            }
-        }
-    }
-
-    /// Starts a guard, and says hello as soon as it listens. Nobody waits for the end of the child: it outlives this process.
-    async fn start(&self, files: &Files) -> io::Result<ToGuard> {
-        let mut child = self.spawn(files)?;
-        let deadline = Instant::now() + ANSWER_PATIENCE;
-        loop {
-            let absent = match self.meet(files).await {
-                Ok(line) => return Ok(line),
-                Err(absent) => absent,
-            };
-            if let Some(status) = child.try_wait()? {
-                return Err(io::Error::other(format!("it ended at once ({status})")));
-            }
-            if Instant::now() >= deadline {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, absent));
-            }
-            sleep(LOOK_INTERVAL).await;
-        }
-    }
-
-    fn spawn(&self, files: &Files) -> io::Result<Child> {
-        let log = files.log()?;
-        Command::new(&self.program.path)
-            .args(&self.program.arguments)
-            .arg(serde_json::to_string(&self.settings)?)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-    }
-}
-
-/// Why no guard is there.
-#[derive(Debug, thiserror::Error)]
-enum Absent {
-    #[error("nobody listens")]
-    Unreachable(#[from] io::Error),
-    #[error("it hung up")]
-    HungUp(#[from] Error),
-    #[error("it was of another kind")]
-    Leaving,
-    #[error("it stood still")]
-    Silent,
 }

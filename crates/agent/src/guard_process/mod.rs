@@ -6,15 +6,19 @@
 //!           <--events---      <================         <--answers--                <--events--
 //! ```
 //!
-//! An agent finds the guard that an earlier process left, or starts one ([`Program`]). The guard has a folder on its host: a
-//! lock, so that there is one; its memory, so that the next one keeps its deadline; its log; and the socket. SIGTERM and SIGINT are
-//! not for it: whoever stops a whole service would end it together with the agent. It goes by itself: when its agent has ended in
-//! order and left nothing to guard, or when nobody is connected and everything is swept.
+//! An agent finds the guard that an earlier process left, or starts one ([`Program`]). One of another build is
+//! replaced: its successor is there before it is sent away (`candidate`). The guard has a folder on its host: a
+//! lock, so that there is one; its memory, so that the next one keeps its deadline; its log; and the socket. SIGINT
+//! is not for it, nor is SIGTERM unless the host goes down: whoever stops a whole service would end it together with the agent.
+//! It goes by itself: when its agent has ended in order and left nothing to guard, or when nobody is connected and
+//! everything is swept.
 
+mod candidate;
 mod files;
 mod line;
 mod link;
 mod process;
+mod seek;
 
 use std::{path::PathBuf, time::Duration};
 

@@ -11,6 +11,7 @@ use std::{
 };
 
 use rustix::process::setsid;
+use tickmesh_core::build::Build;
 use tokio::{
     net::UnixListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -21,8 +22,9 @@ use tokio::{
 
 use super::{
     Settings,
+    candidate::{Place, hear, wait_for_place},
     files::Files,
-    line::{self, Kind, Reply, ToAgent, Word},
+    line::{self, Card, Kind, Reply, ToAgent, Word},
 };
 use crate::{
     clock::{uptime, wait_until},
@@ -31,6 +33,7 @@ use crate::{
     guard::{self, ANSWER_PATIENCE, ENGINE_PATIENCE, Effect, Event, Fate, Guard, Memory, Standing},
     lock::FileLock,
     ownership::Ownership,
+    system,
 };
 
 /// Pause after a connection that could not be taken: no file is free, say.
@@ -42,9 +45,7 @@ pub enum Error {
     /// Its folder cannot be used.
     #[error("failed to use the guard's folder `{}`", folder.display())]
     Folder {
-        /// The folder.
         folder: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
@@ -53,10 +54,12 @@ pub enum Error {
     Signals(#[source] io::Error),
 }
 
-/// Guards an agent's containers until nobody needs that any more. Another guard of the agent that is there already is left to it.
+/// Guards an agent's containers until nobody needs that any more. If another guard of the agent is
+/// on duty, this one waits for its place for as long as the agent wants it to.
 ///
-/// `connect` makes the connection to the engine: when it is needed, and again if it fails.
-pub async fn run<E, C, F>(settings: Settings, connect: C) -> Result<(), Error>
+/// `build` is that of this program. `connect` makes the connection to the engine: when it is
+/// needed, and again if it fails.
+pub async fn run<E, C, F>(settings: Settings, build: Build, connect: C) -> Result<(), Error>
 where
     E: ContainerEngine,
     C: Fn() -> F + Send + Sync + Clone + 'static,
@@ -64,42 +67,53 @@ where
 {
     // Fails for the leader of a process group, which is then in a session of its own choice already.
     let _led_already = setsid();
-    let _deaf = withstand_signals().map_err(Error::Signals)?;
+    let (terminated, _deaf) = signals().map_err(Error::Signals)?;
     let files = settings.files();
     let Settings { owner, fence, boot, .. } = settings;
     let in_folder = |source| Error::Folder { folder: files.folder().to_owned(), source };
-    let Some(lock) = files.lock().map_err(in_folder)? else {
+    let card = Card { build, fence, on_duty: true };
+    let place = match files.lock().map_err(in_folder)? {
+        Some(lock) => Some(Place { lock, listener: files.listen().map_err(in_folder)?, agent: None }),
+        None => {
+            let card = Card { on_duty: false, ..card.clone() };
+            wait_for_place(&files, &card).await.map_err(in_folder)?
+        }
+    };
+    let Some(Place { lock, listener, agent }) = place else {
         tracing::info!("the agent has a guard already");
         return Ok(());
     };
-    let listener = files.listen().map_err(in_folder)?;
+    tracing::info!(build = %card.build, "on duty");
     let ownership = Ownership::of(owner);
     let engine = Engine { connect, connection: Arc::default(), ownership: ownership.clone(), fails: Arc::default() };
+    // Only now, with the lock: what another guard wrote to its last moment counts.
     let (guard, first) = Guard::begin(guard::Settings { ownership, fence, boot }, files.memory(), uptime());
     let process = Process {
         guard,
-        kind: Kind::of(fence),
+        card,
         files,
         listener,
-        agent: None,
+        agent,
         expected_until: uptime() + ANSWER_PATIENCE,
         engine,
         answers: JoinSet::new(),
+        terminated,
         _lock: lock,
     };
     process.run(first).await;
     Ok(())
 }
 
-/// What stops a service, or closes a terminal, is not for the guard.
-fn withstand_signals() -> io::Result<[Signal; 3]> {
-    Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?])
+/// What stops a service, or closes a terminal, is not for the guard. The signal that also stops a whole host comes first.
+fn signals() -> io::Result<(Signal, [Signal; 2])> {
+    let terminated = signal(SignalKind::terminate())?;
+    Ok((terminated, [signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?]))
 }
 
 /// A running guard.
 struct Process<E, C> {
     guard: Guard,
-    kind: Kind,
+    card: Card,
     files: Files,
     listener: UnixListener,
     agent: Option<ToAgent>,
@@ -109,6 +123,7 @@ struct Process<E, C> {
     engine: Engine<E, C>,
     /// What the engine was asked.
     answers: JoinSet<Option<Event>>,
+    terminated: Signal,
     _lock: FileLock,
 }
 
@@ -117,6 +132,7 @@ enum Happening {
     Event(Event),
     Connected(ToAgent),
     Said(Result<Word, line::Error>),
+    Terminated,
 }
 
 /// Whether the process goes on.
@@ -133,6 +149,8 @@ where
     F: Future<Output = Result<E, engine::Error>> + Send,
 {
     async fn run(mut self, first: Vec<Effect>) {
+        // An agent that has met a candidate waits for this word.
+        self.say(Reply::Met(self.card.clone())).await;
         self.perform(first).await;
         while self.agent.is_some() || !self.guard.has_swept() || self.expects_agent() {
             let life = match self.next().await {
@@ -151,6 +169,7 @@ where
                     self.agent = None;
                     Life::GoesOn
                 }
+                Happening::Terminated => self.terminated().await,
             };
             if life == Life::IsOver {
                 return;
@@ -166,7 +185,7 @@ where
     async fn next(&mut self) -> Happening {
         let expected_until = self.expects_agent().then_some(self.expected_until);
         let wake_at = self.guard.wake_at().into_iter().chain(expected_until).min();
-        let Self { listener, agent, answers, .. } = self;
+        let Self { listener, agent, answers, terminated, .. } = self;
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
@@ -182,20 +201,46 @@ where
                     Ok(None) => {}
                     Err(panic) => std::panic::resume_unwind(panic.into_panic()),
                 },
+                Some(()) = terminated.recv() => return Happening::Terminated,
                 () = wait_until(wake_at) => return Happening::Event(Event::Woken),
             }
         }
     }
 
+    /// A host that goes down ends its containers, and waits for nobody who stays. Anybody else who ends the guard leaves
+    /// containers behind.
+    async fn terminated(&mut self) -> Life {
+        if system::is_going_down().await {
+            tracing::info!("the host is going down");
+            return Life::IsOver;
+        }
+        tracing::info!("not stopped by a signal: containers would have no guard");
+        Life::GoesOn
+    }
+
     async fn told(&mut self, word: Word) -> Life {
         match word {
-            Word::Hello(kind) if kind == self.kind => {
-                tracing::info!("an agent is connected");
+            Word::Meet => {
+                self.say(Reply::Met(self.card.clone())).await;
+                Life::GoesOn
+            }
+            Word::Relieved => {
+                tracing::info!("another guard of the agent is there: it takes over");
+                self.say(Reply::Leaving).await;
+                Life::IsOver
+            }
+            Word::Hello(kind) if kind.fence == self.card.fence => {
+                tracing::info!(version = kind.version, "an agent of an earlier release is connected");
                 self.say(Reply::Ready).await;
                 Life::GoesOn
             }
+            // It was meant for a guard of an earlier release, which has gone meanwhile.
+            Word::Hello(kind) if kind == Kind::of_nobody() => {
+                self.agent = None;
+                Life::GoesOn
+            }
             Word::Hello(kind) => {
-                tracing::info!(?kind, "an agent of another kind is connected: its own guard takes over");
+                tracing::info!(?kind, "an agent of an earlier release wants a guard of its own");
                 self.say(Reply::Leaving).await;
                 Life::IsOver
             }
@@ -263,13 +308,6 @@ where
             tracing::warn!("the agent does not listen");
             self.agent = None;
         }
-    }
-}
-
-async fn hear(agent: &mut Option<ToAgent>) -> Result<Word, line::Error> {
-    match agent {
-        Some(line) => line.hear().await,
-        None => std::future::pending().await,
     }
 }
 

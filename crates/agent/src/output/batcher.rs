@@ -147,7 +147,7 @@ impl Batcher {
         if self.is_empty() { None } else { Some(self.batch()) }
     }
 
-    /// Output is missing between what was pushed before and what will be. Returned is what waits, as a batch.
+    /// Notes a gap in the output between what was pushed before and what comes next. Returns the pending output as a batch.
     pub fn leave_out(&mut self, gap: LogGap) -> Option<LogBatch> {
         let before = self.flush();
         self.progress.dropped_bytes = self.progress.dropped_bytes.saturating_add(gap.bytes);

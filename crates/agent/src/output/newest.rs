@@ -30,11 +30,9 @@ struct Line {
 /// How much output something is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Amount {
-    /// Bytes.
     pub(super) bytes: u64,
     /// What the engine gives at a time: lines, and pieces of long ones.
     pub(super) pieces: u64,
-    /// Newlines.
     pub(super) newlines: u64,
 }
 

@@ -37,15 +37,11 @@ const UNKNOWN: LogGap = LogGap { bytes: 0, lines: 0, extent: LogExtent::AtLeast 
 /// The way of one attempt's output.
 #[derive(Debug, Clone)]
 pub struct Pump<E> {
-    /// The engine.
     pub engine: E,
     /// Where output is stored.
     pub logs: Logs,
-    /// The agent.
     pub agent: AgentName,
-    /// The attempt.
     pub attempt: AttemptId,
-    /// Its container.
     pub container: ContainerId,
     /// What is kept of it.
     pub allowance: Allowance,

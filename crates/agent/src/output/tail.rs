@@ -12,7 +12,7 @@ use crate::engine::{ContainerEngine, ContainerId, Error, Excerpt};
 /// What is counted of a gap. The engine gives some 20,000 to 60,000 lines a second, and each of them costs it and us processor time
 /// that jobs could have: so this is a few seconds' work, once, and of a larger gap the size is a lower bound.
 const COUNT_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// The same for short lines.
+/// Most short lines that are kept.
 const COUNT_PIECES_MAX: u64 = PIECES_MAX as u64;
 /// Lines that are asked for at most.
 const PIECES_MAX: u32 = 100_000;
@@ -22,7 +22,6 @@ const PIECES_MAX: u32 = 100_000;
 pub(super) struct Tail {
     /// What lies before it.
     pub(super) gap: Option<LogGap>,
-    /// Its lines.
     pub(super) lines: Newest,
 }
 

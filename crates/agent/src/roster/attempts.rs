@@ -90,6 +90,22 @@ impl Attempts {
         self.entries.contains_key(attempt)
     }
 
+    /// Returns whether another attempt of the same replica has a container, or will get one.
+    pub(super) fn runs_sibling(&self, attempt: &AttemptId) -> bool {
+        self.siblings(attempt).any(|state| state.is_held() && !state.is_claiming() && !state.has_ended())
+    }
+
+    /// Returns whether another attempt of the same replica is being claimed: it is not known yet whether it will run.
+    pub(super) fn claims_sibling(&self, attempt: &AttemptId) -> bool {
+        self.siblings(attempt).any(State::is_claiming)
+    }
+
+    fn siblings(&self, attempt: &AttemptId) -> impl Iterator<Item = &State> {
+        let of_replica = |attempt_number| AttemptId { attempt: attempt_number, ..attempt.clone() };
+        let of_same = self.entries.range(of_replica(0)..=of_replica(u32::MAX));
+        of_same.filter(move |(id, _)| id.attempt != attempt.attempt).map(|(_, entry)| &entry.state)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&AttemptId, &Entry)> {
         self.entries.iter()
     }
@@ -118,7 +134,7 @@ impl Attempts {
         }
     }
 
-    /// The same counts, by a look at each.
+    /// Counts the attempts anew, one by one.
     #[cfg(test)]
     pub(super) fn recounted(&self) -> Counts {
         self.entries.values().map(|entry| Counts::of(&entry.state)).fold(Counts::default(), Counts::plus)

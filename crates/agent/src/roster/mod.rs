@@ -12,7 +12,7 @@ use std::{
 
 use jiff::Timestamp;
 use tickmesh_core::{
-    id::{AttemptId, Epoch, Nonce},
+    id::{AttemptId, Nonce},
     message::{AttemptEvent, Order, OrderKind, PREPARING_MAX, Preparation, PullProgress, Revoker, StartOrder},
     name::AgentName,
 };
@@ -20,7 +20,7 @@ use tickmesh_core::{
 pub use self::attempts::Ordered;
 use self::attempts::{Attempts, Entry, Origin};
 use crate::{
-    attempt::{Effect, Event, IllegalEvent, Job, State, Step, Stop},
+    attempt::{Effect, Event, IllegalEvent, Job, NO_ENGINE, State, Step, Stop},
     engine::ContainerId,
     policy::HostPolicy,
 };
@@ -32,7 +32,6 @@ const ENDED_MAX: usize = 4_096;
 /// What the roster needs to know of its agent.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The agent.
     pub agent: AgentName,
     /// Attempts that may be held at once.
     pub slots: usize,
@@ -45,7 +44,6 @@ pub struct Settings {
 /// Whether new attempts are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intake {
-    /// They are.
     Open,
     /// Those that are held run to their end, and no others begin.
     Draining {
@@ -54,10 +52,17 @@ pub enum Intake {
     },
 }
 
+/// Whether the engine answers, as far as it decides what is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineState {
+    Answers,
+    /// It has not answered for long.
+    Lost,
+}
+
 /// Something to do for an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
-    /// The attempt.
     pub attempt: AttemptId,
     /// What to do.
     pub effect: Effect,
@@ -66,7 +71,6 @@ pub struct Task {
 /// An attempt that this process claimed, or is about to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnClaim {
-    /// The attempt.
     pub attempt: AttemptId,
     /// Nonce of the claim: its container carries it.
     pub nonce: Nonce,
@@ -79,8 +83,7 @@ pub struct OwnClaim {
 pub struct Roster {
     settings: Settings,
     intake: Intake,
-    /// Newest tenure of a leader that an order came from.
-    epoch: Epoch,
+    engine: EngineState,
     attempts: Attempts,
     /// Attempts that wait for their turn to be started, in order. Those stopped meanwhile are skipped.
     turns: VecDeque<AttemptId>,
@@ -93,7 +96,7 @@ impl Roster {
         Self {
             settings,
             intake,
-            epoch: Epoch::default(),
+            engine: EngineState::Answers,
             attempts: Attempts::default(),
             turns: VecDeque::new(),
             ended: Ended::default(),
@@ -105,19 +108,19 @@ impl Roster {
         self.intake = intake;
     }
 
+    /// Whether the engine answers from now on.
+    pub fn set_engine(&mut self, engine: EngineState) {
+        self.engine = engine;
+    }
+
     /// Whether new attempts are taken.
     pub fn intake(&self) -> Intake {
         self.intake
     }
 
-    /// Takes an order. `nonce` is a fresh one, for the claim that may come of it; `now` is the host's uptime.
+    /// Takes an order that is believed. `nonce` is a fresh one, for the claim that may come of it; `now` is the host's uptime.
     pub fn order(&mut self, order: Order, nonce: Nonce, now: Duration) -> Vec<Task> {
-        if order.agent != self.settings.agent || order.epoch < self.epoch {
-            tracing::debug!(attempt_id = %order.attempt, epoch = %order.epoch, newest = %self.epoch, "order refused");
-            return Vec::new();
-        }
-        self.epoch = order.epoch;
-        if self.ended.contains(&order.attempt) {
+        if order.agent != self.settings.agent || self.ended.contains(&order.attempt) {
             return Vec::new();
         }
         match order.kind {
@@ -127,11 +130,13 @@ impl Roster {
     }
 
     fn start(&mut self, attempt: AttemptId, order: Box<StartOrder>, nonce: Nonce, now: Duration) -> Vec<Task> {
-        if self.attempts.contains(&attempt) {
+        // The leader repeats an order that nobody takes: by then it is known what becomes of the other one. After a restart
+        // the orders of the last minute come again, and those that are over are found to be.
+        if self.attempts.contains(&attempt) || self.attempts.claims_sibling(&attempt) {
             return Vec::new();
         }
         let origin = Origin::Started(nonce, Ordered { at: now, on_disconnect: order.on_disconnect });
-        let step = match self.unwilling() {
+        let step = match self.unwilling(&attempt) {
             Some(reason) => State::decline(AttemptEvent::Revoked { by: Revoker::Agent, reason: reason.to_owned() }),
             None => {
                 let verdict = self.settings.policy.check(&order.container);
@@ -142,7 +147,14 @@ impl Roster {
     }
 
     /// Why a new attempt is not taken (protocol rule P12).
-    fn unwilling(&self) -> Option<&'static str> {
+    fn unwilling(&self, attempt: &AttemptId) -> Option<&'static str> {
+        // Orders of a history that was lost with stored data meet subjects that are empty again.
+        if self.attempts.runs_sibling(attempt) {
+            return Some("the agent holds another attempt of this replica");
+        }
+        if self.engine == EngineState::Lost {
+            return Some(NO_ENGINE);
+        }
         match self.intake {
             Intake::Draining { by: _ } => Some("the agent is draining"),
             Intake::Open if self.attempts.counts().held >= self.settings.slots => Some("the agent has no free slot"),
@@ -165,9 +177,19 @@ impl Roster {
         self.held().iter().flat_map(|attempt| self.stop_known(attempt, Stop::Drained)).collect()
     }
 
+    /// Gives back whatever the engine was not asked to start, so that it can run elsewhere.
+    pub fn give_back(&mut self) -> Vec<Task> {
+        self.held().iter().flat_map(|attempt| self.tell_known(attempt, Event::EngineLost)).collect()
+    }
+
     fn stop_known(&mut self, attempt: &AttemptId, stop: Stop) -> Vec<Task> {
-        self.event(attempt, Event::StopWanted(stop)).unwrap_or_else(|illegal| {
-            tracing::error!(attempt_id = %attempt, error = %illegal, "stop ignored");
+        self.tell_known(attempt, Event::StopWanted(stop))
+    }
+
+    /// Tells an attempt something that is legal in every state.
+    fn tell_known(&mut self, attempt: &AttemptId, event: Event) -> Vec<Task> {
+        self.event(attempt, event).unwrap_or_else(|illegal| {
+            tracing::error!(attempt_id = %attempt, error = %illegal, "event ignored");
             Vec::new()
         })
     }

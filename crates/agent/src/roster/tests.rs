@@ -1,4 +1,7 @@
-use tickmesh_core::message::{Awaited, SCHEMA};
+use tickmesh_core::{
+    id::Epoch,
+    message::{Awaited, SCHEMA},
+};
 
 use super::*;
 use crate::{
@@ -14,16 +17,16 @@ fn roster(slots: usize, start_limit: usize) -> Roster {
     Roster::new(settings, Intake::Open)
 }
 
-fn order(epoch: u64, replica: u32, kind: OrderKind) -> Order {
-    Order { schema: SCHEMA, epoch: Epoch(epoch), agent: fixture::agent(), attempt: attempt_of_replica(replica), kind }
+fn order(replica: u32, kind: OrderKind) -> Order {
+    Order { schema: SCHEMA, epoch: Epoch(1), agent: fixture::agent(), attempt: attempt_of_replica(replica), kind }
 }
 
 fn start(replica: u32) -> Order {
-    order(1, replica, OrderKind::Start(Box::new(fixture::start_order())))
+    order(replica, OrderKind::Start(Box::new(fixture::start_order())))
 }
 
 fn stop(replica: u32) -> Order {
-    order(1, replica, OrderKind::Stop)
+    order(replica, OrderKind::Stop)
 }
 
 fn names(tasks: &[Task]) -> Vec<(u32, &'static str)> {
@@ -33,6 +36,7 @@ fn names(tasks: &[Task]) -> Vec<(u32, &'static str)> {
         Effect::Claim { .. } => "claim",
         Effect::Pull { .. } => "pull",
         Effect::AbandonPull => "abandon-pull",
+        Effect::AbandonCreate => "abandon-create",
         Effect::Create { .. } => "create",
         Effect::Start { .. } => "start",
         Effect::Watch { .. } => "watch",
@@ -76,6 +80,26 @@ fn an_order_is_held_before_its_claim_is_sent() {
     assert_eq!(roster.held(), [attempt_of_replica(0)].into());
 }
 
+/// After a restore, orders of a lost history can be claimed again: never two of one replica at once.
+#[test]
+fn an_agent_runs_one_attempt_of_a_replica_at_a_time() {
+    let mut roster = roster(4, 4);
+    let next = |number| {
+        let attempt = AttemptId { attempt: number, ..attempt_of_replica(0) };
+        Order { attempt, ..start(0) }
+    };
+    check_order(&mut roster, next(2), &[(0, "claim")]);
+    check_order(&mut roster, next(1), &[]);
+    check_order(&mut roster, next(3), &[]);
+    check_order(&mut roster, start(1), &[(1, "claim")]);
+    let second = next(2).attempt;
+    roster.event(&second, Event::ClaimStored { sequence: 7, at: ORDERED_AT }).unwrap();
+    check_order(&mut roster, next(1), &[(0, "revoke")]);
+    check_order(&mut roster, next(3), &[(0, "revoke")]);
+    roster.event(&second, Event::CouldNotPull { reason: "no such image".to_owned() }).unwrap();
+    check_order(&mut roster, next(4), &[(0, "claim")]);
+}
+
 #[test]
 fn the_age_of_an_order_counts_from_its_arrival() {
     let mut roster = roster(4, 4);
@@ -102,14 +126,11 @@ fn an_order_that_comes_again_is_ignored() {
 }
 
 #[test]
-fn orders_of_an_older_tenure_and_for_other_agents_are_refused() {
+fn orders_for_other_agents_are_refused() {
     let mut roster = roster(4, 4);
-    check_order(&mut roster, order(5, 0, OrderKind::Stop), &[(0, "cancel")]);
-    check_order(&mut roster, order(4, 1, OrderKind::Stop), &[]);
-    check_order(&mut roster, order(5, 1, OrderKind::Stop), &[(1, "cancel")]);
     let other = AgentName::new("host-2").unwrap();
-    check_order(&mut roster, Order { agent: other, ..order(9, 2, OrderKind::Stop) }, &[]);
-    check_order(&mut roster, order(5, 3, OrderKind::Stop), &[(3, "cancel")]);
+    check_order(&mut roster, Order { agent: other, ..stop(2) }, &[]);
+    check_order(&mut roster, stop(2), &[(2, "cancel")]);
 }
 
 #[test]

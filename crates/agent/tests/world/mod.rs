@@ -16,21 +16,23 @@ use tickmesh_core::{
     ledger::Cause,
     message::{AgentRecord, AttemptEvent, AttemptReport, LogBatch, MachineId, Order, OrderKind, SCHEMA, StartOrder},
     name::{AgentName, AppName, Namespace, ServiceName},
-    spec::{ContainerSpec, OnDisconnect, RemoveContainers, Volume, VolumeSource},
+    spec::{ContainerSpec, MountOptions, OnDisconnect, RemoveContainers, Volume, VolumeSource},
     timing::Timing,
 };
-use tickmesh_messaging::{Cas, ConnectOptions, LogFilter, Mesh, Provisioning};
+use tickmesh_messaging::{Cas, ConnectOptions, LEASE_KEY, LeaseRecord, LogFilter, Mesh, Provisioning};
 use tickmesh_testkit::nats::Server;
 use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 /// Every wait of these tests ends by then: a container on a loaded host takes seconds, not minutes.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// How long one request to NATS may take.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause between two renewals of the lease.
+const LEASE_INTERVAL: Duration = Duration::from_millis(100);
 /// Pause between two looks at something that nobody announces.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// All deadlines of the protocol are this much shorter: a heartbeat every 100 ms, lost after 3 s.
@@ -43,6 +45,20 @@ pub(crate) struct World {
     pub(crate) engine: Docker,
     pub(crate) uid: RunUid,
     lock_dir: tempfile::TempDir,
+    /// Renews the lease.
+    _leader: AbortOnDropHandle<()>,
+}
+
+/// Renews the lease as a leader does, only more often: agents believe nobody who does not.
+async fn keep_lease(mesh: Mesh, mut lease: LeaseRecord) {
+    loop {
+        sleep(LEASE_INTERVAL).await;
+        lease = lease.next();
+        // The server may be down, or the lease damaged: what tests do to it is met by the agent, too.
+        if let Ok(Some(current)) = mesh.lease().read(LEASE_KEY).await {
+            let _ = mesh.lease().compare_and_set(LEASE_KEY, &lease, current.sequence).await;
+        }
+    }
 }
 
 /// An agent process, as far as one can be had inside the test.
@@ -61,8 +77,12 @@ impl World {
         let server = Server::start();
         let mesh = connect(&server).await;
         let mesh_id = mesh.provision(&Provisioning::default()).await.unwrap();
+        // Its first revision begins the tenure of the orders.
+        let lease = LeaseRecord::first("scheduler-1", "host", None);
+        mesh.lease().compare_and_set(LEASE_KEY, &lease, 0).await.unwrap();
+        let leader = AbortOnDropHandle::new(tokio::spawn(keep_lease(mesh.clone(), lease)));
         let uid = RunUid::from_random(rand::random());
-        Self { server, mesh, mesh_id, engine, uid, lock_dir: tempfile::tempdir().unwrap() }
+        Self { server, mesh, mesh_id, engine, uid, lock_dir: tempfile::tempdir().unwrap(), _leader: leader }
     }
 
     pub(crate) fn config(&self) -> Config {
@@ -71,7 +91,7 @@ impl World {
         Config { timing: Timing::default().scaled(TIMING_FACTOR), ..config }
     }
 
-    /// The same for a host that lets containers mount `folder`.
+    /// The configuration of a host that lets containers mount `folder`.
     pub(crate) fn config_with_mount(&self, folder: &Path) -> Config {
         Config { policy: HostPolicy { host_paths: vec![folder.to_owned()], ..HostPolicy::default() }, ..self.config() }
     }
@@ -85,7 +105,7 @@ impl World {
         self.start_agent_on(config, self.engine.clone()).await
     }
 
-    /// The same on another engine than the world's.
+    /// Starts an agent on another engine than the world's.
     pub(crate) async fn start_agent_on(&self, config: Config, engine: impl ContainerEngine) -> RunningAgent {
         let (mesh, logs) = (connect(&self.server).await, connect(&self.server).await);
         let shutdown = CancellationToken::new();
@@ -117,8 +137,13 @@ impl World {
     }
 
     async fn order(&self, replica: u32, kind: OrderKind) {
+        self.order_of(Epoch(1), replica, kind).await;
+    }
+
+    /// Sends an order of a tenure.
+    pub(crate) async fn order_of(&self, epoch: Epoch, replica: u32, kind: OrderKind) {
         let attempt = self.attempt(replica);
-        let order = Order { schema: SCHEMA, epoch: Epoch(1), agent: agent(), attempt, kind };
+        let order = Order { schema: SCHEMA, epoch, agent: agent(), attempt, kind };
         self.mesh.orders().send(&order).await.unwrap();
     }
 
@@ -297,6 +322,7 @@ pub(crate) fn gated(before: &str, gate: &Path, after: &str) -> StartOrder {
         source: VolumeSource::HostPath(folder.to_string()),
         target: folder.to_string(),
         read_only: true,
+        options: MountOptions::default(),
     }];
     order
 }

@@ -13,11 +13,12 @@ use anyhow::{Context as _, ensure};
 use jiff::{SignedDuration, Timestamp, tz::TimeZoneDatabase};
 use rand::{SeedableRng as _, rngs::StdRng};
 use tickmesh_core::{
+    build::Build,
     compose::{self, ComposeFile},
     decide::{Action, AppContent, Tenure},
     id::{Epoch, Nonce},
     ledger::Ledger,
-    message::{AgentRecord, AttemptEvent, AttemptReport, Capacity, MachineId, Order, OrderKind, SCHEMA},
+    message::{AgentRecord, AttemptEvent, AttemptReport, Capacity, EngineStock, MachineId, Order, OrderKind, SCHEMA},
     name::{AgentName, AppName},
     shared::Shared,
     spec::AppSpec,
@@ -209,6 +210,7 @@ fn read(number: usize, zones: &TimeZoneDatabase, shared: &mut Shared) -> anyhow:
                 image: registry.aliyuncs.com/jimmycmh/busybox:latest\n    labels:\n      aliyun.scale: \"1\"\n      \
                 aliyun.retry_count: \"3\"\n      aliyun.remove_containers: \"remove-all\"\n    command: date\n";
     let file = ComposeFile {
+        dialect: compose::Dialect::PRESENT,
         app: &app,
         file_name: "docker-compose.yml",
         text,
@@ -253,10 +255,14 @@ fn record(number: usize, at: Timestamp) -> anyhow::Result<AgentRecord> {
         boot: String::new(),
         host: format!("host-{number}"),
         version: String::new(),
+        build: Build::default(),
         engine: String::new(),
+        engine_trouble: None,
         at,
         labels: Default::default(),
         capacity: Capacity { slots: SLOTS, cpu_millis: 64_000, memory_bytes: 1 << 40 },
+        policy: None,
+        stock: EngineStock::default(),
         draining: false,
         drain_by: None,
         stopped: false,

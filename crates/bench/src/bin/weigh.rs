@@ -45,8 +45,10 @@ fn main() -> anyhow::Result<()> {
     let tenure = Tenure { epoch: Epoch(1), since: at };
     let mut dispatcher = Dispatcher::new(tenure, Timing::default(), StdRng::seed_from_u64(1));
     for (spec, ledger) in specs.iter().zip(ledgers) {
-        dispatcher
-            .handle(Event::Changed(StateChange::Ledger { app: spec.name.clone(), revision: 1, ledger }), moment)?;
+        dispatcher.handle(
+            Event::Changed(StateChange::Ledger { app: spec.name.clone(), revision: 1, ledger: Ok(ledger) }),
+            moment,
+        )?;
     }
     scale.weigh("told of ledgers", apps)?;
     for spec in specs {
@@ -74,6 +76,7 @@ fn read(number: usize, zones: &TimeZoneDatabase, shared: &mut Shared) -> anyhow:
         number / 3600 % 24
     );
     let file = ComposeFile {
+        dialect: compose::Dialect::PRESENT,
         app: &app,
         file_name: "docker-compose.yml",
         text: &text,

@@ -10,17 +10,17 @@ use tickmesh_agent::policy::{Grant, HostPolicy};
 use tickmesh_core::{compose, name::AgentName};
 
 use super::{
-    Session,
+    Session, agents,
     drain::{self, DrainArgs, UndrainArgs},
     forget::{self, ForgetArgs},
     prune::{self, PruneArgs},
 };
 use crate::{
-    compose_file::assignment,
     connect::host,
     exit::Exit,
     logging::LogArgs,
     parts::{self, AgentConnections, AgentSettings},
+    variables::assignment,
 };
 
 /// What `agent` takes.
@@ -39,6 +39,12 @@ pub(crate) struct Args {
 /// What can be done with an agent that runs somewhere.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Action {
+    /// List agents, as `tickmesh agents` does
+    #[command(alias = "list")]
+    Ls(agents::Args),
+    /// Show agents, as `tickmesh agents` does
+    #[command(aliases = ["inspect", "describe"])]
+    Show(agents::Args),
     /// Let an agent take no new work; what runs there goes on to its end, or to a deadline
     Drain(DrainArgs),
     /// Let an agent take new work again
@@ -106,6 +112,7 @@ impl AgentArgs {
 /// Runs an agent until it is told to stop, or does something with one. Containers go on, and the next agent of this name takes them over.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
     match &args.action {
+        Some(Action::Ls(args) | Action::Show(args)) => return agents::run(session, args).await,
         Some(Action::Drain(args)) => return drain::drain(session, args).await,
         Some(Action::Undrain(args)) => return drain::undrain(session, args).await,
         Some(Action::Forget(args)) => return forget::forget(session, args).await,

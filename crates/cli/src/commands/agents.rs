@@ -1,13 +1,22 @@
 //! `tickmesh agents`: the Docker hosts, and what they carry.
 
-use tickmesh_client::read;
+use tickmesh_client::{read, views::agent::AgentsView};
+use tickmesh_core::name::AgentName;
 
-use super::Session;
-use crate::{exit::Exit, output::FormatArgs};
+use super::{Session, watch::WatchArgs};
+use crate::{
+    exit::{BadInput, Exit},
+    output::FormatArgs,
+};
 
 /// What `agents` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Only these agents
+    #[arg(value_name = "AGENT", add = crate::completion::agents())]
+    agents: Vec<AgentName>,
+    #[command(flatten)]
+    watch: WatchArgs,
     #[command(flatten)]
     form: FormatArgs,
 }
@@ -15,7 +24,21 @@ pub(crate) struct Args {
 /// Lists agents.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
     let mesh = session.mesh.open().await?;
-    let (agents, now) = read::agents(&mesh).await?;
-    session.output.show_at(&agents, args.form.format, now)?;
-    Ok(Exit::Success)
+    let show = async || {
+        let (agents, now) = read::agents(&mesh).await?;
+        session.output.show_at(&args.wanted(agents)?, args.form.format, now)
+    };
+    args.watch.look(session, show).await
+}
+
+impl Args {
+    /// Returns the agents that were asked for, or an error if one of them is not known.
+    fn wanted(&self, AgentsView(mut agents): AgentsView) -> anyhow::Result<AgentsView> {
+        if let Some(missing) = self.agents.iter().find(|name| agents.iter().all(|agent| agent.name != name.as_str())) {
+            let unknown = BadInput::new(format!("there is no agent `{missing}`")).hint("`tickmesh agents` lists them");
+            return Err(unknown.into());
+        }
+        agents.retain(|agent| self.agents.is_empty() || self.agents.iter().any(|name| name.as_str() == agent.name));
+        Ok(AgentsView(agents))
+    }
 }

@@ -1,57 +1,55 @@
 //! `tickmesh apply`: puts apps under control of the mesh, or changes them.
 
-use std::{
-    collections::BTreeSet,
-    io::{self, IsTerminal as _},
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, path::PathBuf};
 
-use anyhow::Context as _;
-use jiff::{Timestamp, tz::TimeZoneDatabase};
 use tickmesh_client::{
     edit::{self, Edited},
-    views::validation::ValidationView,
     zones,
 };
 use tickmesh_core::{message::AppSource, name::AppName};
 use tickmesh_messaging::Mesh;
 
 use super::{
-    Session,
+    Session, fit,
+    prepare::{AllPrepared, Files, Prepared, check_origins, prepare, vanished},
     rm::{remove, removed},
-    validate::print_diagnostics,
 };
 use crate::{
-    compose_file::{Source, VariableArgs},
+    compose_file::ProjectArgs,
     connect::asker,
-    exit::{BadInput, Exit},
-    output::{Format, FormatArgs, Several},
+    consent,
+    exit::Exit,
+    output::{FormatArgs, Several},
     views::done::{Done, DoneView},
 };
-
-/// What files in a directory are called.
-const EXTENSIONS: [&str; 2] = ["yml", "yaml"];
 
 /// What `apply` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Compose files, or directories of them; `-` is stdin
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "file_options", value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Name of the app, instead of the file's (or for compose.yml the directory's)
+    /// Compose file that is merged over the one before; repeated
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    file_options: Vec<PathBuf>,
+    /// Name of the app or of the stack's project, instead of the file's (or for compose.yml the
+    /// directory's)
     #[arg(long, value_name = "APP")]
     name: Option<AppName>,
     /// Only say what would change
     #[arg(long)]
     dry_run: bool,
-    /// Remove every other app of the mesh. Asks first
+    /// Remove every other app of the mesh; with stacks alone, those of their projects. Asks first
     #[arg(long)]
     prune: bool,
+    /// Leave out files that are not valid, and apply the others
+    #[arg(long)]
+    keep_going: bool,
     /// Do not ask
     #[arg(long, requires = "prune")]
     yes: bool,
     #[command(flatten)]
-    variables: VariableArgs,
+    project: ProjectArgs,
     #[command(flatten)]
     form: FormatArgs,
 }
@@ -70,44 +68,63 @@ pub(super) enum Applied {
     },
 }
 
-/// A file that may be applied.
-pub(super) struct Prepared {
-    /// The app.
-    pub app: AppName,
-    /// What is stored of it.
-    pub source: AppSource,
-    /// When it will run, in one line.
-    pub when: String,
-    /// The first instants of that.
-    pub next: Vec<Timestamp>,
-}
-
-/// Checks the files, stores them, and says when they will run. Nothing is stored if one of them is not valid.
+/// Checks the files, stores them, and says when they will run. Nothing is stored if one of them is
+/// not valid, unless the others are to go on.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
-    let prepared = prepare(session, &args.files, args.name.as_ref(), &args.variables, &zones::database())?;
+    let Args { files, file_options: merged, name, project, keep_going, .. } = args;
+    let files = Files { files, merged, name: name.as_ref(), project, keep_going: *keep_going };
+    let AllPrepared { apps: prepared, refused } = prepare(session, files, &zones::database())?;
     let mesh = session.mesh.open().await?;
-    let others = if args.prune { others(&mesh, &prepared).await? } else { Vec::new() };
+    check_origins(&mesh, &prepared).await?;
+    let are_stacks = prepared.iter().all(|it| it.source.project.service.is_some()) && !prepared.is_empty();
+    let others = match args.prune {
+        true if are_stacks => vanished(&mesh, &prepared).await?,
+        // What a file that is not valid would be called, nobody knows.
+        true if refused.is_empty() => others(&mesh, &prepared).await?,
+        true | false => Vec::new(),
+    };
+    if !args.prune {
+        tell_vanished(session, &mesh, &prepared).await?;
+    }
     if !args.dry_run && !others.is_empty() && !args.yes {
-        ask(session, &others)?;
+        let names: Vec<&str> = others.iter().map(AppName::as_str).collect();
+        consent::ask(session, &format!("remove {}", names.join(", ")))?;
     }
     let mut several = session.output.several(args.form.format);
     let result = match args.dry_run {
         true => dry_run(&mesh, &prepared, &others, &mut several).await,
-        false => apply_all(&mesh, prepared, &others, &mut several).await,
+        false => apply_all(session, &mesh, prepared, &others, &mut several).await,
     };
     several.end(result)?;
-    Ok(Exit::Success)
+    if refused.is_empty() {
+        return Ok(Exit::Success);
+    }
+    session.output.talk(&format!("not valid, and left out: {}", refused.join(", ")));
+    Ok(Exit::BadInput)
+}
+
+/// Names the apps whose services are in the files of their stacks no more.
+async fn tell_vanished(session: &Session, mesh: &Mesh, prepared: &[Prepared]) -> anyhow::Result<()> {
+    for app in vanished(mesh, prepared).await? {
+        session.output.talk(&format!("app {app} is in its file no more, and goes on: --prune removes it"));
+    }
+    Ok(())
 }
 
 async fn apply_all(
+    session: &Session,
     mesh: &Mesh,
     prepared: Vec<Prepared>,
     others: &[AppName],
     several: &mut Several,
 ) -> anyhow::Result<()> {
-    for Prepared { app, source, when, next } in prepared {
-        let mut done = applied(&app, &apply(mesh, &app, source).await?);
+    for Prepared { app, source, when, next, host_paths } in prepared {
+        let mut done = applied(&app, &apply(mesh, &app, source.clone()).await?);
+        fit::warn(mesh, session.output, &app, &source).await?;
         done.text.push_str(&format!("\n  {when}"));
+        for (written, path) in &host_paths {
+            done.text.push_str(&format!("\n  {written} is {path} on each host"));
+        }
         several.tell(DoneView { next, ..done })?;
     }
     for app in others {
@@ -136,69 +153,6 @@ pub(super) fn applied(app: &AppName, applied: &Applied) -> DoneView {
     DoneView { revision: Some(revision), ..DoneView::app(done, app, text) }
 }
 
-/// Reads all files, and refuses all of them if one is not valid.
-pub(super) fn prepare(
-    session: &Session,
-    paths: &[PathBuf],
-    name: Option<&AppName>,
-    variables: &VariableArgs,
-    zones: &TimeZoneDatabase,
-) -> anyhow::Result<Vec<Prepared>> {
-    let mut files = Vec::new();
-    for path in paths {
-        files.extend(expand(path)?);
-    }
-    if name.is_some() && files.len() > 1 {
-        return Err(BadInput::new("--name is for one file").into());
-    }
-    let variables = variables.all();
-    let (mut prepared, mut refused): (Vec<Prepared>, Vec<String>) = (Vec::new(), Vec::new());
-    for path in files {
-        let source = Source::read(&path)?;
-        let app = name.map_or_else(|| source.app_name(), |name| Ok(name.clone()))?;
-        let understood = source.understand(&app, &variables, zones)?;
-        print_diagnostics(session.output, &source.text, &understood.reading.diagnostics, Format::Table);
-        if understood.reading.spec.is_none() {
-            refused.push(source.name);
-            continue;
-        }
-        if let Some(twin) = prepared.iter().find(|other| other.app == app) {
-            let (one, other) = (&twin.source.file_name, &source.name);
-            return Err(BadInput::new(format!("{one} and {other} are both called `{app}`")).into());
-        }
-        let view = ValidationView::new(&source.name, &understood.reading, zones, Timestamp::now());
-        prepared.push(Prepared { app, source: understood.into_source(), when: view.when(), next: view.next });
-    }
-    match refused.as_slice() {
-        [] => Ok(prepared),
-        [one] if paths.len() == 1 && prepared.is_empty() => {
-            Err(BadInput::new(format!("{one} is not valid, and nothing has changed")).into())
-        }
-        several => Err(BadInput::new(format!("not valid, so nothing has changed: {}", several.join(", "))).into()),
-    }
-}
-
-/// A file, or the compose files of a directory in the order of their names.
-fn expand(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let attempted = || format!("cannot list {}", path.display());
-    let mut files = Vec::new();
-    for entry in path.read_dir().with_context(attempted)? {
-        let file = entry.with_context(attempted)?.path();
-        let is_compose = file.extension().is_some_and(|it| EXTENSIONS.iter().any(|extension| it == *extension));
-        if is_compose && file.is_file() {
-            files.push(file);
-        }
-    }
-    files.sort();
-    if files.is_empty() {
-        return Err(BadInput::new(format!("there is no .yml or .yaml file in {}", path.display())).into());
-    }
-    Ok(files)
-}
-
 /// The apps of the mesh that are not among these files.
 async fn others(mesh: &Mesh, prepared: &[Prepared]) -> anyhow::Result<Vec<AppName>> {
     let kept: BTreeSet<&AppName> = prepared.iter().map(|it| &it.app).collect();
@@ -210,24 +164,8 @@ async fn others(mesh: &Mesh, prepared: &[Prepared]) -> anyhow::Result<Vec<AppNam
     Ok(others)
 }
 
-/// Goes on only if somebody says so.
-fn ask(session: &Session, others: &[AppName]) -> anyhow::Result<()> {
-    let names: Vec<&str> = others.iter().map(AppName::as_str).collect();
-    let names = names.join(", ");
-    if !io::stdin().is_terminal() {
-        return Err(BadInput::new(format!("--prune would remove {names}")).hint("say that it may with --yes").into());
-    }
-    session.output.talk(&format!("remove {names}? Type `yes`:"));
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).context("cannot read the answer")?;
-    if answer.trim() != "yes" {
-        return Err(BadInput::new("nothing has changed").into());
-    }
-    Ok(())
-}
-
 async fn dry_run(mesh: &Mesh, prepared: &[Prepared], others: &[AppName], several: &mut Several) -> anyhow::Result<()> {
-    for Prepared { app, source, when, next } in prepared {
+    for Prepared { app, source, when, next, host_paths: _ } in prepared {
         let stored = mesh.apps().read(app.as_str()).await?.and_then(|entry| entry.value.source);
         let (done, what) = match &stored {
             None => (Done::WouldBeNew, "would be new"),
@@ -254,7 +192,7 @@ pub(super) async fn apply(mesh: &Mesh, app: &AppName, source: AppSource) -> anyh
         Edited::Stored { revision } => Ok(Applied::Stored { revision }),
         Edited::Unchanged { revision } => Ok(Applied::Unchanged { revision }),
         Edited::Contended { current } => {
-            let by = current.map(|entry| format!(" (revision {} by {})", entry.sequence, entry.value.by));
+            let by = current.record().map(|it| format!(" (revision {} by {})", current.revision(), it.by));
             let by = by.unwrap_or_default();
             anyhow::bail!("app `{app}` is being changed by others at the same time{by}: apply again")
         }

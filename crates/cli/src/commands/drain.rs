@@ -1,16 +1,18 @@
-//! `tickmesh agent drain` and `undrain`: whether an agent takes new attempts. The wish is written into the agent's key, between two
-//! heartbeats; the agent repeats it from then on, and so does its next process.
+//! `tickmesh agent drain` and `undrain`: whether an agent takes new attempts. The leader writes the wish into the agent's key, between
+//! two heartbeats; the agent repeats it from then on, and so does its next process.
 
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use futures_util::StreamExt as _;
-use tickmesh_client::agents::{draining, not_draining};
-use tickmesh_core::{compose, message::AgentRecord, name::AgentName, timing::Timing};
+use tickmesh_core::{agent_wish::AgentWish, compose, message::AgentRecord, name::AgentName, timing::Timing};
 use tickmesh_messaging::{Change, Following};
 use tokio::time::timeout;
 
-use super::{Session, agent_key::write};
+use super::{
+    Session,
+    agent_wish::{Granted, ask},
+};
 use crate::{
     exit::Exit,
     output::FormatArgs,
@@ -47,14 +49,8 @@ pub(crate) struct UndrainArgs {
 pub(crate) async fn drain(session: &Session, args: &DrainArgs) -> anyhow::Result<Exit> {
     let mesh = session.mesh.open().await?;
     let name = &args.name;
-    let now = mesh.agents().clock().await?;
     let mut heartbeats = mesh.agents().follow_key(name.as_str()).await?;
-    let mut is_gone = false;
-    let wish = write(&mesh, name, |current| {
-        is_gone = current.value.stopped && current.value.held.is_empty();
-        draining(current, args.deadline, now)
-    })
-    .await?;
+    let Granted { sequence: wish, is_gone } = ask(&mesh, name, AgentWish::drain(args.deadline)).await?;
     if is_gone {
         let text = format!("agent {name} is stopped, and will be draining when it is back");
         session.output.show(&DoneView::agent(Done::Draining, name, text), args.form.format)?;
@@ -84,7 +80,7 @@ pub(crate) async fn drain(session: &Session, args: &DrainArgs) -> anyhow::Result
 /// Lets an agent take new attempts again.
 pub(crate) async fn undrain(session: &Session, args: &UndrainArgs) -> anyhow::Result<Exit> {
     let mesh = session.mesh.open().await?;
-    write(&mesh, &args.name, |current| Ok(not_draining(current))).await?;
+    ask(&mesh, &args.name, AgentWish::Undrain).await?;
     let text = format!("agent {} takes new work", args.name);
     session.output.show(&DoneView::agent(Done::Undrained, &args.name, text), args.form.format)?;
     Ok(Exit::Success)
@@ -108,7 +104,7 @@ async fn heartbeat(
     bail!("the heartbeats of agent `{name}` are not told any more")
 }
 
-/// The same, of an agent that is not expected to be silent for so long: then what it had is run elsewhere.
+/// Waits for the next heartbeat. An agent that is silent for `silence` counts as lost: its attempts run elsewhere.
 async fn heartbeat_within(
     heartbeats: &mut Following<Change<AgentRecord>>,
     name: &AgentName,

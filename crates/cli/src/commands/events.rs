@@ -27,7 +27,7 @@ pub(crate) struct Args {
     #[arg(long, short = 'f')]
     follow: bool,
     /// Only the newest of what is kept
-    #[arg(long, value_name = "COUNT", default_value_t = TAIL_DEFAULT, conflicts_with = "follow", value_parser = clap::value_parser!(u32).range(0..=i64::from(TAIL_MAX)))]
+    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = TAIL_DEFAULT, conflicts_with = "follow", value_parser = clap::value_parser!(u32).range(0..=i64::from(TAIL_MAX)))]
     tail: u32,
     /// Only what is not older than that: `10m`, or a moment in RFC 3339
     #[arg(long, value_name = "TIME", conflicts_with = "follow", value_parser = moment)]

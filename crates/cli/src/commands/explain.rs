@@ -5,19 +5,21 @@ use tickmesh_client::{
     stored::{PREVIEW, instants},
     zones,
 };
-use tickmesh_core::compose::TIMEZONE_DEFAULT;
 
-use super::{Session, next::parse};
+use super::{
+    Session,
+    next::{ZONE_DEFAULT, parse},
+};
 use crate::{exit::Exit, output::FormatArgs, views::explanation::ExplanationView};
 
 /// What `explain` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Six cron fields, @daily and the like, or `@every 90s`
+    /// Five or six cron fields, @daily and the like, or `@every 90s`
     #[arg(value_name = "EXPR")]
     expression: String,
     /// Time zone of the expression
-    #[arg(long, value_name = "ZONE", default_value = TIMEZONE_DEFAULT)]
+    #[arg(long, value_name = "ZONE", default_value = ZONE_DEFAULT)]
     tz: String,
     #[command(flatten)]
     form: FormatArgs,

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use tickmesh_agent::{engine::docker::Docker, guard_process};
 
-use crate::exit::Exit;
+use crate::{build::build, exit::Exit};
 
 /// What `internal-guard` takes.
 #[derive(Debug, clap::Args)]
@@ -15,7 +15,7 @@ pub(crate) struct Args {
 
 /// Guards until nobody needs that any more.
 pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
-    guard_process::run(args.settings.clone(), Docker::connect).await.context("the guard failed")?;
+    guard_process::run(args.settings.clone(), build(), Docker::connect).await.context("the guard failed")?;
     Ok(Exit::Success)
 }
 

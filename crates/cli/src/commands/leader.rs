@@ -7,10 +7,10 @@ use tickmesh_client::{
     read::{self, ROLL_PATIENCE},
     views::scheduler::SchedulerState,
 };
-use tickmesh_messaging::{Mesh, SchedulerCard, SchedulerRole};
+use tickmesh_messaging::{Error, Mesh, SchedulerCard, SchedulerRole};
 use tokio::time::{Instant, sleep};
 
-use super::Session;
+use super::{Session, doctor::STORE_CHOICES};
 use crate::{escape, exit::Exit, output::FormatArgs};
 
 /// How long another scheduler has to take over. It takes a fraction of a second.
@@ -36,7 +36,11 @@ enum Action {
 
 /// Shows the schedulers, or lets the leader step down.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
-    let mesh = session.mesh.open().await?;
+    let mesh = match session.mesh.open().await {
+        // Those who say so are shown.
+        Err(Error::StoreLost { .. }) => session.mesh.connect("cli").await?,
+        mesh => mesh?,
+    };
     match args.action {
         None => show(session, &mesh, args.form).await,
         Some(Action::StepDown) => step_down(session, &mesh).await,
@@ -48,7 +52,9 @@ async fn show(session: &Session, mesh: &Mesh, form: FormatArgs) -> anyhow::Resul
     let leads = [SchedulerState::Leading, SchedulerState::Doubting];
     let led = view.0.iter().any(|scheduler| leads.contains(&scheduler.state));
     session.output.show(&view, form.format)?;
-    if !led {
+    if view.0.iter().any(|scheduler| scheduler.state == SchedulerState::StoreLost) {
+        session.output.talk(&format!("nobody leads, since the store is lost: {STORE_CHOICES}"));
+    } else if !led {
         session.output.talk("nobody leads: no tick is decided until a scheduler does");
     }
     Ok(if led { Exit::Success } else { Exit::Failed })

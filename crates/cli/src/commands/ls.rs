@@ -1,14 +1,28 @@
-//! `tickmesh ls`: the apps, and how they stand.
+//! `tickmesh ls`: the apps and their states.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::Timestamp;
-use tickmesh_client::{read, zones};
+use tickmesh_client::{
+    read,
+    views::{app::AppsView, filter::AppFilter},
+    zones,
+};
+use tickmesh_core::name::AppName;
 
-use super::Session;
+use super::{Session, watch::WatchArgs, which_app::unknown};
 use crate::{exit::Exit, output::FormatArgs};
 
 /// What `ls` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Only these apps
+    #[arg(value_name = "APP", add = crate::completion::apps())]
+    apps: Vec<AppName>,
+    /// Only apps in this state, or whose last run failed
+    #[arg(long, value_name = "STATUS", value_parser = filters(), default_value = "all", hide_default_value = true)]
+    status: AppFilter,
+    #[command(flatten)]
+    watch: WatchArgs,
     #[command(flatten)]
     form: FormatArgs,
 }
@@ -16,7 +30,26 @@ pub(crate) struct Args {
 /// Lists apps.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
     let mesh = session.mesh.open().await?;
-    let apps = read::apps(&mesh, &zones::database(), Timestamp::now()).await?;
-    session.output.show(&apps, args.form.format)?;
-    Ok(Exit::Success)
+    let show = async || {
+        let apps = read::apps(&mesh, &zones::database(), Timestamp::now()).await?;
+        session.output.show(&args.wanted(apps)?, args.form.format)
+    };
+    args.watch.look(session, show).await
+}
+
+impl Args {
+    /// Returns the apps that were asked for, or an error if one of them does not exist.
+    fn wanted(&self, AppsView(mut apps): AppsView) -> anyhow::Result<AppsView> {
+        if let Some(missing) = self.apps.iter().find(|name| apps.iter().all(|app| app.name != name.as_str())) {
+            return Err(unknown(missing).into());
+        }
+        apps.retain(|app| self.apps.is_empty() || self.apps.iter().any(|name| name.as_str() == app.name));
+        apps.retain(|app| self.status.wants_view(app));
+        Ok(AppsView(apps))
+    }
+}
+
+fn filters() -> impl TypedValueParser<Value = AppFilter> {
+    let names = PossibleValuesParser::new(AppFilter::ALL.map(|(_, name)| name));
+    names.try_map(|name| AppFilter::named(&name).ok_or("there is no such status"))
 }

@@ -1,18 +1,21 @@
 //! One file for each command: what it takes (`Args`) and what it does (`run`).
 
 pub(crate) mod agent;
-mod agent_key;
+mod agent_wish;
 pub(crate) mod agents;
 pub(crate) mod apply;
+mod apps;
 pub(crate) mod cancel;
 pub(crate) mod completions;
+pub(crate) mod context;
 pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod drain;
 pub(crate) mod events;
 pub(crate) mod explain;
-pub(crate) mod forget;
+pub(crate) mod fit;
+mod forget;
 pub(crate) mod history;
 pub(crate) mod internal_exec;
 pub(crate) mod internal_guard;
@@ -21,6 +24,7 @@ pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod next;
 pub(crate) mod pause;
+mod prepare;
 mod progress;
 pub(crate) mod prune;
 pub(crate) mod queue;
@@ -31,9 +35,12 @@ pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod scheduler;
+pub(crate) mod schema;
 pub(crate) mod show;
 pub(crate) mod up;
 pub(crate) mod validate;
+pub(crate) mod version;
+mod watch;
 pub(crate) mod web;
 mod which_app;
 
@@ -110,12 +117,52 @@ async fn ask(
 fn run_async(cli: Cli) -> anyhow::Result<Exit> {
     let (verbosity, format) = log_settings(&cli.command);
     logging::init(verbosity, format)?;
-    let session = Session { mesh: cli.mesh, output: Output };
+    let session = Session { mesh: mesh_of(&cli)?, output: Output };
     let runtime = Runtime::new().context("failed to start the async runtime")?;
     // On this thread, which lives as long as the process: a supervised child ends with the thread that started it.
     let result = runtime.block_on(dispatch(&session, &cli.command));
     runtime.shutdown_timeout(WIND_UP);
     result
+}
+
+/// Says where the mesh is. Commands that make a mesh of their own, change the contexts or ask no mesh look at no context:
+/// above all a guard must not depend on whether a file of the user can be read.
+fn mesh_of(cli: &Cli) -> anyhow::Result<MeshArgs> {
+    match cli.command {
+        Command::Up(_)
+        | Command::Demo(_)
+        | Command::Context(_)
+        | Command::Validate(_)
+        | Command::Explain(_)
+        | Command::Schema(_)
+        | Command::Completions(_)
+        | Command::InternalExec(_)
+        | Command::InternalGuard(_) => cli.mesh.resolve_without_context(),
+        Command::Scheduler(_)
+        | Command::Agent(_)
+        | Command::Web(_)
+        | Command::Diff(_)
+        | Command::Apply(_)
+        | Command::Ls(_)
+        | Command::Show(_)
+        | Command::Run(_)
+        | Command::Runs(_)
+        | Command::Logs(_)
+        | Command::Cancel(_)
+        | Command::Retry(_)
+        | Command::Queue(_)
+        | Command::Pause(_)
+        | Command::Resume(_)
+        | Command::Rm(_)
+        | Command::Agents(_)
+        | Command::Leader(_)
+        | Command::Events(_)
+        | Command::History(_)
+        | Command::Rollback(_)
+        | Command::Next(_)
+        | Command::Doctor(_)
+        | Command::Version(_) => cli.mesh.resolve(),
+    }
 }
 
 fn log_settings(command: &Command) -> (Verbosity, LogFormat) {
@@ -130,6 +177,8 @@ fn log_settings(command: &Command) -> (Verbosity, LogFormat) {
         | Command::Validate(_)
         | Command::Diff(_)
         | Command::Explain(_)
+        | Command::Schema(_)
+        | Command::Context(_)
         | Command::Events(_)
         | Command::History(_)
         | Command::Rollback(_)
@@ -150,6 +199,7 @@ fn log_settings(command: &Command) -> (Verbosity, LogFormat) {
         | Command::Leader(_)
         | Command::Next(_)
         | Command::Doctor(_)
+        | Command::Version(_)
         | Command::InternalExec(_) => (Verbosity::Errors, LogFormat::Text),
     }
 }
@@ -180,10 +230,13 @@ async fn dispatch(session: &Session, command: &Command) -> anyhow::Result<Exit> 
         Command::Events(args) => events::run(session, args).await,
         Command::History(args) => history::run(session, args).await,
         Command::Rollback(args) => rollback::run(session, args).await,
+        Command::Context(args) => context::run(session, args),
         Command::Explain(args) => explain::run(session, args),
+        Command::Schema(args) => schema::run(session, args),
         Command::Completions(args) => completions::run(session, args),
         Command::Next(args) => next::run(session, args).await,
         Command::Doctor(args) => doctor::run(session, args).await,
+        Command::Version(args) => version::run(session, args),
         Command::InternalExec(args) => internal_exec::run(args),
         Command::InternalGuard(args) => internal_guard::run(args).await,
     }

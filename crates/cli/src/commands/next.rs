@@ -11,7 +11,11 @@ use tickmesh_client::{
     stored::{instants, preview, understand_stored},
     when, zones,
 };
-use tickmesh_core::{compose::TIMEZONE_DEFAULT, name::AppName, schedule::Schedule, spec::AppSpec};
+use tickmesh_core::{
+    name::AppName,
+    schedule::{Form, Schedule, zone, zone_in_front},
+    spec::AppSpec,
+};
 
 use super::{Session, which_app::known};
 use crate::{
@@ -23,6 +27,11 @@ use crate::{
 /// More than anybody reads, and still computed at once.
 const COUNT_MAX: u16 = 10_000;
 
+/// The name that stands for the zone of this host.
+const LOCAL: &str = "local";
+/// Time zone of a schedule that names none, as in `tickmesh.schedule`.
+pub(super) const ZONE_DEFAULT: &str = "UTC";
+
 /// What `next` takes.
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("rule").required(true).args(["app", "schedule"])))]
@@ -30,12 +39,12 @@ pub(crate) struct Args {
     /// An app
     #[arg(add = crate::completion::apps())]
     app: Option<AppName>,
-    /// A schedule: six cron fields, @daily and the like, or `@every 90s`
+    /// A schedule: five or six cron fields, @daily and the like, or `@every 90s`
     #[arg(long, value_name = "EXPR")]
     schedule: Option<String>,
-    /// Time zone of --schedule
-    #[arg(long, value_name = "ZONE", requires = "schedule", default_value = TIMEZONE_DEFAULT)]
-    tz: String,
+    /// Time zone of --schedule, or the one in which an app's instants are shown; `local` is this host's
+    #[arg(long, value_name = "ZONE")]
+    tz: Option<String>,
     /// Begin after this moment instead of now: RFC 3339, or a date and time in the schedule's zone
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
@@ -66,12 +75,18 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
     let count = usize::from(args.count);
     let (zone, due) = match (&args.app, &args.schedule) {
         (Some(app), _) => {
+            let shown = args.tz.as_deref().map(|name| zone_called(name, &zones::database())).transpose()?;
             let (spec, zone) = scheduled(session, app).await?;
+            let zone = shown.unwrap_or(zone);
             let due = preview(&spec, args.begin(&zone)?, count);
             (zone, due)
         }
         (None, Some(expression)) => {
-            let schedule = parse(expression, &args.tz, &zones::database())?;
+            let zones = zones::database();
+            let name = args.tz.as_deref().unwrap_or(ZONE_DEFAULT);
+            let local = (name == LOCAL).then(|| zone_called(name, &zones)).transpose()?;
+            let name = local.as_ref().and_then(TimeZone::iana_name).unwrap_or(name);
+            let schedule = parse(expression, name, &zones)?;
             let zone = schedule.zone().clone();
             let due = instants(&schedule, args.begin(&zone)?, count);
             (zone, due)
@@ -89,6 +104,27 @@ impl Args {
     }
 }
 
+/// Looks a zone up by its name.
+fn zone_called(name: &str, zones: &TimeZoneDatabase) -> anyhow::Result<TimeZone> {
+    if name == LOCAL {
+        let local = TimeZone::system();
+        // Without a name nobody else could tell which one is meant.
+        return local.iana_name().is_some().then(|| local.clone()).ok_or_else(|| {
+            BadInput::new("the time zone of this host has no name")
+                .hint("write one, such as `Asia/Shanghai` or `UTC`")
+                .into()
+        });
+    }
+    zone(zones, name).map_err(|error| {
+        let bad = BadInput::new(error.to_string());
+        match error.hint() {
+            Some(hint) => bad.hint(hint),
+            None => bad,
+        }
+        .into()
+    })
+}
+
 /// An app that has a schedule, and the zone of that.
 async fn scheduled(session: &Session, app: &AppName) -> anyhow::Result<(AppSpec, TimeZone)> {
     let mesh = session.mesh.open().await?;
@@ -102,7 +138,12 @@ async fn scheduled(session: &Session, app: &AppName) -> anyhow::Result<(AppSpec,
 
 /// Reads an expression; what is wrong with it is shown under it.
 pub(super) fn parse(expression: &str, zone: &str, zones: &TimeZoneDatabase) -> anyhow::Result<Schedule> {
-    Schedule::parse(expression, zone, zones).map_err(|error| {
+    let in_front = zone_in_front(expression);
+    let read = match &in_front {
+        Some(found) => Schedule::parse_as(Form::Any, &found.expression, found.zone, zones),
+        None => Schedule::parse_as(Form::Any, expression, zone, zones),
+    };
+    read.map_err(|error| {
         let message = match error.column() {
             Some(column) => format!("{error}\n  {expression}\n  {:>column$}", "^"),
             None => error.to_string(),

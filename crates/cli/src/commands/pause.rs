@@ -2,8 +2,9 @@
 
 use tickmesh_client::requests::why_not;
 use tickmesh_core::{ledger::Verdict, message::CommandKind, name::AppName};
+use tickmesh_messaging::Mesh;
 
-use super::{Session, ask, which_app::known};
+use super::{Session, apps::SeveralArgs, ask};
 use crate::{
     exit::Exit,
     output::FormatArgs,
@@ -13,9 +14,8 @@ use crate::{
 /// What `pause` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The app
-    #[arg(add = crate::completion::apps())]
-    app: AppName,
+    #[command(flatten)]
+    apps: SeveralArgs,
     #[command(flatten)]
     form: FormatArgs,
 }
@@ -23,14 +23,17 @@ pub(crate) struct Args {
 /// Pauses an app. What is active goes on.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
     let mesh = session.mesh.open().await?;
-    let (app, revision, _) = known(&mesh, &args.app).await?;
-    let done = match ask(session, &mesh, &app, revision, CommandKind::Pause).await? {
+    let act = async |app, revision| pause(session, &mesh, app, revision).await;
+    args.apps.each(session, &mesh, args.form.format, act).await?;
+    Ok(Exit::Success)
+}
+
+async fn pause(session: &Session, mesh: &Mesh, app: AppName, revision: u64) -> anyhow::Result<DoneView> {
+    Ok(match ask(session, mesh, &app, revision, CommandKind::Pause).await? {
         (request, Some(Verdict::Paused)) => {
             DoneView::app(Done::Paused, &app, format!("app {app} is paused")).of(request)
         }
         (_, Some(other)) => anyhow::bail!("cannot pause app `{app}`: {}", why_not(&other)),
         (request, None) => DoneView::stored(&app, request),
-    };
-    session.output.show(&done, args.form.format)?;
-    Ok(Exit::Success)
+    })
 }

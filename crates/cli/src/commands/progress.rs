@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use tickmesh_client::{
     read,
     requests::{News, is_of},
-    views::attempt::AttemptView,
+    views::{attempt::AttemptView, replica::Doing},
+    zones,
 };
 use tickmesh_core::{
     history::RunSummary,
-    id::{RequestId, RunToken},
-    ledger::ActiveRun,
+    id::{RequestId, RunNumber, RunToken},
+    ledger::{ActiveRun, ReplicaState},
     name::{AppName, ServiceName},
     outcome::Outcome,
 };
@@ -37,11 +39,29 @@ pub(super) struct Progress<'a> {
     /// The last attempt of each replica that was told.
     told_through: BTreeMap<(ServiceName, u32), u32>,
     told: usize,
+    /// The run, once it has begun.
+    run: Option<RunNumber>,
+    /// Whether a replica of it waits for an agent.
+    is_pending: bool,
+    /// The last reason that was told for that.
+    reason: Option<String>,
 }
 
 impl<'a> Progress<'a> {
     pub(super) fn new(mesh: &'a Mesh, app: &'a AppName, request: RequestId, output: Output) -> Self {
-        Self { mesh, app, request, output, bar: None, failed: BTreeMap::new(), told_through: BTreeMap::new(), told: 0 }
+        Self {
+            mesh,
+            app,
+            request,
+            output,
+            bar: None,
+            failed: BTreeMap::new(),
+            told_through: BTreeMap::new(),
+            told: 0,
+            run: None,
+            is_pending: false,
+            reason: None,
+        }
     }
 
     /// Takes news in, and shows what is new in it.
@@ -51,13 +71,40 @@ impl<'a> Progress<'a> {
         for replica in self.newly_failed(run) {
             self.tell(run.token(), replica).await?;
         }
+        self.run = Some(run.number);
+        self.is_pending = run.replicas().any(|(_, _, it)| matches!(it.state, ReplicaState::Pending { .. }));
         let (total, ended) = (run.replicas().count(), run.replicas().filter(|(_, _, it)| it.has_ended()).count());
-        let retries: u32 = run.replicas().map(|(_, _, it)| it.last_attempt.saturating_sub(1)).sum();
+        let retries: u32 = run.replicas().map(|(_, _, it)| run.retries_of(it)).sum();
         let again = if retries > 0 { format!(", {retries} tried again") } else { String::new() };
         let text = format!("run {}/{}{again}", self.app, run.number);
         let bar = self.bar.get_or_insert_with(|| self.output.bar(total));
         bar.set(ended, total, &text);
         Ok(())
+    }
+
+    /// Tells why a replica is pending, whenever that changes.
+    pub(super) async fn explain(&mut self) -> anyhow::Result<()> {
+        let Some(run) = self.run.filter(|_| self.is_pending) else { return Ok(()) };
+        let view = read::run(self.mesh, self.app, run, &zones::database(), Timestamp::now()).await?;
+        let replicas = view.map(|view| view.replicas).unwrap_or_default();
+        let pending = replicas.iter().find(|replica| replica.state == Doing::Pending && replica.reason.is_some());
+        let reason =
+            pending.map(|it| format!("{} is pending: {}", it.name(), it.reason.as_deref().unwrap_or_default()));
+        if reason != self.reason {
+            reason.iter().for_each(|reason| self.say(&escape::text(reason)));
+            self.reason = reason;
+        }
+        Ok(())
+    }
+
+    /// Says that the run goes on although nobody waits for it any more.
+    pub(super) fn interrupted(&mut self) {
+        self.clear();
+        let app = self.app;
+        self.output.talk(&match self.run {
+            Some(run) => format!("run {app}/{run} goes on; `tickmesh cancel {app}/{run}` stops it"),
+            None => format!("the run of app {app} was asked for; `tickmesh show {app}` says what became of it"),
+        });
     }
 
     /// The replicas that have failed or got lost since the last look.

@@ -2,8 +2,9 @@
 
 use tickmesh_client::requests::why_not;
 use tickmesh_core::{ledger::Verdict, message::CommandKind, name::AppName};
+use tickmesh_messaging::Mesh;
 
-use super::{Session, ask, which_app::known};
+use super::{Session, apps::SeveralArgs, ask};
 use crate::{
     exit::Exit,
     output::FormatArgs,
@@ -13,9 +14,8 @@ use crate::{
 /// What `resume` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The app
-    #[arg(add = crate::completion::apps())]
-    app: AppName,
+    #[command(flatten)]
+    apps: SeveralArgs,
     #[command(flatten)]
     form: FormatArgs,
 }
@@ -23,8 +23,13 @@ pub(crate) struct Args {
 /// Lets a paused app go on, and says what it missed.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
     let mesh = session.mesh.open().await?;
-    let (app, revision, _) = known(&mesh, &args.app).await?;
-    let done = match ask(session, &mesh, &app, revision, CommandKind::Resume).await? {
+    let act = async |app, revision| resume(session, &mesh, app, revision).await;
+    args.apps.each(session, &mesh, args.form.format, act).await?;
+    Ok(Exit::Success)
+}
+
+async fn resume(session: &Session, mesh: &Mesh, app: AppName, revision: u64) -> anyhow::Result<DoneView> {
+    Ok(match ask(session, mesh, &app, revision, CommandKind::Resume).await? {
         (request, Some(Verdict::Resumed { skipped })) => {
             let text = match skipped {
                 0 => format!("app {app} goes on"),
@@ -34,7 +39,5 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
         }
         (_, Some(other)) => anyhow::bail!("cannot resume app `{app}`: {}", why_not(&other)),
         (request, None) => DoneView::stored(&app, request),
-    };
-    session.output.show(&done, args.form.format)?;
-    Ok(Exit::Success)
+    })
 }

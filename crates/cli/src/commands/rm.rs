@@ -1,7 +1,10 @@
 //! `tickmesh rm`: removes apps. What is active of them is stopped, what waits is thrown away, and their run numbers never
 //! come back.
 
-use tickmesh_client::edit::{self, Edited};
+use tickmesh_client::{
+    edit::{self, Edited},
+    read,
+};
 use tickmesh_core::name::AppName;
 use tickmesh_messaging::Mesh;
 
@@ -11,7 +14,7 @@ use super::{
 };
 use crate::{
     connect::asker,
-    exit::Exit,
+    exit::{BadInput, Exit},
     output::{FormatArgs, Several},
     views::done::{Done, DoneView},
 };
@@ -22,6 +25,9 @@ pub(crate) struct Args {
     /// Apps
     #[arg(required = true, value_name = "APP", add = crate::completion::apps())]
     apps: Vec<AppName>,
+    /// Pass over apps that do not exist
+    #[arg(long, short = 'f')]
+    force: bool,
     #[command(flatten)]
     form: FormatArgs,
 }
@@ -29,11 +35,18 @@ pub(crate) struct Args {
 /// Removes all of them, or none if one is not known.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
     let mesh = session.mesh.open().await?;
+    let mut apps = Vec::new();
     for app in &args.apps {
-        known_exactly(&mesh, app).await?;
+        match known_exactly(&mesh, app).await {
+            Err(error) if args.force && error.is::<BadInput>() => {}
+            known => {
+                known?;
+                apps.push(app.clone());
+            }
+        }
     }
     let mut several = session.output.several(args.form.format);
-    let result = remove_all(session, &mesh, &args.apps, &mut several).await;
+    let result = remove_all(session, &mesh, &apps, &mut several).await;
     several.end(result)?;
     Ok(Exit::Success)
 }
@@ -62,8 +75,8 @@ pub(crate) async fn remove(mesh: &Mesh, app: &AppName) -> anyhow::Result<u64> {
 }
 
 async fn announce_active(session: &Session, mesh: &Mesh, app: &AppName) -> anyhow::Result<()> {
-    let ledger = mesh.ledgers().read(app.as_str()).await?;
-    for run in ledger.iter().flat_map(|entry| &entry.value.active) {
+    let ledger = read::ledger(mesh, app).await?;
+    for run in ledger.iter().flat_map(|ledger| &ledger.active) {
         session.output.talk(&format!("run {app}/{} is being stopped", run.number));
     }
     Ok(())

@@ -1,9 +1,11 @@
 //! `tickmesh run`: runs an app now. It obeys the same rules as a tick: one run at a time, and no more waiting than may.
 
-use std::path::{Path, PathBuf};
+use std::{path::PathBuf, time::Duration};
 
+use anyhow::Context as _;
 use jiff::Timestamp;
 use tickmesh_client::{
+    read,
     requests::{self, News, RunWatch, Step, Watch, unanswered, why_not},
     views::run::RunView,
     zones,
@@ -20,18 +22,23 @@ use tickmesh_messaging::Mesh;
 
 use super::{
     Session,
-    apply::{Prepared, applied, apply, prepare},
+    apply::{applied, apply},
+    prepare::{Files, Prepared, prepare},
     progress::Progress,
     which_app::known,
 };
 use crate::{
-    compose_file::{VariableArgs, assignment},
+    compose_file::ProjectArgs,
     connect::asker,
     escape,
     exit::{BadInput, Exit},
     output::{Format, FormatArgs},
+    variables::assignment,
     views::done::{Done, DoneView},
 };
+
+/// How often somebody who waits is told why a replica is pending.
+const PENDING_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What `run` takes.
 #[derive(Debug, clap::Args)]
@@ -40,14 +47,15 @@ pub(crate) struct Args {
     /// The app
     #[arg(add = crate::completion::apps())]
     app: Option<AppName>,
-    /// A compose file instead, or `-` for stdin: it is applied first, as `apply` does
+    /// A compose file instead, or `-` for stdin: it is applied first, as `apply` does; several are
+    /// merged
     #[arg(long, short = 'f', value_name = "FILE")]
-    file: Option<PathBuf>,
+    file: Vec<PathBuf>,
     /// Name of the file's app, instead of the file's (or for compose.yml the directory's)
     #[arg(long, value_name = "APP", requires = "file")]
     name: Option<AppName>,
     #[command(flatten)]
-    variables: VariableArgs,
+    project: ProjectArgs,
     /// Environment variable of every container of the run; may be repeated
     #[arg(long = "env", short = 'e', value_name = "NAME=VALUE", value_parser = assignment)]
     environment: Vec<(String, String)>,
@@ -73,7 +81,7 @@ pub(super) struct Asked<'a> {
 /// Asks for a run.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
     let request = request(&args.environment, &args.arguments)?;
-    let prepared = args.file.as_ref().map(|file| prepare_one(session, args, file)).transpose()?;
+    let prepared = if args.file.is_empty() { None } else { Some(prepare_one(session, args)?) };
     let mesh = session.mesh.open().await?;
     let (app, revision) = match (prepared, &args.app) {
         (Some(prepared), _) => apply_file(session, &mesh, prepared).await?,
@@ -88,13 +96,18 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
     if args.wait { wait_for_end(session, asked).await } else { wait_for_answer(session, asked).await }
 }
 
-/// The file, if it is one, and valid.
-fn prepare_one(session: &Session, args: &Args, file: &Path) -> anyhow::Result<Prepared> {
-    let files = [file.to_owned()];
-    let prepared = prepare(session, &files, args.name.as_ref(), &args.variables, &zones::database())?;
-    let [one] = <[Prepared; 1]>::try_from(prepared).map_err(|several| {
-        BadInput::new(format!("{} has {} files, and one is run", file.display(), several.len()))
-            .hint("`tickmesh apply` takes a directory; then `tickmesh run APP`")
+/// The app of the files, if it is one, and valid.
+fn prepare_one(session: &Session, args: &Args) -> anyhow::Result<Prepared> {
+    let Args { file: named, name, project, .. } = args;
+    let (files, merged) =
+        if named.len() == 1 { (named.as_slice(), [].as_slice()) } else { ([].as_slice(), named.as_slice()) };
+    let files = Files { files, merged, name: name.as_ref(), project, keep_going: false };
+    let prepared = prepare(session, files, &zones::database())?.apps;
+    let names: Vec<String> = prepared.iter().map(|it| it.app.to_string()).collect();
+    let [one] = <[Prepared; 1]>::try_from(prepared).map_err(|_| {
+        let named: Vec<String> = named.iter().map(|file| file.display().to_string()).collect();
+        let problem = format!("{} has {} apps, and one is run: {}", named.join(" "), names.len(), names.join(", "));
+        BadInput::new(problem).hint("`tickmesh apply` takes all of them; then `tickmesh run APP`")
     })?;
     Ok(one)
 }
@@ -148,8 +161,20 @@ pub(super) async fn wait_for_end(session: &Session, asked: Asked<'_>) -> anyhow:
     let mut watch = Watch::begin(mesh, app).await?;
     let mut run = RunWatch::new(app.clone(), request);
     let mut progress = Progress::new(mesh, app, request, session.output);
+    let mut look = tokio::time::interval(PENDING_INTERVAL);
     loop {
-        let news: News = watch.next().await?;
+        let news: News = tokio::select! {
+            news = watch.next() => news?,
+            _ = look.tick() => {
+                progress.explain().await?;
+                continue;
+            }
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted.context("failed to listen for Ctrl-C")?;
+                progress.interrupted();
+                return Ok(Exit::Interrupted);
+            }
+        };
         progress.show(&news).await?;
         match run.fold(news) {
             Step::Nothing => {}
@@ -172,8 +197,8 @@ pub(super) async fn wait_for_end(session: &Session, asked: Asked<'_>) -> anyhow:
 
 /// A run that the ledger knows nothing of any more may have ended just now: its end travels on another stream.
 async fn ended_before(mesh: &Mesh, app: &AppName, request: RequestId) -> anyhow::Result<Option<RunSummary>> {
-    let history = mesh.history().last(app).await?;
-    Ok(history.into_iter().map(|entry| entry.value).find(|summary| requests::is_of(&summary.cause, request)))
+    let ended = read::known_runs(mesh, app).await?.ended;
+    Ok(ended.into_iter().find(|summary| requests::is_of(&summary.cause, request)))
 }
 
 /// Says how a run ended.

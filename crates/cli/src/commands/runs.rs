@@ -3,7 +3,7 @@
 use tickmesh_client::read;
 use tickmesh_core::name::AppName;
 
-use super::{Session, which_app::resolve};
+use super::{Session, watch::WatchArgs, which_app::resolve};
 use crate::{exit::Exit, output::FormatArgs};
 
 /// What `runs` takes.
@@ -12,6 +12,11 @@ pub(crate) struct Args {
     /// The app
     #[arg(add = crate::completion::apps())]
     app: AppName,
+    /// Show at most this many runs
+    #[arg(long, short = 'n', value_name = "COUNT")]
+    limit: Option<usize>,
+    #[command(flatten)]
+    watch: WatchArgs,
     #[command(flatten)]
     form: FormatArgs,
 }
@@ -20,6 +25,10 @@ pub(crate) struct Args {
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
     let mesh = session.mesh.open().await?;
     let (app, _) = resolve(&mesh, &args.app).await?;
-    session.output.show(&read::runs(&mesh, &app).await?, args.form.format)?;
-    Ok(Exit::Success)
+    let show = async || {
+        let mut runs = read::runs(&mesh, &app).await?;
+        runs.0.truncate(args.limit.unwrap_or(usize::MAX));
+        session.output.show(&runs, args.form.format)
+    };
+    args.watch.look(session, show).await
 }

@@ -2,17 +2,18 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context;
 use tickmesh_web::BIND_DEFAULT;
 
-use super::{Session, agent::AgentArgs};
+use super::{Session, agent::AgentArgs, web};
 use crate::{
     connect::{MeshArgs, NAMESPACE_DEFAULT},
-    exit::{BadInput, Exit},
+    contexts::{Contexts, Place},
+    exit::{self, BadInput, Exit},
     local::{Local, Settings},
     logging::LogArgs,
     nats_server::Port,
@@ -25,12 +26,15 @@ pub(crate) struct Args {
     /// Directory of everything that is kept [default: ~/.local/share/tickmesh]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Port of the nats-server, on the loopback interface [default: any that is free]
+    /// Port of the nats-server, on the loopback interface [default: the last one, or any that is free]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     nats_port: Option<u16>,
     /// Where the page listens
     #[arg(long, value_name = "ADDRESS", default_value_t = BIND_DEFAULT)]
     page: SocketAddr,
+    /// File with the token of the page, for --page at an address that other hosts reach
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     #[command(flatten)]
     agent: AgentArgs,
     #[command(flatten)]
@@ -39,18 +43,21 @@ pub(crate) struct Args {
 
 /// Runs until it is told to stop, or a part of it fails.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
+    let token = web::token_for(args.page, args.token_file.as_deref())?;
     let shutdown = parts::stop_on_signal()?;
     let data = args.data.clone().unwrap_or_else(parts::data_directory);
     let _lock = lock(&data)?;
     let engine = parts::docker().await?;
     let settings = Settings {
         data: &data,
-        port: args.nats_port.map_or(Port::Any, Port::Number),
+        port: args.nats_port.map_or_else(|| last_port(&data), Port::Number),
         mesh: session.mesh.clone(),
         agent: args.agent.settings(data.join("locks"))?,
-        page: args.page,
+        page: parts::page_settings(args.page, token),
     };
     let mut local = Local::start(settings, engine).await?;
+    keep_port(&data, local.port())?;
+    keep_context(session, &local.mesh);
     announce(session, &local.mesh, &data)?;
     session.output.talk(&local.page_text());
     let failure = shutdown.run_until_cancelled(local.failed()).await;
@@ -62,11 +69,38 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
     }
 }
 
+/// The file of the port that the server had last.
+const PORT_FILE: &str = "nats-port";
+/// The context that other commands find the mesh by.
+const CONTEXT: &str = "local";
+
+/// Returns the port that the server had last, so that addresses that were given out stay good. If somebody else has it now, or
+/// there was none, any port will do.
+fn last_port(data: &Path) -> Port {
+    let last = fs::read_to_string(data.join(PORT_FILE)).ok().and_then(|text| text.trim().parse().ok());
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    last.filter(is_free).map_or(Port::Any, Port::Number)
+}
+
+fn keep_port(data: &Path, port: u16) -> anyhow::Result<()> {
+    let path = data.join(PORT_FILE);
+    fs::write(&path, format!("{port}\n")).with_context(|| format!("failed to write {}", path.display()))
+}
+
+/// Writes the context of this mesh. Without one, commands need what is printed.
+fn keep_context(session: &Session, mesh: &MeshArgs) {
+    let namespace = Some(mesh.namespace.clone()).filter(|namespace| namespace.as_str() != NAMESPACE_DEFAULT);
+    let place = Place { nats: mesh.url.clone(), namespace, credentials: None };
+    let kept = Contexts::read().and_then(|mut contexts| contexts.set(CONTEXT, &place));
+    if let Err(error) = kept {
+        session.output.talk(&format!("no context is written for this mesh: {}", exit::chain(&error)));
+    }
+}
+
 /// Says how other commands get here, in a form that a shell can read.
 fn announce(session: &Session, mesh: &MeshArgs, data: &Path) -> anyhow::Result<()> {
-    session
-        .output
-        .talk(&format!("a mesh with everything in {} is up until Ctrl-C; other commands find it with", data.display()));
+    session.output.talk(&format!("mesh is running (data: {}); Ctrl-C stops it", data.display()));
+    session.output.talk(&format!("other commands find it by context `{CONTEXT}`, or in another shell with"));
     session.output.line(&format!("export TICKMESH_NATS_URL={}", mesh.url))?;
     if mesh.namespace.as_str() != NAMESPACE_DEFAULT {
         session.output.line(&format!("export TICKMESH_NAMESPACE={}", mesh.namespace))?;

@@ -1,72 +1,80 @@
 //! `tickmesh validate`: every problem of compose files at once, without a mesh.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 use jiff::{Timestamp, tz::TimeZoneDatabase};
 use tickmesh_client::{views::validation::ValidationView, zones};
-use tickmesh_core::{
-    compose::{Diagnostic, Position},
-    name::AppName,
-};
+use tickmesh_core::compose::{Diagnostic, Position};
 
 use super::Session;
 use crate::{
-    compose_file::{Source, VariableArgs},
+    compose_file::{ProjectArgs, Source},
     escape,
     exit::Exit,
+    inputs::{Input, inputs},
     output::{Format, FormatArgs, Output},
     views::validation::ValidationsView,
 };
 
-/// Stands in for the name of an app whose file does not tell one: nothing but `apply` needs it.
-const NAME_UNKNOWN: &str = "app";
 /// Longest line that is shown with what is wrong in it, in characters.
 const LINE_MAX: usize = 160;
 
 /// What `validate` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Compose files; `-` is stdin
-    #[arg(required = true, value_name = "FILE")]
+    /// Compose files, or directories of them; `-` is stdin
+    #[arg(required_unless_present = "file_options", value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Compose file that is merged over the one before; repeated
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    file_options: Vec<PathBuf>,
     #[command(flatten)]
-    variables: VariableArgs,
+    project: ProjectArgs,
     #[command(flatten)]
     form: FormatArgs,
 }
 
 /// Checks every file, and then fails if one of them is not valid.
 pub(crate) fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
-    let (variables, zones) = (args.variables.all(), zones::database());
+    let zones = zones::database();
     let mut views = Vec::new();
-    for path in &args.files {
-        let source = Source::read(path)?;
-        let (view, diagnostics) = check(&source, &variables, &zones)?;
-        print_diagnostics(session.output, &source.text, &diagnostics, args.form.format);
-        views.push(view);
+    for input in inputs(&args.files, &args.file_options)? {
+        views.extend(check(session.output, &input, args, &zones)?);
     }
     let valid = views.iter().all(|view| view.valid);
     session.output.show(&ValidationsView(views), args.form.format)?;
     Ok(if valid { Exit::Success } else { Exit::BadInput })
 }
 
-fn check(
-    source: &Source,
-    variables: &BTreeMap<String, String>,
-    zones: &TimeZoneDatabase,
-) -> anyhow::Result<(ValidationView, Vec<Diagnostic>)> {
-    let app = source.app_name().or_else(|_| AppName::new(NAME_UNKNOWN))?;
-    let reading = source.understand(&app, variables, zones)?.reading;
-    let view = ValidationView::new(&source.name, &reading, zones, Timestamp::now());
-    Ok((view, reading.diagnostics))
+/// What comes of the apps of one file.
+fn check(output: Output, input: &Input, args: &Args, zones: &TimeZoneDatabase) -> anyhow::Result<Vec<ValidationView>> {
+    let source = Source::read(input)?;
+    let understood = source.understand(&args.project, None, zones)?;
+    let format = args.form.format;
+    if format.is_for_people() {
+        understood.notes.iter().for_each(|note| output.talk(note));
+    }
+    let mut views = Vec::new();
+    for app in &understood.apps {
+        let mut view = ValidationView::new(&source.name, &app.reading, zones, Timestamp::now());
+        view.app = app.app.as_ref().map(ToString::to_string);
+        print_diagnostics(output, |name| understood.text(name), &app.reading.diagnostics, format);
+        views.push(view);
+    }
+    Ok(views)
 }
 
 /// Says what is wrong, with the line it is in, unless the data says it.
-pub(crate) fn print_diagnostics(output: Output, text: &str, diagnostics: &[Diagnostic], format: Format) {
+pub(crate) fn print_diagnostics<'t>(
+    output: Output,
+    text: impl Fn(&str) -> &'t str,
+    diagnostics: &[Diagnostic],
+    format: Format,
+) {
     match format {
         Format::Table | Format::Wide | Format::Name => {
-            let lines: Vec<&str> = text.lines().collect();
             for diagnostic in diagnostics {
+                let lines: Vec<&str> = text(&diagnostic.file).lines().collect();
                 output.talk(&with_line(diagnostic, &lines));
             }
         }
@@ -76,7 +84,7 @@ pub(crate) fn print_diagnostics(output: Output, text: &str, diagnostics: &[Diagn
 
 /// A finding with the line of the file that it is about, and a sign under the place.
 fn with_line(diagnostic: &Diagnostic, lines: &[&str]) -> String {
-    let Position { line, column } = diagnostic.position;
+    let Position { line, column, .. } = diagnostic.position;
     let told = diagnostic.to_string();
     let found = line.checked_sub(1).and_then(|index| lines.get(index)).filter(|line| line.chars().count() <= LINE_MAX);
     // What concerns the file as a whole is told without a line.

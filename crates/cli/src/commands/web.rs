@@ -32,12 +32,7 @@ pub(crate) struct Args {
 
 /// Serves until it is told to stop.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
-    let token = args.token_file.as_deref().map(token).transpose()?;
-    if token.is_none() && !args.bind.ip().is_loopback() {
-        return Err(BadInput::new(format!("{} can be reached from other hosts", args.bind))
-            .hint("give it a token with --token-file, or an address such as 127.0.0.1:8420")
-            .into());
-    }
+    let token = token_for(args.bind, args.token_file.as_deref())?;
     let shutdown = parts::stop_on_signal()?;
     let mesh = session.mesh.open().await?;
     let server = Server::bind(parts::page_settings(args.bind, token)).await?;
@@ -45,6 +40,17 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
     session.output.flush()?;
     server.serve(mesh, shutdown).await?;
     Ok(Exit::Success)
+}
+
+/// Returns the token for a page at that address, which other hosts may only reach with one.
+pub(super) fn token_for(bind: SocketAddr, file: Option<&Path>) -> anyhow::Result<Option<String>> {
+    let token = file.map(token).transpose()?;
+    if token.is_none() && !bind.ip().is_loopback() {
+        return Err(BadInput::new(format!("{bind} can be reached from other hosts"))
+            .hint("give the page a token with --token-file, or an address such as 127.0.0.1:8420")
+            .into());
+    }
+    Ok(token)
 }
 
 /// The token that a file has.

@@ -36,7 +36,7 @@ pub(super) async fn known(mesh: &Mesh, typed: &AppName) -> anyhow::Result<(AppNa
     Ok((app, entry.sequence, source))
 }
 
-/// The same for who must name it in full, since what follows cannot be undone.
+/// Makes sure that an app exists under its full name: what follows cannot be undone.
 pub(super) async fn known_exactly(mesh: &Mesh, app: &AppName) -> anyhow::Result<()> {
     let entry = mesh.apps().read(app.as_str()).await?;
     Ok(entry.and_then(|entry| entry.value.source).map(drop).ok_or_else(|| unknown(app))?)

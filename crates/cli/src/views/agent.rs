@@ -7,9 +7,9 @@ use super::{Detail, Style, Table, Tone, View, cell};
 
 impl View for AgentsView {
     fn text(&self, style: &Style) -> String {
-        let mut headings = vec!["NAME", "STATE", "SLOTS", "CPU", "MEMORY", "ENGINE", "HOST", "VERSION", "HEARTBEAT"];
+        let mut headings = vec!["NAME", "STATE", "SLOTS", "CPU", "MEMORY", "ENGINE", "HOST", "BUILD", "HEARTBEAT"];
         if style.detail == Detail::Wide {
-            headings.push("LABELS");
+            headings.extend(["LABELS", "ENGINE TROUBLE"]);
         }
         let mut table = Table::new(headings);
         for agent in &self.0 {
@@ -22,11 +22,12 @@ impl View for AgentsView {
                 cell(format!("{}/{}", bytes(agent.memory_bytes_reserved), bytes(agent.memory_bytes)), Tone::Plain),
                 cell(&agent.engine, Tone::Plain),
                 cell(&agent.host, Tone::Plain),
-                cell(&agent.version, Tone::Plain),
+                cell(&agent.build, Tone::Plain),
                 cell(when::relative(agent.heartbeat_at, style.now), Tone::Plain),
             ];
             if style.detail == Detail::Wide {
                 cells.push(cell(agent.labels_text(), Tone::Plain));
+                cells.push(cell(agent.trouble_text(style.now).unwrap_or_else(|| "-".to_owned()), Tone::Plain));
             }
             table.row(cells);
         }

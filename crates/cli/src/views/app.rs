@@ -72,7 +72,7 @@ mod tests {
 
     fn view(record: &Entry<AppRecord>, ledger: &Ledger) -> AppView {
         let app = fixture::app();
-        let stored = Stored { app: &app, record, ledger: Some(ledger) };
+        let stored = Stored { app: &app, record, ledger: Some(ledger).into() };
         AppView::new(stored, &TimeZoneDatabase::bundled(), fixture::now()).unwrap()
     }
 

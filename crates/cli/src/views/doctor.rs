@@ -7,7 +7,6 @@ use super::{Style, Table, Tone, View, cell};
 /// Something that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Check {
-    /// What.
     pub name: &'static str,
     /// Whether it is as it should be.
     pub finding: Finding,
@@ -22,21 +21,20 @@ pub(crate) struct Check {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Finding {
-    /// It is.
-    Good,
-    /// It works, and could be better.
-    Unsure,
-    /// It is not.
+    Ok,
+    /// It works, but something should be better.
+    Warning,
+    /// It does not work.
     Wrong,
 }
 
 impl Check {
-    pub(crate) fn good(name: &'static str, text: impl Into<String>) -> Self {
-        Self { name, finding: Finding::Good, text: text.into(), hint: None }
+    pub(crate) fn ok(name: &'static str, text: impl Into<String>) -> Self {
+        Self { name, finding: Finding::Ok, text: text.into(), hint: None }
     }
 
-    pub(crate) fn unsure(name: &'static str, text: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { name, finding: Finding::Unsure, text: text.into(), hint: Some(hint.into()) }
+    pub(crate) fn warning(name: &'static str, text: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { name, finding: Finding::Warning, text: text.into(), hint: Some(hint.into()) }
     }
 
     pub(crate) fn wrong(name: &'static str, text: impl Into<String>, hint: impl Into<String>) -> Self {
@@ -54,8 +52,8 @@ impl View for DoctorView {
         let mut table = Table::new(vec!["CHECK", "FINDING", "WHAT"]);
         for check in &self.0 {
             let (finding, tone) = match check.finding {
-                Finding::Good => ("ok", Tone::Good),
-                Finding::Unsure => ("could be better", Tone::Unsure),
+                Finding::Ok => ("ok", Tone::Good),
+                Finding::Warning => ("warning", Tone::Unsure),
                 Finding::Wrong => ("WRONG", Tone::Bad),
             };
             let text =

@@ -54,7 +54,6 @@ pub(crate) enum Done {
 /// What was done, and to what.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct DoneView {
-    /// What.
     pub done: Done,
     /// The app.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,7 +85,7 @@ pub(crate) struct DoneView {
     /// The request that the leader answered, or will.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
-    /// The same for people.
+    /// The line for people.
     #[serde(skip)]
     pub text: String,
 }
@@ -148,7 +147,7 @@ impl View for DoneView {
     }
 }
 
-/// The same of several.
+/// What several things came to.
 #[derive(Debug, Default, Serialize)]
 #[serde(transparent)]
 pub(crate) struct DoneListView(pub Vec<DoneView>);

@@ -60,6 +60,10 @@ fn mesh(event: &MeshEvent) -> String {
         MeshEvent::Examined { by } => format!("examined by {}", text(by)),
         MeshEvent::AgentJoined { agent } => format!("agent {agent} joined"),
         MeshEvent::AgentLost { agent } => paint(Tone::Bad, &format!("agent {agent} is lost")),
+        MeshEvent::EngineLost { agent, reason } => {
+            paint(Tone::Bad, &format!("agent {agent} has no engine that answers: {}", text(reason)))
+        }
+        MeshEvent::EngineBack { agent } => format!("agent {agent} has an engine that answers again"),
         MeshEvent::AgentStopped { agent } => format!("agent {agent} was stopped"),
         MeshEvent::AgentDraining { agent } => format!("agent {agent} is draining"),
         MeshEvent::AgentDrained { agent } => format!("agent {agent} is drained"),

@@ -14,6 +14,7 @@ mod scheduler;
 mod strip;
 mod table;
 pub(crate) mod validation;
+pub(crate) mod version;
 
 use jiff::Timestamp;
 use serde::Serialize;

@@ -7,7 +7,7 @@ use crate::escape;
 
 impl View for SchedulersView {
     fn text(&self, style: &Style) -> String {
-        let mut headings = vec!["STATE", "HOST", "SINCE", "VERSION", "ID"];
+        let mut headings = vec!["STATE", "HOST", "SINCE", "BUILD", "ID"];
         if style.detail == Detail::Wide {
             headings.push("EPOCH");
         }
@@ -18,7 +18,7 @@ impl View for SchedulersView {
                 cell(state, tone),
                 cell(&scheduler.host, Tone::Plain),
                 cell(when::relative(scheduler.since, style.now), Tone::Plain),
-                cell(scheduler.version.as_deref().unwrap_or("-"), Tone::Plain),
+                cell(scheduler.build.as_deref().unwrap_or("-"), Tone::Plain),
                 cell(&scheduler.id, Tone::Plain),
             ];
             if style.detail == Detail::Wide {
@@ -43,8 +43,8 @@ impl View for SchedulersView {
 #[cfg(test)]
 mod tests {
     use tickmesh_client::views::scheduler::SchedulerView;
-    use tickmesh_core::{id::Epoch, message::SCHEMA};
-    use tickmesh_messaging::{SchedulerCard, SchedulerRole};
+    use tickmesh_core::{build::Build, id::Epoch, message::SCHEMA};
+    use tickmesh_messaging::{SchedulerCard, SchedulerRole, StoreLost};
 
     use tickmesh_testkit::records as fixture;
 
@@ -52,7 +52,15 @@ mod tests {
 
     fn card(role: SchedulerRole) -> SchedulerCard {
         let (id, host, version) = ("p1".to_owned(), "h1".to_owned(), "1.2".to_owned());
-        SchedulerCard { schema: SCHEMA, id, host, version, role, since: fixture::now() }
+        SchedulerCard {
+            schema: SCHEMA,
+            id,
+            host,
+            version,
+            build: Build::new("1.2+c0ffee"),
+            role,
+            since: fixture::now(),
+        }
     }
 
     #[track_caller]
@@ -66,14 +74,15 @@ mod tests {
 
     #[test]
     fn each_scheduler_says_what_it_does_and_why() {
-        check(SchedulerRole::StandingBy, &["standing by", "h1", "p1", "1.2"]);
+        check(SchedulerRole::StandingBy, &["standing by", "h1", "p1", "1.2+c0ffee"]);
         check(SchedulerRole::Leading { epoch: Epoch(7), doubt: None }, &["leading ", "7"]);
         let doubt = Some("the clock is wrong".to_owned());
         check(SchedulerRole::Leading { epoch: Epoch(7), doubt }, &["decides no ticks", "p1 on h1: the clock is wrong"]);
         let reason = "data was lost".to_owned();
-        check(
-            SchedulerRole::Refusing { reason, data_lost: true, acceptance: 0 },
-            &["refusing to lead", "p1 on h1: data was lost"],
-        );
+        let refusing =
+            |store| SchedulerRole::Refusing { reason: reason.clone(), data_lost: true, acceptance: 0, store };
+        check(refusing(None), &["refusing to lead", "p1 on h1: data was lost"]);
+        let store = StoreLost { mesh: None, missing: Vec::new() };
+        check(refusing(Some(store)), &["store lost ", "p1 on h1: data was lost"]);
     }
 }

@@ -1,5 +1,7 @@
 //! What `validate` found.
 
+use std::{ffi::OsStr, path::Path};
+
 use serde::Serialize;
 use tickmesh_client::views::validation::ValidationView;
 
@@ -13,7 +15,14 @@ pub(crate) struct ValidationsView(pub Vec<ValidationView>);
 impl View for ValidationsView {
     fn text(&self, _style: &Style) -> String {
         let valid = self.0.iter().filter(|file| file.valid);
-        valid.map(|file| format!("{}: ok: {}\n", file.file, file.when())).collect()
+        let line = |file: &ValidationView| {
+            // A file that is called like its app need not say so.
+            let own = Path::new(&file.file).file_stem().and_then(OsStr::to_str);
+            let app = file.app.as_deref().filter(|app| Some(*app) != own);
+            let app = app.map(|app| format!("app {app}: ")).unwrap_or_default();
+            format!("{}: ok: {app}{}\n", file.file, file.when())
+        };
+        valid.map(line).collect()
     }
 
     fn names(&self) -> Vec<String> {

@@ -11,16 +11,17 @@ use crate::command::{Answer, Place, repository_file};
 fn every_sample_app_is_valid() {
     let place = Place::alone();
     for (file, schedule) in [
-        ("config/apps/seed.yml", "0-59/30 * * * * * (Asia/Shanghai), next "),
-        ("config/apps/demo.yml", "*/5 * * * * * (Asia/Shanghai), next "),
-        ("config/apps/nightly-backup.yml", "0 30 2 * * * (Europe/Berlin), next "),
-        ("config/apps/pipeline.yml", "0 0 6 * * mon-fri (America/New_York), next "),
-        ("config/apps/clean-hosts.yml", "@hourly (Asia/Shanghai), next "),
+        ("examples/seed.yml", "0-59/30 * * * * * (Asia/Shanghai), next "),
+        ("examples/demo.yml", "*/5 * * * * * (Asia/Shanghai), next "),
+        ("examples/nightly-backup.yml", "0 30 2 * * * (Europe/Berlin), next "),
+        ("examples/pipeline.yml", "0 0 6 * * mon-fri (America/New_York), next "),
+        ("examples/clean-hosts.yml", "@hourly (UTC), next "),
     ] {
         let file = repository_file(file);
         let stdout = place.run(&["validate", &file]).expect(0);
         assert!(stdout.starts_with(&format!("{file}: ok: {schedule}")), "{stdout}");
-        assert_eq!(stdout.matches("T").count(), 3, "three instants: {stdout}");
+        let (_, next) = stdout.split_once(", next ").unwrap();
+        assert_eq!(next.matches('T').count(), 3, "three instants: {stdout}");
     }
 }
 
@@ -62,6 +63,25 @@ fn a_file_on_stdin_sees_variables() {
 }
 
 #[test]
+fn variables_come_from_beside_the_file_or_from_a_file_that_is_named() {
+    let place = Place::alone();
+    let job = "labels: {aliyun.project_type: batch}\nservices: {s1: {image: \"busybox:${TAG}\", environment: [P=$P]}}";
+    place.write("job.yml", job);
+    let unset = "  hint: add a line `P=...` to the file `.env` beside the compose file";
+    place.run(&["validate", "job.yml", "--var", "TAG=1"]).expect_error(2, unset);
+    place.write(".env", "TAG=${P:?of the command line}\n");
+    place.run(&["validate", "job.yml"]).expect_error(2, "cannot read the variables in .env: line 1: ");
+    place.run(&["validate", "job.yml", "--var", "P=1"]).expect(0);
+    place.write("other.env", "TAG=2\nP=x$NONE\n");
+    let answer = place.run(&["validate", "job.yml", "--env-file", "other.env"]);
+    assert_eq!(
+        answer.stderr,
+        "other.env: warning: line 2: the variable `NONE` is not set: nothing is put in its place\n"
+    );
+    answer.expect(0);
+}
+
+#[test]
 fn instants_are_printed_in_their_zone() {
     let arguments = ["next", "--schedule", "0 30 2 * * *", "--tz", "Europe/Berlin", "--from", "2027-03-27T00:00:00Z"];
     let stdout = Place::alone().run(&[&arguments[..], &["-n", "3"]].concat()).expect(0);
@@ -69,7 +89,7 @@ fn instants_are_printed_in_their_zone() {
     assert_eq!(stdout, "2027-03-27T02:30:00+01:00\n2027-03-28T03:00:00+02:00\n2027-03-29T02:30:00+02:00\n");
 }
 
-/// The zone is the schedule's, or the mesh's default; that of the host is nobody's business.
+/// The zone is the schedule's, or UTC; that of the host is nobody's business.
 #[test]
 fn the_hosts_zone_changes_nothing() {
     let place = Place::alone();
@@ -80,10 +100,10 @@ fn the_hosts_zone_changes_nothing() {
         Answer::from(output).expect(0)
     };
     let brazil = "2018-11-03T23:30:00-03:00\n2018-11-04T23:30:00-02:00\n2018-11-05T00:30:00-02:00\n";
-    let shanghai = "2018-11-03T23:30:00+08:00\n2018-11-04T00:30:00+08:00\n2018-11-04T23:30:00+08:00\n";
+    let utc = "2018-11-03T23:30:00+00:00\n2018-11-04T00:30:00+00:00\n2018-11-04T23:30:00+00:00\n";
     for zone in ["", "UTC", "America/Sao_Paulo", "Pacific/Apia", ":/nowhere", "XYZ-14"] {
         assert_eq!(instants(zone, &["--tz", "America/Sao_Paulo"]), brazil, "TZ={zone}");
-        assert_eq!(instants(zone, &[]), shanghai, "TZ={zone}");
+        assert_eq!(instants(zone, &[]), utc, "TZ={zone}");
     }
 }
 
@@ -140,7 +160,7 @@ fn doctor_says_as_data_that_there_is_no_mesh() {
     assert_eq!((answer.code, answer.stderr.as_str()), (3, ""), "{answer:?}");
     let checks: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
     let found: Vec<_> = checks.as_array().unwrap().iter().map(|it| (&it["name"], &it["finding"])).collect();
-    let wanted = [("nats", "wrong"), ("docker", "unsure"), ("zones", "good")];
+    let wanted = [("nats", "wrong"), ("docker", "warning"), ("zones", "ok")];
     let wanted = wanted.map(|(name, finding)| (serde_json::Value::from(name), serde_json::Value::from(finding)));
     assert_eq!(found, wanted.iter().map(|(name, finding)| (name, finding)).collect::<Vec<_>>());
     assert_eq!(checks[0]["hint"], "start it with `tickmesh up`, or set --nats");
@@ -178,4 +198,22 @@ fn a_guard_does_its_work_when_nobody_reads_its_log() {
     let folder = std::fs::read_dir(place.folder.path()).unwrap().next().unwrap().unwrap().path();
     let memory = std::fs::read_to_string(folder.join("memory.json")).unwrap();
     assert!(memory.contains(r#""standing":"fenced""#), "{memory}");
+}
+
+/// A guard is started by its agent in the same way, and must not depend on a file of the user.
+#[test]
+fn a_damaged_file_of_contexts_stops_only_what_needs_a_mesh() {
+    let place = Place::alone();
+    std::fs::create_dir_all(place.folder.path().join("config/tickmesh")).unwrap();
+    place.write("config/tickmesh/config.toml", "current = \n");
+    place.write("a.yml", "labels: {tickmesh.project_type: batch}\nservices: {s1: {image: busybox}}\n");
+    place.run(&["validate", "a.yml"]).expect(0);
+    place.run(&["explain", "@daily"]).expect(0);
+    place.run(&["completions", "bash"]).expect(0);
+    let guard = place.run(&["internal-guard", "no settings"]);
+    assert!(!guard.stderr.contains("config.toml"), "{guard:?}");
+    let listed = place.run(&["ls"]);
+    assert_eq!(listed.code, 2, "{listed:?}");
+    assert!(listed.stderr.contains("config.toml"), "{listed:?}");
+    place.run(&["ls", "--nats", "nats://127.0.0.1:1"]).expect(3);
 }

@@ -6,6 +6,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
+use futures_util::TryStreamExt as _;
 use tempfile::TempDir;
 use tickmesh_core::name::Namespace;
 use tickmesh_messaging::{ConnectOptions, Mesh, Provisioning};
@@ -36,7 +37,12 @@ impl Place {
         stored(server, async |mesh| {
             mesh.provision(&Provisioning::default()).await.unwrap();
         });
-        Self { url: Some(server.url()), ..Self::alone() }
+        Self::at(server.url())
+    }
+
+    /// At a server, whether it has a mesh or not.
+    pub(crate) fn at(url: String) -> Self {
+        Self { url: Some(url), ..Self::alone() }
     }
 
     /// Writes a file.
@@ -47,14 +53,22 @@ impl Place {
     /// The command, in this place and without anything of the environment that could change its answer.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tickmesh"));
-        for variable in ["TICKMESH_NATS_URL", "TICKMESH_NAMESPACE", "TICKMESH_LOG", "NO_COLOR", "CLICOLOR_FORCE"] {
+        for variable in [
+            "TICKMESH_NATS_URL",
+            "TICKMESH_NAMESPACE",
+            "TICKMESH_CONTEXT",
+            "TICKMESH_CONFIG",
+            "TICKMESH_LOG",
+            "NO_COLOR",
+            "CLICOLOR_FORCE",
+        ] {
             command.env_remove(variable);
         }
         if let Some(url) = &self.url {
             command.env("TICKMESH_NATS_URL", url);
         }
         // What it keeps for its user, such as the lock of an agent's name, goes with the test.
-        command.env("XDG_DATA_HOME", self.folder.path());
+        command.env("XDG_DATA_HOME", self.folder.path()).env("XDG_CONFIG_HOME", self.folder.path().join("config"));
         command.env("USER", "me").args(arguments).current_dir(self.folder.path());
         command
     }
@@ -64,7 +78,7 @@ impl Place {
         self.run_with_input(arguments, "")
     }
 
-    /// The same with text on its stdin.
+    /// Runs the command with text on its stdin.
     pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Answer {
         let mut command = self.command(arguments);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -155,4 +169,43 @@ pub(crate) fn remove_stream(server: &Server, stream: &str) {
         let client = async_nats::connect(server.url()).await.unwrap();
         async_nats::jetstream::new(client).delete_stream(stream).await.unwrap();
     });
+}
+
+/// Names of all streams on the server.
+pub(crate) fn streams(server: &Server) -> Vec<String> {
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let client = async_nats::connect(server.url()).await.unwrap();
+        async_nats::jetstream::new(client).stream_names().try_collect().await.unwrap()
+    })
+}
+
+/// Removes every message on a subject of a stream, as another program would.
+pub(crate) fn purge(server: &Server, stream: &str, subject: &str) {
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let client = async_nats::connect(server.url()).await.unwrap();
+        let stream = async_nats::jetstream::new(client).get_stream(stream).await.unwrap();
+        assert!(stream.purge().filter(subject).await.unwrap().purged > 0, "there was nothing on {subject}");
+    });
+}
+
+/// Stores something under the mesh as another program would.
+pub(crate) fn publish(server: &Server, subject: &str, body: &'static str) {
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let client = async_nats::connect(server.url()).await.unwrap();
+        let jetstream = async_nats::jetstream::new(client);
+        jetstream.publish(subject.to_owned(), body.into()).await.unwrap().await.unwrap();
+    });
+}
+
+/// Whether whoever connects so may publish on a subject of a stream.
+pub(crate) fn may_publish(url: &str, subject: &str) -> bool {
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let client = async_nats::connect(url).await.unwrap();
+        let mut jetstream = async_nats::jetstream::new(client);
+        jetstream.set_timeout(std::time::Duration::from_secs(2));
+        match jetstream.publish(subject.to_owned(), "{}".into()).await {
+            Ok(acknowledgement) => acknowledgement.await.is_ok(),
+            Err(_) => false,
+        }
+    })
 }

@@ -1,4 +1,4 @@
-//! docs/commands.md: every command of it is run, and must print what is written there.
+//! docs/reference/commands.md: every command of it is run, and must print what is written there.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whether the page's only app that is due every day is due soon: it is to run when the page says so, and not before.
 fn is_due_soon(place: &Place) -> bool {
-    let next = place.run(&["next", "--schedule", "0 30 2 * * *", "-n", "1"]).expect(0);
+    let next = place.run(&["next", "--schedule", "0 30 2 * * *", "--tz", "Asia/Shanghai", "-n", "1"]).expect(0);
     let next: Timestamp = next.trim().parse().unwrap();
     next.duration_since(Timestamp::now()) < SignedDuration::from_secs(60)
 }
@@ -33,7 +33,7 @@ fn every_command_prints_what_its_page_says() {
         .register_bin("tickmesh", std::path::Path::new(env!("CARGO_BIN_EXE_tickmesh")))
         .env("TICKMESH_NATS_URL", server.url())
         .env("USER", "me")
-        .case(repository_file("docs/commands.md"));
+        .case(repository_file("docs/reference/commands.md"));
     // What the runs that failed have left for people to look at.
     place.run(&["agent", "prune", "--name", "host-1"]).expect(0);
 }

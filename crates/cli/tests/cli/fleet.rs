@@ -6,13 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::Signal;
 use serde_json::Value;
 use tickmesh_core::timing::Timing;
 use tickmesh_testkit::{nats::Server, wait::wait_until};
 
 use crate::{
-    command::{Place, remove_stream, running_named},
+    command::{Place, may_publish, remove_stream, running_named, stored},
     part::Part,
+    user::url_of_user,
 };
 
 /// Long enough for anything on a busy machine.
@@ -31,14 +33,14 @@ fn endless(scale: u32, settings: &str) -> String {
 struct Mesh {
     place: Place,
     agents: BTreeMap<&'static str, Part>,
-    _leader: Part,
+    leader: Part,
 }
 
 impl Mesh {
     fn start(server: &Server) -> Self {
         let place = Place::with_mesh(server);
         let leader = Part::start(&place, &["scheduler"], "leading");
-        Self { place, agents: BTreeMap::new(), _leader: leader }
+        Self { place, agents: BTreeMap::new(), leader }
     }
 
     fn agent(&mut self, name: &'static str, settings: &[&str]) {
@@ -93,7 +95,7 @@ impl Mesh {
         assert!(reasons.iter().all(|it| *it == reason), "{reasons:?}");
     }
 
-    /// Waits until nobody leads for want of data, accepts that, and waits for a leader. Returned is what was said.
+    /// Waits until nobody leads for want of data, accepts that, and waits for a leader. Returns what was said.
     fn accept_loss(&self) -> String {
         wait_until("the refusal", PATIENCE, || self.place.run(&["leader"]).stdout.contains("stored data was lost"));
         let accepted = self.place.run(&["doctor", "--accept-loss"]);
@@ -247,6 +249,59 @@ fn a_host_is_drained_to_its_deadline_and_then_forgotten() {
     mesh.stop();
 }
 
+/// Whoever connects without a name may do everything, an operator everything but write an agent's key.
+const OPERATOR: &str = r#"
+    no_auth_user: "mesh"
+    authorization {
+        users: [
+            { user: "mesh", password: "mesh" }
+            { user: "operator", password: "operator", permissions: { publish: { deny: ["$KV.tickmesh_agents.>"] } } }
+        ]
+    }
+"#;
+
+/// What is on an agent's key.
+fn key(server: &Server, agent: &str) -> u64 {
+    let mut sequence = 0;
+    stored(server, async |mesh| sequence = mesh.agents().read(agent).await.unwrap().unwrap().sequence);
+    sequence
+}
+
+#[test]
+fn only_the_leader_and_the_agent_write_an_agents_key() {
+    let settings = Place::alone();
+    settings.write("nats.conf", OPERATOR);
+    let server = Server::start_with(&["--config", settings.folder.path().join("nats.conf").to_str().unwrap()]);
+    let mut mesh = Mesh::start(&server);
+    mesh.agent("h1", &[]);
+    let url = url_of_user(&server, "operator");
+    assert!(!may_publish(&url, "$KV.tickmesh_agents.h1"), "or the test proves nothing");
+    assert!(may_publish(&url, "tickmesh.mesh.examined"), "nor does it if nothing is allowed");
+
+    let operator = Place::at(url);
+    let drained = operator.run(&["agent", "drain", "h1", "--deadline", "1m", "--wait"]).expect(0);
+    assert!(drained.starts_with("agent h1 is draining: "), "{drained}");
+    wait_until("h1 to drain", PATIENCE, || mesh.state("h1") == "draining");
+    operator.run(&["agent", "undrain", "h1"]).expect(0);
+    wait_until("h1 to take work", PATIENCE, || mesh.state("h1") == "ready");
+    operator.run(&["agent", "forget", "h1"]).expect_error(2, "its containers may run");
+    mesh.agents.remove("h1").unwrap().stop();
+    operator.run(&["agent", "forget", "h1"]).expect(0);
+    assert_eq!(operator.run(&["agents", "-o", "name"]).expect(0), "");
+    let events = operator.run(&["events", "-o", "json"]).expect(0);
+    assert_eq!(events.matches("agent_forgotten").count(), 1, "{events}");
+
+    // Nobody is left who could, and nothing is changed.
+    mesh.agent("h2", &[]);
+    mesh.agents.remove("h2").unwrap().stop();
+    mesh.leader.stop();
+    let before = key(&server, "h2");
+    operator
+        .run(&["agent", "forget", "h2"])
+        .expect_error(1, "no scheduler has led for 8 s, and agent `h2` is as it was");
+    assert_eq!(key(&server, "h2"), before);
+}
+
 #[test]
 fn what_runs_and_no_ledger_knows_any_more_is_stopped_before_a_loss_is_accepted() {
     let mut server = Server::start();
@@ -296,5 +351,71 @@ fn attempts_whose_claims_are_lost_go_on_and_end() {
     let replica = || mesh.replicas(&run)[0].clone();
     wait_until("its end", PATIENCE, || !replica()["outcome"].is_null() || replica()["attempt"] != 1);
     assert_eq!((&replica()["outcome"], &replica()["attempt"]), (&"succeeded".into(), &1.into()), "{:?}", replica());
+    mesh.stop();
+}
+
+/// A job with three retries, whose attempts do this by their number.
+fn by_attempt(cases: &str) -> String {
+    endless(1, "").replace("command: sleep 600", &format!("command: sh -c 'case $$TICKMESH_ATTEMPT in {cases} esac'"))
+        + "      tickmesh.retry_count: \"3\"\n"
+}
+
+/// The copy is made while first and second attempts run. When it is put back, later attempts run, or the run has
+/// ended: their numbers were used already, and their messages lie where the next attempts would claim.
+#[test]
+fn every_run_of_an_older_copy_ends() {
+    let mut server = Server::start();
+    let mut mesh = Mesh::start(&server);
+    mesh.agent("h1", &[]);
+    let jobs = [
+        ("first", "1) sleep 12; exit 1;; 2) sleep 600;; *) exit 0;;"),
+        ("second", "1) exit 1;; 2) sleep 12; exit 1;; 3) sleep 600;; *) exit 0;;"),
+        ("over", "*) sleep 12;;"),
+    ];
+    let runs = jobs.map(|(app, cases)| mesh.run(app, &by_attempt(cases)));
+    let attempt = |run: &str| mesh.replicas(run)[0]["attempt"].as_u64().unwrap();
+    let runs_attempt = |run: &str, number| {
+        attempt(run) == number && mesh.spread(run, "running") == BTreeMap::from([("h1".to_owned(), 1)])
+    };
+    let [first, second, over] = &runs;
+    let are_running = || runs_attempt(first, 1) && runs_attempt(second, 2) && runs_attempt(over, 1);
+    wait_until("the attempts of the copy", PATIENCE, are_running);
+    server.stop();
+    let copy = server.copy_store();
+    server.restart();
+    let has_ended = || mesh.place.run(&["show", over]).stdout.contains("succeeded");
+    let are_later = || runs_attempt(first, 2) && runs_attempt(second, 3) && has_ended();
+    wait_until("the attempts that the copy does not know", PATIENCE, are_later);
+    server.stop();
+    server.restore(&copy);
+    server.restart();
+    let said = mesh.accept_loss();
+    assert!(said.contains("/s1/0/2 on h1 is not known any more"), "{said}");
+    for run in &runs {
+        let outcome = || mesh.replicas(run)[0]["outcome"].clone();
+        wait_until("the end of a run", PATIENCE, || outcome() == "succeeded");
+        assert!(attempt(run) > 1_000, "no number is given twice: {run} {}", attempt(run));
+    }
+    wait_until("free slots", PATIENCE, || mesh.agents()[0]["slots_used"] == 0);
+    mesh.stop();
+}
+
+/// An agent that stands still answers nobody: its run ends by force, and its container once the agent is back.
+#[test]
+fn a_run_is_ended_by_force_whatever_its_agent_does() {
+    let server = Server::start();
+    let mut mesh = Mesh::start(&server);
+    mesh.agent("h1", &[]);
+    let run = mesh.run("held", &endless(1, ""));
+    mesh.expect(&run, &[("h1", 1)], 0, "");
+    let running = || running_named("tickmesh.tickmesh.held.1-");
+    wait_until("the container", PATIENCE, || !running().is_empty());
+    mesh.agents["h1"].signal(Signal::STOP);
+    let forced = mesh.place.run(&["cancel", &run, "--force", "--wait"]);
+    assert_eq!((forced.code, forced.stdout.contains("ended: cancelled")), (0, true), "{forced:?}");
+    assert!(forced.stderr.contains("/s1/0/1 may still run on h1: the agent stops it"), "{forced:?}");
+    assert_ne!(running(), "", "nobody could stop it yet");
+    mesh.agents["h1"].signal(Signal::CONT);
+    wait_until("the end of the container", PATIENCE, || running().is_empty());
     mesh.stop();
 }

@@ -65,7 +65,9 @@ fn a_file_is_run_as_it_is() {
     place.run(&["run", "-f", "other.yml"]).expect_error(2, "other.yml is not valid, and nothing has changed");
     let folder = place.folder.path().display().to_string();
     place.write("other.yml", file);
-    place.run(&["run", "-f", &folder, "--var", "IMAGE=busybox"]).expect_error(2, "has 2 files, and one is run");
+    place
+        .run(&["run", "-f", &folder, "--var", "IMAGE=busybox"])
+        .expect_error(2, "has 2 apps, and one is run: nightly, other");
 }
 
 #[test]
@@ -108,6 +110,29 @@ fn an_app_is_paused_until_it_is_resumed() {
     assert!(facts.iter().any(|it| it.starts_with("paused ") && it.contains(" by me@")), "{facts:#?}");
     assert_eq!(place.run(&["resume", "nightly"]).expect(0), "app nightly goes on\n");
     assert_eq!(place.run(&["ls", "-o", "json"]).json()[0]["state"], "waiting");
+}
+
+/// What people type who come from docker and kubectl.
+#[test]
+fn lists_are_filtered_and_several_apps_paused() {
+    let server = Server::start();
+    let (place, _leader) = mesh(&server);
+    place.write("billing.yml", "labels: {aliyun.project_type: batch}\nservices: {s1: {image: busybox}}\n");
+    place.run(&["create", "-f", "billing.yml"]).expect(0);
+    let names = |arguments: &[&str]| place.run(&[arguments, &["-o", "name"]].concat()).expect(0);
+    assert_eq!(place.run(&["pause", "billing", "nightly"]).expect(0), "app billing is paused\napp nightly is paused\n");
+    assert_eq!(names(&["ls", "--status", "paused"]), "billing\nnightly\n");
+    assert_eq!(place.run(&["resume", "--all", "-o", "json"]).json().as_array().map(Vec::len), Some(2));
+    assert_eq!(names(&["ps", "--status", "paused"]), "");
+    assert_eq!(names(&["get", "nightly"]), "nightly\n");
+    place.run(&["ls", "nobody"]).expect_error(2, "there is no app `nobody`");
+    place.run(&["pause", "nightly", "nobody"]).expect_error(2, "there is no app `nobody`");
+    assert_eq!(names(&["ls", "--status", "paused"]), "", "all or none");
+    place.run(&["rm", "nobody", "billing"]).expect_error(2, "there is no app `nobody`");
+    assert_eq!(place.run(&["rm", "-f", "nobody", "billing"]).expect(0), "app billing removed\n");
+    place.run(&["agent", "show", "nobody"]).expect_error(2, "there is no agent `nobody`");
+    place.run(&["show", "nightly.yml"]).expect_error(2, "is a file: did you mean the app `nightly`");
+    place.run(&["down"]).expect_error(2, "tip: Ctrl-C stops");
 }
 
 #[test]

@@ -40,14 +40,14 @@ services:
   "#;
 
 /// `tickmesh up`, which is killed if a test fails.
-struct Up {
+pub(crate) struct Up {
     child: Child,
     url: String,
     place: Place,
 }
 
 impl Up {
-    fn start(place: Place) -> Self {
+    pub(crate) fn start(place: Place) -> Self {
         let mut child = place.start(&["up", "--data", "data", "--name", "host-1"]);
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -60,7 +60,7 @@ impl Up {
         Self { url: url.to_owned(), child, place }
     }
 
-    fn run(&self, arguments: &[&str]) -> Answer {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Answer {
         self.place.run(&[&["--nats", &self.url], arguments].concat())
     }
 
@@ -70,7 +70,7 @@ impl Up {
     }
 
     /// Stops it in order.
-    fn stop(mut self) -> Place {
+    pub(crate) fn stop(mut self) -> Place {
         self.signal(Signal::INT);
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
         std::mem::replace(&mut self.place, Place::alone())

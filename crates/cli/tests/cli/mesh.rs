@@ -139,8 +139,8 @@ fn a_bad_file_changes_nothing() {
     answer.expect_error(2, "error: nightly.yml is not valid, and nothing has changed");
     let stdout = place.run(&["show", "nightly"]).expect(0);
     assert!(stdout.contains("revision 1, "), "{stdout}");
-    place.write("my app.yml", NIGHTLY);
-    place.run(&["apply", "my app.yml"]).expect_error(2, "hint: give it a name with --name");
+    place.write("天.yml", NIGHTLY);
+    place.run(&["apply", "天.yml"]).expect_error(2, "hint: give it a name with --name");
 }
 
 #[test]
@@ -186,10 +186,11 @@ fn going_back_skips_what_only_had_another_path() {
     place.run(&["apply", "nightly.yml"]).expect(0);
     // As earlier releases stored it: a revision of its own, though nothing but the path is another.
     stored(&server, async |mesh| {
-        let entry = mesh.apps().read("nightly").await.unwrap().unwrap();
-        let mut record = entry.value.clone();
+        let app = AppName::new("nightly").unwrap();
+        let current = mesh.edits().current(&app).await.unwrap();
+        let mut record = current.record().unwrap().clone();
         record.source.as_mut().unwrap().file_name = "./nightly.yml".to_owned();
-        mesh.edits().write(&AppName::new("nightly").unwrap(), &record, Some(&entry)).await.unwrap();
+        mesh.edits().write(&app, &record, &current).await.unwrap();
     });
     let done = place.run(&["rollback", "nightly", "-o", "json"]).json();
     assert_eq!((&done["done"], &done["revision"]), (&"applied".into(), &4.into()), "{done}");
@@ -266,6 +267,36 @@ fn missing_output_is_told_and_so_are_runs_that_never_were() {
     let answer = Answer::from(follower.wait_with_output().unwrap());
     assert_eq!((answer.stdout.as_str(), answer.stderr.as_str(), answer.code), ("first\nlast\n", "", 0));
     assert_eq!(place.run(&["logs", "nightly/1"]).stderr, "");
+}
+
+/// The leader takes a run out of the ledger's active ones first, and publishes its summary then.
+#[test]
+fn a_run_on_its_way_to_the_history_is_known() {
+    let server = Server::start();
+    let place = Place::with_mesh(&server);
+    place.write("nightly.yml", NIGHTLY);
+    place.run(&["apply", "nightly.yml"]).expect(0);
+    stored(&server, async |mesh| {
+        let mut ledger = Ledger { last_run: 2, ..fixture::ledger(vec![]) };
+        for run in [1, 2] {
+            let summary = fixture::summary(run, Cause::Schedule, &[Outcome::Succeeded]);
+            ledger.history.push(|number| RunSummary { number, ..summary });
+        }
+        mesh.ledgers().compare_and_set("nightly", &ledger, 0).await.unwrap();
+        // One that is stored already is still in the ledger until the leader has written it again.
+        mesh.history().append(&fixture::app(), &ledger.history.pending[0], 0).await.unwrap();
+    });
+    assert_eq!(place.run(&["show", "nightly/2", "-o", "json"]).json()["outcome"], "succeeded");
+    let runs = |answer: serde_json::Value| -> Vec<u64> {
+        answer.as_array().unwrap().iter().map(|run| run["run"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(runs(place.run(&["runs", "nightly", "-o", "json"]).json()), [2, 1]);
+    assert_eq!(runs(place.run(&["show", "nightly", "-o", "json"]).json()["runs"].clone()), [2, 1]);
+    let answer = place.run(&["logs", "nightly"]);
+    assert_eq!(
+        answer.stderr, "the end of the output of s1/0 (attempt 1) has not come\n",
+        "of the run that is known to have ended"
+    );
 }
 
 #[test]

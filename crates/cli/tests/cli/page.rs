@@ -27,10 +27,10 @@ const PAGES: [(&str, &str); 7] = [
     ("mesh", "/mesh"),
 ];
 
-/// The state of docs/commands.md: one job that failed on one of its replicas, one that did not.
+/// The state of docs/reference/commands.md: one job that failed on one of its replicas, one that did not.
 fn fill(place: &Place) {
     wait_until("the agent", PATIENCE, || place.run(&["agents"]).stdout.contains("ready"));
-    place.run(&["apply", &repository_file("docs/commands.in/jobs")]).expect(0);
+    place.run(&["apply", &repository_file("docs/reference/commands.in/jobs")]).expect(0);
     place.run(&["run", "nightly", "--wait"]).expect(1);
     place.run(&["run", "billing", "--wait"]).expect(0);
     place.run(&["pause", "billing"]).expect(0);

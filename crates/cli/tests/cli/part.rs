@@ -1,13 +1,20 @@
 //! Processes that a mesh consists of.
 
 use std::{
+    fs::File,
     io::{BufRead as _, BufReader},
-    process::Child,
+    path::Path,
+    process::{Child, ChildStdout, Stdio},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use tickmesh_testkit::wait::wait_until;
 
 use crate::command::Place;
+
+/// Long enough for a start on a busy machine.
+const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// A process of the mesh. Dropped, it is killed.
 pub(crate) struct Part(Child);
@@ -32,6 +39,17 @@ impl Part {
         let address = BufReader::new(said).lines().next().unwrap().unwrap();
         std::thread::spawn(move || BufReader::new(log).lines().for_each(drop));
         (part, address)
+    }
+
+    /// One that writes all that it logs, debugging included, into a file; returned with what it
+    /// prints.
+    pub(crate) fn logging(place: &Place, arguments: &[&str], log: &Path, ready: &str) -> (Self, ChildStdout) {
+        let mut command = place.command(arguments);
+        command.env("TICKMESH_LOG", "debug").stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.stderr(File::create(log).unwrap()).spawn().unwrap();
+        let said = child.stdout.take().unwrap();
+        wait_until(ready, READY_WITHIN, || std::fs::read_to_string(log).unwrap().contains(ready));
+        (Self(child), said)
     }
 
     /// Stops it in order.

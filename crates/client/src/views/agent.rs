@@ -7,10 +7,10 @@ use serde::Serialize;
 use tickmesh_core::{
     fleet::{AgentView as Placeable, Fleet, Load, Readiness, Traits},
     ledger::Ledger,
-    message::AgentRecord,
+    message::{AgentRecord, EngineTrouble},
     timing::Timing,
 };
-use tickmesh_messaging::Entry;
+use tickmesh_messaging::{Entry, UnreadableRecord};
 
 use super::Tone;
 use crate::when;
@@ -36,10 +36,15 @@ pub struct AgentView {
     pub memory_bytes_reserved: u64,
     /// Version of the container engine.
     pub engine: String,
+    /// What is wrong with the container engine, if anything is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine_trouble: Option<EngineTrouble>,
     /// Name of the host.
     pub host: String,
     /// Version of tickmesh.
     pub version: String,
+    /// Build of tickmesh: the version and, as far as it is known, the commit.
+    pub build: String,
     /// The last heartbeat, by the server's clock.
     pub heartbeat_at: Timestamp,
     /// Labels for constraints.
@@ -50,7 +55,6 @@ pub struct AgentView {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AgentState {
-    /// It does.
     Ready,
     /// It finishes what it has.
     Draining,
@@ -58,8 +62,12 @@ pub enum AgentState {
     Stopped,
     /// It has not been heard of late.
     Silent,
+    /// Its container engine does not answer: it takes nothing.
+    NoEngine,
     /// Its deadlines would let a container run beside its replacement.
     UnsafeTiming,
+    /// Its key cannot be read. An agent that lives writes over it within seconds.
+    Unreadable,
 }
 
 /// All agents, by name.
@@ -73,7 +81,7 @@ impl AgentsView {
         Self::of(agents, ledgers.iter().map(|entry| &entry.value), now)
     }
 
-    /// The same for who has the ledgers themselves.
+    /// The agents, for a caller that has the ledgers.
     pub fn of<'a>(
         agents: &[Entry<AgentRecord>],
         ledgers: impl IntoIterator<Item = &'a Ledger>,
@@ -117,6 +125,8 @@ impl AgentState {
             Self::Silent
         } else if deadline >= timing.lost {
             Self::UnsafeTiming
+        } else if record.lasting_trouble().is_some() {
+            Self::NoEngine
         } else if record.draining {
             Self::Draining
         } else {
@@ -128,7 +138,8 @@ impl AgentState {
         match self {
             Self::Ready => Readiness::Ready,
             Self::Draining => Readiness::Draining,
-            Self::Stopped | Self::Silent => Readiness::Silent,
+            Self::Stopped | Self::Silent | Self::Unreadable => Readiness::Silent,
+            Self::NoEngine => Readiness::NoEngine,
             Self::UnsafeTiming => Readiness::UnsafeTiming,
         }
     }
@@ -140,7 +151,9 @@ impl AgentState {
             Self::Draining => ("draining", Tone::Unsure),
             Self::Stopped => ("stopped", Tone::Dim),
             Self::Silent => ("silent", Tone::Bad),
+            Self::NoEngine => ("no engine", Tone::Bad),
             Self::UnsafeTiming => ("unsafe timing", Tone::Bad),
+            Self::Unreadable => ("unreadable", Tone::Bad),
         }
     }
 }
@@ -158,11 +171,40 @@ impl AgentView {
             memory_bytes: record.capacity.memory_bytes,
             memory_bytes_reserved: load.memory_bytes,
             engine: record.engine.clone(),
+            engine_trouble: record.engine_trouble.clone(),
             host: record.host.clone(),
             version: record.version.clone(),
+            build: record.build.shown_with(&record.version),
             heartbeat_at: entry.at,
             labels: record.labels.clone(),
         }
+    }
+
+    /// An agent whose key cannot be read: no more is known of it than its name.
+    pub fn unreadable(record: &UnreadableRecord) -> Self {
+        Self {
+            name: record.key.clone(),
+            state: AgentState::Unreadable,
+            slots: 0,
+            slots_used: 0,
+            cpu_millis: 0,
+            cpu_millis_reserved: 0,
+            memory_bytes: 0,
+            memory_bytes_reserved: 0,
+            engine: "-".to_owned(),
+            engine_trouble: None,
+            host: "-".to_owned(),
+            version: "-".to_owned(),
+            build: "-".to_owned(),
+            heartbeat_at: record.at,
+            labels: BTreeMap::new(),
+        }
+    }
+
+    /// What is wrong with its engine, and since when: for people who ask why nothing is placed there.
+    pub fn trouble_text(&self, now: Timestamp) -> Option<String> {
+        let EngineTrouble { since, reason, .. } = self.engine_trouble.as_ref()?;
+        Some(format!("no answer since {}: {reason}", when::relative(*since, now)))
     }
 
     /// Its labels, as they are given.

@@ -10,7 +10,7 @@ use tickmesh_core::{
     name::AppName,
     schedule::Schedule,
 };
-use tickmesh_messaging::Entry;
+use tickmesh_messaging::{Entry, UnreadableRecord, chain};
 
 use super::Tone;
 use crate::{
@@ -23,13 +23,13 @@ use crate::{
 pub struct AppView {
     /// Its name.
     pub name: String,
-    /// `waiting`, `running`, `stopping`, `paused`, `invalid` or `removed`.
+    /// `waiting`, `running`, `stopping`, `paused`, `invalid`, `unreadable` or `removed`.
     pub state: State,
-    /// Why it is invalid.
+    /// Why it is invalid or unreadable.
     pub reason: Option<String>,
     /// The schedule's expression; `null`: run by hand.
     pub schedule: Option<String>,
-    /// The same in words.
+    /// The schedule in words.
     pub schedule_words: Option<String>,
     /// Time zone of the schedule.
     pub timezone: String,
@@ -41,7 +41,6 @@ pub struct AppView {
     pub known_to_leader: bool,
     /// Who applied it.
     pub applied_by: String,
-    /// When.
     pub applied_at: Timestamp,
     /// Runs that wait.
     pub queue: QueueView,
@@ -69,7 +68,6 @@ pub struct RecentView {
     pub run: RunNumber,
     /// How it ended.
     pub outcome: String,
-    /// When.
     pub finished_at: Timestamp,
 }
 
@@ -86,7 +84,33 @@ pub struct Stored<'a> {
     /// What was applied, if it ever was.
     pub record: &'a Entry<AppRecord>,
     /// The leader's record, if it has one yet.
-    pub ledger: Option<&'a Ledger>,
+    pub ledger: LedgerState<'a>,
+}
+
+/// What is known of an app's ledger.
+#[derive(Debug, Clone, Copy)]
+pub enum LedgerState<'a> {
+    /// There is none yet.
+    Absent,
+    Known(&'a Ledger),
+    /// It cannot be read, for this reason.
+    Unreadable(&'a str),
+}
+
+impl<'a> LedgerState<'a> {
+    /// Returns the ledger, if it can be read.
+    pub fn known(self) -> Option<&'a Ledger> {
+        match self {
+            Self::Known(ledger) => Some(ledger),
+            Self::Absent | Self::Unreadable(_) => None,
+        }
+    }
+}
+
+impl<'a> From<Option<&'a Ledger>> for LedgerState<'a> {
+    fn from(ledger: Option<&'a Ledger>) -> Self {
+        ledger.map_or(Self::Absent, Self::Known)
+    }
 }
 
 impl AppView {
@@ -97,9 +121,10 @@ impl AppView {
         Self::of(stored, reading.as_ref(), now)
     }
 
-    /// The same for who has read its file already.
+    /// How an app stands, for a caller that has read its file already.
     pub fn of(stored: Stored<'_>, reading: Option<&Reading>, now: Timestamp) -> Option<Self> {
-        let Stored { app, record, ledger } = stored;
+        let Stored { app, record, .. } = stored;
+        let ledger = stored.ledger.known();
         let state = state(stored, reading);
         if state == State::Removed {
             return None;
@@ -110,11 +135,13 @@ impl AppView {
         Some(Self {
             name: app.to_string(),
             state,
-            reason: reason(ledger, reading).filter(|_| state == State::Invalid),
+            reason: reason(stored, reading).filter(|_| matches!(state, State::Invalid | State::Unreadable)),
             schedule: schedule.map(|schedule| schedule.expression().to_owned()),
             schedule_words: schedule.map(Schedule::in_words),
             timezone: zone_of(record.value.source.as_ref(), reading),
-            next: spec.filter(|_| !is_paused).and_then(|spec| spec.due_after(undecided_after(spec, ledger, now))),
+            next: spec
+                .filter(|_| !is_paused && state != State::Unreadable)
+                .and_then(|spec| spec.due_after(undecided_after(spec, ledger, now))),
             revision: record.sequence,
             known_to_leader: is_known(stored),
             applied_by: record.value.by.clone(),
@@ -129,13 +156,35 @@ impl AppView {
         })
     }
 
+    /// How an app stands whose stored file cannot be read: what was applied before goes on being what it was, and no run of it
+    /// begins.
+    pub fn damaged(record: &UnreadableRecord, ledger: Option<&Ledger>) -> Self {
+        Self {
+            name: record.key.clone(),
+            state: ledger.filter(|ledger| !ledger.active.is_empty()).map_or(State::Invalid, Ledger::state),
+            reason: Some(format!("the stored file cannot be read: {}: apply it again", chain(&record.error))),
+            schedule: None,
+            schedule_words: None,
+            timezone: "-".to_owned(),
+            next: None,
+            revision: record.sequence,
+            known_to_leader: ledger.is_some_and(|ledger| ledger.app_revision >= record.sequence),
+            applied_by: "-".to_owned(),
+            applied_at: record.at,
+            queue: QueueView { waiting: ledger.map_or(0, |ledger| ledger.queue.len()), limit: 0 },
+            active: ledger.iter().flat_map(|ledger| &ledger.active).map(|run| run.number).collect(),
+            recent: ledger.iter().flat_map(|ledger| &ledger.recent).map(RecentView::from).collect(),
+            counters: ledger.map(|ledger| ledger.counters).unwrap_or_default(),
+        }
+    }
+
     /// The state in its tone, or in the words of an app that the leader has not seen.
     pub fn state_tone(&self) -> Tone {
         match self.state {
             State::Waiting => Tone::Plain,
             State::Running => Tone::Busy,
             State::Stopping | State::Paused => Tone::Unsure,
-            State::Invalid => Tone::Bad,
+            State::Invalid | State::Unreadable => Tone::Bad,
             State::Removed => Tone::Dim,
         }
     }
@@ -156,17 +205,22 @@ pub fn state(stored: Stored<'_>, reading: Option<&Reading>) -> State {
         None => State::Removed,
     };
     match stored.ledger {
-        Some(ledger) if is_known(stored) || !ledger.active.is_empty() => ledger.state(),
-        Some(_) | None => will_be,
+        LedgerState::Unreadable(_) => State::Unreadable,
+        LedgerState::Known(ledger) if is_known(stored) || !ledger.active.is_empty() => ledger.state(),
+        LedgerState::Known(_) | LedgerState::Absent => will_be,
     }
 }
 
 fn is_known(stored: Stored<'_>) -> bool {
-    stored.ledger.is_some_and(|ledger| ledger.app_revision >= stored.record.sequence)
+    stored.ledger.known().is_some_and(|ledger| ledger.app_revision >= stored.record.sequence)
 }
 
-fn reason(ledger: Option<&Ledger>, reading: Option<&Reading>) -> Option<String> {
-    match ledger.map(|ledger| &ledger.standing) {
+fn reason(stored: Stored<'_>, reading: Option<&Reading>) -> Option<String> {
+    if let LedgerState::Unreadable(reason) = stored.ledger {
+        let app = stored.app;
+        return Some(format!("its ledger cannot be read: {reason}: `tickmesh doctor --repair ledger/{app}`"));
+    }
+    match stored.ledger.known().map(|ledger| &ledger.standing) {
         Some(Standing::Invalid { reason }) => Some(reason.clone()),
         Some(Standing::Applied | Standing::Removed) | None => {
             let first = reading?.diagnostics.iter().find(|diagnostic| diagnostic.is_error())?;
@@ -196,7 +250,7 @@ mod tests {
 
     fn view(record: &Entry<AppRecord>, ledger: Option<&Ledger>) -> Option<AppView> {
         let app = fixture::app();
-        AppView::new(Stored { app: &app, record, ledger }, &TimeZoneDatabase::bundled(), fixture::now())
+        AppView::new(Stored { app: &app, record, ledger: ledger.into() }, &TimeZoneDatabase::bundled(), fixture::now())
     }
 
     #[track_caller]

@@ -9,16 +9,21 @@ use tickmesh_core::{
 
 use super::{Tone, replica::detail, tone};
 
+/// Exit code of a process that SIGKILL ended.
+const EXIT_KILLED: i64 = 137;
+/// What is said about an attempt whose container was asked to stop, and did not.
+const USED_WHOLE_GRACE: &str = "the stop signal did not end it within `stop_grace_period`, so it was killed; a shell \
+    in front of the job keeps the signal from it: write `exec`, or `init: true`";
+
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
     /// So, and it counts.
     Outcome(Outcome),
     /// It never began, and counts for nothing (protocol rule P12).
-    Revoked {
-        /// Why.
-        reason: String,
-    },
+    Revoked { reason: String },
+    /// Its agent gave it back before the engine was asked to start it, and it counts for nothing.
+    Returned { reason: String },
 }
 
 /// One attempt.
@@ -76,7 +81,7 @@ impl AttemptView {
         }
         self.exit_code = exit_code(&report.event);
         if let Some(end) = end(&report.event) {
-            self.reason = end.detail();
+            self.reason = end.detail().or_else(|| used_whole_grace(&report.event).then(|| USED_WHOLE_GRACE.to_owned()));
             self.end = Some(end);
         }
     }
@@ -93,7 +98,11 @@ impl AttemptView {
 
     /// How it ended, and what is to be said about it.
     pub fn end_text(&self) -> String {
-        self.end.as_ref().map_or_else(|| "goes on".to_owned(), End::text)
+        match (&self.end, &self.reason) {
+            (None, _) => "goes on".to_owned(),
+            (Some(end), Some(reason)) => format!("{}: {reason}", end.label()),
+            (Some(end), None) => end.label().to_owned(),
+        }
     }
 }
 
@@ -103,6 +112,7 @@ impl End {
         match self {
             Self::Outcome(outcome) => outcome.label(),
             Self::Revoked { .. } => "revoked",
+            Self::Returned { .. } => "returned",
         }
     }
 
@@ -110,11 +120,10 @@ impl End {
     fn detail(&self) -> Option<String> {
         match self {
             Self::Outcome(outcome) => detail(outcome),
-            Self::Revoked { reason } => Some(reason.clone()),
+            Self::Revoked { reason } | Self::Returned { reason } => Some(reason.clone()),
         }
     }
 
-    /// Both.
     pub fn text(&self) -> String {
         match self.detail() {
             Some(detail) => format!("{}: {detail}", self.label()),
@@ -126,7 +135,7 @@ impl End {
     pub fn tone(&self) -> Tone {
         match self {
             Self::Outcome(outcome) => tone::outcome_tone(outcome.label()),
-            Self::Revoked { .. } => Tone::Dim,
+            Self::Revoked { .. } | Self::Returned { .. } => Tone::Dim,
         }
     }
 
@@ -136,9 +145,9 @@ impl End {
             Self::Outcome(
                 Outcome::Failed { .. } | Outcome::TimedOut | Outcome::Lost { .. } | Outcome::CouldNotStart { .. },
             ) => true,
-            Self::Outcome(Outcome::Succeeded | Outcome::Cancelled | Outcome::Skipped { .. }) | Self::Revoked { .. } => {
-                false
-            }
+            Self::Outcome(Outcome::Succeeded | Outcome::Cancelled | Outcome::Skipped { .. })
+            | Self::Revoked { .. }
+            | Self::Returned { .. } => false,
         }
     }
 }
@@ -154,6 +163,7 @@ impl Serialize for End {
 pub fn end(event: &AttemptEvent) -> Option<End> {
     let outcome = match event {
         AttemptEvent::Claimed { .. } => return None,
+        AttemptEvent::Returned { reason } => return Some(End::Returned { reason: reason.clone() }),
         AttemptEvent::Revoked { reason, .. } => return Some(End::Revoked { reason: reason.clone() }),
         AttemptEvent::Cancelled { .. } => Outcome::Cancelled,
         AttemptEvent::TimedOut { .. } => Outcome::TimedOut,
@@ -167,12 +177,26 @@ pub fn end(event: &AttemptEvent) -> Option<End> {
     Some(End::Outcome(outcome))
 }
 
+/// Says whether a container that was stopped had to be killed at the end of its grace period.
+fn used_whole_grace(event: &AttemptEvent) -> bool {
+    match event {
+        AttemptEvent::Cancelled { exit_code } | AttemptEvent::TimedOut { exit_code } => *exit_code == Some(EXIT_KILLED),
+        AttemptEvent::Claimed { .. }
+        | AttemptEvent::Revoked { .. }
+        | AttemptEvent::Returned { .. }
+        | AttemptEvent::Exited { .. }
+        | AttemptEvent::CouldNotStart { .. }
+        | AttemptEvent::Lost { .. } => false,
+    }
+}
+
 fn exit_code(event: &AttemptEvent) -> Option<i64> {
     match event {
         AttemptEvent::Exited { exit_code, .. } => Some(*exit_code),
         AttemptEvent::Cancelled { exit_code } | AttemptEvent::TimedOut { exit_code } => *exit_code,
         AttemptEvent::Claimed { .. }
         | AttemptEvent::Revoked { .. }
+        | AttemptEvent::Returned { .. }
         | AttemptEvent::CouldNotStart { .. }
         | AttemptEvent::Lost { .. } => None,
     }
@@ -213,5 +237,21 @@ mod tests {
         assert_eq!(views[1].tone(), Tone::Dim);
         let labels: Vec<_> = views.iter().map(|it| it.end.as_ref().map(End::label)).collect();
         assert_eq!(labels, [Some("failed"), Some("revoked"), None]);
+    }
+
+    #[test]
+    fn attempt_that_used_its_whole_grace_says_so() {
+        let told = |event| of_reports(&[report(1, event)])[0].end_text();
+        let killed = Some(EXIT_KILLED);
+        for (event, label) in [
+            (AttemptEvent::TimedOut { exit_code: killed }, "timed_out"),
+            (AttemptEvent::Cancelled { exit_code: killed }, "cancelled"),
+        ] {
+            assert_eq!(told(event), format!("{label}: {USED_WHOLE_GRACE}"));
+        }
+        for exit_code in [None, Some(0), Some(143)] {
+            assert_eq!(told(AttemptEvent::TimedOut { exit_code }), "timed_out");
+            assert_eq!(told(AttemptEvent::Cancelled { exit_code }), "cancelled");
+        }
     }
 }

@@ -53,7 +53,6 @@ pub struct WaitingView {
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub struct QueueListView {
-    /// All of it.
     pub waiting: Vec<WaitingView>,
     /// Zone of the schedule.
     #[serde(skip)]

@@ -6,6 +6,7 @@ pub mod app;
 pub mod attempt;
 pub mod details;
 pub mod event;
+pub mod filter;
 pub mod replica;
 pub mod run;
 pub mod scheduler;

@@ -12,7 +12,7 @@ use tickmesh_core::{
     message::{AgentRecord, AttemptReport, Awaited, PullProgress},
     name::{AppName, ServiceName},
     outcome::{Outcome, exit_words},
-    placement::Placement,
+    placement::{Placement, Wanted},
     quantity::bytes,
 };
 use tickmesh_messaging::Entry;
@@ -156,7 +156,10 @@ fn no_fit(fleet: &Fleet, run: &ActiveRun, place: ReplicaPlace) -> Option<String>
     let wanted = placement.wanted(run.service_spec(place.service)?);
     match run.pinned_agent(place) {
         Some(agent) => placement.explain_on(agent, wanted.load).map(|why| why.to_string()),
-        None => placement.explain(wanted).map(|why| why.to_string()),
+        None => {
+            let refused_by = run.refused_by(place.service).cloned().collect();
+            placement.explain(Wanted { refused_by, ..wanted }).map(|why| why.to_string())
+        }
     }
 }
 
@@ -187,6 +190,12 @@ impl ReplicaView {
     pub fn is_troubled(&self) -> bool {
         let ended_badly = matches!(self.tone(), Tone::Bad | Tone::Unsure) && self.attempt > 0;
         ended_badly || self.attempt > 1
+    }
+
+    /// Says whether somebody cancelled it after an attempt was ordered: that may have taken its
+    /// whole grace.
+    pub fn was_cancelled(&self) -> bool {
+        self.outcome == Some(Outcome::Cancelled.label()) && self.attempt > 0
     }
 
     fn doing(self, state: Doing, reason: Option<String>) -> Self {
@@ -246,7 +255,7 @@ fn open_view(base: ReplicaView, open: &OpenAttempt, reports: &[AttemptReport]) -
     match end(&last.event) {
         None => base.doing(Doing::Running, None),
         Some(End::Outcome(outcome)) => base.reported(&outcome),
-        Some(end @ End::Revoked { .. }) => base.doing(Doing::Reported, Some(end.text())),
+        Some(end @ (End::Revoked { .. } | End::Returned { .. })) => base.doing(Doing::Reported, Some(end.text())),
     }
 }
 

@@ -23,6 +23,9 @@ pub struct SchedulerView {
     /// Version of tickmesh, if it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Build of tickmesh, if it answers: the version and, as far as it is known, the commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
     /// Why it does not do what it should.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -42,6 +45,8 @@ pub enum SchedulerState {
     StandingBy,
     /// It would not lead if it could.
     Refusing,
+    /// It would not lead if it could: the store that it knows is lost.
+    StoreLost,
     /// It holds the lease, and does not answer.
     Silent,
 }
@@ -55,6 +60,7 @@ impl SchedulerState {
             Self::Preparing => ("reading what is stored", Tone::Unsure),
             Self::StandingBy => ("standing by", Tone::Plain),
             Self::Refusing => ("refusing to lead", Tone::Bad),
+            Self::StoreLost => ("store lost", Tone::Bad),
             Self::Silent => ("has the lease, does not answer", Tone::Unsure),
         }
     }
@@ -68,6 +74,9 @@ impl SchedulerView {
             SchedulerRole::StandingBy => (SchedulerState::StandingBy, None, None),
             SchedulerRole::Leading { epoch, doubt: None } => (SchedulerState::Leading, Some(epoch.0), None),
             SchedulerRole::Leading { epoch, doubt } => (SchedulerState::Doubting, Some(epoch.0), doubt.clone()),
+            SchedulerRole::Refusing { reason, store: Some(_), .. } => {
+                (SchedulerState::StoreLost, None, Some(reason.clone()))
+            }
             SchedulerRole::Refusing { reason, .. } => (SchedulerState::Refusing, None, Some(reason.clone())),
         };
         Self {
@@ -77,6 +86,7 @@ impl SchedulerView {
             since: card.since,
             epoch,
             version: Some(card.version.clone()),
+            build: Some(card.build.shown_with(&card.version)),
             reason,
         }
     }
@@ -90,6 +100,7 @@ impl SchedulerView {
             since: entry.at,
             epoch: None,
             version: None,
+            build: None,
             reason: None,
         }
     }

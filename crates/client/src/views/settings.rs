@@ -187,6 +187,7 @@ mod tests {
     fn spec(labels: &str) -> AppSpec {
         let text = format!("labels: {{aliyun.schedule: '@daily', {labels}}}\nservices: {{s1: {{image: busybox}}}}\n");
         let file = ComposeFile {
+            dialect: compose::Dialect::PRESENT,
             app: &fixture::app(),
             file_name: "nightly.yml",
             text: &text,

@@ -17,6 +17,9 @@ use crate::{
 pub struct ValidationView {
     /// The file as it was given; `<stdin>` for stdin.
     pub file: String,
+    /// The app that `apply` makes of it, where the file has a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
     /// Whether it can be applied.
     pub valid: bool,
     /// The schedule, if it has one and is valid.
@@ -55,6 +58,7 @@ impl ValidationView {
         let schedule = spec.and_then(|spec| spec.schedule.as_ref());
         Self {
             file: file.to_owned(),
+            app: None,
             valid: reading.spec.is_some(),
             schedule: schedule.map(|schedule| schedule.expression().to_owned()),
             timezone: reading.timezone.clone(),

@@ -17,6 +17,8 @@ pub enum Severity {
     Error,
     /// The file can be used, but something in it has no effect or may not be what was meant.
     Warning,
+    /// The file is fine, and says less than a reader may want to know.
+    Note,
 }
 
 impl fmt::Display for Severity {
@@ -24,13 +26,22 @@ impl fmt::Display for Severity {
         formatter.pad(match self {
             Self::Error => "error",
             Self::Warning => "warning",
+            Self::Note => "note",
         })
     }
 }
 
+/// Number of a file among those that one app is read from.
+pub(super) type SourceId = u16;
+/// The file that was named first.
+pub(super) const SOURCE_FIRST: SourceId = 0;
+
 /// A place in the file. Both numbers count from 1, and columns count characters, as editors do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Position {
+    /// The file of several that the app is read from. A finding names it.
+    #[serde(skip)]
+    pub(super) source: SourceId,
     /// Line, from 1.
     pub line: usize,
     /// Character in the line, from 1.
@@ -39,7 +50,7 @@ pub struct Position {
 
 impl Position {
     /// Where a file begins: the place of what concerns all of it.
-    pub const START: Self = Self { line: 1, column: 1 };
+    pub const START: Self = Self { source: SOURCE_FIRST, line: 1, column: 1 };
 
     /// The place so many characters further on the same line.
     pub(super) fn moved_by(self, characters: usize) -> Self {

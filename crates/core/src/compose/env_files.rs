@@ -9,7 +9,6 @@ pub(super) struct EnvFiles<'f> {
     kept: BTreeMap<String, EnvFile>,
 }
 
-/// An env file.
 #[derive(Debug)]
 pub(super) enum EnvFile {
     /// Nobody brought it.

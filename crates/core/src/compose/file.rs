@@ -1,22 +1,23 @@
 //! The file itself: its version, its labels, and what its services come to together.
 
-use std::collections::BTreeSet;
-
 use super::{
     app::{app_spec, run_spec},
     keys::{SERVICE_KEYS, TOP_KEYS, TopKey},
-    labels::{AppLabels, Labels, read_app_labels},
-    reader::{Reader, Text},
+    labels::{ALIYUN, Labels, X_TICKMESH, read_app_keys, read_app_labels},
+    networks::{read_networks, warn_of_networks},
+    project::{is_scheduled, tells_when},
+    reader::Reader,
     report::{Place, quote},
+    schedule::{TimedBy, read_schedule},
     service::{read_host_files, read_services},
     source::ComposeFile,
     value::Refused,
+    volumes::read_volumes,
     yaml::{Entry, Item, Node, Value},
 };
 use crate::{
     encoded::encoded_bytes,
     ledger::{RUN_BYTES_MAX, run_bytes},
-    schedule::{Schedule, ScheduleError, zone},
     spec::{AppSpec, REPLICAS_MAX, RunSpec, ServiceSpec},
 };
 
@@ -43,28 +44,58 @@ pub(super) fn read_file(reader: &mut Reader<'_>, file: &ComposeFile<'_>, root: &
         return Contents { spec: None, timezone: file.timezone_default.to_owned() };
     };
     reader.host_files = read_host_files(reader, &root);
-    reader.volumes = declared_volumes(entries);
+    reader.is_original = has_label_of_original(entries);
+    let named = |name: &str| entries.iter().find(|entry| entry.key.text == name).map(|entry| root.child(entry));
+    reader.volumes = named("volumes").map(|item| read_volumes(reader, &item));
+    reader.networks = read_networks(reader, named("networks").as_ref());
+    let is_stack = reader.stack_labels.is_some();
+    reader.is_scheduled = is_stack || is_scheduled(root.node);
     let mut labels = Labels::default();
     let mut services: Option<(Vec<ServiceSpec>, Place)> = None;
     for entry in entries {
         let item = root.child(entry);
+        if entry.key.text == X_TICKMESH {
+            if !is_stack {
+                read_app_keys(reader, &item, &mut labels);
+            }
+            continue;
+        }
+        // Compose made them: only their names matter.
+        if is_stack && entry.key.text == "networks" {
+            continue;
+        }
         match top_key(reader, &root, entry) {
             Some(TopKey::Version) => check_version(reader, &item),
+            // That of a stack is the name of its project.
+            Some(TopKey::Name) if is_stack => {}
             Some(TopKey::Name) => check_name(reader, file, &item),
-            Some(TopKey::Labels) => labels = read_app_labels(reader, &item),
+            // In a stack they are what its services do not say, and those are read first.
+            Some(TopKey::Labels) if is_stack => {}
+            Some(TopKey::Labels) => read_app_labels(reader, &item, &mut labels),
             Some(TopKey::Services) => {
                 let place = root.key_place(&entry.key);
                 services = Some((read_services(reader, &item, &place), place));
             }
-            Some(TopKey::Volumes) => check_volumes(reader, &item),
             // Read before everything else: services name them, wherever they stand.
-            Some(TopKey::Secrets | TopKey::Configs) | None => {}
+            Some(TopKey::Secrets | TopKey::Configs | TopKey::Volumes | TopKey::Networks) | None => {}
         }
     }
-    let timezone = read_timezone(reader, &labels, file.timezone_default);
-    let schedule = read_schedule(reader, &labels, &timezone);
-    if schedule.is_none() && labels.project_type.is_none() && !mentions_schedule(entries) {
-        let hint = "add the label `aliyun.schedule`, or `aliyun.project_type: batch` to run it by hand";
+    if let Some(of_service) = reader.stack_labels.take() {
+        labels = of_service.with_defaults_to_come();
+        for entry in entries {
+            match entry.key.text.as_str() {
+                "labels" => read_app_labels(reader, &root.child(entry), &mut labels),
+                X_TICKMESH => read_app_keys(reader, &root.child(entry), &mut labels),
+                _ => {}
+            }
+        }
+    }
+    let TimedBy { schedule, timezone } = read_schedule(reader, &labels, file.timezone_default);
+    let is_told = labels.given("schedule").is_some() || tells_when(entries, reader.dialect);
+    if schedule.is_none() && labels.project_type.is_none() && !is_told {
+        // In the words of the file.
+        let prefix = if reader.is_original { "aliyun" } else { "tickmesh" };
+        let hint = format!("add the label `{prefix}.schedule`, or `{prefix}.project_type: batch` to run it by hand");
         reader.report.error_with_hint(Place::file(), "the file does not say when to run", hint);
     }
     let Some((services, place)) = services else {
@@ -73,6 +104,7 @@ pub(super) fn read_file(reader: &mut Reader<'_>, file: &ComposeFile<'_>, root: &
     };
     let run = run_spec(&labels, services);
     check_run(reader, &run, &place);
+    warn_of_networks(reader, &run, &place);
     check_variables(reader);
     check_env_files(reader, file);
     let spec = app_spec(reader, file.app, &labels, schedule, run);
@@ -111,27 +143,6 @@ fn check_name(reader: &mut Reader<'_>, file: &ComposeFile<'_>, item: &Item<'_>) 
     }
 }
 
-/// The names under `volumes`, if the file has that. Known before the services, which name them.
-fn declared_volumes(entries: &[Entry]) -> Option<BTreeSet<String>> {
-    let volumes = entries.iter().find(|entry| entry.key.text == "volumes")?;
-    Some(match &volumes.value.value {
-        Value::Mapping(volumes) => volumes.iter().map(|volume| volume.key.text.clone()).collect(),
-        Value::Scalar(_) | Value::Sequence(_) => BTreeSet::new(),
-    })
-}
-
-/// Named volumes are the engine's, made at first use. So their declarations may say nothing but the name.
-fn check_volumes(reader: &mut Reader<'_>, item: &Item<'_>) {
-    for entry in reader.entries(item) {
-        let volume = item.child(entry);
-        for option in reader.entries(&volume) {
-            let message = format!("{} of a volume is not supported", quote(&option.key.text));
-            let hint = "create the volume on the hosts, and declare it here without options";
-            reader.report.error_with_hint(volume.key_place(&option.key), message, hint);
-        }
-    }
-}
-
 /// Files of version 1 have their services at the top.
 fn explain_missing_services(reader: &mut Reader<'_>, entries: &[Entry]) {
     let looks_like_service = |entry: &&Entry| match &entry.value.value {
@@ -148,59 +159,32 @@ fn explain_missing_services(reader: &mut Reader<'_>, entries: &[Entry]) {
     }
 }
 
-/// The zone of the schedule. A zone that nobody knows is reported at its label, and the default stands in.
-fn read_timezone(reader: &mut Reader<'_>, labels: &Labels<AppLabels>, default: &str) -> String {
-    let Some(text) = &labels.timezone else { return default.to_owned() };
-    match zone(reader.zones, &text.value) {
-        Ok(zone) => zone.iana_name().unwrap_or(&text.value).to_owned(),
-        Err(error) => {
-            report_schedule_error(reader, text, &error);
-            default.to_owned()
-        }
-    }
-}
-
-fn read_schedule(reader: &mut Reader<'_>, labels: &Labels<AppLabels>, timezone: &str) -> Option<Schedule> {
-    if let Some(text) = &labels.project_type
-        && text.value != "batch"
-    {
-        let message = format!("`project_type` is {}: only `batch` apps run here", quote(&text.value));
-        reader.report.error(text.place(), message);
-    }
-    labels.schedule.as_ref().and_then(|text| parse_schedule(reader, text, timezone))
-}
-
-/// Whether the file tries to say when to run. Where that could not be read, the reader knows already.
-fn mentions_schedule(entries: &[Entry]) -> bool {
-    let is_label = |text: &str| {
-        let name = text.split('=').next().unwrap_or(text).trim();
-        name.ends_with(".schedule") || name.ends_with(".project_type")
-    };
-    let labels = entries.iter().find(|entry| entry.key.text == "labels").map(|entry| &entry.value.value);
-    match labels {
-        None => false,
-        Some(Value::Mapping(labels)) => labels.iter().any(|label| is_label(&label.key.text)),
-        Some(Value::Sequence(labels)) => labels.iter().any(|label| match &label.value {
-            Value::Scalar(scalar) => is_label(&scalar.text),
-            Value::Sequence(_) | Value::Mapping(_) => true,
+/// Says whether a label of the original stands at the top or in a service.
+fn has_label_of_original(entries: &[Entry]) -> bool {
+    let is_original = |node: &Node| match &node.value {
+        Value::Mapping(labels) => labels.iter().any(|label| label.key.text.starts_with(ALIYUN)),
+        Value::Sequence(labels) => labels.iter().any(|label| match &label.value {
+            Value::Scalar(scalar) => scalar.text.starts_with(ALIYUN),
+            Value::Sequence(_) | Value::Mapping(_) => false,
         }),
-        Some(Value::Scalar(scalar)) => !scalar.is_null(),
-    }
+        Value::Scalar(_) => false,
+    };
+    let labelled =
+        |entries: &[Entry]| entries.iter().any(|entry| entry.key.text == "labels" && is_original(&entry.value));
+    let services = entries.iter().filter(|entry| entry.key.text == "services");
+    labelled(entries) || services.flat_map(|services| maps_in(&services.value)).any(labelled)
 }
 
-fn parse_schedule(reader: &mut Reader<'_>, text: &Text, timezone: &str) -> Option<Schedule> {
-    Schedule::parse(&text.value, timezone, reader.zones)
-        .map_err(|error| report_schedule_error(reader, text, &error))
-        .ok()
-}
-
-fn report_schedule_error(reader: &mut Reader<'_>, text: &Text, error: &ScheduleError) {
-    // Its columns count from 1.
-    let place = error.column().map_or(text.place(), |column| text.place_of(column.saturating_sub(1)));
-    match error.hint() {
-        Some(hint) => reader.report.error_with_hint(place, error.to_string(), hint),
-        None => reader.report.error(place, error.to_string()),
-    }
+/// The maps that are values of a map.
+fn maps_in(node: &Node) -> impl Iterator<Item = &[Entry]> {
+    let entries = match &node.value {
+        Value::Mapping(entries) => entries.as_slice(),
+        Value::Scalar(_) | Value::Sequence(_) => &[],
+    };
+    entries.iter().filter_map(|entry| match &entry.value.value {
+        Value::Mapping(entries) => Some(entries.as_slice()),
+        Value::Scalar(_) | Value::Sequence(_) => None,
+    })
 }
 
 /// What only all services together can exceed.

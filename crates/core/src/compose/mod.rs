@@ -13,17 +13,25 @@
 mod app;
 mod constraint;
 mod diagnostic;
+mod dialect;
+mod dotenv;
 mod env_files;
+mod external;
 mod file;
 mod host_files;
 mod interpolate;
 mod keys;
 mod labels;
+mod networks;
+mod project;
 mod reader;
 mod report;
+mod schedule;
 mod service;
 mod source;
 mod value;
+mod variables;
+mod volumes;
 mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,20 +40,20 @@ use jiff::tz::TimeZoneDatabase;
 
 pub use self::{
     diagnostic::{Diagnostic, Position, Severity},
+    dialect::{DIALECT_FIRST, Dialect, DialectNumber, UnknownDialect},
     file::ENV_FILES_BYTES_MAX,
     keys::service_keys,
+    labels::schema,
+    project::{Outline, PROJECT_FILES_MAX, Project, Scheduled, join_paths, outline, project_name, shown_path},
     service::capability,
     source::{ComposeFile, TIMEZONE_DEFAULT},
     value::{Refused, duration, size},
+    variables::{VARIABLES_FILE_BYTES_MAX, VariablesFile, VariablesFileError, read_variables_file},
     yaml::SOURCE_BYTES_MAX,
 };
 use self::{
-    env_files::EnvFiles,
     file::{Contents, read_file},
-    host_files::HostFiles,
-    interpolate::Interpolator,
     reader::Reader,
-    report::Report,
 };
 use crate::spec::AppSpec;
 
@@ -60,32 +68,61 @@ pub struct Reading {
     pub variables_used: BTreeMap<String, String>,
     /// The env files that the file names, whether they are there or not. Relative paths begin where the file is.
     pub env_files: BTreeSet<String>,
+    /// The further files that the app is read from, whether they are there or not. Paths begin in
+    /// the folder of the project.
+    pub files: BTreeSet<String>,
+    /// Paths of the hosts that are relative in the file, and what they are on every host.
+    pub host_paths: BTreeMap<String, String>,
     /// IANA name of the schedule's time zone, as the database spells it.
     pub timezone: String,
 }
 
-/// Reads a compose file.
+impl Reading {
+    /// The reading of a stored app whose rules this release does not know.
+    pub(crate) fn refused(file_name: &str, timezone: &str, unknown: &UnknownDialect) -> Self {
+        let diagnostic = Diagnostic {
+            file: file_name.into(),
+            severity: Severity::Error,
+            position: Position::START,
+            path: String::new(),
+            message: unknown.to_string(),
+            hint: Some("run the release that applied it, or apply the file again with this one".to_owned()),
+        };
+        Self {
+            spec: None,
+            diagnostics: vec![diagnostic],
+            variables_used: BTreeMap::new(),
+            env_files: BTreeSet::new(),
+            files: BTreeSet::new(),
+            host_paths: BTreeMap::new(),
+            timezone: timezone.to_owned(),
+        }
+    }
+}
+
+/// Reads a compose file that stands alone.
 pub fn read(file: &ComposeFile<'_>, zones: &TimeZoneDatabase) -> Reading {
-    let mut report = Report::new(file.file_name);
-    let tree = yaml::parse(file.text, &mut report);
-    let mut reader = Reader {
-        report,
-        interpolator: Interpolator::new(file.variables),
-        env_files: EnvFiles::new(file.env_files),
-        host_files: HostFiles::default(),
-        volumes: None,
-        zones,
-    };
+    read_in(file, Project::ALONE, zones)
+}
+
+/// Reads a compose file with what belongs to it.
+pub fn read_in(file: &ComposeFile<'_>, project: &Project, zones: &TimeZoneDatabase) -> Reading {
+    let mut reader = Reader::new(file, project, zones);
+    let tree = yaml::parse(0, file.text, &mut reader.report);
+    let tree = tree.and_then(|tree| project::assemble(&mut reader, &tree));
     let contents = match &tree {
         Some(root) => read_file(&mut reader, file, root),
         None => Contents { spec: None, timezone: file.timezone_default.to_owned() },
     };
-    let Reader { report, interpolator, env_files, host_files: _, volumes: _, zones: _ } = reader;
+    let Reader { report, interpolator, env_files, sources, .. } = reader;
+    let (files, host_paths) = sources.into_named();
     Reading {
         spec: contents.spec.filter(|_| !report.has_errors()),
         diagnostics: report.into_diagnostics(),
         variables_used: interpolator.into_used(),
         env_files: env_files.into_named(),
+        files,
+        host_paths,
         timezone: contents.timezone,
     }
 }

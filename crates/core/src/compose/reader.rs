@@ -6,29 +6,82 @@ use std::{collections::BTreeSet, fmt::Display};
 use jiff::tz::TimeZoneDatabase;
 
 use super::{
-    diagnostic::Position,
+    diagnostic::{Position, SourceId},
+    dialect::Dialect,
     env_files::EnvFiles,
     host_files::HostFiles,
     interpolate::Interpolator,
     keys::{Known, Status},
+    labels::{AppLabels, Labels},
+    networks::Networks,
+    project::{Project, Sources},
     report::{Place, Report, quote},
-    yaml::{Entry, Item, Scalar, Value},
+    source::ComposeFile,
+    volumes::Volumes,
+    yaml::{Entry, Item, Node, Scalar, Value},
 };
 
 /// Longest list of a service's names, rights and the like. Nobody writes half as many, and each is stored with every run.
 const LIST_MAX: usize = 100;
 
+/// Keys of other tools and what compose calls them, where the nearest name is another one.
+const OTHER_WORDS: [(&str, &str); 3] = [("network", "network_mode"), ("env", "environment"), ("cmd", "command")];
+
+/// Says whether a key that is not read has one of the values that say nothing.
+fn says_nothing(nothing: &[&str], node: &Node) -> bool {
+    match &node.value {
+        Value::Scalar(scalar) => nothing.contains(&scalar.text.trim()),
+        Value::Sequence(_) | Value::Mapping(_) => false,
+    }
+}
+
 /// Reads values and collects what is wrong with them.
 #[derive(Debug)]
 pub(super) struct Reader<'f> {
+    pub(super) dialect: Dialect,
     pub(super) report: Report,
+    /// The files that the app is read from.
+    pub(super) sources: Sources<'f>,
+    /// Labels of the app among those of the service of a stack that the app is; `None`: the app is
+    /// the whole file.
+    pub(super) stack_labels: Option<Labels<AppLabels>>,
+    pub(super) unset: UnsetNames,
     pub(super) interpolator: Interpolator<'f>,
     pub(super) env_files: EnvFiles<'f>,
     /// Secrets and configs that services may name.
     pub(super) host_files: HostFiles,
-    /// Names of the volumes that the file declares; `None`: it declares none, and need not.
-    pub(super) volumes: Option<BTreeSet<String>>,
+    /// Volumes that the file declares; `None`: it declares none, and need not.
+    pub(super) volumes: Option<Volumes>,
+    /// Networks that the file declares.
+    pub(super) networks: Networks,
+    /// Whether the file has labels of the original, and so means what it meant there.
+    pub(super) is_original: bool,
+    /// Whether the file says when the app runs: at its top, or in the service of a stack that the app is.
+    pub(super) is_scheduled: bool,
+    /// What compose calls everything that it makes for this file.
+    pub(super) project: String,
     pub(super) zones: &'f TimeZoneDatabase,
+}
+
+/// Variables that were found without a value, and how much depends on the next one.
+#[derive(Debug, Default)]
+pub(super) struct UnsetNames {
+    reported: BTreeSet<String>,
+    refused: BTreeSet<String>,
+    mode: Unset,
+}
+
+/// What is said of a variable that is not set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Unset {
+    /// A warning.
+    #[default]
+    Warned,
+    /// Nothing: whoever reads the text says it, by [`Reader::report_unset`].
+    Deferred,
+    /// An error: with the variable left out the value means something else, such as another user or
+    /// another folder.
+    Refused,
 }
 
 /// The text of a scalar with its variables replaced.
@@ -40,6 +93,8 @@ pub(super) struct Text {
     place: Place,
     /// Where the text's first character is, if text and file agree character by character.
     verbatim_at: Option<Position>,
+    /// Variables that are not set, of which nothing has been said.
+    unset: Vec<String>,
 }
 
 impl Text {
@@ -52,6 +107,13 @@ impl Text {
     pub(super) fn place_of(&self, index: usize) -> Place {
         let position = self.verbatim_at.map_or(self.place.position, |start| start.moved_by(index));
         Place { position, path: self.place.path.clone() }
+    }
+
+    /// Several texts as one, with a separator between them.
+    pub(super) fn joined(texts: &[Self], separator: &str, place: Place) -> Self {
+        let values: Vec<&str> = texts.iter().map(|text| text.value.as_str()).collect();
+        let unset = texts.iter().flat_map(|text| text.unset.clone()).collect();
+        Self { value: values.join(separator), place, verbatim_at: None, unset }
     }
 
     /// Without space around it.
@@ -80,7 +142,7 @@ impl Text {
     fn part(&self, start: usize, value: &str) -> Self {
         let skipped = self.value[..start].chars().count();
         let verbatim_at = self.verbatim_at.map(|position| position.moved_by(skipped));
-        Self { value: value.to_owned(), place: self.place.clone(), verbatim_at }
+        Self { value: value.to_owned(), place: self.place.clone(), verbatim_at, unset: self.unset.clone() }
     }
 }
 
@@ -96,6 +158,33 @@ pub(super) struct Pair {
 }
 
 impl<'f> Reader<'f> {
+    /// A reader that has read nothing yet.
+    pub(super) fn new(file: &ComposeFile<'f>, project: &'f Project, zones: &'f TimeZoneDatabase) -> Self {
+        Self {
+            dialect: file.dialect,
+            report: Report::new(file.file_name),
+            sources: Sources::new(project, file.file_name, file.text),
+            stack_labels: project.service.is_some().then(Labels::default),
+            unset: UnsetNames::default(),
+            interpolator: Interpolator::new(file.variables),
+            env_files: EnvFiles::new(file.env_files),
+            host_files: HostFiles::default(),
+            volumes: None,
+            networks: Networks::default(),
+            is_original: false,
+            is_scheduled: false,
+            project: project.name.clone().unwrap_or_else(|| file.app.to_string()),
+            zones,
+        }
+    }
+
+    /// Returns the name of the stack of which the app is a service: compose made its networks and
+    /// volumes by that.
+    pub(super) fn stack_project(&self) -> Option<String> {
+        let project = self.sources.project();
+        project.service.as_ref().map(|_| project.name.clone().unwrap_or_default())
+    }
+
     /// The entries of a map; none if it is empty or not a map.
     pub(super) fn entries<'t>(&mut self, item: &Item<'t>) -> &'t [Entry] {
         match &item.node.value {
@@ -173,7 +262,7 @@ impl<'f> Reader<'f> {
         values
     }
 
-    /// The same, where a text may stand for a list of one.
+    /// Reads a list, or a text that stands for a list of one.
     pub(super) fn one_or_many<T, E: Display>(
         &mut self,
         item: &Item<'_>,
@@ -202,6 +291,70 @@ impl<'f> Reader<'f> {
         }
     }
 
+    /// The text of a scalar of this file with its variables replaced, of which nothing is said.
+    /// `None`: they cannot be.
+    pub(super) fn replaced(&mut self, scalar: &Scalar, source: SourceId) -> Option<String> {
+        if scalar.is_replaced || !scalar.text.contains('$') {
+            return Some(scalar.text.clone());
+        }
+        let own = self.sources.variables(source);
+        self.interpolator.interpolate_beside(&scalar.text, &own).ok().map(|replaced| replaced.text)
+    }
+
+    /// A path of the hosts: a relative one begins in the folder of its file. Whoever reads it says
+    /// what is wrong with it.
+    pub(super) fn on_hosts(&mut self, path: &str, source: SourceId) -> Option<String> {
+        let home = if path.starts_with('~') { self.interpolator.variable("HOME") } else { None };
+        self.sources.on_hosts(source, path, home)
+    }
+
+    /// Reads something for which variables that are not set mean more than a warning.
+    pub(super) fn with_unset<T>(&mut self, mode: Unset, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.unset.mode, mode);
+        let read = read(self);
+        self.unset.mode = before;
+        read
+    }
+
+    /// Says which variables of a text are not set: an error where nothing is left of its value.
+    pub(super) fn report_unset(&mut self, text: &Text) {
+        if text.value.is_empty() {
+            self.refuse_unset(text, "; `${NAME:-}` says that it may be empty")
+        } else {
+            self.warn_unset(text)
+        }
+    }
+
+    /// Whether nothing was said before about this variable, which is not set.
+    pub(super) fn is_first_unset(&mut self, name: &str) -> bool {
+        self.unset.reported.insert(name.to_owned())
+    }
+
+    fn warn_unset(&mut self, text: &Text) {
+        for name in &text.unset {
+            if self.is_first_unset(name) {
+                let message = format!("the variable {} is not set: nothing is put in its place", quote(name));
+                self.report.warning_with_hint(text.place(), message, hint_for_unset(name));
+            }
+        }
+    }
+
+    fn refuse_unset(&mut self, text: &Text, way_out: &str) {
+        match self.dialect {
+            // There it was a warning, and the apps run.
+            Dialect::First => return self.warn_unset(text),
+            Dialect::Second => {}
+        }
+        for name in &text.unset {
+            self.unset.reported.insert(name.clone());
+            if self.unset.refused.insert(name.clone()) {
+                let message = format!("the variable {} is not set, and nothing stands in for it", quote(name));
+                let hint = format!("{}{}", hint_for_unset(name), way_out.replace("NAME", name));
+                self.report.error_with_hint(text.place(), message, hint);
+            }
+        }
+    }
+
     /// Says that something else is needed.
     pub(super) fn expected(&mut self, what: &str, item: &Item<'_>) {
         let found = item.node.kind();
@@ -213,21 +366,28 @@ impl<'f> Reader<'f> {
         let name = entry.key.text.as_str();
         let place = item.key_place(&entry.key);
         let known = table.iter().find(|known| known.name == name);
+        if known.is_some_and(|known| says_nothing(known.nothing, &entry.value)) {
+            return None;
+        }
         match known.map(|known| &known.status) {
             Some(Status::Supported(key)) => return Some(*key),
             Some(Status::Ignored { why }) => self.report.warning(place, format!("`{name}` has no effect: {why}")),
             Some(Status::Unsupported { why, hint }) => {
                 self.report.error_with_hint(place, format!("`{name}` is not supported: {why}"), *hint);
             }
-            None if name.starts_with("x-") => {}
             None => self.unknown_key(name, place, table.iter().map(|known| known.name)),
         }
         None
     }
 
-    /// Says that a key is not known, and which one may have been meant.
+    /// Says that a key is not known, and which one may have been meant. Keys with `x-` are for
+    /// other programs, at every level.
     pub(super) fn unknown_key<'n>(&mut self, name: &str, place: Place, names: impl IntoIterator<Item = &'n str>) {
-        let near = self.report.nearest(name, names);
+        if name.starts_with("x-") {
+            return;
+        }
+        let other_word = OTHER_WORDS.iter().find(|(other, _)| *other == name).map(|(_, key)| *key);
+        let near = other_word.or_else(|| self.report.nearest(name, names));
         let message = format!("unknown key {}", quote(name));
         match near {
             Some(near) => self.report.error_with_hint(place, message, format!("did you mean `{near}`?")),
@@ -251,17 +411,25 @@ impl<'f> Reader<'f> {
     }
 
     fn interpolated(&mut self, scalar: &Scalar, item: &Item<'_>) -> Option<Text> {
-        let written = Text { value: scalar.text.clone(), place: item.place(), verbatim_at: scalar.verbatim_at };
-        if !scalar.text.contains('$') {
+        let written = Text {
+            value: scalar.text.clone(),
+            place: item.place(),
+            verbatim_at: scalar.verbatim_at,
+            unset: Vec::new(),
+        };
+        if scalar.is_replaced || !scalar.text.contains('$') {
             return Some(written);
         }
-        match self.interpolator.interpolate(&scalar.text) {
+        let own = self.sources.variables(item.node.position.source);
+        match self.interpolator.interpolate_beside(&scalar.text, &own) {
             Ok(result) => {
-                for name in result.unset {
-                    let message = format!("the variable {} is not set: nothing is put in its place", quote(&name));
-                    self.report.warning(item.place(), message);
+                let text = Text { value: result.text, verbatim_at: None, unset: result.unset, ..written };
+                match self.unset.mode {
+                    Unset::Warned => self.warn_unset(&text),
+                    Unset::Refused => self.refuse_unset(&text, ""),
+                    Unset::Deferred => {}
                 }
-                Some(Text { value: result.text, verbatim_at: None, ..written })
+                Some(text)
             }
             Err(error) => {
                 let place = written.place_of(error.offset());
@@ -273,4 +441,8 @@ impl<'f> Reader<'f> {
             }
         }
     }
+}
+
+fn hint_for_unset(name: &str) -> String {
+    format!("add a line `{name}=...` to the file `.env` beside the compose file, or set it with `--var {name}=...`")
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::diagnostic::{Diagnostic, Position, Severity};
+use super::diagnostic::{Diagnostic, Position, SOURCE_FIRST, Severity, SourceId};
 
 /// Most diagnostics kept of one severity: nobody reads more, and a hostile file must not make more.
 pub(super) const DIAGNOSTICS_MAX: usize = 100;
@@ -32,9 +32,10 @@ impl Place {
 /// The diagnostics so far.
 #[derive(Debug)]
 pub(super) struct Report {
-    file: Arc<str>,
+    files: Vec<Arc<str>>,
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
+    notes: Vec<Diagnostic>,
     left_out: usize,
     /// Unknown names that were compared with all known ones: the only work here that is not small.
     comparisons: usize,
@@ -42,7 +43,27 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(file: &str) -> Self {
-        Self { file: file.into(), errors: Vec::new(), warnings: Vec::new(), left_out: 0, comparisons: 0 }
+        Self {
+            files: vec![file.into()],
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            notes: Vec::new(),
+            left_out: 0,
+            comparisons: 0,
+        }
+    }
+
+    /// Takes note of one more file, whose places have the number that is returned. `None`: there
+    /// are too many.
+    pub(super) fn add_file(&mut self, name: &str) -> Option<SourceId> {
+        let id = SourceId::try_from(self.files.len()).ok()?;
+        self.files.push(name.into());
+        Some(id)
+    }
+
+    /// Returns the name of a file.
+    pub(super) fn file(&self, source: SourceId) -> Arc<str> {
+        self.files.get(usize::from(source)).unwrap_or(&self.files[0]).clone()
     }
 
     pub(super) fn error(&mut self, place: Place, message: impl Into<String>) {
@@ -61,6 +82,10 @@ impl Report {
         self.push(Severity::Warning, place, message.into(), Some(hint.into()));
     }
 
+    pub(super) fn note_with_hint(&mut self, place: Place, message: impl Into<String>, hint: impl Into<String>) {
+        self.push(Severity::Note, place, message.into(), Some(hint.into()));
+    }
+
     pub(super) fn has_errors(&self) -> bool {
         !self.errors.is_empty()
     }
@@ -76,9 +101,11 @@ impl Report {
 
     /// All of them in the order of the file.
     pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
-        let Self { file, errors, warnings, left_out, comparisons: _ } = self;
+        let file = self.file(SOURCE_FIRST);
+        let Self { files: _, errors, warnings, notes, left_out, comparisons: _ } = self;
         let mut all = errors;
         all.extend(warnings);
+        all.extend(notes);
         all.sort_by_key(|diagnostic| (diagnostic.position, diagnostic.severity));
         if left_out > 0 {
             let Place { position, path } = Place::file();
@@ -90,11 +117,13 @@ impl Report {
 
     fn push(&mut self, severity: Severity, place: Place, message: String, hint: Option<String>) {
         let Place { position, path } = place;
+        let file = self.file(position.source);
         let message = printable(&message);
         let hint = hint.as_deref().map(printable);
         let kept = match severity {
             Severity::Error => &mut self.errors,
             Severity::Warning => &mut self.warnings,
+            Severity::Note => &mut self.notes,
         };
         // A value that aliases repeat is read once for each of them, but is wrong in one place only.
         if kept.iter().any(|other| other.position == position && other.message == message) {
@@ -104,7 +133,7 @@ impl Report {
             self.left_out += 1;
             return;
         }
-        kept.push(Diagnostic { file: self.file.clone(), severity, position, path: printable(&path), message, hint });
+        kept.push(Diagnostic { file, severity, position, path: printable(&path), message, hint });
     }
 }
 

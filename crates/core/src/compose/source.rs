@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::dialect::Dialect;
 use crate::name::AppName;
 
 /// Time zone of schedules that name none: the original's only one.
@@ -12,6 +13,8 @@ pub const TIMEZONE_DEFAULT: &str = "Asia/Shanghai";
 pub struct ComposeFile<'a> {
     /// The app that the file describes.
     pub app: &'a AppName,
+    /// The rules by which it is read.
+    pub dialect: Dialect,
     /// Name of the file, for diagnostics.
     pub file_name: &'a str,
     /// The file.

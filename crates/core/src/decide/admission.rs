@@ -57,7 +57,7 @@ impl Transition<'_> {
         self.ledger.counters.manual.count(admitted)
     }
 
-    /// The same for a run that does again what had not succeeded.
+    /// Admits a run that repeats the replicas which had not succeeded.
     pub(super) fn admit_retry(&mut self, spec: &AppSpec, waiting: Waiting) -> Verdict {
         let admitted = self.admit(spec, waiting);
         self.ledger.counters.retry.count(admitted)
@@ -139,7 +139,7 @@ impl Transition<'_> {
         }
     }
 
-    /// Throws out what waits and fits, oldest first, counts it, and puts the ticks among it on record. Returned is how many
+    /// Throws out what waits and fits, oldest first, counts it, and puts the ticks among it on record. Returns how many
     /// runs that were.
     pub(super) fn discard_waiting(&mut self, reason: DiscardReason, mut discards: impl FnMut(&Waiting) -> bool) -> u32 {
         let (discarded, kept): (Vec<_>, Vec<_>) =

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{AppChange, AppContent, Record, Transition};
+use super::{AppChange, AppContent, Clock, Record, Transition};
 use crate::{
     encoded::shortened,
     id::RunNumber,
@@ -40,6 +40,8 @@ impl Transition<'_> {
                 self.ledger.standing = Standing::Removed;
                 self.ledger.tombstone_revision = change.revision;
                 (self.ledger.pause, self.ledger.pause_label) = (None, false);
+                // Who removes an app removes its secrets.
+                self.ledger.retained.clear();
                 self.spec = None;
                 self.discard_waiting(DiscardReason::Flushed, |_| true);
                 self.stop_all(&StopReason::Removed);
@@ -67,11 +69,18 @@ impl Transition<'_> {
         }
     }
 
-    /// Lets a run end. One that is being stopped keeps its reason.
+    /// Lets a run end. One that is being stopped keeps its reason; when a person asks for its end, the
+    /// time after which nobody is waited for begins ([`super::ending`]).
     pub(super) fn stop_run(&mut self, number: RunNumber, reason: StopReason) {
-        let run = self.ledger.active.iter_mut().find(|run| run.number == number);
-        if let Some(run) = run.filter(|run| *run.phase() == Phase::Running) {
+        let now = self.context.now;
+        let Some(run) = self.ledger.active.iter_mut().find(|run| run.number == number) else { return };
+        let is_clock_right = self.context.clock == Clock::Running;
+        let asked = reason.is_asked_for() && is_clock_right && run.ask_to_end(now);
+        let is_running = *run.phase() == Phase::Running;
+        if is_running {
             run.stop(reason);
+        }
+        if asked || is_running {
             self.note(Record::Due);
         }
     }

@@ -10,7 +10,7 @@ use crate::{
     ledger::{
         Carried, Cause, HandledRequest, Pause, REASON_BYTES_MAX, REQUESTS_MAX, Standing, StopReason, Verdict, Waiting,
     },
-    message::{Command, CommandKind, DiscardReason, SkipReason},
+    message::{Command, CommandKind, DiscardReason, RunRequest, SkipReason},
     outcome::Outcome,
     spec::AppSpec,
     time,
@@ -55,7 +55,7 @@ impl Transition<'_> {
                 Ok(self.admit_manual(&spec, waiting))
             }
             CommandKind::Retry { run } => self.retry(*run, command, retried),
-            CommandKind::Cancel { run } => self.cancel(*run, &command.by),
+            CommandKind::Cancel { run, force } => self.cancel(*run, &command.by, *force),
             CommandKind::Pause => self.pause(&command.by),
             CommandKind::Resume => self.resume(),
             CommandKind::Flush => {
@@ -87,7 +87,8 @@ impl Transition<'_> {
         }
         let cause = Cause::Retry { of: run, by: command.by.clone(), request: command.request };
         let run_spec = spec.run();
-        let (request, carried) = (summary.request.clone(), Carried::of(summary, &run_spec));
+        let request = self.request_again(summary)?;
+        let carried = Carried::of(summary, &run_spec);
         if carried.leaves_nothing_of(&run_spec) {
             return Err(format!("what did not succeed in run {run} is not in the file any more"));
         }
@@ -95,14 +96,38 @@ impl Transition<'_> {
         Ok(self.admit_retry(&spec, waiting))
     }
 
-    fn cancel(&mut self, wanted: Option<RunNumber>, by: &str) -> Result<Verdict, String> {
+    /// Returns what a person asked to be different in a finished run. The history has the names of
+    /// variables alone: their values are in the ledger, for as long as they fit, and in the records
+    /// of releases that stored them there.
+    fn request_again(&self, summary: &RunSummary) -> Result<RunRequest, String> {
+        let retained = self.ledger.retained_values(summary.run);
+        let request = retained.and_then(|values| summary.request.with_values(values));
+        request.or_else(|| summary.request.with_own_values()).ok_or_else(|| {
+            let names: Vec<&str> = summary.request.names.iter().map(String::as_str).collect();
+            let (run, names) = (summary.run, names.join(", "));
+            format!(
+                "the values that run {run} was started with are not kept any more: run the app with --env for {names}"
+            )
+        })
+    }
+
+    fn cancel(&mut self, wanted: Option<RunNumber>, by: &str, force: bool) -> Result<Verdict, String> {
         let active = self.ledger.active.iter().map(|run| run.number);
         let runs: Vec<RunNumber> = active.filter(|number| wanted.is_none_or(|wanted| wanted == *number)).collect();
         if runs.is_empty() {
-            return Err(wanted.map_or("no run is active".to_owned(), |run| format!("run {run} is not active")));
+            let last = self.ledger.last_run;
+            return Err(match wanted {
+                None => "no run is active".to_owned(),
+                Some(run) if run > last && last == 0 => format!("there is no run {run}: the app has not run yet"),
+                Some(run) if run > last => format!("there is no run {run}: the newest one is run {last}"),
+                Some(run) => format!("run {run} has ended"),
+            });
         }
         for number in &runs {
             self.stop_run(*number, StopReason::Cancelled { by: by.to_owned() });
+            if force {
+                self.end_by_force(*number);
+            }
         }
         Ok(Verdict::Stopping { runs })
     }

@@ -13,6 +13,7 @@ mod admission;
 mod app;
 mod clock;
 mod command;
+mod ending;
 mod orders;
 mod placing;
 mod progress;
@@ -42,7 +43,6 @@ use crate::{
 /// What a decision may look at besides the ledger and the input.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
-    /// The app.
     pub app: &'a AppName,
     /// Its spec at the revision that the ledger has folded; `None` if it is removed or not valid.
     pub spec: Option<&'a Arc<AppSpec>>,
@@ -67,7 +67,6 @@ pub struct Context<'a> {
 /// Whether instants are decided now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
-    /// They are.
     Running,
     /// Not yet: results from before the take-over are still being folded, and a run that has ended already must not make
     /// a tick wait.
@@ -79,7 +78,6 @@ pub enum Clock {
 /// Whether replicas are placed now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placing {
-    /// They are.
     Now,
     /// Another app has waited longer for an agent: this one's turn comes after it.
     InTurn,
@@ -107,7 +105,6 @@ pub enum Input<'a> {
     Command {
         /// Its sequence in the command stream.
         sequence: u64,
-        /// The command.
         command: &'a Command,
         /// The run that it wants to be retried, if it does, and the history has it.
         retried: Option<&'a RunSummary>,
@@ -126,6 +123,13 @@ pub enum Input<'a> {
         /// The message.
         report: &'a AttemptReport,
     },
+    /// A message of the leader about an attempt was refused: its subject does not end where the ledger has it.
+    ReportRefused {
+        /// The message that was refused.
+        refused: &'a AttemptReport,
+        /// The last message on the attempt's subject, with its sequence; `None`: there is none.
+        found: Option<(u64, &'a AttemptReport)>,
+    },
     /// A heartbeat, after all results that it has seen were folded.
     Heartbeat {
         /// The heartbeat.
@@ -135,7 +139,6 @@ pub enum Input<'a> {
     },
     /// The agent is silent, and nothing of it is under way: the checks of protocol rule P3 are done.
     Silent {
-        /// The agent.
         agent: &'a AgentName,
         /// What was folded when its key was read: a claim above is news, and no silence.
         results_through: u64,
@@ -144,14 +147,12 @@ pub enum Input<'a> {
     Checkpoint,
     /// A tick message is stored, and with it all before it.
     TickStored {
-        /// Its number.
         number: u64,
         /// Its sequence in the stream.
         sequence: u64,
     },
     /// A history message is stored, and with it all before it.
     HistoryStored {
-        /// Its number.
         number: u64,
         /// Its sequence in the stream.
         sequence: u64,
@@ -188,7 +189,8 @@ pub enum AppContent {
 pub enum Action {
     /// Wake an agent up.
     Send(Order),
-    /// Store a message on an attempt's subject; it comes back as [`Input::Report`] if it was stored.
+    /// Store a message on an attempt's subject. It comes back as [`Input::Report`] if it was stored, and
+    /// as [`Input::ReportRefused`] if not.
     StoreReport {
         /// The message.
         report: AttemptReport,
@@ -223,7 +225,7 @@ pub struct Decision {
     pub unplaced: bool,
 }
 
-/// Decides.
+/// Folds one input into an app's ledger. Returns the new ledger, and the actions that follow once it is stored.
 pub fn decide(context: &Context<'_>, ledger: Ledger, input: Input<'_>, random: &mut dyn Rng) -> Decision {
     let mut transition = Transition {
         context,
@@ -272,6 +274,7 @@ impl Transition<'_> {
             Input::CommandConfirmed(request) => self.confirm_commands(|handled| handled.request == request),
             Input::CommandsConfirmed { below } => self.confirm_commands(|handled| handled.sequence < below),
             Input::Report { sequence, report } => self.fold_report(sequence, report),
+            Input::ReportRefused { refused, found } => self.fold_refusal(refused, found),
             Input::Heartbeat { record, machine_for } => self.judge_heartbeat(record, machine_for),
             Input::Silent { agent, results_through } => self.judge_silence(agent, results_through),
             Input::Checkpoint => self.checkpoint(),

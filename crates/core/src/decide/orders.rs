@@ -60,7 +60,7 @@ impl Transition<'_> {
         }
     }
 
-    fn send(&mut self, attempt: AttemptId, agent: AgentName, kind: OrderKind) {
+    pub(super) fn send(&mut self, attempt: AttemptId, agent: AgentName, kind: OrderKind) {
         let epoch = self.context.tenure.epoch;
         self.actions.push(Action::Send(Order { schema: SCHEMA, epoch, agent, attempt, kind }));
     }

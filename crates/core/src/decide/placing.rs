@@ -11,7 +11,7 @@ use crate::{
     ledger::{ActiveRun, OpenAttempt, Progress, ReplicaPlace, ReplicaState},
     name::AgentName,
     outcome::Outcome,
-    placement::{Candidates, Placement, Spread},
+    placement::{Candidates, Placement, Spread, Wanted},
     time,
 };
 
@@ -63,6 +63,23 @@ impl Transition<'_> {
         }
     }
 
+    /// Ends the replicas of services that every agent has refused which could take them. Each learned of it from its own
+    /// attempt, or from that of a sibling.
+    pub(super) fn give_refused_up(&mut self) {
+        if self.context.clock != Clock::Running {
+            return;
+        }
+        let placement = Placement::new(self.context.fleet);
+        for run in &mut self.ledger.active {
+            for (place, reason) in refused_by_all(run, &placement) {
+                let reason = shortened(&reason, run.reason_bytes_max());
+                let outcome = Outcome::CouldNotStart { reason };
+                run.change(place, |it| it.state = ReplicaState::Ended { outcome, agent: None });
+                self.record = Record::Due;
+            }
+        }
+    }
+
     /// Places every replica that is due. What does not fit stays pending and is tried again when the fleet changes, or
     /// when those that have waited longer have had their turn.
     pub(super) fn place_replicas(&mut self) {
@@ -107,7 +124,7 @@ impl<'f> Placer<'_, 'f> {
         let spec = Arc::clone(&run.spec);
         for service in due {
             let Some(position) = run.position_in_spec(service) else { continue };
-            let wanted = self.placement.wanted(&spec.services[position]);
+            let wanted = wanted_by(run, service, self.placement.wanted(&spec.services[position]));
             if run.services()[service as usize].agents.is_some() {
                 self.place_global(run, service, wanted.load);
             } else {
@@ -147,11 +164,32 @@ impl<'f> Placer<'_, 'f> {
     fn bind(&mut self, run: &mut ActiveRun, place: ReplicaPlace, agent: AgentName, load: Load) {
         self.placed.loads.push(LoadChange::Bind(agent.clone(), load));
         let progress = Progress::Ordered { at: self.now };
+        let number = run.next_attempt(place);
         run.change(place, |replica| {
-            replica.last_attempt += 1;
+            replica.last_attempt = number;
             replica.state = ReplicaState::Open(OpenAttempt { agent, progress, sent_at: None });
         });
     }
+}
+
+/// What a service asks for after what has become of it in this run.
+pub(super) fn wanted_by<'w>(run: &ActiveRun, service: u32, wanted: Wanted<'w>) -> Wanted<'w> {
+    Wanted { refused_by: run.refused_by(service).cloned().collect(), ..wanted }
+}
+
+/// Replicas that nobody is left for, with what is said of each.
+fn refused_by_all(run: &ActiveRun, placement: &Placement<'_>) -> Vec<(ReplicaPlace, String)> {
+    let mut refused = Vec::new();
+    for service in run.refused_services() {
+        let Some(spec) = run.service_spec(service) else { continue };
+        let wanted = wanted_by(run, service, placement.wanted(spec));
+        if !placement.is_anybody_left(&wanted) {
+            let names: Vec<&str> = wanted.refused_by.iter().map(AgentName::as_str).collect();
+            let reason = format!("refused by {}, and no other agent may take it", names.join(", "));
+            refused.extend(run.pending(service).map(|(_, place)| (place, reason.clone())));
+        }
+    }
+    refused
 }
 
 /// Replicas that have waited since then, or longer, for an agent of their own that is not there.
@@ -185,6 +223,7 @@ fn absence(agent: &AgentName, readiness: Option<Readiness>) -> String {
     let what = match readiness {
         Some(Readiness::Draining) => "is draining",
         Some(Readiness::Silent) => "is silent",
+        Some(Readiness::NoEngine) => "has no engine that answers",
         Some(Readiness::UnsafeTiming) => "has unsafe deadlines",
         Some(Readiness::Ready) | None => "is not there",
     };

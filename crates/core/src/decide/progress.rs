@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Clock, Record, Transition};
 use crate::{
-    history::{ReplicaSummary, RunSummary},
+    history::{ReplicaSummary, RequestSummary, RunSummary},
     ledger::{ActiveRun, HISTORY_RUNS, Phase, RecentRun, ReplicaPlace, ReplicaState, StopReason},
     message::SCHEMA,
     name::AgentName,
@@ -18,6 +18,7 @@ use crate::{
 impl Transition<'_> {
     pub(super) fn progress(&mut self) {
         self.time_out_runs();
+        self.note_asked_ends();
         self.settle_runs();
         // A run that begins may be at its end already: a retry of what is not in the file any more.
         while self.start_waiting() {
@@ -25,11 +26,13 @@ impl Transition<'_> {
         }
         self.place_replicas();
         self.send_orders();
+        self.ledger.trim_retained();
     }
 
     fn settle_runs(&mut self) {
         self.resolve_global_services();
         self.give_absent_agents_up();
+        self.give_refused_up();
         self.finish_runs();
     }
 
@@ -65,6 +68,10 @@ impl Transition<'_> {
         let finished_at = self.context.now;
         self.ledger.recent.push_back(RecentRun { run: run.number, outcome: outcome.label().to_owned(), finished_at });
         keep_last(&mut self.ledger.recent, HISTORY_RUNS);
+        let request = RequestSummary::of(&run.request);
+        if outcome != Outcome::Succeeded {
+            self.ledger.retain_values(run.number, run.request.environment);
+        }
         let app = self.context.app.clone();
         self.ledger.history.push(|number| RunSummary {
             schema: SCHEMA,
@@ -77,7 +84,7 @@ impl Transition<'_> {
             started_at: run.started_at,
             finished_at,
             outcome,
-            request: run.request,
+            request,
             replicas,
         });
     }

@@ -6,14 +6,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rand::Rng;
 
-use super::{Record, Transition};
+use super::{Record, Transition, placing::wanted_by};
 use crate::{
     encoded::shortened,
     fleet::LoadChange,
-    ledger::{Claim, Phase, Progress, Replica, ReplicaPlace, ReplicaState, StopReason},
+    ledger::{Claim, OpenAttempt, Phase, Progress, Replica, ReplicaPlace, ReplicaState, StopReason},
     message::{AttemptEvent, AttemptReport},
     name::AgentName,
     outcome::{LostReason, Outcome},
+    placement::Placement,
     retry::{self, RetryDecision},
     spec::{OnLost, RetryPolicy},
     time,
@@ -31,8 +32,30 @@ impl Transition<'_> {
         run.results_through = sequence;
         self.record = self.record.max(Record::WithNext);
         let Some(place) = run.place_of(&id.service, id.replica) else { return };
+        run.note_attempt(place, id.attempt);
+        self.fold_event(position, place, sequence, report);
+    }
+
+    /// Folds what an attempt's subject really ends with. The message there was folded before the ledger
+    /// knew the attempt, or never: nobody sends it again, and the attempt would wait for it for ever.
+    pub(super) fn fold_refusal(&mut self, refused: &AttemptReport, found: Option<(u64, &AttemptReport)>) {
+        let id = &refused.attempt;
+        let Some(position) = self.ledger.active.iter().position(|run| run.uid == id.uid) else { return };
+        let run = &mut self.ledger.active[position];
+        let Some(place) = run.place_of(&id.service, id.replica).filter(|_| run.is_open(id)) else { return };
+        match found {
+            Some((sequence, report)) if report.attempt == *id => self.fold_event(position, place, sequence, report),
+            Some(_) => {}
+            None => self.forget_claim(position, place),
+        }
+    }
+
+    /// Folds a message into a replica, if it is about the open attempt and from the attempt's agent.
+    fn fold_event(&mut self, position: usize, place: ReplicaPlace, sequence: u64, report: &AttemptReport) {
+        let run = &self.ledger.active[position];
         let replica = run.replica(place);
         let ReplicaState::Open(open) = &replica.state else { return };
+        let id = &report.attempt;
         if replica.last_attempt != id.attempt || open.agent != report.agent {
             return;
         }
@@ -49,6 +72,16 @@ impl Transition<'_> {
         }
     }
 
+    /// The claim is not in the stream any more: whoever says how the attempt ended says the first word.
+    fn forget_claim(&mut self, run: usize, place: ReplicaPlace) {
+        self.ledger.active[run].change(place, |replica| {
+            if let ReplicaState::Open(OpenAttempt { progress: Progress::Claimed(claim), .. }) = &mut replica.state {
+                claim.sequence = 0;
+            }
+        });
+        self.note(Record::WithNext);
+    }
+
     fn take_claim(&mut self, run: usize, place: ReplicaPlace, claim: Claim) {
         let run = &mut self.ledger.active[run];
         let going_on = *run.phase() == Phase::Running;
@@ -63,7 +96,22 @@ impl Transition<'_> {
         });
     }
 
-    fn end_attempt(&mut self, run: usize, place: ReplicaPlace, agent: &AgentName, end: AttemptEnd) {
+    /// A refusal concerns one host. It is final only where nobody is left, and for a replica that belongs to that host.
+    fn or_elsewhere(&mut self, run: usize, place: ReplicaPlace, agent: &AgentName, end: AttemptEnd) -> AttemptEnd {
+        let AttemptEnd::Refused(outcome) = end else { return end };
+        let run = &mut self.ledger.active[run];
+        if run.pinned_agent(place).is_some() || !run.note_refusal(place.service, agent) {
+            return AttemptEnd::Refused(outcome);
+        }
+        let placement = Placement::new(self.context.fleet);
+        match run.service_spec(place.service).map(|spec| wanted_by(run, place.service, placement.wanted(spec))) {
+            Some(wanted) if placement.is_anybody_left(&wanted) => AttemptEnd::Elsewhere,
+            Some(_) | None => AttemptEnd::Refused(outcome),
+        }
+    }
+
+    pub(super) fn end_attempt(&mut self, run: usize, place: ReplicaPlace, agent: &AgentName, end: AttemptEnd) {
+        let end = self.or_elsewhere(run, place, agent, end);
         let run = &mut self.ledger.active[run];
         let Some(service) = run.service_spec(place.service) else { return };
         let (now, refusal_pause) = (self.context.now, self.context.timing.heartbeat);
@@ -82,15 +130,17 @@ impl Transition<'_> {
 }
 
 /// How an attempt ended, as far as its replica is concerned.
-enum AttemptEnd {
-    /// It was never claimed, and counts for nothing.
+pub(super) enum AttemptEnd {
+    /// It never began, and counts for nothing: it was not claimed, or given back before a start was asked for.
     NeverWas,
     /// Its container exited with 0.
     Succeeded,
     /// It ran to an end, or could not; another may be tried.
     Unsuccessful(Outcome),
-    /// Another try would end the same way.
-    Hopeless(Outcome),
+    /// Another try on that host would end the same way, and there is no other one.
+    Refused(Outcome),
+    /// Its host refused it, and another one may take it.
+    Elsewhere,
     /// Nobody knows.
     Lost(LostReason),
 }
@@ -99,7 +149,9 @@ impl AttemptEnd {
     fn of(event: &AttemptEvent, reason_bytes_max: usize) -> Option<Self> {
         Some(match event {
             AttemptEvent::Claimed { .. } => return None,
-            AttemptEvent::Revoked { .. } | AttemptEvent::Cancelled { exit_code: None } => Self::NeverWas,
+            AttemptEvent::Revoked { .. }
+            | AttemptEvent::Returned { .. }
+            | AttemptEvent::Cancelled { exit_code: None } => Self::NeverWas,
             AttemptEvent::Cancelled { exit_code: Some(_) } => Self::Unsuccessful(Outcome::Cancelled),
             AttemptEvent::TimedOut { .. } => Self::Unsuccessful(Outcome::TimedOut),
             AttemptEvent::Exited { exit_code: 0, .. } => Self::Succeeded,
@@ -108,7 +160,7 @@ impl AttemptEnd {
             }
             AttemptEvent::CouldNotStart { reason, permanent } => {
                 let outcome = Outcome::CouldNotStart { reason: shortened(reason, reason_bytes_max) };
-                if *permanent { Self::Hopeless(outcome) } else { Self::Unsuccessful(outcome) }
+                if *permanent { Self::Refused(outcome) } else { Self::Unsuccessful(outcome) }
             }
             AttemptEvent::Lost { reason } => Self::Lost(*reason),
         })
@@ -139,10 +191,12 @@ impl Rules<'_> {
                     RetryDecision::GiveUp => ended(outcome, self.agent),
                 }
             }
-            AttemptEnd::Hopeless(outcome) => {
+            AttemptEnd::Refused(outcome) => {
                 replica.failures += 1;
                 ended(outcome, self.agent)
             }
+            // That host is not asked again, so nobody need wait.
+            AttemptEnd::Elsewhere => self.pending_after(Duration::ZERO, Some(self.agent)),
             AttemptEnd::Lost(reason) => {
                 replica.losses += u32::from(reason.counts());
                 match retry::after_loss(self.on_lost, replica.losses) {
@@ -168,13 +222,15 @@ fn after_while_stopping(
     let outcome = match end {
         // A container that was stopped while nobody watched looks like one that its engine stopped; and of one that was being stopped
         // for its host's sake the run wanted just that.
-        AttemptEnd::NeverWas | AttemptEnd::Lost(LostReason::EngineRestarted | LostReason::Drained) => reason.outcome(),
+        AttemptEnd::NeverWas
+        | AttemptEnd::Elsewhere
+        | AttemptEnd::Lost(LostReason::EngineRestarted | LostReason::Drained) => reason.outcome(),
         AttemptEnd::Unsuccessful(Outcome::Cancelled) => {
             replica.failures += 1;
             reason.outcome()
         }
         AttemptEnd::Succeeded => Outcome::Succeeded,
-        AttemptEnd::Unsuccessful(outcome) | AttemptEnd::Hopeless(outcome) => {
+        AttemptEnd::Unsuccessful(outcome) | AttemptEnd::Refused(outcome) => {
             replica.failures += 1;
             outcome
         }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{Action, Transition};
+use super::{Action, Transition, ending::Patience};
 use crate::{
     id::AttemptId,
     ledger::Claim,
@@ -23,33 +23,40 @@ impl Transition<'_> {
     pub(super) fn judge_heartbeat(&mut self, record: &AgentRecord, machine_for: Duration) {
         let reason = if record.forgotten { LostReason::AgentForgotten } else { LostReason::NotHeld };
         let (machine, moved_for_good) = (record.machine.digest(), machine_for >= self.context.timing.lost);
-        let dropped = |open: &OnAgent| {
-            let moved = moved_for_good && open.on_disconnect == OnDisconnect::Stop;
-            let gone = |claim: Claim| {
+        let mut open = self.open_on(&record.agent);
+        open.retain(|open| !record.held.contains(&open.attempt));
+        for open in open {
+            let moved = moved_for_good && !open.may_go_on();
+            let OnAgent { attempt, claim, patience, .. } = open;
+            let is_gone = |claim: Claim| {
                 claim.sequence <= record.results_seen && (claim.machine == machine || moved || record.forgotten)
             };
-            open.claim.is_some_and(gone) && !record.held.contains(&open.attempt)
-        };
-        for OnAgent { attempt, claim, .. } in self.open_on(&record.agent).into_iter().filter(dropped) {
-            if let Some(claim) = claim {
-                self.declare_lost(attempt, &record.agent, claim.sequence, reason);
+            if let Some(claim) = claim.filter(|claim| is_gone(*claim)) {
+                self.declare_lost(attempt.clone(), &record.agent, claim.sequence, reason);
+            }
+            if patience == Patience::Over && claim.is_none_or(is_gone) {
+                self.end_unreported(&attempt, &record.agent, reason);
             }
         }
     }
 
     /// The agent is silent, and the fold up to `results_through` shows all that it had stored (protocol rule P3). A claim
     /// above is news: the agent has come back since. Containers that go on without a mesh are nobody's to declare lost: they
-    /// wait for their agent.
+    /// wait for their agent, unless somebody has asked for the end of the run.
     pub(super) fn judge_silence(&mut self, agent: &AgentName, results_through: u64) {
-        for OnAgent { attempt, claim, on_disconnect } in self.open_on(agent) {
-            match (claim, on_disconnect) {
-                (Some(claim), OnDisconnect::Stop) if claim.sequence <= results_through => {
-                    self.declare_lost(attempt, agent, claim.sequence, LostReason::AgentSilent);
+        for open in self.open_on(agent) {
+            let is_waited_for = open.may_go_on();
+            let OnAgent { attempt, claim, patience, .. } = open;
+            let is_news = claim.is_some_and(|claim| claim.sequence > results_through);
+            match claim {
+                None => self.revoke(attempt.clone(), agent, "the agent fell silent"),
+                Some(_) if is_news || is_waited_for => {}
+                Some(claim) => {
+                    self.declare_lost(attempt.clone(), agent, claim.sequence, LostReason::AgentSilent);
                 }
-                (Some(_), OnDisconnect::Stop | OnDisconnect::Continue) => {}
-                (None, OnDisconnect::Stop | OnDisconnect::Continue) => {
-                    self.revoke(attempt, agent, "the agent fell silent");
-                }
+            }
+            if patience == Patience::Over && !is_news {
+                self.end_unreported(&attempt, agent, LostReason::AgentSilent);
             }
         }
     }
@@ -72,9 +79,12 @@ impl Transition<'_> {
     fn open_on(&self, agent: &AgentName) -> Vec<OnAgent> {
         let runs = self.ledger.active.iter();
         let open = runs.flat_map(|run| {
-            let on_disconnect = run.spec.on_disconnect;
+            let (on_disconnect, patience) = (run.spec.on_disconnect, self.patience_with(run));
             let attempts = run.open_attempts_on(self.context.app, agent);
-            attempts.map(move |(attempt, open)| OnAgent { attempt, claim: open.claim().copied(), on_disconnect })
+            attempts.map(move |(attempt, open)| {
+                let claim = open.claim().copied();
+                OnAgent { attempt, claim, on_disconnect, patience }
+            })
         });
         open.collect()
     }
@@ -85,4 +95,12 @@ struct OnAgent {
     attempt: AttemptId,
     claim: Option<Claim>,
     on_disconnect: OnDisconnect,
+    patience: Patience,
+}
+
+impl OnAgent {
+    /// Returns whether the container may go on without its agent, and the run waits for that.
+    fn may_go_on(&self) -> bool {
+        self.on_disconnect == OnDisconnect::Continue && self.patience == Patience::Unlimited
+    }
 }

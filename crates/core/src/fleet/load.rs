@@ -4,8 +4,7 @@ use std::num::NonZeroU64;
 
 use crate::{message::Capacity, name::AgentName, spec::ContainerSpec};
 
-/// How what a file asks for becomes a reservation. The same for all that one leader places, since what is bound must be
-/// released.
+/// How what a file asks for becomes a reservation. One leader uses one such rule, since it must release what it has bound.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reservations {
     /// Weight that stands for one core. `None`: weights are passed on to the engine, and reserve nothing.

@@ -1,11 +1,17 @@
 //! What becomes of a ledger when stored data was lost, and somebody has accepted that.
 
-use super::{ActiveRun, Claim, Ledger, Outbox, Progress, ReplicaPlace, ReplicaState};
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::{ActiveRun, Claim, Ledger, Outbox, Progress, ReplicaPlace, ReplicaState, sane::ATTEMPTS_USED_MAX};
 use crate::{
     history::RunSummary,
     id::AttemptId,
-    message::{MachineDigest, TickRecord},
-    name::AppName,
+    message::{AgentRecord, MachineDigest, TickRecord},
+    name::{AgentName, AppName},
+    time,
+    timing::Timing,
 };
 
 /// How far numbers are moved: by more than anybody has used since the last copy of a store was made.
@@ -14,7 +20,6 @@ pub const NUMBERS_AHEAD: u64 = 1_000;
 /// The last message on a subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published<T> {
-    /// The message.
     pub message: T,
     /// Its sequence in the stream.
     pub sequence: u64,
@@ -47,12 +52,44 @@ impl Ledger {
         self.history.move_ahead(summary, |summary, number| summary.number = number);
         for run in &mut self.active {
             run.results_through = 0;
+            run.move_attempts_ahead();
             run.forget_claims(app, &claims_lost);
         }
     }
 }
 
+/// Returns what agents hold and no ledger has open: it is stopped before anybody leads on what is left,
+/// or it runs beside its successor. An agent counts for as long as nobody else has ended its containers:
+/// one that was last heard longer ago than its guard waits has stopped what it held.
+pub fn orphans<'a>(
+    agents: impl IntoIterator<Item = (&'a AgentRecord, Timestamp)>,
+    ledgers: &BTreeMap<&str, &Ledger>,
+    now: Timestamp,
+    timing: &Timing,
+) -> Vec<(AttemptId, AgentName)> {
+    let is_open = |attempt: &AttemptId, agent: &AgentName| {
+        let runs = ledgers.get(attempt.app.as_str()).map(|ledger| ledger.active.iter());
+        let mut runs = runs.into_iter().flatten();
+        runs.any(|run| run.open_attempts_on(&attempt.app, agent).any(|(open, _)| open == *attempt))
+    };
+    let guarded = timing.fence + timing.kill_margin;
+    let heard = agents.into_iter().filter(|(_, at)| now < time::after(*at, guarded)).map(|(record, _)| record);
+    let held = heard.flat_map(|record| record.held.iter().map(move |attempt| (attempt, &record.agent)));
+    held.filter(|(attempt, agent)| !is_open(attempt, agent))
+        .map(|(attempt, agent)| (attempt.clone(), agent.clone()))
+        .collect()
+}
+
 impl ActiveRun {
+    /// Skips the attempt numbers that may have been used since the copy was made. Their subjects may
+    /// hold messages: an attempt that got such a number again could be neither claimed nor revoked,
+    /// and nobody would ever report its end.
+    fn move_attempts_ahead(&mut self) {
+        let last = self.replicas().map(|(_, _, replica)| replica.last_attempt).max().unwrap_or(0);
+        let used = self.attempts_used.max(last).saturating_add(NUMBERS_AHEAD as u32);
+        self.attempts_used = used.min(ATTEMPTS_USED_MAX);
+    }
+
     /// A claim of which the results have no word any more has the sequence 0: whoever says how the attempt ended says the first
     /// word on it. That goes for one, too, that this ledger has not noted yet: its agent would be taken for one that does not
     /// take the attempt, which would be revoked and run elsewhere.
@@ -92,8 +129,19 @@ impl<T> Outbox<T> {
 mod tests {
     use jiff::Timestamp;
 
+    use std::sync::Arc;
+
+    use serde_json::json;
+
     use super::*;
-    use crate::message::{Admission, SCHEMA};
+    use crate::{
+        cause::Cause,
+        id::RunUid,
+        ledger::{Carried, NewRun, OpenAttempt, Waiting},
+        message::{Admission, RunRequest, SCHEMA},
+        name::ServiceName,
+        spec::{ContainerSpec, RunSpec, ServiceSpec},
+    };
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -155,5 +203,72 @@ mod tests {
     fn what_the_stream_has_already_does_not_wait_any_more() {
         let stored = Published { message: tick(3, 30), sequence: 77 };
         check(ledger(4, 2), Some(stored), &[1_004], 1_004, 30);
+    }
+
+    /// A run whose only replica is at attempt 1, on `h1`.
+    fn running() -> ActiveRun {
+        let service = ServiceSpec::new(ServiceName::new("s1").unwrap(), ContainerSpec::new("busybox"));
+        let waiting = Waiting {
+            cause: Cause::Schedule,
+            scheduled_at: None,
+            enqueued_at: at(0),
+            request: RunRequest::default(),
+            carried: Carried::default(),
+        };
+        let (uid, spec) = (RunUid::from_random([1; 16]), Arc::new(RunSpec::new(vec![service])));
+        let mut run = ActiveRun::begin(NewRun { number: 7, uid, waiting, started_at: at(0), spec, results_through: 0 });
+        run.change(ReplicaPlace { service: 0, replica: 0 }, |replica| {
+            let open = OpenAttempt {
+                agent: AgentName::new("h1").unwrap(),
+                progress: Progress::Ordered { at: at(0) },
+                sent_at: None,
+            };
+            (replica.last_attempt, replica.state) = (1, ReplicaState::Open(open));
+        });
+        run
+    }
+
+    fn holding(agent: &str, held: &AttemptId) -> AgentRecord {
+        serde_json::from_value(json!({
+            "schema": SCHEMA, "agent": agent, "process": "00000000-0000-0000-0000-000000000001", "number": 1,
+            "machine": "m", "boot": "b", "host": agent, "version": "", "engine": "", "at": at(0), "labels": {},
+            "capacity": {"slots": 1, "cpu_millis": 1, "memory_bytes": 1}, "draining": false, "stopped": false,
+            "results_seen": 0, "held": [held], "fence_ms": 1, "kill_margin_ms": 1,
+        }))
+        .unwrap()
+    }
+
+    /// Agent `agent` holds attempt `number`, and was heard so many seconds ago.
+    #[track_caller]
+    fn check_orphan(agent: &str, number: u32, heard: i64, expected: bool) {
+        let mut ledger = ledger(0, 0);
+        ledger.active.push(running());
+        let service = ServiceName::new("s1").unwrap();
+        let held = AttemptId { attempt: number, ..ledger.active[0].attempt_id(&app(), &service, 0, 1) };
+        let record = holding(agent, &held);
+        let ledgers = [("nightly", &ledger)].into();
+        let found = orphans([(&record, at(1_000 - heard))], &ledgers, at(1_000), &Timing::default());
+        assert_eq!(!found.is_empty(), expected, "{found:?}");
+    }
+
+    #[test]
+    fn an_orphan_counts_until_its_guard_has_ended_it() {
+        check_orphan("h1", 1, 1, false);
+        check_orphan("h1", 2, 1, true);
+        check_orphan("h2", 1, 1, true);
+        check_orphan("h1", 2, 54, true);
+        check_orphan("h1", 2, 55, false);
+    }
+
+    #[test]
+    fn attempts_are_counted_on_from_far_above_the_highest() {
+        let mut ledger = ledger(0, 0);
+        ledger.active.push(running());
+        let place = ReplicaPlace { service: 0, replica: 0 };
+        for expected in [1_002, 2_002] {
+            ledger.move_ahead(&app(), Remains::default());
+            assert_eq!(ledger.active[0].next_attempt(place), expected);
+        }
+        assert_eq!(ledger.active[0].replica(place).last_attempt, 1, "what is open keeps its number");
     }
 }

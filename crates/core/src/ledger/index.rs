@@ -179,7 +179,7 @@ impl Index {
         self.pending.values().filter_map(|pending| first_after(pending, moment)).min()
     }
 
-    /// The same for one service.
+    /// When the next replica of one service is due.
     pub(super) fn next_pending_of(&self, service: u32, moment: Timestamp) -> Option<Timestamp> {
         first_after(self.pending.get(&service)?, moment)
     }

@@ -12,6 +12,7 @@
 //! | the queue | `queue_limit` at most 100; runs by hand 24 KiB together | admission, [`Ledger::has_room_in_queue`] |
 //! | tick messages | [`TICKS_PENDING_MAX`] | [`super::Outbox::keep_newest`] |
 //! | requests | [`REQUESTS_MAX`], with a reason that is shortened | the ring |
+//! | values that finished runs were started with | what the first row leaves, and [`super::RETAINED_BYTES_MAX`] | [`Ledger::trim_retained`], after every decision |
 //!
 //! A run that does not fit yet waits in the queue until summaries are published, a matter of milliseconds unless NATS
 //! takes writes of ledgers and none of summaries; where the queue is full, or may have nothing in it, its tick is dropped and
@@ -20,12 +21,13 @@
 use super::{
     ActiveRun, Ledger, REQUESTS_MAX, Waiting,
     reasons::{REASON_BYTES_MAX, REASON_SHORT_BYTES_MAX, REASONS_LONG_MAX},
+    refusal::REFUSALS_MAX,
     stored::REPLICA_BYTES_MAX,
 };
 use crate::{
     cause::Origin,
     encoded::encoded_bytes,
-    history::RunSummary,
+    history::{RequestSummary, RunSummary},
     message::{ARGUMENTS_BYTES_MAX, ENVIRONMENT_BYTES_MAX, RunRequest},
     name::AgentName,
     spec::{QUEUE_LIMIT_MAX, REPLICAS_MAX, RunSpec, StoredRun},
@@ -43,9 +45,11 @@ pub const TICKS_PENDING_MAX: usize = 64;
 pub const QUEUE_BY_HAND_BYTES_MAX: usize = 24 * 1024;
 
 /// Names, numbers, counters, standing and the list of recent outcomes.
-const HEAD_BYTES_MAX: usize = 2_880;
+const HEAD_BYTES_MAX: usize = 2_960;
 /// An active run without its spec, its replicas and what a person asked to be different.
-const ACTIVE_HEAD_BYTES_MAX: usize = 704;
+const ACTIVE_HEAD_BYTES_MAX: usize = 800 + REFUSALS_MAX * REFUSAL_BYTES_MAX;
+/// The refusal of a service by one agent.
+const REFUSAL_BYTES_MAX: usize = 100;
 /// What a person asked to be different in one run.
 const RUN_REQUEST_BYTES_MAX: usize = 64 + ENVIRONMENT_BYTES_MAX + ARGUMENTS_BYTES_MAX;
 /// A summary without its replicas.
@@ -91,7 +95,9 @@ const fn replicas_bytes(services: usize, replicas: usize) -> usize {
 
 fn summary_bytes(summary: &RunSummary) -> usize {
     let services = summary.replicas.chunk_by(|one, next| one.service == next.service).count();
-    replicas_bytes(services, summary.replicas.len()) + request_bytes(&summary.request)
+    let request: &RequestSummary = &summary.request;
+    let request_bytes = if request.is_empty() { 0 } else { encoded_bytes(request) };
+    replicas_bytes(services, summary.replicas.len()) + request_bytes
 }
 
 fn request_bytes(request: &RunRequest) -> usize {
@@ -135,7 +141,7 @@ impl Ledger {
     }
 
     /// What active runs and unpublished summaries take at most, beyond what there is always room for.
-    fn taken_bytes(&self) -> usize {
+    pub(super) fn taken_bytes(&self) -> usize {
         let summaries: usize = self.history.pending.iter().map(summary_bytes).sum();
         let active: usize = self.active.iter().map(active_bytes).sum();
         summaries + active

@@ -8,7 +8,10 @@ mod index;
 mod limits;
 mod outbox;
 mod reasons;
+mod rebuilt;
+mod refusal;
 mod replica;
+mod retained;
 mod run;
 mod sane;
 mod service;
@@ -21,7 +24,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    ahead::{NUMBERS_AHEAD, Published, Remains},
+    ahead::{NUMBERS_AHEAD, Published, Remains, orphans},
     carried::Carried,
     counters::{Counters, RequestCounters},
     limits::{
@@ -30,6 +33,7 @@ pub use self::{
     outbox::Outbox,
     reasons::REASON_BYTES_MAX,
     replica::{Claim, OpenAttempt, Progress, Replica, ReplicaState},
+    retained::{RETAINED_BYTES_MAX, RetainedValues},
     run::{ActiveRun, NewRun},
     service::{Phase, ReplicaPlace, ServiceRun, StopReason},
     waiting::Waiting,
@@ -39,6 +43,7 @@ use crate::{
     history::RunSummary,
     id::{Epoch, RequestId, RunNumber},
     message::{DropReason, SCHEMA, SkipReason, TickRecord},
+    name::AppName,
 };
 
 /// Requests that a ledger remembers. With this many unconfirmed no further command of the app is folded (rule P13).
@@ -53,6 +58,9 @@ pub struct Ledger {
     pub schema: u32,
     /// Which write this is: tells a writer whose acknowledgement was lost that the stored one is its own.
     pub write: WriteStamp,
+    /// The app, once the ledger was written by a release that notes it: a ledger under another app's key is not believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<AppName>,
     /// Revision of the app in `apps` that is folded in.
     #[serde(deserialize_with = "sane::number")]
     pub app_revision: u64,
@@ -87,6 +95,9 @@ pub struct Ledger {
     pub history: Outbox<RunSummary>,
     /// Outcomes of the last runs, oldest first, for lists: the labels of [`crate::outcome::Outcome`].
     pub recent: VecDeque<RecentRun>,
+    /// Values that the last runs were started with, oldest first, for their retries.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    pub retained: VecDeque<RetainedValues>,
 }
 
 /// Identifies one write of a ledger.
@@ -100,10 +111,12 @@ pub struct WriteStamp {
 }
 
 /// Of a stored ledger who wrote it, for those who need nothing else: the rest of the record is skipped, not read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerWrite {
-    /// The write.
     pub write: WriteStamp,
+    /// The app, if the ledger names it.
+    #[serde(default)]
+    pub app: Option<AppName>,
 }
 
 /// What the folded revision of `apps` says.
@@ -158,15 +171,9 @@ pub enum Verdict {
         waiting: u32,
     },
     /// No run comes of it.
-    Dropped {
-        /// Why.
-        reason: DropReason,
-    },
+    Dropped { reason: DropReason },
     /// No run was wanted.
-    Skipped {
-        /// Why.
-        reason: SkipReason,
-    },
+    Skipped { reason: SkipReason },
     /// The app is paused.
     Paused,
     /// The app goes on.
@@ -198,7 +205,6 @@ pub struct RecentRun {
     pub run: RunNumber,
     /// How it ended, as [`crate::outcome::Outcome::label`] has it.
     pub outcome: String,
-    /// When.
     pub finished_at: Timestamp,
 }
 
@@ -208,6 +214,7 @@ impl Ledger {
         Self {
             schema: SCHEMA,
             write: WriteStamp::default(),
+            app: None,
             app_revision,
             standing: Standing::Applied,
             tombstone_revision: 0,
@@ -222,6 +229,7 @@ impl Ledger {
             ticks: Outbox::default(),
             history: Outbox::default(),
             recent: VecDeque::new(),
+            retained: VecDeque::new(),
         }
     }
 
@@ -261,6 +269,8 @@ pub enum State {
     Paused,
     /// The stored file is not valid.
     Invalid,
+    /// The stored ledger cannot be read: nothing is decided about the app until somebody has mended it.
+    Unreadable,
     /// The app was removed.
     Removed,
 }
@@ -274,6 +284,7 @@ impl State {
             Self::Stopping => "stopping",
             Self::Paused => "paused",
             Self::Invalid => "invalid",
+            Self::Unreadable => "unreadable",
             Self::Removed => "removed",
         }
     }

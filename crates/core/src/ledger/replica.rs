@@ -30,9 +30,7 @@ pub enum ReplicaState {
     },
     /// Its last attempt is bound to an agent.
     Open(OpenAttempt),
-    /// It ended.
     Ended {
-        /// How.
         outcome: Outcome,
         /// On which agent, if any.
         agent: Option<AgentName>,

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Carried, Waiting,
     index::Index,
+    refusal::{HostRefusal, REFUSALS_MAX},
     replica::{Claim, OpenAttempt, Replica, ReplicaState},
     sane,
     service::{Phase, ReplicaPlace, ServiceRun, StopReason},
@@ -25,7 +26,6 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "StoredRun")]
 pub struct ActiveRun {
-    /// Its number.
     pub number: RunNumber,
     /// Its random identity.
     pub uid: RunUid,
@@ -42,6 +42,16 @@ pub struct ActiveRun {
     pub spec: Arc<RunSpec>,
     /// Every message about this run up to this sequence of the results stream is folded in.
     pub results_through: u64,
+    /// New attempts get numbers above this one. Attempts up to here may have existed in a history
+    /// that was lost with stored data, and their subjects may hold messages.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) attempts_used: u32,
+    /// Agents that have refused a service of it, at most [`REFUSALS_MAX`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refusals: Vec<HostRefusal>,
+    /// When a person first asked for the end of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_asked_at: Option<Timestamp>,
     phase: Phase,
     services: Vec<ServiceRun>,
     #[serde(skip)]
@@ -62,9 +72,19 @@ struct StoredRun {
     spec: Arc<RunSpec>,
     #[serde(deserialize_with = "sane::number")]
     results_through: u64,
+    #[serde(default, deserialize_with = "sane::attempts_used")]
+    attempts_used: u32,
+    #[serde(default)]
+    refusals: Vec<HostRefusal>,
+    #[serde(default)]
+    end_asked_at: Option<Timestamp>,
     phase: Phase,
     services: Vec<ServiceRun>,
 }
+
+/// Highest attempt number that a message can make a run skip. A replica that is refused every two
+/// seconds gets there in three weeks, and no message can use the numbers up.
+const ATTEMPTS_BELIEVED_MAX: u32 = 1_000_000;
 
 /// A service as those see it that wait for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +100,6 @@ enum ServiceState {
 /// What a run begins with.
 #[derive(Debug)]
 pub struct NewRun {
-    /// Its number.
     pub number: RunNumber,
     /// Its random identity.
     pub uid: RunUid,
@@ -96,11 +115,27 @@ pub struct NewRun {
 
 impl From<StoredRun> for ActiveRun {
     fn from(stored: StoredRun) -> Self {
-        let StoredRun { number, uid, cause, scheduled_at, started_at, request, spec, results_through, phase, services } =
-            stored;
+        let StoredRun { number, uid, cause, scheduled_at, started_at, request, spec, results_through, .. } = stored;
+        let StoredRun { attempts_used, mut refusals, end_asked_at, phase, services, .. } = stored;
+        refusals.truncate(REFUSALS_MAX);
         let index = Index::default();
-        Self { number, uid, cause, scheduled_at, started_at, request, spec, results_through, phase, services, index }
-            .indexed()
+        Self {
+            number,
+            uid,
+            cause,
+            scheduled_at,
+            started_at,
+            request,
+            spec,
+            results_through,
+            attempts_used,
+            refusals,
+            end_asked_at,
+            phase,
+            services,
+            index,
+        }
+        .indexed()
     }
 }
 
@@ -111,9 +146,23 @@ impl ActiveRun {
         let Waiting { cause, scheduled_at, enqueued_at: _, request, carried } = waiting;
         let service = |service| new_service(service, &carried, started_at);
         let services = spec.services.iter().map(service).collect();
-        let (phase, index) = (Phase::Running, Index::default());
-        Self { number, uid, cause, scheduled_at, started_at, request, spec, results_through, phase, services, index }
-            .indexed()
+        Self {
+            number,
+            uid,
+            cause,
+            scheduled_at,
+            started_at,
+            request,
+            spec,
+            results_through,
+            attempts_used: 0,
+            refusals: Vec::new(),
+            end_asked_at: None,
+            phase: Phase::Running,
+            services,
+            index: Index::default(),
+        }
+        .indexed()
     }
 
     fn indexed(mut self) -> Self {
@@ -137,6 +186,59 @@ impl ActiveRun {
     /// Whether it goes on.
     pub fn phase(&self) -> &Phase {
         &self.phase
+    }
+
+    /// When a person first asked for the end of the run, as far as this ledger knows.
+    pub fn end_asked_at(&self) -> Option<Timestamp> {
+        self.end_asked_at
+    }
+
+    /// Notes that a person asks for the end of the run. Returns whether nobody had before.
+    pub(crate) fn ask_to_end(&mut self, now: Timestamp) -> bool {
+        let is_first = self.end_asked_at.is_none();
+        self.end_asked_at.get_or_insert(now);
+        is_first
+    }
+
+    /// Attempts of a replica after its first one. After a loss, only those since are known.
+    pub fn retries_of(&self, replica: &Replica) -> u32 {
+        let skipped = if replica.last_attempt > self.attempts_used { self.attempts_used } else { 0 };
+        (replica.last_attempt - skipped).saturating_sub(1)
+    }
+
+    /// Number of the next attempt of a replica: above everything that its subjects may hold.
+    pub(crate) fn next_attempt(&self, place: ReplicaPlace) -> u32 {
+        self.replica(place).last_attempt.max(self.attempts_used) + 1
+    }
+
+    /// Notes that somebody has used this attempt number, though this ledger did not give it out: the
+    /// ledger is older than the message. A number beyond [`ATTEMPTS_BELIEVED_MAX`] is not believed.
+    pub(crate) fn note_attempt(&mut self, place: ReplicaPlace, attempt: u32) {
+        if attempt > self.replica(place).last_attempt && attempt <= ATTEMPTS_BELIEVED_MAX {
+            self.attempts_used = self.attempts_used.max(attempt);
+        }
+    }
+
+    /// Notes that an agent refuses a service. Returns whether the run can remember it: if not, its replicas could be sent there
+    /// again and again.
+    pub(crate) fn note_refusal(&mut self, service: u32, agent: &AgentName) -> bool {
+        let is_known = self.refused_by(service).any(|refuser| refuser == agent);
+        if !is_known && self.refusals.len() < REFUSALS_MAX {
+            self.refusals.push(HostRefusal { service, agent: agent.clone() });
+            return true;
+        }
+        is_known
+    }
+
+    /// Services that an agent has refused.
+    pub(crate) fn refused_services(&self) -> BTreeSet<u32> {
+        let services = self.services.len();
+        self.refusals.iter().map(|refusal| refusal.service).filter(|service| (*service as usize) < services).collect()
+    }
+
+    /// Agents that have refused a service.
+    pub fn refused_by(&self, service: u32) -> impl Iterator<Item = &AgentName> {
+        self.refusals.iter().filter(move |refusal| refusal.service == service).map(|refusal| &refusal.agent)
     }
 
     /// Its services, in the order of the spec.
@@ -191,7 +293,7 @@ impl ActiveRun {
         places(&self.services).filter_map(|(place, _)| self.open_attempt(app, place))
     }
 
-    /// The same for one agent.
+    /// The open attempts of one agent.
     pub fn open_attempts_on<'a>(
         &'a self,
         app: &'a AppName,
@@ -275,7 +377,7 @@ impl ActiveRun {
         self.pinned_services().map(|(_, since)| since).min()
     }
 
-    /// The same of those that have waited since after this moment.
+    /// The first moment after this one since which a pinned replica has waited.
     pub fn pinned_after(&self, moment: Timestamp) -> Option<Timestamp> {
         self.pinned_services().filter_map(|(service, _)| self.index.next_pending_of(service, moment)).min()
     }
@@ -435,4 +537,9 @@ fn new_service(service: &ServiceSpec, carried: &Carried, now: Timestamp) -> Serv
 
 fn pending(now: Timestamp) -> Replica {
     Replica { last_attempt: 0, failures: 0, losses: 0, state: ReplicaState::Pending { not_before: now, avoid: None } }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }

@@ -19,6 +19,18 @@ pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, 
     Ok(number)
 }
 
+/// Largest attempt number that a run may skip to: half of what a replica may have.
+pub(super) const ATTEMPTS_USED_MAX: u32 = ATTEMPTS_MAX / 2;
+
+/// Deserializes the number that the attempts of a run are counted on from.
+pub(super) fn attempts_used<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let attempts = u32::deserialize(deserializer)?;
+    if attempts > ATTEMPTS_USED_MAX {
+        return Err(D::Error::custom(format!("{attempts} attempts are more than any replica has")));
+    }
+    Ok(attempts)
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;

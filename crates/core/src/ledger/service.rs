@@ -8,7 +8,7 @@ use crate::{
     outcome::Outcome,
 };
 
-/// One service of a run.
+/// The replicas of one service within a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceRun {
     /// The service.
@@ -36,10 +36,7 @@ pub enum Phase {
     /// It goes on.
     Running,
     /// No attempt is started any more, and those that are open are being stopped.
-    Stopping {
-        /// Why.
-        reason: StopReason,
-    },
+    Stopping { reason: StopReason },
 }
 
 /// Why a run is stopped.
@@ -65,6 +62,14 @@ impl StopReason {
         match self {
             Self::TimedOut => Outcome::TimedOut,
             Self::Cancelled { .. } | Self::Replaced | Self::Removed => Outcome::Cancelled,
+        }
+    }
+
+    /// Returns whether a person asked for the end of the run.
+    pub fn is_asked_for(&self) -> bool {
+        match self {
+            Self::Cancelled { .. } | Self::Removed => true,
+            Self::TimedOut | Self::Replaced => false,
         }
     }
 }

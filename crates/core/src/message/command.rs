@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,10 @@ pub enum CommandKind {
     Cancel {
         /// The run; `None`: every active one.
         run: Option<RunNumber>,
+        /// End the run now, whatever its agents still have to say. An older scheduler ignores this
+        /// and stops the run.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
     },
     /// Run again what did not succeed in a run that has ended.
     Retry {
@@ -51,8 +55,9 @@ pub enum CommandKind {
     Flush,
 }
 
-/// Changes to one manual run.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// Changes to one manual run. The values of variables may be secrets: they are in the command, in
+/// the ledger and in orders, where a run or its retry needs them, and nowhere else.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RunRequest {
     /// Environment variables added to every container, or replacing those of the file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -60,4 +65,12 @@ pub struct RunRequest {
     /// Replaces the command of every service, when not empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arguments: Vec<String>,
+}
+
+/// Without the values of variables: this is for logs.
+impl fmt::Debug for RunRequest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&String> = self.environment.keys().collect();
+        formatter.debug_struct("RunRequest").field("names", &names).field("arguments", &self.arguments).finish()
+    }
 }

@@ -10,51 +10,34 @@ pub enum MeshEvent {
     LeaderChanged {
         /// Id of the scheduler process.
         leader: String,
-        /// Its host.
         host: String,
         /// The tenure.
         epoch: Epoch,
     },
     /// Somebody looked at the mesh with `tickmesh doctor`, and saw that it can store something.
-    Examined {
-        /// Who.
-        by: String,
-    },
+    Examined { by: String },
     /// An agent registered.
-    AgentJoined {
-        /// The agent.
-        agent: AgentName,
-    },
+    AgentJoined { agent: AgentName },
     /// An agent fell silent. What becomes of its attempts, if it has any, is the apps' to say (`on_lost`, `on_disconnect`).
-    AgentLost {
-        /// The agent.
+    AgentLost { agent: AgentName },
+    /// The container engine of an agent has not answered for so long that nothing is placed there.
+    EngineLost {
         agent: AgentName,
+        /// What came instead of an answer.
+        reason: String,
     },
+    /// The container engine of an agent answers again.
+    EngineBack { agent: AgentName },
     /// An agent was stopped in order.
-    AgentStopped {
-        /// The agent.
-        agent: AgentName,
-    },
+    AgentStopped { agent: AgentName },
     /// An agent takes no new work.
-    AgentDraining {
-        /// The agent.
-        agent: AgentName,
-    },
+    AgentDraining { agent: AgentName },
     /// Nothing runs on a draining agent any more.
-    AgentDrained {
-        /// The agent.
-        agent: AgentName,
-    },
+    AgentDrained { agent: AgentName },
     /// An agent that was draining takes new work again.
-    AgentUndrained {
-        /// The agent.
-        agent: AgentName,
-    },
+    AgentUndrained { agent: AgentName },
     /// Somebody said that an agent's host will not come back.
-    AgentForgotten {
-        /// The agent.
-        agent: AgentName,
-    },
+    AgentForgotten { agent: AgentName },
 }
 
 impl MeshEvent {
@@ -65,6 +48,8 @@ impl MeshEvent {
             Self::Examined { .. } => "examined",
             Self::AgentJoined { .. } => "agent-joined",
             Self::AgentLost { .. } => "agent-lost",
+            Self::EngineLost { .. } => "engine-lost",
+            Self::EngineBack { .. } => "engine-back",
             Self::AgentStopped { .. } => "agent-stopped",
             Self::AgentDraining { .. } => "agent-draining",
             Self::AgentDrained { .. } => "agent-drained",

@@ -9,7 +9,6 @@ use crate::{id::AttemptId, name::AgentName};
 pub struct LogBatch {
     /// Schema version.
     pub schema: u32,
-    /// The attempt.
     pub attempt: AttemptId,
     /// The agent it ran on.
     pub agent: AgentName,

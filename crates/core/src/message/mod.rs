@@ -10,10 +10,12 @@ mod limits;
 mod log;
 mod order;
 mod report;
+mod stock;
 mod tick;
 
 pub use agent::{
-    AgentRecord, Awaited, Capacity, HeartbeatNumber, MachineDigest, MachineId, PREPARING_MAX, Preparation, PullProgress,
+    AgentRecord, Awaited, Capacity, ENGINE_REASON_CHARS_MAX, EngineTrouble, HeartbeatNumber, MachineDigest, MachineId,
+    PREPARING_MAX, Preparation, PullProgress,
 };
 pub use app::{AppRecord, AppSource};
 pub use command::{Command, CommandKind, RunRequest};
@@ -22,6 +24,7 @@ pub use limits::{ARGUMENTS_BYTES_MAX, BY_BYTES_MAX, ENVIRONMENT_BYTES_MAX, TooMu
 pub use log::{LogBatch, LogBytes, LogChunk, LogExtent, LogGap, LogMark, LogMarks, LogStream};
 pub use order::{Order, OrderKind, StartOrder};
 pub use report::{AttemptEvent, AttemptReport, Revoker};
+pub use stock::{EngineStock, STOCK_BYTES_MAX};
 pub use tick::{Admission, DiscardReason, DropReason, SkipReason, TickRecord};
 
 /// Version of all stored records and messages.

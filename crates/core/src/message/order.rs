@@ -17,7 +17,6 @@ pub struct Order {
     pub schema: u32,
     /// Tenure of the leader that sent it; an agent refuses one older than the newest it has seen.
     pub epoch: Epoch,
-    /// The agent it is for.
     pub agent: AgentName,
     /// The attempt it is about.
     pub attempt: AttemptId,
@@ -38,7 +37,6 @@ pub enum OrderKind {
 /// All that an agent needs to run one attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartOrder {
-    /// The container.
     pub container: ContainerSpec,
     /// Whether it is removed after its end.
     pub remove_containers: RemoveContainers,

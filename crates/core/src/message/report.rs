@@ -1,3 +1,5 @@
+mod wire;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -14,13 +16,13 @@ use crate::{
 pub struct AttemptReport {
     /// Schema version.
     pub schema: u32,
-    /// The attempt.
     pub attempt: AttemptId,
     /// The agent that the attempt is bound to.
     pub agent: AgentName,
     /// The writer's clock, for people.
     pub at: Timestamp,
-    /// What happened.
+    /// What happened. Stored in a form that the release before understands.
+    #[serde(with = "wire")]
     pub event: AttemptEvent,
 }
 
@@ -42,6 +44,12 @@ pub enum AttemptEvent {
         /// Why, for people.
         reason: String,
     },
+    /// The agent gives it back after the claim: its engine does not answer, and was never asked to start a container. It counts
+    /// for nothing. The release before reads this as [`AttemptEvent::Revoked`] by the agent.
+    Returned {
+        /// Why, for people.
+        reason: String,
+    },
     /// It was stopped, before or after it was claimed.
     Cancelled {
         /// Exit code, if there was a process.
@@ -49,7 +57,6 @@ pub enum AttemptEvent {
     },
     /// The container exited by itself.
     Exited {
-        /// Its exit code.
         exit_code: i64,
         /// The kernel killed a process of it for want of memory.
         oom_killed: bool,
@@ -81,9 +88,7 @@ pub enum AttemptEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Revoker {
-    /// The leader.
     Leader,
-    /// The agent.
     Agent,
 }
 
@@ -93,6 +98,7 @@ impl AttemptEvent {
         match self {
             Self::Claimed { .. } => false,
             Self::Revoked { .. }
+            | Self::Returned { .. }
             | Self::Cancelled { .. }
             | Self::Exited { .. }
             | Self::TimedOut { .. }

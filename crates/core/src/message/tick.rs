@@ -12,7 +12,6 @@ pub struct TickRecord {
     pub schema: u32,
     /// Number of this decision, from 1 without gaps. A message may come twice, with the same number.
     pub number: u64,
-    /// The app.
     pub app: AppName,
     /// The instant.
     pub scheduled_at: Timestamp,
@@ -39,20 +38,15 @@ pub enum Admission {
         waiting: u32,
     },
     /// No run will come of it: too much waits already.
-    Drop {
-        /// Why.
-        reason: DropReason,
-    },
+    Drop { reason: DropReason },
     /// No run will come of these instants: none was wanted.
     Skip {
-        /// Why.
         reason: SkipReason,
         /// How many they are; [`TickRecord::scheduled_at`] is the latest.
         instants: u64,
     },
     /// These ticks waited, and no run will come of them. A second word on instants that were enqueued before.
     Discard {
-        /// Why.
         reason: DiscardReason,
         /// How many they are; [`TickRecord::scheduled_at`] is the latest.
         ticks: u64,

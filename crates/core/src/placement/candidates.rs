@@ -95,7 +95,7 @@ impl<'c> Candidates<'c> {
         let fits = |agent: &AgentName| {
             let is_ranked = spread.contains_key(agent) || placement.changed.contains_key(agent);
             !is_ranked
-                && placement.fleet.agent(agent).is_some_and(|view| placement.obstacle(agent, view, *wanted).is_none())
+                && placement.fleet.agent(agent).is_some_and(|view| placement.obstacle(agent, view, wanted).is_none())
         };
         let Vacancy { free_slots, agent } = vacancies.find(|vacancy| fits(&vacancy.agent))?;
         Some(Rank { replicas: 0, free_slots: *free_slots, agent })
@@ -104,7 +104,7 @@ impl<'c> Candidates<'c> {
     /// The rank of an agent with so many replicas of the run; `None`: it does not fit.
     fn rank<'a: 'c>(&self, placement: &Placement<'a>, agent: &AgentName, replicas: u32) -> Option<Reverse<Rank<'c>>> {
         let (agent, view) = placement.fleet.agents().get_key_value(agent)?;
-        let fits = placement.obstacle(agent, view, self.wanted).is_none();
+        let fits = placement.obstacle(agent, view, &self.wanted).is_none();
         let free_slots = Reverse(view.free_slots(placement.load(agent)));
         fits.then_some(Reverse(Rank { replicas, free_slots, agent }))
     }

@@ -3,8 +3,9 @@ use std::{collections::BTreeMap, fmt};
 use super::Wanted;
 use crate::{
     name::AgentName,
+    policy::flag,
     quantity::{bytes, count_of_cores},
-    spec::{Constraint, Operator},
+    spec::{Constraint, HostAccess, Operator},
 };
 
 /// Why no agent fits, in numbers: `0 of 3 agents fit: 2 without disk==ssd, 1 without a free slot`.
@@ -20,6 +21,14 @@ pub struct NoFit<'w> {
 pub enum Obstacle {
     /// It does not meet this constraint of the service, by position.
     Constraint(usize),
+    /// Its host does not allow this access, by position.
+    NotAllowed(usize),
+    /// It has refused the service in this run.
+    Refused,
+    /// Its engine lacks this network, by position.
+    NoNetwork(usize),
+    /// Its engine lacks this volume, by position.
+    NoVolume(usize),
     /// It has fewer cores than are reserved, however idle it is.
     SmallCpu,
     /// It has less memory than is reserved, however idle it is.
@@ -34,6 +43,8 @@ pub enum Obstacle {
     BusyCpu,
     /// Others have reserved too much of its memory.
     BusyMemory,
+    /// Its container engine does not answer.
+    NoEngine,
     /// It finishes what it has.
     Draining,
     /// No heartbeat of late.
@@ -47,6 +58,10 @@ impl<'w> NoFit<'w> {
         Self { wanted, agents: BTreeMap::new() }
     }
 
+    pub(super) fn wanted(&self) -> &Wanted<'w> {
+        &self.wanted
+    }
+
     pub(super) fn count(&mut self, obstacle: Obstacle) {
         *self.agents.entry(obstacle).or_default() += 1;
     }
@@ -57,10 +72,17 @@ impl fmt::Display for NoFit<'_> {
         if self.agents.is_empty() {
             return formatter.write_str("no agent is known");
         }
-        write!(formatter, "0 of {} agents fit", self.agents.values().sum::<u32>())?;
+        let total = self.agents.values().sum::<u32>();
+        let mut obstacles = self.agents.keys();
+        if let (Some(only), None) = (obstacles.next(), obstacles.next())
+            && let Some((lacks, hint)) = remedy(*only, &self.wanted)
+        {
+            return write!(formatter, "0 of {total} agents {lacks}: {hint}");
+        }
+        write!(formatter, "0 of {total} agents fit")?;
         let mut separator = ": ";
         for (obstacle, count) in &self.agents {
-            write!(formatter, "{separator}{count} {}", text(*obstacle, self.wanted))?;
+            write!(formatter, "{separator}{count} {}", text(*obstacle, &self.wanted))?;
             separator = ", ";
         }
         Ok(())
@@ -78,15 +100,70 @@ pub struct NotThere<'w> {
 
 impl fmt::Display for NotThere<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = self.obstacle.map_or_else(|| "not there".to_owned(), |obstacle| text(obstacle, self.wanted));
+        let what = self.obstacle.map_or_else(|| "not there".to_owned(), |obstacle| text(obstacle, &self.wanted));
         write!(formatter, "its agent {} is {what}", self.agent)
     }
 }
 
-fn text(obstacle: Obstacle, wanted: Wanted<'_>) -> String {
+/// What agents would have to do or have, and how one of them gets there; `None`: no command of tickmesh or the engine mends it.
+fn remedy(obstacle: Obstacle, wanted: &Wanted<'_>) -> Option<(String, String)> {
+    match obstacle {
+        Obstacle::NotAllowed(position) => {
+            let access = wanted.access.get(position)?;
+            Some((format!("allow {}", named(access)), format!("start one with {}", flag(access))))
+        }
+        Obstacle::NoNetwork(position) => {
+            let name = wanted.requires.networks.get(position)?;
+            Some((format!("have network {name}"), format!("make it with `docker network create {name}`")))
+        }
+        Obstacle::NoVolume(position) => {
+            let name = wanted.requires.volumes.get(position)?;
+            Some((format!("have volume {name}"), format!("make it with `docker volume create {name}`")))
+        }
+        Obstacle::Constraint(_)
+        | Obstacle::Refused
+        | Obstacle::SmallCpu
+        | Obstacle::SmallMemory
+        | Obstacle::SmallForLimit
+        | Obstacle::NoSuchCore
+        | Obstacle::Full
+        | Obstacle::BusyCpu
+        | Obstacle::BusyMemory
+        | Obstacle::NoEngine
+        | Obstacle::Draining
+        | Obstacle::Silent
+        | Obstacle::UnsafeTiming => None,
+    }
+}
+
+/// An access in short: a path says what it is.
+fn named(access: &HostAccess) -> String {
+    match access {
+        HostAccess::Path(path) | HostAccess::Device(path) => path.clone(),
+        HostAccess::Capability(_)
+        | HostAccess::Priority(_)
+        | HostAccess::Network
+        | HostAccess::NetworkOfContainer(_)
+        | HostAccess::Pid
+        | HostAccess::Ipc
+        | HostAccess::Users
+        | HostAccess::Unconfined(_)
+        | HostAccess::Privileged
+        | HostAccess::Gpus => access.to_string(),
+    }
+}
+
+fn text(obstacle: Obstacle, wanted: &Wanted<'_>) -> String {
     let (cores, memory) = (|| count_of_cores(wanted.load.cpu_millis), || bytes(wanted.load.memory_bytes));
     match obstacle {
         Obstacle::Constraint(position) => wanted.constraints.get(position).map(unmet).unwrap_or_default(),
+        Obstacle::NotAllowed(position) => {
+            let forbidden = |access| format!("not allowing {} ({})", named(access), flag(access));
+            wanted.access.get(position).map(forbidden).unwrap_or_default()
+        }
+        Obstacle::Refused => "that refused it".to_owned(),
+        Obstacle::NoNetwork(position) => lacking("network", &wanted.requires.networks, position),
+        Obstacle::NoVolume(position) => lacking("volume", &wanted.requires.volumes, position),
         Obstacle::SmallCpu => format!("too small for {}", cores()),
         Obstacle::SmallMemory => format!("too small for {} of memory", memory()),
         Obstacle::SmallForLimit => format!("too small for a limit of {}", count_of_cores(wanted.needs.cpu_millis)),
@@ -94,10 +171,15 @@ fn text(obstacle: Obstacle, wanted: Wanted<'_>) -> String {
         Obstacle::Full => "without a free slot".to_owned(),
         Obstacle::BusyCpu => format!("without {} left", cores()),
         Obstacle::BusyMemory => format!("without {} of memory left", memory()),
+        Obstacle::NoEngine => "without an engine that answers".to_owned(),
         Obstacle::Draining => "draining".to_owned(),
         Obstacle::Silent => "silent".to_owned(),
         Obstacle::UnsafeTiming => "with unsafe deadlines".to_owned(),
     }
+}
+
+fn lacking(what: &str, names: &[String], position: usize) -> String {
+    format!("without {what} {}", names.get(position).map(String::as_str).unwrap_or_default())
 }
 
 fn unmet(constraint: &Constraint) -> String {

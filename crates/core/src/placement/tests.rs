@@ -12,14 +12,14 @@ use proptest::{collection::vec, option, prelude::*};
 use super::{Placement, Spread, Wanted};
 use crate::{
     fleet::{AgentView, Fleet, Load, LoadChange, Needs, Readiness, Reservations, Traits},
-    message::Capacity,
+    message::{Capacity, EngineStock},
     name::AgentName,
-    spec::{Attribute, Constraint, ContainerSpec, Operator},
+    policy::HostPolicy,
+    spec::{Attribute, Constraint, ContainerSpec, HostAccess, Operator, Requirements},
 };
 
 const ONE: Load = Load { slots: 1, cpu_millis: 0, memory_bytes: 0 };
-const NOTHING_SPECIAL: Needs = Needs { cpu_millis: 0, last_core: None };
-const ONE_ANYWHERE: Wanted<'_> = Wanted { load: ONE, needs: NOTHING_SPECIAL, constraints: &[] };
+const ONE_ANYWHERE: Wanted<'_> = Wanted::room(ONE);
 
 fn agent(name: &str) -> AgentName {
     AgentName::new(name).unwrap()
@@ -39,7 +39,7 @@ fn fleet(agents: &[(&str, Readiness, u32, u32)]) -> Fleet {
 /// Where one replica goes, or why nowhere.
 fn place(fleet: &Fleet, wanted: Wanted<'_>, spread: &Spread, avoid: Option<&AgentName>) -> Result<String, String> {
     let mut placement = Placement::new(fleet);
-    let why = placement.explain(wanted).map(|why| why.to_string());
+    let why = placement.explain(wanted.clone()).map(|why| why.to_string());
     let mut candidates = placement.candidates(wanted, spread.clone());
     match (placement.take(&mut candidates, avoid), why) {
         (Some(agent), None) => Ok(agent.to_string()),
@@ -94,6 +94,7 @@ fn only_agents_that_are_ready_and_have_a_free_slot_are_taken() {
         ("a3", Readiness::UnsafeTiming, 9, 0),
         ("a4", Readiness::Ready, 2, 2),
         ("a5", Readiness::Ready, 1, 0),
+        ("a6", Readiness::NoEngine, 9, 0),
     ]);
     check(&fleet, &[("a5", 7)], None, Ok("a5"));
 }
@@ -108,9 +109,91 @@ fn the_explanation_counts_what_is_in_the_way() {
         ("a3", Readiness::Draining, 2, 0),
         ("a4", Readiness::Silent, 2, 0),
         ("a5", Readiness::UnsafeTiming, 2, 0),
+        ("a6", Readiness::NoEngine, 2, 0),
     ]);
-    let why = "0 of 5 agents fit: 2 without a free slot, 1 draining, 1 silent, 1 with unsafe deadlines";
+    let why = "0 of 6 agents fit: 2 without a free slot, 1 without an engine that answers, 1 draining, 1 silent, \
+               1 with unsafe deadlines";
     check(&all, &[], None, Err(why));
+}
+
+/// Three agents, each with what it tells of itself.
+fn fleet_of(traits: [Traits; 3]) -> Fleet {
+    let mut fleet = Fleet::default();
+    for (name, traits) in ["a1", "a2", "a3"].into_iter().zip(traits) {
+        let capacity = Capacity { slots: 9, cpu_millis: 4_000, memory_bytes: 1 << 30 };
+        fleet.see(&agent(name), Some(AgentView { readiness: Readiness::Ready, capacity, traits: traits.into() }));
+    }
+    fleet
+}
+
+/// What an agent tells that allows this path, and whose engine has this network and this volume.
+fn telling(path: &str, network: &str, volume: &str) -> Traits {
+    let policy = HostPolicy { host_paths: vec![path.into()], ..HostPolicy::default() };
+    let names = |name: &str| Some([name.to_owned()].into());
+    let stock = EngineStock { networks: names(network), volumes: names(volume) };
+    Traits { policy: Some(policy), stock, ..Traits::default() }
+}
+
+#[track_caller]
+fn check_host(fleet: &Fleet, wanted: Wanted<'_>, expect: Result<&str, &str>) {
+    let never = Placement::new(fleet).explain_never(wanted.clone()).map(|why| why.to_string());
+    assert_eq!(never.as_deref(), expect.err(), "an agent takes it once it has room");
+    assert_eq!(Placement::new(fleet).is_anybody_left(&wanted), expect.is_ok());
+    let placed = place(fleet, wanted, &Spread::new(), None);
+    assert_eq!(placed.as_deref().map_err(String::as_str), expect);
+}
+
+fn path(path: &str) -> Wanted<'static> {
+    Wanted { access: vec![HostAccess::Path(path.to_owned())], ..ONE_ANYWHERE }
+}
+
+#[test]
+fn only_agents_that_allow_what_is_asked_for_are_taken() {
+    let fleet = fleet_of([telling("/data", "", ""), telling("/srv", "", ""), telling("/var", "", "")]);
+    check_host(&fleet, path("/srv/data"), Ok("a2"));
+    let why = "0 of 3 agents allow /etc: start one with --allow-path /etc";
+    check_host(&fleet, path("/etc"), Err(why));
+    let wanted = || Wanted { access: vec![HostAccess::Privileged], ..ONE_ANYWHERE };
+    check_host(&fleet, wanted(), Err("0 of 3 agents allow privileged: start one with --allow privileged"));
+    let mixed = Wanted { access: vec![HostAccess::Path("/srv".to_owned()), HostAccess::Pid], ..ONE_ANYWHERE };
+    let why = "0 of 3 agents fit: 2 not allowing /srv (--allow-path /srv), 1 not allowing pid host (--allow host-pid)";
+    check_host(&fleet, mixed, Err(why));
+}
+
+#[test]
+fn agent_that_does_not_tell_may_allow_and_have_everything() {
+    let fleet = fleet_of([telling("/data", "x", "x"), Traits::default(), telling("/data", "x", "x")]);
+    check_host(&fleet, path("/etc"), Ok("a2"));
+    let requires = Requirements { networks: vec!["back".to_owned()], volumes: vec!["data".to_owned()] };
+    check_host(&fleet, Wanted { requires, ..ONE_ANYWHERE }, Ok("a2"));
+}
+
+#[test]
+fn what_must_be_on_the_host_already_is_looked_for() {
+    let fleet = fleet_of([telling("/", "back", "one"), telling("/", "front", "one"), telling("/", "back", "two")]);
+    let requiring = |networks: &[&str], volumes: &[&str]| {
+        let [networks, volumes] = [networks, volumes].map(|names| names.iter().map(|it| (*it).to_owned()).collect());
+        Wanted { requires: Requirements { networks, volumes }, ..ONE_ANYWHERE }
+    };
+    check_host(&fleet, requiring(&["front"], &[]), Ok("a2"));
+    check_host(&fleet, requiring(&["back"], &["two"]), Ok("a3"));
+    let why = "0 of 3 agents have network other: make it with `docker network create other`";
+    check_host(&fleet, requiring(&["other"], &[]), Err(why));
+    let why = "0 of 3 agents have volume none: make it with `docker volume create none`";
+    check_host(&fleet, requiring(&[], &["none"]), Err(why));
+    check_host(
+        &fleet,
+        requiring(&["front"], &["two"]),
+        Err("0 of 3 agents fit: 2 without network front, 1 without volume two"),
+    );
+}
+
+#[test]
+fn agent_that_refused_is_not_asked_again() {
+    let fleet = fleet_of([Traits::default(), Traits::default(), Traits::default()]);
+    let refused = |names: &[&str]| Wanted { refused_by: names.iter().map(|it| agent(it)).collect(), ..ONE_ANYWHERE };
+    check_host(&fleet, refused(&["a1", "a2"]), Ok("a3"));
+    check_host(&fleet, refused(&["a1", "a2", "a3"]), Err("0 of 3 agents fit: 3 that refused it"));
 }
 
 /// One agent, with one of three cores bound and half of its memory, or all of its slots as well.
@@ -155,7 +238,7 @@ fn check_limits(cpu_millis: Option<u64>, cpuset: Option<&str>, expect: Result<&s
     let mut container =
         ContainerSpec { cpu_millis, cpu_reservation_millis: Some(100), ..ContainerSpec::new("busybox") };
     container.limits.cpuset = cpuset.map(str::to_owned);
-    let wanted = Wanted { load: fleet.load_of(&container), needs: Needs::of(&container), constraints: &[] };
+    let wanted = Wanted { needs: Needs::of(&container), ..Wanted::room(fleet.load_of(&container)) };
     let placed = place(&fleet, wanted, &Spread::new(), None);
     assert_eq!(placed.as_deref().map_err(String::as_str), expect, "{cpu_millis:?} {cpuset:?}");
 }
@@ -237,7 +320,7 @@ fn labelled() -> Fleet {
     for (name, labels) in [("a1", "disk=ssd zone=west"), ("a2", "disk=ssd zone=east"), ("a3", "")] {
         let labels = labels.split(' ').filter_map(|label| label.split_once('='));
         let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let traits = Traits { labels, host: format!("host-of-{name}") };
+        let traits = Traits { labels, host: format!("host-of-{name}"), ..Traits::default() };
         let view = fleet.agent(&agent(name)).unwrap().clone();
         fleet.see(&agent(name), Some(AgentView { traits: traits.into(), ..view }));
     }

@@ -1,9 +1,12 @@
 //! A cron expression as sets of values: which dates and which times of day match.
 
+use std::ops::RangeInclusive;
+
 use jiff::civil::Date;
 
 use super::{
     error::{Problem, ScheduleError},
+    field::Field,
     syntax::Fields,
     times::TimesOfDay,
 };
@@ -28,6 +31,16 @@ impl CronRule {
     /// The fields it was made from.
     pub(super) fn fields(&self) -> &Fields {
         &self.fields
+    }
+
+    /// Says whether every hour of every day matches.
+    pub(super) fn follows_no_hours(&self) -> bool {
+        let Fields { hour, day_of_month, month, day_of_week, second: _, minute: _ } = &self.fields;
+        let is_whole = |field: &Field, range: RangeInclusive<u32>| range.into_iter().all(|value| field.contains(value));
+        is_whole(hour, 0..=23)
+            && is_whole(day_of_month, 1..=31)
+            && is_whole(month, 1..=12)
+            && is_whole(day_of_week, 0..=6)
     }
 
     /// The first date from `date` on that matches; `None` at the end of the calendar.

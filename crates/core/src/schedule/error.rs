@@ -1,6 +1,6 @@
 //! Why a text is not a schedule, and where in it.
 
-use super::field_kind::FieldKind;
+use super::{field_kind::FieldKind, form::Form};
 
 /// Why an expression or a zone's name was refused. Names the field, the place, and mostly what to write instead.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +38,10 @@ pub(super) enum Problem {
     TooLong { length: usize },
     #[error("the schedule contains the character `{}`", .0.escape_default())]
     Character(char),
-    #[error("the schedule has {found} of 6 fields (second minute hour day-of-month month day-of-week)")]
-    FieldCount { found: usize },
+    #[error("the schedule has {found} of {}", form.fields())]
+    FieldCount { found: usize, form: Form },
+    #[error("`{0}` in front of a schedule is for `tickmesh.schedule` only")]
+    ZoneInFront(String),
     #[error("`{0}` is not a schedule this program knows")]
     UnknownShortcut(String),
     #[error("`@reboot` is not supported: a fleet has no moment at which it boots")]

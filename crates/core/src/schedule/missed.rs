@@ -5,7 +5,6 @@ use jiff::Timestamp;
 /// Instants that a stretch of time contains, as needed to account for all of them at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Missed {
-    /// How many.
     pub count: u64,
     /// The latest of them.
     pub last: Option<Timestamp>,

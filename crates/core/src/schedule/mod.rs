@@ -9,9 +9,10 @@
 //! "@every 90s"          --syntax-->  period      --every-->  multiples of the period since 1970
 //! ```
 //!
-//! **Dialect.** Crontab's, with a leading seconds field; what crontab does not know is refused with a hint. If both day
-//! fields are restricted, either may match; if one of them *begins* with `*` (also `*/2`), both must. That is Vixie's
-//! rule, and the tests compare 10,000 random schedules with an independent oracle of it, and with croner.
+//! **Dialect.** Crontab's, with a leading seconds field (which [`Form::Any`] may leave out); what
+//! crontab does not know is refused with a hint. If both day fields are restricted, either may
+//! match; if one of them *begins* with `*` (also `*/2`), both must. That is Vixie's rule, and the
+//! tests compare 10,000 random schedules with an independent oracle of it, and with croner.
 //!
 //! **Daylight saving.** A job at one exact time of day (second, minute and hour are one value each) runs once in an
 //! overlap, the first time, and right after a gap that contains its time. All others follow the wall clock: they run
@@ -25,10 +26,12 @@ mod error;
 mod every;
 mod field;
 mod field_kind;
+mod form;
 mod limits;
 mod missed;
 mod next;
 mod period;
+mod several;
 mod syntax;
 mod times;
 mod token;
@@ -43,10 +46,12 @@ use jiff::{
 };
 
 pub use error::ScheduleError;
+pub use form::{Form, ZoneInFront, zone_in_front};
 pub use missed::Missed;
 pub use zone::zone;
 
 use cron::CronRule;
+use error::Problem;
 use every::Period;
 use syntax::Syntax;
 
@@ -72,6 +77,8 @@ pub(crate) struct Timetable {
 enum Rule {
     Cron(CronRule),
     Every(Period),
+    /// At least two, none of which is several itself.
+    Several(Box<[Schedule]>),
 }
 
 impl Schedule {
@@ -80,7 +87,23 @@ impl Schedule {
     /// An expression that can never fire (`0 0 0 30 2 *`) is an error. That is decided from the calendar alone, so the
     /// answer is the same at every time and in every zone.
     pub fn parse(expression: &str, zone_name: &str, zones: &TimeZoneDatabase) -> Result<Self, ScheduleError> {
-        let rule = match syntax::parse(expression)? {
+        Self::parse_as(Form::SixFields, expression, zone_name, zones)
+    }
+
+    /// Reads `expression` as [`Schedule::parse`] does, in another form. A zone in front is refused:
+    /// see [`zone_in_front`].
+    pub fn parse_as(
+        form: Form,
+        expression: &str,
+        zone_name: &str,
+        zones: &TimeZoneDatabase,
+    ) -> Result<Self, ScheduleError> {
+        if let Some(ZoneInFront { written, zone, zone_at, .. }) = zone_in_front(expression) {
+            let column = zone_at + 1 + zone.len() - written.len();
+            let hint = format!("write the label `tickmesh.timezone: {zone}` instead");
+            return Err(Problem::ZoneInFront(written.to_owned()).at(column).hint_is(hint));
+        }
+        let rule = match syntax::parse(expression, form)? {
             Syntax::Cron(fields) => Rule::Cron(CronRule::compile(*fields)?),
             Syntax::Every(period) => Rule::Every(period),
         };
@@ -91,11 +114,42 @@ impl Schedule {
         Ok(Self(Arc::new(Timetable { expression, timezone, zone, rule })))
     }
 
+    /// Returns the schedule that is due whenever one of these is; `None` if there is none.
+    ///
+    /// The first one's zone is that of the whole, for showing instants.
+    pub fn all_of(schedules: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for schedule in schedules {
+            let parts = match &schedule.0.rule {
+                Rule::Several(parts) => parts.to_vec(),
+                Rule::Cron(_) | Rule::Every(_) => vec![schedule],
+            };
+            for part in parts {
+                if !all.contains(&part) {
+                    all.push(part);
+                }
+            }
+        }
+        let first = all.first()?.clone();
+        if all.len() == 1 {
+            return Some(first);
+        }
+        let written = |schedule: &Self| match schedule.timezone() == first.timezone() {
+            true => schedule.expression().to_owned(),
+            false => format!("TZ={} {}", schedule.timezone(), schedule.expression()),
+        };
+        let expression = all.iter().map(written).collect::<Vec<_>>().join("; ").into();
+        let timezone = first.timezone().into();
+        let (zone, rule) = (first.zone().clone(), Rule::Several(all.into()));
+        Some(Self(Arc::new(Timetable { expression, timezone, zone, rule })))
+    }
+
     /// The first instant after `after`: strictly later, and a whole second. `None` at the end of time.
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
         match &self.0.rule {
             Rule::Cron(rule) => next::after(rule, &self.0.zone, after),
             Rule::Every(period) => period.next_after(after),
+            Rule::Several(schedules) => several::next_after(schedules, after),
         }
     }
 
@@ -105,6 +159,7 @@ impl Schedule {
         match &self.0.rule {
             Rule::Cron(rule) => count::between(rule, &self.0.zone, after, through),
             Rule::Every(period) => period.count_between(after, through),
+            Rule::Several(schedules) => several::count_between(schedules, after, through),
         }
     }
 
@@ -114,6 +169,8 @@ impl Schedule {
         let seconds = match &self.0.rule {
             Rule::Cron(rule) => period::shortest_seconds(rule, &self.0.zone),
             Rule::Every(period) => period.seconds(),
+            // Two schedules may be a second apart at some time, whatever each of them is.
+            Rule::Several(_) => 1,
         };
         Duration::from_secs(seconds.unsigned_abs())
     }
@@ -134,6 +191,17 @@ impl Schedule {
         match &self.0.rule {
             Rule::Cron(rule) => words::words(rule.fields()),
             Rule::Every(period) => format!("every {period}, counted from 1970-01-01T00:00:00Z"),
+            Rule::Several(schedules) => schedules.iter().map(Self::in_words).collect::<Vec<_>>().join("; "),
+        }
+    }
+
+    /// Says whether the instants are the same in every zone whose clock does not jump: those of a
+    /// period, or of minutes and seconds alone.
+    pub fn is_zoneless(&self) -> bool {
+        match &self.0.rule {
+            Rule::Cron(rule) => rule.follows_no_hours(),
+            Rule::Every(_) => true,
+            Rule::Several(schedules) => schedules.iter().all(Self::is_zoneless),
         }
     }
 

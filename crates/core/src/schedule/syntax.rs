@@ -5,6 +5,7 @@ use super::{
     every::Period,
     field::Field,
     field_kind::FieldKind,
+    form::Form,
     limits::EXPRESSION_LENGTH_MAX,
     token::Token,
 };
@@ -38,13 +39,13 @@ pub(super) struct Fields {
 }
 
 /// Reads an expression in any of its forms.
-pub(super) fn parse(expression: &str) -> Result<Syntax, ScheduleError> {
+pub(super) fn parse(expression: &str, form: Form) -> Result<Syntax, ScheduleError> {
     check_characters(expression)?;
     let tokens = words(expression);
     match tokens.as_slice() {
         [] => Err(Problem::Empty.into()),
         [first, arguments @ ..] if first.text.starts_with('@') => parse_shortcut(*first, arguments),
-        fields => parse_fields(fields).map(|fields| Syntax::Cron(Box::new(fields))),
+        fields => parse_fields(fields, form).map(|fields| Syntax::Cron(Box::new(fields))),
     }
 }
 
@@ -78,7 +79,7 @@ fn parse_shortcut(name: Token<'_>, arguments: &[Token<'_>]) -> Result<Syntax, Sc
     if let Some(argument) = arguments.first() {
         return Err(Problem::ShortcutArguments(shortcut).at(argument.column));
     }
-    parse_fields(&words(fields)).map(|fields| Syntax::Cron(Box::new(fields)))
+    parse_fields(&words(fields), Form::SixFields).map(|fields| Syntax::Cron(Box::new(fields)))
 }
 
 fn unknown_shortcut(name: Token<'_>) -> ScheduleError {
@@ -96,10 +97,19 @@ fn unknown_shortcut(name: Token<'_>) -> ScheduleError {
     }
 }
 
-fn parse_fields(tokens: &[Token<'_>]) -> Result<Fields, ScheduleError> {
-    let &[second, minute, hour, day_of_month, month, day_of_week] = tokens else {
-        return Err(wrong_count(tokens));
+fn parse_fields(tokens: &[Token<'_>], form: Form) -> Result<Fields, ScheduleError> {
+    let [second, minute, hour, day_of_month, month, day_of_week] = match *tokens {
+        [second, minute, hour, day_of_month, month, day_of_week] => {
+            [second, minute, hour, day_of_month, month, day_of_week]
+        }
+        [minute, hour, day_of_month, month, day_of_week] if form.takes_five_fields() => {
+            let second = Token { text: "0", column: minute.column };
+            [second, minute, hour, day_of_month, month, day_of_week]
+        }
+        _ => return Err(wrong_count(tokens, form)),
     };
+    let day_of_month = any_day(day_of_month, form);
+    let day_of_week = any_day(day_of_week, form);
     Ok(Fields {
         second: Field::parse(FieldKind::Second, second)?,
         minute: Field::parse(FieldKind::Minute, minute)?,
@@ -110,8 +120,13 @@ fn parse_fields(tokens: &[Token<'_>]) -> Result<Fields, ScheduleError> {
     })
 }
 
-fn wrong_count(tokens: &[Token<'_>]) -> ScheduleError {
-    let problem = Problem::FieldCount { found: tokens.len() };
+/// Returns a day field with `*` for the `?` that some forms have.
+fn any_day(token: Token<'_>, form: Form) -> Token<'_> {
+    if form.takes_question_marks() && token.text == "?" { Token { text: "*", ..token } } else { token }
+}
+
+fn wrong_count(tokens: &[Token<'_>], form: Form) -> ScheduleError {
+    let problem = Problem::FieldCount { found: tokens.len(), form };
     match tokens {
         [first, _, _, _, _] => {
             problem.at(first.column).hint_is("the first field is the second: write `0 ` in front of these five")

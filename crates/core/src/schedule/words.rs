@@ -78,7 +78,6 @@ fn shape(kind: FieldKind, list: &[u32]) -> Shape {
     if even && list.windows(2).all(|pair| pair[1] - pair[0] == step) { Shape::Step(step) } else { Shape::Other }
 }
 
-/// All of it.
 pub(super) fn words(fields: &Fields) -> String {
     let (time, exact) = time(fields);
     let days = days(fields);

@@ -26,6 +26,9 @@ const ULIMITS_OF_PRIORITY: [(&str, u64); 2] = [("nice", 20), ("rtprio", 0)];
 /// What a process needs to raise these, if its limit does not let it.
 pub const CAPABILITY_OF_PRIORITY: &str = "SYS_NICE";
 
+/// The engine's name for the network of its host.
+const HOST_NETWORK: &str = "host";
+
 /// The one security option that takes something away.
 pub(crate) const NO_NEW_PRIVILEGES: &str = "no-new-privileges=true";
 
@@ -54,6 +57,8 @@ pub enum HostAccess {
     Unconfined(String),
     /// Everything.
     Privileged,
+    /// Devices that a driver of the engine hands out.
+    Gpus,
 }
 
 impl fmt::Display for HostAccess {
@@ -71,6 +76,7 @@ impl fmt::Display for HostAccess {
             Self::Users => formatter.write_str("userns_mode host"),
             Self::Unconfined(option) => write!(formatter, "security_opt {option}"),
             Self::Privileged => formatter.write_str("privileged"),
+            Self::Gpus => formatter.write_str("gpus"),
         }
     }
 }
@@ -81,8 +87,10 @@ impl ContainerSpec {
         // Every field has its name here, so that whoever adds one meets this question.
         let Self {
             network_mode,
+            networks,
             volumes,
             rights,
+            device_requests,
             limits,
             image: _,
             pull_policy: _,
@@ -99,19 +107,24 @@ impl ContainerSpec {
             cpu_shares: _,
             naming: _,
             init: _,
+            engine_init: _,
             stop_signal: _,
             stop_grace: _,
         } = self;
-        let network = network_mode.as_deref().and_then(network);
+        let by_mode = network_mode.as_deref().and_then(network);
+        // The first network is the mode, too.
+        let by_list = networks.iter().any(|network| network.name == HOST_NETWORK).then_some(HostAccess::Network);
+        let network = by_mode.or(by_list);
         let paths = volumes.iter().filter_map(|volume| path(&volume.source));
-        network.into_iter().chain(paths).chain(of_rights(rights)).chain(of_limits(limits)).collect()
+        let gpus = (!device_requests.is_empty()).then_some(HostAccess::Gpus);
+        network.into_iter().chain(paths).chain(of_rights(rights)).chain(of_limits(limits)).chain(gpus).collect()
     }
 }
 
 fn network(mode: &str) -> Option<HostAccess> {
     match mode.strip_prefix("container:") {
         Some(name) => Some(HostAccess::NetworkOfContainer(name.to_owned())),
-        None => (mode == "host").then_some(HostAccess::Network),
+        None => (mode == HOST_NETWORK).then_some(HostAccess::Network),
     }
 }
 

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Limits, Naming, Rights, is_default};
+use super::{DeviceRequest, Limits, Naming, NetworkSpec, Rights, Volume, is_default};
 
 /// Default of [`ContainerSpec::stop_grace`]: docker's own.
 pub const STOP_GRACE_DEFAULT: Duration = Duration::from_secs(10);
@@ -51,6 +51,10 @@ pub struct ContainerSpec {
     /// Network mode: bridge, none, host ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_mode: Option<String>,
+    /// Networks of the host to which it is connected. The first one is `network_mode`, too: agents
+    /// of the release before know only that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<NetworkSpec>,
     /// Mounts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<Volume>,
@@ -63,9 +67,16 @@ pub struct ContainerSpec {
     /// What it may do.
     #[serde(default, skip_serializing_if = "is_default")]
     pub rights: Rights,
+    /// Devices that a driver of the engine hands out: GPUs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub device_requests: Vec<DeviceRequest>,
     /// Whether its first process is one that passes signals on and buries orphans.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub init: bool,
+    /// The file says nothing of an init process, so that the engine's own setting decides: `init`
+    /// is `false` then.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub engine_init: bool,
     /// Signal that asks the container to stop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,
@@ -112,11 +123,14 @@ impl ContainerSpec {
             cpu_reservation_millis: None,
             cpu_shares: None,
             network_mode: None,
+            networks: Vec::new(),
             volumes: Vec::new(),
             naming: Naming::default(),
             limits: Limits::default(),
             rights: Rights::default(),
+            device_requests: Vec::new(),
             init: true,
+            engine_init: false,
             stop_signal: None,
             stop_grace: STOP_GRACE_DEFAULT,
         }
@@ -131,33 +145,6 @@ impl ContainerSpec {
     pub fn reserved_cpu_millis(&self) -> Option<u64> {
         self.cpu_reservation_millis.or(self.cpu_millis)
     }
-}
-
-/// One mount of a container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Volume {
-    /// What is mounted.
-    pub source: VolumeSource,
-    /// Absolute path in the container.
-    pub target: String,
-    /// Whether the container may only read it.
-    pub read_only: bool,
-}
-
-/// What a mount shows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum VolumeSource {
-    /// A path of the Docker host, which becomes a directory if it is not there; the agent must allow it.
-    HostPath(String),
-    /// A path of the Docker host that must be there; the agent must allow it.
-    ExistingHostPath(String),
-    /// A volume of the engine.
-    Named(String),
-    /// A new volume that goes with the container.
-    Anonymous,
-    /// Memory, with these options of its mount: such as `size=64m,mode=1777`, or none.
-    Tmpfs(String),
 }
 
 #[cfg(test)]

@@ -3,9 +3,14 @@
 mod access;
 mod constraint;
 mod container;
+mod gpu;
 mod limits;
+mod mount;
 mod naming;
+mod needs;
+mod network;
 mod policy;
+mod requirements;
 mod rights;
 mod stored_run;
 
@@ -18,10 +23,15 @@ pub(crate) use self::access::NO_NEW_PRIVILEGES;
 pub use self::{
     access::{CAPABILITY_OF_PRIORITY, HostAccess},
     constraint::{Attribute, Constraint, Operator},
-    container::{ContainerSpec, PullPolicy, STOP_GRACE_DEFAULT, Volume, VolumeSource},
+    container::{ContainerSpec, PullPolicy, STOP_GRACE_DEFAULT},
+    gpu::{DeviceRequest, RequestedDevices},
     limits::{Amount, Limits, Ulimit},
+    mount::{MountOptions, Propagation, Relabel, Volume, VolumeSource},
     naming::Naming,
+    needs::HostNeed,
+    network::{NetworkSpec, is_built_in},
     policy::{Misfire, OnDisconnect, OnLost, Overlap, RemoveContainers, RetryPolicy},
+    requirements::Requirements,
     rights::{Device, Ipc, Rights},
     stored_run::StoredRun,
 };
@@ -171,7 +181,7 @@ impl AppSpec {
         self.run.get()
     }
 
-    /// The same, kept small: what other apps have, too, is shared with them.
+    /// Returns an equal spec that is small in memory: it shares what other apps have, too.
     #[must_use]
     pub fn packed(self, shared: &mut Shared) -> Self {
         Self {

@@ -84,7 +84,6 @@ pub enum RemoveContainers {
     RemoveFailed,
     /// All.
     RemoveAll,
-    /// None.
     RemoveNone,
 }
 

@@ -53,7 +53,6 @@ pub enum Ipc {
     Private,
     /// Containers that ask for it.
     Shareable,
-    /// The host.
     Host,
 }
 

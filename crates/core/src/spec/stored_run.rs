@@ -34,7 +34,7 @@ impl StoredRun {
         }
     }
 
-    /// The same, kept small, and once for all apps that have the same.
+    /// Returns an equal spec that is small in memory, and shared by all apps that have it.
     #[must_use]
     pub fn packed(self, shared: &mut Shared) -> Self {
         let Form::Ready(run) = &self.0 else { return self };

@@ -180,7 +180,8 @@ fn check(whole: &Ledger, mutations: &[Mutation]) -> Result<(), TestCaseError> {
     let Ok(ledger) = serde_json::from_slice::<Ledger>(&stored) else { return Ok(()) };
     let mut leader = Leader::new();
     let run = command(9, CommandKind::Run(RunRequest::default()));
-    let cancel = command(10, CommandKind::Cancel { run: Some(2) });
+    let cancel = command(10, CommandKind::Cancel { run: Some(2), force: false });
+    let force = command(11, CommandKind::Cancel { run: None, force: true });
     let (attempt, agent) = open(whole).remove(0);
     let end = report(&attempt, &agent, exited(0));
     let inputs: Vec<Input<'_>> = vec![
@@ -189,6 +190,9 @@ fn check(whole: &Ledger, mutations: &[Mutation]) -> Result<(), TestCaseError> {
         Input::Command { sequence: 9, command: &run, retried: None },
         Input::Command { sequence: 10, command: &cancel, retried: None },
         Input::Report { sequence: RESULTS_THROUGH + 50, report: &end },
+        Input::Command { sequence: 11, command: &force, retried: None },
+        Input::ReportRefused { refused: &end, found: None },
+        Input::ReportRefused { refused: &end, found: Some((7, &end)) },
         Input::Silent { agent: &agent, results_through: RESULTS_THROUGH + 60 },
         Input::Checkpoint,
         Input::TickStored { number: 4, sequence: 4 },

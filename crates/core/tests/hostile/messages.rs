@@ -6,17 +6,20 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
 use tickmesh_core::{
-    history::{ReplicaSummary, RunSummary},
+    build::Build,
+    history::{ReplicaSummary, RequestSummary, RunSummary},
     id::{AttemptId, Epoch, Nonce, RequestId, RunUid},
     ledger::Cause,
     message::{
         Admission, AgentRecord, AppRecord, AppSource, AttemptEvent, AttemptReport, Awaited, Capacity, Command,
-        CommandKind, LogBatch, LogBytes, LogChunk, LogExtent, LogGap, LogMark, LogMarks, LogStream, MachineId,
-        MeshEvent, Order, OrderKind, Preparation, PullProgress, RunRequest, SCHEMA, StartOrder, TickRecord,
+        CommandKind, EngineStock, EngineTrouble, LogBatch, LogBytes, LogChunk, LogExtent, LogGap, LogMark, LogMarks,
+        LogStream, MachineId, MeshEvent, Order, OrderKind, Preparation, PullProgress, RunRequest, SCHEMA, StartOrder,
+        TickRecord,
     },
     name::{AgentName, AppName, ServiceName},
     outcome::{LostReason, Outcome},
-    spec::{ContainerSpec, OnDisconnect, RemoveContainers, Volume, VolumeSource},
+    policy::{Grant, HostPolicy},
+    spec::{ContainerSpec, MountOptions, OnDisconnect, RemoveContainers, Volume, VolumeSource},
 };
 use uuid::Uuid;
 
@@ -56,10 +59,18 @@ fn heartbeat() -> AgentRecord {
         boot: "boot-1".to_owned(),
         host: "host".to_owned(),
         version: "1".to_owned(),
+        build: Build::default(),
         engine: "29".to_owned(),
+        engine_trouble: Some(EngineTrouble { since: at(), reason: "denied".to_owned(), lasting: true }),
         at: at(),
         labels: [("disk".to_owned(), "ssd".to_owned())].into(),
         capacity: Capacity { slots: 4, cpu_millis: 4_000, memory_bytes: 1 << 30 },
+        policy: Some(HostPolicy {
+            host_paths: vec!["/srv".into()],
+            grants: Grant::ALL.into(),
+            ..HostPolicy::default()
+        }),
+        stock: EngineStock { networks: Some(["backend".to_owned()].into()), volumes: Some([].into()) },
         draining: false,
         drain_by: Some(Timestamp::UNIX_EPOCH),
         forgotten: true,
@@ -76,7 +87,12 @@ fn heartbeat() -> AgentRecord {
 }
 
 fn order() -> Order {
-    let volume = Volume { source: VolumeSource::Anonymous, target: "/data".to_owned(), read_only: true };
+    let volume = Volume {
+        source: VolumeSource::Anonymous,
+        target: "/data".to_owned(),
+        read_only: true,
+        options: MountOptions::default(),
+    };
     let start = StartOrder {
         container: ContainerSpec { volumes: vec![volume], ..ContainerSpec::new("busybox") },
         remove_containers: RemoveContainers::RemoveFinished,
@@ -145,7 +161,7 @@ fn summary() -> RunSummary {
         started_at: at(),
         finished_at: at(),
         outcome: lost,
-        request: request(),
+        request: RequestSummary::of(&request()),
         replicas: vec![replica],
     }
 }
@@ -173,6 +189,8 @@ fn applied() -> AppRecord {
         variables: [("TAG".to_owned(), "1".to_owned())].into(),
         env_files: [("job.env".to_owned(), "A=1".to_owned())].into(),
         timezone: "Asia/Shanghai".to_owned(),
+        dialect: tickmesh_core::compose::DIALECT_FIRST,
+        project: Default::default(),
     };
     AppRecord { schema: SCHEMA, by: "ann@desk".to_owned(), source: Some(source) }
 }

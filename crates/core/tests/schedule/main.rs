@@ -11,6 +11,7 @@ mod oracle;
 mod period;
 mod random;
 mod refusals;
+mod several;
 mod transitions;
 mod zones;
 

@@ -1,5 +1,5 @@
 //! What the DST rule comes to, zone by zone: a job at one exact time of day runs right after a gap that contains its time,
-//! and once in an overlap, the first time. All others follow the wall clock. docs/semantics.md quotes these tables.
+//! and once in an overlap, the first time. All others follow the wall clock. docs/concepts/semantics.md quotes these tables.
 
 use crate::{instant, schedule_in};
 

@@ -16,7 +16,6 @@ pub enum Step {
 /// Whether a holder's process answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
-    /// It does.
     Answers,
     /// The server knows of nobody who would: the process, or its connection, is gone.
     Gone,

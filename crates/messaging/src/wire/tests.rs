@@ -1,3 +1,5 @@
+mod recorded;
+
 use proptest::{collection::vec, prelude::*};
 use tickmesh_core::{
     ledger::{LEDGER_BYTES_MAX, Ledger},

@@ -48,6 +48,18 @@ async fn of_several_servers_any_will_do() {
 }
 
 #[tokio::test]
+async fn user_and_password_are_those_of_the_address() {
+    let server = Server::start_with(&["--user", "me", "--pass", "p@ss"]);
+    let url = |login: &str| server.url().replace("nats://", &format!("nats://{login}"));
+    let mesh = within("a connection", Mesh::connect(&options(&url("me:p%40ss@"), "mesh"))).await.unwrap();
+    within("an answer", mesh.round_trip()).await.unwrap();
+    for login in ["me:wrong@", ""] {
+        let error = refused(options(&url(login), "mesh")).await;
+        assert!(matches!(error, Error::Unreachable { .. }), "{login}: {error:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_without_jetstream_is_refused() {
     let server = Server::start_with(&["--jetstream=false"]);
     let error = refused(options(&server.url(), "mesh")).await;

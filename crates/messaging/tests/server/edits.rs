@@ -1,14 +1,19 @@
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use tickmesh_core::ledger::Ledger;
-use tickmesh_messaging::{Cas, Change, Error, Mesh, UNFOLDED_EDITS_MAX};
+use tickmesh_messaging::{Change, Edit, Error, Mesh, UNFOLDED_EDITS_MAX};
 
 use crate::support::*;
 
 async fn edit(mesh: &Mesh, number: usize) -> Result<u64, Error> {
     let edits = mesh.edits();
     let current = edits.current(&app("nightly")).await?;
-    edits.write(&app("nightly"), &record(format!("edit {number}")), current.as_ref()).await.map(stored)
+    edits.write(&app("nightly"), &record(format!("edit {number}")), &current).await.map(edited)
+}
+
+fn edited(edit: Edit) -> u64 {
+    let Edit::Stored { revision } = edit else { panic!("{edit:?}") };
+    revision
 }
 
 /// A leader writes that it has folded everything up to a revision.
@@ -66,7 +71,7 @@ async fn an_edit_of_something_older_is_refused() {
     edit(&mesh, 1).await.unwrap();
     let old = edits.current(&app("nightly")).await.unwrap();
     edit(&mesh, 2).await.unwrap();
-    let outcome = edits.write(&app("nightly"), &record("late"), old.as_ref()).await.unwrap();
-    let Cas::Refused { current: Some(current) } = outcome else { panic!("an older edit was overwritten unseen") };
-    assert_eq!(current.value.by, "edit 2");
+    let outcome = edits.write(&app("nightly"), &record("late"), &old).await.unwrap();
+    let Edit::Refused { current } = outcome else { panic!("an older edit was overwritten unseen") };
+    assert_eq!(current.record().unwrap().by, "edit 2");
 }

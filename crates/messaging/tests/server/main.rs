@@ -6,7 +6,10 @@
 mod commands;
 mod compare_and_set;
 mod connect;
+mod damage;
 mod edits;
 mod follow;
+mod isolation;
+mod room;
 mod streams;
 mod support;

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use async_nats::jetstream::stream;
 use futures_util::{StreamExt, TryStreamExt};
 use tickmesh_core::{
     message::{LogBatch, MeshEvent},
@@ -85,7 +86,7 @@ async fn two_meshes_on_one_server_do_not_see_each_other() {
     mesh.orders().send(&order("host-1", 0)).await.unwrap();
     mesh.commands().send(&command(1)).await.unwrap();
 
-    assert_eq!(other.apps().list().await.unwrap(), []);
+    assert!(other.apps().list().await.unwrap().is_empty());
     assert_eq!(other.results().last_sequence().await.unwrap(), 0);
     let mut orders = other.orders().follow(&agent("host-1")).await.unwrap();
     let mut commands = other.commands().receive().await.unwrap();
@@ -127,7 +128,7 @@ async fn results_are_purged_below_a_sequence() {
     results.purge_below(3).await.unwrap();
 
     let run = |run| attempt(run, 0).token();
-    assert_eq!(results.of_run(&app("nightly"), run(1)).await.unwrap(), []);
+    assert!(results.of_run(&app("nightly"), run(1)).await.unwrap().is_empty());
     let kept = results.of_run(&app("nightly"), run(3)).await.unwrap();
     assert_eq!(kept.iter().map(|entry| entry.sequence).collect::<Vec<_>>(), [3, 4]);
     assert_eq!(results.last_of(&attempt(1, 0), &agent("host-1")).await.unwrap(), None);
@@ -166,7 +167,7 @@ async fn output_is_read_to_its_end_as_far_as_it_is_asked_for() {
     assert_eq!(read_logs(&mesh, LogFilter::of_app(app("other"))).await, []);
 
     let one_replica = LogFilter { replica: Some(1), ..whole_app };
-    let last = async || mesh.logs().last(&one_replica).await.unwrap().unwrap().sequence;
+    let last = async || mesh.logs().last_sequence(&one_replica).await.unwrap();
     assert_eq!(last().await, 2);
     let mut live = mesh.logs().follow(one_replica.clone()).await.unwrap();
     let news = |sequence, batch: &LogBatch| LogNews::Batch { sequence, batch: Box::new(batch.clone()) };
@@ -251,4 +252,20 @@ async fn orders_are_heard_also_after_the_server_has_lost_some() {
         }
     });
     assert_eq!(again.await, order("host-1", 1));
+}
+
+/// Buckets of commit a7154bc took roll-ups, by which one message removes all others; nobody leads on those any more.
+#[tokio::test]
+async fn mesh_of_an_earlier_release_is_brought_up_to_date() {
+    let (server, mesh) = mesh().await;
+    let sequence = stored(mesh.apps().compare_and_set("a", &record("me"), 0).await.unwrap());
+    let context = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    for bucket in ["meta", "lease", "apps", "ledger", "agents"] {
+        let found = context.get_stream(format!("KV_mesh_{bucket}")).await.unwrap().cached_info().config.clone();
+        context.update_stream(stream::Config { allow_rollup: true, ..found }).await.unwrap();
+    }
+    assert!(matches!(mesh.check_streams().await.unwrap_err(), Error::ForeignSetting { .. }));
+    mesh.bring_up_to_date().await.unwrap();
+    mesh.check_streams().await.unwrap();
+    assert_eq!(mesh.apps().read("a").await.unwrap().unwrap().sequence, sequence);
 }

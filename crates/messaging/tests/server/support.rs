@@ -118,7 +118,7 @@ pub(crate) fn command(number: u8) -> Command {
         app_revision: 1,
         by: format!("person {number}"),
         at: Timestamp::UNIX_EPOCH,
-        kind: CommandKind::Cancel { run: None },
+        kind: CommandKind::Cancel { run: None, force: false },
     }
 }
 

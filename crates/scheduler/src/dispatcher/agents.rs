@@ -10,20 +10,20 @@ use jiff::Timestamp;
 use tickmesh_core::{
     fleet::{AgentView, Readiness, Traits},
     id::AttemptId,
-    message::AgentRecord,
+    message::{AgentRecord, EngineStock},
     name::AgentName,
     timing::Timing,
 };
 
 use crate::clock::Moment;
 
-/// One agent.
+/// What this tenure knows about one agent.
 #[derive(Debug)]
 pub(super) struct AgentState {
     /// Its last heartbeat; `None`: attempts are bound to it, and it has no key that could be read.
     pub(super) record: Option<AgentRecord>,
     pub(super) revision: u64,
-    /// What constraints look at: of the last heartbeat.
+    /// What placement looks at besides room: of the last heartbeat.
     traits: Arc<Traits>,
     /// When the key was first seen with this revision, on this leader's clock: what silence is measured from.
     changed_at: Duration,
@@ -70,7 +70,7 @@ pub(super) enum Seen {
 /// a result must not cost a look at each.
 type Waiting = BTreeSet<(u64, AgentName)>;
 
-/// All agents.
+/// Every agent that this tenure has heard of, or has bound an attempt to.
 #[derive(Debug, Default)]
 pub(super) struct Agents {
     states: BTreeMap<AgentName, AgentState>,
@@ -94,7 +94,9 @@ impl Agents {
             self.wait_no_more(&record.agent, &known);
             let same_machine = known.record.as_ref().is_some_and(|before| before.machine == record.machine);
             let machine_since = if same_machine { known.machine_since } else { moment.uptime };
-            let state = AgentState::new(revision, Some(record), moment.uptime);
+            // Heartbeats mostly say the same of what placement looks at: one copy is enough, for the fleet has it, too.
+            let traits = if known.traits.are_of(&record) { known.traits } else { Traits::of(&record).into() };
+            let state = AgentState::new(revision, Some(record), traits, moment.uptime);
             self.insert(AgentState { machine_since, orphans: known.orphans, ..state });
             return;
         }
@@ -102,7 +104,20 @@ impl Agents {
             Seen::Loaded => Duration::try_from(moment.wall.duration_since(at)).unwrap_or(Duration::ZERO),
             Seen::Live => Duration::ZERO,
         };
-        self.insert(AgentState { age_when_loaded, ..AgentState::new(revision, Some(record), moment.uptime) });
+        let traits = Traits::of(&record).into();
+        self.insert(AgentState { age_when_loaded, ..AgentState::new(revision, Some(record), traits, moment.uptime) });
+    }
+
+    /// Notes that an agent's key says nothing that can be read: what it replaced may have been a heartbeat that nobody has
+    /// seen, so the agent's silence counts from now.
+    pub(super) fn unreadable(&mut self, agent: &AgentName, revision: u64, moment: Moment) {
+        self.expect(agent, moment);
+        let Some(state) = self.states.get_mut(agent).filter(|state| state.revision < revision) else { return };
+        let known = std::mem::replace(&mut state.silence, SilenceCheck::None);
+        (state.revision, state.changed_at) = (revision, moment.uptime);
+        if let SilenceCheck::Folding { end } = known {
+            self.folding.remove(&(end, agent.clone()));
+        }
     }
 
     fn insert(&mut self, state: AgentState) {
@@ -158,7 +173,7 @@ impl Agents {
 
     /// Makes sure that an agent is watched that attempts are bound to: one without a key falls silent like any other.
     pub(super) fn expect(&mut self, agent: &AgentName, moment: Moment) {
-        self.states.entry(agent.clone()).or_insert_with(|| AgentState::new(0, None, moment.uptime));
+        self.states.entry(agent.clone()).or_insert_with(|| AgentState::new(0, None, Arc::default(), moment.uptime));
     }
 
     pub(super) fn get_mut(&mut self, agent: &AgentName) -> Option<&mut AgentState> {
@@ -182,9 +197,11 @@ impl Agents {
 }
 
 impl AgentState {
-    fn new(revision: u64, record: Option<AgentRecord>, uptime: Duration) -> Self {
+    fn new(revision: u64, record: Option<AgentRecord>, traits: Arc<Traits>, uptime: Duration) -> Self {
+        // What the traits have need not be kept twice.
+        let record = record.map(|record| AgentRecord { policy: None, stock: EngineStock::default(), ..record });
         Self {
-            traits: Arc::new(record.as_ref().map(Traits::of).unwrap_or_default()),
+            traits,
             record,
             revision,
             changed_at: uptime,
@@ -228,6 +245,8 @@ impl AgentState {
             Readiness::Silent
         } else if Duration::from_millis(deadline_ms) >= timing.lost {
             Readiness::UnsafeTiming
+        } else if record.lasting_trouble().is_some() {
+            Readiness::NoEngine
         } else if record.draining {
             Readiness::Draining
         } else {

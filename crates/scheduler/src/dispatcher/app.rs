@@ -13,6 +13,7 @@ use tickmesh_core::{
     spec::AppSpec,
 };
 
+use super::frozen::Frozen;
 use crate::effect::{Effect, Priority};
 
 /// What may be done only when the ledger that it follows from is stored.
@@ -44,7 +45,7 @@ struct Write {
     results_needed: Option<u64>,
 }
 
-/// One app.
+/// What the leader keeps in memory about one app.
 #[derive(Debug)]
 pub(super) struct AppState {
     pub(super) name: AppName,
@@ -74,6 +75,8 @@ pub(super) struct AppState {
     pub(super) wake_at: Option<Timestamp>,
     /// Its place among the apps that wait for an agent.
     pub(super) ticket: Option<Ticket>,
+    /// Set while the stored ledger cannot be read.
+    pub(super) frozen: Option<Frozen>,
 }
 
 /// A command that is not folded yet.
@@ -118,6 +121,7 @@ impl AppState {
             held: VecDeque::new(),
             wake_at: None,
             ticket: None,
+            frozen: None,
         }
     }
 
@@ -128,6 +132,19 @@ impl AppState {
         self.history_recorded = ledger.history.last_number;
         self.results_needed = results_through(&ledger);
         self.ledger = Some(ledger);
+    }
+
+    /// Forgets the ledger: another one is stored now, and cannot be read. What was not recorded never happened. A later
+    /// release that wrote it goes on with its attempts when it comes back, and their results are kept for it.
+    pub(super) fn freeze(&mut self, frozen: Frozen, by_newer: bool) {
+        let needed = if self.ledger.is_some() { self.results_needed_after() } else { Some(0) };
+        *self = Self {
+            frozen: Some(frozen),
+            results_needed: needed.filter(|_| by_newer),
+            held: std::mem::take(&mut self.held),
+            ticket: self.ticket,
+            ..Self::new(self.name.clone())
+        };
     }
 
     /// Revision of the stored ledger.
@@ -143,7 +160,7 @@ impl AppState {
         claims.chain(self.results_needed).min()
     }
 
-    /// Takes what a decision wants done. Returned is what may be done at once, because nothing of it waits for a write.
+    /// Takes what a decision wants done. Returns what may be done at once, because it waits for no write.
     pub(super) fn take(&mut self, record: Record, consequences: Consequences) -> Consequences {
         self.due |= record == Record::Due;
         if self.due {
@@ -168,6 +185,7 @@ impl AppState {
         }
         let ledger = self.ledger.as_mut()?;
         ledger.write = stamp();
+        ledger.app = Some(self.name.clone());
         self.due = false;
         self.written_at = Some(uptime);
         let priority = self.unrecorded.priority();

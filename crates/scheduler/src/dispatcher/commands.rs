@@ -13,7 +13,7 @@ use tickmesh_core::{
 
 use super::{
     Dispatcher,
-    app::{HeldCommand, Retried},
+    app::{AppState, HeldCommand, Retried},
 };
 use crate::{clock::Moment, effect::Effect};
 
@@ -98,7 +98,8 @@ impl Dispatcher {
     /// Confirms commands for an app that does not exist, of senders that did not see more than this leader: nothing will ever
     /// come of them. Not before all that was stored is folded: a first revision may have to wait for results.
     fn dismiss_commands_for_nobody(&mut self, app: &AppName) {
-        let Some(state) = self.apps.get_mut(app).filter(|state| state.ledger.is_none()) else { return };
+        let is_nobody = |state: &&mut Box<AppState>| state.ledger.is_none() && state.frozen.is_none();
+        let Some(state) = self.apps.get_mut(app).filter(is_nobody) else { return };
         let (dismissed, held) = state.held.drain(..).partition(|held| held.command.app_revision <= self.apps_through);
         state.held = held;
         if state.held.is_empty() {

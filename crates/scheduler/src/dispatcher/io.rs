@@ -9,8 +9,9 @@ use tickmesh_core::{
     message::{AgentRecord, AttemptReport, Command},
     name::{AgentName, AppName},
 };
-use tickmesh_messaging::StreamKind;
+use tickmesh_messaging::{Cas, StreamKind};
 
+use super::frozen::UnreadableLedger;
 use crate::effect::Effect;
 
 /// A change of the state that every scheduler keeps in memory.
@@ -18,14 +19,12 @@ use crate::effect::Effect;
 pub enum StateChange {
     /// A ledger was written, by whomever.
     Ledger {
-        /// The app.
         app: AppName,
         /// Its revision.
         revision: u64,
-        /// The ledger.
-        ledger: Box<Ledger>,
+        ledger: Result<Box<Ledger>, UnreadableLedger>,
     },
-    /// An agent's key was written.
+    /// An agent's key was written, by the agent.
     Agent {
         /// Its revision.
         revision: u64,
@@ -34,9 +33,14 @@ pub enum StateChange {
         /// The heartbeat.
         record: Box<AgentRecord>,
     },
+    /// An agent's key was written, and it is no heartbeat that can be read. The agent writes over it.
+    UnreadableAgent {
+        agent: AgentName,
+        /// The revision of its key.
+        revision: u64,
+    },
     /// A revision of an app was stored.
     App {
-        /// The app.
         app: AppName,
         /// Its revision.
         revision: u64,
@@ -55,12 +59,18 @@ pub enum Event {
     Changed(StateChange),
     /// A ledger was written, by whomever.
     LedgerSeen {
-        /// The app.
         app: AppName,
         /// Its revision.
         revision: u64,
         /// The tenure of the writer.
         epoch: Epoch,
+    },
+    /// The stored ledger of an app cannot be read.
+    LedgerUnreadable {
+        app: AppName,
+        /// Its revision.
+        revision: u64,
+        problem: UnreadableLedger,
     },
     /// All that was stored has been told: the tenure begins.
     Loaded {
@@ -74,53 +84,47 @@ pub enum Event {
         /// The message, or `None` if it cannot be read.
         report: Option<Box<AttemptReport>>,
     },
+    /// A leader's message about an attempt was refused.
+    ReportRefused {
+        /// The message.
+        refused: Box<AttemptReport>,
+        /// The last message on the attempt's subject, with its sequence; `None`: there is none.
+        found: Option<(u64, Box<AttemptReport>)>,
+    },
     /// A command was delivered, maybe not for the first time.
     CommandSeen {
         /// Its sequence in the command stream.
         sequence: u64,
-        /// The command.
         command: Box<Command>,
     },
     /// The command stream holds nothing below this sequence any more.
-    CommandsBegin {
-        /// The sequence.
-        sequence: u64,
-    },
+    CommandsBegin { sequence: u64 },
     /// Results are about to be purged.
     Checkpoint,
     /// [`Effect::WriteLedger`] was done.
     LedgerWritten {
-        /// The app.
         app: AppName,
         /// The new revision.
         revision: u64,
     },
     /// [`Effect::WriteLedger`] found a revision of another writer.
-    LedgerRefused {
-        /// The app.
-        app: AppName,
-    },
+    LedgerRefused { app: AppName },
     /// [`Effect::PublishTick`] was done.
     TickStored {
-        /// The app.
         app: AppName,
         /// Number of the subject's last message: all up to that one are stored.
         number: u64,
-        /// Its sequence.
         sequence: u64,
     },
     /// [`Effect::PublishHistory`] was done.
     HistoryStored {
-        /// The app.
         app: AppName,
         /// Number of the subject's last message: all up to that one are stored.
         number: u64,
-        /// Its sequence.
         sequence: u64,
     },
     /// [`Effect::ConfirmCommand`] was done.
     CommandConfirmed {
-        /// The app.
         app: AppName,
         /// The request.
         request: RequestId,
@@ -134,14 +138,12 @@ pub enum Event {
     },
     /// Answer to [`Effect::ReadAgent`].
     AgentRead {
-        /// The agent.
         agent: AgentName,
         /// Revision of its key now.
         revision: u64,
     },
     /// Answer to [`Effect::ReadLedger`].
     LedgerRead {
-        /// The app.
         app: AppName,
         /// Tenure of the stored ledger's writer; `None`: there is no ledger.
         epoch: Option<Epoch>,
@@ -152,7 +154,6 @@ pub enum Event {
     },
     /// Answer to [`Effect::ReadSummary`].
     SummaryRead {
-        /// The app.
         app: AppName,
         /// The command that it was asked for.
         request: RequestId,
@@ -178,22 +179,35 @@ impl StateChange {
         match self {
             Self::Ledger { revision, .. } => Some((StreamKind::Ledger, *revision)),
             Self::App { revision, .. } => Some((StreamKind::Apps, *revision)),
-            Self::Agent { .. } => None,
+            Self::Agent { .. } | Self::UnreadableAgent { .. } => None,
         }
     }
 }
 
 impl Event {
+    /// Returns what the answer to a leader's message about an attempt has to tell. A message that was stored
+    /// comes back with the stream.
+    pub fn of_answer(report: AttemptReport, answer: Cas<AttemptReport>) -> Option<Self> {
+        match answer {
+            Cas::Stored { .. } => None,
+            Cas::Refused { current } => {
+                let found = current.map(|entry| (entry.sequence, Box::new(entry.value)));
+                Some(Self::ReportRefused { refused: Box::new(report), found })
+            }
+        }
+    }
+
     /// Returns how far the event shows a durable stream to be.
     pub(crate) fn progress(&self) -> Option<(StreamKind, u64)> {
         match self {
             Self::Changed(change) => change.progress(),
-            Self::LedgerSeen { revision, .. } | Self::LedgerWritten { revision, .. } => {
-                Some((StreamKind::Ledger, *revision))
-            }
+            Self::LedgerSeen { revision, .. }
+            | Self::LedgerUnreadable { revision, .. }
+            | Self::LedgerWritten { revision, .. } => Some((StreamKind::Ledger, *revision)),
             Self::ReportSeen { sequence, .. } => Some((StreamKind::Results, *sequence)),
             Self::HistoryStored { sequence, .. } => Some((StreamKind::History, *sequence)),
             Self::Loaded { .. }
+            | Self::ReportRefused { .. }
             | Self::CommandSeen { .. }
             | Self::CommandsBegin { .. }
             | Self::Checkpoint

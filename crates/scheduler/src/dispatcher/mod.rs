@@ -14,6 +14,7 @@
 mod agents;
 mod app;
 mod commands;
+mod frozen;
 mod io;
 mod placing;
 mod revisions;
@@ -40,12 +41,15 @@ use tickmesh_core::{
     timing::Timing,
 };
 
-pub use self::io::{Conflict, Event, Outcome, StateChange};
 use self::{
     agents::{Agents, Seen},
     app::{AppState, Consequences},
     placing::PlacementQueue,
     rounds::{Round, Rounds},
+};
+pub use self::{
+    frozen::UnreadableLedger,
+    io::{Conflict, Event, Outcome, StateChange},
 };
 use crate::{clock::Moment, effect::Effect};
 
@@ -162,7 +166,7 @@ impl Dispatcher {
         }
     }
 
-    /// The same where containers reserve something else than by default. Before anything is folded: what is bound must be
+    /// Sets what containers reserve, instead of the default. Before anything is folded: what is bound must be
     /// released.
     #[must_use]
     pub fn reserving(mut self, reservations: Reservations) -> Self {
@@ -183,6 +187,9 @@ impl Dispatcher {
         match event {
             Event::Changed(change) => self.changed(change, moment),
             Event::LedgerSeen { app, revision, epoch } => self.ledger_seen(&app, revision, epoch)?,
+            Event::LedgerUnreadable { app, revision, problem } => {
+                self.ledger_unreadable(&app, revision, &problem);
+            }
             Event::Loaded { results_end } => self.take_over(results_end, moment),
             Event::ReportSeen { sequence, report } => {
                 self.results_through = self.results_through.max(sequence);
@@ -191,6 +198,11 @@ impl Dispatcher {
                 }
                 self.catch_up(moment);
                 self.results_folded(moment);
+            }
+            Event::ReportRefused { refused, found } => {
+                let found = found.as_ref().map(|(sequence, report)| (*sequence, &**report));
+                let input = Input::ReportRefused { refused: &refused, found };
+                self.step(&refused.attempt.app, input, moment);
             }
             Event::CommandSeen { sequence, command } => self.command_seen(sequence, *command, moment),
             Event::CommandsBegin { sequence } => {
@@ -271,7 +283,11 @@ impl Dispatcher {
 
     fn changed(&mut self, change: StateChange, moment: Moment) {
         match change {
-            StateChange::Ledger { app, revision, ledger } => self.load(app, revision, *ledger),
+            StateChange::Ledger { app, revision, ledger: Ok(ledger) } => self.load(app, revision, *ledger),
+            StateChange::Ledger { app, revision, ledger: Err(problem) } => {
+                self.ledger_unreadable(&app, revision, &problem);
+            }
+            StateChange::UnreadableAgent { agent, revision } => self.agents.unreadable(&agent, revision, moment),
             StateChange::Agent { revision, at, record } => self.agent_seen(revision, at, *record, moment),
             StateChange::App { app, revision, at, content } => {
                 self.app_seen(app, AppChange { revision, at, content }, moment);
@@ -286,6 +302,9 @@ impl Dispatcher {
 
     /// Somebody else's revision of a ledger means that what this tenure has in memory is not what is stored.
     fn ledger_seen(&mut self, app: &AppName, revision: u64, epoch: Epoch) -> Result<(), Conflict> {
+        if self.is_frozen(app) {
+            return self.ledger_mended(app, revision);
+        }
         let known = self.apps.get(app).map_or(0, |state| state.revision());
         if epoch != self.tenure.epoch && revision > known {
             let reason = format!("the ledger of `{app}` has a revision {revision} of tenure {epoch}");

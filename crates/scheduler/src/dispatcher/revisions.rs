@@ -39,6 +39,9 @@ impl Dispatcher {
     }
 
     fn fold_revision(&mut self, app: &AppName, change: AppChange, moment: Moment) {
+        if self.is_frozen(app) {
+            return;
+        }
         let spec = spec_of(&change.content);
         let state = self.app(app);
         if state.ledger.is_none() {

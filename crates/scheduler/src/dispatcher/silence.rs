@@ -92,7 +92,8 @@ impl Dispatcher {
     /// at the second heartbeat, since the end of an attempt may have overtaken the first; and only after the stored ledger
     /// was read, since another leader may know what this one does not (protocol rule P8).
     fn ask_about_orphans(&mut self, agent: &AgentName, held: &BTreeSet<AttemptId>) {
-        let orphans: BTreeSet<AttemptId> = held.iter().filter(|id| !self.is_open(id)).cloned().collect();
+        let is_orphan = |id: &&AttemptId| !self.is_open(id) && !self.is_frozen(&id.app);
+        let orphans: BTreeSet<AttemptId> = held.iter().filter(is_orphan).cloned().collect();
         let Some(state) = self.agents.get_mut(agent) else { return };
         let before = std::mem::replace(&mut state.orphans, orphans);
         for attempt in state.orphans.intersection(&before) {
@@ -118,7 +119,7 @@ impl Dispatcher {
             let reason = format!("the ledger of `{app}` was written by a later tenure");
             return Err(Conflict { reason });
         }
-        if !self.is_open(&attempt) {
+        if !self.is_open(&attempt) && !self.is_frozen(app) {
             let epoch = self.tenure.epoch;
             let stop = Order { schema: SCHEMA, epoch, agent, attempt, kind: OrderKind::Stop };
             self.outcome.effects.push(Effect::Act(Action::Send(stop)));

@@ -3,6 +3,8 @@
 mod bursts;
 mod commands;
 mod cost;
+mod engines;
+mod frozen;
 mod rounds;
 mod silence;
 
@@ -11,12 +13,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use jiff::{Timestamp, tz::TimeZoneDatabase};
 use rand::{SeedableRng as _, rngs::StdRng};
 use tickmesh_core::{
+    build::Build,
     decide::{Action, AppContent, Tenure},
     id::{AttemptId, Epoch, Nonce, RequestId},
     ledger::{Cause, Ledger, Verdict},
     message::{
-        AgentRecord, AttemptEvent, AttemptReport, Capacity, Command, CommandKind, MachineId, MeshEvent, Order,
-        OrderKind, RunRequest, SCHEMA,
+        AgentRecord, AttemptEvent, AttemptReport, Capacity, Command, CommandKind, EngineStock, MachineId, MeshEvent,
+        Order, OrderKind, RunRequest, SCHEMA,
     },
     name::{AgentName, AppName, ServiceName},
     outcome::LostReason,
@@ -150,10 +153,14 @@ impl World {
             boot: String::new(),
             host: "h1".to_owned(),
             version: String::new(),
+            build: Build::default(),
             engine: String::new(),
+            engine_trouble: None,
             at: self.moment.wall,
             labels: BTreeMap::new(),
             capacity: Capacity { slots: self.slots, cpu_millis: 2_000, memory_bytes: 1 << 30 },
+            policy: None,
+            stock: EngineStock::default(),
             draining: false,
             drain_by: None,
             stopped: false,
@@ -391,7 +398,11 @@ fn the_next_tenure_publishes_what_the_ledger_still_holds() {
     let (ledger, revision) = written(&first.pass(Duration::from_secs(10)));
     let mut second = World::new();
     second.moment.wall = first.moment.wall;
-    second.handle(Event::Changed(StateChange::Ledger { app: app(), revision: revision + 1, ledger: Box::new(ledger) }));
+    second.handle(Event::Changed(StateChange::Ledger {
+        app: app(),
+        revision: revision + 1,
+        ledger: Ok(Box::new(ledger)),
+    }));
     second.heartbeat(0, &[]);
     second.handle(Event::Changed(StateChange::App {
         app: app(),
@@ -459,7 +470,11 @@ fn instants_wait_until_the_results_from_before_the_take_over_are_folded() {
     let (attempt, _) = ledger.active[0].open_attempts(&app()).next().unwrap();
     let mut second = World::new();
     second.moment.wall = tickmesh_core::time::after(start(), Duration::from_secs(25));
-    second.handle(Event::Changed(StateChange::Ledger { app: app(), revision: revision + 1, ledger: Box::new(ledger) }));
+    second.handle(Event::Changed(StateChange::Ledger {
+        app: app(),
+        revision: revision + 1,
+        ledger: Ok(Box::new(ledger)),
+    }));
     second.heartbeat(0, &[]);
     let content = AppContent::Applied(spec(Some("@every 10s")));
     second.handle(Event::Changed(StateChange::App { app: app(), revision: 1, at: start(), content }));
@@ -501,7 +516,11 @@ fn an_edit_waits_for_them_too() {
     let (ledger, revision) = written(&first.pass(Duration::from_secs(10)));
     let mut second = World::new();
     second.moment.wall = tickmesh_core::time::after(start(), Duration::from_secs(25));
-    second.handle(Event::Changed(StateChange::Ledger { app: app(), revision: revision + 1, ledger: Box::new(ledger) }));
+    second.handle(Event::Changed(StateChange::Ledger {
+        app: app(),
+        revision: revision + 1,
+        ledger: Ok(Box::new(ledger)),
+    }));
     for (app_revision, seconds) in [(1, 0), (2, 15)] {
         let at = tickmesh_core::time::after(start(), Duration::from_secs(seconds));
         let content = AppContent::Applied(spec(Some("@every 10s")));

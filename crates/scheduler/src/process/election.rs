@@ -69,9 +69,9 @@ impl Election {
         self.candidate.absent(BootTime(now));
     }
 
-    /// Notes that the lease was deleted by hand.
-    pub(super) fn deleted(&mut self, revision: u64, now: Duration) {
-        self.candidate.released(revision, BootTime(now));
+    /// Notes that what is stored as the lease cannot be read. Its holder, if there is one, will write over it within a term.
+    pub(super) fn damaged(&mut self, revision: u64, now: Duration) {
+        self.candidate.renewed(revision, BootTime(now));
     }
 
     /// Notes that the lease was written.
@@ -121,20 +121,24 @@ impl Election {
         ask_at.into_iter().chain([take_at]).min()
     }
 
-    /// Looks at the clock.
-    pub(super) fn woken(&mut self, marks: &HighWaterMarks, now: Duration) -> Vec<Effect> {
+    /// Looks at the clock. A lease that nobody renews and that was never read is not taken: what it noted of the streams is
+    /// not known, and it may be more than they have.
+    pub(super) fn woken(&mut self, marks: &HighWaterMarks, now: Duration) -> Result<Vec<Effect>, Error> {
         if self.taking.is_none()
             && let Step::Take(revision) = self.candidate.step(BootTime(now))
         {
+            if self.record.is_none() && revision > 0 {
+                return Err(Error::LeaseUnknown { revision });
+            }
             self.taking = Some(Taking { revision, looks: LossLooks::from(now), sent: None });
         }
         if let Some(taking) = &mut self.taking {
-            return taking.looks.woken(marks, now).into_iter().collect();
+            return Ok(taking.looks.woken(marks, now).into_iter().collect());
         }
         let holder = self.holder().filter(|_| !self.probe.asked && self.probe.ask_at <= now);
         let ask: Vec<_> = holder.map(|holder| Effect::AskHolder { holder: holder.to_owned() }).into_iter().collect();
         self.probe.asked |= !ask.is_empty();
-        ask
+        Ok(ask)
     }
 
     /// Takes what a look at the streams found: if they are whole, the lease is written.
@@ -177,7 +181,10 @@ impl Election {
                 // The bucket was made anew under a key that was seen: nothing is known any more.
                 Cas::Refused { current: None } => self.candidate = Candidate::new(self.ttl, BootTime(now)),
             },
-            Err(error) => self.failed(error, now)?,
+            Err(error) => match error.unreadable_at() {
+                Some(revision) => self.damaged(revision, now),
+                None => self.failed(error, now)?,
+            },
         }
         self.taking = None;
         Ok(None)

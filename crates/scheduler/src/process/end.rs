@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tickmesh_messaging::{Cas, SchedulerRole, chain};
+use tickmesh_messaging::{Cas, SchedulerRole, StoreLost, chain};
 use tracing::{debug, error, info, warn};
 
 use super::{
@@ -141,8 +141,14 @@ impl Process {
             return vec![Effect::ShowRole(SchedulerRole::Preparing)];
         }
         error!(%scheduler, error = error as &dyn std::error::Error, "refusing to lead: see `tickmesh doctor`");
-        self.stage = Stage::Refusing { until: now + REFUSING_PAUSE };
+        // Whether a stream is gone alone or with the whole store is looked into soon.
+        let pause = if error.is_missing_stream() { PAUSE } else { REFUSING_PAUSE };
+        self.stage = Stage::Refusing { until: now + pause };
         let (reason, acceptance) = (chain(error), self.marks.acceptance());
-        vec![Effect::ShowRole(SchedulerRole::Refusing { reason, data_lost: error.is_loss(), acceptance })]
+        let store = error.store_lost().map(|missing| StoreLost {
+            mesh: self.mesh,
+            missing: missing.iter().map(|kind| kind.as_str().to_owned()).collect(),
+        });
+        vec![Effect::ShowRole(SchedulerRole::Refusing { reason, data_lost: error.is_loss(), acceptance, store })]
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rand::{SeedableRng as _, rngs::StdRng};
+use tickmesh_core::agent_wish::WishAnswer;
 use tickmesh_messaging::{Cas, LeaseRecord, SchedulerRole, StreamKind, lease::StreamMarks};
 use tracing::info;
 
@@ -20,7 +21,7 @@ use super::{
 use crate::{
     clock::Moment,
     dispatcher::StateChange,
-    effect::{Effect, Source},
+    effect::{Effect, Source, Wish},
     error::Error,
 };
 
@@ -36,11 +37,12 @@ impl Process {
             Event::Mesh(event) => self.lead(|leader| leader.handle(event, moment)),
             Event::FollowEnded(error) => Err(End::Broken(Error::Follow(error))),
             Event::LeaseSeen { revision, record } => Ok(self.lease_seen(revision, *record, now)),
-            Event::LeaseDeleted { revision } => Ok(self.stand_by(|standby| standby.election.deleted(revision, now))),
+            Event::LeaseDamaged { revision } => Ok(self.stand_by(|standby| standby.election.damaged(revision, now))),
             Event::HolderAsked { holder, presence, connection } => {
                 Ok(self.stand_by(|standby| standby.election.probed(&holder, presence, connection, now)))
             }
             Event::MeshFound(answer) => self.mesh_found(answer),
+            Event::StreamsFound(answer) => self.streams_found(answer, now),
             Event::LeaseRead(answer) => self.lease_read(answer, now),
             Event::MarksRead(answer) => self.marks_read(answer, now),
             Event::StreamsChecked(answer) => self.streams_checked(answer, now),
@@ -49,6 +51,8 @@ impl Process {
             Event::ClockRead(answer) => self.clock_read(answer, moment),
             Event::CatchUpEndRead(answer) => self.lead(|leader| leader.catch_up_end_read(answer, moment)),
             Event::Ended(priority) => self.lead(|leader| leader.ended(priority, now)),
+            Event::AgentWished(wish) => self.wished(wish, now),
+            Event::WishCarriedOut { id, answer } => self.lead(|leader| Ok(leader.wish_carried_out(id, answer))),
             Event::TooLate => self.lead(|_| Err(End::LeaseLost)),
             Event::StepDown => self.step_down(),
             Event::Shutdown => Err(End::Shutdown),
@@ -109,19 +113,23 @@ impl Process {
         if let Stage::Loading(loading) = &mut self.stage {
             effects.extend(loading.read(stream));
             if loading.is_complete() {
-                effects.extend(self.loaded(moment.uptime));
+                effects.extend(self.loaded(moment.uptime)?);
             }
         }
         Ok(effects)
     }
 
-    /// All is read: this process stands by.
-    fn loaded(&mut self, now: Duration) -> Vec<Effect> {
-        let Stage::Loading(loading) = std::mem::replace(&mut self.stage, Stage::Stopped) else { return Vec::new() };
+    /// All is read: this process stands by, unless a ledger goes by a file that is gone.
+    fn loaded(&mut self, now: Duration) -> Folded {
+        let Stage::Loading(loading) = std::mem::replace(&mut self.stage, Stage::Stopped) else { return Ok(Vec::new()) };
+        let apps = loading.copy.apps_lost(&loading.folded);
+        if !apps.is_empty() {
+            return Err(End::Broken(Error::AppsLost { apps }));
+        }
         info!(scheduler = self.settings.id, "standing by");
         let election = Election::new(&self.settings, now);
         self.stage = Stage::Standby(Box::new(Standby { copy: loading.copy, election }));
-        vec![Effect::ShowRole(SchedulerRole::StandingBy), Effect::Follow(Source::Lease)]
+        Ok(vec![Effect::ShowRole(SchedulerRole::StandingBy), Effect::Follow(Source::Lease)])
     }
 
     fn lease_seen(&mut self, revision: u64, record: LeaseRecord, now: Duration) -> Vec<Effect> {
@@ -216,6 +224,22 @@ impl Process {
         self.lead(|leader| leader.begin(&reading, moment))
     }
 
+    /// Carries out a wish about an agent if this process leads: who does not lead may be mistaken about who
+    /// does, and another leader's wishes must not be undone.
+    fn wished(&mut self, wish: Wish, now: Duration) -> Folded {
+        match &mut self.stage {
+            Stage::Leading(leader) => leader.wished(wish, now),
+            Stage::Checking(_)
+            | Stage::Loading(_)
+            | Stage::Standby(_)
+            | Stage::CatchingUp(_)
+            | Stage::SteppingDown(_)
+            | Stage::Resting { .. }
+            | Stage::Refusing { .. }
+            | Stage::Stopped => Ok(vec![Effect::AnswerWish { id: wish.id, answer: WishAnswer::NotLeading }]),
+        }
+    }
+
     /// Ends the tenure on request. A process that does not lead ignores the request.
     fn step_down(&mut self) -> Folded {
         if self.lease().is_some() { Err(End::SteppedDown) } else { Ok(Vec::new()) }
@@ -225,7 +249,10 @@ impl Process {
         let now = moment.uptime;
         match &mut self.stage {
             Stage::Checking(Checking::Looking { looks, .. }) => Ok(looks.woken(&self.marks, now).into_iter().collect()),
-            Stage::Standby(standby) => Ok(standby.election.woken(&self.marks, now)),
+            Stage::Checking(Checking::Seeking(looks)) => {
+                Ok(looks.woken(self.mesh.is_some(), now).into_iter().collect())
+            }
+            Stage::Standby(standby) => standby.election.woken(&self.marks, now).map_err(End::Broken),
             Stage::CatchingUp(catching_up) => catching_up.woken(now),
             Stage::Leading(leader) => leader.woken(&self.marks, moment),
             Stage::SteppingDown(stepping_down) if stepping_down.until <= now => Ok(self.stepped_down(now)),
@@ -247,8 +274,9 @@ impl Process {
             Event::Passed { stream, sequence } | Event::SnapshotEnd { stream, sequence } => Some((*stream, *sequence)),
             Event::FollowEnded(_)
             | Event::LeaseSeen { .. }
-            | Event::LeaseDeleted { .. }
+            | Event::LeaseDamaged { .. }
             | Event::MeshFound(_)
+            | Event::StreamsFound(_)
             | Event::StreamsChecked(_)
             | Event::LeaseRead(_)
             | Event::LeaseWritten(_)
@@ -258,6 +286,8 @@ impl Process {
             | Event::CatchUpEndRead(_)
             | Event::ClockRead(_)
             | Event::Ended(_)
+            | Event::AgentWished(_)
+            | Event::WishCarriedOut { .. }
             | Event::TooLate
             | Event::StepDown
             | Event::Shutdown

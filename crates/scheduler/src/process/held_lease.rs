@@ -21,6 +21,8 @@ pub(super) struct HeldLease {
     record: LeaseRecord,
     /// Where the streams stand: stored with the next renewal.
     noted: StreamMarks,
+    /// The revision of a damaged record that somebody has written in this one's place: it is written over.
+    damaged: Option<u64>,
     /// When the renewal under way was sent first.
     renewing: Option<BootTime>,
     is_lost: bool,
@@ -29,7 +31,6 @@ pub(super) struct HeldLease {
 /// How a lease is given back.
 #[derive(Debug)]
 pub(super) enum Release {
-    /// By this write.
     Write(Effect),
     /// Once it is known what becomes of the renewal under way: its revision can be given back.
     AfterRenewal,
@@ -47,7 +48,15 @@ impl HeldLease {
         let epoch = record.epoch(revision);
         info!(%epoch, process = record.holder, "took the lease");
         let noted = record.streams.clone();
-        Self { epoch, hold: Hold::new(ttl, revision, sent_at), record, noted, renewing: None, is_lost: false }
+        Self {
+            epoch,
+            hold: Hold::new(ttl, revision, sent_at),
+            record,
+            noted,
+            damaged: None,
+            renewing: None,
+            is_lost: false,
+        }
     }
 
     /// The number of the tenure that the lease began. Every later one has a higher number.
@@ -87,6 +96,7 @@ impl HeldLease {
             Ok(written) => match *written {
                 Cas::Stored { sequence } => {
                     self.renewing = None;
+                    self.damaged = None;
                     self.hold.renewed(sequence, sent_at);
                     Ok(None)
                 }
@@ -100,11 +110,19 @@ impl HeldLease {
                 warn!(error = &*error as &dyn std::error::Error, "cannot renew the lease yet");
                 Ok(Some(self.write()))
             }
-            Err(error) => {
-                self.is_lost = true;
-                warn!(error = &*error as &dyn std::error::Error, "lost the lease");
-                Err(LeaseLost)
-            }
+            Err(error) => match error.unreadable_at() {
+                // Nobody else holds the lease: whoever takes it stores a record that can be read.
+                Some(revision) => {
+                    warn!(error = &*error as &dyn std::error::Error, "writing over a damaged lease");
+                    self.damaged = Some(revision);
+                    Ok(Some(self.write()))
+                }
+                None => {
+                    self.is_lost = true;
+                    warn!(error = &*error as &dyn std::error::Error, "lost the lease");
+                    Err(LeaseLost)
+                }
+            },
         }
     }
 
@@ -126,6 +144,9 @@ impl HeldLease {
     }
 
     fn write(&self) -> Effect {
-        Effect::WriteLease { record: Box::new(self.record.clone()), expected: self.hold.revision() }
+        Effect::WriteLease {
+            record: Box::new(self.record.clone()),
+            expected: self.damaged.unwrap_or(self.hold.revision()),
+        }
     }
 }

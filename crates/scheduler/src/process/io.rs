@@ -1,8 +1,11 @@
 //! What a scheduler process is told. What it asks for is in [`crate::effect`].
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use tickmesh_core::id::MeshId;
+use tickmesh_core::{agent_wish::WishAnswer, id::MeshId};
 use tickmesh_messaging::{
     Cas, LeaseRecord, StreamKind,
     lease::{Presence, StreamMarks},
@@ -11,7 +14,7 @@ use tickmesh_messaging::{
 use super::clock_judge::Reading;
 use crate::{
     dispatcher::{self, StateChange},
-    effect::{Effect, Priority},
+    effect::{Effect, Priority, Wish, WishId},
     error::Failure,
 };
 
@@ -38,15 +41,9 @@ pub enum Event {
     /// Something else about apps and agents: read from a stream, or the answer to a leader's effect.
     Mesh(dispatcher::Event),
     /// A stream was read up to a sequence, where there was no record that can be read.
-    Passed {
-        /// The stream.
-        stream: StreamKind,
-        /// The sequence.
-        sequence: u64,
-    },
+    Passed { stream: StreamKind, sequence: u64 },
     /// All that was stored in a stream when this process began to follow it has been told.
     SnapshotEnd {
-        /// The stream.
         stream: StreamKind,
         /// Everything up to this sequence has been told.
         sequence: u64,
@@ -60,13 +57,15 @@ pub enum Event {
         /// What was written.
         record: Box<LeaseRecord>,
     },
-    /// The lease was deleted by hand.
-    LeaseDeleted {
-        /// The revision of the deletion.
+    /// What is stored as the lease cannot be read: its holder will write over it.
+    LeaseDamaged {
+        /// The revision of what is stored.
         revision: u64,
     },
     /// Answer to [`Effect::OpenMesh`] and [`Effect::MakeMissingStreams`].
     MeshFound(Answer<MeshId>),
+    /// Answer to [`Effect::FindStreams`]: the streams that are not there.
+    StreamsFound(Answer<BTreeSet<StreamKind>>),
     /// Answer to [`Effect::CheckStreams`].
     StreamsChecked(Answer<()>),
     /// Answer to [`Effect::ReadLease`].
@@ -90,6 +89,15 @@ pub enum Event {
     CatchUpEndRead(Answer<u64>),
     /// Answer to [`Effect::ReadClock`].
     ClockRead(Answer<Reading>),
+    /// Somebody has a wish about an agent.
+    AgentWished(Wish),
+    /// Answer to [`Effect::CarryOutWish`].
+    WishCarriedOut {
+        /// The wish.
+        id: WishId,
+        /// What the leader says to it.
+        answer: WishAnswer,
+    },
     /// Effects were not begun: the time until which they may was over.
     TooLate,
     /// An effect has ended. Its answer, if it has one, comes next.

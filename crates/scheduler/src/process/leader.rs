@@ -21,6 +21,7 @@ use super::{
     reason::End,
     settings::Settings,
     standby::Telling,
+    wishes::WishQueue,
 };
 use crate::{
     clock::Moment,
@@ -62,6 +63,7 @@ pub(super) struct Leader {
     fairness: Fairness,
     judge: ClockJudge,
     ends: purge::Ends,
+    pub(super) wishes: WishQueue,
     looks: LossLooks,
     /// When each is due next; `None`: the last one is under way.
     read_clock_at: Option<Duration>,
@@ -88,6 +90,7 @@ impl Leader {
             fairness: Fairness::default(),
             judge: ClockJudge::default(),
             ends: purge::Ends::new(timing.results_kept),
+            wishes: WishQueue::default(),
             looks: LossLooks::from(now + timing.lease),
             read_clock_at: Some(now + timing.lease / CLOCK_READINGS_PER_TERM),
             check_streams_at: Some(now + timing.lease * STREAMS_CHECKED_TERMS),
@@ -218,7 +221,7 @@ impl Leader {
     }
 
     /// A lease that is too old ends the tenure before anything is done under it.
-    fn check_lease(&self, now: Duration) -> Result<(), End> {
+    pub(super) fn check_lease(&self, now: Duration) -> Result<(), End> {
         if now >= self.lease.trusted_until() { Err(End::LeaseLost) } else { Ok(()) }
     }
 

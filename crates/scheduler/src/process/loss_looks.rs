@@ -8,9 +8,9 @@ use crate::effect::Effect;
 
 /// Looks that must find a loss, one after the other, before it is believed: a cluster that elects a
 /// leader can say such things for a moment.
-const LOOKS: u32 = 4;
+pub(super) const LOOKS: u32 = 4;
 /// Time between two of these looks.
-const LOOK_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const LOOK_PAUSE: Duration = Duration::from_millis(500);
 
 /// A series of looks.
 #[derive(Debug)]

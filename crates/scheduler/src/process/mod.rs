@@ -30,14 +30,16 @@ mod queue;
 mod reason;
 mod settings;
 mod standby;
+mod store_looks;
 mod take_over;
 #[cfg(test)]
 mod tests;
+mod wishes;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use rand::rngs::StdRng;
-use tickmesh_core::id::MeshId;
+use tickmesh_core::{id::MeshId, name::AppName};
 use tickmesh_messaging::{StreamKind, lease::HighWaterMarks};
 
 use self::{
@@ -68,6 +70,8 @@ pub struct Process {
     mesh: Option<MeshId>,
     /// A stream was missing at the last try.
     is_stream_missing: bool,
+    /// The store was lost, and has not been whole since: this process makes no stream, and leads on nothing without a lease.
+    is_store_lost: bool,
     stage: Stage,
 }
 
@@ -98,6 +102,8 @@ enum Stage {
 #[derive(Debug, Default)]
 struct Loading {
     copy: StandbyCopy,
+    /// The revisions of apps that the ledgers had folded before the apps were read.
+    folded: BTreeMap<AppName, u64>,
     has_agents: bool,
     has_apps: bool,
 }
@@ -110,7 +116,8 @@ impl Loading {
         if stream != StreamKind::Ledger {
             return Vec::new();
         }
-        let folded = self.copy.folded();
+        self.folded = self.copy.folded();
+        let folded = self.folded.clone();
         vec![Effect::Follow(Source::Agents), Effect::Follow(Source::Apps { folded })]
     }
 
@@ -134,6 +141,7 @@ impl Process {
             marks: HighWaterMarks::default(),
             mesh: None,
             is_stream_missing: false,
+            is_store_lost: false,
             stage: Stage::Stopped,
         };
         let effects = process.check();

@@ -15,7 +15,7 @@ impl Ends {
         Self { kept, seen: VecDeque::new() }
     }
 
-    /// Takes in where the stream ends now. Returned is the sequence below which nothing is needed: the lowest of the first
+    /// Takes in where the stream ends now. Returns the sequence below which nothing is needed: the lowest of the first
     /// one that an active run needs, and the first one that is young. `None`: everything may be needed.
     pub(super) fn purge_below(&mut self, uptime: Duration, end: u64, needed_from: u64) -> Option<u64> {
         self.seen.push_back((uptime, end));

@@ -16,28 +16,37 @@ use tickmesh_core::{
 use tickmesh_messaging::StreamKind;
 
 use super::io::Ends;
-use crate::dispatcher::{Event, StateChange};
+use crate::dispatcher::{Event, StateChange, UnreadableLedger};
 
 /// What a standby knows.
 #[derive(Debug, Default)]
 pub(super) struct StandbyCopy {
     ledgers: BTreeMap<AppName, StoredLedger>,
     agents: BTreeMap<AgentName, Heartbeat>,
-    apps: BTreeMap<AppName, Vec<Revision>>,
+    apps: BTreeMap<AppName, StoredApp>,
     through: Ends,
 }
 
 #[derive(Debug)]
 struct StoredLedger {
     revision: u64,
-    ledger: Box<Ledger>,
+    ledger: Result<Box<Ledger>, UnreadableLedger>,
 }
 
+/// The last word on an agent's key.
 #[derive(Debug)]
-struct Heartbeat {
-    revision: u64,
-    at: Timestamp,
-    record: Box<AgentRecord>,
+enum Heartbeat {
+    Record { revision: u64, at: Timestamp, record: Box<AgentRecord> },
+    Unreadable { revision: u64 },
+}
+
+/// An app's revisions.
+#[derive(Debug)]
+struct StoredApp {
+    /// The newest one that was read.
+    newest: u64,
+    /// Those that can still matter, oldest first.
+    kept: Vec<Revision>,
 }
 
 #[derive(Debug)]
@@ -53,20 +62,26 @@ impl StandbyCopy {
         match change {
             StateChange::Ledger { app, revision, ledger } => {
                 self.passed(StreamKind::Ledger, revision);
-                if let Some(revisions) = self.apps.get_mut(&app) {
-                    forget_old(revisions, ledger.app_revision);
+                if let (Some(stored), Ok(ledger)) = (self.apps.get_mut(&app), &ledger) {
+                    forget_old(&mut stored.kept, ledger.app_revision);
                 }
                 self.ledgers.insert(app, StoredLedger { revision, ledger });
             }
             StateChange::Agent { revision, at, record } => {
                 self.passed(StreamKind::Agents, revision);
-                self.agents.insert(record.agent.clone(), Heartbeat { revision, at, record });
+                self.agents.insert(record.agent.clone(), Heartbeat::Record { revision, at, record });
+            }
+            StateChange::UnreadableAgent { agent, revision } => {
+                self.passed(StreamKind::Agents, revision);
+                self.agents.insert(agent, Heartbeat::Unreadable { revision });
             }
             StateChange::App { app, revision, at, content } => {
                 self.passed(StreamKind::Apps, revision);
                 // Mostly there is one, and room for four is what a vector begins with.
-                let revisions = self.apps.entry(app).or_insert_with(|| Vec::with_capacity(1));
-                revisions.push(Revision { revision, at, content });
+                let first = || StoredApp { newest: 0, kept: Vec::with_capacity(1) };
+                let stored = self.apps.entry(app).or_insert_with(first);
+                stored.newest = revision.max(stored.newest);
+                stored.kept.push(Revision { revision, at, content });
             }
         }
     }
@@ -89,7 +104,15 @@ impl StandbyCopy {
 
     /// The revision that the ledger of each app has folded: earlier ones are over.
     pub(super) fn folded(&self) -> BTreeMap<AppName, u64> {
-        self.ledgers.iter().map(|(app, stored)| (app.clone(), stored.ledger.app_revision)).collect()
+        let folded = |stored: &StoredLedger| stored.ledger.as_ref().ok().map(|ledger| ledger.app_revision);
+        self.ledgers.iter().filter_map(|(app, stored)| Some((app.clone(), folded(stored)?))).collect()
+    }
+
+    /// Returns the apps whose ledgers had folded these revisions, although there is no record of one of them or of a later one.
+    /// Removed apps have one that says so. `folded` must be from before the apps were read: then they were stored by then.
+    pub(super) fn apps_lost(&self, folded: &BTreeMap<AppName, u64>) -> Vec<AppName> {
+        let newest = |app: &AppName| self.apps.get(app).map_or(0, |stored| stored.newest);
+        folded.iter().filter(|(app, revision)| newest(app) < **revision).map(|(app, _)| app.clone()).collect()
     }
 
     /// Gives everything away, in the order in which a dispatcher must be told.
@@ -110,7 +133,7 @@ impl StandbyCopy {
 pub(super) struct Telling {
     ledgers: btree_map::IntoIter<AppName, StoredLedger>,
     agents: btree_map::IntoIter<AgentName, Heartbeat>,
-    apps: btree_map::IntoIter<AppName, Vec<Revision>>,
+    apps: btree_map::IntoIter<AppName, StoredApp>,
     revisions: Option<(AppName, vec::IntoIter<Revision>)>,
     later: VecDeque<StateChange>,
 }
@@ -128,7 +151,7 @@ impl Telling {
             {
                 return Some(StateChange::App { app: app.clone(), revision, at, content });
             }
-            self.revisions = self.apps.next().map(|(app, revisions)| (app, revisions.into_iter()));
+            self.revisions = self.apps.next().map(|(app, stored)| (app, stored.kept.into_iter()));
             self.revisions.as_ref()?;
         }
     }
@@ -141,8 +164,11 @@ impl Iterator for Telling {
         if let Some((app, StoredLedger { revision, ledger })) = self.ledgers.next() {
             return Some(Event::Changed(StateChange::Ledger { app, revision, ledger }));
         }
-        if let Some((_, Heartbeat { revision, at, record })) = self.agents.next() {
-            return Some(Event::Changed(StateChange::Agent { revision, at, record }));
+        if let Some((agent, heartbeat)) = self.agents.next() {
+            return Some(Event::Changed(match heartbeat {
+                Heartbeat::Record { revision, at, record } => StateChange::Agent { revision, at, record },
+                Heartbeat::Unreadable { revision } => StateChange::UnreadableAgent { agent, revision },
+            }));
         }
         self.next_revision().map(Event::Changed).or_else(|| self.later.pop_front().map(seen))
     }
@@ -151,8 +177,15 @@ impl Iterator for Telling {
 /// What a change is for a dispatcher that has been told of all ledgers: it is the one who writes them.
 pub(super) fn seen(change: StateChange) -> Event {
     match change {
-        StateChange::Ledger { app, revision, ledger } => Event::LedgerSeen { app, revision, epoch: ledger.write.epoch },
-        StateChange::Agent { .. } | StateChange::App { .. } => Event::Changed(change),
+        StateChange::Ledger { app, revision, ledger: Ok(ledger) } => {
+            Event::LedgerSeen { app, revision, epoch: ledger.write.epoch }
+        }
+        StateChange::Ledger { app, revision, ledger: Err(problem) } => {
+            Event::LedgerUnreadable { app, revision, problem }
+        }
+        StateChange::Agent { .. } | StateChange::UnreadableAgent { .. } | StateChange::App { .. } => {
+            Event::Changed(change)
+        }
     }
 }
 
@@ -179,5 +212,29 @@ mod tests {
         check(&[2, 5, 9], 0, &[2, 5, 9]);
         check(&[2, 5, 9], 5, &[5, 9]);
         check(&[2, 5, 9], 9, &[9]);
+    }
+
+    /// The revisions of an app that are stored, one that its ledger had folded when they were read, and whether that is a loss.
+    #[track_caller]
+    fn check_lost(stored: &[u64], folded: u64, is_lost: bool) {
+        let (mut copy, app) = (StandbyCopy::default(), AppName::new("nightly").unwrap());
+        for revision in stored {
+            let (app, at) = (app.clone(), Timestamp::UNIX_EPOCH);
+            copy.change(StateChange::App { app, revision: *revision, at, content: AppContent::Removed });
+        }
+        let ledger = |revision| Ok(Box::new(Ledger::new(revision, Timestamp::UNIX_EPOCH)));
+        // The leader has folded a later revision meanwhile, which has not come yet.
+        copy.change(StateChange::Ledger { app: app.clone(), revision: 7, ledger: ledger(99) });
+        let lost = copy.apps_lost(&[(app.clone(), folded)].into());
+        assert_eq!(lost, if is_lost { vec![app] } else { vec![] });
+    }
+
+    #[test]
+    fn an_app_that_was_folded_and_is_gone_is_lost() {
+        check_lost(&[], 0, false);
+        check_lost(&[], 5, true);
+        check_lost(&[2, 4], 5, true);
+        check_lost(&[2, 5], 5, false);
+        check_lost(&[9], 5, false);
     }
 }

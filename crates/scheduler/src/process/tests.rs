@@ -1,8 +1,14 @@
 //! The process alone: events in, effects out. Nothing here waits, and no time passes by itself.
 
+mod damaged_lease;
+mod lost_store;
+mod wishes;
+
 use jiff::Timestamp;
 use rand::SeedableRng as _;
-use tickmesh_core::{fleet::Reservations, id::Epoch, ledger::Ledger, name::AppName, timing::Timing};
+use tickmesh_core::{
+    decide::AppContent, fleet::Reservations, id::Epoch, ledger::Ledger, name::AppName, timing::Timing,
+};
 use tickmesh_messaging::{
     self as messaging, Cas, Entry, LeaseRecord, SchedulerRole,
     lease::{Presence, StreamMark, StreamMarks},
@@ -118,10 +124,12 @@ impl World {
         world.fold(Event::StreamsChecked(Ok(()))).check(&["Follow(Ledgers)"], "loading");
         let ledger = Box::new(Ledger::new(4, start()));
         let app = AppName::new("nightly").unwrap();
-        world.fold(Event::Changed(StateChange::Ledger { app, revision: 5, ledger }));
+        world.fold(Event::Changed(StateChange::Ledger { app: app.clone(), revision: 5, ledger: Ok(ledger) }));
         let end = |stream, sequence| Event::SnapshotEnd { stream, sequence };
         world.fold(end(StreamKind::Ledger, 5)).check(&["Follow(Agents)", "Follow(Apps"], "loading");
         world.fold(end(StreamKind::Agents, 0)).check(&[], "loading");
+        let content = AppContent::Removed;
+        world.fold(Event::Changed(StateChange::App { app, revision: 4, at: start(), content })).check(&[], "loading");
         world.fold(end(StreamKind::Apps, 4)).check(&["ShowRole(StandingBy", "Follow(Lease)"], "standing by");
         world.fold(Event::LeaseSeen { revision: 7, record: lease });
         world
@@ -346,7 +354,7 @@ fn a_standby_leads_on_nothing_shorter_than_what_it_has_read() {
     let mut world = World::standing_by();
     let app = AppName::new("nightly").unwrap();
     let ledger = Box::new(Ledger::new(4, start()));
-    world.fold(Event::Changed(StateChange::Ledger { app, revision: 10, ledger }));
+    world.fold(Event::Changed(StateChange::Ledger { app, revision: 10, ledger: Ok(ledger) }));
     world.pass(Duration::from_secs(3)).check(&["ReadMarks"], "taking");
     world.look().check(&[], "taking");
 }
@@ -389,7 +397,9 @@ fn an_outage_is_waited_out_and_a_missing_stream_is_made() {
     world.fold(Event::MeshFound(Ok(mesh())));
     let gone = messaging::Error::StreamGone { stream: "ticks".to_owned() };
     world.fold(Event::LeaseRead(Err(Failure::new(gone)))).check(&["Abandon", "ShowRole(Refusing"], "refusing");
-    world.pass(Duration::from_secs(5)).check(&["MakeMissingStreams"], "checking");
+    world.pass(Duration::from_secs(1)).check(&["FindStreams"], "checking");
+    let made = ["MakeMissingStreams { mesh: MeshId(01010101-0101-4101-8101-010101010101), missing: {Ticks} }"];
+    world.fold(Event::StreamsFound(Ok([StreamKind::Ticks].into()))).check(&made, "checking");
     world.fold(Event::MeshFound(Ok(mesh()))).check(&["ReadLease"], "checking");
 }
 
@@ -398,7 +408,8 @@ fn another_mesh_in_the_place_of_the_known_one_is_not_led() {
     let mut world = World::new();
     world.fold(Event::MeshFound(Ok(mesh())));
     let gone = messaging::Error::StreamGone { stream: "ticks".to_owned() };
-    world.fold(Event::LeaseRead(Err(Failure::new(gone)))).pass(Duration::from_secs(5));
+    world.fold(Event::LeaseRead(Err(Failure::new(gone)))).pass(Duration::from_secs(1));
+    world.fold(Event::StreamsFound(Ok([StreamKind::Ticks].into()))).check(&["MakeMissingStreams"], "checking");
     world.fold(Event::MeshFound(Ok(MeshId::from_random([2; 16])))).check(&["Abandon", "ShowRole(Refusing"], "refusing");
 }
 

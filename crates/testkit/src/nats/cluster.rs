@@ -10,6 +10,7 @@ use async_nats::jetstream::{self, stream};
 use tokio::time::{Instant, sleep};
 
 use super::Server;
+use crate::proxy::Proxy;
 
 /// Servers of a cluster: the fewest of which one may be lost.
 pub const NODES: usize = 3;
@@ -28,6 +29,15 @@ const PROBE: &str = "testkit_probe";
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Server>,
+    cables: Vec<Cable>,
+}
+
+/// The way from one node to another one, for whatever the first one begins to say.
+#[derive(Debug)]
+struct Cable {
+    from: usize,
+    to: usize,
+    proxy: Proxy,
 }
 
 impl Cluster {
@@ -57,22 +67,55 @@ impl Cluster {
         let ports = free_ports()?;
         let routes: Vec<_> = ports.iter().map(|port| route(*port)).collect();
         let routes = routes.join(",");
-        let node = |(index, port): (usize, &u16)| {
-            let (name, cluster) = (name(index), route(*port));
-            Server::try_start(&[
-                "--server_name",
-                &name,
-                "--cluster_name",
-                "testkit",
-                "--cluster",
-                &cluster,
-                "--routes",
-                &routes,
-                "--http_port",
-                "-1",
-            ])
+        let node = |(index, port): (usize, &u16)| start_node(index, *port, &routes, &[]);
+        let nodes = ports.iter().enumerate().map(node).collect::<anyhow::Result<_>>()?;
+        Ok(Self { nodes, cables: Vec::new() })
+    }
+
+    /// Starts a cluster whose nodes can be isolated, and waits until it stores streams with a copy on each node.
+    ///
+    /// # Panics
+    ///
+    /// If that fails.
+    pub async fn start_with_cables() -> Self {
+        let ports = free_ports().expect("free ports");
+        let mut cables = Vec::new();
+        for (from, to) in
+            (0..NODES).flat_map(|from| (0..NODES).map(move |to| (from, to))).filter(|(from, to)| from != to)
+        {
+            let target = ([127, 0, 0, 1], ports[to]).into();
+            cables.push(Cable { from, to, proxy: Proxy::to(target).await });
+        }
+        let node = |index: usize| {
+            let to_others = cables.iter().filter(|cable| cable.from == index);
+            let routes: Vec<_> = to_others.map(|cable| route(cable.proxy.address().port())).collect();
+            // Nobody is told of a way around the cables.
+            start_node(index, ports[index], &routes.join(","), &["--cluster_advertise", "127.0.0.1:1"])
         };
-        Ok(Self { nodes: ports.iter().enumerate().map(node).collect::<anyhow::Result<_>>()? })
+        let starting = || (0..NODES).map(node).collect::<anyhow::Result<Vec<_>>>();
+        let nodes = tokio::task::block_in_place(starting).expect("start the nodes");
+        let cluster = Self { nodes, cables };
+        cluster.wait_until_ready().await;
+        cluster
+    }
+
+    /// Cuts a node off from the others, which its clients do not notice: it answers them as before.
+    ///
+    /// # Panics
+    ///
+    /// If the cluster was not started with cables.
+    pub fn isolate(&self, node: usize) {
+        assert!(!self.cables.is_empty(), "this cluster has no cables");
+        self.cables_of(node).for_each(Proxy::cut);
+    }
+
+    /// Ends that.
+    pub fn rejoin(&self, node: usize) {
+        self.cables_of(node).for_each(Proxy::mend);
+    }
+
+    fn cables_of(&self, node: usize) -> impl Iterator<Item = &Proxy> {
+        self.cables.iter().filter(move |cable| cable.from == node || cable.to == node).map(|cable| &cable.proxy)
     }
 
     /// Where the servers listen, separated by commas.
@@ -85,7 +128,7 @@ impl Cluster {
         &self.nodes[index]
     }
 
-    /// The same, to kill it, stop it or start it again. A restart does not wait for the cluster: see
+    /// A node, to kill it, stop it or start it again. A restart does not wait for the cluster: see
     /// [`Self::wait_until_ready`].
     pub fn node_mut(&mut self, index: usize) -> &mut Server {
         &mut self.nodes[index]
@@ -196,6 +239,13 @@ impl Cluster {
             sleep(LOOK_PAUSE).await;
         }
     }
+}
+
+/// Starts a node whose route port is `port`, and which knows the others by `routes`.
+fn start_node(index: usize, port: u16, routes: &str, more: &[&str]) -> anyhow::Result<Server> {
+    let (name, cluster) = (name(index), route(port));
+    let own = ["--server_name", &name, "--cluster_name", "testkit", "--cluster", &cluster, "--routes", routes];
+    Server::try_start(&[&own[..], &["--http_port", "-1"], more].concat())
 }
 
 fn name(index: usize) -> String {

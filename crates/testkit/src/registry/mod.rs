@@ -78,7 +78,7 @@ impl Registry {
         self.address.to_string()
     }
 
-    /// Makes `name:tag` a new image, which has `marker` in the file `/marker`. Returned is how an engine refers to it.
+    /// Makes `name:tag` a new image, which has `marker` in the file `/marker`. Returns how an engine refers to it.
     pub fn put(&self, name: &str, tag: &str, marker: &str) -> String {
         let Image { manifest, blobs } = Image::with_marker(marker);
         let mut state = self.shared.state();

@@ -8,7 +8,7 @@ use rand::{RngExt as _, rngs::StdRng};
 use super::{faults::Fault, mischief::Trouble};
 
 /// Faults that may happen whenever there is an occasion, at a medium rate one in so many times.
-const MISHAPS: [(Fault, u32); 19] = [
+const MISHAPS: [(Fault, u32); 26] = [
     (Fault::RequestLost, 90),
     (Fault::AcknowledgementLost, 60),
     (Fault::ActDelayed, 90),
@@ -26,12 +26,19 @@ const MISHAPS: [(Fault, u32); 19] = [
     (Fault::StartSlow, 24),
     (Fault::PullFailed, 30),
     (Fault::StartFailed, 30),
+    (Fault::HostRefused, 8),
     (Fault::ContainerFailed, 5),
     (Fault::ClockSkewed, 6),
+    (Fault::HostCopied, 2),
+    (Fault::HostStopping, 3),
+    (Fault::EarlierRelease, 4),
+    (Fault::WishLost, 8),
+    (Fault::WishAnswerLost, 8),
+    (Fault::WishMisdirected, 6),
 ];
 
 /// Faults that begin at some moment, with their weight at a medium rate.
-const TROUBLES: [(Trouble, u32); 19] = [
+const TROUBLES: [(Trouble, u32); 22] = [
     (Trouble::KillScheduler, 4),
     (Trouble::PauseScheduler, 3),
     (Trouble::CutOffScheduler, 3),
@@ -39,6 +46,8 @@ const TROUBLES: [(Trouble, u32); 19] = [
     (Trouble::StepDown, 2),
     (Trouble::StopScheduler, 2),
     (Trouble::StreamLags, 2),
+    (Trouble::DamageRecord, 3),
+    (Trouble::ForgeOrder, 2),
     (Trouble::KillAgent, 4),
     (Trouble::StopAgent, 2),
     (Trouble::PauseAgent, 4),
@@ -51,6 +60,7 @@ const TROUBLES: [(Trouble, u32); 19] = [
     (Trouble::RestartEngine, 1),
     (Trouble::RemoveContainer, 2),
     (Trouble::ServerDown, 1),
+    (Trouble::LoseStore, 1),
 ];
 
 #[derive(Debug)]

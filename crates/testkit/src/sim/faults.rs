@@ -46,8 +46,36 @@ faults! {
     OrderExpired,
     /// An order was stored twice.
     OrderTwice,
+    /// A scheduler of the release before began, in an upgrade or after a rollback.
+    EarlierRelease,
+    /// An order came again, as one of a tenure that there will never be.
+    OrderForged,
+    /// Somebody stored something that nobody can read in the place of a record.
+    RecordDamaged,
+    /// It was the ledger of an app.
+    LedgerUnreadable,
+    /// It was the lease.
+    LeaseDamaged,
+    /// It was the key of an agent.
+    AgentKeyDamaged,
     /// A stream was restored from an older copy.
     StreamRegressed,
+    /// The whole store was restored from an older copy in the middle of a history.
+    StoreRestored,
+    /// The server came back with an empty store while schedulers and agents were alive.
+    StoreLost,
+    /// A scheduler said that the store is lost.
+    StoreLossShown,
+    /// An older copy was put back into a lost store, with schedulers alive.
+    RestoredAlive,
+    /// An app was gone from its bucket, without a record that it was removed.
+    AppLost,
+    /// Somebody accepted that what was stored since is lost.
+    LossAccepted,
+    /// Agents held what no restored ledger knew, and were told to stop it.
+    OrphanStopped,
+    /// A person ended a run without waiting for its agents.
+    EndForced,
     /// A process died between two effects of one step.
     CrashBetweenEffects,
     /// A scheduler was killed.
@@ -88,6 +116,8 @@ faults! {
     AgentKilled,
     /// An agent process was stopped in order.
     AgentStopped,
+    /// An agent process was stopped in order because its host was to go down.
+    HostStopping,
     /// An agent process was paused, and went on later.
     AgentPaused,
     /// An agent was cut off from the server.
@@ -100,10 +130,20 @@ faults! {
     GuardFenced,
     /// Another host ran an agent of the same name.
     NameTwice,
+    /// That host was a copy of the other one, with its machine id.
+    HostCopied,
     /// A host was rebooted.
     HostRebooted,
     /// The engine did not answer for a while.
     EngineFrozen,
+    /// The engine did not answer for so long that its agent took nothing any more.
+    EngineLost,
+    /// An agent gave back an attempt that its engine was not asked to start.
+    AttemptReturned,
+    /// A host refused what it allows by name.
+    HostRefused,
+    /// An engine did not answer while everything else was well.
+    HostSick,
     /// The engine was restarted, and stopped its containers.
     EngineRestarted,
     /// The engine started a container long after it was asked to.
@@ -130,8 +170,24 @@ faults! {
     AgentDrained,
     /// It was told by when, too.
     DrainedBy,
+    /// It was told to take work again.
+    AgentUndrained,
     /// Somebody said of a silent agent that its host will not come back.
     AgentForgotten,
+    /// Somebody said so too early, and was refused.
+    ForgetRefused,
+    /// A wish about an agent never reached the scheduler that was asked.
+    WishLost,
+    /// Nobody heard what came of a wish.
+    WishAnswerLost,
+    /// A scheduler was asked that may not lead.
+    WishMisdirected,
+    /// The lease of a leader was too old for a wish when the agent's key was read.
+    WishTooLate,
+    /// The agent's key changed between the look at it and the write of a wish.
+    WishOvertaken,
+    /// Nobody answered a wish for so long that it was given up.
+    WishGivenUp,
 }
 
 /// What happened in a history, or in many.

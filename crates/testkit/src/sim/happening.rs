@@ -1,12 +1,15 @@
 //! What can happen next.
 
 use tickmesh_agent::conduct;
+use tickmesh_core::{agent_wish::WishAnswer, name::AgentName};
+use tickmesh_scheduler::effect::{Wish, WishId};
 
 use super::{
     census::Address,
     host::{self, EngineAct, EngineSays, Word},
     mischief::Relief,
     net::{Flight, FollowerId, Said},
+    restoration::Restoration,
     scheduler,
 };
 
@@ -39,10 +42,20 @@ pub(super) enum Happening {
     ToAgent(Address, Box<conduct::Event>),
     /// People do something.
     People,
+    /// People ask a scheduler for what they wish of an agent.
+    Ask(AgentName),
+    /// A wish of theirs reaches a scheduler.
+    Wished(Address, Wish),
+    /// They hear what came of it.
+    WishAnswered(WishId, WishAnswer),
+    /// They have waited for the answer for as long as they wait.
+    WishUnanswered(AgentName, WishId),
     /// Something goes wrong.
     Trouble,
     /// It is well again.
     Relief(Relief),
+    /// The store is copied, restored from the copy, and the loss accepted.
+    Restoration(Restoration),
 }
 
 impl Happening {
@@ -51,6 +64,7 @@ impl Happening {
         match self {
             Self::Depart(flight) | Self::Back(flight, _) => Some(flight.from),
             Self::Wake(address, _)
+            | Self::Wished(address, _)
             | Self::Superseded(address, _)
             | Self::EngineSays(address, _)
             | Self::ToGuard(address, _)
@@ -61,8 +75,12 @@ impl Happening {
             | Self::Engine(..)
             | Self::GuardDoubted(_)
             | Self::People
+            | Self::Ask(_)
+            | Self::WishAnswered(..)
+            | Self::WishUnanswered(..)
             | Self::Trouble
-            | Self::Relief(_) => None,
+            | Self::Relief(_)
+            | Self::Restoration(_) => None,
         }
     }
 }

@@ -15,8 +15,8 @@ use tickmesh_core::{
     name::{AppName, ServiceName},
     schedule::Schedule,
     spec::{
-        AppSpec, Attribute, Constraint, ContainerSpec, Misfire, OnDisconnect, OnLost, Operator, Overlap,
-        RemoveContainers, RetryPolicy, RunSpec, ServiceSpec,
+        AppSpec, Attribute, Constraint, ContainerSpec, Misfire, MountOptions, OnDisconnect, OnLost, Operator, Overlap,
+        RemoveContainers, RetryPolicy, RunSpec, ServiceSpec, Volume, VolumeSource,
     },
 };
 
@@ -72,6 +72,7 @@ const LABELS: &[(u32, Label)] = &[
     (8, |_, run, random| some_service(run, random).global = true),
     (6, |_, run, random| some_service(run, random).constraints = vec![zone(Operator::Is)]),
     (8, |_, run, random| some_service(run, random).constraints = vec![zone(Operator::IsNot)]),
+    (3, |_, run, random| mount(some_service(run, random))),
     (3, |_, run, random| some_service(run, random).container.memory_bytes = Some(1 << 28)),
     (3, |_, run, random| {
         some_service(run, random).remove_containers = RemoveContainers::ALL[random.random_range(0..4)]
@@ -92,8 +93,9 @@ type Request = fn(View, &mut StdRng) -> CommandKind;
 /// Commands, with their weight.
 const COMMANDS: &[(u32, Request)] = &[
     (9, |_, random| CommandKind::Run(request(random))),
-    (3, |_, _| CommandKind::Cancel { run: None }),
-    (1, |view, random| CommandKind::Cancel { run: Some(near(view, random)) }),
+    (3, |_, _| CommandKind::Cancel { run: None, force: false }),
+    (1, |view, random| CommandKind::Cancel { run: Some(near(view, random)), force: false }),
+    (1, |_, _| CommandKind::Cancel { run: None, force: true }),
     (3, |view, random| CommandKind::Retry { run: near(view, random) }),
     (1, |_, _| CommandKind::Pause),
     (2, |_, _| CommandKind::Resume),
@@ -155,6 +157,8 @@ fn service_name(name: &str) -> ServiceName {
     ServiceName::new(name).expect("a valid name")
 }
 
+/// What some hosts allow, with everything below.
+pub(super) const HOST_PATH: &str = "/srv";
 /// Image of every container, but for the number of its edition.
 const IMAGE: &str = "busybox:e";
 /// Ends the image of containers that something else stops if they do not end.
@@ -182,6 +186,19 @@ pub(super) fn container_life(image: &str, ground: &mut Ground) -> (Option<Durati
 fn some_service<'a>(run: &'a mut RunSpec, random: &mut StdRng) -> &'a mut ServiceSpec {
     let which = random.random_range(0..run.services.len());
     &mut run.services[which]
+}
+
+/// A path that some hosts allow. With a constraint, nobody might.
+fn mount(service: &mut ServiceSpec) {
+    if service.constraints.is_empty() {
+        let source = VolumeSource::HostPath(format!("{HOST_PATH}/data"));
+        service.container.volumes.push(Volume {
+            source,
+            target: "/data".to_owned(),
+            read_only: false,
+            options: MountOptions::default(),
+        });
+    }
 }
 
 fn depend_in_a_row(run: &mut RunSpec) {

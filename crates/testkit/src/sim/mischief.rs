@@ -23,6 +23,8 @@ pub(super) enum Trouble {
     StepDown,
     StopScheduler,
     StreamLags,
+    DamageRecord,
+    ForgeOrder,
     KillAgent,
     StopAgent,
     PauseAgent,
@@ -35,6 +37,7 @@ pub(super) enum Trouble {
     RestartEngine,
     RemoveContainer,
     ServerDown,
+    LoseStore,
 }
 
 /// Something that is made well again.
@@ -49,7 +52,11 @@ pub(super) enum Relief {
     Guard(usize),
     Engine(usize),
     Server,
+    /// The store that was lost is found.
+    Store,
     Stream,
+    /// Records that cannot be read.
+    Records,
 }
 
 impl Relief {
@@ -134,6 +141,8 @@ impl World {
                 self.hosts[host].expect_answer_of_guard(&mut self.ground);
             }
             Trouble::TakeName if self.twin => self.take_name(delay),
+            Trouble::DamageRecord => self.damage_record(delay),
+            Trouble::ForgeOrder => self.forge_order(),
             Trouble::RebootHost => {
                 self.ground.count(Fault::HostRebooted);
                 self.hosts[host].reboot(&mut self.ground);
@@ -158,6 +167,11 @@ impl World {
                 self.ground.count(Fault::ServerDown);
                 self.ground.census.server_down = true;
                 self.ground.later(delay / 2, Happening::Relief(Relief::Server));
+            }
+            Trouble::LoseStore => {
+                if self.lose_store() {
+                    self.ground.later(delay, Happening::Relief(Relief::Store));
+                }
             }
             Trouble::KillAgent | Trouble::PauseAgent | Trouble::KillGuard | Trouble::PauseGuard | Trouble::TakeName => {
             }
@@ -261,7 +275,13 @@ impl World {
                 self.ground.witness.engine_thawed(host, now, margin);
                 self.hosts[host].engine.thaw(&mut self.ground);
             }
+            Relief::Store => {
+                if self.ground.net.is_lost {
+                    self.ground.find_store();
+                }
+            }
             Relief::Stream => self.ground.lag(None),
+            Relief::Records => self.mend_records(),
             Relief::Server => {
                 self.ground.census.server_down = false;
                 self.ground.bring_all(None);

@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rand::RngExt as _;
 use tickmesh_core::{
+    agent_wish::AgentWish,
     decide::AppContent,
     id::RequestId,
-    message::{AgentRecord, Command, CommandKind, SCHEMA},
-    name::AppName,
+    message::{Command, CommandKind, SCHEMA},
+    name::{AgentName, AppName},
     time,
 };
 use tickmesh_messaging::UNFOLDED_EDITS_MAX;
@@ -18,7 +19,8 @@ use super::{
     ground::Ground,
     happening::Happening,
     makers::{self, Edition, View},
-    net::{Kind, Record},
+    net::{Kind, Record, Stored},
+    wishes::Wishes,
 };
 
 /// Commands of one app at most: fewer than a ledger's ring of requests holds, so that the verdict on each is there to be
@@ -39,15 +41,16 @@ pub(super) enum Hosts {
     Contested,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct People {
     apps: BTreeMap<AppName, Managed>,
     hosts: Hosts,
     editions: u64,
+    pub(super) wishes: Wishes,
 }
 
 /// An app as people know it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Managed {
     /// Revisions of the app, oldest first.
     revisions: Vec<u64>,
@@ -57,11 +60,34 @@ struct Managed {
 
 impl People {
     pub(super) fn new(apps: impl IntoIterator<Item = AppName>, hosts: Hosts) -> Self {
-        Self { hosts, apps: apps.into_iter().map(|app| (app, Managed::default())).collect(), editions: 0 }
+        Self {
+            hosts,
+            apps: apps.into_iter().map(|app| (app, Managed::default())).collect(),
+            editions: 0,
+            wishes: Wishes::default(),
+        }
     }
 
-    /// Somebody does something, and somebody will again.
+    /// What people stored since the copy is gone, and they know.
+    pub(super) fn restore(&mut self, copy: Self) {
+        let Self { apps, hosts: _, editions: _, wishes: _ } = copy;
+        for (app, before) in apps {
+            if let Some(managed) = self.apps.get_mut(&app) {
+                *managed = Managed { commands: managed.commands, ..before };
+            }
+        }
+    }
+
+    /// Somebody does something, and somebody will again. On a store that lost data, or is lost, nobody does.
     pub(super) fn act(&mut self, ground: &mut Ground) {
+        if !ground.net.regressed && !ground.net.is_lost {
+            self.act_now(ground);
+        }
+        let pause = ground.between(Duration::from_millis(100), Duration::from_secs(9));
+        ground.later(pause, Happening::People);
+    }
+
+    fn act_now(&mut self, ground: &mut Ground) {
         let apps: Vec<AppName> = self.apps.keys().cloned().collect();
         let app = &apps[ground.random.random_range(0..apps.len())];
         match ground.random.random_range(0..20) {
@@ -71,11 +97,9 @@ impl People {
             13..17 => self.apply(ground, app),
             17 => self.remove(ground, app),
             18 => self.spoil(ground, app),
-            _ if ground.random.random_ratio(1, 4) => forget(ground),
-            _ => drain(ground),
+            _ if ground.random.random_ratio(1, 4) => self.forget(ground),
+            _ => self.drain(ground),
         }
-        let pause = ground.between(Duration::from_millis(100), Duration::from_secs(9));
-        ground.later(pause, Happening::People);
     }
 
     /// Revisions of an app that the stored ledger has not folded.
@@ -99,6 +123,15 @@ impl People {
 
     pub(super) fn remove(&mut self, ground: &mut Ground, app: &AppName) {
         ground.count(Fault::AppRemoved);
+        let edition = makers::without_spec(self.next_edition(), app, AppContent::Removed);
+        self.store(ground, app, edition);
+    }
+
+    /// The file of an app is gone, and somebody accepts that it counts as removed.
+    pub(super) fn accept_lost(&mut self, ground: &mut Ground, app: &AppName) {
+        if let Some(managed) = self.apps.get_mut(app) {
+            managed.revisions.clear();
+        }
         let edition = makers::without_spec(self.next_edition(), app, AppContent::Removed);
         self.store(ground, app, edition);
     }
@@ -159,50 +192,52 @@ impl People {
         }
     }
 
+    /// Somebody wishes that an agent drains, or does not any more.
+    fn drain(&mut self, ground: &mut Ground) {
+        let Some(key) = some_agent(ground) else { return };
+        let Some(record) = key.record.agent() else { return };
+        let wish = if record.draining {
+            AgentWish::Undrain
+        } else {
+            let has_deadline = ground.random.random_ratio(1, 2);
+            AgentWish::drain(has_deadline.then(|| ground.between(Duration::ZERO, DRAIN_DEADLINE_MAX)))
+        };
+        self.wishes.begin(ground, &record.agent, wish);
+    }
+
+    /// Somebody says that an agent's host is gone for good: of one that has been silent for long, if there is one. It may come back all
+    /// the same.
+    fn forget(&mut self, ground: &mut Ground) {
+        let (now, lost) = (ground.server_time(), ground.timing.lost);
+        let mut keys = ground.net.stream(Kind::Agents).last_per_subject();
+        keys.retain(|key| time::after(key.at, lost) <= now);
+        let Some(key) = keys.into_iter().next().or_else(|| some_agent(ground)) else { return };
+        let is_forgotten = key.record.agent().is_some_and(|record| record.forgotten);
+        if let (Ok(agent), false) = (AgentName::new(&*key.subject), is_forgotten) {
+            self.wishes.begin(ground, &agent, AgentWish::Forget);
+        }
+    }
+
+    /// Nobody is to drain any more.
+    pub(super) fn undrain_all(&mut self, ground: &mut Ground) {
+        for key in ground.net.stream(Kind::Agents).last_per_subject() {
+            if let Some(record) = key.record.agent().filter(|record| record.draining) {
+                self.wishes.begin(ground, &record.agent, AgentWish::Undrain);
+            }
+        }
+    }
+
     fn next_edition(&mut self) -> u64 {
         self.editions += 1;
         self.editions
     }
 }
 
-/// Somebody writes on an agent's key that it is to drain, or not to.
-fn drain(ground: &mut Ground) {
-    let keys = ground.net.stream(Kind::Agents).last_per_subject();
-    if keys.is_empty() {
-        return;
-    }
-    let key = &keys[ground.random.random_range(0..keys.len())];
-    let Some(record) = key.record.agent() else { return };
-    let draining = !record.draining;
-    let has_deadline = draining && ground.random.random_ratio(1, 2);
-    let deadline = has_deadline.then(|| ground.between(Duration::ZERO, DRAIN_DEADLINE_MAX));
-    let drain_by = deadline.map(|deadline| time::after(record.at, deadline));
-    if draining {
-        ground.count(if has_deadline { Fault::DrainedBy } else { Fault::AgentDrained });
-    }
-    let wished = AgentRecord { draining, drain_by, ..(**record).clone() };
-    ground.store(Kind::Agents, &key.subject, Record::Agent(Arc::new(wished)), Some(key.sequence));
-}
-
-/// Somebody writes on the key of an agent that has been silent for long that it is gone for good. It may come back all the same.
-fn forget(ground: &mut Ground) {
-    let (now, lost) = (ground.server_time(), ground.timing.lost);
+fn some_agent(ground: &mut Ground) -> Option<Stored> {
     let mut keys = ground.net.stream(Kind::Agents).last_per_subject();
-    keys.retain(|key| time::after(key.at, lost) <= now);
-    let Some(key) = keys.first() else { return };
-    let Some(record) = key.record.agent().filter(|record| !record.forgotten) else { return };
-    let results_seen = ground.net.stream(Kind::Results).last_sequence();
-    let forgotten = (**record).clone().into_forgotten(results_seen);
-    ground.count(Fault::AgentForgotten);
-    ground.store(Kind::Agents, &key.subject, Record::Agent(Arc::new(forgotten)), Some(key.sequence));
-}
-
-/// Nobody is to drain any more.
-pub(super) fn undrain_all(ground: &mut Ground) {
-    for key in ground.net.stream(Kind::Agents).last_per_subject() {
-        if let Some(record) = key.record.agent().filter(|record| record.draining) {
-            let wished = AgentRecord { draining: false, drain_by: None, ..(**record).clone() };
-            ground.store(Kind::Agents, &key.subject, Record::Agent(Arc::new(wished)), Some(key.sequence));
-        }
+    if keys.is_empty() {
+        return None;
     }
+    let index = ground.random.random_range(0..keys.len());
+    Some(keys.swap_remove(index))
 }

@@ -10,6 +10,7 @@ use tickmesh_core::{
     id::MeshId,
     message::MachineId,
     name::{AgentName, AppName, Namespace},
+    policy::HostPolicy,
     timing::Timing,
 };
 use tickmesh_messaging::Names;
@@ -17,12 +18,15 @@ use tickmesh_messaging::Names;
 use super::{
     census::{Address, Place},
     clock::Clock,
+    damage::Damaged,
     faults::{Fault, Summary},
     ground::Ground,
     happening::{Happening, Tag},
     host::{Host, HostSettings},
+    makers,
     net::{DURABLE, Kind, Said, Stream},
     people::{Hosts, People},
+    restoration::StoreCopy,
     scheduler::Scheduler,
 };
 
@@ -32,10 +36,11 @@ const BEGINNING: i64 = 1_767_225_600;
 const HAPPENINGS_MAX: u32 = 1_000_000;
 
 /// Production's timing with its deadlines moved together, so that more of them pass in a history; the relations are the same.
-const TIMING: Timing = Timing {
+pub(super) const TIMING: Timing = Timing {
     heartbeat: Duration::from_secs(2),
     heartbeat_retry: Duration::from_millis(500),
     stale: Duration::from_secs(5),
+    no_engine: Duration::from_secs(5),
     fence: Duration::from_secs(14),
     kill_margin: Duration::from_secs(5),
     lost: Duration::from_secs(20),
@@ -68,6 +73,14 @@ pub(super) struct World {
     pub(super) twin: bool,
     /// A stream as it was once, to be restored at the end, and the lease as it was then.
     pub(super) copy: Option<Backup>,
+    /// Records that somebody has written over.
+    pub(super) damaged: Vec<Damaged>,
+    /// The whole store as it was once, to be restored in the middle of the history.
+    pub(super) backup: Option<StoreCopy>,
+    /// An app that is gone from its bucket.
+    pub(super) app_lost: Option<AppName>,
+    /// The store is restored in this history.
+    pub(super) is_restored: bool,
     /// What waits for a process that stands still.
     backlogs: BTreeMap<Place, Vec<Happening>>,
     seed: u64,
@@ -88,8 +101,22 @@ impl World {
         let twin = ground.random.random_ratio(1, 3);
         let people = People::new(apps, if twin { Hosts::Contested } else { Hosts::Settled });
         let backlogs = BTreeMap::new();
-        let mut world =
-            Self { ground, schedulers, hosts, people, lawless, twin, copy: None, backlogs, seed, happenings: 0 };
+        let mut world = Self {
+            ground,
+            schedulers,
+            hosts,
+            people,
+            lawless,
+            twin,
+            copy: None,
+            damaged: Vec::new(),
+            backup: None,
+            app_lost: None,
+            is_restored: false,
+            backlogs,
+            seed,
+            happenings: 0,
+        };
         world.begin();
         Ok(world)
     }
@@ -104,12 +131,14 @@ impl World {
         }
         self.ground.later(Duration::from_secs(1), Happening::People);
         self.ground.later(Duration::from_secs(8), Happening::Trouble);
+        self.plan_restoration();
     }
 
     /// Goes on until leaders have had that many inputs, and that many faults have occurred.
     pub(super) fn drive(&mut self, inputs: u64, faults: u64, least: Duration) -> anyhow::Result<()> {
         let summary = |world: &Self| (world.ground.summary.inputs, world.ground.summary.fault_count());
-        let copied = self.ground.random.random_ratio(1, 12);
+        // One loss is enough for a history.
+        let copied = !self.is_restored && self.ground.random.random_ratio(1, 12);
         while self.ground.now < least || summary(self).0 < inputs || summary(self).1 < faults {
             self.go_on()?;
             if copied && self.copy.is_none() && self.ground.now > least / 2 {
@@ -206,11 +235,34 @@ impl World {
                     self.hosts[host].agent_is_told(&mut self.ground, *event);
                 }
             }
+            Happening::Ask(agent) => {
+                let scheduler = self.scheduler_to_ask();
+                self.people.wishes.ask(&mut self.ground, &agent, scheduler);
+            }
+            Happening::Wished(address, wish) => {
+                if let Place::Scheduler(index) = address.place {
+                    self.schedulers[index].wished(&mut self.ground, wish);
+                }
+            }
+            Happening::WishAnswered(id, answer) => self.people.wishes.answered(&mut self.ground, id, &answer),
+            Happening::WishUnanswered(agent, id) => self.people.wishes.unanswered(&mut self.ground, &agent, id),
+            Happening::Restoration(step) => self.restoration(step),
             Happening::People if self.ground.is_stormy() => self.people.act(&mut self.ground),
             Happening::Trouble if self.ground.is_stormy() => self.trouble(),
             Happening::People | Happening::Trouble => {}
             Happening::Relief(relief) => self.relieve(relief),
         }
+    }
+
+    /// Whom somebody asks who has a wish: a scheduler that says that it leads, or now and then just one.
+    fn scheduler_to_ask(&mut self) -> Option<Address> {
+        if self.ground.mishap(Fault::WishMisdirected) {
+            let index = self.ground.random.random_range(0..self.schedulers.len());
+            return Some(self.schedulers[index].address);
+        }
+        let answers = |place| self.ground.census.works(place) && !self.ground.census.hears_nothing(place);
+        let says_so = |it: &&Scheduler| it.stage() == "leading" && answers(it.place);
+        self.schedulers.iter().find(says_so).map(|scheduler| scheduler.address)
     }
 
     /// Does something with a process that is there, now or when it goes on.
@@ -252,7 +304,13 @@ impl World {
     }
 
     pub(super) fn summary(&self) -> Summary {
+        let mut faults = self.ground.summary.faults.clone();
+        let forced = self.ground.witness.forced_ends();
+        if forced > 0 {
+            faults.insert(Fault::EndForced, forced);
+        }
         Summary {
+            faults,
             instants: self.ground.witness.instants(),
             runs: self.ground.witness.finished_runs(),
             excused: self.ground.witness.excused(),
@@ -275,20 +333,26 @@ fn scheduler(index: usize, ground: &mut Ground) -> Scheduler {
     Scheduler::new(index, clock, ground)
 }
 
-/// Two or three hosts, and one more that is set up with the name of the first one's agent.
+/// Two or three hosts, and one more that is set up with the name of the first one's agent. In some histories that one is
+/// a copy of the first host, with its machine id.
 fn hosts(ground: &mut Ground) -> anyhow::Result<Vec<Host>> {
     let count = ground.random.random_range(2..=3);
     let mesh = MeshId::from_random(ground.random_bytes());
+    let is_copied = ground.mishap(Fault::HostCopied);
     let mut hosts = Vec::new();
     for index in 0..=count {
         let name = if index == count { 0 } else { index };
-        let machine = MachineId(format!("machine-{index}"));
+        let machine = MachineId(format!("machine-{}", if is_copied { name } else { index }));
         let agent = AgentName::new(format!("a{name}"))?;
         let owner = Owner { mesh, namespace: Namespace::new("mesh")?, agent };
         let labels = [("zone".to_owned(), if index % 2 == 0 { "a" } else { "b" }.to_owned())].into();
         let clock = Clock::new(Duration::from_secs(ground.random.random_range(60..1_000_000)));
         let slots = ground.random.random_range(2..=6);
-        let settings = HostSettings { owner: owner.clone(), machine, clock, slots, labels };
+        // The first host allows what apps ask for, so that everything fits somewhere in the end.
+        let allows = index == 0 || ground.random.random_ratio(1, 2);
+        let host_paths = if allows { vec![makers::HOST_PATH.into()] } else { Vec::new() };
+        let policy = HostPolicy { host_paths, ..HostPolicy::default() };
+        let settings = HostSettings { owner: owner.clone(), machine, clock, slots, labels, policy };
         let mut host = Host::new(index, settings, ground);
         host_foreigners(&mut host, &owner, ground);
         hosts.push(host);

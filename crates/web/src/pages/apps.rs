@@ -10,6 +10,7 @@ use serde::Deserialize;
 use tickmesh_client::{
     views::{
         app::{AppView, RecentView},
+        filter::AppFilter,
         tone::sign,
     },
     when,
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::{
     app::App,
-    model::{Begin, Filter, Model},
+    model::{Begin, Model},
 };
 
 /// Apps of one page.
@@ -90,7 +91,7 @@ struct AppsPage {
 
 /// `GET /`.
 pub(crate) async fn apps(State(app): State<App>, Query(wanted): Query<Wanted>) -> Response {
-    let (now, filter) = (Timestamp::now(), Filter::named(&wanted.status).unwrap_or(Filter::All));
+    let (now, filter) = (Timestamp::now(), AppFilter::named(&wanted.status).unwrap_or(AppFilter::All));
     let page_number = wanted.page.unwrap_or(1).max(1);
     let skip = page_number.saturating_sub(1).saturating_mul(PAGE);
     let (listed, rows, loaded) = app.look(|model| {
@@ -100,7 +101,7 @@ pub(crate) async fn apps(State(app): State<App>, Query(wanted): Query<Wanted>) -
     });
     let choices = listed.counts.iter();
     let choices = choices.map(|(it, name, count)| Choice { name, count: *count, chosen: *it == filter }).collect();
-    let status = Filter::ALL.iter().find(|(it, _)| *it == filter).map_or("all", |(_, name)| *name);
+    let status = AppFilter::ALL.iter().find(|(it, _)| *it == filter).map_or("all", |(_, name)| *name);
     page(&AppsPage {
         nav: "apps",
         stale: app.stale(now),

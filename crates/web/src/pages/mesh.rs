@@ -55,7 +55,7 @@ pub(crate) async fn mesh(State(app): State<App>) -> Result<Response, Failed> {
             state,
             class: class(tone),
             since: Moment::new(view.since, now),
-            version: view.version.clone().unwrap_or_default(),
+            version: view.build.clone().unwrap_or_default(),
             reason: view.reason.clone().unwrap_or_default(),
         }
     };

@@ -32,7 +32,6 @@ const SPAN_MIN: f64 = 4.0;
 /// Replicas whose output can be chosen: a run may have thousands.
 const CHOICES_MAX: usize = 50;
 
-/// One replica.
 struct Replica {
     service: String,
     index: u32,

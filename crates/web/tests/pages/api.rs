@@ -3,7 +3,7 @@
 use hyper::{Method, StatusCode, header};
 use serde_json::{Value, json};
 use tickmesh_core::{ledger::Cause, message::MeshEvent, outcome::Outcome};
-use tickmesh_testkit::records;
+use tickmesh_testkit::{leader::StandIn, records};
 use tokio::time::timeout;
 
 use crate::site::{HOSTILE, PATIENCE, Site, stored};
@@ -86,6 +86,9 @@ async fn a_request_reaches_the_leader_once_however_often_it_is_sent() {
     for answer in [one, two] {
         assert_eq!(answer.json()["answered"], false);
     }
+    // What is misspelt would be a `cancel` of everything.
+    let misspelt = site.ask(Method::POST, "/api/v1/apps/nightly/cancel?ran=1", &[], "").await;
+    assert_eq!(misspelt.status, StatusCode::BAD_REQUEST, "{}", misspelt.text);
     let state = site.mesh.stream_states().await.unwrap();
     assert_eq!(state.iter().find(|it| it.stream == "commands").unwrap().messages, 1);
     let unknown = site.ask(Method::POST, "/api/v1/apps/nightly/run", &json, r#"{"evn":{}}"#).await;
@@ -219,6 +222,10 @@ async fn an_app_is_put_and_deleted_with_the_checks_of_the_command_line() {
 async fn an_agent_is_drained_as_the_command_line_does() {
     let site = Site::start(None).await;
     let draining = async || site.mesh.agents().read("host-1").await.unwrap().unwrap().value.draining;
+    let nobody_leads = site.ask(Method::POST, "/api/v1/agents/host-1/drain", &[], "").await;
+    assert_eq!((nobody_leads.status, draining().await), (StatusCode::SERVICE_UNAVAILABLE, false));
+    assert!(nobody_leads.text.contains("agent `host-1` is as it was"), "{}", nobody_leads.text);
+    let _leader = StandIn::lead(&site.mesh).await;
     let answer = site.ask(Method::POST, "/api/v1/agents/host-1/drain", &[], "").await.json();
     assert_eq!((answer["answered"].clone(), draining().await), (json!(true), true));
     site.ask(Method::POST, "/api/v1/agents/host-1/undrain", &[], "").await.json();

@@ -8,6 +8,7 @@ use tickmesh_core::{
 };
 use tickmesh_testkit::{
     browser::{Browser, Reply, Scheme},
+    leader::StandIn,
     records,
 };
 use tokio::time::timeout;
@@ -181,6 +182,7 @@ async fn it_asks_before_it_stops_something_and_remembers_the_colours() {
     assert_eq!(browser.questions(), ["Stop run 2?"]);
 
     browser.visit(&site.url("/agents")).await;
+    let _leader = StandIn::lead(&site.mesh).await;
     browser.click("form[action$='/drain'] button").await;
     let drained = "document.querySelector(\"form[action$='/undrain']\")";
     browser.until("the agent to drain", drained).await;

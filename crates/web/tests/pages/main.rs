@@ -175,22 +175,22 @@ async fn metrics_are_those_that_are_documented() {
     let text = site.get("/metrics?apps=1").await.text;
     assert!(text.contains("tickmesh_app_last_run_failed{app=\"nightly\"} 1"), "{text}");
     assert!(!site.get("/metrics").await.text.contains("nightly"), "only who asks for them gets those of each app");
-    let documented = include_str!("../../../../docs/http.md");
+    let documented = include_str!("../../../../docs/reference/metrics.md");
     for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let name = line.split(' ').next().unwrap();
-        assert!(documented.contains(&format!("`{name}")), "{name} is not in docs/http.md");
+        assert!(documented.contains(&format!("`{name}")), "{name} is not in docs/reference/metrics.md");
     }
     assert!(
-        text.contains("tickmesh_agents{kind=\"silent\"} 1") || text.contains("tickmesh_agents{kind=\"ready\"} 1"),
+        text.contains("tickmesh_agents{state=\"silent\"} 1") || text.contains("tickmesh_agents{state=\"ready\"} 1"),
         "{text}"
     );
-    assert!(text.contains("tickmesh_apps 1") && text.ends_with("# EOF\n"), "{text}");
+    assert!(text.contains("tickmesh_apps 1") && text.contains("# TYPE tickmesh_instants_total counter\n"), "{text}");
     // Another run, while it watches: that one is counted.
     let app: AppName = records::app();
     let last = site.mesh.history().newest(&app).await.unwrap().unwrap().sequence;
     let summary = records::summary(2, Cause::Schedule, &[Outcome::Succeeded]);
     stored(site.mesh.history().append(&app, &summary, last).await.unwrap());
-    while !site.get("/metrics").await.text.contains("tickmesh_runs_total{kind=\"succeeded\"} 1") {
+    while !site.get("/metrics").await.text.contains("tickmesh_runs_total{outcome=\"succeeded\"} 1") {
         tokio::task::yield_now().await;
     }
     site.stop().await;

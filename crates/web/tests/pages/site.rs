@@ -19,7 +19,7 @@ use tickmesh_core::{
     message::{AppRecord, AppSource, SCHEMA},
     outcome::Outcome,
 };
-use tickmesh_messaging::{Cas, Mesh};
+use tickmesh_messaging::{Cas, Current, Edit, Mesh};
 use tickmesh_testkit::{nats, records};
 use tickmesh_web::{Config, Server};
 use tokio::{task::JoinHandle, time::timeout};
@@ -173,9 +173,12 @@ async fn write(mesh: &Mesh) {
         variables: BTreeMap::new(),
         env_files: BTreeMap::new(),
         timezone: "Asia/Shanghai".to_owned(),
+        dialect: tickmesh_core::compose::DIALECT_FIRST,
+        project: Default::default(),
     };
     let record = AppRecord { schema: SCHEMA, by: HOSTILE.to_owned(), source: Some(source) };
-    stored(mesh.edits().write(&app, &record, None).await.unwrap());
+    let edit = mesh.edits().write(&app, &record, &Current::Absent).await.unwrap();
+    assert!(matches!(edit, Edit::Stored { .. }), "{edit:?}");
     let mut ledger = records::ledger(vec![]);
     let failed = Outcome::CouldNotStart { reason: HOSTILE.to_owned() };
     ledger.recent.push_back(RecentRun { run: 1, outcome: "failed".to_owned(), finished_at: records::now() });

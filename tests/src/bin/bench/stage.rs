@@ -121,7 +121,7 @@ impl Stage {
         self.apply_labelled(schedules, "").await;
     }
 
-    /// The same with labels more, as lines of the file.
+    /// Applies apps with further labels, as lines of the file.
     pub(crate) async fn apply_labelled(&self, schedules: impl Iterator<Item = String>, labels: &str) {
         let apps: Vec<_> = schedules.enumerate().collect();
         let count = apps.len() as u64;

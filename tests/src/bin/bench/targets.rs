@@ -5,7 +5,6 @@
 pub(crate) struct Target {
     /// What was measured.
     pub(crate) what: String,
-    /// The figure.
     pub(crate) figure: f64,
     /// The limit that was measured beside it, or a fixed one.
     pub(crate) limit: f64,

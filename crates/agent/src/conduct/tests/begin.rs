@@ -6,7 +6,7 @@ use super::*;
 #[track_caller]
 fn check_key(current: Option<KeyState>, expected: &[&str]) {
     let mut process = Process::begin();
-    process.tell(Event::NameLocked, &["read-key"]);
+    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
     process.tell(Event::KeyRead { current }, expected);
 }
 
@@ -27,13 +27,13 @@ fn the_key_is_not_read_before_the_name_is_locked() {
         Event::Failed(Error::Deposed { agent: fixture::agent() }),
         &["end: another process has taken over agent `host-1`: its own containers are removed"],
     );
-    process.tell(Event::NameLocked, &[]);
+    process.tell(Event::NameLocked { remembered: None }, &[]);
 }
 
 #[test]
 fn a_name_on_another_machine_is_free_once_its_key_did_not_change_for_as_long_as_a_loss_takes() {
     let mut process = Process::begin();
-    process.tell(Event::NameLocked, &["read-key"]);
+    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
     let silent = || Event::KeyRead { current: key(REVISION, elsewhere(record(0))) };
     process.tell(silent(), &[]);
     for _ in 0..29 {
@@ -50,7 +50,7 @@ fn a_name_on_another_machine_is_free_once_its_key_did_not_change_for_as_long_as_
 #[test]
 fn a_name_that_lives_on_another_machine_is_refused() {
     let mut process = Process::begin();
-    process.tell(Event::NameLocked, &["read-key"]);
+    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
     process.tell(Event::KeyRead { current: key(REVISION, elsewhere(record(0))) }, &[]);
     process.wait(seconds(2), &["read-key"]);
     process.tell(
@@ -59,14 +59,78 @@ fn a_name_that_lives_on_another_machine_is_refused() {
     );
 }
 
+/// Tells a process what its host remembers, and what it finds then.
+fn naming_on(remembered: u8, left: AgentRecord, expected: &[&str]) -> Process {
+    let mut process = Process::begin();
+    process.tell(Event::NameLocked { remembered: Some(nonce(remembered)) }, &["read-key"]);
+    process.tell(Event::KeyRead { current: key(REVISION, left) }, expected);
+    process
+}
+
+fn before_a_boot(record: AgentRecord) -> AgentRecord {
+    AgentRecord { boot: "boot-0".to_owned(), ..record }
+}
+
+#[test]
+fn after_a_reboot_a_name_is_free_once_its_key_stood_still_for_a_moment() {
+    let mut process = naming_on(9, before_a_boot(record(9)), &[]);
+    for _ in 0..2 {
+        process.wait(seconds(2), &["read-key"]);
+        process.tell(Event::KeyRead { current: key(REVISION, before_a_boot(record(9))) }, &[]);
+    }
+    process.wait(seconds(2), &["read-key"]);
+    process.tell(Event::KeyRead { current: key(REVISION, before_a_boot(record(9))) }, &["list"]);
+}
+
+/// Two hosts that were copied from one image have one machine id.
+#[test]
+fn the_machine_id_of_another_boot_is_no_proof_of_this_host() {
+    let mut process = naming_on(8, before_a_boot(record(9)), &[]);
+    for _ in 0..29 {
+        process.wait(seconds(2), &["read-key"]);
+        process.tell(Event::KeyRead { current: key(REVISION, before_a_boot(record(9))) }, &[]);
+    }
+    process.wait(seconds(2), &["read-key"]);
+    process
+        .tell(Event::KeyRead { current: key(REVISION, before_a_boot(record(9))) }, &["go-by machine-1/boot-1", "list"]);
+}
+
+/// What the other host still runs must not be lost at once because the copy does not hold it.
+#[test]
+fn a_copy_that_takes_a_name_which_was_left_goes_by_an_id_of_its_own_and_keeps_it() {
+    let left = AgentRecord { stopped: true, ..before_a_boot(record(9)) };
+    naming_on(8, left, &["go-by machine-1/boot-1", "list"]);
+    let own = || AgentRecord { machine: MachineId("machine-1/boot-1".to_owned()), ..record(9) };
+    naming_on(9, own(), &["go-by machine-1/boot-1", "list"]);
+    // The other host, when its agent comes back.
+    let machine = MachineId("machine-1/boot-2".to_owned());
+    let copy_left = AgentRecord { stopped: true, boot: "boot-2".to_owned(), machine, ..record(9) };
+    naming_on(8, copy_left, &["go-by machine-1/boot-1", "list"]);
+}
+
+#[test]
+fn a_copy_of_a_host_whose_agent_lives_gives_up_and_names_the_host() {
+    let other = || AgentRecord { host: "other-host".to_owned(), ..before_a_boot(record(9)) };
+    let mut process = naming_on(9, other(), &[]);
+    process.wait(seconds(2), &["read-key"]);
+    process.tell(
+        Event::KeyRead { current: key(REVISION + 1, other()) },
+        &[concat!(
+            "end: agent `host-1` runs on host `other-host`, which has the machine id of this host (machine-1): one is a copy of ",
+            "the other. Give this host an id of its own (remove /etc/machine-id, run systemd-machine-id-setup), and the agent ",
+            "another name"
+        )],
+    );
+}
+
 /// Up to its first heartbeat, which another record is in the way of.
 fn first_beat_refused(in_the_way: AgentRecord, then: &[&str]) -> Process {
     let mut process = Process::begin();
-    process.tell(Event::NameLocked, &["read-key"]);
+    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
     let left = AgentRecord { process: nonce(9), number: 5, ..record(1) };
     process.tell(Event::KeyRead { current: key(REVISION, left) }, &["list"]);
     process.tell(Event::Listed { containers: Vec::new() }, &["follow-orders"]);
-    process.tell(Event::OrdersFollowed, &["read-results-end"]);
+    process.tell(Event::OrdersFollowed, &["read-results-end", "read-lease"]);
     process.tell(Event::ResultsEnd { sequence: 40 }, &["write-key 1 on 7: seen 40, holds []"]);
     process.tell(Event::KeyRefused { current: key(REVISION + 1, in_the_way) }, then);
     process
@@ -82,10 +146,9 @@ fn a_wish_that_comes_before_the_first_heartbeat_is_obeyed() {
 #[test]
 fn a_process_before_that_still_lives_keeps_the_name() {
     let beat = AgentRecord { process: nonce(9), number: 6, ..record(1) };
-    first_beat_refused(
-        beat,
-        &["abandon", "end: another process has taken over agent `host-1`: its own containers are removed"],
-    );
+    let in_use =
+        "end: agent `host-1` runs on machine machine-1 (host `test-host`): stop it there, or choose another name";
+    first_beat_refused(beat, &[in_use]);
 }
 
 #[test]
@@ -98,20 +161,20 @@ fn everything_that_was_left_is_adopted_before_the_first_sign_of_life() {
     process.tell(Event::Listed { containers: Vec::new() }, &[]);
 
     let mut process = Process::begin();
-    process.tell(Event::NameLocked, &["read-key"]);
+    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
     process.tell(Event::KeyRead { current: None }, &["list"]);
     process.tell(Event::Listed { containers: vec![running, created, foreign, kept] }, &["read-report 0"]);
     process.tell(Event::ReportRead { last: claimed_with(9) }, &["watch 0", "read-report 1"]);
     process.tell(Event::ReportRead { last: claimed_with(9) }, &["remove 1", "read-report 2"]);
     process.tell(Event::ReportRead { last: None }, &["follow-orders"]);
-    process.tell(Event::OrdersFollowed, &["read-results-end"]);
+    process.tell(Event::OrdersFollowed, &["read-results-end", "read-lease"]);
     process.tell(Event::ResultsEnd { sequence: 40 }, &["write-key 1 on 0: seen 40, holds [0, 1]"]);
 }
 
 #[test]
 fn an_engine_that_cannot_list_at_the_start_ends_the_process() {
     let mut process = Process::begin();
-    process.tell(Event::NameLocked, &["read-key"]);
+    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
     process.tell(Event::KeyRead { current: None }, &["list"]);
     let source = "no answer".into();
     let error = engine::Error::Unavailable { attempted: "list containers".to_owned(), source };
@@ -122,12 +185,12 @@ fn an_engine_that_cannot_list_at_the_start_ends_the_process() {
 fn no_order_is_taken_before_the_first_heartbeat_is_acknowledged() {
     let mut process = Process::subscribed(Vec::new());
     process.order(0, &[]);
-    process.tell(Event::OrdersFollowed, &["read-results-end"]);
+    process.tell(Event::OrdersFollowed, &["read-results-end", "read-lease"]);
     process.order(0, &[]);
     process.tell(Event::ResultsEnd { sequence: 40 }, &["write-key 1 on 7: seen 40, holds []"]);
     assert!(!process.conduct.takes_orders());
     process.order(0, &[]);
-    process.tell(Event::KeyWritten { revision: 8 }, &["announce agent-joined"]);
+    process.tell(Event::KeyWritten { revision: 8 }, &["remember", "announce agent-joined"]);
     assert!(process.conduct.takes_orders());
     process.order(0, &["claim 0"]);
 }
@@ -135,9 +198,9 @@ fn no_order_is_taken_before_the_first_heartbeat_is_acknowledged() {
 #[test]
 fn a_wish_to_drain_outlives_the_process() {
     let mut process = Process::begin();
-    process.tell(Event::NameLocked, &["read-key"]);
+    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
     process.tell(Event::KeyRead { current: key(REVISION, AgentRecord { draining: true, ..record(0) }) }, &["list"]);
     process.tell(Event::Listed { containers: Vec::new() }, &["follow-orders"]);
-    process.tell(Event::OrdersFollowed, &["read-results-end"]);
+    process.tell(Event::OrdersFollowed, &["read-results-end", "read-lease"]);
     process.tell(Event::ResultsEnd { sequence: 40 }, &["write-key 1 on 7: seen 40, holds [], draining"]);
 }

@@ -59,13 +59,13 @@ fn a_wish_that_is_taken_back_stops_nothing() {
 #[test]
 fn the_next_process_keeps_the_deadline_of_the_one_before() {
     let mut process = Process::begin();
-    process.tell(Event::NameLocked, &["read-key"]);
+    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
     let left = AgentRecord { process: nonce(9), ..drain_until(-5) };
     process.tell(Event::KeyRead { current: key(REVISION, left) }, &["list"]);
     process.tell(Event::Listed { containers: vec![container(0, 9, ContainerStatus::Running)] }, &["read-report 0"]);
     process.tell(Event::ReportRead { last: claimed_with(9) }, &["watch 0", "follow-orders"]);
-    process.tell(Event::OrdersFollowed, &["read-results-end"]);
+    process.tell(Event::OrdersFollowed, &["read-results-end", "read-lease"]);
     process.tell(Event::ResultsEnd { sequence: 40 }, &["write-key 1 on 7: seen 40, holds [0], draining"]);
-    process.tell(Event::KeyWritten { revision: 8 }, &["announce agent-joined"]);
+    process.tell(Event::KeyWritten { revision: 8 }, &["remember", "announce agent-joined"]);
     process.tell(Event::Woken, &["clean [0]", "stop 0"]);
 }

@@ -1,12 +1,13 @@
 //! Stopping in order, and losing the name.
 
 use super::*;
+use crate::conduct::departure::HOST_TIMEOUT;
 
 #[test]
 fn an_agent_that_stops_waits_for_calm_and_says_farewell() {
     let mut process = Process::serving();
     process.order(0, &["claim 0"]);
-    process.tell(Event::Shutdown, &[]);
+    process.tell(Event::Shutdown(Shutdown::OfProcess), &[]);
     process.order(1, &[]);
     assert_eq!(process.attempt(0, attempt::Event::ClaimRefused), ["read-results-end"]);
     process.tell(Event::ResultsEnd { sequence: 41 }, &["write-key 2 on 8: seen 41, holds [], stopped"]);
@@ -18,7 +19,7 @@ fn an_agent_that_stops_waits_for_calm_and_says_farewell() {
 fn calm_is_not_waited_for_very_long() {
     let mut process = Process::serving();
     process.order(0, &["claim 0"]);
-    process.tell(Event::Shutdown, &[]);
+    process.tell(Event::Shutdown(Shutdown::OfProcess), &[]);
     process.wait(seconds(2), &["read-results-end"]);
     process.tell(Event::ResultsEnd { sequence: 41 }, &["write-key 2 on 8: seen 41, holds [0]"]);
     process.tell(Event::KeyWritten { revision: 9 }, &[]);
@@ -27,11 +28,32 @@ fn calm_is_not_waited_for_very_long() {
 }
 
 #[test]
+fn an_agent_whose_host_goes_down_stops_its_containers_and_waits_for_their_ends() {
+    let mut process = Process::serving();
+    process.order(0, &["claim 0"]);
+    process.tell(Event::Shutdown(Shutdown::OfHost), &[]);
+    assert_eq!(process.attempt(0, attempt::Event::ClaimStored { sequence: 41, at: BEGUN }), ["report 0"]);
+    process.order(1, &[]);
+    assert_eq!(process.attempt(0, attempt::Event::EndStored), ["read-results-end"]);
+    process.tell(Event::ResultsEnd { sequence: 42 }, &["write-key 2 on 8: seen 42, holds [], stopped"]);
+}
+
+#[test]
+fn a_host_that_goes_down_waits_for_containers_only_for_so_long() {
+    let mut process = Process::serving();
+    process.order(0, &["claim 0"]);
+    process.tell(Event::Shutdown(Shutdown::OfHost), &[]);
+    process.age += HOST_TIMEOUT;
+    assert_eq!(process.fold(Event::Woken), ["read-results-end"]);
+    process.tell(Event::ResultsEnd { sequence: 41 }, &["write-key 2 on 8: seen 41, holds [0], stopped"]);
+}
+
+#[test]
 fn a_heartbeat_that_was_sent_before_is_no_farewell() {
     let mut process = Process::serving();
     process.wait(seconds(2), &["read-results-end"]);
     process.tell(Event::ResultsEnd { sequence: 41 }, &["write-key 2 on 8: seen 41, holds []"]);
-    process.tell(Event::Shutdown, &[]);
+    process.tell(Event::Shutdown(Shutdown::OfProcess), &[]);
     process.tell(Event::KeyWritten { revision: 9 }, &["read-results-end"]);
     process.tell(Event::ResultsEnd { sequence: 41 }, &["write-key 3 on 9: seen 41, holds [], stopped"]);
     process.tell(Event::KeyWritten { revision: 10 }, &["announce agent-stopped", "end"]);
@@ -40,25 +62,25 @@ fn a_heartbeat_that_was_sent_before_is_no_farewell() {
 #[test]
 fn a_farewell_that_nobody_hears_is_given_up() {
     let mut process = Process::serving();
-    process.tell(Event::Shutdown, &["read-results-end"]);
+    process.tell(Event::Shutdown(Shutdown::OfProcess), &["read-results-end"]);
     process.wait(seconds(3), &["announce agent-stopped", "end"]);
 }
 
 #[test]
 fn whoever_has_shown_no_sign_of_life_says_no_farewell() {
     let mut process = Process::begin();
-    process.tell(Event::Shutdown, &["end"]);
+    process.tell(Event::Shutdown(Shutdown::OfProcess), &["end"]);
     let mut process = Process::subscribed(vec![container(0, 9, ContainerStatus::Running)]);
-    process.tell(Event::Shutdown, &["end"]);
+    process.tell(Event::Shutdown(Shutdown::OfProcess), &["end"]);
 }
 
 /// A process with a claim on attempt 0 and an adopted container of attempt 1 finds its name taken.
 fn deposed() -> Process {
     let mut process = Process::subscribed(vec![container(1, 9, ContainerStatus::Running)]);
     process.tell(Event::ReportRead { last: claimed_with(9) }, &["watch 1", "follow-orders"]);
-    process.tell(Event::OrdersFollowed, &["read-results-end"]);
+    process.tell(Event::OrdersFollowed, &["read-results-end", "read-lease"]);
     process.tell(Event::ResultsEnd { sequence: 40 }, &["write-key 1 on 7: seen 40, holds [1]"]);
-    process.tell(Event::KeyWritten { revision: 8 }, &["announce agent-joined"]);
+    process.tell(Event::KeyWritten { revision: 8 }, &["remember", "announce agent-joined"]);
     process.order(0, &["claim 0"]);
     assert_eq!(process.attempt(0, attempt::Event::ClaimStored { sequence: 41, at: BEGUN }), ["pull 0"]);
     process.age += seconds(2);
@@ -108,7 +130,7 @@ fn a_deposed_process_does_nothing_else_any_more() {
     assert_eq!(process.attempt(0, attempt::Event::ImageReady), [] as [&str; 0]);
     process.tell(Event::ResultsEnd { sequence: 50 }, &[]);
     process.tell(Event::KeyWritten { revision: 50 }, &[]);
-    process.tell(Event::Shutdown, &[]);
+    process.tell(Event::Shutdown(Shutdown::OfProcess), &[]);
     process.tell(Event::Woken, &[]);
     process.tell(found(), &["remove-own c0"]);
 }

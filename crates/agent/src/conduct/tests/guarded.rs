@@ -12,14 +12,14 @@ fn answer(replica: u32, verdict: Verdict) -> Event {
 /// One that takes orders, and whose guard listens.
 fn serving() -> Process {
     let mut process = Process::begin_with(Guarding::Present);
-    process.tell(Event::NameLocked, &["read-key"]);
+    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
     process.tell(Event::KeyRead { current: None }, &["start-guard"]);
     process.tell(Event::GuardReady, &["list"]);
     process.tell(Event::Listed { containers: Vec::new() }, &["follow-orders"]);
-    process.tell(Event::OrdersFollowed, &["read-results-end"]);
+    process.tell(Event::OrdersFollowed, &["read-results-end", "read-lease"]);
     process.tell(Event::ResultsEnd { sequence: 40 }, &["write-key 1 on 0: seen 40, holds []"]);
     process.age += Duration::from_millis(30);
-    process.tell(Event::KeyWritten { revision: 8 }, &["feed-guard 0ns", "announce agent-joined"]);
+    process.tell(Event::KeyWritten { revision: 8 }, &["feed-guard 0ns", "remember", "announce agent-joined"]);
     process.tell(Event::Woken, &["clean []"]);
     process
 }
@@ -134,8 +134,7 @@ fn nobody_asks_about_a_container_that_goes_on_without_the_mesh_once_it_is_claime
     let mut process = serving();
     let kind =
         OrderKind::Start(Box::new(StartOrder { on_disconnect: OnDisconnect::Continue, ..fixture::start_order() }));
-    let order = Box::new(Order { kind, ..start(0) });
-    process.tell(Event::Order { order, nonce: nonce(50) }, &["ask-guard 0: ordered at 30ms"]);
+    process.take(Order { kind, ..start(0) }, &["ask-guard 0: ordered at 30ms"]);
     process.tell(answer(0, Verdict::Clear), &["claim 0"]);
     assert_eq!(process.attempt(0, attempt::Event::ClaimStored { sequence: 41, at: BEGUN }), ["pull 0"]);
     assert_eq!(process.attempt(0, attempt::Event::ImageReady), ["create 0"]);
@@ -160,7 +159,7 @@ fn a_stop_that_comes_while_the_guard_is_asked_is_obeyed() {
 /// Tells a process to stop, and answers its farewell.
 #[track_caller]
 fn check_leave(mut process: Process, held: &str, expected: &[&str]) {
-    process.tell(Event::Shutdown, &["read-results-end"]);
+    process.tell(Event::Shutdown(Shutdown::OfProcess), &["read-results-end"]);
     let farewell = format!("write-key 2 on 8: seen 50, holds {held}, stopped");
     process.tell(Event::ResultsEnd { sequence: 50 }, &[&farewell]);
     process.tell(Event::KeyWritten { revision: 9 }, expected);

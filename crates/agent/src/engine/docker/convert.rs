@@ -1,16 +1,16 @@
 //! Between our words and Docker's: records and errors. Requests are in `create`.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use bollard::{
     errors::Error as DockerError,
     models::{
         ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, ContainerSummary,
-        ContainerSummaryStateEnum as SummaryState, SystemInfo, Volume,
+        ContainerSummaryStateEnum as SummaryState, LocalNodeState, Network, SystemInfo, Volume, VolumeListResponse,
     },
 };
 use jiff::Timestamp;
-use tickmesh_core::spec::STOP_GRACE_DEFAULT;
+use tickmesh_core::{message::EngineStock, spec::STOP_GRACE_DEFAULT};
 
 use crate::engine::{ContainerId, ContainerStatus, ContainerView, EngineInfo, Error, ExitState};
 
@@ -70,12 +70,33 @@ pub(super) fn info(info: SystemInfo) -> EngineInfo {
     }
 }
 
+/// What the engine has. A volume without a name of its own is no file's to ask for. A worker of a swarm brings networks of its
+/// managers when they are asked for, and does not list them before: it tells nothing of networks.
+pub(super) fn stock(info: &SystemInfo, networks: Vec<Network>, volumes: VolumeListResponse) -> EngineStock {
+    let swarm = info.swarm.as_ref();
+    let is_active = swarm.is_some_and(|swarm| swarm.local_node_state == Some(LocalNodeState::ACTIVE));
+    let is_manager = swarm.is_some_and(|swarm| swarm.control_available == Some(true));
+    let networks = networks.into_iter().filter_map(|network| network.name).collect();
+    let volumes = volumes.volumes.unwrap_or_default().into_iter().map(|volume| volume.name);
+    let is_nameless = |name: &str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    EngineStock {
+        networks: (!is_active || is_manager).then_some(networks),
+        volumes: Some(volumes.filter(|name| !is_nameless(name)).collect()),
+    }
+}
+
 /// The path that a volume binds, if that is all it is. (`device` is no path of the host for other kinds: a disk, an address.)
 pub(super) fn path_of_volume(volume: Volume) -> Option<String> {
     let mut options = volume.options;
     let is_bind = |option: &str| matches!(option.trim(), "bind" | "rbind");
     let binds = options.get("o").is_some_and(|given| given.split(',').any(is_bind));
     options.remove("device").filter(|_| volume.driver == "local" && binds)
+}
+
+/// Returns the names of the networks to which a container is connected.
+pub(super) fn networks(found: ContainerInspectResponse) -> BTreeSet<String> {
+    let networks = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    networks.into_keys().collect()
 }
 
 /// A container as the engine describes it.

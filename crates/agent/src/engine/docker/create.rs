@@ -2,15 +2,24 @@
 
 use std::collections::HashMap;
 
-use bollard::models::{ContainerCreateBody, DeviceMapping, HostConfig, Mount, MountType, ResourcesUlimits};
-use tickmesh_core::spec::{Amount, ContainerSpec, Device, Limits, Naming, Rights, Ulimit, Volume, VolumeSource};
+use bollard::models::{
+    ContainerCreateBody, DeviceMapping, DeviceRequest as DockerDeviceRequest, EndpointSettings, HostConfig,
+    NetworkConnectRequest, NetworkingConfig, ResourcesUlimits,
+};
+use tickmesh_core::spec::{
+    Amount, ContainerSpec, Device, DeviceRequest, Limits, Naming, NetworkSpec, RequestedDevices, Rights, Ulimit,
+    is_built_in,
+};
 
-use crate::engine::ContainerRequest;
+use super::mounts::{bind, mount, tmpfs};
+use crate::engine::{ContainerId, ContainerRequest};
 
 /// Docker counts processor time in billionths of a core.
 const NANO_PER_MILLI: u64 = 1_000_000;
 /// How Docker says that there is no limit.
 const UNLIMITED: i64 = -1;
+/// How Docker says that all devices of a driver are wanted.
+const ALL_DEVICES: i64 = -1;
 /// Docker's word for the namespaces of the host.
 const HOST: &str = "host";
 
@@ -27,11 +36,14 @@ pub(super) fn create_body(request: &ContainerRequest, entrypoint: Option<Vec<Str
         cpu_millis,
         cpu_shares,
         network_mode,
+        networks,
         volumes,
         naming,
         limits,
         rights,
+        device_requests,
         init,
+        engine_init,
         stop_signal,
         stop_grace,
         // Part of the request, with ours.
@@ -44,7 +56,7 @@ pub(super) fn create_body(request: &ContainerRequest, entrypoint: Option<Vec<Str
         cpu_reservation_millis: _,
     } = request.spec.clone();
     let host = HostConfig {
-        init: Some(init),
+        init: (!engine_init).then_some(init),
         auto_remove: Some(false),
         memory: memory_bytes.map(saturate),
         memory_reservation: memory_reservation_bytes.map(saturate),
@@ -54,6 +66,7 @@ pub(super) fn create_body(request: &ContainerRequest, entrypoint: Option<Vec<Str
         binds: Some(volumes.iter().filter_map(bind).collect()),
         mounts: Some(volumes.iter().filter_map(mount).collect()),
         tmpfs: Some(volumes.iter().filter_map(tmpfs).collect()),
+        device_requests: Some(device_requests.into_iter().map(device_request).collect()),
         ..HostConfig::default()
     };
     let Naming { hostname, domainname, dns, dns_search, dns_options, extra_hosts } = naming;
@@ -74,12 +87,29 @@ pub(super) fn create_body(request: &ContainerRequest, entrypoint: Option<Vec<Str
         user,
         hostname,
         domainname,
+        // Engines before API 1.44 take one network here: the others are connected afterwards.
+        networking_config: networks.first().map(networking),
         stop_signal,
         // Kept with the container, so that the next agent process stops it the same way.
         stop_timeout: Some(saturate(stop_grace.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX))),
         host_config: Some(with_rights(with_limits(host, limits), rights)),
         ..ContainerCreateBody::default()
     }
+}
+
+/// The request to connect a container to a network.
+pub(super) fn connect_body(container: &ContainerId, network: &NetworkSpec) -> NetworkConnectRequest {
+    NetworkConnectRequest { container: container.0.clone(), endpoint_config: Some(endpoint(network)) }
+}
+
+fn networking(first: &NetworkSpec) -> NetworkingConfig {
+    NetworkingConfig { endpoints_config: Some([(first.name.clone(), endpoint(first))].into()) }
+}
+
+fn endpoint(NetworkSpec { name, aliases }: &NetworkSpec) -> EndpointSettings {
+    // The engine's own networks know no names.
+    let aliases = (!is_built_in(name)).then(|| aliases.clone());
+    EndpointSettings { aliases, ..EndpointSettings::default() }
 }
 
 fn with_limits(host: HostConfig, limits: Limits) -> HostConfig {
@@ -147,39 +177,18 @@ fn ulimit((name, Ulimit { soft, hard }): (String, Ulimit)) -> ResourcesUlimits {
     ResourcesUlimits { name: Some(name), soft: Some(amount(soft)), hard: Some(amount(hard)) }
 }
 
+fn device_request(request: DeviceRequest) -> DockerDeviceRequest {
+    let DeviceRequest { driver, devices, capabilities, options } = request;
+    let (count, device_ids) = match devices {
+        RequestedDevices::All => (Some(ALL_DEVICES), None),
+        RequestedDevices::Count(count) => (Some(i64::from(count)), None),
+        RequestedDevices::Named(names) => (None, Some(names)),
+    };
+    let options = Some(options.into_iter().collect());
+    // A list of alternatives, each a list of what is needed together.
+    DockerDeviceRequest { driver, count, device_ids, capabilities: Some(vec![capabilities]), options }
+}
+
 fn device(Device { source, target, permissions }: Device) -> DeviceMapping {
     DeviceMapping { path_on_host: Some(source), path_in_container: Some(target), cgroup_permissions: Some(permissions) }
-}
-
-/// Host paths are binds and not mounts: like compose, a bind makes a directory that is missing.
-fn bind(volume: &Volume) -> Option<String> {
-    let VolumeSource::HostPath(path) = &volume.source else { return None };
-    let mode = if volume.read_only { "ro" } else { "rw" };
-    Some(format!("{path}:{}:{mode}", volume.target))
-}
-
-fn mount(volume: &Volume) -> Option<Mount> {
-    let (kind, source) = match &volume.source {
-        VolumeSource::HostPath(_) | VolumeSource::Tmpfs(_) => return None,
-        // A mount fails where the path is missing: a secret must not become an empty directory.
-        VolumeSource::ExistingHostPath(path) => (MountType::BIND, Some(path.clone())),
-        VolumeSource::Named(name) => (MountType::VOLUME, Some(name.clone())),
-        VolumeSource::Anonymous => (MountType::VOLUME, None),
-    };
-    Some(Mount {
-        target: Some(volume.target.clone()),
-        source,
-        typ: Some(kind),
-        read_only: Some(volume.read_only),
-        ..Mount::default()
-    })
-}
-
-/// Target and options.
-fn tmpfs(volume: &Volume) -> Option<(String, String)> {
-    let VolumeSource::Tmpfs(options) = &volume.source else { return None };
-    let read_only = volume.read_only.then_some("ro");
-    let options: Vec<&str> =
-        Some(options.as_str()).filter(|options| !options.is_empty()).into_iter().chain(read_only).collect();
-    Some((volume.target.clone(), options.join(",")))
 }

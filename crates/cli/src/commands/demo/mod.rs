@@ -3,7 +3,7 @@
 mod clean_up;
 mod story;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context;
 use jiff::tz::TimeZone;
@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use self::{clean_up::clean_up, story::Story};
 use super::{Session, apply};
 use crate::{
-    compose_file::Source,
+    compose_file::{ProjectArgs, Source},
     connect::MeshArgs,
     exit::{Exit, Missing},
     local::{Local, Settings},
@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// The sample app.
-const SAMPLE: &str = include_str!("../../../../../config/apps/demo.yml");
+const SAMPLE: &str = include_str!("../../../../../examples/demo.yml");
 /// Its name, and the agent's.
 const NAME: &str = "demo";
 /// Runs to be seen.
@@ -56,7 +56,7 @@ pub(crate) async fn run(session: &Session, _args: &Args) -> anyhow::Result<Exit>
     let shutdown = parts::stop_on_signal()?;
     let deadline = Instant::now() + TIME_MAX;
     let (app, source) = (AppName::new(NAME)?, sample());
-    let understood = source.understand(&app, &BTreeMap::new(), &zones::database())?;
+    let understood = source.understand(&ProjectArgs::nothing(), Some(&app), &zones::database())?.apps.remove(0);
     let spec = understood.reading.spec.clone().context("the sample app is not valid")?;
     let engine = parts::docker().await?;
     check_images(&engine, &spec).await?;
@@ -67,7 +67,7 @@ pub(crate) async fn run(session: &Session, _args: &Args) -> anyhow::Result<Exit>
         port: Port::Any,
         mesh: MeshArgs { namespace: namespace()?, ..session.mesh.clone() },
         agent: AgentSettings::new(AgentName::new(NAME)?, data.path().join("locks")),
-        page: BIND_DEFAULT,
+        page: parts::page_settings(BIND_DEFAULT, None),
     };
     let mut local = Local::start(settings, engine.clone()).await?;
     let mesh = local.mesh.open().await?;
@@ -135,7 +135,7 @@ fn enough_succeeded(runs: &[RunView]) -> bool {
 }
 
 fn sample() -> Source {
-    Source { path: PathBuf::from("demo.yml"), name: "demo.yml".to_owned(), text: SAMPLE.to_owned() }
+    Source::built_in("demo.yml", SAMPLE)
 }
 
 /// Its own for every demo, so that two on one engine do not meet.

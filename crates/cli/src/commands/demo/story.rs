@@ -114,6 +114,7 @@ fn report(report: &AttemptReport) -> String {
     let what = match &report.event {
         AttemptEvent::Claimed { .. } => format!("claimed by agent {}", report.agent),
         AttemptEvent::Revoked { reason, .. } => format!("revoked: {reason}"),
+        AttemptEvent::Returned { reason } => format!("returned: {reason}"),
         AttemptEvent::Cancelled { .. } => "cancelled".to_owned(),
         AttemptEvent::Exited { exit_code, .. } => format!("exited with {exit_code}"),
         AttemptEvent::TimedOut { .. } => "timed out".to_owned(),

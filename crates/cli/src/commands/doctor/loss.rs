@@ -10,7 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tickmesh_client::{read::ROLL_PATIENCE, when};
 use tickmesh_core::{
     id::{AttemptId, Epoch},
-    ledger::{Ledger, NUMBERS_AHEAD, Published, Remains, WriteStamp},
+    ledger::{Ledger, NUMBERS_AHEAD, Published, Remains, WriteStamp, orphans},
     message::{MachineDigest, Order, OrderKind, SCHEMA},
     name::{AgentName, AppName},
     timing::Timing,
@@ -22,6 +22,7 @@ use tickmesh_messaging::{
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+use super::lost_apps;
 use crate::{commands::Session, connect::host, views::doctor::Check};
 
 /// Ledgers that are looked after at once.
@@ -33,18 +34,37 @@ const LEASE_OLD: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Ledgers are written one after the other, and the lease only then. That numbers are moved twice does no harm.
 const HALF_DONE: &str =
-    "run numbers are moved ahead, but the loss is not accepted: run `tickmesh doctor --accept-loss` again";
+    "run and attempt numbers are moved ahead, but the loss is not accepted: run `tickmesh doctor --accept-loss` again";
 const ACCEPT: &str = "if that is how it must be: `tickmesh doctor --accept-loss`";
 
 /// Whether the streams are what the lease says of them.
 pub(super) async fn check(mesh: &Mesh) -> anyhow::Result<Check> {
-    let lease = mesh.lease().read(LEASE_KEY).await?;
+    let (lease, _) = stored_lease(mesh).await?;
     let found = mesh.stream_marks().await?;
-    Ok(match recorded_loss(lease.as_ref(), &found) {
-        Some(loss) => Check::wrong("data", loss.to_string(), ACCEPT),
-        None if lease.is_none() => Check::good("data", "nobody has led yet"),
-        None => Check::good("data", "the streams hold all that the lease knows of"),
+    if let Some(loss) = recorded_loss(lease.as_ref(), &found) {
+        return Ok(Check::wrong("data", loss.to_string(), ACCEPT));
+    }
+    // Ledgers come first: whatever they have folded was stored before.
+    let lost = lost_apps::of(mesh, &mesh.ledgers().list().await?).await?;
+    Ok(match lost_apps::finding(&lost) {
+        Some(check) => check,
+        None if lease.is_none() => Check::ok("data", "nobody has led yet"),
+        None => Check::ok("data", "the streams hold all that the lease knows of"),
     })
+}
+
+/// The lease, if it can be read, and the revision of what is stored in its place; 0: nothing is.
+async fn stored_lease(mesh: &Mesh) -> anyhow::Result<(Option<Entry<LeaseRecord>>, u64)> {
+    match mesh.lease().read(LEASE_KEY).await {
+        Ok(lease) => {
+            let revision = lease.as_ref().map_or(0, |entry| entry.sequence);
+            Ok((lease, revision))
+        }
+        Err(error) => match error.unreadable_at() {
+            Some(revision) => Ok((None, revision)),
+            None => Err(error.into()),
+        },
+    }
 }
 
 /// What the lease shows to be missing.
@@ -55,33 +75,36 @@ fn recorded_loss(lease: Option<&Entry<LeaseRecord>>, found: &StreamMarks) -> Opt
     }
 }
 
-/// Goes on with what is left.
-pub(super) async fn accept(session: &Session, mesh: &Mesh) -> anyhow::Result<()> {
+/// Goes on with what is left. `is_known`: somebody has found already that data is lost.
+pub(super) async fn accept(session: &Session, mesh: &Mesh, is_known: bool) -> anyhow::Result<()> {
     let cards = mesh.schedulers().roll(ROLL_PATIENCE).await?;
-    let lease = mesh.lease().read(LEASE_KEY).await?;
-    ensure_needed(mesh, &cards, lease.as_ref()).await?;
+    let (lease, revision) = stored_lease(mesh).await?;
+    let is_known = is_known || !lost_apps::of(mesh, &mesh.ledgers().list().await?).await?.is_empty();
+    ensure_needed(mesh, &cards, lease.as_ref(), is_known).await?;
     wait_for_agents(session, mesh).await?;
-    let ledgers = mesh.ledgers().list().await?;
+    let mut ledgers = mesh.ledgers().list().await?;
+    lost_apps::accept(session, mesh, &mut ledgers).await?;
     let acceptance = next_acceptance(&cards, lease.as_ref(), &ledgers);
     let stamp = WriteStamp { epoch: Epoch(acceptance << ACCEPTANCE_SHIFT), number: 0 };
     let held = held(mesh).await?;
-    let moved =
-        stream::iter(&ledgers).map(|entry| move_ahead(mesh, entry, stamp, &held)).buffer_unordered(LEDGERS_AT_ONCE);
+    let moved = stream::iter(ledgers.iter())
+        .map(|entry| move_ahead(mesh, entry, stamp, &held))
+        .buffer_unordered(LEDGERS_AT_ONCE);
     let ahead: Vec<()> = moved.try_collect().await.context(HALF_DONE)?;
-    session.output.line(&format!("{} apps: run numbers moved ahead by {NUMBERS_AHEAD}", ahead.len()))?;
-    take_lease(session, mesh, lease.as_ref(), acceptance, stamp.epoch).await.context(HALF_DONE)
+    session.output.line(&format!("{} apps: run and attempt numbers moved ahead by {NUMBERS_AHEAD}", ahead.len()))?;
+    take_lease(session, mesh, (lease.as_ref(), revision), acceptance, stamp.epoch).await.context(HALF_DONE)
 }
 
 /// Lets a scheduler lead again, once nothing runs any more that nobody knows.
 async fn take_lease(
     session: &Session,
     mesh: &Mesh,
-    lease: Option<&Entry<LeaseRecord>>,
+    (lease, revision): (Option<&Entry<LeaseRecord>>, u64),
     acceptance: u64,
     epoch: Epoch,
 ) -> anyhow::Result<()> {
-    stop_strangers(session, mesh, epoch).await?;
-    let (previous, revision) = (lease.map(|entry| &entry.value), lease.map_or(0, |entry| entry.sequence));
+    stop_strangers(session, mesh, epoch, Whose::ReadableApps).await?;
+    let previous = lease.map(|entry| &entry.value);
     let who = format!("doctor-{}", Uuid::now_v7());
     let record = LeaseRecord::accepting(previous, &who, &host(), mesh.stream_marks().await?, acceptance);
     match mesh.lease().compare_and_set(LEASE_KEY, &record, revision).await? {
@@ -91,19 +114,30 @@ async fn take_lease(
 }
 
 /// Nothing is accepted that nobody has missed.
-async fn ensure_needed(mesh: &Mesh, cards: &[SchedulerCard], lease: Option<&Entry<LeaseRecord>>) -> anyhow::Result<()> {
-    if let Some(leader) = cards.iter().find(|card| matches!(card.role, SchedulerRole::Leading { .. })) {
-        bail!("scheduler {} on {} leads: no data is missing", leader.id, leader.host);
-    }
+async fn ensure_needed(
+    mesh: &Mesh,
+    cards: &[SchedulerCard],
+    lease: Option<&Entry<LeaseRecord>>,
+    is_known: bool,
+) -> anyhow::Result<()> {
+    ensure_unled(cards)?;
     let found = mesh.stream_marks().await?;
     if let Some(lease) = lease.filter(|lease| !lease.value.released) {
         ensure_abandoned(mesh, lease).await?;
     }
     let refused = cards.iter().any(|card| matches!(card.role, SchedulerRole::Refusing { data_lost: true, .. }));
-    if recorded_loss(lease, &found).is_none() && !refused {
+    if recorded_loss(lease, &found).is_none() && !refused && !is_known {
         bail!("no data is missing, as far as the lease and the schedulers that answer know");
     }
     Ok(())
+}
+
+/// Whoever leads misses nothing.
+pub(super) fn ensure_unled(cards: &[SchedulerCard]) -> anyhow::Result<()> {
+    match cards.iter().find(|card| matches!(card.role, SchedulerRole::Leading { .. })) {
+        Some(leader) => bail!("scheduler {} on {} leads: no data is missing", leader.id, leader.host),
+        None => Ok(()),
+    }
 }
 
 /// Nobody may hold the lease. One that came back with an older copy can look as if it was just renewed.
@@ -130,7 +164,7 @@ fn next_acceptance(cards: &[SchedulerCard], lease: Option<&Entry<LeaseRecord>>, 
 }
 
 /// Attempts that agents hold, and the machines that they are on.
-type Held = BTreeMap<(AttemptId, AgentName), MachineDigest>;
+pub(super) type Held = BTreeMap<(AttemptId, AgentName), MachineDigest>;
 
 /// What agents said last that they hold.
 async fn held(mesh: &Mesh) -> anyhow::Result<Held> {
@@ -156,7 +190,7 @@ async fn move_ahead(mesh: &Mesh, entry: &Entry<Ledger>, stamp: WriteStamp, held:
 }
 
 /// What the other streams still have of an app.
-async fn remains(mesh: &Mesh, app: &AppName, ledger: &Ledger, held: &Held) -> anyhow::Result<Remains> {
+pub(super) async fn remains(mesh: &Mesh, app: &AppName, ledger: &Ledger, held: &Held) -> anyhow::Result<Remains> {
     let tick = mesh.ticks().newest(app).await?.map(|it| Published { message: it.value, sequence: it.sequence });
     let summary = mesh.history().newest(app).await?.map(|it| Published { message: it.value, sequence: it.sequence });
     let mut claims_lost = Vec::new();
@@ -175,7 +209,7 @@ async fn remains(mesh: &Mesh, app: &AppName, ledger: &Ledger, held: &Held) -> an
 
 /// Waits until every agent was heard since now, so that nothing is overlooked that runs. One that is not heard for as long as its
 /// fence has stopped its containers by itself.
-async fn wait_for_agents(session: &Session, mesh: &Mesh) -> anyhow::Result<()> {
+pub(super) async fn wait_for_agents(session: &Session, mesh: &Mesh) -> anyhow::Result<()> {
     let timing = Timing::default();
     let (begun, since) = (Instant::now(), mesh.agents().clock().await?);
     let mut told = false;
@@ -199,12 +233,26 @@ async fn wait_for_agents(session: &Session, mesh: &Mesh) -> anyhow::Result<()> {
     }
 }
 
+/// Whose attempts are meant.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Whose<'a> {
+    /// Of every app but those whose ledger cannot be read: it may know them.
+    ReadableApps,
+    /// Of this app, whose ledger cannot be read and is about to be written anew.
+    App(&'a AppName),
+}
+
 /// Has agents stop what runs and no ledger knows, before anything new may run beside it.
-async fn stop_strangers(session: &Session, mesh: &Mesh, epoch: Epoch) -> anyhow::Result<()> {
+pub(super) async fn stop_strangers(
+    session: &Session,
+    mesh: &Mesh,
+    epoch: Epoch,
+    whose: Whose<'_>,
+) -> anyhow::Result<()> {
     let begun = Instant::now();
     let mut told = BTreeSet::new();
     loop {
-        let strangers = strangers(mesh).await?;
+        let strangers = strangers(mesh, whose).await?;
         if strangers.is_empty() {
             return Ok(());
         }
@@ -223,21 +271,16 @@ async fn stop_strangers(session: &Session, mesh: &Mesh, epoch: Epoch) -> anyhow:
     }
 }
 
-/// What agents that are heard hold, and no ledger has open.
-async fn strangers(mesh: &Mesh) -> anyhow::Result<Vec<(AttemptId, AgentName)>> {
-    let (agents, ledgers, now) =
+/// What agents hold that may still run, and no ledger has open.
+async fn strangers(mesh: &Mesh, whose: Whose<'_>) -> anyhow::Result<Vec<(AttemptId, AgentName)>> {
+    let (agents, listed, now) =
         (mesh.agents().list().await?, mesh.ledgers().list().await?, mesh.agents().clock().await?);
-    let ledgers: BTreeMap<&str, &Ledger> = ledgers.iter().map(|entry| (entry.key.as_str(), &entry.value)).collect();
-    let is_open = |attempt: &AttemptId, agent: &AgentName| {
-        let runs = ledgers.get(attempt.app.as_str()).map(|ledger| ledger.active.iter());
-        runs.into_iter()
-            .flatten()
-            .any(|run| run.open_attempts_on(&attempt.app, agent).any(|(open, _)| open == *attempt))
-    };
-    let mut strangers = Vec::new();
-    for agent in agents.iter().filter(|agent| when::between(agent.at, now) < Timing::default().stale) {
-        let held = agent.value.held.iter().filter(|attempt| !is_open(attempt, &agent.value.agent));
-        strangers.extend(held.map(|attempt| (attempt.clone(), agent.value.agent.clone())));
-    }
-    Ok(strangers)
+    let ledgers: BTreeMap<&str, &Ledger> = listed.iter().map(|entry| (entry.key.as_str(), &entry.value)).collect();
+    let agents = agents.iter().map(|entry| (&entry.value, entry.at));
+    let mut found = orphans(agents, &ledgers, now, &Timing::default());
+    found.retain(|(attempt, _)| match whose {
+        Whose::ReadableApps => listed.unreadable.iter().all(|ledger| ledger.key != attempt.app.as_str()),
+        Whose::App(app) => attempt.app == *app,
+    });
+    Ok(found)
 }

@@ -1,6 +1,12 @@
-//! `tickmesh doctor`: what is wrong with a mesh, and what to do about it; `--accept-loss`: go on with what is left of its data.
+//! `tickmesh doctor`: what is wrong with a mesh, and what to do about it; `--accept-loss`: go on with what is left of its
+//! data; `--repair`: mend a record that cannot be read.
 
+mod builds;
+mod dialects;
 mod loss;
+mod lost_apps;
+mod records;
+mod store;
 
 use std::time::Duration;
 
@@ -11,8 +17,11 @@ use tickmesh_client::{
     views::scheduler::{SchedulerState, SchedulerView},
     when, zones,
 };
-use tickmesh_core::{message::MeshEvent, timing::Timing};
-use tickmesh_messaging::{self as messaging, Mesh};
+use tickmesh_core::{
+    message::{AgentRecord, EngineTrouble, MeshEvent},
+    timing::Timing,
+};
+use tickmesh_messaging::{self as messaging, Entry, Mesh};
 use tickmesh_scheduler::process::DEVIATION_MAX;
 use tokio::time::timeout;
 
@@ -28,7 +37,13 @@ use crate::{
 const MISSING: &str = "a running scheduler makes it anew within seconds; what was in it is lost";
 /// How long this host's engine may take to answer.
 const ENGINE_WITHIN: Duration = Duration::from_secs(5);
+/// What to do about a store that is lost.
+pub(super) const STORE_CHOICES: &str = "wait for its restore, after which schedulers go on by themselves within seconds; or give \
+                                        up what was in it: `tickmesh doctor --accept-loss`";
 const START: &str = "start `tickmesh scheduler`";
+/// What to do about an engine that does not answer its agent.
+const ENGINE_HINT: &str = "on that host: `docker info` says what its engine lacks; start it (`systemctl restart docker`), make room \
+                           on its disk, or let the agent's user use its socket (group docker)";
 const UNREADABLE: &str = "a later release has written it: use that, or one that is later still";
 
 /// What `doctor` takes.
@@ -38,9 +53,19 @@ pub(crate) struct Args {
     ///
     /// While data is lost, nobody leads. This moves the numbers of runs ahead by 1000, stops what runs somewhere and is not
     /// known any more, and lets a scheduler lead again. What was due since the copy was made is decided as after any outage: by
-    /// the label `misfire` of each app, even if it had run before the loss.
+    /// the label `misfire` of each app, even if it had run before the loss. Streams that are gone are made anew, and those of a
+    /// store that is lost as a whole: nothing that was in them comes back.
     #[arg(long)]
     accept_loss: bool,
+    /// Mend a record that cannot be read, such as `ledger/nightly`: `doctor` names them
+    ///
+    /// A ledger is written anew from what the other streams have of its app; a file is taken back to the newest revision that
+    /// can be read. No other app is concerned.
+    #[arg(long, value_name = "KEY", conflicts_with = "accept_loss")]
+    repair: Option<String>,
+    /// Do not ask
+    #[arg(long, requires = "repair")]
+    yes: bool,
     #[command(flatten)]
     form: FormatArgs,
 }
@@ -48,18 +73,28 @@ pub(crate) struct Args {
 /// Looks at everything, and fails if something is wrong.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
     if args.accept_loss {
-        loss::accept(session, &session.mesh.open().await?).await?;
+        store::accept_loss(session, &session.mesh.connect("cli").await?).await?;
         return Ok(Exit::Success);
     }
-    let (mut checks, exit) = match session.mesh.open().await {
-        Ok(mesh) => {
-            let checks = examine(&mesh).await?;
+    if let Some(key) = &args.repair {
+        records::repair(session, &session.mesh.open().await?, key, args.yes).await?;
+        return Ok(Exit::Success);
+    }
+    let found = async {
+        let mesh = session.mesh.connect("cli").await?;
+        match store::examine(&mesh).await? {
+            Some(checks) => Ok(checks),
+            None => examine(&mesh).await,
+        }
+    };
+    let (mut checks, exit) = match found.await {
+        Ok(checks) => {
             let well = checks.iter().all(|check| check.finding != Finding::Wrong);
             (checks, if well { Exit::Success } else { Exit::Failed })
         }
-        Err(error) => unreachable_mesh(error.into())?,
+        Err(error) => unreachable_mesh(error)?,
     };
-    checks.extend([engine().await, Check::good("zones", zones::in_words())]);
+    checks.extend([engine().await, Check::ok("zones", zones::in_words())]);
     session.output.show(&DoctorView(checks), args.form.format)?;
     Ok(exit)
 }
@@ -78,11 +113,11 @@ fn unreachable_mesh(error: anyhow::Error) -> anyhow::Result<(Vec<Check>, Exit)> 
 async fn engine() -> Check {
     let looked = async { parts::docker().await?.describe().await.map_err(anyhow::Error::new) };
     let text = match timeout(ENGINE_WITHIN, looked).await {
-        Ok(Ok(engine)) => return Check::good("docker", format!("the engine of this host is {}", engine.version)),
+        Ok(Ok(engine)) => return Check::ok("docker", format!("the engine of this host is {}", engine.version)),
         Ok(Err(error)) => format!("no agent can run on this host: {}", chain(&error)),
         Err(_) => format!("no agent can run on this host: its engine has not answered within {ENGINE_WITHIN:?}"),
     };
-    Check::unsure("docker", text, "if one is to run here, start Docker, or say with DOCKER_HOST where it is")
+    Check::warning("docker", text, "if one is to run here, start Docker, or say with DOCKER_HOST where it is")
 }
 
 async fn examine(mesh: &Mesh) -> anyhow::Result<Vec<Check>> {
@@ -93,11 +128,25 @@ async fn examine(mesh: &Mesh) -> anyhow::Result<Vec<Check>> {
         looked("streams", settings(mesh).await)?,
         looked("data", loss::check(mesh).await)?,
     ];
-    match leadership(mesh).await {
-        Ok(found) => checks.extend(found),
-        Err(error) => checks.push(looked("leader", Err(error))?),
-    }
+    let schedulers = match read::schedulers(mesh).await {
+        Ok(view) => {
+            checks.extend(of_schedulers(&view.0, Timestamp::now()));
+            view.0
+        }
+        Err(error) => {
+            checks.push(looked("leader", Err(error.into()))?);
+            Vec::new()
+        }
+    };
     checks.push(looked("agents", agents(mesh).await)?);
+    match records::check(mesh).await {
+        Ok(found) => checks.extend(found),
+        // Which stream is missing is said above, and all records are looked at once it is there.
+        Err(error) if is_stream_gone(&error) => {}
+        Err(error) => return Err(error),
+    }
+    checks.push(looked("builds", builds::check(mesh, &schedulers).await)?);
+    checks.push(looked("dialects", dialects::check(mesh).await)?);
     Ok(checks)
 }
 
@@ -107,25 +156,29 @@ fn looked(name: &'static str, check: anyhow::Result<Check>) -> anyhow::Result<Ch
         Ok(check) => return Ok(check),
         Err(error) => error,
     };
-    let cause = error.downcast_ref::<messaging::Error>();
-    if cause.is_some_and(|it| matches!(it, messaging::Error::StreamGone { .. })) {
+    if is_stream_gone(&error) {
         return Ok(Check::wrong(name, chain(&error), MISSING));
     }
+    let cause = error.downcast_ref::<messaging::Error>();
     if cause.is_some_and(|it| matches!(it, messaging::Error::Unreadable { .. })) {
         return Ok(Check::wrong(name, chain(&error), UNREADABLE));
     }
     Err(error)
 }
 
+fn is_stream_gone(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(|cause| matches!(cause, messaging::Error::StreamGone { .. }))
+}
+
 async fn server(mesh: &Mesh) -> anyhow::Result<Check> {
     let took = mesh.round_trip().await?;
-    Ok(Check::good("nats", format!("{} answers in {:.1} ms", mesh.server_version(), took.as_secs_f64() * 1_000.0)))
+    Ok(Check::ok("nats", format!("{} answers in {:.1} ms", mesh.server_version(), took.as_secs_f64() * 1_000.0)))
 }
 
 /// A server whose disk is full answers every question, and stores nothing.
 async fn storage(mesh: &Mesh) -> Check {
     match mesh.events().try_publish(&MeshEvent::Examined { by: who() }).await {
-        Ok(()) => Check::good("storage", "the server stores what it is given"),
+        Ok(()) => Check::ok("storage", "the server stores what it is given"),
         Err(error) => Check::wrong(
             "storage",
             chain(&error.into()),
@@ -147,7 +200,7 @@ async fn clock(mesh: &Mesh) -> anyhow::Result<Check> {
             "mend the clock of this host, or of the NATS server's: a scheduler here decides no ticks",
         )
     } else {
-        Check::good("clock", text)
+        Check::ok("clock", text)
     })
 }
 
@@ -158,16 +211,12 @@ fn difference(ahead: SignedDuration) -> String {
 
 async fn settings(mesh: &Mesh) -> anyhow::Result<Check> {
     match mesh.check_streams().await {
-        Ok(()) => Ok(Check::good("streams", "all exist, with settings that lose nothing")),
+        Ok(()) => Ok(Check::ok("streams", "all exist, with settings that lose nothing")),
         Err(error) if error.is_unavailable() || matches!(error, messaging::Error::StreamGone { .. }) => {
             Err(error.into())
         }
         Err(error) => Ok(Check::wrong("streams", error.to_string(), "nobody leads until that is mended")),
     }
-}
-
-async fn leadership(mesh: &Mesh) -> anyhow::Result<Vec<Check>> {
-    Ok(of_schedulers(&read::schedulers(mesh).await?.0, Timestamp::now()))
 }
 
 fn of_schedulers(schedulers: &[SchedulerView], now: Timestamp) -> Vec<Check> {
@@ -177,7 +226,7 @@ fn of_schedulers(schedulers: &[SchedulerView], now: Timestamp) -> Vec<Check> {
     let mut checks = vec![match leader {
         Some(leader) => {
             let since = when::relative(leader.since, now);
-            Check::good("leader", format!("{} on {} since {since}", leader.id, leader.host))
+            Check::ok("leader", format!("{} on {} since {since}", leader.id, leader.host))
         }
         None => {
             let hint = if troubled.is_empty() { START.to_owned() } else { format!("{START}; see below") };
@@ -185,9 +234,9 @@ fn of_schedulers(schedulers: &[SchedulerView], now: Timestamp) -> Vec<Check> {
         }
     }];
     checks.push(match (in_state(SchedulerState::StandingBy).count(), leader) {
-        (0, Some(_)) => Check::unsure("standby", "no other scheduler stands by", "run a second `tickmesh scheduler`"),
+        (0, Some(_)) => Check::warning("standby", "no other scheduler stands by", "run a second `tickmesh scheduler`"),
         (0, None) => Check::wrong("standby", "no scheduler stands by, so that none takes over", START),
-        (count, Some(_) | None) => Check::good("standby", format!("{count} stand by")),
+        (count, Some(_) | None) => Check::ok("standby", format!("{count} stand by")),
     });
     checks.extend(troubled);
     checks
@@ -200,6 +249,7 @@ fn trouble(scheduler: &SchedulerView, now: Timestamp) -> Option<Check> {
     let (text, hint) = match scheduler.state {
         SchedulerState::Leading | SchedulerState::Preparing | SchedulerState::StandingBy => return None,
         SchedulerState::Doubting => (why(), "mend its clock, or let another one lead: `tickmesh leader step-down`"),
+        SchedulerState::StoreLost => (why(), STORE_CHOICES),
         SchedulerState::Refusing => (why(), "if data was lost: `tickmesh doctor --accept-loss`"),
         SchedulerState::Silent => {
             let since = when::relative(*since, now);
@@ -211,32 +261,60 @@ fn trouble(scheduler: &SchedulerView, now: Timestamp) -> Option<Check> {
 }
 
 async fn agents(mesh: &Mesh) -> anyhow::Result<Check> {
-    let (agents, now) = (mesh.agents().list().await?, mesh.agents().clock().await?);
+    let agents = mesh.agents().list().await?;
+    let now = mesh.agents().clock().await?;
+    Ok(of_agents(&agents, now))
+}
+
+fn of_agents(agents: &[Entry<AgentRecord>], now: Timestamp) -> Check {
     let expected = agents.iter().filter(|agent| !agent.value.stopped && !agent.value.forgotten);
     let is_silent = |at: Timestamp, patience: Duration| when::between(at, now) >= patience;
     let (silent, heard): (Vec<_>, Vec<_>) = expected.partition(|agent| is_silent(agent.at, Timing::default().stale));
     let names: Vec<_> = silent.iter().map(|agent| agent.value.agent.as_str()).collect();
-    Ok(if !names.is_empty() {
+    if !names.is_empty() {
         let text = format!("{} of {} are silent: {}", silent.len(), silent.len() + heard.len(), names.join(", "));
         Check::wrong(
             "agents",
             text,
             "look after their hosts; `tickmesh agent forget` for those that will not come back",
         )
+    } else if let Some(check) = engines(&heard, now) {
+        check
     } else if heard.is_empty() {
-        Check::unsure("agents", "there is none: no run can start", "run `tickmesh agent` on a Docker host")
+        Check::warning("agents", "there is none: no run can start", "run `tickmesh agent` on a Docker host")
     } else {
-        Check::good("agents", format!("{} are heard", heard.len()))
-    })
+        let (count, verb) = (heard.len(), if heard.len() == 1 { "agent is" } else { "agents are" });
+        Check::ok("agents", format!("{count} {verb} alive"))
+    }
+}
+
+/// Names the agents that are heard and whose engines do not answer: nothing is placed there.
+fn engines(heard: &[&Entry<AgentRecord>], now: Timestamp) -> Option<Check> {
+    let troubles: Vec<String> = heard
+        .iter()
+        .filter_map(|entry| {
+            let EngineTrouble { since, reason, .. } = entry.value.lasting_trouble()?;
+            Some(format!("{} since {} ({reason})", entry.value.agent, when::relative(*since, now)))
+        })
+        .collect();
+    let text = format!(
+        "the engines of {} of {} do not answer, and nothing is placed there: {}",
+        troubles.len(),
+        heard.len(),
+        troubles.join(", ")
+    );
+    (!troubles.is_empty()).then(|| Check::wrong("agents", text, ENGINE_HINT))
 }
 
 #[cfg(test)]
 mod tests {
+    use tickmesh_testkit::records;
+
     use super::*;
 
     fn scheduler(state: SchedulerState) -> SchedulerView {
         let (id, host, since) = ("p1".to_owned(), "h1".to_owned(), Timestamp::UNIX_EPOCH);
-        SchedulerView { id, host, state, since, epoch: None, version: None, reason: None }
+        SchedulerView { id, host, state, since, epoch: None, version: None, build: None, reason: None }
     }
 
     #[track_caller]
@@ -248,14 +326,27 @@ mod tests {
     }
 
     #[test]
+    fn engine_that_does_not_answer_is_wrong_and_named() {
+        let mut heard = records::heartbeat(std::iter::empty());
+        let since = records::now();
+        let trouble = |lasting| Some(EngineTrouble { since, reason: "permission denied".to_owned(), lasting });
+        heard.value.engine_trouble = trouble(false);
+        assert_eq!(of_agents(std::slice::from_ref(&heard), since).finding, Finding::Ok, "it may be a hiccup");
+        heard.value.engine_trouble = trouble(true);
+        let check = of_agents(&[heard], since);
+        assert_eq!((check.finding, check.hint.as_deref()), (Finding::Wrong, Some(ENGINE_HINT)));
+        assert!(check.text.contains("permission denied"), "{}", check.text);
+    }
+
+    #[test]
     fn what_is_said_to_be_below_is_below_and_nobody_is_called_well_who_is_not_there() {
-        use Finding::{Good, Unsure, Wrong};
+        use Finding::{Warning, Wrong};
         use SchedulerState::{Leading, Silent, StandingBy};
         check(&[], &[("leader", Wrong), ("standby", Wrong)], Some(START));
         let below = Some("start `tickmesh scheduler`; see below");
         check(&[Silent], &[("leader", Wrong), ("standby", Wrong), ("scheduler", Wrong)], below);
-        check(&[Silent, StandingBy], &[("leader", Wrong), ("standby", Good), ("scheduler", Wrong)], below);
-        check(&[Leading], &[("leader", Good), ("standby", Unsure)], None);
-        check(&[Leading, StandingBy], &[("leader", Good), ("standby", Good)], None);
+        check(&[Silent, StandingBy], &[("leader", Wrong), ("standby", Finding::Ok), ("scheduler", Wrong)], below);
+        check(&[Leading], &[("leader", Finding::Ok), ("standby", Warning)], None);
+        check(&[Leading, StandingBy], &[("leader", Finding::Ok), ("standby", Finding::Ok)], None);
     }
 }

@@ -32,7 +32,7 @@ use crate::{commands::Session, exit::Exit};
 /// How long the last words of an attempt are waited for after its run has ended, and nothing else came meanwhile. An agent tells an end
 /// once the output is stored, or two seconds later; one that is lost never says a last word.
 const LAST_WORDS_WITHIN: Duration = Duration::from_secs(10);
-/// The same where the newest output is held back until the end: an agent takes some seconds for each, four at a time.
+/// Longest wait for output that the agent holds back until the end: it takes some seconds for each, four at a time.
 const TAIL_WITHIN: Duration = Duration::from_secs(120);
 
 /// From the end of a run, for so long its output is waited for while the agent that has it is heard.
@@ -153,8 +153,7 @@ impl<'a> Follow<'a> {
     }
 
     async fn ends(&mut self, summary: &RunSummary, filter: &LogFilter) -> anyhow::Result<()> {
-        let last = self.mesh.logs().last(filter).await?;
-        let last_sequence = last.map_or(0, |entry| entry.sequence);
+        let last_sequence = self.mesh.logs().last_sequence(filter).await?;
         let mut lost = BTreeSet::new();
         for report in self.mesh.results().of_run(&summary.app, RunToken::new(summary.run, summary.uid)).await? {
             let writer = writer(&report.value.attempt);

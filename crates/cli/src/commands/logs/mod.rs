@@ -7,6 +7,7 @@ mod tail;
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use tickmesh_client::{
+    read::{self, KnownRuns},
     transcript::{Line, LineEnd, Transcript, Writer},
     views::run::RunView,
 };
@@ -46,7 +47,7 @@ pub(crate) struct Args {
     #[arg(long, short = 'f')]
     follow: bool,
     /// Only the last lines of each replica; with --follow, of what is there at the beginning
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=i64::from(TAIL_MAX)))]
+    #[arg(long, short = 'n', value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=i64::from(TAIL_MAX)))]
     tail: Option<u32>,
     /// Only lines that are not older than that: `10m`, or a moment in RFC 3339
     #[arg(long, value_name = "TIME", value_parser = moment)]
@@ -231,11 +232,9 @@ impl Args {
 
 /// The runs that are known by more than their output.
 async fn known_runs(mesh: &Mesh, app: &AppName) -> anyhow::Result<Vec<KnownRun>> {
-    let ledger = mesh.ledgers().read(app.as_str()).await?;
-    let active = ledger.iter().flat_map(|entry| &entry.value.active);
-    let mut runs: Vec<KnownRun> = active.map(|run| KnownRun::of_active(app, run)).collect();
-    runs.extend(mesh.history().last(app).await?.iter().map(|entry| KnownRun::of_summary(&entry.value)));
-    Ok(runs)
+    let KnownRuns { active, ended } = read::known_runs(mesh, app).await?;
+    let active = active.iter().map(|run| KnownRun::of_active(app, run));
+    Ok(active.chain(ended.iter().map(KnownRun::of_summary)).collect())
 }
 
 fn newest(runs: &[KnownRun]) -> Option<RunNumber> {

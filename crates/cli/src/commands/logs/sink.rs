@@ -87,7 +87,7 @@ impl Sink {
     }
 }
 
-/// The same for a replica wherever it is shown, and another one for its neighbours.
+/// Returns the colour of a replica: the same wherever it is shown, and another one for its neighbours.
 fn tone(writer: &Writer) -> Tone {
     let service: usize = writer.service.bytes().map(usize::from).sum();
     TONES[(service + writer.replica as usize) % TONES.len()]

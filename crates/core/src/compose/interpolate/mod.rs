@@ -6,7 +6,7 @@
 
 mod template;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 pub(super) use template::Malformed;
 use template::{Empty, Operator, Part, Reference, parse};
@@ -19,16 +19,14 @@ const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 pub(super) struct Interpolator<'v> {
     variables: &'v BTreeMap<String, String>,
     used: BTreeMap<String, String>,
-    unset: BTreeSet<String>,
     output_bytes: usize,
 }
 
 /// A value whose variables are replaced.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Interpolated {
-    /// The text.
     pub(super) text: String,
-    /// Variables that are not set and had no default, reported for the first time.
+    /// Variables that are not set and had no default, each once.
     pub(super) unset: Vec<String>,
 }
 
@@ -71,15 +69,16 @@ impl InterpolationError {
 
 impl<'v> Interpolator<'v> {
     pub(super) fn new(variables: &'v BTreeMap<String, String>) -> Self {
-        Self { variables, used: BTreeMap::new(), unset: BTreeSet::new(), output_bytes: 0 }
+        Self { variables, used: BTreeMap::new(), output_bytes: 0 }
     }
 
     /// The text with its variables replaced.
+    #[cfg(test)]
     pub(super) fn interpolate(&mut self, text: &str) -> Result<Interpolated, InterpolationError> {
         self.interpolate_beside(text, &BTreeMap::new())
     }
 
-    /// The same, with further variables for those that are not set otherwise: part of the file, so no use of them is noted.
+    /// Interpolates with further variables for those that are not set otherwise. They are part of the file, so no use of them is noted.
     pub(super) fn interpolate_beside(
         &mut self,
         text: &str,
@@ -145,7 +144,7 @@ impl<'v> Interpolator<'v> {
                 Err(InterpolationError::Required { name: name.clone(), message: shown.text })
             }
             (None, None) => {
-                if self.unset.insert(name.clone()) {
+                if !result.unset.contains(name) {
                     result.unset.push(name.clone());
                 }
                 Ok(())

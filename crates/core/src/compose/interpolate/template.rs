@@ -15,7 +15,6 @@ pub(super) enum Part {
 /// A variable, and what to do if it is set or not.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Reference {
-    /// Its name.
     pub(super) name: String,
     /// What follows the name, and the text that belongs to it.
     pub(super) operator: Option<(Operator, Vec<Part>)>,

@@ -10,6 +10,7 @@ pub(crate) enum DeployKey {
     Resources,
     Placement,
     RestartPolicy,
+    Labels,
 }
 
 /// Keys of `deploy.resources`.
@@ -19,12 +20,13 @@ pub(crate) enum ResourceKey {
     Reservations,
 }
 
-/// Keys of both of these that are read; `pids` is a limit only.
+/// Keys of both of these that are read; `pids` is a limit only, and `devices` a reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AmountKey {
     Cpus,
     Memory,
     Pids,
+    Devices,
 }
 
 /// Keys of `deploy.placement` that are read.
@@ -34,7 +36,7 @@ pub(crate) enum PlacementKey {
 }
 
 const NO_UPDATE: &str = "an edit never changes an active run, and the next run begins with it";
-const NO_GPUS: &str = "agents hand out processors and memory only";
+const NO_GENERIC: &str = "agents hand out processors, memory and GPUs only";
 const HOSTS_WITH_DEVICES: &str = "write a constraint on a label that only hosts with such devices have";
 
 /// Every key of `deploy`.
@@ -47,8 +49,7 @@ pub(crate) const DEPLOY_KEYS: &[Known<DeployKey>] = &[
     ignored("update_config", NO_UPDATE),
     ignored("rollback_config", NO_UPDATE),
     ignored("endpoint_mode", "nothing connects to a batch job"),
-    // Ours may be among them, and would do nothing.
-    unsupported("labels", "there is no service apart from its containers", "move them to `labels` of the service"),
+    supported("labels", DeployKey::Labels),
 ];
 
 /// Every key of `deploy.resources`.
@@ -64,8 +65,8 @@ pub(crate) const RESERVATION_KEYS: &[Known<AmountKey>] = &[
     supported("cpus", AmountKey::Cpus),
     supported("memory", AmountKey::Memory),
     unsupported("pids", "a host has processes enough", "write it under `limits`"),
-    unsupported("devices", NO_GPUS, HOSTS_WITH_DEVICES),
-    unsupported("generic_resources", NO_GPUS, HOSTS_WITH_DEVICES),
+    supported("devices", AmountKey::Devices),
+    unsupported("generic_resources", NO_GENERIC, HOSTS_WITH_DEVICES),
 ];
 
 /// Every key of `deploy.placement`.

@@ -24,6 +24,8 @@ pub(super) struct Known<K> {
     pub(super) name: &'static str,
     /// What becomes of it.
     pub(super) status: Status<K>,
+    /// Values that say nothing: with them a key that is not read is passed over.
+    pub(super) nothing: &'static [&'static str],
 }
 
 /// What becomes of a key.
@@ -53,20 +55,34 @@ pub(super) enum TopKey {
     Labels,
     Services,
     Volumes,
+    Networks,
     Secrets,
     Configs,
 }
 
 const fn supported<K>(name: &'static str, key: K) -> Known<K> {
-    Known { name, status: Status::Supported(key) }
+    Known { name, status: Status::Supported(key), nothing: &[] }
 }
 
 const fn ignored<K>(name: &'static str, why: &'static str) -> Known<K> {
-    Known { name, status: Status::Ignored { why } }
+    ignored_unless(&[], name, why)
+}
+
+const fn ignored_unless<K>(nothing: &'static [&'static str], name: &'static str, why: &'static str) -> Known<K> {
+    Known { name, status: Status::Ignored { why }, nothing }
 }
 
 const fn unsupported<K>(name: &'static str, why: &'static str, hint: &'static str) -> Known<K> {
-    Known { name, status: Status::Unsupported { why, hint } }
+    unsupported_unless(&[], name, why, hint)
+}
+
+const fn unsupported_unless<K>(
+    nothing: &'static [&'static str],
+    name: &'static str,
+    why: &'static str,
+    hint: &'static str,
+) -> Known<K> {
+    Known { name, status: Status::Unsupported { why, hint }, nothing }
 }
 
 const FOREIGN: &str = "it is for other kinds of hosts or of programs";
@@ -78,14 +94,9 @@ pub(super) const TOP_KEYS: &[Known<TopKey>] = &[
     supported("labels", TopKey::Labels),
     supported("services", TopKey::Services),
     supported("volumes", TopKey::Volumes),
+    supported("networks", TopKey::Networks),
     supported("secrets", TopKey::Secrets),
     supported("configs", TopKey::Configs),
-    unsupported(
-        "networks",
-        "containers of different hosts share no network",
-        "name a network of the host with `network_mode` in the service",
-    ),
-    unsupported("include", "an app is one file", "put the services into this file"),
     unsupported("models", FOREIGN, "remove it"),
 ];
 

@@ -1,11 +1,12 @@
 //! The keys of a service.
 
-use super::{FOREIGN, Known, ignored, supported, unsupported};
+use super::{FOREIGN, Known, ignored, ignored_unless, supported, unsupported, unsupported_unless};
 
 /// Keys of a service that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ServiceKey {
     Image,
+    Build,
     Command,
     Entrypoint,
     Environment,
@@ -19,9 +20,11 @@ pub(crate) enum ServiceKey {
     MemReservation,
     Cpus,
     CpuShares,
+    Gpus,
     MemswapLimit,
     PidsLimit,
     NetworkMode,
+    Networks,
     Volumes,
     Tmpfs,
     Secrets,
@@ -80,11 +83,17 @@ const LOGS: &str = "the agent collects the output of every container itself";
 const HOSTS_OWN: &str = "it is for the administrator of a host to say";
 const ON_THE_HOSTS: &str = "set it in the engine's settings on the hosts that the label `constraint` names";
 const SHARE_OF_TIME: &str = "it says the same as `cpus`, less clearly";
+const HANGS_WITHOUT_MEMORY: &str = "a job without memory would hang for ever";
+/// Says of a limit that there is none.
+const ZERO: &[&str] = &["0"];
+/// Says that something is off.
+const OFF: &[&str] = &["false", "no", "off"];
 const NO_SIDE_PROCESS: &str = "nothing runs beside the container's own command";
 
 /// Every key of a service.
 pub(crate) const SERVICE_KEYS: &[Known<ServiceKey>] = &[
     supported("image", ServiceKey::Image),
+    supported("build", ServiceKey::Build),
     supported("command", ServiceKey::Command),
     supported("entrypoint", ServiceKey::Entrypoint),
     supported("environment", ServiceKey::Environment),
@@ -98,6 +107,9 @@ pub(crate) const SERVICE_KEYS: &[Known<ServiceKey>] = &[
     supported("cpus", ServiceKey::Cpus),
     supported("cpu_shares", ServiceKey::CpuShares),
     supported("network_mode", ServiceKey::NetworkMode),
+    // As version 1 called it, and the original.
+    supported("net", ServiceKey::NetworkMode),
+    supported("networks", ServiceKey::Networks),
     supported("volumes", ServiceKey::Volumes),
     supported("stop_signal", ServiceKey::StopSignal),
     supported("stop_grace_period", ServiceKey::StopGracePeriod),
@@ -115,7 +127,10 @@ pub(crate) const SERVICE_KEYS: &[Known<ServiceKey>] = &[
     supported("dns", ServiceKey::Naming(NamingKey::Dns)),
     supported("dns_search", ServiceKey::Naming(NamingKey::DnsSearch)),
     supported("dns_opt", ServiceKey::Naming(NamingKey::DnsOpt)),
+    // As the original called it.
+    supported("dns_options", ServiceKey::Naming(NamingKey::DnsOpt)),
     supported("extra_hosts", ServiceKey::Naming(NamingKey::ExtraHosts)),
+    supported("gpus", ServiceKey::Gpus),
     // Finer limits.
     supported("ulimits", ServiceKey::Limit(LimitKey::Ulimits)),
     supported("shm_size", ServiceKey::Limit(LimitKey::ShmSize)),
@@ -152,14 +167,9 @@ pub(crate) const SERVICE_KEYS: &[Known<ServiceKey>] = &[
     ignored("annotations", "nothing reads them"),
     ignored("develop", "it is for working on a program, not for running it"),
     // What can never be done here, or goes by another name.
-    unsupported("build", "agents do not build images", "push the image to a registry and name it with `image`"),
     unsupported("dockerfile", "agents do not build images", "push the image to a registry and name it with `image`"),
     unsupported("label_file", "labels say what an app is, so they stand in its file", "write them under `labels`"),
-    unsupported("extends", "an app is one file", "use a YAML alias: `<<: *common`"),
-    unsupported("profiles", "every service of an app runs", "make it an app of its own"),
     unsupported("scale", "the number of replicas is a label", "write the label `aliyun.scale`"),
-    unsupported("net", "it belongs to version 1", "write `network_mode`"),
-    unsupported("networks", "containers of different hosts share no network", "write `network_mode`"),
     unsupported(
         "volumes_from",
         "the other container may be on another host",
@@ -170,8 +180,8 @@ pub(crate) const SERVICE_KEYS: &[Known<ServiceKey>] = &[
     unsupported("models", FOREIGN, "remove it"),
     unsupported("credential_spec", FOREIGN, "remove it"),
     unsupported("isolation", FOREIGN, "remove it"),
-    unsupported("cpu_count", FOREIGN, "write `cpus`"),
-    unsupported("cpu_percent", FOREIGN, "write `cpus`"),
+    unsupported_unless(ZERO, "cpu_count", FOREIGN, "write `cpus`"),
+    unsupported_unless(ZERO, "cpu_percent", FOREIGN, "write `cpus`"),
     unsupported("use_api_socket", "a job must not control its host", "remove it"),
     unsupported("external", "an app cannot name services of others", "remove the service"),
     // What belongs to the hosts.
@@ -181,29 +191,19 @@ pub(crate) const SERVICE_KEYS: &[Known<ServiceKey>] = &[
     unsupported("runtime", HOSTS_OWN, "make it the default runtime of the hosts that the label `constraint` names"),
     unsupported("storage_opt", HOSTS_OWN, ON_THE_HOSTS),
     unsupported("blkio_config", HOSTS_OWN, ON_THE_HOSTS),
-    unsupported("cpu_rt_period", HOSTS_OWN, "write `cpus`"),
-    unsupported("cpu_rt_runtime", HOSTS_OWN, "write `cpus`"),
+    unsupported_unless(ZERO, "cpu_rt_period", HOSTS_OWN, "write `cpus`"),
+    unsupported_unless(ZERO, "cpu_rt_runtime", HOSTS_OWN, "write `cpus`"),
     unsupported("mac_address", "nothing connects to a batch job, and the engine chooses it", "remove it"),
     unsupported("uts", "a container has a name of its own", "write `hostname`"),
-    unsupported(
-        "gpus",
-        "agents hand out processors and memory, not GPUs",
-        "remove it if the hosts' default runtime gives every container their GPUs",
-    ),
     // What another key says better.
-    unsupported("dns_options", "it is called otherwise in a compose file", "write `dns_opt`"),
-    unsupported("cpu_period", SHARE_OF_TIME, "write `cpus`"),
-    unsupported("cpu_quota", SHARE_OF_TIME, "write `cpus`"),
-    unsupported("kernel_memory", "the kernel does not have it any more", "write `mem_limit`"),
-    unsupported("memswap_reservation", "there is no such thing to be had of an engine", "write `mem_reservation`"),
-    unsupported("oom-kill-disable", "a job without memory would hang for ever", "write a larger `mem_limit`"),
-    unsupported("oom_kill_disable", "a job without memory would hang for ever", "write a larger `mem_limit`"),
+    unsupported_unless(ZERO, "cpu_period", SHARE_OF_TIME, "write `cpus`"),
+    unsupported_unless(ZERO, "cpu_quota", SHARE_OF_TIME, "write `cpus`"),
+    ignored_unless(ZERO, "kernel_memory", "the kernel does not have it any more; `mem_limit` is the limit"),
+    ignored_unless(ZERO, "memswap_reservation", "engines do not have it; `mem_reservation` reserves memory"),
+    unsupported_unless(OFF, "oom-kill-disable", HANGS_WITHOUT_MEMORY, "remove it, and write a larger `mem_limit`"),
+    unsupported_unless(OFF, "oom_kill_disable", HANGS_WITHOUT_MEMORY, "remove it, and write a larger `mem_limit`"),
     // Images, and what happens around a container.
-    unsupported(
-        "platform",
-        "an image is taken for the platform of its host",
-        "write a constraint on a label that only such hosts have",
-    ),
+    ignored("platform", "an image is taken for the platform of its host, and the label `constraint` chooses hosts"),
     unsupported(
         "pull_refresh_after",
         "no host remembers when it pulled an image",

@@ -1,6 +1,8 @@
 //! Labels: a map or a list, at the top of the file or in a service, with the original's prefix `aliyun.` or our own.
 
 mod backoff;
+mod foreign;
+mod schema;
 mod table;
 mod takes;
 #[cfg(test)]
@@ -8,20 +10,26 @@ mod tests;
 
 use std::{collections::BTreeMap, ops::Deref};
 
+pub(super) use foreign::settle_no_replicas;
+pub use schema::schema;
 use table::{APP_LABELS, Label, SERVICE_LABELS, USELESS};
 pub(super) use table::{AppLabels, ServiceLabels};
-use takes::Takes;
 
 use super::{
+    dialect::Dialect,
     reader::{Pair, Reader, Text},
     report::{Place, quote},
-    yaml::Item,
+    yaml::{Item, Value},
 };
 
 /// The original's prefix.
-const ALIYUN: &str = "aliyun.";
+pub(super) const ALIYUN: &str = "aliyun.";
+/// The key of compose files under which labels stand without a prefix.
+pub(super) const X_TICKMESH: &str = "x-tickmesh";
+/// What stands between the schedules of a list, once that is one text.
+pub(super) const SCHEDULES_SEPARATOR: &str = ";";
 /// Our own prefix. Both mean the same.
-const TICKMESH: &str = "tickmesh.";
+pub(super) const TICKMESH: &str = "tickmesh.";
 /// Labels that agents put on containers, to know their own again. A job that could write them could pass for another.
 const RESERVED: &str = "io.tickmesh.";
 
@@ -40,6 +48,12 @@ trait LabelSet: Default + 'static {
     const ELSEWHERE: &'static str;
     /// Whether a name belongs to the other place.
     fn is_elsewhere(name: &str) -> bool;
+    /// Reads a label of the other place: an error, but for what is said of the app at the service
+    /// of a stack.
+    fn read_elsewhere(reader: &mut Reader<'_>, _name: &str, written: Written) {
+        let message = format!("the label {} has no effect here", quote(&written.name));
+        reader.report.error_with_hint(written.place, message, format!("it belongs to {}", Self::ELSEWHERE));
+    }
 }
 
 impl LabelSet for AppLabels {
@@ -60,6 +74,20 @@ impl LabelSet for ServiceLabels {
     fn is_elsewhere(name: &str) -> bool {
         find(APP_LABELS, name).is_some()
     }
+
+    fn read_elsewhere(reader: &mut Reader<'_>, name: &str, written: Written) {
+        match (find(APP_LABELS, name), reader.stack_labels.take()) {
+            (Some(label), Some(mut labels)) => {
+                read_known(reader, label, written, &mut labels);
+                reader.stack_labels = Some(labels);
+            }
+            (_, labels) => {
+                reader.stack_labels = labels;
+                let message = format!("the label {} has no effect here", quote(&written.name));
+                reader.report.error_with_hint(written.place, message, format!("it belongs to {}", Self::ELSEWHERE));
+            }
+        }
+    }
 }
 
 /// The labels of one place: their values, and where each of them stands.
@@ -67,6 +95,10 @@ impl LabelSet for ServiceLabels {
 pub(super) struct Labels<S> {
     values: S,
     given: BTreeMap<&'static str, Given>,
+    /// Labels that come from now on are of use only where none was given.
+    only_defaults: bool,
+    /// Labels of swarm-cronjob are among those that were read, whose files have `replicas: 0`.
+    is_of_swarm_cronjob: bool,
 }
 
 /// A label as the file has it.
@@ -85,11 +117,21 @@ impl<S> Labels<S> {
     pub(super) fn given(&self, name: &str) -> Option<&Given> {
         self.given.get(name)
     }
+
+    /// Whether labels of swarm-cronjob were read.
+    pub(super) fn is_of_swarm_cronjob(&self) -> bool {
+        self.is_of_swarm_cronjob
+    }
+
+    /// From now on, labels that were given already win over those that come.
+    pub(super) fn with_defaults_to_come(self) -> Self {
+        Self { only_defaults: true, ..self }
+    }
 }
 
 impl<S: Default> Default for Labels<S> {
     fn default() -> Self {
-        Self { values: S::default(), given: BTreeMap::new() }
+        Self { values: S::default(), given: BTreeMap::new(), only_defaults: false, is_of_swarm_cronjob: false }
     }
 }
 
@@ -102,22 +144,84 @@ impl<S> Deref for Labels<S> {
 }
 
 /// Reads the labels at the top of the file.
-pub(super) fn read_app_labels(reader: &mut Reader<'_>, item: &Item<'_>) -> Labels<AppLabels> {
-    let (labels, others) = read(reader, item);
-    for Other { name, place, .. } in others {
+pub(super) fn read_app_labels(reader: &mut Reader<'_>, item: &Item<'_>, labels: &mut Labels<AppLabels>) {
+    let others = read(reader, item, labels);
+    foreign::warn(reader, &others);
+    for Other { name, place, .. } in others.into_iter().filter(|other| !foreign::is_foreign(&other.name)) {
         let message = format!("the label {} has no effect at the top of the file", quote(&name));
         reader.report.warning_with_hint(place, message, "labels of a service are passed on to its containers");
     }
-    labels
 }
 
 /// Reads the labels of a service, and those that are only passed on to its containers.
 pub(super) fn read_service_labels(
     reader: &mut Reader<'_>,
     item: &Item<'_>,
-) -> (Labels<ServiceLabels>, BTreeMap<String, String>) {
-    let (labels, others) = read(reader, item);
-    (labels, others.into_iter().map(|other| (other.name, other.value)).collect())
+    labels: &mut Labels<ServiceLabels>,
+) -> BTreeMap<String, String> {
+    let others = read(reader, item, labels);
+    foreign::warn(reader, &others);
+    labels.is_of_swarm_cronjob |= foreign::is_of_swarm_cronjob(&others);
+    others.into_iter().map(|other| (other.name, other.value)).collect()
+}
+
+/// Reads `deploy.labels`, which swarm puts on the service and not on its containers. Only ours mean
+/// something.
+pub(super) fn read_deploy_labels(reader: &mut Reader<'_>, item: &Item<'_>, labels: &mut Labels<ServiceLabels>) {
+    let others = read(reader, item, labels);
+    foreign::warn(reader, &others);
+    labels.is_of_swarm_cronjob |= foreign::is_of_swarm_cronjob(&others);
+    for Other { name, place, .. } in others.into_iter().filter(|other| !foreign::is_foreign(&other.name)) {
+        let message =
+            format!("the label {} has no effect: there is no service apart from its containers", quote(&name));
+        reader.report.warning_with_hint(place, message, "move it to `labels` of the service");
+    }
+}
+
+/// Reads `x-tickmesh` at the top of the file.
+pub(super) fn read_app_keys(reader: &mut Reader<'_>, item: &Item<'_>, labels: &mut Labels<AppLabels>) {
+    read_keys(reader, item, labels);
+}
+
+/// Reads `x-tickmesh` of a service.
+pub(super) fn read_service_keys(reader: &mut Reader<'_>, item: &Item<'_>, labels: &mut Labels<ServiceLabels>) {
+    read_keys(reader, item, labels);
+}
+
+/// Reads `x-tickmesh`: labels without their prefix, whose values may be numbers and lists.
+fn read_keys<S: LabelSet>(reader: &mut Reader<'_>, item: &Item<'_>, labels: &mut Labels<S>) {
+    match reader.dialect {
+        // There it was nobody's.
+        Dialect::First => return,
+        Dialect::Second => {}
+    }
+    for entry in reader.entries(item) {
+        let child = item.child(entry);
+        let name = entry.key.text.as_str();
+        let place = item.key_place(&entry.key);
+        // A schedule has commas of its own.
+        let separator = if name == "schedule" { SCHEDULES_SEPARATOR } else { "," };
+        let text = match &child.node.value {
+            Value::Scalar(_) if child.is_null() => None,
+            Value::Scalar(_) | Value::Mapping(_) => match reader.text(&child) {
+                Some(text) => Some(text),
+                None => continue,
+            },
+            Value::Sequence(_) => match reader.texts(&child) {
+                Some(texts) => Some(Text::joined(&texts, separator, child.place())),
+                None => continue,
+            },
+        };
+        let written = Written { name: format!("{X_TICKMESH}.{name}"), place, text };
+        if let Some(label) = find(S::TABLE, name) {
+            read_known(reader, label, written, labels);
+        } else if S::is_elsewhere(name) {
+            S::read_elsewhere(reader, name, written);
+        } else {
+            let names = S::TABLE.iter().map(|label| label.name);
+            reader.unknown_key(name, written.place, names);
+        }
+    }
 }
 
 /// A label that tickmesh itself does not read.
@@ -127,23 +231,24 @@ struct Other {
     value: String,
 }
 
-fn read<S: LabelSet>(reader: &mut Reader<'_>, item: &Item<'_>) -> (Labels<S>, Vec<Other>) {
-    let mut labels = Labels::default();
+fn read<S: LabelSet>(reader: &mut Reader<'_>, item: &Item<'_>, labels: &mut Labels<S>) -> Vec<Other> {
     let mut others = Vec::new();
     for Pair { name, place, value } in reader.pairs(item) {
         let short = name.strip_prefix(TICKMESH).or_else(|| name.strip_prefix(ALIYUN));
-        if let Some(label) = short.and_then(|short| find(S::TABLE, short)) {
+        if let Some(label) =
+            short.filter(|short| reader.dialect.has_label(short)).and_then(|short| find(S::TABLE, short))
+        {
             // Old templates have space around values, and the original took it away.
             let text = value.map(|value| value.trimmed());
-            read_known(reader, label, Written { name, place, text }, &mut labels);
-        } else if short.is_some_and(S::is_elsewhere) {
-            let message = format!("the label {} has no effect here", quote(&name));
-            reader.report.error_with_hint(place, message, format!("it belongs to {}", S::ELSEWHERE));
+            read_known(reader, label, Written { name, place, text }, labels);
+        } else if let Some(short) = short.filter(|short| S::is_elsewhere(short)).map(ToOwned::to_owned) {
+            let text = value.map(|value| value.trimmed());
+            S::read_elsewhere(reader, &short, Written { name, place, text });
         } else if check_other::<S>(reader, &name, &place) {
             others.push(Other { name, place, value: value.map(|value| value.value).unwrap_or_default() });
         }
     }
-    (labels, others)
+    others
 }
 
 /// A label of the table, before anything is known about its value.
@@ -155,15 +260,22 @@ struct Written {
 
 fn read_known<S>(reader: &mut Reader<'_>, label: &'static Label<S>, written: Written, labels: &mut Labels<S>) {
     let Written { name, place, text } = written;
-    if let Takes::Nothing { why, hint } = label.takes {
-        return reader.report.error_with_hint(place, format!("the label `{name}` is not supported: {why}"), hint);
-    }
     let Some(text) = text.filter(|text| !text.value.is_empty()) else {
         let message = format!("the label `{name}` has no value");
         return reader.report.error_with_hint(place, message, label.help());
     };
     if let Some(first) = labels.given(label.name) {
-        if first.value != text.value {
+        if label.name == "schedule"
+            && first.name.starts_with(ALIYUN) != name.starts_with(ALIYUN)
+            && !labels.only_defaults
+            && reader.dialect.has_zone_of_label()
+        {
+            let message = format!("`{name}` and `{}` are one schedule in two zones", first.name);
+            let hint =
+                "keep one: without a time zone `aliyun.schedule` is Beijing time, and `tickmesh.schedule` is UTC";
+            return reader.report.error_with_hint(place, message, hint);
+        }
+        if first.value != text.value && !labels.only_defaults {
             let message =
                 format!("`{name}` is {}, but `{}` is {}", quote(&text.value), first.name, quote(&first.value));
             reader.report.error_with_hint(place, message, "both are the same label: keep one");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{
     super::{constraint, reader::Text},
     backoff,
-    takes::Takes::{self, Flag, Nothing, Number, Value, Word},
+    takes::Takes::{self, Flag, Number, Value, Word},
 };
 use crate::spec::{
     ACTIVE_RUNS_MAX, Constraint, Misfire, OnDisconnect, OnLost, Overlap, QUEUE_LIMIT_MAX, RETRY_COUNT_MAX,
@@ -15,6 +15,8 @@ use crate::spec::{
 
 /// Shortest time that a limit may be: one that is over at once would let nothing run.
 const LIMIT_MIN: Duration = Duration::from_secs(1);
+/// Most GPUs of a container: more than any host has.
+const GPUS_MAX: u32 = 64;
 /// Longest time of any label: more than a year is a typing error, as it is in `@every`.
 const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
@@ -68,6 +70,10 @@ pub(crate) struct ServiceLabels {
     pub(crate) global: bool,
     /// What an agent must be.
     pub(crate) constraints: Vec<Constraint>,
+    /// Whether the image is pulled before every attempt.
+    pub(crate) latest_image: bool,
+    /// GPUs of each container.
+    pub(crate) gpu: Option<u32>,
 }
 
 /// A label whose value goes into an `S`.
@@ -86,7 +92,7 @@ pub(super) struct Label<S: 'static> {
 impl<S> Label<S> {
     /// What to know about it, in one line.
     pub(super) fn help(&self) -> String {
-        let values = self.takes.values().unwrap_or_default();
+        let values = self.takes.values();
         let default = self.default.unwrap_or(NO_DEFAULT);
         format!("it takes {values} (default: {default}): {}", self.does)
     }
@@ -99,7 +105,10 @@ pub(super) const NO_DEFAULT: &str = "none";
 pub(super) const APP_LABELS: &[Label<AppLabels>] = &[
     Label {
         name: "schedule",
-        takes: Takes::Text { looks: "six cron fields, or `@daily` and the like", into: |labels| &mut labels.schedule },
+        takes: Takes::Text {
+            looks: "five or six cron fields, or `@daily` and the like",
+            into: |labels| &mut labels.schedule,
+        },
         default: None,
         does: "when it runs; without it, by hand only",
     },
@@ -112,8 +121,8 @@ pub(super) const APP_LABELS: &[Label<AppLabels>] = &[
     Label {
         name: "timezone",
         takes: Takes::Text { looks: "an IANA name", into: |labels| &mut labels.timezone },
-        default: Some("Asia/Shanghai"),
-        does: "where the schedule's clock hangs",
+        default: None,
+        does: "zone in which the schedule is read; without it UTC, and Asia/Shanghai for `aliyun.schedule`",
     },
     Label {
         name: "overlap",
@@ -191,7 +200,6 @@ pub(super) const APP_LABELS: &[Label<AppLabels>] = &[
     },
 ];
 
-/// Labels of a service.
 pub(super) const SERVICE_LABELS: &[Label<ServiceLabels>] = &[
     Label {
         name: "scale",
@@ -257,13 +265,16 @@ pub(super) const SERVICE_LABELS: &[Label<ServiceLabels>] = &[
         does: "labels that an agent must have, or must not; `host==NAME` and `agent==NAME` are names",
     },
     Label {
+        name: "latest_image",
+        takes: Flag(|labels| &mut labels.latest_image),
+        default: Some("false"),
+        does: "pulls the image before every attempt, as `pull_policy: always` does",
+    },
+    Label {
         name: "gpu",
-        takes: Nothing {
-            why: "agents hand out processors and memory, not GPUs, and without one the job would not do what it says",
-            hint: "remove it if the hosts' default runtime gives every container their GPUs",
-        },
-        default: None,
-        does: "",
+        takes: Number { min: 0, max: GPUS_MAX, into: |labels| &mut labels.gpu },
+        default: Some("0"),
+        does: "GPUs of each container; its agent has to allow them",
     },
 ];
 

@@ -26,8 +26,6 @@ pub(super) enum Takes<S: 'static> {
     Value { looks: &'static str, read: fn(&str, &mut S) -> Result<(), Refused> },
     /// What can only be read when all labels are known. What it looks like is for people.
     Text { looks: &'static str, into: fn(&mut S) -> &mut Option<Text> },
-    /// Nothing: the file would not do what it says.
-    Nothing { why: &'static str, hint: &'static str },
 }
 
 impl<S> Takes<S> {
@@ -48,20 +46,18 @@ impl<S> Takes<S> {
             }
             Self::Value { read, .. } => read(&text.value, labels)?,
             Self::Text { into, .. } => *into(labels) = Some(text),
-            Self::Nothing { .. } => {}
         }
         Ok(())
     }
 
-    /// The values for people; `None`: there are none.
-    pub(super) fn values(&self) -> Option<String> {
+    /// The values, for people.
+    pub(super) fn values(&self) -> String {
         match *self {
-            Self::Number { min, max, .. } => Some(format!("{min} to {max}")),
-            Self::Duration { min, max, .. } => Some(format!("{} to {}", duration_text(min), duration_text(max))),
-            Self::Flag(_) => Some("`true`, `false`".to_owned()),
-            Self::Word(words) => Some(words.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>().join(", ")),
-            Self::Value { looks, .. } | Self::Text { looks, .. } => Some(looks.to_owned()),
-            Self::Nothing { .. } => None,
+            Self::Number { min, max, .. } => format!("{min} to {max}"),
+            Self::Duration { min, max, .. } => format!("{} to {}", duration_text(min), duration_text(max)),
+            Self::Flag(_) => "`true`, `false`".to_owned(),
+            Self::Word(words) => words.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+            Self::Value { looks, .. } | Self::Text { looks, .. } => looks.to_owned(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the table says to people is true, and the README says the same.
+//! What the table says to people is true, and docs/reference/app-file.md says the same.
 
 use std::collections::BTreeMap;
 
@@ -6,38 +6,38 @@ use jiff::tz::TimeZoneDatabase;
 
 use super::table::{APP_LABELS, Label, NO_DEFAULT, SERVICE_LABELS};
 use crate::{
-    compose::{ComposeFile, TIMEZONE_DEFAULT, read},
+    compose::{ComposeFile, Dialect, TIMEZONE_DEFAULT, read},
     name::AppName,
 };
 
-/// The README. A test may read a file of the checkout; what it tests may not.
-const README: &str = include_str!("../../../../../README.md");
+/// The page of all labels. A test may read a file of the checkout; what it tests may not.
+const PAGE: &str = include_str!("../../../../../docs/reference/app-file.md");
 
 fn table<S>(labels: &[Label<S>]) -> String {
     let row = |label: &Label<S>| {
         // A bar would end the cell.
-        let values = label.takes.values()?.replace('|', r"\|");
+        let values = label.takes.values().replace('|', r"\|");
         let default = label.default.unwrap_or(NO_DEFAULT);
-        Some(format!("| `{}` | {values} | {default} | {} |\n", label.name, label.does))
+        format!("| `{}` | {values} | {default} | {} |\n", label.name, label.does)
     };
-    let rows: String = labels.iter().filter_map(row).collect();
+    let rows: String = labels.iter().map(row).collect();
     format!("| label | values | default | what it does |\n|---|---|---|---|\n{rows}")
 }
 
 #[track_caller]
-fn check_readme<S>(labels: &[Label<S>]) {
+fn check_page<S>(labels: &[Label<S>]) {
     let table = table(labels);
-    assert!(README.contains(&format!("\n\n{table}\n")), "the README lacks this table:\n\n{table}");
+    assert!(PAGE.contains(&format!("\n\n{table}\n")), "docs/reference/app-file.md lacks this table:\n\n{table}");
 }
 
 #[test]
-fn the_readme_has_every_label_of_an_app() {
-    check_readme(APP_LABELS);
+fn every_label_of_an_app_is_on_its_page() {
+    check_page(APP_LABELS);
 }
 
 #[test]
-fn the_readme_has_every_label_of_a_service() {
-    check_readme(SERVICE_LABELS);
+fn every_label_of_a_service_is_on_its_page() {
+    check_page(SERVICE_LABELS);
 }
 
 /// The app of a file with these labels at the top and in its service, in words.
@@ -48,6 +48,7 @@ fn app(top: &str, service: &str) -> String {
     );
     let (app, variables) = (AppName::new("nightly").unwrap(), BTreeMap::new());
     let file = ComposeFile {
+        dialect: Dialect::PRESENT,
         app: &app,
         file_name: "f",
         text: &text,
@@ -82,4 +83,26 @@ fn every_label_is_in_its_table_once() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), all);
+}
+
+/// The schema that is shipped. `tickmesh schema` prints what it should be.
+const SCHEMA: &str = include_str!("../../../../../docs/reference/x-tickmesh.schema.json");
+
+#[test]
+fn the_schema_that_is_shipped_is_that_of_the_labels() {
+    let shipped: serde_json::Value = serde_json::from_str(SCHEMA).unwrap();
+    assert_eq!(shipped, super::schema(), "tickmesh schema > docs/reference/x-tickmesh.schema.json");
+}
+
+#[test]
+fn the_schema_has_every_label_that_means_something() {
+    let schema = super::schema();
+    let top = &schema["properties"]["x-tickmesh"]["properties"];
+    let service = &schema["properties"]["services"]["additionalProperties"]["properties"]["x-tickmesh"]["properties"];
+    for label in APP_LABELS {
+        assert!(top[label.name].is_object() && service[label.name].is_object(), "{}", label.name);
+    }
+    for label in SERVICE_LABELS {
+        assert!(service[label.name].is_object(), "{}", label.name);
+    }
 }

@@ -42,12 +42,13 @@ pub(super) fn user(text: &str) -> Result<String, Refused> {
     if valid { Ok(text.to_owned()) } else { Err(Refused::new(text, "a user such as `app`, `1000` or `1000:1000`")) }
 }
 
-/// When the image is pulled. Compose's `build` and its periods mean nothing to an agent.
+/// When the image is pulled. An image that compose builds comes from no registry; its periods mean
+/// nothing to an agent.
 pub(super) fn pull_policy(text: &str) -> Result<PullPolicy, Refused> {
     match text {
         "always" => Ok(PullPolicy::Always),
         "missing" | "if_not_present" => Ok(PullPolicy::Missing),
-        "never" => Ok(PullPolicy::Never),
+        "never" | "build" => Ok(PullPolicy::Never),
         _ => Err(Refused::new(text, "`always`, `missing` or `never`")),
     }
 }

@@ -25,14 +25,28 @@ const KEYS: [&str; 3] = ["condition", "required", "restart"];
 /// The name of another service, and where it stands.
 #[derive(Debug)]
 pub(super) struct Dependency {
-    name: String,
-    place: Place,
+    pub(super) name: String,
+    pub(super) place: Place,
+    condition: Condition,
+}
+
+/// What the file says about a dependency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    /// It has to succeed.
+    Success,
+    /// It has to be started, and it has been told that this is more here.
+    StartTold,
+    /// It has to be started.
+    Start,
 }
 
 /// A service whose dependencies are not looked up yet: they may come later in the file.
 #[derive(Debug)]
 pub(super) struct Unlinked {
     pub(super) spec: ServiceSpec,
+    /// Why it looks like a server, which never ends.
+    pub(super) server: Option<&'static str>,
     pub(super) depends: Vec<Dependency>,
 }
 
@@ -41,12 +55,16 @@ pub(super) fn read_depends_on(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<D
     match &item.node.value {
         Value::Sequence(_) => {
             let texts = reader.texts(item).unwrap_or_default();
-            texts.into_iter().map(|text| Dependency { place: text.place(), name: text.value }).collect()
+            let dependency =
+                |text: Text| Dependency { place: text.place(), name: text.value, condition: Condition::Start };
+            texts.into_iter().map(dependency).collect()
         }
         Value::Mapping(entries) => {
-            entries.iter().for_each(|entry| check_conditions(reader, &item.child(entry)));
-            let dependency =
-                |entry: &Entry| Dependency { name: entry.key.text.clone(), place: item.key_place(&entry.key) };
+            let dependency = |entry: &Entry| Dependency {
+                name: entry.key.text.clone(),
+                place: item.key_place(&entry.key),
+                condition: check_conditions(reader, &item.child(entry)),
+            };
             entries.iter().map(dependency).collect()
         }
         Value::Scalar(scalar) if scalar.is_null() => Vec::new(),
@@ -65,33 +83,36 @@ pub(super) fn read_label(reader: &mut Reader<'_>, text: &Text) -> Vec<Dependency
         return Vec::new();
     }
     let names = text.split(',').into_iter().map(|name| name.trimmed());
-    names.map(|name| Dependency { place: name.place_of(0), name: name.value }).collect()
+    names.map(|name| Dependency { place: name.place_of(0), name: name.value, condition: Condition::Success }).collect()
 }
 
-fn check_conditions(reader: &mut Reader<'_>, item: &Item<'_>) {
+fn check_conditions(reader: &mut Reader<'_>, item: &Item<'_>) -> Condition {
+    let mut condition = Condition::Start;
     for entry in reader.entries(item) {
         let child = item.child(entry);
         match entry.key.text.as_str() {
-            "condition" => check_condition(reader, &child),
+            "condition" => condition = check_condition(reader, &child),
             "required" => check_required(reader, &child),
             "restart" => {
                 let message = "`restart` of a dependency has no effect: a batch job is not restarted";
                 reader.report.warning(item.key_place(&entry.key), message);
             }
-            other if other.starts_with("x-") => {}
             other => reader.unknown_key(other, item.key_place(&entry.key), KEYS),
         }
     }
+    condition
 }
 
-fn check_condition(reader: &mut Reader<'_>, item: &Item<'_>) {
-    let Some(text) = reader.text(item) else { return };
+/// Reads a condition. Of one that cannot be had nothing more needs to be said.
+fn check_condition(reader: &mut Reader<'_>, item: &Item<'_>) -> Condition {
+    let Some(text) = reader.text(item) else { return Condition::Success };
     match text.value.as_str() {
         "service_completed_successfully" => {}
         "service_started" => {
             let message = "`service_started` is taken for `service_completed_successfully`";
             let hint = "services of a batch job begin after those they depend on have succeeded";
             reader.report.warning_with_hint(text.place(), message, hint);
+            return Condition::StartTold;
         }
         "service_healthy" => {
             let message = "`service_healthy` is not supported: what stays up beside the job never ends, so that it \
@@ -104,6 +125,7 @@ fn check_condition(reader: &mut Reader<'_>, item: &Item<'_>) {
             reader.report.error(text.place(), format!("{} is not {}", quote(other), one_of(conditions)));
         }
     }
+    Condition::Success
 }
 
 fn check_required(reader: &mut Reader<'_>, item: &Item<'_>) {
@@ -115,22 +137,57 @@ fn check_required(reader: &mut Reader<'_>, item: &Item<'_>) {
 
 /// Looks the names up. `names` are those of all services in the file, also of those that could not be read.
 pub(super) fn link(reader: &mut Reader<'_>, services: Vec<Unlinked>, names: &BTreeSet<&str>) -> Vec<ServiceSpec> {
-    for Dependency { name, place } in services.iter().flat_map(|service| &service.depends) {
+    for Dependency { name, place, .. } in services.iter().flat_map(|service| &service.depends) {
         if !names.contains(name.as_str()) {
             report_unknown(reader, name, place.clone(), names);
         }
     }
     report_cycles(reader, &services);
+    if reader.dialect.refuses_waiting_for_servers() {
+        report_servers(reader, &services);
+    }
     services.into_iter().map(linked).collect()
 }
 
-fn linked(Unlinked { mut spec, depends }: Unlinked) -> ServiceSpec {
+fn linked(Unlinked { mut spec, server: _, depends }: Unlinked) -> ServiceSpec {
     for name in depends.into_iter().filter_map(|dependency| ServiceName::new(dependency.name).ok()) {
         if !spec.depends.contains(&name) {
             spec.depends.push(name);
         }
     }
     spec
+}
+
+/// Refuses to wait for the end of a service that looks as if it had none, unless the file says that
+/// it ends. Of others that docker compose would only start before, it is told that they have to
+/// succeed.
+fn report_servers(reader: &mut Reader<'_>, services: &[Unlinked]) {
+    for service in services {
+        let mut is_told = false;
+        let started = service.depends.iter().filter(|dependency| dependency.condition != Condition::Success);
+        for Dependency { name, place, condition } in started {
+            let server = services.iter().find(|other| other.spec.name.as_str() == name).and_then(|other| other.server);
+            if let Some(sign) = server {
+                let message = format!(
+                    "{} would wait for ever: {} has {sign}, as a server that never ends",
+                    quote(service.spec.name.as_str()),
+                    quote(name)
+                );
+                let hint = "if it does end, write `condition: service_completed_successfully`; a server belongs \
+                            into a file of its own, which docker compose runs";
+                reader.report.error_with_hint(place.clone(), message, hint);
+            } else if *condition == Condition::Start && !is_told && !reader.report.has_errors() {
+                is_told = true;
+                let message = format!(
+                    "{} begins when {} has succeeded, not when it is started",
+                    quote(service.spec.name.as_str()),
+                    quote(name)
+                );
+                let hint = "write `condition: service_completed_successfully`, which says the same to docker compose";
+                reader.report.warning_with_hint(place.clone(), message, hint);
+            }
+        }
+    }
 }
 
 fn report_unknown(reader: &mut Reader<'_>, name: &str, place: Place, names: &BTreeSet<&str>) {
@@ -178,7 +235,7 @@ impl<'s> Walk<'s> {
             return None;
         }
         self.path.push(name);
-        for Dependency { name, place } in &service.depends {
+        for Dependency { name, place, .. } in &service.depends {
             if let Some(first) = self.path.iter().position(|before| before == name) {
                 let names = self.path[first..].iter().copied().chain([name.as_str()]).collect();
                 return Some(Cycle { names, place });

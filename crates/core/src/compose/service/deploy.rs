@@ -8,29 +8,38 @@ use super::{
             AmountKey, DEPLOY_KEYS, DeployKey, LIMIT_KEYS, PLACEMENT_KEYS, PlacementKey, RESERVATION_KEYS,
             RESOURCE_KEYS, ResourceKey,
         },
+        labels::{Labels, ServiceLabels, read_deploy_labels},
         reader::Reader,
         report::{Place, one_of},
         value::{Refused, number},
         yaml::Item,
     },
     directive::warn_of_wish,
+    gpus,
     resources::{Bound, Resources},
 };
-use crate::spec::{Constraint, SCALE_MAX};
+use crate::spec::{Constraint, DeviceRequest, SCALE_MAX};
 
 /// What `deploy` says, but for resources.
 #[derive(Debug, Default)]
 pub(super) struct Deploy {
-    /// Number of replicas.
+    /// Number of replicas; 0 is settled when the labels are known.
     pub(super) replicas: Option<(u32, Place)>,
     /// Whether there is one replica on each agent instead.
     pub(super) global: Option<(bool, Place)>,
     /// What an agent must be.
     pub(super) constraints: Vec<Constraint>,
+    /// Devices that it asks for.
+    pub(super) devices: Vec<DeviceRequest>,
 }
 
 /// Reads `deploy`; resources go where the other keys for them put theirs.
-pub(super) fn read_deploy(reader: &mut Reader<'_>, item: &Item<'_>, resources: &mut Resources) -> Deploy {
+pub(super) fn read_deploy(
+    reader: &mut Reader<'_>,
+    item: &Item<'_>,
+    resources: &mut Resources,
+    labels: &mut Labels<ServiceLabels>,
+) -> Deploy {
     let mut deploy = Deploy::default();
     for entry in reader.entries(item) {
         let Some(key) = reader.known_key(DEPLOY_KEYS, item, entry) else { continue };
@@ -40,8 +49,9 @@ pub(super) fn read_deploy(reader: &mut Reader<'_>, item: &Item<'_>, resources: &
                 deploy.replicas = reader.parsed(&child, replicas).map(|count| (count, child.place()))
             }
             DeployKey::Mode => deploy.global = reader.parsed(&child, is_global).map(|global| (global, child.place())),
-            DeployKey::Resources => read_resources(reader, &child, resources),
+            DeployKey::Resources => deploy.devices = read_resources(reader, &child, resources),
             DeployKey::Placement => deploy.constraints = read_placement(reader, &child),
+            DeployKey::Labels => read_deploy_labels(reader, &child, labels),
             DeployKey::RestartPolicy => check_restart_policy(reader, &child),
         }
     }
@@ -49,6 +59,9 @@ pub(super) fn read_deploy(reader: &mut Reader<'_>, item: &Item<'_>, resources: &
 }
 
 fn replicas(text: &str) -> Result<u32, Refused> {
+    if text == "0" {
+        return Ok(0);
+    }
     let count = number(text, 1..=u64::from(SCALE_MAX))?;
     Ok(u32::try_from(count).unwrap_or(SCALE_MAX))
 }
@@ -62,18 +75,29 @@ fn is_global(text: &str) -> Result<bool, Refused> {
     }
 }
 
-fn read_resources(reader: &mut Reader<'_>, item: &Item<'_>, resources: &mut Resources) {
+/// Reads limits and reservations, and returns the devices among these.
+fn read_resources(reader: &mut Reader<'_>, item: &Item<'_>, resources: &mut Resources) -> Vec<DeviceRequest> {
+    let mut devices = Vec::new();
     for entry in reader.entries(item) {
         let child = item.child(entry);
         match reader.known_key(RESOURCE_KEYS, item, entry) {
-            Some(ResourceKey::Limits) => read_amounts(reader, &child, Bound::Limit, resources),
-            Some(ResourceKey::Reservations) => read_amounts(reader, &child, Bound::Reservation, resources),
+            Some(ResourceKey::Limits) => devices.extend(read_amounts(reader, &child, Bound::Limit, resources)),
+            Some(ResourceKey::Reservations) => {
+                devices.extend(read_amounts(reader, &child, Bound::Reservation, resources));
+            }
             None => {}
         }
     }
+    devices
 }
 
-fn read_amounts(reader: &mut Reader<'_>, item: &Item<'_>, bound: Bound, resources: &mut Resources) {
+fn read_amounts(
+    reader: &mut Reader<'_>,
+    item: &Item<'_>,
+    bound: Bound,
+    resources: &mut Resources,
+) -> Vec<DeviceRequest> {
+    let mut devices = Vec::new();
     let (keys, section) = match bound {
         Bound::Limit => (LIMIT_KEYS, "limits"),
         Bound::Reservation => (RESERVATION_KEYS, "reservations"),
@@ -85,9 +109,11 @@ fn read_amounts(reader: &mut Reader<'_>, item: &Item<'_>, bound: Bound, resource
             Some(AmountKey::Cpus) => resources.read_cpus(reader, &child, &name, bound),
             Some(AmountKey::Memory) => resources.read_memory(reader, &child, &name, bound),
             Some(AmountKey::Pids) => resources.read_pids(reader, &child, &name),
+            Some(AmountKey::Devices) => devices = gpus::read_requests(reader, &child, false),
             None => {}
         }
     }
+    devices
 }
 
 fn read_placement(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<Constraint> {

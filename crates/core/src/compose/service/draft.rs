@@ -5,23 +5,27 @@ use std::collections::BTreeMap;
 use super::{
     super::{
         constraint::CONSTRAINTS_MAX,
+        dialect::Dialect,
         host_files::HostFileKind,
         keys::ServiceKey,
-        labels::{Labels, ServiceLabels, read_service_labels},
-        reader::Reader,
-        report::quote,
-        value::{boolean, number},
+        labels::{Labels, ServiceLabels, read_service_keys, read_service_labels, settle_no_replicas},
+        reader::{Reader, Unset},
+        report::{Place, quote},
+        value::{boolean, number, unless_zero},
         yaml::Item,
     },
+    build,
     container::{check_restart, network_mode, pull_policy, read_words, stop_grace, user, working_dir},
     depends::{self, Dependency, read_depends_on},
     deploy::{Deploy, read_deploy},
     env_file::read_env_files,
     environment::{check_size, read_environment},
+    gpus::read_gpus,
     host_files::read_grants,
     image, limits,
     mount::Mount,
     naming,
+    networks::Attachments,
     resources::{Bound, Resources, Setting},
     rights, signal,
     tmpfs::read_tmpfs,
@@ -29,9 +33,16 @@ use super::{
 };
 use crate::{
     name::ServiceName,
-    spec::{Constraint, ContainerSpec, RetryPolicy, STOP_GRACE_DEFAULT, ServiceSpec},
+    spec::{
+        Constraint, ContainerSpec, DeviceRequest, PullPolicy, RequestedDevices, RetryPolicy, STOP_GRACE_DEFAULT,
+        ServiceSpec,
+    },
 };
 
+/// Docker's own default, and what one share below it stands for in files of the original: 100 are a
+/// core.
+const CPU_SHARES_OF_DOCKER: u64 = 1_024;
+const CPU_MILLIS_PER_SHARE: u64 = 10;
 /// The weights that the kernel knows.
 const CPU_SHARES_MIN: u64 = 2;
 const CPU_SHARES_MAX: u64 = 262_144;
@@ -40,7 +51,17 @@ const CPU_SHARES_MAX: u64 = 262_144;
 #[derive(Debug)]
 pub(super) struct ServiceDraft {
     container: ContainerSpec,
+    /// Where `image` stands, if it does.
+    image: Option<Place>,
+    /// Where `build` stands, if it does.
+    build: Option<Place>,
+    /// The networks that the service names, or the place of a mode that stands instead.
+    networks: Attachments,
     resources: Resources,
+    /// What `gpus` asks for, and where it stands.
+    gpus: Option<(Vec<DeviceRequest>, Place)>,
+    /// Where `pull_policy` stands, if it does.
+    pull_policy: Option<Place>,
     labels: Labels<ServiceLabels>,
     depends_on: Vec<Dependency>,
     /// Variables of files: those of `environment` win.
@@ -50,11 +71,18 @@ pub(super) struct ServiceDraft {
     deploy: Deploy,
 }
 
-impl Default for ServiceDraft {
-    fn default() -> Self {
+impl ServiceDraft {
+    /// A service that says nothing yet.
+    pub(super) fn new(dialect: Dialect) -> Self {
+        let container = ContainerSpec::new(String::new());
         Self {
-            container: ContainerSpec::new(String::new()),
+            image: None,
+            build: None,
+            networks: Attachments::default(),
+            container: ContainerSpec { init: dialect.adds_init(), engine_init: !dialect.adds_init(), ..container },
             resources: Resources::default(),
+            gpus: None,
+            pull_policy: None,
             labels: Labels::default(),
             depends_on: Vec::new(),
             env_files: BTreeMap::new(),
@@ -62,23 +90,30 @@ impl Default for ServiceDraft {
             deploy: Deploy::default(),
         }
     }
-}
 
-impl ServiceDraft {
     /// Reads the value of a key.
     pub(super) fn read(&mut self, key: ServiceKey, reader: &mut Reader<'_>, item: &Item<'_>) {
         let container = &mut self.container;
         match key {
-            ServiceKey::Image => container.image = reader.parsed(item, image::read).unwrap_or_default(),
+            ServiceKey::Image => {
+                self.image = Some(item.place());
+                container.image = reader.parsed(item, image::read).unwrap_or_default();
+            }
+            ServiceKey::Build => self.build = Some(item.place()),
             ServiceKey::Command => container.command = read_words(reader, item),
             ServiceKey::Entrypoint => container.entrypoint = read_words(reader, item),
-            ServiceKey::Environment => (container.environment, self.constraints) = read_environment(reader, item),
+            ServiceKey::Environment => {
+                (container.environment, self.constraints) =
+                    reader.with_unset(Unset::Deferred, |reader| read_environment(reader, item));
+            }
             ServiceKey::EnvFile => self.env_files = read_env_files(reader, item),
-            ServiceKey::Labels => (self.labels, container.labels) = read_service_labels(reader, item),
+            ServiceKey::Labels => container.labels = read_service_labels(reader, item, &mut self.labels),
             ServiceKey::DependsOn => self.depends_on = read_depends_on(reader, item),
             ServiceKey::WorkingDir => container.working_dir = reader.parsed(item, working_dir),
-            ServiceKey::User => container.user = reader.parsed(item, user),
-            ServiceKey::Deploy => self.deploy = read_deploy(reader, item, &mut self.resources),
+            ServiceKey::User => {
+                container.user = reader.with_unset(Unset::Refused, |reader| reader.parsed(item, user));
+            }
+            ServiceKey::Deploy => self.deploy = read_deploy(reader, item, &mut self.resources, &mut self.labels),
             ServiceKey::MemLimit => self.resources.read_memory(reader, item, "mem_limit", Bound::Limit),
             ServiceKey::MemReservation => {
                 self.resources.read_memory(reader, item, "mem_reservation", Bound::Reservation);
@@ -86,12 +121,18 @@ impl ServiceDraft {
             ServiceKey::MemswapLimit => self.resources.read_memory_and_swap(reader, item),
             ServiceKey::PidsLimit => self.resources.read_pids(reader, item, "pids_limit"),
             ServiceKey::Cpus => self.resources.read_cpus(reader, item, "cpus", Bound::Limit),
+            ServiceKey::Gpus => self.gpus = Some((read_gpus(reader, item), item.place())),
             ServiceKey::CpuShares => {
-                container.cpu_shares = reader.parsed(item, |text| number(text, CPU_SHARES_MIN..=CPU_SHARES_MAX));
+                let shares = |text: &str| number(text, CPU_SHARES_MIN..=CPU_SHARES_MAX);
+                container.cpu_shares = reader.parsed(item, |text| unless_zero(text, shares)).flatten();
             }
-            ServiceKey::NetworkMode => container.network_mode = reader.parsed(item, network_mode),
+            ServiceKey::NetworkMode => {
+                self.networks.mode = Some(item.place());
+                container.network_mode = reader.parsed(item, network_mode);
+            }
+            ServiceKey::Networks => self.networks.read(reader, item),
             ServiceKey::Volumes => {
-                let mounts = read_volumes(reader, item);
+                let mounts = reader.with_unset(Unset::Refused, |reader| read_volumes(reader, item));
                 self.mount(reader, mounts);
             }
             ServiceKey::Tmpfs => {
@@ -106,17 +147,33 @@ impl ServiceDraft {
                 let mounts = read_grants(reader, item, HostFileKind::Config);
                 self.mount(reader, mounts);
             }
-            ServiceKey::Init => container.init = reader.parsed(item, boolean).unwrap_or(true),
+            ServiceKey::Init => {
+                container.init = reader.parsed(item, boolean).unwrap_or(container.init);
+                container.engine_init = false;
+            }
             ServiceKey::StopSignal => container.stop_signal = reader.parsed(item, signal::read),
             ServiceKey::StopGracePeriod => {
                 container.stop_grace = reader.parsed(item, stop_grace).unwrap_or(STOP_GRACE_DEFAULT);
             }
-            ServiceKey::PullPolicy => container.pull_policy = reader.parsed(item, pull_policy).unwrap_or_default(),
+            ServiceKey::PullPolicy => {
+                self.pull_policy = Some(item.place());
+                container.pull_policy = reader.parsed(item, pull_policy).unwrap_or_default();
+                if item.scalar() == Some("build") {
+                    let message =
+                        "`pull_policy: build` is read as `never`: agents build no images, so hosts must have it";
+                    reader.report.warning(item.place(), message);
+                }
+            }
             ServiceKey::Restart => check_restart(reader, item),
             ServiceKey::Naming(key) => naming::read(&mut container.naming, key, reader, item),
             ServiceKey::Limit(key) => limits::read(&mut container.limits, key, reader, item),
             ServiceKey::Right(key) => rights::read(&mut container.rights, key, reader, item),
         }
+    }
+
+    /// Reads labels that stand under `x-tickmesh`.
+    pub(super) fn read_keys(&mut self, reader: &mut Reader<'_>, item: &Item<'_>) {
+        read_service_keys(reader, item, &mut self.labels);
     }
 
     /// Takes mounts over, each of which needs a place of its own.
@@ -143,9 +200,17 @@ impl ServiceDraft {
         mut self,
         reader: &mut Reader<'_>,
         item: &Item<'_>,
+        key: &str,
         name: Option<ServiceName>,
     ) -> Option<ServiceSpec> {
+        if let Some(place) = self.build.take() {
+            build::settle(reader, &mut self.container, key, self.image.is_some(), place);
+        }
+        std::mem::take(&mut self.networks).settle(reader, &mut self.container, key);
         self.resources.finish(reader, &mut self.container);
+        self.reserve_shares(reader);
+        self.settle_latest_image(reader);
+        self.settle_gpus(reader);
         self.finish_environment(reader, item);
         let (scale, global) = self.replicas(reader);
         let constraints = self.take_constraints(reader, item);
@@ -160,6 +225,43 @@ impl ServiceDraft {
             constraints,
             ..spec
         })
+    }
+
+    /// In files of the original 100 shares are a core that is kept free; docker's own default of
+    /// 1,024 and more is a weight.
+    fn reserve_shares(&mut self, reader: &Reader<'_>) {
+        let Some(shares) = self.container.cpu_shares.filter(|shares| *shares < CPU_SHARES_OF_DOCKER) else { return };
+        if reader.is_original && reader.dialect.reserves_shares() && self.container.reserved_cpu_millis().is_none() {
+            self.container.cpu_reservation_millis = Some(shares * CPU_MILLIS_PER_SHARE);
+        }
+    }
+
+    /// The original's word for `pull_policy: always`.
+    fn settle_latest_image(&mut self, reader: &mut Reader<'_>) {
+        let Some(given) = self.labels.given("latest_image").filter(|_| self.labels.latest_image) else { return };
+        if self.pull_policy.is_some() && self.container.pull_policy != PullPolicy::Always {
+            let message = format!("`{}` contradicts `pull_policy`", given.name);
+            return reader.report.error_with_hint(given.place.clone(), message, "remove one of them");
+        }
+        self.container.pull_policy = PullPolicy::Always;
+    }
+
+    /// Takes the GPUs over from one of the three places that can ask for them.
+    fn settle_gpus(&mut self, reader: &mut Reader<'_>) {
+        let count = self.labels.gpu.unwrap_or_default();
+        let by_label = (count > 0).then(|| DeviceRequest::gpus(RequestedDevices::Count(count)));
+        let by_deploy = std::mem::take(&mut self.deploy.devices);
+        let (by_key, place) = self.gpus.take().unwrap_or_else(|| (Vec::new(), Place::file()));
+        let given = self.labels.given("gpu").map_or(place, |given| given.place.clone());
+        let asked: Vec<Vec<DeviceRequest>> = [by_label.into_iter().collect(), by_key, by_deploy]
+            .into_iter()
+            .filter(|requests| !requests.is_empty())
+            .collect();
+        if asked.iter().any(|requests| *requests != asked[0]) {
+            let message = "the service asks for GPUs in two places that differ";
+            return reader.report.error_with_hint(given, message, "keep one of them");
+        }
+        self.container.device_requests = asked.into_iter().next().unwrap_or_default();
     }
 
     fn finish_environment(&mut self, reader: &mut Reader<'_>, item: &Item<'_>) {
@@ -178,7 +280,9 @@ impl ServiceDraft {
         if let (Some(given), Some(count)) = (self.labels.given("scale"), self.labels.scale) {
             scale.put(reader, &given.name, given.place.clone(), count);
         }
-        if let Some((count, place)) = self.deploy.replicas.take() {
+        if let Some((0, place)) = &self.deploy.replicas {
+            settle_no_replicas(reader, place.clone(), self.labels.is_of_swarm_cronjob());
+        } else if let Some((count, place)) = self.deploy.replicas.take() {
             scale.put(reader, "deploy.replicas", place, count);
         }
         if let Some(given) = self.labels.given("global") {

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 
 use super::{
     super::{
+        diagnostic::SourceId,
+        dotenv,
         env_files::EnvFile,
         interpolate::InterpolationError,
+        project::join_paths,
         reader::Reader,
         report::{Place, quote},
         value::{Refused, boolean},
         yaml::{Item, Value},
     },
-    dotenv,
     environment::is_reserved,
 };
 
@@ -64,8 +66,10 @@ fn read_names(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<Named> {
 }
 
 fn read_name(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Named> {
+    let source = item.node.position.source;
     let Value::Mapping(entries) = &item.node.value else {
         let path = reader.parsed(item, path)?;
+        let path = in_project(reader, path, source);
         return Some(Named { path, place: item.place(), required: true });
     };
     let (mut found, mut required) = (None, true);
@@ -84,7 +88,16 @@ fn read_name(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Named> {
     if !entries.iter().any(|entry| entry.key.text == "path") {
         reader.report.error(item.place(), "the env file has no `path`");
     }
-    Some(Named { path: found?, place: item.place(), required })
+    let path = in_project(reader, found?, source);
+    Some(Named { path, place: item.place(), required })
+}
+
+/// A path as seen from the folder of the project. That of the first file stays as it is written.
+fn in_project(reader: &Reader<'_>, path: String, source: SourceId) -> String {
+    match reader.sources.base(source) {
+        "" => path,
+        base => join_paths(base, &path),
+    }
 }
 
 fn path(text: &str) -> Result<String, Refused> {
@@ -159,6 +172,9 @@ fn replaced(
 ) -> Result<String, InterpolationError> {
     let result = reader.interpolator.interpolate_beside(text, above)?;
     for name in result.unset {
+        if !reader.is_first_unset(&name) {
+            continue;
+        }
         let (name, path) = (quote(&name), quote(&file.path));
         let message = format!(
             "the variable {name} of line {line} of the env file {path} is not set: nothing is put in its place"

@@ -33,6 +33,9 @@ pub(super) fn read_environment(
 ) -> (BTreeMap<String, String>, Vec<Constraint>) {
     let (mut environment, mut constraints) = (BTreeMap::new(), Vec::new());
     for pair in reader.pairs(item) {
+        if let Some(text) = &pair.value {
+            reader.report_unset(text);
+        }
         if directive::read(reader, &pair, &mut constraints) || !check_name(reader, &pair) {
             continue;
         }

@@ -15,10 +15,12 @@ use super::{
     },
     mount::{Mount, clean_path, path_of_host},
 };
-use crate::spec::{Volume, VolumeSource};
+use crate::spec::{MountOptions, Volume, VolumeSource};
 
 /// Most grants of a service.
 const GRANTS_MAX: usize = 100;
+/// Keys that say where the text of a secret or a config comes from.
+const SOURCE_KEYS: [&str; 4] = ["file", "content", "environment", "external"];
 /// Keys of a grant in its long form.
 const GRANT_KEYS: [&str; 5] = ["source", "target", "uid", "gid", "mode"];
 
@@ -39,17 +41,38 @@ fn definitions(reader: &mut Reader<'_>, item: &Item<'_>) -> BTreeMap<String, Opt
 fn definition(reader: &mut Reader<'_>, item: &Item<'_>, entry: &Entry) -> Option<String> {
     let child = item.child(entry);
     let mut path = None;
+    let mut has_source = false;
     for key in reader.entries(&child) {
         match reader.known_key(FILE_KEYS, &child, key) {
-            Some(FileKey::File) => path = reader.parsed(&child.child(key), path_of_host),
+            Some(FileKey::File) => path = file_path(reader, &child.child(key)),
             None => {}
         }
+        // Where else the text would come from has been refused with what to write instead.
+        has_source |= is_source(&key.key.text);
     }
-    if !reader.entries(&child).iter().any(|key| key.key.text == "file") {
+    if !has_source {
         let message = format!("{} has no `file`", quote(&entry.key.text));
         reader.report.error(item.key_place(&entry.key), message);
     }
     path
+}
+
+/// Whether a key says where the text of a secret or a config comes from.
+fn is_source(key: &str) -> bool {
+    SOURCE_KEYS.contains(&key)
+}
+
+/// The path of a file of the hosts.
+fn file_path(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<String> {
+    let text = reader.text(item)?;
+    let resolved = reader.on_hosts(&text.value, item.node.position.source);
+    match path_of_host(&resolved.unwrap_or(text.value.clone())) {
+        Ok(path) => Some(path),
+        Err(error) => {
+            reader.report.error(text.place(), error.to_string());
+            None
+        }
+    }
 }
 
 /// Reads `secrets` or `configs` of a service.
@@ -87,7 +110,9 @@ fn read_grant(reader: &mut Reader<'_>, item: &Item<'_>, kind: HostFileKind) -> O
     let target = target.unwrap_or(name);
     let absolute = if target.starts_with('/') { target } else { format!("{}{target}", kind.folder()) };
     match clean_path(&absolute).filter(|path| path != "/") {
-        Some(target) => Some(Mount { volume: Volume { source, target, read_only: true }, place }),
+        Some(target) => {
+            Some(Mount { volume: Volume { source, target, read_only: true, options: MountOptions::default() }, place })
+        }
         None => {
             reader.report.error(place, format!("{} is not a path in the container without `..`", quote(&absolute)));
             None

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::{
     keys::LimitKey,
     reader::Reader,
-    value::{Refused, amount, number, size},
+    value::{Refused, amount, number, size, unless_zero},
     yaml::{Item, Value},
 };
 use crate::spec::{Amount, Limits, Ulimit};
@@ -39,7 +39,7 @@ const SHM_BYTES_MAX: u64 = 1 << 50;
 pub(super) fn read(limits: &mut Limits, key: LimitKey, reader: &mut Reader<'_>, item: &Item<'_>) {
     match key {
         LimitKey::Ulimits => limits.ulimits = ulimits(reader, item),
-        LimitKey::ShmSize => limits.shm_bytes = reader.parsed(item, shm_size),
+        LimitKey::ShmSize => limits.shm_bytes = reader.parsed(item, |text| unless_zero(text, shm_size)).flatten(),
         LimitKey::MemSwappiness => limits.swappiness = reader.parsed(item, |text| number(text, 0..=100)),
         // A job that is spared at the cost of everything else on its host is not the file's to wish for.
         LimitKey::OomScoreAdj => limits.oom_score_adj = reader.parsed(item, |text| number(text, 0..=1000)),

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use super::super::{
     reader::Reader,
     report::Place,
-    value::{Refused, cpus, number, size},
+    value::{Refused, cpus, number, size, unless_zero},
     yaml::Item,
 };
 use crate::spec::{Amount as MostOf, ContainerSpec};
@@ -112,7 +112,7 @@ impl Amount {
 impl Resources {
     /// Reads an amount of memory, which `name` limits or reserves.
     pub(super) fn read_memory(&mut self, reader: &mut Reader<'_>, item: &Item<'_>, name: &str, bound: Bound) {
-        let Some(bytes) = reader.parsed(item, memory) else { return };
+        let Some(Some(bytes)) = reader.parsed(item, |text| unless_zero(text, memory)) else { return };
         if bytes < MEMORY_BYTES_MIN_OF_DOCKER {
             reader.report.warning(item.place(), "docker engines since 20.10 refuse less than `6m`");
         }
@@ -121,7 +121,7 @@ impl Resources {
 
     /// Reads a number of cores, which `name` limits or reserves.
     pub(super) fn read_cpus(&mut self, reader: &mut Reader<'_>, item: &Item<'_>, name: &str, bound: Bound) {
-        let Some(millis) = reader.parsed(item, cpus) else { return };
+        let Some(Some(millis)) = reader.parsed(item, |text| unless_zero(text, cpus)) else { return };
         self.cpu.setting(bound).put(reader, name, item.place(), millis);
     }
 
@@ -131,7 +131,7 @@ impl Resources {
             "-1" => Ok(MostOf::Unlimited),
             _ => memory(text).map(MostOf::AtMost),
         };
-        let Some(amount) = reader.parsed(item, read) else { return };
+        let Some(Some(amount)) = reader.parsed(item, |text| unless_zero(text, read)) else { return };
         self.memory_and_swap.put(reader, "memswap_limit", item.place(), amount);
     }
 
@@ -141,7 +141,7 @@ impl Resources {
             "-1" => Ok(MostOf::Unlimited),
             _ => number(text, 1..=PIDS_MAX).map(MostOf::AtMost),
         };
-        let Some(most) = reader.parsed(item, read) else { return };
+        let Some(Some(most)) = reader.parsed(item, |text| unless_zero(text, read)) else { return };
         self.pids.put(reader, name, item.place(), most);
     }
 

@@ -8,7 +8,7 @@ use super::{
     },
     mount::{Mount, target_path},
 };
-use crate::spec::{Volume, VolumeSource};
+use crate::spec::{MountOptions, Volume, VolumeSource};
 
 /// Options without a value.
 const FLAGS: [&str; 9] = ["ro", "rw", "exec", "noexec", "suid", "nosuid", "dev", "nodev", "noatime"];
@@ -25,7 +25,7 @@ fn short(text: &str) -> Result<Volume, Refused> {
     let (target, options) = text.split_once(':').unwrap_or((text, ""));
     let options: Result<Vec<String>, _> = options.split(',').filter(|option| !option.is_empty()).map(option).collect();
     let source = VolumeSource::Tmpfs(options?.join(","));
-    Ok(Volume { source, target: target_path(target)?, read_only: false })
+    Ok(Volume { source, target: target_path(target)?, read_only: false, options: MountOptions::default() })
 }
 
 fn option(text: &str) -> Result<String, Refused> {

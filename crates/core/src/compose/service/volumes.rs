@@ -1,5 +1,6 @@
-//! `volumes` of a service: `SOURCE:TARGET[:ro|rw]`, `TARGET` alone, or a map with `type`, `source`, `target`, `read_only`.
-//! What other keys mount (`tmpfs`, `secrets`, `configs`) is a [`Mount`] as well: no two may have one target.
+//! `volumes` of a service: `SOURCE:TARGET[:MODES]`, `TARGET` alone, or a map with `type`, `source`,
+//! `target`, `read_only`. What other keys mount (`tmpfs`, `secrets`, `configs`) is a [`Mount`] as
+//! well: no two may have one target.
 
 use super::{
     super::{
@@ -8,17 +9,19 @@ use super::{
         value::{Refused, boolean},
         yaml::{Item, Value},
     },
+    modes::{self, Modes},
     mount::{Mount, path_of_host, target_path},
     tmpfs,
 };
-use crate::spec::{Volume, VolumeSource};
+use crate::spec::{MountOptions, Propagation, Volume, VolumeSource};
 
 /// Most mounts of a container.
 const VOLUMES_MAX: usize = 100;
 /// Keys of the long form that are read.
-const LONG_KEYS: [&str; 6] = ["type", "source", "target", "read_only", "bind", "tmpfs"];
-/// Keys of the long form that are not.
-const LONG_KEYS_UNSUPPORTED: [&str; 3] = ["volume", "image", "consistency"];
+const LONG_KEYS: [&str; 8] = ["type", "source", "target", "read_only", "bind", "volume", "tmpfs", "consistency"];
+
+/// What the name of a volume is.
+const VOLUME_NAME: &str = "the name of a volume: at least two letters, digits, `_`, `.` and `-`";
 
 /// Reads `volumes`.
 pub(super) fn read_volumes(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<Mount> {
@@ -38,23 +41,30 @@ pub(super) fn read_volumes(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<Moun
         let element = item.element(index, node);
         let volume = match &node.value {
             Value::Mapping(_) => read_long(reader, &element),
-            Value::Scalar(_) | Value::Sequence(_) => reader.parsed(&element, short),
+            Value::Scalar(_) | Value::Sequence(_) => read_short(reader, &element),
         };
-        if let Some(volume) = volume {
-            warn_of_undeclared(reader, &volume, element.place());
+        if let Some(mut volume) = volume {
+            settle_name(reader, &mut volume, element.place());
+            check_length(reader, &volume, element.place());
             mounts.push(Mount { volume, place: element.place() });
         }
     }
     mounts
 }
 
+/// Replaces a volume's name in the file by that on the hosts.
+///
 /// Who declares volumes and uses another one has most likely mistyped it: an engine makes it, empty, without a word.
-fn warn_of_undeclared(reader: &mut Reader<'_>, volume: &Volume, place: Place) {
-    let (VolumeSource::Named(name), Some(declared)) = (&volume.source, &reader.volumes) else { return };
-    if declared.contains(name) {
+fn settle_name(reader: &mut Reader<'_>, volume: &mut Volume, place: Place) {
+    let (VolumeSource::Named(name), Some(declared)) = (&mut volume.source, &reader.volumes) else { return };
+    if let Some(declaration) = declared.get(name) {
+        if let Some(on_hosts) = declaration {
+            name.clone_from(on_hosts);
+            volume.options.must_exist = true;
+        }
         return;
     }
-    let hint = match reader.report.nearest(name, declared.iter().map(String::as_str)) {
+    let hint = match reader.report.nearest(name, declared.keys().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("declare it there: `volumes: {{{name}: }}`"),
     };
@@ -62,21 +72,63 @@ fn warn_of_undeclared(reader: &mut Reader<'_>, volume: &Volume, place: Place) {
     reader.report.warning_with_hint(place, message, hint);
 }
 
-fn short(text: &str) -> Result<Volume, Refused> {
+/// The engine refuses a name of one letter. In a stack the name is longer on the hosts.
+fn check_length(reader: &mut Reader<'_>, volume: &Volume, place: Place) {
+    if let VolumeSource::Named(name) = &volume.source
+        && name.len() < 2
+    {
+        reader.report.error(place, Refused::new(name, VOLUME_NAME).to_string());
+    }
+}
+
+/// The short form. A path that begins with a dot or with `~` is one of the hosts.
+fn read_short(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Volume> {
+    let text = reader.text(item)?;
+    let (source, rest) = text.value.split_once(':').unwrap_or((&text.value, ""));
+    let resolved = match source.starts_with(['.', '~']) && !rest.is_empty() {
+        true => reader.on_hosts(source, text.place().position.source).map(|source| format!("{source}:{rest}")),
+        false => None,
+    };
+    match short(&resolved.unwrap_or(text.value.clone())) {
+        Ok((volume, useless)) => {
+            modes::warn_of_useless(reader, &text.place(), &useless);
+            Some(volume)
+        }
+        Err(error) => {
+            reader.report.error(text.place(), error.to_string());
+            None
+        }
+    }
+}
+
+/// A volume, and those of its modes that change nothing.
+fn short(text: &str) -> Result<(Volume, Vec<String>), Refused> {
     let parts: Vec<&str> = text.split(':').collect();
-    let (source, target, mode) = match parts.as_slice() {
+    let (source, target, given) = match parts.as_slice() {
         [target] => (None, *target, "rw"),
         [source, target] => (Some(*source), *target, "rw"),
         [source, target, mode] => (Some(*source), *target, *mode),
         _ => return Err(Refused::new(text, "a volume such as `/data:/data:ro` or `cache:/cache`")),
     };
-    let read_only = match mode {
-        "rw" => false,
-        "ro" => true,
-        _ => return Err(Refused::new(mode, "a mode of a volume: `ro` or `rw`")),
-    };
+    let Modes { read_only, options, useless } = modes::read(given)?;
     let source = source.map_or(Ok(VolumeSource::Anonymous), any_source)?;
-    Ok(Volume { source, target: target_path(target)?, read_only })
+    check_modes(given, &source, &options)?;
+    Ok((Volume { source, target: target_path(target)?, read_only, options }, useless))
+}
+
+/// Some modes are for paths and some for volumes of the engine: docker refuses the others, too.
+fn check_modes(text: &str, source: &VolumeSource, options: &MountOptions) -> Result<(), Refused> {
+    let is_path = match source {
+        VolumeSource::HostPath(_) | VolumeSource::ExistingHostPath(_) => true,
+        VolumeSource::Named(_) | VolumeSource::Anonymous | VolumeSource::Tmpfs(_) => false,
+    };
+    if is_path && options.no_copy {
+        return Err(Refused::new(text, "possible: `nocopy` is for volumes of the engine, and this is a path"));
+    }
+    if !is_path && options.propagation.is_some() {
+        return Err(Refused::new(text, "possible: how mounts spread is said of paths, and this is a volume"));
+    }
+    Ok(())
 }
 
 /// What the text before the colon names.
@@ -91,10 +143,10 @@ fn host_path(text: &str) -> Result<VolumeSource, Refused> {
 fn named(text: &str) -> Result<VolumeSource, Refused> {
     let first = text.starts_with(|first: char| first.is_ascii_alphanumeric());
     let rest = text.chars().all(|character| character.is_ascii_alphanumeric() || "_.-".contains(character));
-    if first && rest && (2..=255).contains(&text.len()) {
+    if first && rest && text.len() <= 255 {
         return Ok(VolumeSource::Named(text.to_owned()));
     }
-    Err(Refused::new(text, "the name of a volume: at least two letters, digits, `_`, `.` and `-`"))
+    Err(Refused::new(text, VOLUME_NAME))
 }
 
 /// The parts of the long form.
@@ -106,6 +158,7 @@ struct Long {
     read_only: Option<bool>,
     /// Of a bind: the path is not made if it is not there.
     must_exist: bool,
+    options: MountOptions,
     /// Options of a tmpfs.
     tmpfs: Vec<String>,
 }
@@ -119,13 +172,13 @@ fn read_long(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Volume> {
             "source" => long.source = reader.text(&child),
             "target" => long.target = reader.parsed(&child, target_path),
             "read_only" => long.read_only = reader.parsed(&child, boolean),
-            "bind" => long.must_exist = read_bind(reader, &child),
-            "tmpfs" => long.tmpfs = tmpfs::read_long(reader, &child),
-            key if LONG_KEYS_UNSUPPORTED.contains(&key) => {
-                let message =
-                    format!("`{key}` of a volume is not supported: mounts have a source, a target and a mode");
-                reader.report.error_with_hint(item.key_place(&entry.key), message, "set it up on the hosts");
+            "bind" => read_bind(reader, &child, &mut long),
+            "volume" => read_volume_options(reader, &child, &mut long.options),
+            "consistency" => {
+                let mode = reader.text(&child).map(|text| text.value);
+                modes::warn_of_useless(reader, &item.key_place(&entry.key), mode.as_slice());
             }
+            "tmpfs" => long.tmpfs = tmpfs::read_long(reader, &child),
             unknown => reader.unknown_key(unknown, item.key_place(&entry.key), LONG_KEYS),
         }
     }
@@ -136,25 +189,55 @@ fn read_long(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Volume> {
     }
     let read_only = long.read_only.unwrap_or(false);
     let target = long.target.take();
+    let options = std::mem::take(&mut long.options);
     let source = long_source(reader, item, long)?;
-    Some(Volume { source, target: target?, read_only })
+    if let Err(error) = check_modes("it", &source, &options) {
+        reader.report.error(item.place(), error.to_string());
+    }
+    if matches!(source, VolumeSource::ExistingHostPath(_)) && options.relabel.is_some() {
+        let message = "`selinux` is not possible together with `create_host_path: false`";
+        reader.report.error_with_hint(item.place(), message, "remove one of them");
+    }
+    Some(Volume { source, target: target?, read_only, options })
 }
 
-/// Whether the path must be there. How mounts spread between host and container is the host's affair.
-fn read_bind(reader: &mut Reader<'_>, item: &Item<'_>) -> bool {
-    let mut must_exist = false;
+/// Whether the path must be there, and how it is mounted.
+fn read_bind(reader: &mut Reader<'_>, item: &Item<'_>, long: &mut Long) {
+    const KEYS: [&str; 4] = ["create_host_path", "propagation", "selinux", "recursive"];
     for entry in reader.entries(item) {
+        let child = item.child(entry);
         match entry.key.text.as_str() {
-            "create_host_path" => must_exist = reader.parsed(&item.child(entry), boolean) == Some(false),
-            key @ ("propagation" | "selinux" | "recursive") => {
-                let message =
-                    format!("`{key}` of a bind is not supported: it is for the administrator of a host to say");
-                reader.report.error_with_hint(item.key_place(&entry.key), message, "set it up on the hosts");
+            "create_host_path" => long.must_exist = reader.parsed(&child, boolean) == Some(false),
+            "propagation" => {
+                let names = one_of(Propagation::ALL.map(Propagation::as_str));
+                let read = |text: &str| modes::propagation(text).ok_or_else(|| Refused::new(text, names.clone()));
+                long.options.propagation = reader.parsed(&child, read);
             }
-            unknown => reader.unknown_key(unknown, item.key_place(&entry.key), ["create_host_path"]),
+            "selinux" => {
+                let read = |text: &str| modes::relabel(text).ok_or_else(|| Refused::new(text, one_of(["z", "Z"])));
+                long.options.relabel = reader.parsed(&child, read);
+            }
+            key @ "recursive" => {
+                let message = format!("`{key}` of a bind is not supported: what is mounted below the path comes along");
+                reader.report.error_with_hint(item.key_place(&entry.key), message, "remove it");
+            }
+            unknown => reader.unknown_key(unknown, item.key_place(&entry.key), KEYS),
         }
     }
-    must_exist
+}
+
+fn read_volume_options(reader: &mut Reader<'_>, item: &Item<'_>, options: &mut MountOptions) {
+    for entry in reader.entries(item) {
+        let child = item.child(entry);
+        match entry.key.text.as_str() {
+            "nocopy" => options.no_copy = reader.parsed(&child, boolean).unwrap_or_default(),
+            key @ ("subpath" | "labels") => {
+                let message = format!("`{key}` of a volume is not supported: a volume is mounted as it is");
+                reader.report.error_with_hint(item.key_place(&entry.key), message, "remove it");
+            }
+            unknown => reader.unknown_key(unknown, item.key_place(&entry.key), ["nocopy"]),
+        }
+    }
 }
 
 fn long_source(reader: &mut Reader<'_>, item: &Item<'_>, long: Long) -> Option<VolumeSource> {
@@ -178,7 +261,12 @@ fn long_source(reader: &mut Reader<'_>, item: &Item<'_>, long: Long) -> Option<V
     };
     match source {
         Some(source) => {
-            read(&source.value).map_err(|error| reader.report.error(source.place(), error.to_string())).ok()
+            let resolved = match kind.value.as_str() {
+                "bind" => reader.on_hosts(&source.value, source.place().position.source),
+                _ => None,
+            };
+            let path = resolved.unwrap_or(source.value.clone());
+            read(&path).map_err(|error| reader.report.error(source.place(), error.to_string())).ok()
         }
         None if kind.value == "volume" => Some(VolumeSource::Anonymous),
         None => {

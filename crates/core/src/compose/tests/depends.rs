@@ -119,9 +119,11 @@ fn services_cannot_wait_for_each_other() {
 #[test]
 fn many_ways_to_one_service_are_no_circle() {
     let bottom_up = "a: {image: a}\nb: {image: a, depends_on: [a]}\nc: {image: a, depends_on: [a]}\nd: {image: a, depends_on: [b, c, a]}\n";
-    check_services(bottom_up, &[]);
     let top_down: String = bottom_up.lines().rev().map(|line| format!("{line}\n")).collect();
-    check_services(&top_down, &[]);
+    for services in [bottom_up, &top_down] {
+        let said = rendered(&with_services(services));
+        assert!(!said.contains("error"), "{said}");
+    }
 }
 
 #[test]
@@ -130,4 +132,40 @@ fn a_service_waits_for_a_limited_number() {
         &format!("labels: {{aliyun.depends: '{}'}}", ",".repeat(200)),
         &["5:30: error: a service can wait for 200 others at most"],
     );
+}
+
+/// A service `db` with these keys, and one that waits for it as these say.
+fn waiting(db: &str, depends_on: &str) -> String {
+    with_services(&format!("db: {{image: a, {db}}}\njob: {{image: a, depends_on: {depends_on}}}\n"))
+}
+
+#[test]
+fn nobody_waits_for_the_end_of_a_server() {
+    for (keys, sign) in [
+        ("restart: always", "`restart: always`"),
+        ("restart: unless-stopped", "`restart: unless-stopped`"),
+        ("ports: ['80:80']", "`ports`"),
+        ("healthcheck: {test: 'true'}", "a `healthcheck`"),
+    ] {
+        for depends_on in ["[db]", "{db: }", "{db: {condition: service_started}}"] {
+            let said = rendered(&waiting(keys, depends_on));
+            let expect = format!("error: `job` would wait for ever: `db` has {sign}, as a server that never ends\n");
+            assert_eq!(said.matches(&expect).count(), 1, "{said}");
+        }
+        let said = rendered(&waiting(keys, "{db: {condition: service_completed_successfully}}"));
+        assert!(!said.contains("error"), "{said}");
+    }
+    for keys in ["restart: on-failure", "restart: 'no'", "ports: ", "healthcheck: "] {
+        let said = rendered(&waiting(keys, "[db]"));
+        assert!(!said.contains("error"), "{said}");
+    }
+}
+
+#[test]
+fn order_of_starts_is_told_to_be_one_of_successes() {
+    let hint = "\n  hint: write `condition: service_completed_successfully`, which says the same to docker compose";
+    let expect = format!("4:32: warning: `job` begins when `db` has succeeded, not when it is started{hint}");
+    check(&waiting("user: a", "[db]"), &[&expect]);
+    check(&waiting("user: a", "{db: {condition: service_completed_successfully}}"), &[]);
+    check_services("db: {image: a}\njob: {image: a, labels: {aliyun.depends: db}}\n", &[]);
 }

@@ -57,11 +57,11 @@ fn nothing_is_reserved_that_cannot_be_used() {
 #[test]
 fn amounts_have_bounds() {
     check_service(
-        "deploy: {resources: {limits: {memory: 1m, cpus: 0}, reservations: {memory: 5m}}}",
+        "deploy: {resources: {limits: {memory: 1m, cpus: 2000}, reservations: {memory: 5m}}}",
         &[
             "5:43: error: `1m` is not a size from 4000000 bytes (4 MB) to 1024 TiB",
-            "5:53: error: `0` is not a number of cores from 0.01 to 1024 with at most three decimals, such as `0.5`",
-            "5:80: warning: docker engines since 20.10 refuse less than `6m`",
+            "5:53: error: `2000` is not a number of cores from 0.01 to 1024, such as `0.5`",
+            "5:83: warning: docker engines since 20.10 refuse less than `6m`",
         ],
     );
 }
@@ -70,7 +70,16 @@ fn amounts_have_bounds() {
 fn replicas_are_the_scale() {
     assert_eq!(service("deploy: {replicas: 5}").scale, 5);
     assert_eq!(service("deploy: {replicas: 5}\nlabels: {aliyun.scale: 5}").scale, 5);
-    check_service("deploy: {replicas: 0}", &["5:24: error: `0` is not a whole number from 1 to 1000"]);
+    let none = "`replicas: 0` is for swarm-cronjob, which starts the job itself";
+    let hint = "\n  hint: remove it: the schedule starts the job here";
+    check_service("deploy: {replicas: 0}", &[&format!("5:24: error: {none}{hint}")]);
+    let labelled = "deploy: {replicas: 0}\nlabels: {swarm.cronjob.enable: 'true'}";
+    let said = rendered(&with_service(labelled));
+    assert!(said.starts_with(&format!("f:5:24: warning: {none}: it counts as 1{hint}\nf:6:14: warning: ")), "{said}");
+    assert_eq!(service(labelled).scale, 1);
+    // Where its own examples have them.
+    assert_eq!(service("deploy: {replicas: 0, labels: [swarm.cronjob.enable=true]}").scale, 1);
+    check_service("deploy: {replicas: 1001}", &["5:24: error: `1001` is not a whole number from 1 to 1000"]);
     check_service(
         "deploy: {replicas: 5}\nlabels: {aliyun.scale: 4}",
         &["5:24: error: `deploy.replicas` is not what `aliyun.scale` says\n  hint: both mean the same: keep one"],
@@ -91,15 +100,15 @@ fn a_restart_policy_is_always_none() {
 #[test]
 fn the_rest_of_deploy_says_why_not() {
     check_service(
-        "deploy:\n  update_config: {}\n  endpoint_mode: vip\n  labels: {a: b}\n  replica: 3\n  resources:\n    limits: {pids: 0}\n    reservations: {devices: [], memroy: 8m}\n    x-note: 1\n",
+        "deploy:\n  update_config: {}\n  endpoint_mode: vip\n  labels: {a: b}\n  replica: 3\n  resources:\n    limits: {pids: x}\n    reservations: {generic_resources: [], memroy: 8m}\n    x-note: 1\n",
         &[
             "6:7: warning: `update_config` has no effect: an edit never changes an active run, and the next run begins with it",
             "7:7: warning: `endpoint_mode` has no effect: nothing connects to a batch job",
-            "8:7: error: `labels` is not supported: there is no service apart from its containers\n  hint: move them to `labels` of the service",
+            "8:16: warning: the label `a` has no effect: there is no service apart from its containers\n  hint: move it to `labels` of the service",
             "9:7: error: unknown key `replica`\n  hint: did you mean `replicas`?",
-            "11:24: error: `0` is not a whole number from 1 to 4194304",
-            "12:24: error: `devices` is not supported: agents hand out processors and memory only\n  hint: write a constraint on a label that only hosts with such devices have",
-            "12:37: error: unknown key `memroy`\n  hint: did you mean `memory`?",
+            "11:24: error: `x` is not a whole number from 1 to 4194304",
+            "12:24: error: `generic_resources` is not supported: agents hand out processors, memory and GPUs only\n  hint: write a constraint on a label that only hosts with such devices have",
+            "12:47: error: unknown key `memroy`\n  hint: did you mean `memory`?",
         ],
     );
     check_service("deploy: [a]", &["5:13: error: a map is needed here, but this is a list"]);

@@ -66,6 +66,7 @@ fn what_is_wrong_with_an_env_file_is_told_where_it_is_named() {
 fn read_env(text: &str) -> Reading {
     let (app, variables) = (AppName::new("nightly").unwrap(), BTreeMap::new());
     let file = ComposeFile {
+        dialect: Dialect::PRESENT,
         app: &app,
         file_name: "f",
         text: &with_service("env_file: f.env"),
@@ -121,6 +122,7 @@ fn a_file_that_many_services_name_is_read_once() {
     let (variables, env_files) = (map(&[("V", value.as_str())]), map(&[("f.env", "A=$V")]));
     let app = AppName::new("nightly").unwrap();
     let file = ComposeFile {
+        dialect: Dialect::PRESENT,
         app: &app,
         file_name: "f",
         text: &text,

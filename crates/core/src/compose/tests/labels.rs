@@ -22,7 +22,7 @@ fn without_schedule_and_type_there_is_nothing_to_run() {
     check(
         "services: {s1: {image: busybox}}\n",
         &[
-            "1:1: error: the file does not say when to run\n  hint: add the label `aliyun.schedule`, or `aliyun.project_type: batch` to run it by hand",
+            "1:1: error: the file does not say when to run\n  hint: add the label `tickmesh.schedule`, or `tickmesh.project_type: batch` to run it by hand",
         ],
     );
     check_labels(
@@ -83,7 +83,7 @@ fn labels_may_be_a_list() {
     check(
         "labels: ['aliyun.schedule=@daily', aliyun.timezone]\nservices: {s1: {image: a, labels: text}}\n",
         &[
-            "1:36: error: the label `aliyun.timezone` has no value\n  hint: it takes an IANA name (default: Asia/Shanghai): where the schedule's clock hangs",
+            "1:36: error: the label `aliyun.timezone` has no value\n  hint: it takes an IANA name (default: none): zone in which the schedule is read; without it UTC, and Asia/Shanghai for `aliyun.schedule`",
             "2:35: error: a map or a list of `KEY=VALUE` is needed here, but this is a text",
         ],
     );
@@ -139,7 +139,9 @@ fn values_out_of_bounds_say_what_is_possible() {
 #[test]
 fn a_run_has_a_limited_number_of_replicas() {
     let text = |last: u32| {
-        let service = |name: &str, scale: u32| format!("  {name}: {{image: a, labels: {{aliyun.scale: {scale}}}}}\n");
+        let service = |name: &str, scale: u32| {
+            format!("  {name}: {{image: a, network_mode: none, labels: {{aliyun.scale: {scale}}}}}\n")
+        };
         let services = [service("a", 1000), service("b", 999), service("c", last)].concat();
         format!("labels: {{aliyun.project_type: batch}}\nservices:\n{services}")
     };
@@ -175,16 +177,6 @@ fn a_label_on_the_wrong_level_says_where_it_belongs() {
 }
 
 #[test]
-fn gpus_are_an_error_with_a_reason() {
-    check_service_labels(
-        "aliyun.gpu: '2'",
-        &[
-            "5:14: error: the label `aliyun.gpu` is not supported: agents hand out processors and memory, not GPUs, and without one the job would not do what it says\n  hint: remove it if the hosts' default runtime gives every container their GPUs",
-        ],
-    );
-}
-
-#[test]
 fn labels_of_online_services_are_ignored_with_a_warning() {
     for label in [
         "log_store_out",
@@ -192,7 +184,6 @@ fn labels_of_online_services_are_ignored_with_a_warning() {
         "log.timestamp",
         "logs",
         "logs.access",
-        "latest_image",
         "probe.url",
         "rolling_updates",
         "rolling_updates.parallelism",
@@ -266,4 +257,33 @@ fn a_label_set_twice_in_a_list_is_an_error() {
         "labels: [aliyun.scale=1, aliyun.scale=2]",
         &["5:30: error: `aliyun.scale` is `2`, but `aliyun.scale` is `1`\n  hint: both are the same label: keep one"],
     );
+}
+
+#[test]
+fn labels_of_other_schedulers_are_told_once_with_ours() {
+    let told = |place: &str, prefix: &str, hint: &str| {
+        format!(
+            "{place}: warning: labels of another scheduler (`{prefix}`) have no effect here; one on the host may heed them\n  hint: {hint}"
+        )
+    };
+    let ours = |schedule: &str| format!("write the label `tickmesh.schedule: \"{schedule}\"` instead");
+    let general = "the label `tickmesh.schedule` says when to run";
+    check_service(
+        "labels:\n  swarm.cronjob.enable: 'true'\n  swarm.cronjob.schedule: 'CRON_TZ=Asia/Tokyo 0 4 * * *'\n  ofelia.enabled: 'true'\n  ofelia.job-run.s.schedule: '@daily'\n  chadburn.job-exec.a.schedule: '0 30 1 * * *'\n  deck-chores.a.interval: daily\n  mobycron.schedule: soon\n  cd.doco.deployment.name: a",
+        &[
+            &told("6:7", "swarm.cronjob.", &ours("CRON_TZ=Asia/Tokyo 0 4 * * *")),
+            &told("8:7", "ofelia.", &ours("@daily")),
+            &told("10:7", "chadburn.", &ours("0 30 1 * * *")),
+            &told("11:7", "deck-chores.", &ours("@daily")),
+            &told("12:7", "mobycron.", general),
+            &told("13:7", "cd.doco.", general),
+        ],
+    );
+    check_labels(&format!("{BATCH}ofelia.enabled: 'true'"), &[&told("3:3", "ofelia.", general)]);
+    check(
+        "labels: {tickmesh.schedule: '@weekly', tickmesh.timezone: UTC, ofelia.job-run.s.schedule: '@daily'}\nservices: {s1: {image: a}}",
+        &[&told("1:64", "ofelia.", "remove them: the schedule of this file counts")],
+    );
+    let passed_on = container("labels: {ofelia.enabled: 'true'}").labels;
+    assert_eq!(passed_on, map(&[("ofelia.enabled", "true")]));
 }

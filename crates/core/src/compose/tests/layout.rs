@@ -41,6 +41,16 @@ fn unknown_keys_name_their_neighbour() {
 #[test]
 fn keys_beginning_with_x_are_not_for_us() {
     check(&format!("x-common: {{imge: 1, a: ['${{}}']}}\n{}", with_service("x-note: [1]")), &[]);
+    // At every level.
+    check(
+        &format!(
+            "networks: {{db: {{external: true, x-a: 1}}}}\nvolumes: {{data: {{x-a: 1}}}}\n{}",
+            with_service(
+                "networks: {db: {x-a: 1}}\nvolumes: [{type: bind, source: /a, target: /in, x-a: 1, bind: {x-a: 1}}]\nulimits: {nofile: {soft: 1, hard: 1, x-a: 1}}\ndeploy: {x-a: 1, resources: {x-a: 1, limits: {x-a: 1}}}"
+            )
+        ),
+        &[],
+    );
 }
 
 #[test]
@@ -57,7 +67,7 @@ fn a_file_of_version_one_is_explained() {
         "web:\n  image: busybox\n",
         &[
             "1:1: error: unknown key `web`",
-            "1:1: error: the file does not say when to run\n  hint: add the label `aliyun.schedule`, or `aliyun.project_type: batch` to run it by hand",
+            "1:1: error: the file does not say when to run\n  hint: add the label `tickmesh.schedule`, or `tickmesh.project_type: batch` to run it by hand",
             "1:1: error: `services` is missing\n  hint: `web` looks like a service: move it under `services`",
         ],
     );
@@ -99,26 +109,8 @@ fn the_name_of_the_app_is_given_elsewhere() {
 }
 
 #[test]
-fn volumes_are_declared_by_name_only() {
+fn volumes_may_be_declared_by_name() {
     check(&format!("volumes: {{aa: , b: {{}}}}\n{}", with_service("volumes: ['aa:/a']")), &[]);
-    check(
-        &format!("volumes: {{a: {{driver: nfs, external: true}}}}\n{}", with_service("")),
-        &[
-            "1:15: error: `driver` of a volume is not supported\n  hint: create the volume on the hosts, and declare it here without options",
-            "1:28: error: `external` of a volume is not supported\n  hint: create the volume on the hosts, and declare it here without options",
-        ],
-    );
-}
-
-#[test]
-fn networks_and_includes_say_why_not() {
-    check(
-        &format!("networks: {{}}\nsecrets: {{}}\nconfigs: {{}}\ninclude: []\n{}", with_service("")),
-        &[
-            "1:1: error: `networks` is not supported: containers of different hosts share no network\n  hint: name a network of the host with `network_mode` in the service",
-            "4:1: error: `include` is not supported: an app is one file\n  hint: put the services into this file",
-        ],
-    );
 }
 
 #[test]

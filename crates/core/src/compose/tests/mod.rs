@@ -2,14 +2,19 @@
 
 mod depends;
 mod deploy;
+mod dialects;
 mod env_files;
+mod gpus;
+mod hints;
 mod hostile;
 mod labels;
 mod layout;
+mod networks;
 mod options;
 mod placement;
 mod policies;
 mod samples;
+mod schedules;
 mod service;
 mod variables;
 mod volumes;
@@ -36,9 +41,18 @@ fn read_text(text: &str) -> Reading {
 }
 
 fn read_with(text: &str, variables: &BTreeMap<String, String>) -> Reading {
+    read_by(text, variables, Dialect::PRESENT)
+}
+
+fn read_in_dialect(text: &str, dialect: Dialect) -> Reading {
+    read_by(text, &map(&VARIABLES), dialect)
+}
+
+fn read_by(text: &str, variables: &BTreeMap<String, String>, dialect: Dialect) -> Reading {
     let app = AppName::new("nightly").unwrap();
     let env_files = map(&ENV_FILES);
     let file = ComposeFile {
+        dialect,
         app: &app,
         file_name: "f",
         text,

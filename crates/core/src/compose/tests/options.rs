@@ -1,7 +1,7 @@
 //! What a container is called, may use and may do.
 
 use super::*;
-use crate::spec::{Amount, Device, Ipc, Limits, Naming, Rights, Ulimit};
+use crate::spec::{Amount, Device, Ipc, Limits, Naming, PullPolicy, Rights, Ulimit};
 
 #[test]
 fn names_are_the_containers_own_and_those_of_others() {
@@ -87,9 +87,9 @@ fn limits_that_make_no_sense_are_refused() {
         ],
     );
     check_service(
-        "shm_size: 0\nmem_swappiness: 101\noom_score_adj: -5\ncpuset: 2-1\npids_limit: -2\n",
+        "shm_size: 1025t\nmem_swappiness: 101\noom_score_adj: -5\ncpuset: 2-1\npids_limit: -2\n",
         &[
-            "5:15: error: `0` is not a size from 1 byte to 1024 TiB",
+            "5:15: error: `1025t` is not a size from 1 byte to 1024 TiB",
             "6:21: error: `101` is not a whole number from 0 to 100",
             "7:20: error: `-5` is not a whole number from 0 to 1000",
             "8:13: error: `2-1` is not a list of cores such as `0-2,5`",
@@ -151,7 +151,6 @@ fn rights_are_read() {
     assert_eq!(found.rights, expect);
     assert_eq!(container("sysctls: [kernel.shmmax=5]").rights.sysctls, map(&[("kernel.shmmax", "5")]));
     assert_eq!(container("privileged: no\nread_only: off").rights, Rights::default());
-    assert_eq!((container("").init, container("init: true").init, container("init: false").init), (true, true, false));
 }
 
 #[test]
@@ -182,4 +181,53 @@ fn lists_have_a_length() {
     check_service(&keys(101), &["5:16: error: the list has 101 items, at most 100 are allowed"]);
     check_service("ulimits: text", &["5:14: error: a map is needed here, but this is a text"]);
     check_service("cap_drop: ALL", &["5:15: error: a list is needed here, but this is a text"]);
+}
+
+#[test]
+fn zero_is_no_limit() {
+    let keys = "mem_limit: 0\nmem_reservation: 0\nmemswap_limit: 0\nkernel_memory: 0\nmemswap_reservation: 0\nshm_size: 0\ncpus: 0\npids_limit: 0\ncpu_shares: 0\ncpu_quota: 0\noom_kill_disable: false\nname: s1\ndeploy: {resources: {limits: {cpus: '0.0', memory: 0m, pids: 0}}}";
+    check_service(keys, &[]);
+    assert_eq!(container(keys), container(""));
+    // The templates of the original's console say so in each service.
+    check_service(
+        "kernel_memory: 1g\nmemswap_reservation: 1g\nname: other\noom_kill_disable: true",
+        &[
+            "5:5: warning: `kernel_memory` has no effect: the kernel does not have it any more; `mem_limit` is the limit",
+            "6:5: warning: `memswap_reservation` has no effect: engines do not have it; `mem_reservation` reserves memory",
+            "7:5: warning: `name` has no effect: the service is called `s1`",
+            "8:5: error: `oom_kill_disable` is not supported: a job without memory would hang for ever\n  hint: remove it, and write a larger `mem_limit`",
+        ],
+    );
+}
+
+#[test]
+fn keys_of_the_original_have_its_names() {
+    assert_eq!(container("net: host\ndns_options: ['ndots:2']"), container("network_mode: host\ndns_opt: ['ndots:2']"));
+}
+
+#[test]
+fn build_is_passed_over_beside_an_image_and_names_one_alone() {
+    check_service(
+        "build: .\nplatform: linux/arm64",
+        &[
+            "5:12: warning: `build` has no effect: hosts that lack the image `busybox` pull it\n  hint: `docker compose build --push` builds it and puts it into its registry",
+            "6:5: warning: `platform` has no effect: an image is taken for the platform of its host, and the label `constraint` chooses hosts",
+        ],
+    );
+    let alone = "labels: {aliyun.project_type: batch}\nservices: {s1: {build: {context: .}}}\n";
+    check(
+        alone,
+        &[
+            "2:24: warning: `build` alone stands for the image `nightly-s1`, which every host must have: agents build none, and pull none that was built\n  hint: run `docker compose build` on each host, or name an `image` and push it",
+        ],
+    );
+    let container = spec(alone).run().services[0].container.clone();
+    assert_eq!((container.image.as_str(), container.pull_policy), ("nightly-s1", PullPolicy::Never));
+    check_service(
+        "build: .\npull_policy: build",
+        &[
+            "5:12: warning: `build` has no effect: hosts that lack the image `busybox` pull it\n  hint: `docker compose build --push` builds it and puts it into its registry",
+            "6:18: warning: `pull_policy: build` is read as `never`: agents build no images, so hosts must have it",
+        ],
+    );
 }

@@ -1,7 +1,7 @@
 //! Files that people have.
 
 use super::*;
-use crate::spec::{RemoveContainers, RetryPolicy};
+use crate::spec::{Limits, PullPolicy, RemoveContainers, RetryPolicy};
 
 /// The file that this program was made for, character for character.
 const SEED: &str = r#"version: "2"
@@ -117,8 +117,81 @@ secrets: {token: {file: /srv/token}, key: {file: /srv/key}}
 configs: {motd: {file: /srv/motd}}
 "#;
 
+/// A template as the original's console wrote it: zeros, the name again, labels of online services.
+const CONSOLE: &str = r#"version: '2'
+labels:
+  aliyun.project_type: "batch"
+  aliyun.schedule: "0 0 3 ? * *"
+services:
+  worker:
+    restart: always
+    image: 'registry.example.com/team/worker:latest'
+    memswap_limit: 0
+    shm_size: 0
+    memswap_reservation: 0
+    kernel_memory: 0
+    mem_limit: 0
+    cpu_shares: 50
+    net: bridge
+    oom-kill-disable: false
+    dns_options: ['ndots:2']
+    environment:
+      - LANG=C.UTF-8
+      - constraint:aliyun.node_index==1
+    labels:
+      aliyun.scale: '2'
+      aliyun.latest_image: true
+      aliyun.log_ttl_stdout: 30
+    name: worker
+"#;
+
 /// All of them.
-pub(super) const ALL: [&str; 3] = [SEED, BATCH, EVERYTHING];
+pub(super) const ALL: [&str; 4] = [SEED, BATCH, EVERYTHING, CONSOLE];
+
+#[test]
+fn template_of_the_originals_console_reads_as_it_is() {
+    check(
+        CONSOLE,
+        &[
+            "7:14: warning: `restart: always` has no effect: a batch job is not restarted\n  hint: retries are set by the label `aliyun.retry_count`",
+            "24:7: warning: the label `aliyun.log_ttl_stdout` has no effect on a batch job",
+        ],
+    );
+    let app = spec(CONSOLE);
+    assert_eq!(app.schedule.as_ref().map(ToString::to_string).as_deref(), Some("0 0 3 ? * * (Asia/Shanghai)"));
+    let service = app.run().services[0].clone();
+    let container = service.container;
+    assert_eq!((service.scale, service.constraints.len(), container.pull_policy), (2, 1, PullPolicy::Always));
+    assert_eq!((container.cpu_shares, container.cpu_reservation_millis), (Some(50), Some(500)));
+    assert_eq!((container.memory_bytes, container.limits), (None, Limits::default()));
+    assert_eq!(container.network_mode.as_deref(), Some("bridge"));
+}
+
+#[test]
+fn shares_of_the_original_reserve_cores() {
+    let reserved = |top: &str, keys: &str| {
+        let text = format!("labels: {{{top}.project_type: batch}}\nservices: {{s1: {{image: a, {keys}}}}}\n");
+        spec(&text).run().services[0].container.reserved_cpu_millis()
+    };
+    assert_eq!(reserved("aliyun", "cpu_shares: 100"), Some(1_000));
+    assert_eq!(reserved("aliyun", "cpu_shares: 1023"), Some(10_230));
+    assert_eq!(reserved("aliyun", "cpu_shares: 1024"), None);
+    assert_eq!(reserved("aliyun", "cpu_shares: 100, cpus: 2"), Some(2_000));
+    assert_eq!(reserved("tickmesh", "cpu_shares: 100"), None);
+    assert_eq!(reserved("tickmesh", "cpu_shares: 100, labels: [aliyun.scale=2]"), Some(1_000));
+}
+
+#[test]
+fn latest_image_is_pulled_always() {
+    let policy = |keys: &str| container(keys).pull_policy;
+    assert_eq!(policy("labels: {aliyun.latest_image: true}"), PullPolicy::Always);
+    assert_eq!(policy("labels: {tickmesh.latest_image: 'true'}\npull_policy: always"), PullPolicy::Always);
+    assert_eq!(policy("labels: {aliyun.latest_image: false}\npull_policy: never"), PullPolicy::Never);
+    check_service(
+        "labels: {aliyun.latest_image: true}\npull_policy: never",
+        &["5:35: error: `aliyun.latest_image` contradicts `pull_policy`\n  hint: remove one of them"],
+    );
+}
 
 #[test]
 fn a_file_that_uses_everything_reads_without_a_word() {

@@ -28,10 +28,37 @@ fn every_value_may_have_variables() {
 #[test]
 fn a_variable_that_is_not_set_is_reported_once() {
     check_service(
-        "command: [$NONE, $NONE]\nuser: ${NONE}x",
-        &["5:15: warning: the variable `NONE` is not set: nothing is put in its place"],
+        "command: [$NONE, $NONE]\nworking_dir: /$NONE",
+        &[&format!("5:15: warning: the variable `NONE` is not set: nothing is put in its place\n  hint: {HINT}")],
     );
     check_service("command: [\"${NONE:-}\"]", &[]);
+}
+
+const HINT: &str = "add a line `NONE=...` to the file `.env` beside the compose file, or set it with `--var NONE=...`";
+
+/// Another user, or another folder, is not what the file means; nor is a password that is empty.
+#[test]
+fn values_that_are_gone_are_errors_where_they_matter() {
+    let error = "error: the variable `NONE` is not set, and nothing stands in for it\n  hint: ";
+    let may_be_empty = "; `${NONE:-}` says that it may be empty";
+    check_service("environment: {A: $NONE, B: $NONE}", &[&format!("5:22: {error}{HINT}{may_be_empty}")]);
+    check_service("environment:\n- A=${NONE}", &[&format!("6:7: {error}{HINT}{may_be_empty}")]);
+    check_service("environment:\n- A=${NONE:-}\n- B=$EMPTY\n- C", &[]);
+    let warning = "warning: the variable `NONE` is not set: nothing is put in its place\n  hint: ";
+    check_service("environment: {A: 'x$NONE'}", &[&format!("5:22: {warning}{HINT}")]);
+    check_service("user: app$NONE", &[&format!("5:11: {error}{HINT}")]);
+    check_service("volumes: ['/data/$NONE:/data']", &[&format!("5:15: {error}{HINT}")]);
+}
+
+/// An app that runs with an empty value goes on with it.
+#[test]
+fn apps_of_the_first_dialect_keep_their_empty_values() {
+    let text = with_service("environment: {A: $NONE}\nuser: app$NONE");
+    let reading = read_in_dialect(&text, Dialect::First);
+    let said: Vec<String> = reading.diagnostics.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("5:22: warning: the variable `NONE` is not set"), "{said:?}");
+    assert!(reading.spec.is_some());
 }
 
 #[test]

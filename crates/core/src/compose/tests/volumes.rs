@@ -1,10 +1,10 @@
 //! `volumes` of a service.
 
 use super::*;
-use crate::spec::{Volume, VolumeSource};
+use crate::spec::{MountOptions, Propagation, Relabel, Volume, VolumeSource};
 
 fn volume(source: VolumeSource, target: &str) -> Volume {
-    Volume { source, target: target.to_owned(), read_only: false }
+    Volume { source, target: target.to_owned(), read_only: false, options: MountOptions::default() }
 }
 
 #[track_caller]
@@ -121,16 +121,13 @@ fn secrets_that_cannot_be_had_say_why() {
         &(top.to_owned() + &with_service("secrets: [a, b]")),
         &[
             "1:21: error: `./a` is not an absolute path: there is no project directory on the agents",
-            "1:27: error: `b` has no `file`",
             &format!(
                 "1:31: error: `external` is not supported: agents know no store of secrets, only files of their hosts{hint}"
             ),
-            "1:48: error: `c` has no `file`",
             &format!(
                 "1:52: error: `environment` is not supported: its value would be stored with the app, for all to read{hint}"
             ),
             "1:69: error: `d` has no `file`",
-            "2:11: error: `e` has no `file`",
             &format!(
                 "2:15: error: `content` is not supported: what is in it would have to be carried to every host{hint}"
             ),
@@ -158,7 +155,15 @@ fn paths_lead_down_only() {
 #[test]
 fn odd_volumes_are_refused() {
     check_refused("'a:/b:ro:x'", "`a:/b:ro:x` is not a volume such as `/data:/data:ro` or `cache:/cache`");
-    check_refused("'cache:/b:z'", "`z` is not a mode of a volume: `ro` or `rw`");
+    check_refused("'cache:/b:x'", "`x` is not a mode of a volume, such as `ro`, `rw` or `z`");
+    check_refused(
+        "'/a:/b:nocopy'",
+        "`nocopy` is not possible: `nocopy` is for volumes of the engine, and this is a path",
+    );
+    check_refused(
+        "'cache:/b:rshared'",
+        "`rshared` is not possible: how mounts spread is said of paths, and this is a volume",
+    );
     check_refused("'a:/b'", "`a` is not the name of a volume: at least two letters, digits, `_`, `.` and `-`");
     check_refused(
         "'-cache:/b'",
@@ -198,10 +203,11 @@ fn the_long_form_is_checked_like_the_short_one() {
         ],
     );
     check_service(
-        "volumes: [{type: bind, source: /a, target: /in, bind: {propagation: shared, create: no}}]",
+        "volumes: [{type: bind, source: /a, target: /in, bind: {propagation: all, recursive: disabled, create: no}}]",
         &[
-            "5:60: error: `propagation` of a bind is not supported: it is for the administrator of a host to say\n  hint: set it up on the hosts",
-            "5:81: error: unknown key `create`",
+            "5:73: error: `all` is not `private`, `rprivate`, `shared`, `rshared`, `slave` or `rslave`",
+            "5:78: error: `recursive` of a bind is not supported: what is mounted below the path comes along\n  hint: remove it",
+            "5:99: error: unknown key `create`",
         ],
     );
     check_service(
@@ -209,11 +215,11 @@ fn the_long_form_is_checked_like_the_short_one() {
         &["5:36: error: `./a` is not an absolute path: there is no project directory on the agents"],
     );
     check_service(
-        "volumes: [{type: volume, sorce: aa, target: /in, volume: {nocopy: true}, read_only: 1}]",
+        "volumes: [{type: volume, sorce: aa, target: /in, volume: {nocopy: true, subpath: a}, read_only: 1}]",
         &[
             "5:30: error: unknown key `sorce`\n  hint: did you mean `source`?",
-            "5:54: error: `volume` of a volume is not supported: mounts have a source, a target and a mode\n  hint: set it up on the hosts",
-            "5:89: error: `1` is not `true` or `false`",
+            "5:77: error: `subpath` of a volume is not supported: a volume is mounted as it is\n  hint: remove it",
+            "5:101: error: `1` is not `true` or `false`",
         ],
     );
 }
@@ -236,6 +242,81 @@ fn a_volume_that_the_file_does_not_declare_is_a_warning_if_it_declares_any() {
     let far = "declare it there: `volumes: {other: }`";
     check_declared("volumes: ['other:/in']", "volumes: {cache: }\n", &[warning("5:15", "other", far)]);
     check_declared("volumes: ['other:/in']", "volumes:\n", &[warning("5:15", "other", far)]);
+}
+
+/// The one volume of a service, which has this text, in a file with these volumes at its end.
+#[track_caller]
+fn declared(text: &str, top: &str) -> Volume {
+    let file = with_service(&format!("volumes: [{text}]")) + "volumes: " + top + "\n";
+    check(&file, &[]);
+    spec(&file).run().services[0].container.volumes[0].clone()
+}
+
+#[test]
+fn named_and_external_volumes_must_be_there() {
+    for (top, name) in [
+        ("{data: {external: true, name: prod_data}}", "prod_data"),
+        ("{data: {external: {name: prod_data}}}", "prod_data"),
+        ("{data: {name: prod_data}}", "prod_data"),
+        ("{data: {name: '${TAG}_data', driver: local}}", "v2_data"),
+        ("{data: {external: true}}", "data"),
+    ] {
+        for text in ["'data:/in'", "{type: volume, source: data, target: /in}"] {
+            let expect = Volume {
+                options: MountOptions { must_exist: true, ..MountOptions::default() },
+                ..volume(VolumeSource::Named(name.to_owned()), "/in")
+            };
+            assert_eq!(declared(text, top), expect, "{top}");
+        }
+    }
+    for top in ["{data: }", "{data: {external: false}}", "{data: {driver: local, driver_opts: , x-note: 1}}"] {
+        assert_eq!(declared("'data:/in'", top), volume(VolumeSource::Named("data".to_owned()), "/in"), "{top}");
+    }
+}
+
+#[test]
+fn declarations_of_volumes_are_checked() {
+    check(
+        &format!(
+            "volumes: {{a: {{driver: nfs, extrnal: true}}, b: {{external: true, driver: nfs, labels: {{c: d}}}}, c: {{name: ../etc}}, /d: {{external: true}}}}\n{}",
+            with_service("")
+        ),
+        &[
+            "1:15: error: `driver` of a volume is not supported: agents make volumes of the default driver only\n  hint: make the volume on the hosts, and write `external: true` instead",
+            "1:28: error: unknown key `extrnal`\n  hint: did you mean `external`?",
+            "1:64: warning: `driver` of a volume has no effect: the volume must be there already",
+            "1:77: warning: `labels` of a volume have no effect: nothing reads them",
+            "1:104: error: `../etc` is not a name on the hosts: letters, digits, `_`, `.` and `-`, beginning with a letter or digit",
+            "1:117: error: `/d` is not a name on the hosts: letters, digits, `_`, `.` and `-`, beginning with a letter or digit",
+        ],
+    );
+}
+
+#[test]
+fn modes_without_effect_are_told() {
+    let useless = |place: &str, mode: &str| {
+        format!("{place}: warning: `{mode}` of a volume has no effect: it is for Docker Desktop, and hosts run Linux")
+    };
+    check_service(
+        "volumes: ['/a:/a:cached', '/b:/b:ro,delegated', {type: bind, source: /c, target: /c, consistency: consistent}]",
+        &[&useless("5:15", "cached"), &useless("5:31", "delegated"), &useless("5:90", "consistent")],
+    );
+}
+
+#[test]
+fn details_of_a_mount_are_read_in_both_forms() {
+    let options = |options: MountOptions, text: &str| {
+        assert_eq!(container(&format!("volumes: [{text}]")).volumes[0].options, options, "{text}");
+    };
+    let relabel = MountOptions { relabel: Some(Relabel::Private), ..MountOptions::default() };
+    options(relabel.clone(), "'/a:/in:ro,Z'");
+    options(relabel, "{type: bind, source: /a, target: /in, bind: {selinux: Z}}");
+    let spread = MountOptions { propagation: Some(Propagation::RecursiveShared), ..MountOptions::default() };
+    options(spread.clone(), "'/a:/in:rshared'");
+    options(spread, "{type: bind, source: /a, target: /in, bind: {propagation: rshared}}");
+    let no_copy = MountOptions { no_copy: true, ..MountOptions::default() };
+    options(no_copy.clone(), "'cache:/in:nocopy'");
+    options(no_copy, "{type: volume, source: cache, target: /in, volume: {nocopy: true}}");
 }
 
 #[test]

@@ -46,7 +46,8 @@ pub(super) fn boolean(text: &str) -> Result<bool, Refused> {
     }
 }
 
-/// A size in bytes: `4194304`, `512m`, `1.5 GiB`. As everywhere in docker, `k`, `kb` and `kib` are all 1024 bytes.
+/// A size in bytes: `4194304`, `512m`, `1.5 GiB`. As everywhere in docker, `k`, `kb`, `ki` and
+/// `kib` are all 1024 bytes.
 ///
 /// # Errors
 ///
@@ -55,19 +56,32 @@ pub fn size(text: &str) -> Result<u64, Refused> {
     let refused = || Refused::new(text, "a size such as `512m`, `1.5g` or a number of bytes");
     let number_end = text.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(number_end);
-    let unit: u64 = match unit.trim_start().to_ascii_lowercase().as_str() {
+    let unit: u128 = match unit.trim_start().to_ascii_lowercase().as_str() {
         "" | "b" => 1,
-        "k" | "kb" | "kib" => 1 << 10,
-        "m" | "mb" | "mib" => 1 << 20,
-        "g" | "gb" | "gib" => 1 << 30,
-        "t" | "tb" | "tib" => 1 << 40,
+        "k" | "kb" | "ki" | "kib" => 1 << 10,
+        "m" | "mb" | "mi" | "mib" => 1 << 20,
+        "g" | "gb" | "gi" | "gib" => 1 << 30,
+        "t" | "tb" | "ti" | "tib" => 1 << 40,
         _ => return Err(refused()),
     };
     let (numerator, denominator) = decimal(number).ok_or_else(refused)?;
-    numerator.checked_mul(unit).map(|bytes| bytes / denominator).ok_or_else(refused)
+    let bytes = numerator.checked_mul(unit).map(|bytes| bytes / denominator);
+    bytes.and_then(|bytes| u64::try_from(bytes).ok()).ok_or_else(refused)
 }
 
-/// Processors, in thousandths of a core: `2`, `0.5`, `.25`.
+/// Says whether the text is a zero, by which docker means that there is no limit.
+pub(super) fn is_zero(text: &str) -> bool {
+    let number = text.trim_end_matches(|character: char| character.is_ascii_alphabetic() || character == ' ');
+    size(text).is_ok() && decimal(number).is_some_and(|(numerator, _)| numerator == 0)
+}
+
+/// Reads a limit of which 0 says that there is none.
+pub(super) fn unless_zero<T>(text: &str, read: impl FnOnce(&str) -> Result<T, Refused>) -> Result<Option<T>, Refused> {
+    if is_zero(text) { Ok(None) } else { read(text).map(Some) }
+}
+
+/// Processors, in thousandths of a core: `2`, `0.5`, `.25`. More decimals are rounded: docker keeps
+/// billionths.
 pub(super) fn cpus(text: &str) -> Result<u64, Refused> {
     /// Docker refuses less.
     const MILLIS_MIN: u64 = 10;
@@ -75,29 +89,32 @@ pub(super) fn cpus(text: &str) -> Result<u64, Refused> {
     const MILLIS_MAX: u64 = 1024 * 1000;
     decimal(text)
         .and_then(|(numerator, denominator)| {
-            let millis = numerator.checked_mul(1000)?;
-            (millis % denominator == 0).then_some(millis / denominator)
+            let millis = (numerator.checked_mul(1000)? + denominator / 2) / denominator;
+            u64::try_from(millis).ok()
         })
         .filter(|millis| (MILLIS_MIN..=MILLIS_MAX).contains(millis))
-        .ok_or_else(|| {
-            Refused::new(text, "a number of cores from 0.01 to 1024 with at most three decimals, such as `0.5`")
-        })
+        .ok_or_else(|| Refused::new(text, "a number of cores from 0.01 to 1024, such as `0.5`"))
 }
 
 /// A decimal number as a fraction whose denominator is a power of ten.
-fn decimal(text: &str) -> Option<(u64, u64)> {
-    /// Keeps numerator times any unit within 64 bits for all sizes that exist.
-    const DECIMALS_MAX: usize = 6;
+fn decimal(text: &str) -> Option<(u128, u128)> {
+    /// Docker keeps as many; the fraction stays below 2^97, so that a unit of 2^30 and more fits
+    /// beside it.
+    const DECIMALS_MAX: usize = 9;
+    /// No amount of anything is longer.
+    const DIGITS_MAX: usize = 20;
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
-    let digits = format!("{whole}{decimals}");
-    if digits.is_empty() || decimals.len() > DECIMALS_MAX || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_empty = whole.is_empty() && decimals.is_empty();
+    if is_empty || whole.len() > DIGITS_MAX || !is_number(whole) || !is_number(decimals) {
         return None;
     }
+    let decimals = &decimals[..decimals.len().min(DECIMALS_MAX)];
     let denominator = (0..decimals.len()).fold(1, |power, _| power * 10);
-    Some((digits.parse().ok()?, denominator))
+    Some((format!("{whole}{decimals}").parse().ok()?, denominator))
 }
 
-/// A duration: numbers with units, the larger before the smaller, as in `1m30s`, `10s`, `500ms`.
+/// A duration: numbers with units, the larger before the smaller, as in `1m30s`, `1.5s`, `500ms`.
 pub fn duration(text: &str) -> Result<Duration, Refused> {
     /// The units, largest first, in milliseconds. Nothing here is scheduled finer.
     const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
@@ -106,13 +123,17 @@ pub fn duration(text: &str) -> Result<Duration, Refused> {
     let mut units = UNITS.as_slice();
     let mut total: u64 = 0;
     while !rest.is_empty() {
-        let (number, after) =
-            rest.split_at(rest.find(|character: char| !character.is_ascii_digit()).unwrap_or(rest.len()));
-        let unit_end = after.find(|character: char| character.is_ascii_digit()).unwrap_or(after.len());
+        let is_of_number = |character: char| character.is_ascii_digit() || character == '.';
+        let (number, after) = rest.split_at(rest.find(|character| !is_of_number(character)).unwrap_or(rest.len()));
+        let unit_end = after.find(is_of_number).unwrap_or(after.len());
         let (unit, after) = after.split_at(unit_end);
         let index = units.iter().position(|(name, _)| *name == unit).ok_or_else(refused)?;
-        let part = number.parse::<u64>().ok().and_then(|number| number.checked_mul(units[index].1));
-        total = part.and_then(|part| total.checked_add(part)).ok_or_else(refused)?;
+        let (numerator, denominator) = decimal(number).ok_or_else(refused)?;
+        let part = numerator.checked_mul(u128::from(units[index].1)).map(|millis| millis / denominator);
+        total = part
+            .and_then(|part| u64::try_from(part).ok())
+            .and_then(|part| total.checked_add(part))
+            .ok_or_else(refused)?;
         units = &units[index + 1..];
         rest = after;
     }

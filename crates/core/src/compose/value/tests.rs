@@ -18,6 +18,9 @@ fn sizes_are_1024_based() {
     check_size("1.5g", Some(3 << 29));
     check_size("0.5G", Some(1 << 29));
     check_size("2t", Some(2 << 40));
+    check_size("512Mi", Some(512 << 20));
+    check_size("1Gi", Some(1 << 30));
+    check_size("1.123456789g", Some(1_206_302_541));
 }
 
 #[test]
@@ -62,6 +65,9 @@ fn durations_are_numbers_with_units() {
     check_duration("1h5s250ms", Some(3_605_250));
     check_duration("2d", Some(172_800_000));
     check_duration("90s", Some(90_000));
+    check_duration("1.5s", Some(1_500));
+    check_duration("1m0.25s", Some(60_250));
+    check_duration(".5h", Some(1_800_000));
 }
 
 #[test]
@@ -74,7 +80,8 @@ fn what_is_no_duration_is_refused() {
         "-1s",
         "30s1m",
         "1s1s",
-        "1.5s",
+        "1..5s",
+        ".s",
         "1us",
         "1S",
         "ms",
@@ -106,6 +113,8 @@ fn cpus_are_thousandths_of_a_core() {
     check_cpus("1.5000", Some(1500));
     check_cpus("0.01", Some(10));
     check_cpus("1024", Some(1_024_000));
+    check_cpus("0.3333", Some(333));
+    check_cpus("0.66666666666666667", Some(667));
     for text in ["", "0", "0.009", "1025", "0.0015", "-1", "1e2", "half", "0.5.5", "1,5"] {
         check_cpus(text, None);
     }
@@ -129,5 +138,15 @@ fn booleans_have_the_spellings_of_both_yamls() {
     }
     for text in ["", "1", "0", "y", "truth"] {
         assert!(boolean(text).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn zeros_are_told_from_small_amounts() {
+    for text in ["0", "0.0", "00", "0m", "0 MB"] {
+        assert!(is_zero(text), "{text:?}");
+    }
+    for text in ["", "1", "0.1", "0.001", "-0", "x", ".", "m"] {
+        assert!(!is_zero(text), "{text:?}");
     }
 }

@@ -10,12 +10,12 @@ use granit_parser::{Event, ScalarStyle, Span, Tag};
 
 use super::{
     super::{
-        diagnostic::Position,
+        diagnostic::{Position, SourceId},
         report::{Place, Report, quote},
     },
     DEPTH_MAX, NODES_MAX, TEXT_BYTES_MAX,
     merge::OpenMapping,
-    tree::{Node, Scalar, Style, Value, Weight},
+    tree::{MergeTag, Node, Scalar, Style, Value, Weight},
 };
 
 /// Why reading the YAML cannot go on.
@@ -35,6 +35,7 @@ impl Stop {
 /// A tree that is not complete yet.
 #[derive(Debug)]
 pub(super) struct Builder<'a> {
+    id: SourceId,
     source: &'a str,
     report: &'a mut Report,
     root: Option<Rc<Node>>,
@@ -48,6 +49,7 @@ pub(super) struct Builder<'a> {
 struct Open {
     position: Position,
     anchor: usize,
+    tag: MergeTag,
     contents: Contents,
 }
 
@@ -58,8 +60,9 @@ enum Contents {
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(source: &'a str, report: &'a mut Report) -> Self {
+    pub(super) fn new(id: SourceId, source: &'a str, report: &'a mut Report) -> Self {
         Self {
+            id,
             source,
             report,
             root: None,
@@ -72,21 +75,21 @@ impl<'a> Builder<'a> {
 
     /// Takes the next event.
     pub(super) fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Stop> {
-        let position = position_of(&span);
+        let position = self.position_of(&span);
         match event {
             Event::DocumentStart(..) => self.start_document(position),
             Event::Scalar(text, style, anchor, tag) => {
-                self.check_tag(tag.as_deref(), &span);
+                let merge_tag = self.check_tag(tag.as_deref(), &span);
                 let scalar = self.scalar(&text, style, tag.as_deref(), &span);
-                self.complete(Node::new(position, Value::Scalar(scalar)), anchor)
+                self.complete(Node::new(position, Value::Scalar(scalar)).tagged(merge_tag), anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.check_tag(tag.as_deref(), &span);
-                self.start(Open { position, anchor, contents: Contents::Sequence(Vec::new()) })
+                let tag = self.check_tag(tag.as_deref(), &span);
+                self.start(Open { position, anchor, tag, contents: Contents::Sequence(Vec::new()) })
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.check_tag(tag.as_deref(), &span);
-                self.start(Open { position, anchor, contents: Contents::Mapping(OpenMapping::default()) })
+                let tag = self.check_tag(tag.as_deref(), &span);
+                self.start(Open { position, anchor, tag, contents: Contents::Mapping(OpenMapping::default()) })
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(anchor) => self.alias(anchor, position),
@@ -116,12 +119,12 @@ impl<'a> Builder<'a> {
 
     fn end(&mut self) -> Result<(), Stop> {
         // The parser sends an end only for what it has started.
-        let Some(Open { position, anchor, contents }) = self.open.pop() else { return Ok(()) };
+        let Some(Open { position, anchor, tag, contents }) = self.open.pop() else { return Ok(()) };
         let value = match contents {
             Contents::Sequence(items) => Value::Sequence(items),
             Contents::Mapping(mapping) => Value::Mapping(mapping.close()),
         };
-        self.complete(Node::new(position, value), anchor)
+        self.complete(Node::new(position, value).tagged(tag), anchor)
     }
 
     fn complete(&mut self, node: Node, anchor: usize) -> Result<(), Stop> {
@@ -178,12 +181,23 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn check_tag(&mut self, tag: Option<&Tag>, span: &Span) {
-        let Some(tag) = tag.filter(|tag| tag.is_custom() && !is_non_specific(tag)) else { return };
+    /// The meaning of a tag for merging; any other tag is an error.
+    fn check_tag(&mut self, tag: Option<&Tag>, span: &Span) -> MergeTag {
+        let Some(tag) = tag.filter(|tag| tag.is_custom() && !is_non_specific(tag)) else { return MergeTag::None };
+        match tag.original().as_str() {
+            "!reset" => return MergeTag::Reset,
+            "!override" => return MergeTag::Override,
+            _ => {}
+        }
         let marker = span.tag_start().unwrap_or(span.start);
-        let place = Place { position: position_at(marker.line(), marker.col()), path: String::new() };
+        let place = Place { position: position_at(self.id, marker.line(), marker.col()), path: String::new() };
         let message = format!("the tag {} is not supported", quote(&tag.original()));
         self.report.error_with_hint(place, message, "write the value without a tag");
+        MergeTag::None
+    }
+
+    fn position_of(&self, span: &Span) -> Position {
+        position_at(self.id, span.start.line(), span.start.col())
     }
 
     fn scalar(&self, text: &str, style: ScalarStyle, tag: Option<&Tag>, span: &Span) -> Scalar {
@@ -199,8 +213,8 @@ impl<'a> Builder<'a> {
             .filter(|quotes| {
                 written.len() == text.len() + 2 * quotes && written.get(*quotes..quotes + text.len()) == Some(text)
             })
-            .map(|quotes| position_of(span).moved_by(quotes));
-        Scalar { text: text.to_owned(), style: style_read, verbatim_at }
+            .map(|quotes| self.position_of(span).moved_by(quotes));
+        Scalar { text: text.to_owned(), style: style_read, verbatim_at, is_replaced: false }
     }
 }
 
@@ -214,11 +228,7 @@ fn is_non_specific(tag: &Tag) -> bool {
     tag.original() == "!"
 }
 
-fn position_of(span: &Span) -> Position {
-    position_at(span.start.line(), span.start.col())
-}
-
 /// The parser counts lines from 1 and columns from 0.
-pub(super) fn position_at(line: usize, column: usize) -> Position {
-    Position { line, column: column + 1 }
+pub(super) fn position_at(source: SourceId, line: usize, column: usize) -> Position {
+    Position { source, line, column: column + 1 }
 }

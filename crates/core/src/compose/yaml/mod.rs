@@ -10,12 +10,12 @@ mod parse;
 mod tree;
 
 pub(super) use parse::parse;
-pub(super) use tree::{Entry, Item, Node, Scalar, Value};
+pub(super) use tree::{Entry, Item, Key, MergeTag, Node, Scalar, Style, Value};
 
 /// Largest compose file. It is stored as it is, and a message of NATS has to hold it.
 pub const SOURCE_BYTES_MAX: usize = 256 * 1024;
 /// Most values that a file may have, those that aliases repeat counted again: ten times the largest sensible file.
-const NODES_MAX: usize = 20_000;
+pub(super) const NODES_MAX: usize = 20_000;
 /// Most text that a file may have, that which aliases repeat counted again.
 const TEXT_BYTES_MAX: usize = 1024 * 1024;
 /// Deepest nesting. Compose needs seven levels; more is an attack on whoever walks the tree.

@@ -5,23 +5,27 @@ use std::rc::Rc;
 use granit_parser::{ErrorKind, Parser, ScanError, options};
 
 use super::{
-    super::report::{Place, Report},
+    super::{
+        diagnostic::{Position, SourceId},
+        report::{Place, Report},
+    },
     DEPTH_MAX, SOURCE_BYTES_MAX,
     build::{Builder, Stop, position_at, too_deep},
     tree::Node,
 };
 
-/// The tree of a file. `None`: the report says why.
-pub(crate) fn parse(source: &str, report: &mut Report) -> Option<Rc<Node>> {
+/// The tree of the file with this number. `None`: the report says why.
+pub(crate) fn parse(id: SourceId, source: &str, report: &mut Report) -> Option<Rc<Node>> {
+    let whole = || Place { position: Position { source: id, ..Position::START }, path: String::new() };
     if source.len() > SOURCE_BYTES_MAX {
         let message = format!("the file has {} bytes, at most {SOURCE_BYTES_MAX} are allowed", source.len());
-        report.error(Place::file(), message);
+        report.error(whole(), message);
         return None;
     }
-    match build(source, report) {
+    match build(id, source, report) {
         Ok(Some(root)) => Some(root),
         Ok(None) => {
-            report.error(Place::file(), "the file is empty");
+            report.error(whole(), "the file is empty");
             None
         }
         Err(Stop { position, message, hint }) => {
@@ -35,24 +39,24 @@ pub(crate) fn parse(source: &str, report: &mut Report) -> Option<Rc<Node>> {
     }
 }
 
-fn build(source: &str, report: &mut Report) -> Result<Option<Rc<Node>>, Stop> {
+fn build(id: SourceId, source: &str, report: &mut Report) -> Result<Option<Rc<Node>>, Stop> {
     let options = options! {
         emit_comments: false,
         // The builder counts both together; these keep the parser's own memory small before it sees them.
         flow_nesting_limit: DEPTH_MAX,
         block_nesting_limit: DEPTH_MAX,
     };
-    let mut builder = Builder::new(source, report);
+    let mut builder = Builder::new(id, source, report);
     for next in Parser::new_from_str_with_options(source, options) {
-        let (event, span) = next.map_err(|error| explain(&error, source))?;
+        let (event, span) = next.map_err(|error| explain(id, &error, source))?;
         builder.event(event, span)?;
     }
     Ok(builder.finish())
 }
 
-fn explain(error: &ScanError, source: &str) -> Stop {
+fn explain(id: SourceId, error: &ScanError, source: &str) -> Stop {
     let marker = error.marker();
-    let position = position_at(marker.line(), marker.col());
+    let position = position_at(id, marker.line(), marker.col());
     if *error.kind() == ErrorKind::RecursionLimitExceeded {
         return Stop { position, message: too_deep(), hint: None };
     }

@@ -9,8 +9,11 @@ use super::super::{diagnostic::Position, report::Place};
 pub(crate) struct Node {
     /// Where it begins; for what an alias stands for, where it was defined.
     pub(crate) position: Position,
-    /// The value.
     pub(crate) value: Value,
+    /// What it does to the value of a file that it is merged with.
+    pub(crate) tag: MergeTag,
+    /// Whether it, or anything in it, has such a tag.
+    has_tags: bool,
     /// What it costs to repeat it.
     pub(super) weight: Weight,
 }
@@ -27,15 +30,28 @@ pub(crate) enum Value {
 }
 
 /// A text as it was written, after YAML's quoting and folding.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Scalar {
-    /// The text.
     pub(crate) text: String,
     /// How it was written.
     pub(crate) style: Style,
     /// Where its first character is, if its characters stand in the file one by one, so that a place in the text is a
     /// place in the file.
     pub(crate) verbatim_at: Option<Position>,
+    /// Whether its variables are replaced already.
+    pub(crate) is_replaced: bool,
+}
+
+/// A tag by which a value replaces that of an earlier file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum MergeTag {
+    /// Both are merged.
+    #[default]
+    None,
+    /// `!reset`: neither value counts.
+    Reset,
+    /// `!override`: only this value counts.
+    Override,
 }
 
 /// How a scalar was written.
@@ -57,16 +73,13 @@ impl Scalar {
 /// A key and its value.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
-    /// The key.
     pub(crate) key: Rc<Key>,
-    /// The value.
     pub(crate) value: Rc<Node>,
 }
 
 /// The key of a map.
 #[derive(Debug)]
 pub(crate) struct Key {
-    /// Its text.
     pub(crate) text: String,
     /// Where it is.
     pub(crate) position: Position,
@@ -84,7 +97,7 @@ pub(super) struct Weight {
 }
 
 impl Node {
-    pub(super) fn new(position: Position, value: Value) -> Self {
+    pub(crate) fn new(position: Position, value: Value) -> Self {
         let mut weight = Weight { nodes: 1, ..Weight::default() };
         match &value {
             Value::Scalar(scalar) => weight.bytes = scalar.text.len(),
@@ -97,7 +110,32 @@ impl Node {
                 }
             }
         }
-        Self { position, value, weight }
+        let has_tags = match &value {
+            Value::Scalar(_) => false,
+            Value::Sequence(items) => items.iter().any(|item| item.has_tags),
+            Value::Mapping(entries) => entries.iter().any(|entry| entry.value.has_tags),
+        };
+        Self { position, value, weight, tag: MergeTag::None, has_tags }
+    }
+
+    /// The value with a tag.
+    pub(super) fn tagged(self, tag: MergeTag) -> Self {
+        Self { tag, has_tags: self.has_tags || tag != MergeTag::None, ..self }
+    }
+
+    /// Whether it, or anything in it, has a tag for merging.
+    pub(crate) fn has_tags(&self) -> bool {
+        self.has_tags
+    }
+
+    /// Number of values and keys, those that aliases repeat counted again.
+    pub(crate) fn values(&self) -> usize {
+        self.weight.nodes
+    }
+
+    /// Whether it is YAML's null.
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(&self.value, Value::Scalar(scalar) if scalar.is_null())
     }
 
     /// What sort of value it is, for messages.
@@ -122,7 +160,6 @@ impl Weight {
 /// A node and the path that led to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Item<'t> {
-    /// The node.
     pub(crate) node: &'t Node,
     /// The keys that lead to it, joined by dots.
     pub(crate) path: String,
@@ -152,6 +189,14 @@ impl<'t> Item<'t> {
     /// Where a key of this map is.
     pub(crate) fn key_place(&self, key: &Key) -> Place {
         Place { position: key.position, path: self.path_to(key) }
+    }
+
+    /// The text of a scalar as it was written, with variables that are not replaced.
+    pub(crate) fn scalar(&self) -> Option<&'t str> {
+        match &self.node.value {
+            Value::Scalar(scalar) => Some(&scalar.text),
+            Value::Sequence(_) | Value::Mapping(_) => None,
+        }
     }
 
     /// Whether there is no value.

@@ -81,7 +81,7 @@ fn a_command_that_is_too_large_for_the_ledger_is_refused() {
     let run = RunRequest { arguments: vec!["a".repeat(700_000)], ..RunRequest::default() };
     let reason = "the list of arguments takes 700004 bytes to store, at most 4096 are allowed";
     check_refused(&mut world, CommandKind::Run(run), reason);
-    let command = Command { by: "x".repeat(129), ..world.command(CommandKind::Cancel { run: None }) };
+    let command = Command { by: "x".repeat(129), ..world.command(CommandKind::Cancel { run: None, force: false }) };
     world.decide(Input::Command { sequence: 1, command: &command, retried: None });
     let reason = "the name of the sender takes 129 bytes to store, at most 128 are allowed".to_owned();
     assert_eq!(world.ledger.requests.back().unwrap().verdict, Verdict::Refused { reason });
@@ -92,8 +92,12 @@ fn a_command_that_is_too_large_for_the_ledger_is_refused() {
 fn what_cannot_be_done_is_refused_with_the_reason() {
     let run = || CommandKind::Run(RunRequest::default());
     let mut world = by_hand();
-    check_refused(&mut world, CommandKind::Cancel { run: None }, "no run is active");
-    check_refused(&mut world, CommandKind::Cancel { run: Some(7) }, "run 7 is not active");
+    check_refused(&mut world, CommandKind::Cancel { run: None, force: false }, "no run is active");
+    check_refused(
+        &mut world,
+        CommandKind::Cancel { run: Some(7), force: false },
+        "there is no run 7: the app has not run yet",
+    );
     world.change(1.0, AppContent::Invalid { reason: "line 3".to_owned() });
     check_refused(&mut world, run(), "the app is not valid: line 3");
     world.remove(2.0);
@@ -126,7 +130,7 @@ fn an_edit_leaves_older_commands_in_force() {
 fn check_cancel(wanted: Option<RunNumber>, expect: Verdict) {
     let mut world = by_hand();
     world.run();
-    let command = world.command(CommandKind::Cancel { run: wanted });
+    let command = world.command(CommandKind::Cancel { run: wanted, force: false });
     world.decide(Input::Command { sequence: 1, command: &command, retried: None });
     assert_eq!(world.ledger.requests.back().unwrap().verdict, expect);
     let stopping = matches!(world.ledger.active[0].phase(), Phase::Stopping { .. });
@@ -137,7 +141,7 @@ fn check_cancel(wanted: Option<RunNumber>, expect: Verdict) {
 fn cancel_stops_the_run_that_it_names_and_no_other() {
     check_cancel(None, Verdict::Stopping { runs: vec![1] });
     check_cancel(Some(1), Verdict::Stopping { runs: vec![1] });
-    check_cancel(Some(2), Verdict::Refused { reason: "run 2 is not active".to_owned() });
+    check_cancel(Some(2), Verdict::Refused { reason: "there is no run 2: the newest one is run 1".to_owned() });
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn a_failure_that_will_be_retried_skips_nothing() {
 #[test]
 fn a_run_that_is_stopped_ends_what_waits_like_everything_else() {
     let mut world = diamond();
-    world.ask(CommandKind::Cancel { run: None });
+    world.ask(CommandKind::Cancel { run: None, force: false });
     assert_eq!(*world.replica(0), ReplicaState::Ended { outcome: StopReason::Removed.outcome(), agent: None });
     world.finish_service("a", 0);
     assert_eq!(world.last_outcomes(), ["cancelled", "cancelled", "cancelled", "succeeded"]);

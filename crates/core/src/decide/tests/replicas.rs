@@ -132,6 +132,11 @@ fn what_could_not_start_is_retried_unless_it_never_can() {
     world.report(&world.only_open(), could_not_start(false));
     assert!(matches!(world.replica(0), ReplicaState::Pending { .. }));
     pass_pause(&mut world);
+    // No other host takes work: a refusal is final.
+    let last = world.open()[0].1.agent.clone();
+    for name in ["a1", "a2", "a3"].map(agent).iter().filter(|name| **name != last) {
+        world.fleet.see(name, None);
+    }
     world.report(&world.only_open(), could_not_start(true));
     let summary = &world.ledger.history.pending[0];
     assert_eq!((summary.outcome.label(), summary.replicas[0].attempts), ("could_not_start", 2));

@@ -133,3 +133,48 @@ fn a_retry_that_has_nothing_left_when_its_turn_comes_ends_at_once() {
     let active: Vec<u64> = world.ledger.active.iter().map(|run| run.number).collect();
     assert_eq!((active, world.last_summary().run), (vec![4], 3));
 }
+
+fn with_variable(value: &str) -> RunRequest {
+    RunRequest { environment: [("PASSWORD".to_owned(), value.to_owned())].into(), arguments: vec!["-v".to_owned()] }
+}
+
+/// A run with a variable of that value has failed.
+fn failed_run(value: &str) -> World {
+    let mut world = three_replicas();
+    finish_all(&mut world, &[0, 0, 0]);
+    world.ask(CommandKind::Run(with_variable(value)));
+    finish_all(&mut world, &[0, 1, 0]);
+    world
+}
+
+#[test]
+fn retry_has_values_that_the_history_does_not_tell() {
+    let mut world = failed_run("hunter2");
+    let summary = serde_json::to_string(world.last_summary()).unwrap();
+    assert!(summary.contains("PASSWORD") && !summary.contains("hunter2"), "{summary}");
+    world.publish();
+    // Another leader knows what is stored.
+    let stored = serde_json::to_string(&world.ledger).unwrap();
+    world.ledger = serde_json::from_str(&stored).unwrap();
+    assert_eq!(world.ask(CommandKind::Retry { run: 2 }), Verdict::Started { run: 3 });
+    assert_eq!(world.ledger.active[0].request, with_variable("hunter2"));
+    finish_all(&mut world, &[0]);
+    assert!(world.ledger.retained_values(3).is_none(), "nobody retries a run that succeeded");
+}
+
+#[test]
+fn retry_without_its_values_is_refused_and_names_them() {
+    let mut world = failed_run("hunter2");
+    world.publish();
+    world.ledger.retained.clear();
+    let reason = "the values that run 2 was started with are not kept any more: run the app with --env for PASSWORD";
+    check_refused(&mut world, 2, reason);
+}
+
+#[test]
+fn values_go_when_the_app_is_removed() {
+    let mut world = failed_run("hunter2");
+    assert!(serde_json::to_string(&world.ledger).unwrap().contains("hunter2"));
+    world.remove(1.0);
+    assert!(!serde_json::to_string(&world.ledger).unwrap().contains("hunter2"));
+}

@@ -190,7 +190,7 @@ fn a_catch_up_waits_for_the_active_run_like_any_tick() {
     assert_eq!(world.ledger.queue[1].cause, Cause::Schedule);
 }
 
-/// A month of seconds, decided by the next leader. Returned is how long that took.
+/// A month of seconds, decided by the next leader. Returns how long that took.
 #[expect(clippy::disallowed_methods, reason = "what work costs can only be measured")]
 fn a_month_of_seconds(expression: &str) -> Duration {
     let mut world = World::new(app(expression, vec![service(1, 0)]));

@@ -12,13 +12,14 @@ use super::{
     answer::Answer,
 };
 use crate::{
+    build::Build,
     fleet::{AgentView, Fleet, Readiness},
     history::RunSummary,
     id::{AttemptId, Epoch, Nonce, RequestId},
     ledger::{Ledger, OpenAttempt, ReplicaState, Verdict},
     message::{
-        Admission, AgentRecord, AttemptEvent, AttemptReport, Capacity, Command, CommandKind, MachineId, Revoker,
-        RunRequest, SCHEMA, TickRecord,
+        Admission, AgentRecord, AttemptEvent, AttemptReport, Capacity, Command, CommandKind, EngineStock, MachineId,
+        Revoker, RunRequest, SCHEMA, TickRecord,
     },
     name::{AgentName, AppName, ServiceName},
     schedule::Schedule,
@@ -252,7 +253,7 @@ impl World {
 
     /// Somebody cancels what is active.
     pub(super) fn cancel(&mut self) -> Answer {
-        let command = self.command(CommandKind::Cancel { run: None });
+        let command = self.command(CommandKind::Cancel { run: None, force: false });
         self.decide(Input::Command { sequence: 1, command: &command, retried: None })
     }
 
@@ -330,10 +331,14 @@ impl World {
             boot: String::new(),
             host: name.to_owned(),
             version: String::new(),
+            build: Build::default(),
             engine: String::new(),
+            engine_trouble: None,
             at: self.now,
             labels: Default::default(),
             capacity: Capacity { slots: 10, cpu_millis: 4_000, memory_bytes: 1 << 30 },
+            policy: None,
+            stock: EngineStock::default(),
             draining: false,
             drain_by: None,
             stopped: false,

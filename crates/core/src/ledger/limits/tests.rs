@@ -7,12 +7,13 @@ use jiff::Timestamp;
 use super::*;
 use crate::{
     encoded::{shortened, text_bytes},
-    history::ReplicaSummary,
+    history::{ReplicaSummary, RequestSummary},
     id::{Epoch, RequestId, RunUid},
     ledger::{
         Carried, Cause, Claim, Counters, HISTORY_RUNS, HandledRequest, NewRun, OpenAttempt, Outbox, Pause, Progress,
         RecentRun, Replica, ReplicaPlace, ReplicaState, RequestCounters, ServiceRun, Standing, StopReason, Verdict,
-        WriteStamp, sane::ATTEMPTS_MAX,
+        WriteStamp,
+        sane::{ATTEMPTS_MAX, ATTEMPTS_USED_MAX},
     },
     message::{Admission, DropReason, MachineDigest, RunRequest, SCHEMA, TickRecord},
     name::{AgentName, AppName, NAME_LENGTH_MAX, ServiceName},
@@ -113,7 +114,7 @@ fn summary(replicas: Vec<ReplicaSummary>) -> RunSummary {
         started_at: LATEST,
         finished_at: LATEST,
         outcome: could_not_start(REASON_BYTES_MAX),
-        request: RunRequest::default(),
+        request: RequestSummary::default(),
         replicas,
     }
 }
@@ -177,6 +178,8 @@ fn spec(scales: &[u32], run_bytes_max: usize) -> Arc<RunSpec> {
 fn active(spec: Arc<RunSpec>, state: &ReplicaState) -> ActiveRun {
     let mut run = running(spec, &replica(state.clone()));
     run.stop(StopReason::Cancelled { by: by() });
+    run.ask_to_end(LATEST);
+    run.attempts_used = ATTEMPTS_USED_MAX;
     set_all(&mut run, &replica(state.clone()));
     run
 }
@@ -317,6 +320,21 @@ fn the_largest_run_fits_beside_everything_else_whatever_it_does() {
             let ledger = Ledger { active: vec![run], ..full() };
             check_ledger(&format!("{}, {state:?}", name_of(scales)), &ledger);
         }
+    }
+}
+
+/// The values that finished runs were started with take what the active run leaves, and no more.
+#[test]
+fn values_of_finished_runs_fit_beside_the_largest_run() {
+    for (room, kept) in [(0, 0), (18_000, 1), (44_000, 3)] {
+        let run = active(spec(&[1], RUN_BYTES_MAX - room), &states()[0]);
+        let mut ledger = Ledger { active: vec![run], ..full() };
+        for _ in 0..HISTORY_RUNS {
+            ledger.retain_values(u64::MAX, largest_request().environment);
+        }
+        ledger.trim_retained();
+        assert_eq!(ledger.retained.len(), kept, "{room}");
+        check_ledger(&format!("{kept} values"), &ledger);
     }
 }
 

@@ -5,7 +5,11 @@ fn a_command_for_a_new_app_outlives_a_take_over() {
     let mut first = World::leading(Some("@every 10s"));
     let (ledger, revision) = written(&first.pass(Duration::from_secs(10)));
     let mut second = World::new();
-    second.handle(Event::Changed(StateChange::Ledger { app: app(), revision: revision + 1, ledger: Box::new(ledger) }));
+    second.handle(Event::Changed(StateChange::Ledger {
+        app: app(),
+        revision: revision + 1,
+        ledger: Ok(Box::new(ledger)),
+    }));
     let zebra = AppName::new("zebra").unwrap();
     for (app, app_revision) in [(app(), 1), (zebra.clone(), 2)] {
         let content = AppContent::Applied(spec(None));

@@ -9,7 +9,7 @@ fn taking_over(apps: usize) -> World {
     let mut world = World::in_batches(Batches { round: 1, ..Batches::default() });
     for number in 0..apps {
         let app = AppName::new(format!("app-{number}")).unwrap();
-        world.handle(Event::Changed(StateChange::Ledger { app, revision: 3, ledger: Box::new(ledger.clone()) }));
+        world.handle(Event::Changed(StateChange::Ledger { app, revision: 3, ledger: Ok(Box::new(ledger.clone())) }));
     }
     world
 }

@@ -156,7 +156,11 @@ fn an_agent_without_a_key_falls_silent_like_any_other() {
     let mut first = World::leading(None);
     let (ledger, revision) = written(&first.command(1, 1));
     let mut second = World::new();
-    second.handle(Event::Changed(StateChange::Ledger { app: app(), revision: revision + 1, ledger: Box::new(ledger) }));
+    second.handle(Event::Changed(StateChange::Ledger {
+        app: app(),
+        revision: revision + 1,
+        ledger: Ok(Box::new(ledger)),
+    }));
     second.handle(Event::Loaded { results_end: 0 });
     let effects = second.pass(Duration::from_secs(60));
     assert_eq!(count(&effects, |effect| matches!(effect, Effect::ReadResultsEnd { .. })), 1);

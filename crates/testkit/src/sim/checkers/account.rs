@@ -20,6 +20,8 @@ const SPLITS_MAX: usize = 20_000;
 #[derive(Debug, Default)]
 pub(super) struct Account {
     last: Option<Entry>,
+    /// Run numbers that were never given out: after a loss they are moved ahead.
+    skipped: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -37,9 +39,16 @@ impl Account {
         self.last.map_or(0, |last| last.decided)
     }
 
+    /// Begins at a ledger with which people go on after a loss.
+    pub(super) fn begin_at(ledger: &Ledger) -> Self {
+        let skipped = ledger.last_run - runs_started(&ledger.counters);
+        // The file that it was made with may be lost, so its limit is not known.
+        Self { last: Some(Entry::of(ledger, QUEUE_LIMIT_MAX as usize)), skipped }
+    }
+
     /// Checks a ledger that was stored.
     pub(super) fn follow(&mut self, app: &AppName, ledger: &Ledger, editions: &Editions) -> anyhow::Result<()> {
-        balance(ledger).with_context(|| format!("G2, sums of {:?}", ledger.counters))?;
+        balance(ledger, self.skipped).with_context(|| format!("G2, sums of {:?}", ledger.counters))?;
         let before = self.last.map_or_else(|| first(app, ledger, editions), Ok)?;
         ensure!(ledger.app_revision >= before.revision, "G7: an older file came back");
         ensure!(ledger.decided_through >= before.through, "G2: decided time went back");
@@ -51,14 +60,7 @@ impl Account {
         ensure!(span.fits(old, &new, &mut 0), "G2: {decided} instants in ({}, {}]", span.through, span.end);
         self.check_queue(before, ledger, &new)?;
         let limit = new.last().map_or(before.queue_limit, |(_, edition)| queue_limit(edition));
-        self.last = Some(Entry {
-            revision: ledger.app_revision,
-            through: ledger.decided_through,
-            decided: ledger.counters.decided,
-            waiting: ledger.queue.len(),
-            queue_limit: limit,
-            last_run: ledger.last_run,
-        });
+        self.last = Some(Entry::of(ledger, limit));
         Ok(())
     }
 
@@ -72,6 +74,19 @@ impl Account {
         let limit = limits.max().unwrap_or(0).max(before.waiting);
         ensure!(ledger.queue.len() <= limit, "G3: {} wait, where {limit} may", ledger.queue.len());
         Ok(())
+    }
+}
+
+impl Entry {
+    fn of(ledger: &Ledger, queue_limit: usize) -> Self {
+        Self {
+            revision: ledger.app_revision,
+            through: ledger.decided_through,
+            decided: ledger.counters.decided,
+            waiting: ledger.queue.len(),
+            queue_limit,
+            last_run: ledger.last_run,
+        }
     }
 }
 
@@ -124,19 +139,24 @@ impl Span {
     }
 }
 
-fn balance(ledger: &Ledger) -> anyhow::Result<()> {
-    let Counters { decided, started, enqueued, dropped, skipped, coalesced, .. } = ledger.counters;
+/// Runs that were ever started, as the counters say.
+fn runs_started(counters: &Counters) -> u64 {
+    let by_people = [counters.manual, counters.retry].map(|counters| counters.started + counters.started_later);
+    counters.started + counters.started_later + by_people.iter().sum::<u64>()
+}
+
+fn balance(ledger: &Ledger, skipped: u64) -> anyhow::Result<()> {
+    let Counters { decided, started, enqueued, dropped, skipped: left_out, coalesced, .. } = ledger.counters;
     let Counters { started_later, expired, flushed, replaced, manual, retry, .. } = ledger.counters;
     let waiting = |origin| ledger.queue.iter().filter(|waiting| waiting.cause.origin() == origin).count() as u64;
-    ensure!(decided == started + enqueued + dropped + skipped + coalesced, "instants are missing");
+    ensure!(decided == started + enqueued + dropped + left_out + coalesced, "instants are missing");
     let ticks = waiting(Origin::Tick);
     ensure!(enqueued == started_later + expired + flushed + replaced + ticks, "{ticks} ticks wait");
     check_requests(manual, waiting(Origin::Manual)).context("runs by hand")?;
     check_requests(retry, waiting(Origin::Retry)).context("retries")?;
-    let by_people = [manual, retry].map(|counters| counters.started + counters.started_later);
-    let runs = started + started_later + by_people.iter().sum::<u64>();
+    let runs = runs_started(&ledger.counters);
     ensure!(
-        runs == ledger.last_run,
+        runs + skipped == ledger.last_run,
         "G5: {runs} runs were started, and the last one has the number {}",
         ledger.last_run
     );

@@ -61,6 +61,7 @@ impl Ends {
             },
             AttemptEvent::Claimed { .. }
             | AttemptEvent::Revoked { .. }
+            | AttemptEvent::Returned { .. }
             | AttemptEvent::CouldNotStart { .. }
             | AttemptEvent::Lost { .. } => return Ok(()),
         };

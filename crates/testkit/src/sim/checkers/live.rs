@@ -10,17 +10,19 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use jiff::Timestamp;
 use tickmesh_agent::engine::ContainerId;
 use tickmesh_core::{
     id::{AttemptId, Nonce, RunNumber, RunUid},
     message::{AttemptEvent, AttemptReport},
-    name::AppName,
+    name::{AgentName, AppName},
     outcome::LostReason,
     spec::OnDisconnect,
 };
 
 use super::{
     Sighting,
+    asked::AskedEnds,
     runs::{Editions, Runs},
 };
 
@@ -34,8 +36,8 @@ pub(in crate::sim) enum Rule {
 #[derive(Debug, Default)]
 pub(super) struct Live {
     attempts: BTreeMap<AttemptId, Attempt>,
-    /// Claimed, and without an end.
-    open: BTreeSet<AttemptId>,
+    /// Claimed, and without an end, with the agent that claimed it.
+    open: BTreeMap<AttemptId, AgentName>,
     containers: BTreeMap<ContainerId, Container>,
     newest: BTreeMap<AppName, (RunNumber, RunUid)>,
     hosts: BTreeMap<usize, HostSeen>,
@@ -49,10 +51,25 @@ struct Attempt {
     ended: bool,
     /// Somebody said that its host will not come back, where it goes on without the mesh. Nobody is left to stop it there.
     forgotten: bool,
+    /// Data was lost since: if its claim went with it, an order of the copy is claimed again.
+    before_loss: bool,
     /// The one container that may ever start for it.
     container: Option<ContainerId>,
     /// How often each engine had been frozen for too long when the attempt was claimed.
     freezes: BTreeMap<usize, u32>,
+}
+
+impl Attempt {
+    fn claimed(nonce: Nonce) -> Self {
+        Self {
+            nonce: Some(nonce),
+            ended: false,
+            forgotten: false,
+            before_loss: false,
+            container: None,
+            freezes: BTreeMap::new(),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -71,27 +88,76 @@ struct HostSeen {
 }
 
 /// Whether this is the end of an attempt that may still run somewhere, by the word of a person.
-fn is_forgotten(report: &AttemptReport, runs: &Runs, editions: &Editions) -> bool {
+fn is_forgotten(report: &AttemptReport, is_given_up: bool, runs: &Runs, editions: &Editions) -> bool {
     let goes_on = || {
         let spec = runs.spec(report.attempt.uid, editions);
         spec.is_some_and(|spec| spec.run().on_disconnect == OnDisconnect::Continue)
     };
-    matches!(report.event, AttemptEvent::Lost { reason: LostReason::AgentForgotten }) && goes_on()
+    let is_forgotten = matches!(report.event, AttemptEvent::Lost { reason: LostReason::AgentForgotten });
+    (is_forgotten || is_given_up) && goes_on()
 }
 
 impl Live {
+    /// Runs may have ended while something of them was open. Nobody waits for that, and it may run beside others.
+    pub(super) fn ended_unreported(&mut self, asked: &AskedEnds) {
+        self.open.retain(|id, _| !asked.covers(id));
+        let is_over = |container: &&mut Container| asked.covers(&container.attempt);
+        self.containers.values_mut().filter(is_over).for_each(|container| container.excused = true);
+    }
+
+    /// A claim counts even on a store that lost data: under it a container starts. Its attempt may have ended
+    /// in the messages that were lost. A later attempt of its replica, which the copy does not know, may run on
+    /// another host until somebody accepts the loss: a listed exception.
+    pub(super) fn reported_in_loss(&mut self, report: &AttemptReport) {
+        if let AttemptEvent::Claimed { nonce, .. } = &report.event {
+            let of_replica = |id: &AttemptId| AttemptId { attempt: 0, ..id.clone() };
+            let replica = of_replica(&report.attempt);
+            let later =
+                |it: &&mut Container| it.attempt.attempt > report.attempt.attempt && of_replica(&it.attempt) == replica;
+            self.containers.values_mut().filter(later).for_each(|container| container.excused = true);
+            let freezes = self.hosts.iter().map(|(host, seen)| (*host, seen.freezes)).collect();
+            let attempt = Attempt { freezes, ..Attempt::claimed(*nonce) };
+            self.attempts.insert(report.attempt.clone(), attempt);
+        }
+    }
+
+    /// The messages since a copy are lost: what was open is known to the ledgers alone. Containers live on, and
+    /// those that go on without the mesh where no agent was heard may live for long.
+    pub(super) fn loss_accepted(&mut self, unheard: &BTreeSet<usize>, runs: &Runs, editions: &Editions) {
+        self.newest.clear();
+        self.open.clear();
+        self.attempts.values_mut().for_each(|attempt| (attempt.ended, attempt.before_loss) = (false, true));
+        for container in self.containers.values_mut().filter(|container| unheard.contains(&container.host)) {
+            let spec = runs.spec(container.attempt.uid, editions);
+            container.excused |= spec.is_some_and(|spec| spec.run().on_disconnect == OnDisconnect::Continue);
+        }
+    }
+
     /// A message about an attempt was stored.
-    pub(super) fn reported(&mut self, report: &AttemptReport, runs: &Runs, editions: &Editions) -> anyhow::Result<()> {
+    pub(super) fn reported(
+        &mut self,
+        report: &AttemptReport,
+        at: Timestamp,
+        (asked, runs, editions): (&AskedEnds, &Runs, &Editions),
+    ) -> anyhow::Result<()> {
         let id = &report.attempt;
+        let is_given_up = asked.gives_up(report, at);
         match &report.event {
             AttemptEvent::Claimed { nonce, .. } => {
-                self.enter(id, runs, editions).context("G1, claim")?;
+                // Of a run that did not wait for its agents nobody waits for the end either.
+                if asked.covers(id) {
+                    self.excused += 1;
+                } else {
+                    self.enter(id, runs, editions).context("G1, claim")?;
+                    self.open.insert(id.clone(), report.agent.clone());
+                }
                 let freezes = self.hosts.iter().map(|(host, seen)| (*host, seen.freezes)).collect();
-                let attempt = Attempt { nonce: Some(*nonce), ended: false, forgotten: false, container: None, freezes };
-                ensure!(self.attempts.insert(id.clone(), attempt).is_none(), "a second claim");
-                self.open.insert(id.clone());
+                let attempt = Attempt { freezes, ..Attempt::claimed(*nonce) };
+                let before = self.attempts.insert(id.clone(), attempt);
+                ensure!(before.is_none_or(|before| before.before_loss), "a second claim");
             }
             AttemptEvent::Revoked { .. }
+            | AttemptEvent::Returned { .. }
             | AttemptEvent::Cancelled { .. }
             | AttemptEvent::Exited { .. }
             | AttemptEvent::TimedOut { .. }
@@ -101,13 +167,14 @@ impl Live {
                     nonce: None,
                     ended: false,
                     forgotten: false,
+                    before_loss: false,
                     container: None,
                     freezes: BTreeMap::new(),
                 };
                 let attempt = self.attempts.entry(id.clone()).or_insert_with(unclaimed);
                 ensure!(!attempt.ended, "a second end");
                 attempt.ended = true;
-                attempt.forgotten = is_forgotten(report, runs, editions);
+                attempt.forgotten = is_forgotten(report, is_given_up, runs, editions);
                 if attempt.forgotten {
                     self.containers.values_mut().filter(|it| it.attempt == *id).for_each(|it| it.excused = true);
                 }
@@ -118,10 +185,15 @@ impl Live {
     }
 
     /// The process of a container begins.
-    pub(super) fn started(&mut self, sighting: &Sighting<'_>, runs: &Runs, editions: &Editions) -> anyhow::Result<()> {
+    pub(super) fn started(
+        &mut self,
+        sighting: &Sighting<'_>,
+        (asked, runs, editions): (&AskedEnds, &Runs, &Editions),
+    ) -> anyhow::Result<()> {
         let Sighting { host, container, attempt: id, nonce } = *sighting;
         tracing::debug!(host, %container, attempt = %id, "started");
         let seen = self.hosts.get(&host).copied().unwrap_or_default();
+        let is_over = asked.covers(id);
         let attempt = self.attempts.get_mut(id).context("create without a claim")?;
         ensure!(attempt.nonce == Some(nonce), "G8: it was created under another claim than the stored one");
         ensure!(attempt.container.is_none(), "G8: a second start for this attempt");
@@ -129,9 +201,12 @@ impl Live {
         // What an engine was asked before it froze may take effect while it answers nobody, or when it is back: a guard can
         // stop it in neither case.
         let thawed_since = seen.freezes > attempt.freezes.get(&host).copied().unwrap_or_default();
-        let excused = seen.lawless || seen.frozen_since.is_some() || thawed_since || attempt.forgotten;
+        let excused = seen.lawless || seen.frozen_since.is_some() || thawed_since || attempt.forgotten || is_over;
         if attempt.ended {
             ensure!(excused, "G8: its attempt had ended");
+            self.excused += 1;
+        } else if is_over || (attempt.before_loss && excused) {
+            // What the copy does not know has no end on record: a slow start may be all that is left of it.
             self.excused += 1;
         } else {
             runs.check_instant(&id.app, id.uid, editions)?;
@@ -169,7 +244,7 @@ impl Live {
         }
         let other_run =
             |other: &&AttemptId| other.app == id.app && other.uid != id.uid && !may_overlap(other.run, other.uid);
-        let open = self.open.iter().find(other_run);
+        let open = self.open.keys().find(other_run);
         ensure!(open.is_none(), "{} is not over", open.map(ToString::to_string).unwrap_or_default());
         let alive = self.containers.values().filter(|container| other_run(&&container.attempt));
         let (excused, others): (Vec<_>, Vec<_>) = alive.partition(|container| self.is_excused(container));
@@ -182,6 +257,10 @@ impl Live {
     fn is_excused(&self, container: &Container) -> bool {
         let host = self.hosts.get(&container.host).copied().unwrap_or_default();
         container.excused || host.lawless || host.frozen_since.is_some()
+    }
+
+    pub(super) fn open_of(&self, agent: &AgentName) -> Vec<&AttemptId> {
+        self.open.iter().filter(|(_, claimer)| *claimer == agent).map(|(id, _)| id).collect()
     }
 
     pub(super) fn stopped(&mut self, container: &ContainerId) {

@@ -2,6 +2,7 @@
 //! the first broken guarantee. What they judge by is theirs: what people asked for, and their own arithmetic on instants.
 
 mod account;
+mod asked;
 mod decisions;
 mod ends;
 mod history;
@@ -10,8 +11,13 @@ mod replicas;
 mod runs;
 #[cfg(test)]
 mod tests;
+mod wishes;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, ensure};
 use jiff::Timestamp;
@@ -19,21 +25,26 @@ use tickmesh_agent::engine::ContainerId;
 use tickmesh_core::{
     id::{AttemptId, Nonce, RequestId},
     ledger::{HandledRequest, Ledger, Verdict},
-    message::{AttemptReport, Command},
-    name::AppName,
+    message::{AttemptReport, Command, CommandKind},
+    name::{AgentName, AppName},
     time,
 };
 
 use self::{
     account::Account,
+    asked::AskedEnds,
     ends::Ends,
     history::History,
     live::Live,
     replicas::Replicas,
     runs::{Editions, Runs},
+    wishes::Wishes,
 };
 pub(super) use self::{decisions::Decided, ends::Ender, live::Rule};
-use super::{makers::Edition, net::Record};
+use super::{
+    makers::Edition,
+    net::{Record, Stored},
+};
 
 /// How early an instant may be decided. A leader may be ahead of the server by a second before it doubts its
 /// clock, and by as much more as the answer of the server took.
@@ -55,14 +66,23 @@ pub(super) struct Witness {
     runs: Runs,
     live: Live,
     ends: Ends,
+    asked: AskedEnds,
     replicas: Replicas,
     accounts: BTreeMap<AppName, Account>,
     histories: BTreeMap<AppName, History>,
     /// Commands that were acknowledged to their senders.
     commands: BTreeMap<RequestId, Arc<Command>>,
+    /// Those that end a run by force.
+    forced: BTreeSet<RequestId>,
+    wishes: Wishes,
 }
 
 impl Witness {
+    /// A scheduler of the release before began, which does not know what agents allow.
+    pub(super) fn earlier_release_began(&mut self) {
+        self.replicas.earlier_release_began();
+    }
+
     /// A message was stored.
     pub(super) fn stored(
         &mut self,
@@ -76,9 +96,9 @@ impl Witness {
                 self.editions.add(sequence, at, edition.clone());
                 Ok(())
             }
-            Record::Ledger(ledger) => self.recorded(subject, ledger),
+            Record::Ledger(ledger) => self.recorded(subject, ledger, at),
             Record::Order(order) => self.runs.ordered(order),
-            Record::Report(report) => self.reported(report),
+            Record::Report(report) => self.reported(report, at),
             Record::Tick(tick) => {
                 let history = self.histories.entry(tick.app.clone()).or_default();
                 history.ticked(tick).with_context(|| format!("P11, tick {} of {}", tick.number, tick.app))
@@ -88,27 +108,33 @@ impl Witness {
                 history
                     .summed_up(summary)
                     .with_context(|| format!("G5, summary of {}/{}", summary.app, summary.run))?;
-                let seen = self.replicas.summed_up(summary, &self.runs, &self.editions);
+                let seen = self.replicas.summed_up(summary, &self.asked, &self.runs, &self.editions);
                 seen.with_context(|| format!("G4, summary of {}/{}", summary.app, summary.run))
             }
             Record::Command(command) => {
+                if let CommandKind::Cancel { force: true, .. } = command.kind {
+                    self.forced.insert(command.request);
+                }
                 self.commands.insert(command.request, command.clone());
                 Ok(())
             }
-            Record::Lease(_) | Record::Agent(_) => Ok(()),
+            Record::Agent(record) => self.wishes.stored(record, sequence),
+            Record::Lease(_) | Record::Unreadable(_) => Ok(()),
         }
     }
 
-    fn recorded(&mut self, app: &str, ledger: &Ledger) -> anyhow::Result<()> {
+    fn recorded(&mut self, app: &str, ledger: &Ledger, at: Timestamp) -> anyhow::Result<()> {
         let app = AppName::new(app).context("a ledger of nobody")?;
         self.replicas.recorded(&app, ledger);
+        self.asked.recorded(&app, ledger, &self.forced, at);
+        self.live.ended_unreported(&self.asked);
         let account = self.accounts.entry(app.clone()).or_default();
         account.follow(&app, ledger, &self.editions).with_context(|| format!("ledger of {app}"))
     }
 
-    fn reported(&mut self, report: &AttemptReport) -> anyhow::Result<()> {
+    fn reported(&mut self, report: &AttemptReport, at: Timestamp) -> anyhow::Result<()> {
         let id = &report.attempt;
-        let seen = self.live.reported(report, &self.runs, &self.editions);
+        let seen = self.live.reported(report, at, (&self.asked, &self.runs, &self.editions));
         seen.with_context(|| format!("{id}: {:?}", report.event))?;
         let seen = self.ends.reported(report);
         seen.with_context(|| format!("{id}: {:?}", report.event))?;
@@ -119,7 +145,7 @@ impl Witness {
     /// An engine started a container.
     pub(super) fn started(&mut self, sighting: &Sighting<'_>) -> anyhow::Result<()> {
         self.ends.started(sighting);
-        let seen = self.live.started(sighting, &self.runs, &self.editions);
+        let seen = self.live.started(sighting, (&self.asked, &self.runs, &self.editions));
         seen.with_context(|| format!("container {} of {}", sighting.container, sighting.attempt))
     }
 
@@ -144,6 +170,11 @@ impl Witness {
         self.ends.rebooted(host);
     }
 
+    /// The attempts that an agent has claimed and that have not ended.
+    pub(super) fn open_of(&self, agent: &AgentName) -> Vec<&AttemptId> {
+        self.live.open_of(agent)
+    }
+
     /// From now on the engine of a host does not obey.
     pub(super) fn engine_frozen(&mut self, host: usize, now: Duration) {
         self.live.engine_frozen(host, now);
@@ -164,6 +195,63 @@ impl Witness {
         self.commands.values().filter(|command| command.app == *app).cloned().collect()
     }
 
+    /// Whether a run was ended by force.
+    pub(super) fn forced_ends(&self) -> u64 {
+        self.asked.forced_count()
+    }
+
+    /// The store was restored from a copy that has revisions of apps up to this one: those after it were never
+    /// stored.
+    pub(super) fn store_restored(&mut self, apps_through: u64) {
+        self.editions.forget_after(apps_through);
+    }
+
+    /// An app is gone from its bucket: what its file said binds nobody any more.
+    pub(super) fn app_lost(&mut self, app: &AppName) {
+        self.editions.forget_app(app);
+    }
+
+    /// A message about an attempt was stored while nobody leads on a store that lost data.
+    pub(super) fn reported_in_loss(&mut self, report: &AttemptReport) {
+        self.live.reported_in_loss(report);
+    }
+
+    /// Somebody accepted that what was stored since the copy is lost. What comes is judged from these ledgers on;
+    /// of the runs that had begun, only what the engines do. `unheard`: hosts whose agent was not heard.
+    pub(super) fn loss_accepted(&mut self, ledgers: &BTreeMap<AppName, Ledger>, unheard: &BTreeSet<usize>) {
+        self.accounts = ledgers.iter().map(|(app, ledger)| (app.clone(), Account::begin_at(ledger))).collect();
+        self.histories = ledgers.iter().map(|(app, ledger)| (app.clone(), History::begin_at(ledger))).collect();
+        self.commands.clear();
+        self.runs.forget_instants();
+        self.replicas.loss_accepted(ledgers);
+        self.live.loss_accepted(unheard, &self.runs, &self.editions);
+    }
+
+    /// Somebody begins to wish something of an agent.
+    pub(super) fn wish_begun(&mut self, agent: &AgentName) {
+        self.wishes.forget(agent);
+    }
+
+    /// Somebody hears that an agent is to drain, or not to, by the record at that sequence.
+    pub(super) fn wish_granted(&mut self, agent: &AgentName, draining: bool, sequence: u64) -> anyhow::Result<()> {
+        self.wishes.granted(agent, draining, sequence)
+    }
+
+    /// The key of an agent holds something that cannot be read: what was wished of the agent may be lost.
+    pub(super) fn agent_damaged(&mut self, agent: &str) {
+        self.wishes.damaged(agent);
+    }
+
+    /// Stored messages were lost, and wishes with them.
+    pub(super) fn wishes_lost(&mut self) {
+        self.wishes.forget_all();
+    }
+
+    /// Somebody said of an agent whose key had this that its host will not come back.
+    pub(super) fn forgotten(before: Option<&Stored>, at: Timestamp, lost: Duration) -> anyhow::Result<()> {
+        wishes::may_be_forgotten(before, at, lost)
+    }
+
     /// Somebody took the lease.
     pub(super) fn tenure_began(&self, regressed: bool) -> anyhow::Result<()> {
         ensure!(!regressed, "somebody leads on a stream that lost messages");
@@ -174,6 +262,13 @@ impl Witness {
     pub(super) fn decides_in_time(ledger: &Ledger, now: Timestamp) -> anyhow::Result<()> {
         let decided = ledger.decided_through;
         ensure!(decided <= time::after(now, EARLY_MAX), "G2: instants up to {decided} are decided at {now}");
+        Ok(())
+    }
+
+    /// A record that nobody can read ends no tenure.
+    pub(super) fn bears_unreadable(before: &str, after: &str) -> anyhow::Result<()> {
+        let leads = |stage| matches!(stage, "leading" | "catching up");
+        ensure!(!leads(before) || leads(after), "a bad record made a scheduler go from {before} to {after}");
         Ok(())
     }
 

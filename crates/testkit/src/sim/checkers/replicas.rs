@@ -14,7 +14,13 @@ use tickmesh_core::{
     spec::{AppSpec, LOSSES_MAX, OnLost, RunSpec, ServiceSpec},
 };
 
-use super::runs::{Editions, Runs};
+use super::{
+    asked::AskedEnds,
+    runs::{Editions, Runs},
+};
+
+/// What an agent says of a container that asks for more than the agent has published that it allows.
+const BY_POLICY: &str = "its agent was not started with";
 
 #[derive(Debug, Default)]
 pub(super) struct Replicas {
@@ -28,6 +34,10 @@ pub(super) struct Replicas {
     tombstones: BTreeMap<AppName, u64>,
     /// Replicas that had succeeded by the end of a run: a retry of it takes them over.
     succeeded: BTreeMap<(AppName, RunNumber), BTreeSet<(ServiceName, u32)>>,
+    /// A scheduler that does not know what agents allow may have placed something.
+    is_policy_unknown: bool,
+    /// Runs of which messages were lost with the store: nobody can say how often they were tried.
+    incomplete: BTreeSet<RunUid>,
 }
 
 /// What was stored about a replica.
@@ -41,9 +51,15 @@ struct Replica {
     losses: u32,
     /// Whether an attempt was lost, for whatever reason.
     lost: bool,
+    /// Whether a host has refused it.
+    refused: bool,
 }
 
 impl Replicas {
+    pub(super) fn earlier_release_began(&mut self) {
+        self.is_policy_unknown = true;
+    }
+
     pub(super) fn recorded(&mut self, app: &AppName, ledger: &Ledger) {
         for handled in &ledger.requests {
             if let Verdict::Stopping { runs } = &handled.verdict {
@@ -62,9 +78,19 @@ impl Replicas {
         }
     }
 
+    /// Messages about the runs so far are lost.
+    pub(super) fn loss_accepted(&mut self, ledgers: &BTreeMap<AppName, Ledger>) {
+        let active = ledgers.values().flat_map(|ledger| &ledger.active).map(|run| run.uid);
+        let pending = ledgers.values().flat_map(|ledger| &ledger.history.pending).map(|summary| summary.uid);
+        self.incomplete.extend(self.seen.keys().chain(&self.active).copied().chain(active).chain(pending));
+    }
+
     /// A message about an attempt was stored.
     pub(super) fn reported(&mut self, report: &AttemptReport, runs: &Runs, editions: &Editions) -> anyhow::Result<()> {
         let id = &report.attempt;
+        if self.incomplete.contains(&id.uid) {
+            return Ok(());
+        }
         let replicas = self.seen.entry(id.uid).or_default();
         let replica = replicas.entry((id.service.clone(), id.replica)).or_default();
         let spec = runs.spec(id.uid, editions).map(|spec| spec.run());
@@ -72,12 +98,14 @@ impl Replicas {
             replica.begin(id.attempt, spec.as_deref())?;
         }
         match &report.event {
-            AttemptEvent::Claimed { .. } | AttemptEvent::Revoked { .. } => {}
+            AttemptEvent::Claimed { .. } | AttemptEvent::Revoked { .. } | AttemptEvent::Returned { .. } => {}
             AttemptEvent::Cancelled { exit_code: None } => {}
             AttemptEvent::Cancelled { exit_code: Some(_) }
             | AttemptEvent::TimedOut { .. }
             | AttemptEvent::Exited { .. }
-            | AttemptEvent::CouldNotStart { .. } => replica.ends += 1,
+            | AttemptEvent::CouldNotStart { permanent: false, .. } => replica.ends += 1,
+            // That concerns one host, and not the replica.
+            AttemptEvent::CouldNotStart { permanent: true, .. } => replica.refused = true,
             AttemptEvent::Lost { reason } => {
                 replica.lost = true;
                 replica.losses += u32::from(reason.counts());
@@ -90,6 +118,9 @@ impl Replicas {
         }
         let Some(spec) = spec else { return Ok(()) };
         let service = spec.service(&id.service).context("the run has no such service")?;
+        let is_strict =
+            matches!(&report.event, AttemptEvent::CouldNotStart { reason, .. } if reason.contains(BY_POLICY));
+        ensure!(!is_strict || service.global || self.is_policy_unknown, "placed where its host is known to forbid it");
         ensure!(service.global || id.replica < service.scale, "the service has only {} replicas", service.scale);
         let count = service.retry.count;
         ensure!(replica.ends <= count + 1, "more attempts than retry_count {count} allows");
@@ -98,10 +129,19 @@ impl Replicas {
     }
 
     /// The summary of a run was stored.
-    pub(super) fn summed_up(&mut self, summary: &RunSummary, runs: &Runs, editions: &Editions) -> anyhow::Result<()> {
+    pub(super) fn summed_up(
+        &mut self,
+        summary: &RunSummary,
+        asked: &AskedEnds,
+        runs: &Runs,
+        editions: &Editions,
+    ) -> anyhow::Result<()> {
         let key = (summary.app.clone(), summary.run);
         let succeeded = summary.replicas.iter().filter(|it| it.outcome.is_success());
         self.succeeded.insert(key, succeeded.map(|it| (it.service.clone(), it.replica)).collect());
+        if self.incomplete.contains(&summary.uid) {
+            return Ok(());
+        }
         let Some(spec) = runs.spec(summary.uid, editions) else {
             // Nothing was ever ordered for it: nothing of it can have run.
             let ran = summary.replicas.iter().find(|it| it.outcome.is_success() && !self.is_carried(summary, it));
@@ -110,7 +150,7 @@ impl Replicas {
         };
         check_indexes(&spec.run(), summary)?;
         for replica in &summary.replicas {
-            self.check(spec, summary, replica, editions).with_context(|| format!("{replica:?}"))?;
+            self.check(spec, summary, replica, (asked, editions)).with_context(|| format!("{replica:?}"))?;
         }
         Ok(())
     }
@@ -120,6 +160,12 @@ impl Replicas {
         let Cause::Retry { of, .. } = &summary.cause else { return false };
         let before = self.succeeded.get(&(summary.app.clone(), *of));
         before.is_some_and(|before| before.contains(&(replica.service.clone(), replica.replica)))
+    }
+
+    /// Whether a host has refused a service in a run: once all have, those that wait for another one end with it.
+    fn is_refused(&self, summary: &RunSummary, service: &ServiceSpec) -> bool {
+        let mut seen = self.seen.get(&summary.uid).into_iter().flatten();
+        seen.any(|((name, _), replica)| *name == service.name && replica.refused)
     }
 
     /// Whether somebody or something had the run end: then nothing is tried again.
@@ -136,7 +182,7 @@ impl Replicas {
         spec: &AppSpec,
         summary: &RunSummary,
         replica: &ReplicaSummary,
-        editions: &Editions,
+        (asked, editions): (&AskedEnds, &Editions),
     ) -> anyhow::Result<()> {
         let nothing = Replica::default();
         let key = (replica.service.clone(), replica.replica);
@@ -148,13 +194,19 @@ impl Replicas {
         if self.is_carried(summary, replica) && seen.attempts.is_empty() {
             return Ok(());
         }
-        ensure!(replica.outcome.is_success() == seen.succeeded(), "success was stored: {}", seen.succeeded());
+        // A run that did not wait for its agents may have ended before a success that was stored was folded.
+        let is_unreported =
+            asked.is_unreported(&summary.app, summary.run, summary.uid) && !replica.outcome.is_success();
+        let agrees = is_unreported || replica.outcome.is_success() == seen.succeeded();
+        ensure!(agrees, "success was stored: {}", seen.succeeded());
         let last = seen.attempts.last_key_value().map_or(0, |(number, _)| *number);
         ensure!(replica.attempts >= last, "attempt {last} was stored");
         let stopped = editions.ever_replace(&summary.app) || self.was_stopped(spec, summary);
         let run = spec.run();
         let service = run.service(&replica.service).context("no such service")?;
-        ensure!(stopped || seen.is_used_up(&run, service, &replica.outcome), "{seen:?} is not used up");
+        let is_refused = matches!(replica.outcome, Outcome::CouldNotStart { .. }) && self.is_refused(summary, service);
+        let is_over = stopped || is_refused || seen.is_used_up(&run, service, &replica.outcome);
+        ensure!(is_over, "{seen:?} is not used up");
         Ok(())
     }
 }

@@ -23,12 +23,31 @@ use crate::sim::makers::{self, Edition};
 pub(super) struct Editions {
     by_revision: BTreeMap<(AppName, u64), (Timestamp, Arc<Edition>)>,
     by_number: BTreeMap<u64, Arc<Edition>>,
+    /// Those that were lost with the store. Runs of theirs may still be under way on an agent.
+    lost: Vec<Arc<Edition>>,
 }
 
 impl Editions {
     pub(super) fn add(&mut self, revision: u64, at: Timestamp, edition: Arc<Edition>) {
         self.by_number.insert(edition.number, edition.clone());
         self.by_revision.insert((edition.app.clone(), revision), (at, edition));
+    }
+
+    /// The revisions of an app are gone.
+    pub(super) fn forget_app(&mut self, app: &AppName) {
+        let stored = std::mem::take(&mut self.by_revision);
+        let (lost, kept): (BTreeMap<_, _>, BTreeMap<_, _>) = stored.into_iter().partition(|((of, _), _)| of == app);
+        self.by_revision = kept;
+        self.lost.extend(lost.into_values().map(|(_, edition)| edition));
+    }
+
+    /// Revisions after this one were never stored.
+    pub(super) fn forget_after(&mut self, revision: u64) {
+        let stored = std::mem::take(&mut self.by_revision);
+        let (kept, lost): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            stored.into_iter().partition(|((_, stored), _)| *stored <= revision);
+        self.by_revision = kept;
+        self.lost.extend(lost.into_values().map(|(_, edition)| edition));
     }
 
     /// Revisions of an app after one, up to another.
@@ -49,8 +68,9 @@ impl Editions {
 
     /// Whether an instant was one of an app's, under any of its schedules.
     fn is_due(&self, app: &AppName, instant: Timestamp) -> bool {
-        let editions = self.between(app, 0, u64::MAX);
-        editions.filter_map(|(_, edition)| edition.rhythm).any(|rhythm| rhythm.is_due(instant))
+        let lost = self.lost.iter().filter(|edition| edition.app == *app);
+        let editions = self.between(app, 0, u64::MAX).map(|(_, edition)| edition).chain(lost);
+        editions.filter_map(|edition| edition.rhythm).any(|rhythm| rhythm.is_due(instant))
     }
 
     /// Whether any file of an app let a tick take the place of active runs.
@@ -92,6 +112,11 @@ pub(super) struct Runs {
 }
 
 impl Runs {
+    /// Instants are decided again, since the ledgers that had decided them are lost.
+    pub(super) fn forget_instants(&mut self) {
+        self.by_instant.clear();
+    }
+
     /// An order was stored. All of a run are of one file, one cause and one instant.
     pub(super) fn ordered(&mut self, order: &Order) -> anyhow::Result<()> {
         let OrderKind::Start(start) = &order.kind else { return Ok(()) };

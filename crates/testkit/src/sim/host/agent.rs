@@ -1,24 +1,24 @@
 //! An agent process: production's conduct on a simulated network and engine.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
 use tickmesh_agent::{
-    conduct::{Conduct, Effect, Event, Guarding, KeyState, LastReport, Moment, Settings},
+    conduct::{Conduct, Effect, Event, Guarding, KeyState, LastReport, LeaseSeen, Moment, Settings},
     engine::ContainerRequest,
     guard,
     ownership::Ownership,
-    policy::HostPolicy,
     roster,
 };
 use tickmesh_core::{
+    build::Build,
     id::{AttemptId, Nonce},
-    message::{AgentRecord, Capacity, MachineId, SCHEMA},
+    message::{AgentRecord, Capacity, EngineStock, MachineId, MeshEvent, SCHEMA},
 };
-use tickmesh_messaging::Cas;
+use tickmesh_messaging::{Cas, LEASE_KEY};
 
 use super::{
     Host,
@@ -45,6 +45,7 @@ const CLEAN_INTERVAL: Duration = Duration::from_secs(60);
 pub(in crate::sim) enum Tag {
     Key,
     WriteKey,
+    Lease,
     ResultsEnd,
     LastReport,
     OrdersEnd,
@@ -71,8 +72,9 @@ pub(in crate::sim) struct Agent {
     pub(super) machine: MachineId,
     pub(super) conduct: Conduct,
     /// Orders that came when none were taken.
-    orders: Vec<Stored>,
+    orders: VecDeque<Stored>,
     pub(super) abandoned_pulls: BTreeSet<AttemptId>,
+    pub(super) abandoned_creates: BTreeSet<AttemptId>,
     /// Containers whose name was taken.
     pub(super) taken: BTreeMap<AttemptId, Box<ContainerRequest>>,
     pub(super) held_when_cleaning: BTreeSet<AttemptId>,
@@ -81,7 +83,6 @@ pub(in crate::sim) struct Agent {
 }
 
 impl Agent {
-    /// A process begins.
     pub(super) fn begin_process(host: &Host, address: Address, ground: &mut Ground) -> (Self, Vec<Effect>) {
         let nonce = Nonce::from_random(ground.random_bytes());
         let ownership = Ownership::of(host.owner.clone());
@@ -95,7 +96,7 @@ impl Agent {
                 agent: host.owner.agent.clone(),
                 slots: host.slots as usize,
                 start_limit: 2,
-                policy: HostPolicy::default(),
+                policy: host.policy.clone(),
             },
         };
         let (conduct, effects) = Conduct::begin(settings);
@@ -106,8 +107,9 @@ impl Agent {
             ownership,
             machine: host.machine.clone(),
             conduct,
-            orders: Vec::new(),
+            orders: VecDeque::new(),
             abandoned_pulls: BTreeSet::new(),
+            abandoned_creates: BTreeSet::new(),
             taken: BTreeMap::new(),
             held_when_cleaning: BTreeSet::new(),
             armed: None,
@@ -116,9 +118,19 @@ impl Agent {
         (agent, effects)
     }
 
+    /// Whether it is at work.
+    pub(in crate::sim) fn takes_orders(&self) -> bool {
+        self.conduct.takes_orders()
+    }
+
     /// Whether nothing of its attempts is left to do.
     pub(in crate::sim) fn holds_nothing(&self) -> bool {
         self.conduct.roster().held().is_empty()
+    }
+
+    fn read_lease(&self, ground: &mut Ground) {
+        let call = Call::Last { kind: Kind::Lease, subject: LEASE_KEY.into() };
+        ground.call(self.address, Tag::Lease.into(), call);
     }
 
     fn moment(&self, ground: &Ground) -> Moment {
@@ -129,14 +141,14 @@ impl Agent {
 impl Host {
     pub(in crate::sim) fn agent_hears(&mut self, ground: &mut Ground, stored: Stored) {
         let Some(agent) = &mut self.agent else { return };
-        agent.orders.push(stored);
+        agent.orders.push_back(stored);
         self.take_orders(ground);
     }
 
     /// Orders wait where they are while none are taken.
     fn take_orders(&mut self, ground: &mut Ground) {
-        let Some(agent) = self.agent.as_mut().filter(|agent| agent.conduct.takes_orders()) else { return };
-        for stored in std::mem::take(&mut agent.orders) {
+        while let Some(agent) = self.agent.as_mut().filter(|agent| agent.conduct.takes_orders()) {
+            let Some(stored) = agent.orders.pop_front() else { return };
             if let Record::Order(order) = stored.record {
                 let nonce = Nonce::from_random(ground.random_bytes());
                 self.fold(ground, Event::Order { order: Box::new((*order).clone()), nonce });
@@ -153,7 +165,7 @@ impl Host {
     pub(in crate::sim) fn agent_is_answered(&mut self, ground: &mut Ground, tag: Tag, answer: Answer) {
         let Some(agent) = &mut self.agent else { return };
         let event = match (tag, answer) {
-            (Tag::Key, Answer::Last(current)) => Event::KeyRead { current: current.and_then(|it| key_state(&it)) },
+            (Tag::Key, Answer::Last(current)) => Event::KeyRead { current: current.map(|it| key_state(&it)) },
             (Tag::Key, _) => Event::KeyUnread,
             (Tag::LastReport, Answer::Last(last)) => {
                 let report = |last: Stored| {
@@ -162,13 +174,17 @@ impl Host {
                 };
                 Event::ReportRead { last: last.and_then(report) }
             }
+            (Tag::Lease, answer) => match lease_seen(answer) {
+                Some(lease) => Event::LeaseRead(lease),
+                None => return agent.read_lease(ground),
+            },
             (Tag::OrdersEnd, _) => Event::OrdersFollowed,
             (Tag::ResultsEnd, Answer::Sequence(sequence)) => Event::ResultsEnd { sequence },
             (Tag::WriteKey, Answer::Written(Cas::Stored { sequence })) => Event::KeyWritten { revision: sequence },
             (Tag::WriteKey, Answer::Written(Cas::Refused { current })) => {
-                let state = current.and_then(|entry| {
-                    let record = Box::new((**entry.value.agent()?).clone());
-                    Some(KeyState { revision: entry.sequence, record })
+                let state = current.map(|entry| {
+                    let record = entry.value.agent().map(|record| Box::new((**record).clone()));
+                    KeyState { revision: entry.sequence, record }
                 });
                 Event::KeyRefused { current: state }
             }
@@ -193,6 +209,8 @@ impl Host {
             (EngineTag::Conduct, Ok(_)) => Some(Event::OwnRemoved),
             (EngineTag::Conduct, Err(error)) if matches!(says.op, Op::List(_)) => Some(Event::Unlisted(error)),
             (EngineTag::Conduct, Err(error)) => Some(Event::OwnNotRemoved(error)),
+            (EngineTag::Probe, Ok(_)) => Some(Event::EngineAnswered { stock: Box::default() }),
+            (EngineTag::Probe, Err(error)) => Some(Event::EngineSilent(error)),
             (EngineTag::Clean, Ok(Reply::List(containers))) => {
                 agent.look_through(ground, containers);
                 None
@@ -240,7 +258,9 @@ impl Host {
         let (address, host) = (agent.address, agent.host);
         let name = || -> Arc<str> { agent.ownership.owner().agent.as_str().into() };
         match effect {
-            Effect::LockName => self.fold(ground, Event::NameLocked),
+            Effect::LockName => self.fold(ground, Event::NameLocked { remembered: self.remembered }),
+            Effect::GoBy { machine } => agent.machine = machine,
+            Effect::Remember { process } => self.remembered = Some(process),
             Effect::ReadKey => {
                 let call = Call::Last { kind: Kind::Agents, subject: name() };
                 ground.call_for(HEARTBEAT_PATIENCE, address, Tag::Key.into(), call);
@@ -257,6 +277,7 @@ impl Host {
                 ground.follow(address, Kind::Orders, Some(name()), 0);
                 ground.call(address, Tag::OrdersEnd.into(), Call::End(Kind::Orders));
             }
+            Effect::ReadLease => agent.read_lease(ground),
             Effect::ReadResultsEnd => {
                 ground.call_for(HEARTBEAT_PATIENCE, address, Tag::ResultsEnd.into(), Call::End(Kind::Results));
             }
@@ -264,6 +285,9 @@ impl Host {
                 let (subject, record) = (name(), Record::Agent(Arc::new(*record)));
                 let write = Call::Write(Write { kind: Kind::Agents, subject, record, expected });
                 ground.call_for(HEARTBEAT_PATIENCE, address, Tag::WriteKey.into(), write);
+            }
+            Effect::ProbeEngine => {
+                ground.ask_engine(host, Duration::ZERO, address, EngineTag::Probe, Op::Probe);
             }
             Effect::Attempt(task) => agent.begin(ground, task),
             Effect::StartGuard => self.find_guard(ground),
@@ -281,6 +305,7 @@ impl Host {
             Effect::TellEnd { attempt, claim_sequence, event } => {
                 agent.append(ground, Tag::Told, &attempt, event, claim_sequence);
             }
+            Effect::Announce(MeshEvent::EngineLost { .. }) => ground.count(Fault::EngineLost),
             // Monitors hear of it, and nothing depends on it.
             Effect::Announce(_) => {}
             Effect::End(_) => {
@@ -304,8 +329,16 @@ impl Host {
     }
 }
 
-fn key_state(stored: &Stored) -> Option<KeyState> {
-    Some(KeyState { revision: stored.sequence, record: Box::new((**stored.record.agent()?).clone()) })
+/// The lease that an answer shows; `None`: nobody can tell.
+fn lease_seen(answer: Answer) -> Option<LeaseSeen> {
+    let Some(stored) = answer.last()? else { return Some(LeaseSeen::default()) };
+    let newest = stored.record.lease()?.epoch(stored.sequence);
+    Some(LeaseSeen { revision: stored.sequence, newest })
+}
+
+fn key_state(stored: &Stored) -> KeyState {
+    let record = stored.record.agent().map(|record| Box::new((**record).clone()));
+    KeyState { revision: stored.sequence, record }
 }
 
 fn first_record(host: &Host, process: Nonce, ground: &Ground) -> AgentRecord {
@@ -316,13 +349,17 @@ fn first_record(host: &Host, process: Nonce, ground: &Ground) -> AgentRecord {
         process,
         number: 0,
         machine: host.machine.clone(),
-        boot: host.boots.to_string(),
+        boot: host.boot_id(),
         host: host.machine.0.clone(),
         version: "simulated".to_owned(),
+        build: Build::default(),
         engine: "simulated".to_owned(),
+        engine_trouble: None,
         at: host.clock.wall(ground),
         labels: host.labels.clone(),
         capacity: Capacity { slots: host.slots, cpu_millis: 4_000, memory_bytes: 1 << 30 },
+        policy: host.policy.published(),
+        stock: EngineStock::default(),
         draining: false,
         drain_by: None,
         stopped: false,

@@ -1,12 +1,16 @@
 //! The container engine of one host. It keeps no log of its own: the witness sees whatever it does.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use rand::RngExt as _;
 use tickmesh_agent::{
     engine::{ContainerId, ContainerRequest, ContainerStatus, ContainerView, Error, ExitState, LabelFilter},
     labels::Tag,
 };
+use tickmesh_core::id::AttemptId;
 
 use super::requests::{EngineAct, EngineSays, EngineTag, Op, Reply, Request, not_found, refused, unavailable};
 use crate::sim::{
@@ -77,7 +81,22 @@ impl Engine {
     }
 
     fn hold(&mut self, ground: &mut Ground, request: Request) {
-        let given_up = !matches!(request.op, Op::Wait(_)) && ground.random.random_ratio(1, 2);
+        let given_up = match request.op {
+            Op::Wait(_) => false,
+            // Whoever asks whether an engine works does not wait for ever to hear it.
+            Op::Probe => true,
+            Op::Pull
+            | Op::LookBehind
+            | Op::Create(_)
+            | Op::Find(_)
+            | Op::Start(_)
+            | Op::Inspect(_)
+            | Op::Stop(_)
+            | Op::Remove(_)
+            | Op::Kill(_)
+            | Op::RunningFor(..)
+            | Op::List(_) => ground.random.random_ratio(1, 2),
+        };
         if given_up && !request.given_up {
             let says = EngineSays { tag: request.tag.clone(), op: request.op.clone(), reply: Err(unavailable()) };
             ground.later(request.tag.patience(), Happening::EngineSays(request.from, Box::new(says)));
@@ -103,6 +122,8 @@ impl Engine {
             Op::RunningFor(id, _) => {
                 self.container(id).map(|it| Some(Reply::RunningFor(ground.now.saturating_sub(it.began_at))))
             }
+            Op::LookBehind => Err(refused()),
+            Op::Probe => Ok(Some(Reply::Done)),
             Op::List(filter) => Ok(Some(Reply::List(self.list(filter)))),
         };
         if let Some(reply) = reply.transpose().filter(|_| !given_up) {
@@ -178,8 +199,9 @@ impl Engine {
             ground.later(lasts, Happening::Engine(self.host, exit));
         }
         ground.summary.containers += 1;
-        // On a stream that lost messages nothing that was stored binds anybody; what counts is that nobody leads.
-        if let Some(tag) = container.tag.as_ref().filter(|_| !ground.net.regressed) {
+        // On a stream that lost messages at the end of a history nothing that was stored binds anybody; what counts
+        // is that nobody leads.
+        if let Some(tag) = container.tag.as_ref().filter(|_| !ground.net.is_ending) {
             let sighting = Sighting { host: self.host, container: id, attempt: &tag.attempt, nonce: tag.nonce };
             let seen = ground.witness.started(&sighting);
             ground.judge(seen);
@@ -261,6 +283,10 @@ impl Engine {
         self.containers.values().map(|container| &container.view).filter(carries).cloned().collect()
     }
 
+    pub(in crate::sim) fn is_frozen(&self) -> bool {
+        self.state == State::Frozen
+    }
+
     pub(in crate::sim) fn freeze(&mut self) {
         self.state = State::Frozen;
     }
@@ -306,6 +332,21 @@ impl Engine {
     fn ours(&self) -> Vec<ContainerId> {
         let ours = self.containers.values().filter(|container| container.tag.is_some());
         ours.map(|container| container.view.id.clone()).collect()
+    }
+
+    /// Whether the engine was ever asked to start a container of this attempt, heeded or not.
+    pub(in crate::sim) fn was_asked_to_start(&self, attempt: &AttemptId) -> bool {
+        let asked: BTreeSet<&ContainerId> = self
+            .held
+            .iter()
+            .filter_map(|request| match &request.op {
+                Op::Start(id) => Some(id),
+                _ => None,
+            })
+            .collect();
+        let of_attempt = |it: &&Container| it.tag.as_ref().is_some_and(|tag| tag.attempt == *attempt);
+        let mut own = self.containers.values().filter(of_attempt);
+        own.any(|it| it.starting || it.view.status != ContainerStatus::Created || asked.contains(&it.view.id))
     }
 
     /// Whether a container of an attempt runs, or is about to.

@@ -20,6 +20,7 @@ use super::{
     requests::{EngineSays, EngineTag, Op, Reply},
 };
 use crate::sim::{
+    faults::Fault,
     ground::Ground,
     net::{Answer, Call, Kind, Record, Write},
 };
@@ -37,12 +38,21 @@ impl Agent {
                 self.append(ground, Tag::Claim(attempt.clone()), &attempt, event, 0);
             }
             E::Report { claim_sequence, event } => {
+                if let AttemptEvent::Returned { .. } = event {
+                    ground.count(Fault::AttemptReturned);
+                }
                 self.append(ground, Tag::End(attempt.clone()), &attempt, event, claim_sequence);
             }
             E::Pull { .. } => self.work(ground, attempt, Op::Pull),
             // What the pull says later is passed over.
             E::AbandonPull => _ = self.abandoned_pulls.insert(attempt),
+            // What the engine says of the creation later is passed over, too.
+            E::AbandonCreate => _ = self.abandoned_creates.insert(attempt),
             E::Create { claim_sequence, job } => {
+                let mounts = !job.order.container.volumes.is_empty();
+                if mounts && ground.mishap(Fault::HostRefused) {
+                    return self.work(ground, attempt, Op::LookBehind);
+                }
                 let terms = Terms::of(&job.order);
                 let tag = ContainerTag { attempt: attempt.clone(), nonce: job.nonce, claim_sequence, terms };
                 let name = self.ownership.container_name(&attempt);
@@ -103,6 +113,10 @@ impl Agent {
     pub(super) fn worked(&mut self, ground: &mut Ground, attempt: AttemptId, says: EngineSays) -> Option<V> {
         let again = match (says.op, says.reply) {
             (Op::Pull, _) if self.abandoned_pulls.remove(&attempt) => return None,
+            (Op::LookBehind | Op::Create(_) | Op::Find(_), _) if self.abandoned_creates.remove(&attempt) => {
+                self.taken.remove(&attempt);
+                return None;
+            }
             (Op::Pull, Ok(_)) => return Some(V::ImageReady),
             (Op::Create(_), Ok(Reply::Container(view))) => return Some(V::Created { container: view.id }),
             (Op::Create(request), Err(Error::NameTaken { .. })) => {
@@ -129,6 +143,7 @@ impl Agent {
                 return self.aged(ground, attempt, container, limit, age);
             }
             (op, Err(Error::Unavailable { .. })) => op,
+            (Op::LookBehind, Err(error)) => return Some(V::NotAllowed { reason: error.to_string() }),
             (Op::Pull, Err(error)) => return Some(V::CouldNotPull { reason: error.to_string() }),
             (Op::Create(_), Err(error)) => return Some(V::CouldNotCreate { reason: error.to_string() }),
             (Op::Start(_), Err(error)) => return Some(V::CouldNotStart { reason: error.to_string() }),

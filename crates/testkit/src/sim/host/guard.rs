@@ -91,7 +91,7 @@ impl Host {
         let now = self.clock.uptime(ground);
         self.guard.address = ground.census.begin(Place::Guard(self.index));
         ground.look_at_host(self.index);
-        let (ownership, boot) = (Ownership::of(self.owner.clone()), self.boots.to_string());
+        let (ownership, boot) = (Ownership::of(self.owner.clone()), self.boot_id());
         let settings = Settings { ownership, fence: ground.timing.fence, boot };
         let (process, effects) = Conduct::begin(settings, self.guard.memory.clone(), now);
         self.guard.process = Some(process);

@@ -9,18 +9,21 @@ mod requests;
 
 use std::collections::BTreeMap;
 
-use tickmesh_agent::{conduct, labels::Owner};
-use tickmesh_core::message::MachineId;
+use tickmesh_agent::{
+    conduct::{self, Shutdown},
+    labels::Owner,
+};
+use tickmesh_core::{id::Nonce, message::MachineId, policy::HostPolicy};
 
-use self::{agent::Agent, engine::Engine, guard::Guard};
 pub(super) use self::{
-    agent::Tag,
+    agent::{Agent, Tag},
     guard::Word,
     requests::{EngineAct, EngineSays},
 };
-use super::{census::Place, clock::Clock, ground::Ground};
+use self::{engine::Engine, guard::Guard};
+use super::{census::Place, clock::Clock, faults::Fault, ground::Ground};
 
-/// One host.
+/// A simulated Docker host: its engine, its agent and its guard.
 #[derive(Debug)]
 pub(super) struct Host {
     pub(super) index: usize,
@@ -28,8 +31,11 @@ pub(super) struct Host {
     pub(super) machine: MachineId,
     pub(super) clock: Clock,
     boots: u32,
-    slots: u32,
+    /// The last agent process here that had the name: it outlives a reboot.
+    remembered: Option<Nonce>,
+    pub(super) slots: u32,
     labels: BTreeMap<String, String>,
+    policy: HostPolicy,
     pub(super) engine: Engine,
     pub(super) agent: Option<Agent>,
     guard: Guard,
@@ -43,15 +49,29 @@ pub(super) struct HostSettings {
     pub(super) clock: Clock,
     pub(super) slots: u32,
     pub(super) labels: BTreeMap<String, String>,
+    pub(super) policy: HostPolicy,
 }
 
 impl Host {
     pub(super) fn new(index: usize, settings: HostSettings, ground: &mut Ground) -> Self {
-        let HostSettings { owner, machine, clock, slots, labels } = settings;
+        let HostSettings { owner, machine, clock, slots, labels, policy } = settings;
         let guard = Guard::new(ground.census.begin(Place::Guard(index)));
         ground.census.end(Place::Guard(index));
         let engine = Engine::new(index);
-        Self { index, owner, machine, clock, boots: 1, slots, labels, engine, agent: None, guard }
+        Self {
+            index,
+            owner,
+            machine,
+            clock,
+            boots: 1,
+            remembered: None,
+            slots,
+            labels,
+            policy,
+            engine,
+            agent: None,
+            guard,
+        }
     }
 
     /// An agent process begins, unless one is there.
@@ -66,6 +86,11 @@ impl Host {
         self.begin_all(ground, effects);
     }
 
+    /// Identity of the host's present boot.
+    pub(super) fn boot_id(&self) -> String {
+        format!("boot-{}-{}", self.index, self.boots)
+    }
+
     pub(super) fn kill_agent(&mut self, ground: &mut Ground) {
         ground.census.end(Place::Agent(self.index));
         ground.forget_followers(Place::Agent(self.index));
@@ -73,9 +98,10 @@ impl Host {
         ground.look_at_host(self.index);
     }
 
-    /// The agent is to stop in order.
+    /// The agent is to stop in order, for itself or because its host is about to go down.
     pub(super) fn stop_agent(&mut self, ground: &mut Ground) {
-        self.fold(ground, conduct::Event::Shutdown);
+        let shutdown = if ground.mishap(Fault::HostStopping) { Shutdown::OfHost } else { Shutdown::OfProcess };
+        self.fold(ground, conduct::Event::Shutdown(shutdown));
     }
 
     /// Everything on it stops; nothing is started by itself.

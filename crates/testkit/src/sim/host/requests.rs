@@ -14,6 +14,10 @@ use crate::sim::{census::Address, faults::Fault, ground::Ground, happening::Happ
 /// How long an agent waits for an answer of the engine.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long an agent waits for the answer of a probe: as large a share of the time after which an engine counts as lost as in
+/// production.
+const PROBE_PATIENCE: Duration = Duration::from_millis(3_500);
+
 /// What an engine is asked to do.
 #[derive(Debug, Clone)]
 pub(in crate::sim) enum Op {
@@ -30,6 +34,10 @@ pub(in crate::sim) enum Op {
     /// Asks for how long a container has run, of so long that it may.
     RunningFor(ContainerId, Duration),
     List(LabelFilter),
+    /// Looks where a path leads: elsewhere than its name says.
+    LookBehind,
+    /// Asks whether it works.
+    Probe,
 }
 
 /// Who asked, and for what.
@@ -37,14 +45,14 @@ pub(in crate::sim) enum Op {
 pub(in crate::sim) enum EngineTag {
     /// The conduct of an agent, for itself.
     Conduct,
-    /// For an attempt.
     Attempt(AttemptId),
     /// A look for containers that can go.
     Clean,
     /// A look at one of them.
     Stray(Box<Stray>),
-    /// A guard.
     Guard,
+    /// A look whether the engine works.
+    Probe,
 }
 
 impl EngineTag {
@@ -52,6 +60,7 @@ impl EngineTag {
     pub(super) fn patience(&self) -> Duration {
         match self {
             Self::Guard => guard::ENGINE_PATIENCE,
+            Self::Probe => PROBE_PATIENCE,
             Self::Conduct | Self::Attempt(_) | Self::Clean | Self::Stray(_) => CLIENT_TIMEOUT,
         }
     }

@@ -1,10 +1,10 @@
 //! The client's side of a call: tries, time-outs, and reading back what may have been stored.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tickmesh_messaging::{
-    Cas, Entry, Judgement, judge,
+    Cas, Entry, Judgement, StreamKind, judge,
     lease::{Presence, StreamMarks},
 };
 use tickmesh_scheduler::process::Ends;
@@ -51,9 +51,15 @@ pub(in crate::sim) enum Call {
         kind: Kind,
         subject: Arc<str>,
     },
+    /// Reads the identity of the mesh.
+    OpenMesh,
+    /// Asks which streams are not there.
+    FindStreams,
+    /// Makes those that are not there.
+    MakeStreams,
     /// Reads where a stream ends.
     End(Kind),
-    /// The same for all streams that the lease notes.
+    /// Reads where each stream ends that the lease notes.
     Ends,
     /// Reads where the ledgers, heartbeats and apps end.
     StateEnds,
@@ -90,6 +96,12 @@ pub(in crate::sim) enum Answer {
     Clock(Timestamp),
     Presence(Presence),
     Done,
+    /// There is no mesh.
+    NoMesh,
+    /// Streams that are not there.
+    Missing(BTreeSet<StreamKind>),
+    /// The stream is not there.
+    Gone,
     /// Nobody knows.
     Unavailable,
 }
@@ -130,6 +142,8 @@ pub(in crate::sim) struct Flight {
     stage: Stage,
     /// When its caller has no patience any more; `None`: never.
     deadline: Option<Duration>,
+    /// How often the server had been started when it left.
+    starts: u32,
     /// Its sender does not wait for it any more.
     pub(in crate::sim) given_up: bool,
 }
@@ -149,6 +163,11 @@ impl Flight {
         self.call.clone()
     }
 
+    /// Whether its sender is told that a stream is not there. Others go on asking.
+    pub(in crate::sim) fn is_tried_once(&self) -> bool {
+        matches!(self.tag, Tag::Scheduler(_)) && self.deadline.is_some()
+    }
+
     /// The stream that is asked.
     pub(in crate::sim) fn stream(&self) -> Option<Kind> {
         match self.request() {
@@ -159,7 +178,13 @@ impl Flight {
             | Call::End(kind) => Some(kind),
             Call::PurgeResults { .. } => Some(Kind::Results),
             Call::CommandsBegin | Call::ReceiveCommands | Call::Confirm { .. } => Some(Kind::Commands),
-            Call::Ends | Call::StateEnds | Call::Clock | Call::AskHolder { .. } => None,
+            Call::OpenMesh
+            | Call::FindStreams
+            | Call::MakeStreams
+            | Call::Ends
+            | Call::StateEnds
+            | Call::Clock
+            | Call::AskHolder { .. } => None,
         }
     }
 
@@ -168,6 +193,9 @@ impl Flight {
             Call::Write(_) | Call::Publish { .. } | Call::Confirm { .. } | Call::PurgeResults { .. } => true,
             Call::Last { .. }
             | Call::OnSubject { .. }
+            | Call::OpenMesh
+            | Call::FindStreams
+            | Call::MakeStreams
             | Call::End(_)
             | Call::Ends
             | Call::StateEnds
@@ -182,17 +210,18 @@ impl Flight {
 impl Ground {
     /// Begins a call that goes on until it is answered.
     pub(in crate::sim) fn call(&mut self, from: Address, tag: Tag, call: Call) {
-        self.depart(Flight { from, tag, call, stage: Stage::Going, deadline: None, given_up: false });
+        self.depart(Flight { from, tag, call, stage: Stage::Going, deadline: None, starts: 0, given_up: false });
     }
 
     /// Begins a call that is given up after a while.
     pub(in crate::sim) fn call_for(&mut self, patience: Duration, from: Address, tag: Tag, call: Call) {
         let deadline = Some(self.now + patience);
-        self.depart(Flight { from, tag, call, stage: Stage::Going, deadline, given_up: false });
+        self.depart(Flight { from, tag, call, stage: Stage::Going, deadline, starts: 0, given_up: false });
     }
 
     /// A request leaves its sender.
     pub(in crate::sim) fn depart(&mut self, flight: Flight) {
+        let flight = Flight { starts: self.net.starts, ..flight };
         if self.census.hears_nothing(flight.from.place) || self.mishap(Fault::RequestLost) {
             self.later(REQUEST_TIMEOUT, Happening::Back(Box::new(flight), Said::Nothing));
         } else if flight.changes_something() && self.mishap(Fault::ActDelayed) {
@@ -207,8 +236,14 @@ impl Ground {
 
     /// A request reaches the server.
     pub(in crate::sim) fn arrive(&mut self, flight: Box<Flight>) {
-        let is_away = self.census.server_down || flight.stream().is_some_and(|kind| self.net.lagging == Some(kind));
-        let said = if is_away { Said::Nothing } else { self.serve(&flight) };
+        let is_cut = flight.starts != self.net.starts;
+        let is_away =
+            is_cut || self.census.server_down || flight.stream().is_some_and(|kind| self.net.lagging == Some(kind));
+        let said = match is_away {
+            true => Said::Nothing,
+            false if self.net.is_lost => self.serve_without_store(&flight),
+            false => self.serve(&flight),
+        };
         if flight.given_up {
             return;
         }

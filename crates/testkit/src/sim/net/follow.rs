@@ -31,6 +31,15 @@ pub(in crate::sim) struct Follower {
     coming: bool,
 }
 
+impl super::Net {
+    /// The streams may end earlier than before: nobody has been given what is beyond.
+    pub(super) fn end_followers_early(&mut self) {
+        for follower in self.followers.values_mut() {
+            follower.cursor = follower.cursor.min(self.streams[&follower.kind].last_sequence());
+        }
+    }
+}
+
 impl Ground {
     /// Begins to follow a stream, or one subject of it, after a sequence.
     pub(in crate::sim) fn follow(&mut self, owner: Address, kind: Kind, subject: Option<Arc<str>>, after: u64) {
@@ -55,7 +64,13 @@ impl Ground {
     }
 
     fn bring(&mut self, id: FollowerId) {
-        let delay = if self.mishap(Fault::WatchStalled) { self.some_delay() } else { self.latency() };
+        let delay = if self.mishap(Fault::WatchStalled) {
+            let delay = self.some_delay();
+            self.net.stalled_until = self.net.stalled_until.max(self.now + delay);
+            delay
+        } else {
+            self.latency()
+        };
         let Some(follower) = self.net.followers.get_mut(&id) else { return };
         follower.coming = true;
         self.later(delay, Happening::Deliver(id));
@@ -65,7 +80,8 @@ impl Ground {
     pub(in crate::sim) fn deliver(&mut self, id: FollowerId) -> Vec<Stored> {
         let Some(follower) = self.net.followers.get_mut(&id) else { return Vec::new() };
         follower.coming = false;
-        if self.census.hears_nothing(follower.owner.place) || self.net.lagging == Some(follower.kind) {
+        let Some(follower) = self.net.followers.get(&id) else { return Vec::new() };
+        if self.is_unheard(follower) {
             // It goes on when there is a connection again.
             return Vec::new();
         }
@@ -83,6 +99,12 @@ impl Ground {
             self.drop_old_orders(&mut batch);
         }
         batch
+    }
+
+    /// Whether nothing reaches a follower now.
+    fn is_unheard(&self, follower: &Follower) -> bool {
+        let is_lagging = self.net.lagging == Some(follower.kind);
+        self.net.is_lost || is_lagging || self.census.hears_nothing(follower.owner.place)
     }
 
     fn drop_old_orders(&mut self, orders: &mut Vec<Stored>) {
@@ -110,14 +132,20 @@ impl Ground {
 
     /// Whether a follower has just been given all that was stored when it began, and up to where.
     pub(in crate::sim) fn snapshot_ended(&mut self, id: FollowerId) -> Option<u64> {
-        let follower = self.net.followers.get_mut(&id)?;
+        let follower = self.net.followers.get(&id)?;
         let is_more = self.net.streams[&follower.kind].after(follower.cursor).next().is_some();
         let end = follower.snapshot_end.filter(|end| follower.cursor >= *end || !is_more)?;
-        if self.census.hears_nothing(follower.owner.place) || self.net.lagging == Some(follower.kind) {
+        if self.is_unheard(follower) {
             return None;
         }
+        let follower = self.net.followers.get_mut(&id)?;
         follower.snapshot_end = None;
         Some(end.max(follower.cursor))
+    }
+
+    /// Whether a process follows any stream.
+    pub(in crate::sim) fn follows(&self, place: Place) -> bool {
+        self.net.followers.values().any(|follower| follower.owner.place == place)
     }
 
     /// Forgets who follows a stream no more.

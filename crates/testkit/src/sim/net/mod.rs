@@ -17,10 +17,10 @@ mod record;
 mod server;
 mod stream;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use tickmesh_core::{id::AttemptId, name::AgentName};
+use tickmesh_core::{id::AttemptId, name::AgentName, time};
 use tickmesh_messaging::{
     DURABLE_STREAMS, Names, StreamKind,
     lease::{StreamMark, StreamMarks},
@@ -97,10 +97,20 @@ pub(super) struct Net {
     next_follower: u64,
     pub(super) queue: Queue,
     names: Names,
-    /// A stream was restored from an older copy: from then on nobody may begin to lead.
+    /// A stream was restored from an older copy: nobody may begin to lead until somebody accepts that.
     pub(super) regressed: bool,
+    /// How often the whole store was restored from an older copy.
+    pub(super) restores: u32,
+    /// A single stream was restored, at the end of the history.
+    pub(super) is_ending: bool,
+    /// How often the server was started with another store. A request of an earlier time does not arrive any more.
+    pub(super) starts: u32,
+    /// The server has come back with an empty store. What was stored before is put aside.
+    pub(super) is_lost: bool,
     /// A stream whose leader does not answer, and says that the stream ends earlier than it does.
     pub(super) lagging: Option<Kind>,
+    /// Until when the watch of somebody stands still.
+    pub(super) stalled_until: Duration,
 }
 
 /// Messages by which a stream seems to be shorter while its leader lags.
@@ -110,7 +120,25 @@ impl Net {
     pub(super) fn new(names: Names) -> Self {
         let streams = Kind::ALL.map(|kind| (kind, Stream::new(kind.per_subject_max()))).into();
         let queue = Queue::default();
-        Self { streams, followers: BTreeMap::new(), next_follower: 0, queue, names, regressed: false, lagging: None }
+        Self {
+            streams,
+            followers: BTreeMap::new(),
+            next_follower: 0,
+            queue,
+            names,
+            regressed: false,
+            restores: 0,
+            is_ending: false,
+            starts: 0,
+            is_lost: false,
+            lagging: None,
+            stalled_until: Duration::ZERO,
+        }
+    }
+
+    /// A copy of everything that is stored.
+    pub(super) fn copy(&self) -> BTreeMap<Kind, Stream> {
+        self.streams.clone()
     }
 
     pub(super) fn stream(&self, kind: Kind) -> &Stream {
@@ -134,14 +162,15 @@ impl Net {
         self.names.result(attempt, agent).into()
     }
 
-    /// What the lease notes of the streams. None of them is ever made anew; of one whose leader lags, less is
-    /// shown than there is.
-    fn stream_marks(&self) -> StreamMarks {
+    /// What the lease notes of the streams. They are made anew when the store is restored; of one whose leader
+    /// lags, less is shown than there is.
+    pub(super) fn stream_marks(&self) -> StreamMarks {
         let durable = Kind::ALL.into_iter().filter(|kind| DURABLE_STREAMS.contains(&kind.production()));
+        let made = u64::from(self.restores);
         let mark = |kind| {
             let behind = if self.lagging == Some(kind) { LAG } else { 0 };
             let last_sequence = self.stream(kind).last_sequence().saturating_sub(behind);
-            StreamMark { last_sequence, created: Timestamp::UNIX_EPOCH }
+            StreamMark { last_sequence, created: time::after(Timestamp::UNIX_EPOCH, Duration::from_secs(made)) }
         };
         durable.map(|kind| (kind.production().as_str().to_owned(), mark(kind))).collect()
     }

@@ -22,6 +22,11 @@ pub(in crate::sim) struct Queue {
 }
 
 impl Queue {
+    /// Nobody receives commands any more, and none is in anybody's hand.
+    pub(super) fn forget(&mut self) {
+        *self = Self { consumer: self.consumer + 1, ..Self::default() };
+    }
+
     /// Whether a confirmation counts.
     pub(super) fn confirm(&mut self, consumer: u64, sequence: u64) -> bool {
         let counts = consumer == self.consumer;
@@ -60,7 +65,8 @@ impl Ground {
             return None;
         }
         self.net.queue.coming = false;
-        let owner = self.net.queue.owner.filter(|owner| !self.census.hears_nothing(owner.place))?;
+        let owner =
+            self.net.queue.owner.filter(|owner| !self.net.is_lost && !self.census.hears_nothing(owner.place))?;
         let (now, hand) = (self.now, &self.net.queue.in_hand);
         let due = |stored: &&Stored| hand.get(&stored.sequence).is_none_or(|again_at| *again_at <= now);
         let mut batch: Vec<Stored> = self.net.streams[&Kind::Commands].after(0).filter(due).cloned().collect();

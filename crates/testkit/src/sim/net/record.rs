@@ -23,6 +23,8 @@ pub(in crate::sim) enum Record {
     Report(Arc<AttemptReport>),
     Tick(Arc<TickRecord>),
     History(Arc<RunSummary>),
+    /// What nobody can read. The number tells it from others.
+    Unreadable(u64),
 }
 
 impl Record {
@@ -37,7 +39,8 @@ impl Record {
             | Self::Agent(_)
             | Self::Command(_)
             | Self::Order(_)
-            | Self::Report(_) => 0,
+            | Self::Report(_)
+            | Self::Unreadable(_) => 0,
         }
     }
 
@@ -56,11 +59,20 @@ impl Record {
             Self::Report(report) => format!("{} {:?}", report.attempt, report.event),
             Self::Tick(tick) => format!("{tick:?}"),
             Self::History(summary) => format!("{summary:?}"),
+            Self::Unreadable(number) => format!("unreadable {number}"),
         }
+    }
+
+    pub(in crate::sim) fn is_readable(&self) -> bool {
+        !matches!(self, Self::Unreadable(_))
     }
 
     pub(in crate::sim) fn lease(&self) -> Option<&Arc<LeaseRecord>> {
         if let Self::Lease(lease) = self { Some(lease) } else { None }
+    }
+
+    pub(in crate::sim) fn order(&self) -> Option<&Arc<Order>> {
+        if let Self::Order(order) = self { Some(order) } else { None }
     }
 
     pub(in crate::sim) fn ledger(&self) -> Option<&Arc<Ledger>> {
@@ -73,6 +85,10 @@ impl Record {
 
     pub(in crate::sim) fn report(&self) -> Option<&Arc<AttemptReport>> {
         if let Self::Report(report) = self { Some(report) } else { None }
+    }
+
+    pub(in crate::sim) fn tick(&self) -> Option<&Arc<TickRecord>> {
+        if let Self::Tick(tick) = self { Some(tick) } else { None }
     }
 
     pub(in crate::sim) fn history(&self) -> Option<&Arc<RunSummary>> {

@@ -1,11 +1,17 @@
 //! The server's side of a call.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use tickmesh_messaging::Cas;
+use rand::RngExt as _;
+use tickmesh_core::name::AppName;
+use tickmesh_messaging::{Cas, StreamKind};
 
 use super::{Answer, Call, Flight, Kind, Record, Said};
-use crate::sim::{census::Address, faults::Fault, ground::Ground};
+use crate::sim::{census::Address, checkers::Witness, faults::Fault, ground::Ground};
 
 impl Ground {
     /// Does what a request asks for.
@@ -26,8 +32,39 @@ impl Ground {
         }
     }
 
+    /// What a server says that has come back with an empty store. Nobody may fill it.
+    pub(super) fn serve_without_store(&mut self, flight: &Flight) -> Said {
+        Said::Answer(match flight.request() {
+            Call::OpenMesh => Answer::NoMesh,
+            Call::FindStreams => Answer::Missing(StreamKind::ALL.into()),
+            Call::MakeStreams => {
+                self.judge(Err(anyhow::anyhow!(
+                    "a scheduler fills a store that is lost: it cannot be restored any more"
+                )));
+                Answer::Unavailable
+            }
+            Call::AskHolder { holder } => Answer::Presence(self.census.presence(&holder)),
+            Call::Write(_)
+            | Call::Publish { .. }
+            | Call::Last { .. }
+            | Call::OnSubject { .. }
+            | Call::End(_)
+            | Call::Ends
+            | Call::StateEnds
+            | Call::Clock
+            | Call::CommandsBegin
+            | Call::ReceiveCommands
+            | Call::Confirm { .. }
+            | Call::PurgeResults { .. } => {
+                return if flight.is_tried_once() { Said::Answer(Answer::Gone) } else { Said::Nothing };
+            }
+        })
+    }
+
     fn read(&mut self, call: Call, from: Address) -> Answer {
         match call {
+            Call::OpenMesh | Call::MakeStreams => Answer::Done,
+            Call::FindStreams => Answer::Missing(BTreeSet::new()),
             Call::Last { kind, subject } => Answer::Last(self.net.stream(kind).last(&subject).cloned()),
             Call::OnSubject { kind, subject } => {
                 let stream = self.net.stream(kind);
@@ -68,22 +105,79 @@ impl Ground {
         expected: Option<u64>,
     ) -> Option<u64> {
         let at = self.server_time();
+        let is_forgotten = record.agent().is_some_and(|record| record.forgotten);
+        let before = if is_forgotten { self.net.stream(kind).last(subject).cloned() } else { None };
         let sequence = self.net.stream_mut(kind).append(subject, record.clone(), at, expected).ok()?;
         tracing::debug!(now = ?self.now, ?kind, %subject, sequence, record = %record.brief(), "stored");
         // On a stream that lost messages everything can come again; what counts is that nobody leads.
+        if let (true, Record::Report(report)) = (self.net.regressed, &record) {
+            self.witness.reported_in_loss(report);
+        }
         if !self.net.regressed {
             let seen = self.witness.stored(subject, &record, sequence, at);
             self.judge(seen);
+            if is_forgotten {
+                let seen = Witness::forgotten(before.as_ref(), at, self.timing.lost);
+                self.judge(seen);
+            }
         }
         self.announce(kind, subject);
         Some(sequence)
     }
 
+    /// Somebody stores what nobody can read.
+    pub(in crate::sim) fn damage(&mut self, kind: Kind, subject: &Arc<str>) {
+        let number = self.random.random();
+        self.store(kind, subject, Record::Unreadable(number), None);
+        if kind == Kind::Agents {
+            self.witness.agent_damaged(subject);
+        }
+    }
+
     /// Restores a stream from a copy.
     pub(in crate::sim) fn regress(&mut self, kind: Kind, copy: super::Stream) {
         self.count(Fault::StreamRegressed);
-        self.net.regressed = true;
+        (self.net.regressed, self.net.is_ending) = (true, true);
+        self.witness.wishes_lost();
         *self.net.stream_mut(kind) = copy;
+    }
+
+    /// Restores the whole store from a copy. Whoever follows goes on where the streams end now, and what was under
+    /// way to the server is lost with the connections.
+    pub(in crate::sim) fn restore(&mut self, copy: BTreeMap<Kind, super::Stream>) {
+        self.count(Fault::StoreRestored);
+        self.net.regressed = true;
+        self.net.restores += 1;
+        self.net.starts += 1;
+        self.net.is_lost = false;
+        self.witness.wishes_lost();
+        self.net.streams = copy;
+        self.net.queue.forget();
+        self.net.end_followers_early();
+    }
+
+    /// Somebody removes an app from its bucket, without a record that says so.
+    pub(in crate::sim) fn lose_app(&mut self, app: &AppName) {
+        self.count(Fault::AppLost);
+        self.net.regressed = true;
+        self.net.starts += 1;
+        self.net.stream_mut(Kind::Apps).purge_subject(app.as_str());
+        self.net.queue.forget();
+    }
+
+    /// The server comes back with an empty store.
+    pub(in crate::sim) fn lose_store(&mut self) {
+        self.count(Fault::StoreLost);
+        self.net.starts += 1;
+        self.net.is_lost = true;
+        self.net.queue.forget();
+    }
+
+    /// The server comes back with the store that it had.
+    pub(in crate::sim) fn find_store(&mut self) {
+        self.net.starts += 1;
+        self.net.is_lost = false;
+        self.bring_all(None);
     }
 
     /// The leader of a stream lags, or does so no more.

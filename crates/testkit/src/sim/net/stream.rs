@@ -27,7 +27,8 @@ pub(in crate::sim) struct Stream {
     /// Sequences of every subject that has messages.
     subjects: BTreeMap<Arc<str>, VecDeque<u64>>,
     last_sequence: u64,
-    /// Messages kept of each subject.
+    /// Messages kept of each subject. Where there are several, those that cannot be read stand for nothing: production
+    /// writes on top of them.
     per_subject_max: usize,
 }
 
@@ -77,13 +78,16 @@ impl Stream {
 
     /// The last message on a subject.
     pub(in crate::sim) fn last(&self, subject: &str) -> Option<&Stored> {
-        self.subjects.get(subject).and_then(VecDeque::back).and_then(|sequence| self.messages.get(sequence))
+        let newest = self.subjects.get(subject)?.iter().rev().filter_map(|sequence| self.messages.get(sequence));
+        newest.into_iter().find(|stored| self.per_subject_max == 1 || stored.record.is_readable())
     }
 
     /// The last message on every subject, by sequence.
     pub(in crate::sim) fn last_per_subject(&self) -> Vec<Stored> {
-        let newest =
-            |message: &&Stored| self.last(&message.subject).is_some_and(|last| last.sequence == message.sequence);
+        let newest = |message: &&Stored| {
+            let last = self.subjects.get(&message.subject).and_then(VecDeque::back);
+            last == Some(&message.sequence)
+        };
         self.messages.values().filter(newest).cloned().collect()
     }
 
@@ -108,6 +112,13 @@ impl Stream {
             && let Some(of_subject) = self.subjects.get_mut(&stored.subject)
         {
             of_subject.retain(|kept| *kept != sequence);
+        }
+    }
+
+    /// Removes every message on a subject, without a trace.
+    pub(in crate::sim) fn purge_subject(&mut self, subject: &str) {
+        for sequence in self.subjects.remove(subject).unwrap_or_default() {
+            self.messages.remove(&sequence);
         }
     }
 

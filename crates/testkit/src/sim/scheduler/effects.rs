@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use tickmesh_core::{decide::Action, id::RequestId, ledger::Ledger, name::AppName};
+use tickmesh_core::{agent_wish::WishWork, decide::Action, id::RequestId, ledger::Ledger, name::AppName};
 use tickmesh_messaging::{LEASE_KEY, SchedulerRole};
 use tickmesh_scheduler::{
     clock::Moment,
@@ -18,6 +18,7 @@ use crate::sim::{
     happening::{self, Happening},
     mischief::Relief,
     net::{Call, Kind, Record, Stored, Write},
+    releases,
 };
 
 /// Of so many ledgers the core is asked again about one: each costs as much as some inputs.
@@ -40,6 +41,8 @@ pub(in crate::sim) struct Tag {
     pub(super) effect: Arc<Effect>,
     /// How far the publication of a numbered message has come.
     pub(super) publication: Option<Publication>,
+    /// How far a wish about an agent has been carried out.
+    pub(super) wish: Option<Box<WishWork>>,
 }
 
 impl From<Tag> for happening::Tag {
@@ -69,6 +72,12 @@ impl Scheduler {
         if let Effect::Follow(source) = &effect {
             return self.follow(ground, effect.clone(), source);
         }
+        if let Effect::CarryOutWish { .. } = effect {
+            return self.begin_wish(ground, effect);
+        }
+        if let Effect::AnswerWish { id, answer } = effect {
+            return self.answer_wish(ground, id, answer);
+        }
         if let Effect::Abandon = effect {
             self.abandon(ground);
         }
@@ -78,6 +87,9 @@ impl Scheduler {
         }
         if let Effect::ShowRole(SchedulerRole::Leading { doubt: Some(_), .. }) = effect {
             ground.count(Fault::ClockDoubted);
+        }
+        if let Effect::ShowRole(SchedulerRole::Refusing { store: Some(_), .. }) = effect {
+            ground.count(Fault::StoreLossShown);
         }
         if let Effect::WriteLedger { app, ledger, .. } = &effect {
             self.check_decisions(ground, app, ledger);
@@ -94,7 +106,7 @@ impl Scheduler {
         }
     }
 
-    fn tag(&self, ground: &Ground, effect: Effect) -> Tag {
+    pub(super) fn tag(&self, ground: &Ground, effect: Effect) -> Tag {
         let publication = if let Effect::PublishTick { tick, expected } = &effect {
             Some(Publication::new(tick.number, *expected))
         } else if let Effect::PublishHistory { summary, expected } = &effect {
@@ -104,7 +116,7 @@ impl Scheduler {
         };
         let is_lease_write = matches!(effect, Effect::WriteLease { .. });
         let generation = (!is_lease_write).then_some(self.generation);
-        Tag { generation, asked: self.moment(ground), effect: Arc::new(effect), publication }
+        Tag { generation, asked: self.moment(ground), effect: Arc::new(effect), publication, wish: None }
     }
 
     /// What the server is asked for; `None`: nothing.
@@ -140,7 +152,10 @@ impl Scheduler {
             Effect::ReadCommandsBegin => Call::CommandsBegin,
             Effect::PurgeResults { below } => Call::PurgeResults { below: *below },
             Effect::ReadResultsEnd { .. } | Effect::ReadCatchUpEnd => Call::End(Kind::Results),
-            Effect::OpenMesh | Effect::MakeMissingStreams { .. } | Effect::CheckStreams => Call::End(Kind::Lease),
+            Effect::OpenMesh => Call::OpenMesh,
+            Effect::FindStreams => Call::FindStreams,
+            Effect::MakeMissingStreams { .. } => Call::MakeStreams,
+            Effect::CheckStreams => Call::End(Kind::Lease),
             Effect::ReadLease => last(Kind::Lease, LEASE_KEY),
             Effect::WriteLease { record, expected } => {
                 write(Kind::Lease, LEASE_KEY.into(), Record::Lease(Arc::new((**record).clone())), *expected)
@@ -152,11 +167,18 @@ impl Scheduler {
             Effect::Follow(_) => Call::ReceiveCommands,
             // Monitors hear of it, and nothing depends on it.
             Effect::Announce(_) | Effect::ShowRole(_) | Effect::Abandon | Effect::End => return None,
+            // Several calls, one after the other, and none.
+            Effect::CarryOutWish { .. } | Effect::AnswerWish { .. } => return None,
         })
     }
 
     /// Asks the server: for a leader until it is done, for the process itself for a while.
-    fn call(&self, ground: &mut Ground, effect: Effect, call: Call) {
+    fn call(&self, ground: &mut Ground, effect: Effect, mut call: Call) {
+        if let Call::Write(write) = &mut call
+            && self.is_earlier
+        {
+            write.record = releases::as_before(&write.record);
+        }
         let is_tried_once = effect.priority() == Priority::Immediate && !matches!(effect, Effect::Follow(_));
         let tag = self.tag(ground, effect);
         if is_tried_once {

@@ -5,6 +5,7 @@
 
 mod effects;
 mod events;
+mod wishes;
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -12,15 +13,16 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tickmesh_core::fleet::Reservations;
 use tickmesh_scheduler::{
     clock::Moment,
-    dispatcher::Batches,
+    dispatcher::{self, Batches, StateChange},
     effect::{Effect, Priority},
-    process::{Event, Outcome, Process, QueueLimits, Settings, Turn},
+    process::{Event, LeaseWritten, Outcome, Process, QueueLimits, Settings, Turn},
 };
 
 use self::effects::Deliveries;
 pub(super) use self::effects::Tag;
 use super::{
     census::{Address, Place},
+    checkers::Witness,
     clock::Clock,
     faults::Fault,
     ground::Ground,
@@ -36,7 +38,7 @@ const BATCHES: Batches = Batches { due: 1, round: 1 };
 /// Few at a time, so that effects wait for each other.
 const QUEUE: QueueLimits = QueueLimits { background_max: 2, background_min: 1 };
 
-/// One scheduler.
+/// A simulated scheduler process on a host of its own.
 #[derive(Debug)]
 pub(super) struct Scheduler {
     pub(super) place: Place,
@@ -59,6 +61,10 @@ pub(super) struct Scheduler {
     busy_until: Duration,
     /// The last turn was for apps that are due.
     was_due: bool,
+    /// Until when its lease lasts, while it leads.
+    leads_until: Option<Duration>,
+    /// Its program is that of the release before.
+    is_earlier: bool,
 }
 
 /// What has come and is not folded yet.
@@ -94,12 +100,23 @@ impl Scheduler {
             alarm: 0,
             busy_until: Duration::ZERO,
             was_due: false,
+            leads_until: None,
+            is_earlier: false,
         }
+    }
+
+    /// Whether its program is that of the release before.
+    pub(super) fn is_earlier(&self) -> bool {
+        self.is_earlier
     }
 
     /// The process begins.
     pub(super) fn start(&mut self, ground: &mut Ground) {
         self.address = ground.census.begin(self.place);
+        self.is_earlier = ground.mishap(Fault::EarlierRelease);
+        if self.is_earlier {
+            ground.witness.earlier_release_began();
+        }
         let settings = Settings {
             id: ground.census.enrol(self.address),
             host: "host".to_owned(),
@@ -209,6 +226,7 @@ impl Scheduler {
         let Some(process) = &mut self.process else { return };
         let (before, is_input) = (process.stage(), !matches!(event, Event::Woken | Event::Ended(_)));
         let has_ends = matches!(event, Event::EndsRead(Ok(_)));
+        let is_unreadable = is_unreadable(&event);
         let outcome = process.fold(event, moment);
         if is_input && before == "leading" {
             ground.summary.inputs += 1;
@@ -216,6 +234,13 @@ impl Scheduler {
         let after = process.stage();
         if has_ends && after == "catching up" && ground.net.has_waiting_followers(self.address) {
             ground.count(Fault::FollowerLagged);
+        }
+        // A lease that is too old ends a tenure at whatever comes next.
+        let leads = self.leads_until.is_none_or(|until| moment.uptime < until);
+        self.leads_until = outcome.valid_until;
+        if before != after && is_unreadable && leads {
+            let seen = Witness::bears_unreadable(before, after);
+            ground.judge(seen);
         }
         if before != after {
             self.changed_stage(ground, before, after);
@@ -278,4 +303,15 @@ impl Scheduler {
         }
         self.armed = at;
     }
+}
+
+/// Whether an event is word of a record that nobody can read.
+fn is_unreadable(event: &Event) -> bool {
+    let damaged = |written: &LeaseWritten| written.answer.as_ref().is_err_and(|error| error.unreadable_at().is_some());
+    matches!(
+        event,
+        Event::Changed(StateChange::Ledger { ledger: Err(_), .. } | StateChange::UnreadableAgent { .. })
+            | Event::Mesh(dispatcher::Event::LedgerUnreadable { .. })
+            | Event::LeaseDamaged { .. }
+    ) || matches!(event, Event::LeaseWritten(written) if damaged(written))
 }

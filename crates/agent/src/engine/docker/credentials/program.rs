@@ -55,7 +55,6 @@ pub(super) struct Program {
 /// What a program knows of a registry.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// Nothing.
     Nothing,
     /// How to log in.
     Credentials(DockerCredentials),

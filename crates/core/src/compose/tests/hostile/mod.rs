@@ -14,7 +14,7 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 /// Most that is said about one file, in bytes: a hundred errors and as many warnings with their hints.
 const SAID_BYTES_MAX: usize = 250_000;
 
-/// Reads a text as often as it takes to be sure, and checks what has to hold for every text there is. Returned is what is said
+/// Reads a text as often as it takes to be sure, and checks what has to hold for every text there is. Returns what is said
 /// about it.
 #[track_caller]
 fn judge(text: &str) -> String {
@@ -35,12 +35,13 @@ fn judge(text: &str) -> String {
     said
 }
 
-/// The same for an env file: whatever is in it, the place of what is said is in the compose file.
+/// Reads an env file as often: whatever is in it, the place of what is said is in the compose file.
 #[track_caller]
 fn judge_env_file(text: &str) {
     let compose = with_service("env_file: f.env");
     let (app, variables, env_files) = (AppName::new("nightly").unwrap(), map(&VARIABLES), map(&[("f.env", text)]));
     let file = ComposeFile {
+        dialect: Dialect::PRESENT,
         app: &app,
         file_name: "f",
         text: &compose,
@@ -60,13 +61,13 @@ fn judge_env_file(text: &str) {
 }
 
 /// Whether a cursor can go there. The end of a line is a place too, and so is the line after the last line feed.
-fn is_inside(text: &str, Position { line, column }: Position) -> bool {
+fn is_inside(text: &str, Position { line, column, .. }: Position) -> bool {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let line = line.checked_sub(1).and_then(|index| text.split('\n').nth(index));
     line.is_some_and(|line| (1..=line.chars().count() + 1).contains(&column))
 }
 
-/// The same, and it takes no time worth mentioning: the best of three, because the machine may be busy with other things.
+/// Reads a text, and makes sure that it takes hardly any time: the best of three, because the machine may be busy.
 #[track_caller]
 fn read_at_once(text: &str) -> String {
     let said = judge(text);

@@ -1,0 +1,39 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::is_default;
+
+/// Devices that a driver of the engine hands out, such as GPUs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceRequest {
+    /// The driver; `None`: whichever has the capabilities.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub driver: Option<String>,
+    /// Which of its devices.
+    pub devices: RequestedDevices,
+    /// What the devices must be able to do.
+    pub capabilities: Vec<String>,
+    /// Options of the driver.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub options: BTreeMap<String, String>,
+}
+
+/// Which devices of a driver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestedDevices {
+    /// All that it has.
+    All,
+    /// So many.
+    Count(u32),
+    /// Those with these names.
+    Named(Vec<String>),
+}
+
+impl DeviceRequest {
+    /// GPUs of whichever driver has some, as `docker run --gpus` asks for them.
+    pub fn gpus(devices: RequestedDevices) -> Self {
+        Self { driver: None, devices, capabilities: vec!["gpu".to_owned()], options: BTreeMap::new() }
+    }
+}

@@ -1,0 +1,71 @@
+//! Records that nobody can read: somebody else, or a release that is not understood, has written them. What one of them
+//! does reaches no further than what it names.
+
+use std::{sync::Arc, time::Duration};
+
+use rand::RngExt as _;
+
+use super::{
+    faults::Fault,
+    happening::Happening,
+    mischief::Relief,
+    net::{Kind, Record, Stored},
+    world::World,
+};
+
+/// Whose records are damaged.
+const DAMAGED: [Kind; 6] = [Kind::Lease, Kind::Ledger, Kind::Agents, Kind::Results, Kind::Ticks, Kind::History];
+
+/// A record that was written over.
+#[derive(Debug)]
+pub(super) struct Damaged {
+    kind: Kind,
+    subject: Arc<str>,
+    record: Record,
+}
+
+impl World {
+    /// Something that nobody can read is stored in the place of some record.
+    pub(super) fn damage_record(&mut self, delay: Duration) {
+        // A store that lost data has one fault already, and nobody leads who could mend another one.
+        if self.ground.net.regressed || self.ground.net.is_lost {
+            return;
+        }
+        let kind = DAMAGED[self.ground.random.random_range(0..DAMAGED.len())];
+        let stored: Vec<_> = self.ground.net.stream(kind).last_per_subject();
+        let readable: Vec<_> = stored.into_iter().filter(|stored| stored.record.is_readable()).collect();
+        if readable.is_empty() {
+            return;
+        }
+        let victim = readable[self.ground.random.random_range(0..readable.len())].clone();
+        self.ground.count(Fault::RecordDamaged);
+        match kind {
+            Kind::Ledger => {
+                self.ground.count(Fault::LedgerUnreadable);
+                self.remember(kind, victim.clone(), delay);
+            }
+            Kind::Lease => {
+                self.ground.count(Fault::LeaseDamaged);
+                self.remember(kind, victim.clone(), delay);
+            }
+            Kind::Agents => self.ground.count(Fault::AgentKeyDamaged),
+            Kind::Apps | Kind::Commands | Kind::Orders | Kind::Results | Kind::Ticks | Kind::History => {}
+        }
+        self.ground.damage(kind, &victim.subject);
+    }
+
+    fn remember(&mut self, kind: Kind, Stored { subject, record, .. }: Stored, delay: Duration) {
+        self.damaged.push(Damaged { kind, subject, record });
+        self.ground.later(delay, Happening::Relief(Relief::Records));
+    }
+
+    /// Somebody puts back what was written over, where nobody else has written since.
+    pub(super) fn mend_records(&mut self) {
+        for Damaged { kind, subject, record } in std::mem::take(&mut self.damaged) {
+            let last = self.ground.net.stream(kind).last(&subject);
+            if last.is_some_and(|last| !last.record.is_readable()) {
+                self.ground.store(kind, &subject, record, None);
+            }
+        }
+    }
+}

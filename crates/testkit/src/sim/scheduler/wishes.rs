@@ -1,0 +1,106 @@
+//! Wishes of people about agents: a leader carries them out step by step, as production's own [`WishWork`] says.
+
+use std::sync::Arc;
+
+use tickmesh_core::{
+    agent_wish::{AgentKey, StepDone, WishAnswer, WishStep, WishWork},
+    id::Nonce,
+};
+use tickmesh_messaging::Cas;
+use tickmesh_scheduler::{
+    effect::{Effect, Wish, WishId},
+    process::Event,
+};
+
+use super::{Scheduler, effects::Tag};
+use crate::sim::{
+    faults::Fault,
+    ground::Ground,
+    happening::Happening,
+    net::{Answer, Call, Kind, Record, Write},
+};
+
+impl Scheduler {
+    /// A wish reaches the process.
+    pub(in crate::sim) fn wished(&mut self, ground: &mut Ground, wish: Wish) {
+        if !ground.census.hears_nothing(self.place) {
+            self.tell(ground, Event::AgentWished(wish));
+        }
+    }
+
+    /// Begins to carry a wish out.
+    pub(super) fn begin_wish(&mut self, ground: &mut Ground, effect: Effect) {
+        let Effect::CarryOutWish { wish, .. } = &effect else { return };
+        let nonce = Nonce::from_random(ground.random_bytes());
+        let work = WishWork::new(wish.agent.clone(), wish.wish, ground.timing.lost, nonce);
+        let tag = self.tag(ground, effect);
+        self.next_step(ground, tag, work);
+    }
+
+    /// Takes the answer to a step.
+    pub(super) fn step_done(&mut self, ground: &mut Ground, tag: Tag, mut work: WishWork, answer: Answer) {
+        let done = match work.step() {
+            WishStep::ReadResultsEnd => answer.sequence().map(StepDone::ResultsEnd),
+            WishStep::ReadClock => answer.clock().map(StepDone::Clock),
+            WishStep::ReadKey => answer.last().map(|last| {
+                let is_trusted = self.is_trusted(ground, &tag);
+                if !is_trusted {
+                    ground.count(Fault::WishTooLate);
+                }
+                StepDone::Key { key: last.map_or(AgentKey::Absent, key), is_trusted }
+            }),
+            WishStep::Write { .. } => answer.written().map(|written| match written {
+                Cas::Stored { sequence } => StepDone::Stored(sequence),
+                Cas::Refused { .. } => {
+                    ground.count(Fault::WishOvertaken);
+                    StepDone::Overtaken
+                }
+            }),
+            WishStep::Done(_) => None,
+        };
+        work.done(done.unwrap_or_else(|| StepDone::Failed("no answer".to_owned())));
+        self.next_step(ground, tag, work);
+    }
+
+    fn is_trusted(&self, ground: &Ground, tag: &Tag) -> bool {
+        let Effect::CarryOutWish { trusted_until, .. } = &*tag.effect else { return false };
+        self.moment(ground).uptime < *trusted_until
+    }
+
+    fn next_step(&mut self, ground: &mut Ground, tag: Tag, work: WishWork) {
+        let Effect::CarryOutWish { wish, .. } = &*tag.effect else { return };
+        let subject: Arc<str> = wish.agent.as_str().into();
+        let call = match work.step() {
+            WishStep::ReadResultsEnd => Call::End(Kind::Results),
+            WishStep::ReadClock => Call::Clock,
+            WishStep::ReadKey => Call::Last { kind: Kind::Agents, subject },
+            WishStep::Write { record, expected } => {
+                let record = Record::Agent(Arc::new((**record).clone()));
+                Call::Write(Write { kind: Kind::Agents, subject, record, expected: *expected })
+            }
+            WishStep::Done(answer) => {
+                let event = Event::WishCarriedOut { id: wish.id, answer: answer.clone() };
+                return self.ended(ground, Some(tag.effect.priority()), Some(event));
+            }
+        };
+        let patience = ground.timing.lease;
+        ground.call_for(patience, self.address, Tag { wish: Some(Box::new(work)), ..tag }.into(), call);
+    }
+
+    /// Answers people.
+    pub(super) fn answer_wish(&self, ground: &mut Ground, id: WishId, answer: WishAnswer) {
+        if ground.census.hears_nothing(self.place) || ground.mishap(Fault::WishAnswerLost) {
+            return;
+        }
+        let latency = ground.latency();
+        ground.later(latency, Happening::WishAnswered(id, answer));
+    }
+}
+
+fn key(stored: crate::sim::net::Stored) -> AgentKey {
+    let (sequence, at) = (stored.sequence, stored.at);
+    match stored.record.agent() {
+        Some(record) => AgentKey::Record { record: Box::new((**record).clone()), sequence, at },
+        None => AgentKey::Unreadable { sequence, at, is_newer: false },
+    }
+}
