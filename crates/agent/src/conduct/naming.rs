@@ -27,10 +27,18 @@ const HEARTBEATS_AFTER_BOOT: u32 = 3;
 pub(super) struct Naming {
     /// The last process on this host that had the name, if the host knows one.
     remembered: Option<Nonce>,
-    /// The revision that was seen first, and when.
-    first_seen: Option<(u64, Duration)>,
+    /// The look that later ones are compared with.
+    first: Option<Look>,
     /// When the key is looked at again; `None` while a look is under way.
     look_at: Option<Duration>,
+}
+
+/// What one read of the key has shown.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    revision: u64,
+    is_readable: bool,
+    at: Duration,
 }
 
 /// What an earlier process of the name left on its key.
@@ -78,7 +86,7 @@ enum Relation {
 impl Naming {
     /// The first look is under way.
     pub(super) fn begin(remembered: Option<Nonce>) -> Self {
-        Self { remembered, first_seen: None, look_at: None }
+        Self { remembered, first: None, look_at: None }
     }
 
     /// The key was read. The name is free if nobody has it, if it was left in order, if its last process ran on this host, or
@@ -93,16 +101,16 @@ impl Naming {
         let Some(KeyState { revision, record }) = current else {
             return Finding::Free(Predecessor::unknown(0, us));
         };
-        let (first, since) = *self.first_seen.get_or_insert((revision, now));
+        let first = self.compare(Look { revision, is_readable: record.is_some(), at: now });
+        let is_still = |patience| first.revision == revision && now.saturating_sub(first.at) >= patience;
         let Some(record) = record else {
             // An agent of this name that lives writes over what is damaged.
-            if first == revision && now.saturating_sub(since) >= timing.lost {
+            if is_still(timing.lost) {
                 return Finding::Free(Predecessor::unknown(revision, us));
             }
             self.unread(timing, now);
             return Finding::Open;
         };
-        let is_still = |patience| first == revision && now.saturating_sub(since) >= patience;
         let relation = self.relation(&record, us);
         let is_gone = match relation {
             Relation::ThisBoot => true,
@@ -114,11 +122,22 @@ impl Naming {
             let machine = machine_after(relation, &record.machine, us);
             return Finding::Free(Predecessor { revision, last, intake: intake_of(&record), machine });
         }
-        if first != revision {
+        if first.revision != revision {
             return Finding::InUse(name_in_use(*record, us));
         }
         self.unread(timing, now);
         Finding::Open
+    }
+
+    /// The look with which this one is to be compared. That one heartbeat follows another is a sign of life; that a record
+    /// was damaged, or was put back, is none, and begins the comparison anew.
+    fn compare(&mut self, look: Look) -> Look {
+        let first = match self.first {
+            Some(first) if first.revision == look.revision || (first.is_readable && look.is_readable) => first,
+            Some(_) | None => look,
+        };
+        self.first = Some(first);
+        first
     }
 
     /// Where the process ran that wrote the key last.

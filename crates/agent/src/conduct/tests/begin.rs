@@ -47,6 +47,37 @@ fn a_name_on_another_machine_is_free_once_its_key_did_not_change_for_as_long_as_
     process.tell(silent(), &["list"]);
 }
 
+/// Looks at the key until a look has shown something for as long as a loss takes.
+fn until_lost(process: &mut Process, shown: impl Fn() -> Option<KeyState>, then: &[&str]) {
+    for _ in 0..30 {
+        process.tell(Event::KeyRead { current: shown() }, &[]);
+        process.wait(seconds(2), &["read-key"]);
+    }
+    process.tell(Event::KeyRead { current: shown() }, then);
+}
+
+/// Rule P10: damage is no sign of life, and no name is held by it for ever.
+#[test]
+fn a_name_is_free_in_time_whenever_its_key_was_damaged() {
+    let damaged = |revision| move || Some(KeyState { revision, record: None });
+    let mut process = Process::begin();
+    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
+    process.tell(Event::KeyRead { current: key(REVISION, elsewhere(record(0))) }, &[]);
+    process.wait(seconds(2), &["read-key"]);
+    process.tell(Event::KeyRead { current: damaged(REVISION + 1)() }, &[]);
+    process.wait(seconds(2), &["read-key"]);
+    until_lost(&mut process, damaged(REVISION + 2), &["list"]);
+}
+
+#[test]
+fn a_key_that_was_put_back_is_no_sign_of_life() {
+    let mut process = Process::begin();
+    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
+    process.tell(Event::KeyRead { current: Some(KeyState { revision: REVISION, record: None }) }, &[]);
+    process.wait(seconds(2), &["read-key"]);
+    until_lost(&mut process, || key(REVISION + 1, elsewhere(record(0))), &["list"]);
+}
+
 #[test]
 fn a_name_that_lives_on_another_machine_is_refused() {
     let mut process = Process::begin();
