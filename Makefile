@@ -93,3 +93,4 @@ chaos: setup ## hit the mesh with every fault many times and write docs/evidence
 	TICKMESH_CHAOS_TABLE=$(CURDIR)/docs/evidence/chaos.md TICKMESH_CHAOS_JSON=$(CURDIR)/target/chaos.json \
 		cargo test -p tickmesh-tests --test chaos -- --nocapture
 	TICKMESH_CHAOS_ROUNDS=$(TICKMESH_CHAOS_ROUNDS) cargo test -p tickmesh-tests --test crash -- --nocapture
+	TICKMESH_RESTORES=20 cargo test -p tickmesh-cli --test cli restored -- --nocapture

@@ -30,20 +30,20 @@ fn endless(scale: u32, settings: &str) -> String {
 }
 
 /// A mesh with a leader.
-struct Mesh {
-    place: Place,
+pub(crate) struct Mesh {
+    pub(crate) place: Place,
     agents: BTreeMap<&'static str, Part>,
     leader: Part,
 }
 
 impl Mesh {
-    fn start(server: &Server) -> Self {
+    pub(crate) fn start(server: &Server) -> Self {
         let place = Place::with_mesh(server);
         let leader = Part::start(&place, &["scheduler"], "leading");
         Self { place, agents: BTreeMap::new(), leader }
     }
 
-    fn agent(&mut self, name: &'static str, settings: &[&str]) {
+    pub(crate) fn agent(&mut self, name: &'static str, settings: &[&str]) {
         let arguments = [&["agent", "--name", name], settings].concat();
         let agent = Part::start(&self.place, &arguments, "agent starts");
         self.agents.insert(name, agent);
@@ -51,14 +51,14 @@ impl Mesh {
     }
 
     /// Runs an app of that name, and returns the target of its run.
-    fn run(&self, app: &str, compose: &str) -> String {
+    pub(crate) fn run(&self, app: &str, compose: &str) -> String {
         self.place.write(&format!("{app}.yml"), compose);
         self.place.run(&["apply", &format!("{app}.yml")]).expect(0);
         let said = self.place.run(&["run", app]).expect(0);
         said.split_whitespace().nth(1).unwrap().to_owned()
     }
 
-    fn agents(&self) -> Vec<Value> {
+    pub(crate) fn agents(&self) -> Vec<Value> {
         serde_json::from_value(self.place.run(&["agents", "-o", "json"]).json()).unwrap()
     }
 
@@ -96,7 +96,7 @@ impl Mesh {
     }
 
     /// Waits until nobody leads for want of data, accepts that, and waits for a leader. Returns what was said.
-    fn accept_loss(&self) -> String {
+    pub(crate) fn accept_loss(&self) -> String {
         wait_until("the refusal", PATIENCE, || self.place.run(&["leader"]).stdout.contains("stored data was lost"));
         let accepted = self.place.run(&["doctor", "--accept-loss"]);
         assert_eq!(accepted.code, 0, "{accepted:?}");
@@ -110,7 +110,7 @@ impl Mesh {
     }
 
     /// Ends everything, and sees that nothing is left.
-    fn stop(self) {
+    pub(crate) fn stop(self) {
         self.agents.into_values().for_each(Part::stop);
     }
 }

@@ -17,6 +17,7 @@ mod mesh;
 mod page;
 mod part;
 mod readme;
+mod restored;
 mod schedulers;
 mod secrets;
 mod stack;
