@@ -174,6 +174,21 @@ impl Process {
         if let Stage::Leading(leader) = &self.stage { leader.queue.waiting() } else { 0 }
     }
 
+    /// Until when nobody else can hold the lease of this process, if it has one.
+    pub fn trusted_until(&self) -> Option<Duration> {
+        match &self.stage {
+            Stage::CatchingUp(catching_up) => Some(catching_up.lease.trusted_until()),
+            Stage::Leading(leader) => Some(leader.lease.trusted_until()),
+            Stage::Checking(_)
+            | Stage::Loading(_)
+            | Stage::Standby(_)
+            | Stage::SteppingDown(_)
+            | Stage::Resting { .. }
+            | Stage::Refusing { .. }
+            | Stage::Stopped => None,
+        }
+    }
+
     /// The leader's dispatcher, if the process leads.
     pub fn dispatcher(&self) -> Option<&Dispatcher> {
         if let Stage::Leading(leader) = &self.stage { Some(&leader.dispatcher) } else { None }

@@ -61,8 +61,6 @@ pub(super) struct Scheduler {
     busy_until: Duration,
     /// The last turn was for apps that are due.
     was_due: bool,
-    /// Until when its lease lasts, while it leads.
-    leads_until: Option<Duration>,
     /// Its program is that of the release before.
     is_earlier: bool,
 }
@@ -100,7 +98,6 @@ impl Scheduler {
             alarm: 0,
             busy_until: Duration::ZERO,
             was_due: false,
-            leads_until: None,
             is_earlier: false,
         }
     }
@@ -227,6 +224,8 @@ impl Scheduler {
         let (before, is_input) = (process.stage(), !matches!(event, Event::Woken | Event::Ended(_)));
         let has_ends = matches!(event, Event::EndsRead(Ok(_)));
         let is_unreadable = is_unreadable(&event);
+        // A lease that is too old ends a tenure at whatever comes next.
+        let holds_lease = process.trusted_until().is_some_and(|until| moment.uptime < until);
         let outcome = process.fold(event, moment);
         if is_input && before == "leading" {
             ground.summary.inputs += 1;
@@ -235,10 +234,7 @@ impl Scheduler {
         if has_ends && after == "catching up" && ground.net.has_waiting_followers(self.address) {
             ground.count(Fault::FollowerLagged);
         }
-        // A lease that is too old ends a tenure at whatever comes next.
-        let leads = self.leads_until.is_none_or(|until| moment.uptime < until);
-        self.leads_until = outcome.valid_until;
-        if before != after && is_unreadable && leads {
+        if before != after && is_unreadable && holds_lease {
             let seen = Witness::bears_unreadable(before, after);
             ground.judge(seen);
         }
