@@ -4,6 +4,7 @@
 pub mod agents;
 pub mod edit;
 pub mod events;
+pub mod leadership;
 pub mod read;
 pub mod requests;
 pub mod stored;

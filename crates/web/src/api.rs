@@ -146,8 +146,9 @@ async fn details(State(app): State<App>, Path(name): Path<String>) -> Answered<D
     let (id, now) = (named(&name)?, Timestamp::now());
     let missing = || Problem::not_found(format!("app `{name}`"));
     let record = app.mesh.apps().read(id.as_str()).await?.ok_or_else(missing)?;
-    let details = read::details(&app.mesh, &id, &record, &app.zones, now).await?;
-    Ok(Json(details.ok_or_else(missing)?))
+    let mut details = read::details(&app.mesh, &id, &record, &app.zones, now).await?.ok_or_else(missing)?;
+    app.look(|model| model.leadership.correct_details(&mut details));
+    Ok(Json(details))
 }
 
 async fn runs(State(app): State<App>, Path(name): Path<String>) -> Answered<RunsView> {

@@ -11,6 +11,7 @@ use axum::{
 };
 use futures_util::{Stream, StreamExt as _};
 use jiff::Timestamp;
+use tickmesh_client::leadership::{Leadership, leadership};
 use tickmesh_messaging::{Change, Entry, Error, Following, Start, chain};
 use tokio::{
     task::JoinSet,
@@ -25,6 +26,8 @@ use crate::{
 
 /// Before a stream that broke is followed again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Between two looks at who leads.
+const LEADER_EVERY: Duration = Duration::from_secs(2);
 /// A browser is told this often at most.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
 /// Changes that are taken in before anybody looks again.
@@ -32,6 +35,7 @@ const AT_ONCE: usize = 256;
 
 /// Begins to follow everything, in tasks that end with `tasks`.
 pub(crate) fn follow(app: &App, tasks: &mut JoinSet<()>) {
+    tasks.spawn(watch_leader(app.clone()));
     tasks.spawn(again(app.clone(), "apps", |app| async move {
         let zones = app.zones.clone();
         let changes = app.mesh.apps().follow().await?;
@@ -83,6 +87,24 @@ pub(crate) fn follow(app: &App, tasks: &mut JoinSet<()>) {
         });
         came(&app, entries, |model, entry| model.event(&entry)).await
     }));
+}
+
+/// Looks again and again who leads. A change of leaders takes less than a second: that nobody leads is said when it was so twice.
+async fn watch_leader(app: App) {
+    let mut nobody_before = false;
+    loop {
+        let found = leadership(&app.mesh).await;
+        // Without NATS nobody knows; that is said elsewhere.
+        if let Ok(found) = found {
+            let nobody = found == Leadership::Nobody;
+            let shown = if nobody && !nobody_before { Leadership::Led } else { found };
+            nobody_before = nobody;
+            if app.look(|model| model.leadership != shown) {
+                app.change(|model| model.leadership = shown);
+            }
+        }
+        sleep(LEADER_EVERY).await;
+    }
 }
 
 /// Follows a stream again and again, whatever ends it.

@@ -14,7 +14,7 @@ use prometheus_client::{
     registry::Registry,
 };
 use serde::Deserialize;
-use tickmesh_client::views::agent::AgentsView;
+use tickmesh_client::{leadership::Leadership, views::agent::AgentsView};
 
 use crate::{
     app::App,
@@ -40,7 +40,7 @@ struct OfStream {
     stream: String,
 }
 
-/// `GET /readyz`: whether the model is whole and NATS is there.
+/// `GET /readyz`: whether the model is whole, NATS is there, and somebody decides ticks.
 pub(crate) async fn ready(State(app): State<App>) -> Response {
     if !app.mesh.is_connected() {
         return (StatusCode::SERVICE_UNAVAILABLE, "there is no connection to NATS\n").into_response();
@@ -50,6 +50,9 @@ pub(crate) async fn ready(State(app): State<App>) -> Response {
     }
     if let Some(stale) = app.stale(Timestamp::now()) {
         return (StatusCode::SERVICE_UNAVAILABLE, format!("{stale}\n")).into_response();
+    }
+    if let Some(problem) = app.look(|model| model.leadership.problem()) {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")).into_response();
     }
     "ok\n".into_response()
 }
@@ -77,6 +80,7 @@ pub(crate) async fn metrics(State(app): State<App>, Query(wanted): Query<Wanted>
         runs(&mut registry, model);
         agents(&mut registry, model);
         unreadable(&mut registry, model);
+        leader(&mut registry, model);
         if wanted.apps > 0 {
             each_app(&mut registry, model);
         }
@@ -104,6 +108,23 @@ pub(crate) async fn metrics(State(app): State<App>, Query(wanted): Query<Wanted>
     app.look(|model| lateness(&mut text, model));
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}
+
+/// Who decides ticks.
+fn leader(registry: &mut Registry, model: &Model) {
+    let (present, in_doubt) = match model.leadership {
+        Leadership::Led => (1, 0),
+        Leadership::InDoubt { .. } => (1, 1),
+        Leadership::Nobody => (0, 0),
+    };
+    for (name, help, value) in [
+        ("leader_present", "Whether a scheduler leads: 1 or 0", present),
+        ("leader_in_doubt", "Whether the leader doubts its clock and decides no tick: 1 or 0", in_doubt),
+    ] {
+        let gauge = Gauge::<i64>::default();
+        gauge.set(value);
+        registry.register(name, help, gauge);
+    }
 }
 
 /// What became of instants: the sum over all ledgers, which only grows.
@@ -191,18 +212,26 @@ fn unreadable(registry: &mut Registry, model: &Model) {
 /// What alerts on single apps are made of.
 fn each_app(registry: &mut Registry, model: &Model) {
     type Gauges = Family<OfApp, Gauge>;
-    let (success, failed, waiting) = (Gauges::default(), Gauges::default(), Gauges::default());
+    let (success, succeeded) = (Gauges::default(), Gauges::default());
+    let (failed, waiting) = (Gauges::default(), Gauges::default());
     for (app, ledger) in model.ledgers() {
         let of = OfApp { app: app.to_string() };
-        if let Some(run) = ledger.recent.iter().rfind(|run| run.outcome == "succeeded") {
+        let last_success = ledger.recent.iter().rfind(|run| run.outcome == "succeeded");
+        if let Some(run) = last_success {
             success.get_or_create(&of).set(run.finished_at.as_second());
         }
+        succeeded.get_or_create(&of).set(i64::from(last_success.is_some()));
         if let Some(last) = ledger.recent.back() {
             failed.get_or_create(&of).set(i64::from(!matches!(last.outcome.as_str(), "succeeded" | "cancelled")));
         }
         waiting.get_or_create(&of).set(signed(ledger.queue.len() as u64));
     }
     registry.register("app_last_success_seconds", "When the last of its last ten runs that succeeded ended", success);
+    registry.register(
+        "app_succeeded",
+        "1: one of its last ten runs succeeded; 0: none did, or none ended yet",
+        succeeded,
+    );
     registry.register("app_last_run_failed", "1: its last run did not succeed", failed);
     registry.register("app_queue_length", "Its runs that wait", waiting);
 }

@@ -6,9 +6,12 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZoneDatabase};
-use tickmesh_client::views::{
-    app::{self, AppView, LedgerState, Stored},
-    filter::AppFilter,
+use tickmesh_client::{
+    leadership::Leadership,
+    views::{
+        app::{self, AppView, LedgerState, Stored},
+        filter::AppFilter,
+    },
 };
 use tickmesh_core::{
     compose::Reading,
@@ -44,6 +47,8 @@ pub(crate) struct Model {
     pub(crate) new_runs: News,
     pub(crate) new_ticks: News,
     pub(crate) new_events: News,
+    /// Who decides ticks.
+    pub(crate) leadership: Leadership,
     /// Streams that cannot be followed, each with since when.
     broken: BTreeMap<&'static str, Timestamp>,
     /// How long the last runs of each app took.
@@ -320,7 +325,8 @@ impl Model {
             Begin::After(last) => fitting.partition_point(|(name, _)| name.as_str() <= last),
         };
         let page = fitting.into_iter().skip(skip).take(take);
-        let apps = page.filter_map(|(name, known)| known.view(name, now)).collect();
+        let mut apps: Vec<_> = page.filter_map(|(name, known)| known.view(name, now)).collect();
+        self.leadership.correct_apps(&mut apps);
         Listed { apps, total, more: skip.saturating_add(take) < total, counts }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use tickmesh_client::{
+    leadership::Leadership,
     read::{self, ROLL_PATIENCE},
     views::scheduler::SchedulerState,
 };
@@ -58,6 +59,13 @@ async fn show(session: &Session, mesh: &Mesh, form: FormatArgs) -> anyhow::Resul
         session.output.talk("nobody leads: no tick is decided until a scheduler does");
     }
     Ok(if led { Exit::Success } else { Exit::Failed })
+}
+
+/// Says with a list or an app that nobody decides ticks, if so.
+pub(super) fn warn_of(session: &Session, leadership: &Leadership) {
+    if let Some(problem) = leadership.problem() {
+        session.output.talk(&escape::text(&format!("{problem}: see `tickmesh leader`")));
+    }
 }
 
 async fn step_down(session: &Session, mesh: &Mesh) -> anyhow::Result<Exit> {

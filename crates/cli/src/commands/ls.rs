@@ -3,13 +3,14 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::Timestamp;
 use tickmesh_client::{
+    leadership::leadership,
     read,
     views::{app::AppsView, filter::AppFilter},
     zones,
 };
 use tickmesh_core::name::AppName;
 
-use super::{Session, watch::WatchArgs, which_app::unknown};
+use super::{Session, leader, watch::WatchArgs, which_app::unknown};
 use crate::{exit::Exit, output::FormatArgs};
 
 /// What `ls` takes.
@@ -31,8 +32,13 @@ pub(crate) struct Args {
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
     let mesh = session.mesh.open().await?;
     let show = async || {
-        let apps = read::apps(&mesh, &zones::database(), Timestamp::now()).await?;
-        session.output.show(&args.wanted(apps)?, args.form.format)
+        let zones = zones::database();
+        let (apps, leadership) = tokio::join!(read::apps(&mesh, &zones, Timestamp::now()), leadership(&mesh));
+        let (mut apps, leadership) = (args.wanted(apps?)?, leadership?);
+        leadership.correct_apps(&mut apps.0);
+        session.output.show(&apps, args.form.format)?;
+        leader::warn_of(session, &leadership);
+        Ok(())
     };
     args.watch.look(session, show).await
 }

@@ -1,10 +1,10 @@
 //! `tickmesh show`: everything about an app, or about one run of it.
 
 use jiff::Timestamp;
-use tickmesh_client::{read, zones};
+use tickmesh_client::{leadership::leadership, read, zones};
 
 use super::{
-    Session,
+    Session, leader,
     which_app::{resolve, unknown, unknown_run},
 };
 use crate::{exit::Exit, output::FormatArgs, target::RunTarget};
@@ -26,12 +26,19 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
     let (app, record) = resolve(&mesh, &args.target.app).await?;
     match args.target.run {
         None => {
-            let details = read::details(&mesh, &app, &record, &zones, now).await?;
-            session.output.show(&details.ok_or_else(|| unknown(&app))?, args.form.format)?;
+            let (details, leadership) =
+                tokio::join!(read::details(&mesh, &app, &record, &zones, now), leadership(&mesh));
+            let (mut details, leadership) = (details?.ok_or_else(|| unknown(&app))?, leadership?);
+            leadership.correct_details(&mut details);
+            session.output.show(&details, args.form.format)?;
+            leader::warn_of(session, &leadership);
         }
         Some(number) => {
-            let run = read::run(&mesh, &app, number, &zones, now).await?;
-            session.output.show(&run.ok_or_else(|| unknown_run(&app, number))?, args.form.format)?;
+            let (run, leadership) = tokio::join!(read::run(&mesh, &app, number, &zones, now), leadership(&mesh));
+            let (mut run, leadership) = (run?.ok_or_else(|| unknown_run(&app, number))?, leadership?);
+            leadership.correct_run(&mut run);
+            session.output.show(&run, args.form.format)?;
+            leader::warn_of(session, &leadership);
         }
     }
     Ok(Exit::Success)

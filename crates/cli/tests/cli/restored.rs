@@ -59,7 +59,6 @@ fn restore(server: &mut Server, mesh: &Mesh, copied_after: Duration, restored_af
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "how long it took is half of what this test is for")]
 fn runs_of_a_copy_of_any_moment_end() {
     let moments = std::env::var(RESTORES).map_or(RESTORES_DEFAULT, |moments| moments.parse().unwrap());
     let mut server = Server::start();

@@ -94,6 +94,24 @@ fn a_leader_that_hangs_is_shown_and_followed() {
     wait_until("a tick", PATIENCE, || decided(&place) > before);
 }
 
+/// What nobody decides is not promised: by the list, and by each app.
+#[test]
+fn next_instants_are_shown_while_somebody_leads() {
+    let server = Server::start();
+    let place = mesh(&server);
+    let next = || place.run(&["ls", "-o", "json"]).json()[0]["next"].clone();
+    let instants = || place.run(&["show", "second", "-o", "json"]).json()["next"].as_array().unwrap().len();
+    let said = |arguments: &[&str]| place.run(arguments).stderr.contains("no tick is decided: no scheduler leads");
+    assert_eq!((next(), instants()), (Value::Null, 0));
+    assert!(said(&["ls"]) && said(&["show", "second"]));
+    let leader = scheduler(&place, "leading");
+    wait_until("the next instant", PATIENCE, || next().is_string() && instants() > 0);
+    assert!(!said(&["ls"]) && !said(&["show", "second"]));
+    drop(leader);
+    wait_until("nobody to lead", PATIENCE, || next().is_null() && instants() == 0);
+    assert!(said(&["ls"]) && said(&["show", "second"]));
+}
+
 #[test]
 fn nobody_leads_on_a_restored_store_until_somebody_accepts_it() {
     let mut server = Server::start();

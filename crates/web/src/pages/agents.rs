@@ -7,7 +7,7 @@ use tickmesh_client::views::agent::{AgentState, AgentsView};
 use tickmesh_core::quantity::{bytes, cores};
 
 use super::{
-    page,
+    Head, page,
     words::{Moment, class},
 };
 use crate::app::App;
@@ -34,8 +34,7 @@ struct Row {
 #[derive(Template)]
 #[template(path = "agents.html")]
 struct AgentsPage {
-    nav: &'static str,
-    stale: Option<String>,
+    head: Head,
     rows: Vec<Row>,
 }
 
@@ -63,5 +62,5 @@ pub(crate) async fn agents(State(app): State<App>) -> Response {
             is_draining: view.state == AgentState::Draining,
         }
     });
-    page(&AgentsPage { nav: "agents", stale: app.stale(now), rows: rows.collect() })
+    page(&AgentsPage { head: Head::of(&app, "agents", now), rows: rows.collect() })
 }

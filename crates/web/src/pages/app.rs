@@ -19,7 +19,7 @@ use tickmesh_core::{
 use tickmesh_messaging::Entry;
 
 use super::{
-    Failed, page,
+    Failed, Head, page,
     words::{Moment, class},
 };
 use crate::app::App;
@@ -65,7 +65,7 @@ struct Next {
 #[derive(Template)]
 #[template(path = "app.html")]
 struct AppPage {
-    nav: &'static str,
+    head: Head,
     name: String,
     state: &'static str,
     class: &'static str,
@@ -94,19 +94,26 @@ pub(crate) async fn app(State(app): State<App>, Path(name): Path<String>) -> Res
     let missing = || Failed::missing(format!("app `{name}`"));
     let id = AppName::new(&name).map_err(|_| missing())?;
     let record = app.mesh.apps().read(id.as_str()).await?.ok_or_else(missing)?;
-    let details = read::details(&app.mesh, &id, &record, &app.zones, now).await?.ok_or_else(missing)?;
+    let mut details = read::details(&app.mesh, &id, &record, &app.zones, now).await?.ok_or_else(missing)?;
+    app.look(|model| model.leadership.correct_details(&mut details));
     let history = app.mesh.apps().history(id.as_str()).await?;
-    Ok(page(&AppPage::new(&details, &record, &history, now)))
+    Ok(page(&AppPage::new(Head::of(&app, "apps", now), &details, &record, &history, now)))
 }
 
 impl AppPage {
-    fn new(details: &DetailsView, record: &Entry<AppRecord>, history: &[Entry<AppRecord>], now: Timestamp) -> Self {
+    fn new(
+        head: Head,
+        details: &DetailsView,
+        record: &Entry<AppRecord>,
+        history: &[Entry<AppRecord>],
+        now: Timestamp,
+    ) -> Self {
         let view = &details.app;
         let counters = &view.counters;
         let next =
             details.next.iter().map(|at| Next { at: Moment::new(*at, now), local: when::in_zone(*at, &details.zone) });
         Self {
-            nav: "apps",
+            head,
             name: view.name.clone(),
             state: view.state.label(),
             class: class(view.state_tone()),

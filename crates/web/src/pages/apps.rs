@@ -17,7 +17,7 @@ use tickmesh_client::{
 };
 
 use super::{
-    page,
+    Head, page,
     words::{Moment, class},
 };
 use crate::{
@@ -77,8 +77,7 @@ struct Choice {
 #[derive(Template)]
 #[template(path = "apps.html")]
 struct AppsPage {
-    nav: &'static str,
-    stale: Option<String>,
+    head: Head,
     q: String,
     status: &'static str,
     choices: Vec<Choice>,
@@ -103,8 +102,7 @@ pub(crate) async fn apps(State(app): State<App>, Query(wanted): Query<Wanted>) -
     let choices = choices.map(|(it, name, count)| Choice { name, count: *count, chosen: *it == filter }).collect();
     let status = AppFilter::ALL.iter().find(|(it, _)| *it == filter).map_or("all", |(_, name)| *name);
     page(&AppsPage {
-        nav: "apps",
-        stale: app.stale(now),
+        head: Head::of(&app, "apps", now),
         q: wanted.q,
         status,
         choices,

@@ -7,7 +7,7 @@ use tickmesh_client::read;
 use tickmesh_core::quantity::bytes;
 
 use super::{
-    Failed, page,
+    Failed, Head, page,
     words::{Moment, class},
 };
 use crate::app::App;
@@ -33,7 +33,7 @@ struct Stream {
 #[derive(Template)]
 #[template(path = "mesh.html")]
 struct MeshPage {
-    nav: &'static str,
+    head: Head,
     namespace: String,
     server: String,
     answer: String,
@@ -60,7 +60,7 @@ pub(crate) async fn mesh(State(app): State<App>) -> Result<Response, Failed> {
         }
     };
     Ok(page(&MeshPage {
-        nav: "mesh",
+        head: Head::of(&app, "mesh", now),
         namespace: app.mesh.names().namespace().to_string(),
         server: app.mesh.server_version(),
         answer: format!("{:.1} ms", took.as_secs_f64() * 1_000.0),

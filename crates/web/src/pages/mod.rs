@@ -13,6 +13,9 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
+use jiff::Timestamp;
+
+use crate::app::App;
 
 pub(crate) use self::{
     agents::agents,
@@ -22,6 +25,27 @@ pub(crate) use self::{
     run::{Whose, logs, run},
     timeline::timeline,
 };
+
+/// What every page begins with.
+struct Head {
+    /// Which part of the navigation is current.
+    nav: &'static str,
+    /// Why what is shown may be older than the mesh.
+    stale: Option<String>,
+    /// Why no tick is decided.
+    undecided: Option<String>,
+}
+
+impl Head {
+    fn of(app: &App, nav: &'static str, now: Timestamp) -> Self {
+        Self { nav, stale: app.stale(now), undecided: app.look(|model| model.leadership.problem()) }
+    }
+
+    /// That of a page that says nothing of the mesh.
+    fn bare() -> Self {
+        Self { nav: "", stale: None, undecided: None }
+    }
+}
 
 /// A page, or the one that says why there is none.
 fn page(template: &impl Template) -> Response {
@@ -38,7 +62,7 @@ fn page(template: &impl Template) -> Response {
 #[derive(Template)]
 #[template(path = "failure.html")]
 struct Failure {
-    nav: &'static str,
+    head: Head,
     title: &'static str,
     detail: String,
 }
@@ -61,7 +85,7 @@ impl From<tickmesh_messaging::Error> for Failed {
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
         let title = self.0.canonical_reason().unwrap_or("Error");
-        let mut response = page(&Failure { nav: "", title, detail: self.1 });
+        let mut response = page(&Failure { head: Head::bare(), title, detail: self.1 });
         *response.status_mut() = self.0;
         response
     }
@@ -71,11 +95,11 @@ impl IntoResponse for Failed {
 #[derive(Template)]
 #[template(path = "login.html")]
 struct LoginPage {
-    nav: &'static str,
+    head: Head,
     wrong: bool,
 }
 
 /// `GET /login`.
 pub(crate) async fn login(uri: axum::http::Uri) -> Response {
-    page(&LoginPage { nav: "", wrong: uri.query() == Some("wrong") })
+    page(&LoginPage { head: Head::bare(), wrong: uri.query() == Some("wrong") })
 }

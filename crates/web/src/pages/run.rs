@@ -19,7 +19,7 @@ use tickmesh_core::{
 use tickmesh_messaging::{LogFilter, RunSelector};
 
 use super::{
-    Failed, page,
+    Failed, Head, page,
     words::{Moment, class},
 };
 use crate::{
@@ -81,7 +81,7 @@ impl Time {
 #[derive(Template)]
 #[template(path = "run.html")]
 struct RunPage {
-    nav: &'static str,
+    head: Head,
     app: String,
     number: u64,
     state: String,
@@ -106,17 +106,18 @@ pub(crate) async fn run(State(app): State<App>, Path((name, number)): Path<(Stri
     let now = Timestamp::now();
     let missing = || Failed::missing(format!("run {name}/{number}"));
     let id = AppName::new(&name).map_err(|_| missing())?;
-    let view = read::run(&app.mesh, &id, number, &app.zones, now).await?.ok_or_else(missing)?;
-    Ok(page(&RunPage::new(&view, now)))
+    let mut view = read::run(&app.mesh, &id, number, &app.zones, now).await?.ok_or_else(missing)?;
+    app.look(|model| model.leadership.correct_run(&mut view));
+    Ok(page(&RunPage::new(Head::of(&app, "apps", now), &view, now)))
 }
 
 impl RunPage {
-    fn new(view: &RunView, now: Timestamp) -> Self {
+    fn new(head: Head, view: &RunView, now: Timestamp) -> Self {
         let time = Time { begin: view.started_at, end: view.finished_at.unwrap_or(now) };
         let replica = |view| Replica::new(view, time);
         let troubled = view.replicas.iter().filter(|replica| !replica.attempts.is_empty());
         Self {
-            nav: "apps",
+            head,
             app: view.app.clone(),
             number: view.run,
             state: view.state_text(),
@@ -215,7 +216,7 @@ struct Choice {
 #[derive(Template)]
 #[template(path = "logs.html")]
 struct LogsPage {
-    nav: &'static str,
+    head: Head,
     app: String,
     number: u64,
     whose: String,
@@ -250,7 +251,7 @@ pub(crate) async fn logs(
     let text = whose.text();
     let target = if text.is_empty() { format!("{name}/{number}") } else { format!("{name}/{number}/{text}") };
     Ok(page(&LogsPage {
-        nav: "apps",
+        head: Head::of(&app, "apps", Timestamp::now()),
         choices: choices.collect(),
         follow: active.then(|| format!("/apps/{name}/runs/{number}/logs/live{}", whose.query())),
         app: name,

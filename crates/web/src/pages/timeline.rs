@@ -16,7 +16,7 @@ use tickmesh_core::{
     name::AppName,
 };
 
-use super::{page, words::class};
+use super::{Head, page, words::class};
 use crate::{
     app::App,
     model::{Ended, Model},
@@ -98,8 +98,7 @@ struct Peak {
 #[derive(Template)]
 #[template(path = "timeline.html")]
 struct TimelinePage {
-    nav: &'static str,
-    stale: Option<String>,
+    head: Head,
     date: String,
     before: String,
     after: String,
@@ -131,8 +130,7 @@ pub(crate) async fn timeline(State(app): State<App>, Query(wanted): Query<Wanted
     let most = levels.iter().max().copied().unwrap_or(0);
     let neighbour = |days: i64| date.checked_add(SignedDuration::from_hours(24 * days)).map(|it| it.to_string());
     page(&TimelinePage {
-        nav: "timeline",
-        stale: app.stale(now),
+        head: Head::of(&app, "timeline", now),
         date: date.to_string(),
         before: neighbour(-1).unwrap_or_default(),
         after: neighbour(1).unwrap_or_default(),

@@ -72,6 +72,23 @@ async fn while_nats_is_away_lists_are_shown_and_say_that_they_may_be_old() {
 }
 
 #[tokio::test]
+async fn that_nobody_leads_is_said_on_every_page() {
+    let site = Site::start(None).await;
+    while !site.get("/").await.text.contains("no tick is decided: no scheduler leads") {
+        tokio::task::yield_now().await;
+    }
+    for path in ["/apps/nightly", "/apps/nightly/runs/1", "/timeline", "/agents", "/mesh"] {
+        assert!(site.get(path).await.text.contains("no scheduler leads"), "{path}");
+    }
+    let ready = site.get("/readyz").await;
+    assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(ready.text.contains("no scheduler leads"), "{}", ready.text);
+    assert!(site.get("/metrics").await.text.contains("tickmesh_leader_present 0\n"));
+    assert!(site.get("/api/v1/apps").await.text.contains("\"next\":null"));
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn lists_are_filtered_and_nothing_odd_breaks_them() {
     let site = Site::start(None).await;
     assert!(site.get("/?status=failed&q=NIGHT").await.text.contains("/apps/nightly"));
