@@ -18,6 +18,10 @@ const MACHINE_ID_FILES: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-i
 const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";
 const HOST_NAME_FILE: &str = "/proc/sys/kernel/hostname";
 
+/// Processes that a host remembers. A store that is restored from an older copy names one of an earlier time: one for each
+/// start of the agent within the age of a copy.
+const REMEMBERED_MAX: usize = 32;
+
 /// A host, as heartbeats and claims name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
@@ -111,14 +115,16 @@ impl NameLock {
         }
     }
 
-    /// Returns the last process on this host that had the name, if one wrote so.
-    pub(crate) fn remembered(&self) -> Option<Nonce> {
-        self.file.text().parse().ok()
+    /// Returns the last processes on this host that had the name, the newest first, as far as they wrote so.
+    pub(crate) fn remembered(&self) -> Vec<Nonce> {
+        self.file.text().lines().map_while(|line| line.parse().ok()).take(REMEMBERED_MAX).collect()
     }
 
-    /// Keeps for the next process that this one has the name.
+    /// Keeps for the next processes that this one has the name.
     pub(crate) fn remember(&mut self, process: Nonce) -> io::Result<()> {
-        self.file.write(&process.to_string())
+        let before = self.remembered().into_iter().filter(|known| *known != process).take(REMEMBERED_MAX - 1);
+        let lines: Vec<String> = std::iter::once(process).chain(before).map(|known| known.to_string()).collect();
+        self.file.write(&lines.join("\n"))
     }
 }
 
@@ -171,8 +177,19 @@ mod tests {
         let process = Nonce::from_random([3; 16]);
         held.remember(process).unwrap();
         drop(held);
-        assert_eq!(take(1).unwrap().remembered(), None);
-        assert_eq!(take(0).unwrap().remembered(), Some(process));
+        assert_eq!(take(1).unwrap().remembered(), []);
+        assert_eq!(take(0).unwrap().remembered(), [process]);
+    }
+
+    #[test]
+    fn the_last_processes_of_a_name_are_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let process = |number| Nonce::from_random([number; 16]);
+        let remember = |number| lock_name(folder.path(), &owner("host-1")).unwrap().remember(process(number)).unwrap();
+        (0..40).for_each(remember);
+        remember(39);
+        let held = lock_name(folder.path(), &owner("host-1")).unwrap();
+        assert_eq!(held.remembered(), (8..40).rev().map(process).collect::<Vec<_>>());
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(crate) struct FileLock {
 }
 
 /// Longest text that a lock file is read for.
-const TEXT_BYTES_MAX: u64 = 256;
+const TEXT_BYTES_MAX: u64 = 4_096;
 
 impl FileLock {
     /// Takes the lock, whose folder is made if it does not exist. `None`: another process has it.
@@ -43,6 +43,7 @@ impl FileLock {
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         // A file that is damaged says nothing, like a new one.
+        let _ = (&self.file).rewind();
         let _ = (&self.file).take(TEXT_BYTES_MAX).read_to_string(&mut text);
         text.trim().to_owned()
     }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl Conduct {
-    pub(super) fn name_locked(&mut self, remembered: Option<Nonce>) -> Vec<Effect> {
+    pub(super) fn name_locked(&mut self, remembered: Vec<Nonce>) -> Vec<Effect> {
         let Stage::Locking = self.stage else { return Vec::new() };
         self.stage = Stage::Naming(Naming::begin(remembered));
         vec![Effect::ReadKey]

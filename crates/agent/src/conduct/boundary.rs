@@ -58,8 +58,8 @@ pub struct LeaseSeen {
 pub enum Event {
     /// Answer to [`Effect::LockName`].
     NameLocked {
-        /// The last process on this host whose heartbeat was stored under the name, if the host knows one.
-        remembered: Option<Nonce>,
+        /// The last processes on this host whose heartbeats were stored under the name, as far as the host knows them.
+        remembered: Vec<Nonce>,
     },
     /// Answer to [`Effect::ReadKey`].
     KeyRead {
@@ -152,7 +152,7 @@ pub enum Effect {
     LockName,
     /// Make claims under this id of the host from now on. No answer.
     GoBy { machine: MachineId },
-    /// Keep on this host, for the next process, that this one has the name. No answer.
+    /// Keep on this host, for the next processes, that this one has the name. No answer.
     Remember {
         /// This process.
         process: Nonce,

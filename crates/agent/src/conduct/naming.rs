@@ -25,8 +25,8 @@ const HEARTBEATS_AFTER_BOOT: u32 = 3;
 /// Looks at the key of a name until it is known whether the name is free.
 #[derive(Debug)]
 pub(super) struct Naming {
-    /// The last process on this host that had the name, if the host knows one.
-    remembered: Option<Nonce>,
+    /// The last processes on this host that had the name. More than one: a store that was restored names an earlier one.
+    remembered: Vec<Nonce>,
     /// The look that later ones are compared with.
     first: Option<Look>,
     /// When the key is looked at again; `None` while a look is under way.
@@ -85,7 +85,7 @@ enum Relation {
 
 impl Naming {
     /// The first look is under way.
-    pub(super) fn begin(remembered: Option<Nonce>) -> Self {
+    pub(super) fn begin(remembered: Vec<Nonce>) -> Self {
         Self { remembered, first: None, look_at: None }
     }
 
@@ -148,7 +148,7 @@ impl Naming {
         if !us.boot.is_empty() && record.boot == us.boot {
             return Relation::ThisBoot;
         }
-        if self.remembered == Some(record.process) { Relation::EarlierBoot } else { Relation::Elsewhere }
+        if self.remembered.contains(&record.process) { Relation::EarlierBoot } else { Relation::Elsewhere }
     }
 
     /// The key is to be looked at again after a while.

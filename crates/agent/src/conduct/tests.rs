@@ -96,7 +96,7 @@ impl Process {
     /// One that has its name, found those containers, and follows orders.
     fn subscribed(containers: Vec<ContainerView>) -> Self {
         let mut process = Self::begin();
-        process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
+        process.tell(Event::NameLocked { remembered: Vec::new() }, &["read-key"]);
         process.tell(Event::KeyRead { current: key(REVISION, record(0)) }, &["list"]);
         assert_eq!(process.conduct.roster.held(), BTreeSet::new());
         process.fold(Event::Listed { containers });

@@ -102,7 +102,7 @@ fn an_answer_that_nobody_waits_for_changes_nothing() {
         Event::KeyWritten { revision: 50 },
         Event::KeyRefused { current: key(50, record(2)) },
         Event::HeartbeatUnanswered,
-        Event::NameLocked { remembered: None },
+        Event::NameLocked { remembered: Vec::new() },
         Event::KeyRead { current: None },
         Event::Listed { containers: Vec::new() },
         Event::ReportRead { last: None },

@@ -6,7 +6,7 @@ use super::*;
 #[track_caller]
 fn check_key(current: Option<KeyState>, expected: &[&str]) {
     let mut process = Process::begin();
-    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
+    process.tell(Event::NameLocked { remembered: Vec::new() }, &["read-key"]);
     process.tell(Event::KeyRead { current }, expected);
 }
 
@@ -27,13 +27,13 @@ fn the_key_is_not_read_before_the_name_is_locked() {
         Event::Failed(Error::Deposed { agent: fixture::agent() }),
         &["end: another process has taken over agent `host-1`: its own containers are removed"],
     );
-    process.tell(Event::NameLocked { remembered: None }, &[]);
+    process.tell(Event::NameLocked { remembered: Vec::new() }, &[]);
 }
 
 #[test]
 fn a_name_on_another_machine_is_free_once_its_key_did_not_change_for_as_long_as_a_loss_takes() {
     let mut process = Process::begin();
-    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
+    process.tell(Event::NameLocked { remembered: Vec::new() }, &["read-key"]);
     let silent = || Event::KeyRead { current: key(REVISION, elsewhere(record(0))) };
     process.tell(silent(), &[]);
     for _ in 0..29 {
@@ -61,7 +61,7 @@ fn until_lost(process: &mut Process, shown: impl Fn() -> Option<KeyState>, then:
 fn a_name_is_free_in_time_whenever_its_key_was_damaged() {
     let damaged = |revision| move || Some(KeyState { revision, record: None });
     let mut process = Process::begin();
-    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
+    process.tell(Event::NameLocked { remembered: Vec::new() }, &["read-key"]);
     process.tell(Event::KeyRead { current: key(REVISION, elsewhere(record(0))) }, &[]);
     process.wait(seconds(2), &["read-key"]);
     process.tell(Event::KeyRead { current: damaged(REVISION + 1)() }, &[]);
@@ -72,7 +72,7 @@ fn a_name_is_free_in_time_whenever_its_key_was_damaged() {
 #[test]
 fn a_key_that_was_put_back_is_no_sign_of_life() {
     let mut process = Process::begin();
-    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
+    process.tell(Event::NameLocked { remembered: Vec::new() }, &["read-key"]);
     process.tell(Event::KeyRead { current: Some(KeyState { revision: REVISION, record: None }) }, &[]);
     process.wait(seconds(2), &["read-key"]);
     until_lost(&mut process, || key(REVISION + 1, elsewhere(record(0))), &["list"]);
@@ -81,7 +81,7 @@ fn a_key_that_was_put_back_is_no_sign_of_life() {
 #[test]
 fn a_name_that_lives_on_another_machine_is_refused() {
     let mut process = Process::begin();
-    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
+    process.tell(Event::NameLocked { remembered: Vec::new() }, &["read-key"]);
     process.tell(Event::KeyRead { current: key(REVISION, elsewhere(record(0))) }, &[]);
     process.wait(seconds(2), &["read-key"]);
     process.tell(
@@ -93,7 +93,7 @@ fn a_name_that_lives_on_another_machine_is_refused() {
 /// Tells a process what its host remembers, and what it finds then.
 fn naming_on(remembered: u8, left: AgentRecord, expected: &[&str]) -> Process {
     let mut process = Process::begin();
-    process.tell(Event::NameLocked { remembered: Some(nonce(remembered)) }, &["read-key"]);
+    process.tell(Event::NameLocked { remembered: vec![nonce(3), nonce(remembered)] }, &["read-key"]);
     process.tell(Event::KeyRead { current: key(REVISION, left) }, expected);
     process
 }
@@ -157,7 +157,7 @@ fn a_copy_of_a_host_whose_agent_lives_gives_up_and_names_the_host() {
 /// Up to its first heartbeat, which another record is in the way of.
 fn first_beat_refused(in_the_way: AgentRecord, then: &[&str]) -> Process {
     let mut process = Process::begin();
-    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
+    process.tell(Event::NameLocked { remembered: Vec::new() }, &["read-key"]);
     let left = AgentRecord { process: nonce(9), number: 5, ..record(1) };
     process.tell(Event::KeyRead { current: key(REVISION, left) }, &["list"]);
     process.tell(Event::Listed { containers: Vec::new() }, &["follow-orders"]);
@@ -192,7 +192,7 @@ fn everything_that_was_left_is_adopted_before_the_first_sign_of_life() {
     process.tell(Event::Listed { containers: Vec::new() }, &[]);
 
     let mut process = Process::begin();
-    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
+    process.tell(Event::NameLocked { remembered: Vec::new() }, &["read-key"]);
     process.tell(Event::KeyRead { current: None }, &["list"]);
     process.tell(Event::Listed { containers: vec![running, created, foreign, kept] }, &["read-report 0"]);
     process.tell(Event::ReportRead { last: claimed_with(9) }, &["watch 0", "read-report 1"]);
@@ -205,7 +205,7 @@ fn everything_that_was_left_is_adopted_before_the_first_sign_of_life() {
 #[test]
 fn an_engine_that_cannot_list_at_the_start_ends_the_process() {
     let mut process = Process::begin();
-    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
+    process.tell(Event::NameLocked { remembered: Vec::new() }, &["read-key"]);
     process.tell(Event::KeyRead { current: None }, &["list"]);
     let source = "no answer".into();
     let error = engine::Error::Unavailable { attempted: "list containers".to_owned(), source };
@@ -229,7 +229,7 @@ fn no_order_is_taken_before_the_first_heartbeat_is_acknowledged() {
 #[test]
 fn a_wish_to_drain_outlives_the_process() {
     let mut process = Process::begin();
-    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
+    process.tell(Event::NameLocked { remembered: Vec::new() }, &["read-key"]);
     process.tell(Event::KeyRead { current: key(REVISION, AgentRecord { draining: true, ..record(0) }) }, &["list"]);
     process.tell(Event::Listed { containers: Vec::new() }, &["follow-orders"]);
     process.tell(Event::OrdersFollowed, &["read-results-end", "read-lease"]);

@@ -59,7 +59,7 @@ fn a_wish_that_is_taken_back_stops_nothing() {
 #[test]
 fn the_next_process_keeps_the_deadline_of_the_one_before() {
     let mut process = Process::begin();
-    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
+    process.tell(Event::NameLocked { remembered: Vec::new() }, &["read-key"]);
     let left = AgentRecord { process: nonce(9), ..drain_until(-5) };
     process.tell(Event::KeyRead { current: key(REVISION, left) }, &["list"]);
     process.tell(Event::Listed { containers: vec![container(0, 9, ContainerStatus::Running)] }, &["read-report 0"]);

@@ -12,7 +12,7 @@ fn answer(replica: u32, verdict: Verdict) -> Event {
 /// One that takes orders, and whose guard listens.
 fn serving() -> Process {
     let mut process = Process::begin_with(Guarding::Present);
-    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
+    process.tell(Event::NameLocked { remembered: Vec::new() }, &["read-key"]);
     process.tell(Event::KeyRead { current: None }, &["start-guard"]);
     process.tell(Event::GuardReady, &["list"]);
     process.tell(Event::Listed { containers: Vec::new() }, &["follow-orders"]);

@@ -127,7 +127,7 @@ fn what_the_engine_was_not_asked_to_start_is_given_back() {
 #[test]
 fn creation_that_waits_for_the_guard_is_not_begun_when_the_guard_answers() {
     let mut process = Process::begin_with(Guarding::Present);
-    process.tell(Event::NameLocked { remembered: None }, &["read-key"]);
+    process.tell(Event::NameLocked { remembered: Vec::new() }, &["read-key"]);
     process.tell(Event::KeyRead { current: key(REVISION, record(0)) }, &["start-guard"]);
     process.tell(Event::GuardReady, &["list"]);
     process.fold(Event::Listed { containers: Vec::new() });

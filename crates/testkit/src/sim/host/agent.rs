@@ -258,9 +258,9 @@ impl Host {
         let (address, host) = (agent.address, agent.host);
         let name = || -> Arc<str> { agent.ownership.owner().agent.as_str().into() };
         match effect {
-            Effect::LockName => self.fold(ground, Event::NameLocked { remembered: self.remembered }),
+            Effect::LockName => self.fold(ground, Event::NameLocked { remembered: self.remembered.clone() }),
             Effect::GoBy { machine } => agent.machine = machine,
-            Effect::Remember { process } => self.remembered = Some(process),
+            Effect::Remember { process } => self.remembered.push(process),
             Effect::ReadKey => {
                 let call = Call::Last { kind: Kind::Agents, subject: name() };
                 ground.call_for(HEARTBEAT_PATIENCE, address, Tag::Key.into(), call);

@@ -31,8 +31,8 @@ pub(super) struct Host {
     pub(super) machine: MachineId,
     pub(super) clock: Clock,
     boots: u32,
-    /// The last agent process here that had the name: it outlives a reboot.
-    remembered: Option<Nonce>,
+    /// The agent processes here that had the name: outlives a reboot.
+    remembered: Vec<Nonce>,
     pub(super) slots: u32,
     labels: BTreeMap<String, String>,
     policy: HostPolicy,
@@ -64,7 +64,7 @@ impl Host {
             machine,
             clock,
             boots: 1,
-            remembered: None,
+            remembered: Vec::new(),
             slots,
             labels,
             policy,
