@@ -7,6 +7,7 @@ use jiff::{
     tz::{TimeZone, TimeZoneDatabase},
 };
 use tickmesh_core::{
+    fleet::Fleet,
     history::RunSummary,
     id::{RunNumber, RunToken},
     ledger::{ActiveRun, Ledger},
@@ -55,6 +56,15 @@ pub async fn apps(mesh: &Mesh, zones: &TimeZoneDatabase, now: Timestamp) -> Resu
         AppView::new(Stored { app: &app, record, ledger: ledger(app.as_str()) }, zones, now)
     });
     let mut views: Vec<AppView> = views.collect();
+    if ledgers.values().flatten().any(|ledger| !ledger.active.is_empty()) {
+        let agents = mesh.agents().list().await?;
+        let fleet = fleet(&agents, ledgers.values().flatten().copied(), mesh.agents().clock().await?);
+        for view in &mut views {
+            if let Some(Ok(ledger)) = ledgers.get(view.name.as_str()) {
+                view.look_for_agents(ledger, &fleet, now);
+            }
+        }
+    }
     views.extend(apps.unreadable.iter().map(|record| AppView::damaged(record, ledger(&record.key).known())));
     views.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(AppsView(views))
@@ -74,7 +84,7 @@ pub async fn details(
         Err(reason) => LedgerState::Unreadable(reason),
     };
     let ledger = state.known();
-    let Some(view) = AppView::new(Stored { app, record, ledger: state }, zones, now) else { return Ok(None) };
+    let Some(mut view) = AppView::new(Stored { app, record, ledger: state }, zones, now) else { return Ok(None) };
     let spec = record.value.source.as_ref().and_then(|source| understand_stored(app, source, zones).spec);
     let (mut active_runs, mut around) = (Vec::new(), None);
     for run in ledger.iter().flat_map(|ledger| &ledger.active) {
@@ -84,6 +94,9 @@ pub async fn details(
             None => around.insert(Around::look(mesh).await?),
         };
         active_runs.push(active(mesh, app, run, around).await?);
+    }
+    if let (Some(ledger), Some(around)) = (ledger, &around) {
+        view.look_for_agents(ledger, &around.fleet(), now);
     }
     let is_paused = ledger.is_some_and(|ledger| ledger.pause.is_some());
     let next = |spec: &AppSpec| preview(spec, undecided_after(spec, ledger, now), PREVIEW);
@@ -329,17 +342,20 @@ impl Around {
         let (agents, ledgers) = (mesh.agents().list().await?, mesh.ledgers().list().await?);
         Ok(Self { agents, ledgers, now: mesh.agents().clock().await? })
     }
+
+    fn fleet(&self) -> Fleet {
+        fleet(&self.agents, self.ledgers.iter().map(|entry| &entry.value), self.now)
+    }
 }
 
 /// A run that goes on, with what the ledger does not say: claims, and what replicas wait for.
 async fn active(mesh: &Mesh, app: &AppName, run: &ActiveRun, around: &Around) -> Result<RunView, Error> {
     let reports = mesh.results().of_run(app, run.token()).await?;
     let reports: Vec<AttemptReport> = reports.into_iter().map(|entry| entry.value).collect();
-    let Around { agents, ledgers, now } = around;
     let mut view = RunView::of_active(app, run, &reports);
-    replica::explain_preparing(&mut view.replicas, app, run, agents);
-    let fleet = fleet(agents, ledgers.iter().map(|entry| &entry.value), *now);
-    replica::explain_pending(&mut view.replicas, run, &fleet, *now);
+    replica::explain_preparing(&mut view.replicas, app, run, &around.agents);
+    let fleet = around.fleet();
+    replica::explain_pending(&mut view.replicas, run, &fleet, around.now);
     view.waiting = replica::unmatched(run, &fleet);
     Ok(view)
 }

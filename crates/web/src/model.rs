@@ -9,12 +9,14 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZoneDatabase};
 use tickmesh_client::{
     leadership::Leadership,
     views::{
+        agent,
         app::{self, AppView, LedgerState, Stored},
         filter::AppFilter,
     },
 };
 use tickmesh_core::{
     compose::Reading,
+    fleet::Fleet,
     history::RunSummary,
     id::RunNumber,
     ledger::{Ledger, State},
@@ -307,10 +309,11 @@ impl Model {
     /// The apps whose names contain `text` and that the filter wants, by name.
     pub(crate) fn list(&self, text: &str, filter: AppFilter, begin: Begin<'_>, take: usize, now: Timestamp) -> Listed {
         let text = text.to_lowercase();
+        let fleet = self.fleet(now);
         let mut counts = AppFilter::ALL.map(|(filter, name)| (filter, name, 0)).to_vec();
         let mut fitting = Vec::new();
         for (name, known) in self.apps.iter().filter(|(name, _)| name.as_str().to_lowercase().contains(&text)) {
-            let Some(state) = known.state(name) else { continue };
+            let Some(state) = known.state_among(name, &fleet, now) else { continue };
             let last = known.last_outcome();
             for (filter, _, count) in &mut counts {
                 *count += usize::from(filter.wants(state, last));
@@ -325,9 +328,17 @@ impl Model {
             Begin::After(last) => fitting.partition_point(|(name, _)| name.as_str() <= last),
         };
         let page = fitting.into_iter().skip(skip).take(take);
-        let mut apps: Vec<_> = page.filter_map(|(name, known)| known.view(name, now)).collect();
+        let mut apps: Vec<_> = page.filter_map(|(name, known)| known.view_among(name, &fleet, now)).collect();
         self.leadership.correct_apps(&mut apps);
         Listed { apps, total, more: skip.saturating_add(take) < total, counts }
+    }
+
+    /// What is placed where; empty while nothing runs.
+    fn fleet(&self, now: Timestamp) -> Fleet {
+        if self.ledgers().all(|(_, ledger)| ledger.active.is_empty()) {
+            return Fleet::default();
+        }
+        agent::fleet(&self.agents(), self.ledgers().map(|(_, ledger)| ledger), now)
     }
 
     /// Names of all apps that are not removed, with how each is read.
@@ -365,12 +376,23 @@ impl Known {
         Some(app::state(self.stored(app)?, self.reading.as_deref())).filter(|state| *state != State::Removed)
     }
 
-    fn last_outcome(&self) -> Option<&str> {
-        self.ledger.known()?.recent.back().map(|run| run.outcome.as_str())
+    /// The state, as somebody sees it who knows the agents.
+    fn state_among(&self, app: &AppName, fleet: &Fleet, now: Timestamp) -> Option<State> {
+        let state = self.state(app)?;
+        let is_pending = || self.ledger.known().is_some_and(|it| app::waits_for_agents(it, fleet, now).is_some());
+        Some(if state == State::Running && is_pending() { State::Pending } else { state })
     }
 
-    fn view(&self, app: &AppName, now: Timestamp) -> Option<AppView> {
-        AppView::of(self.stored(app)?, self.reading.as_deref(), now)
+    fn view_among(&self, app: &AppName, fleet: &Fleet, now: Timestamp) -> Option<AppView> {
+        let mut view = AppView::of(self.stored(app)?, self.reading.as_deref(), now)?;
+        if let Some(ledger) = self.ledger.known() {
+            view.look_for_agents(ledger, fleet, now);
+        }
+        Some(view)
+    }
+
+    fn last_outcome(&self) -> Option<&str> {
+        self.ledger.known()?.recent.back().map(|run| run.outcome.as_str())
     }
 }
 
@@ -431,7 +453,7 @@ mod tests {
         check("nothing", AppFilter::All, first, 50, 0, &[]);
         let counts = model().list("a-0", AppFilter::Paused, first, 1, records::now()).counts;
         let counts: Vec<_> = counts.into_iter().map(|(_, name, count)| (name, count)).collect();
-        assert_eq!(counts[..4], [("all", 10), ("running", 0), ("failed", 4), ("paused", 0)]);
+        assert_eq!(counts[..4], [("all", 10), ("running", 0), ("pending", 0), ("failed", 4)]);
     }
 
     #[test]

@@ -142,6 +142,11 @@ fn replicas_go_where_they_may_and_wait_where_there_is_no_room() {
     mesh.cancel(&ssd);
     let tape = mesh.run("tape", &endless(1, "environment: [\"constraint:disk==tape\"]"));
     mesh.expect(&tape, &[], 1, "0 of 3 agents fit: 3 without disk==tape");
+    let listed = mesh.place.run(&["ls", "tape", "-o", "json"]).json();
+    assert_eq!(listed[0]["state"], "pending");
+    assert_eq!(listed[0]["reason"], "0 of 3 agents fit: 3 without disk==tape");
+    assert_eq!(mesh.place.run(&["ls", "--status", "pending", "-o", "name"]).expect(0), "tape\n");
+    assert_eq!(mesh.place.run(&["show", "tape", "-o", "json"]).json()["app"]["state"], "pending");
     mesh.cancel(&tape);
 
     // Each agent has all cores of the host to give: one replica takes them.

@@ -4,6 +4,7 @@ use jiff::{Timestamp, tz::TimeZoneDatabase};
 use serde::Serialize;
 use tickmesh_core::{
     compose::Reading,
+    fleet::Fleet,
     id::RunNumber,
     ledger::{Counters, Ledger, RecentRun, Standing, State},
     message::{AppRecord, AppSource},
@@ -12,7 +13,7 @@ use tickmesh_core::{
 };
 use tickmesh_messaging::{Entry, UnreadableRecord, chain};
 
-use super::Tone;
+use super::{Tone, replica};
 use crate::{
     stored::{undecided_after, understand_stored},
     when,
@@ -23,9 +24,9 @@ use crate::{
 pub struct AppView {
     /// Its name.
     pub name: String,
-    /// `waiting`, `running`, `stopping`, `paused`, `invalid`, `unreadable` or `removed`.
+    /// `waiting`, `running`, `pending`, `stopping`, `paused`, `invalid`, `unreadable` or `removed`.
     pub state: State,
-    /// Why it is invalid or unreadable.
+    /// Why it is invalid, unreadable or pending.
     pub reason: Option<String>,
     /// The schedule's expression; `null`: run by hand.
     pub schedule: Option<String>,
@@ -178,12 +179,21 @@ impl AppView {
         }
     }
 
+    /// Says that the app waits for an agent, if that is what all its active runs do.
+    pub fn look_for_agents(&mut self, ledger: &Ledger, fleet: &Fleet, now: Timestamp) {
+        if self.state == State::Running
+            && let Some(reason) = waits_for_agents(ledger, fleet, now)
+        {
+            (self.state, self.reason) = (State::Pending, Some(reason));
+        }
+    }
+
     /// The state in its tone, or in the words of an app that the leader has not seen.
     pub fn state_tone(&self) -> Tone {
         match self.state {
             State::Waiting => Tone::Plain,
             State::Running => Tone::Busy,
-            State::Stopping | State::Paused => Tone::Unsure,
+            State::Pending | State::Stopping | State::Paused => Tone::Unsure,
             State::Invalid | State::Unreadable => Tone::Bad,
             State::Removed => Tone::Dim,
         }
@@ -194,6 +204,13 @@ impl AppView {
         let last = self.recent.last();
         last.map_or("-".to_owned(), |last| format!("{} {}", last.outcome, when::relative(last.finished_at, now)))
     }
+}
+
+/// Why no active run of an app gets any further for want of an agent; `None`: one does, or there is none.
+pub fn waits_for_agents(ledger: &Ledger, fleet: &Fleet, now: Timestamp) -> Option<String> {
+    let mut reasons = ledger.active.iter().map(|run| replica::waits_for_agent(run, fleet, now));
+    let first = reasons.next()??;
+    reasons.all(|reason| reason.is_some()).then_some(first)
 }
 
 /// What an app is doing. A revision that the leader has not folded yet counts as what it will be: it is stored, and so it will be

@@ -11,6 +11,8 @@ pub enum AppFilter {
     All,
     /// Apps with an active run.
     Running,
+    /// Apps whose active runs wait for an agent.
+    Pending,
     /// Apps whose last run ended otherwise than well, and was not cancelled.
     Failed,
     /// Paused apps.
@@ -25,9 +27,10 @@ pub enum AppFilter {
 
 impl AppFilter {
     /// Every filter, with its name.
-    pub const ALL: [(Self, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str); 8] = [
         (Self::All, "all"),
         (Self::Running, "running"),
+        (Self::Pending, "pending"),
         (Self::Failed, "failed"),
         (Self::Paused, "paused"),
         (Self::Invalid, "invalid"),
@@ -49,7 +52,8 @@ impl AppFilter {
     pub fn wants(self, state: State, last: Option<&str>) -> bool {
         match self {
             Self::All => true,
-            Self::Running => matches!(state, State::Running | State::Stopping),
+            Self::Running => matches!(state, State::Running | State::Pending | State::Stopping),
+            Self::Pending => state == State::Pending,
             Self::Failed => last.is_some_and(|last| !matches!(last, "succeeded" | "cancelled")),
             Self::Paused => state == State::Paused,
             Self::Invalid => state == State::Invalid,

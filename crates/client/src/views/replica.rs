@@ -142,6 +142,23 @@ pub fn unmatched(run: &ActiveRun, fleet: &Fleet) -> Vec<String> {
     unmatched.collect()
 }
 
+/// Why a run gets no further: nothing of it is with an agent, and none that is there takes what is next. `None`: it does, or it
+/// waits for something else.
+pub fn waits_for_agent(run: &ActiveRun, fleet: &Fleet, now: Timestamp) -> Option<String> {
+    let mut reason = None;
+    for (service, index, replica) in run.replicas() {
+        match &replica.state {
+            ReplicaState::Open(_) => return None,
+            ReplicaState::Pending { not_before, .. } if reason.is_none() && *not_before <= now => {
+                let place = run.place_of(service, index)?;
+                reason = awaited(run, place.service).is_none().then(|| no_fit(fleet, run, place)).flatten();
+            }
+            ReplicaState::Pending { .. } | ReplicaState::Ended { .. } => {}
+        }
+    }
+    reason.or_else(|| unmatched(run, fleet).into_iter().next())
+}
+
 fn awaited(run: &ActiveRun, service: u32) -> Option<String> {
     let awaited: Vec<&str> = run.awaited_services(service).map(ServiceName::as_str).collect();
     match awaited.as_slice() {
@@ -329,6 +346,27 @@ mod tests {
         check_pending(Some(0), 0, Some("0 of 1 agents fit: 1 without a free slot"));
         check_pending(Some(0), 2, Some("retry after 2 failed; 0 of 1 agents fit: 1 without a free slot"));
         check_pending(Some(1), 0, None);
+    }
+
+    fn fleet_of(slots: u32) -> Fleet {
+        let capacity = Capacity { slots, cpu_millis: 1000, memory_bytes: 1 << 30 };
+        let mut fleet = Fleet::default();
+        let view = AgentView { readiness: Readiness::Ready, capacity, traits: Default::default() };
+        fleet.see(&fixture::agent(), Some(view));
+        fleet
+    }
+
+    #[test]
+    fn a_run_waits_for_an_agent_once_none_of_it_is_with_one() {
+        let waits = |states, slots| {
+            waits_for_agent(&fixture::active(1, Cause::Schedule, states), &fleet_of(slots), fixture::now())
+        };
+        let full = Some("0 of 1 agents fit: 1 without a free slot".to_owned());
+        assert_eq!(waits(vec![fixture::pending()], 0), full);
+        assert_eq!(waits(vec![fixture::pending()], 1), None, "it is about to be placed");
+        assert_eq!(waits(vec![fixture::pending(), open()], 0), None, "something of it runs");
+        let not_before = fixture::now() + jiff::SignedDuration::from_secs(4);
+        assert_eq!(waits(vec![ReplicaState::Pending { not_before, avoid: None }], 0), None, "it pauses");
     }
 
     /// Two services of these settings: their pending replicas say this.

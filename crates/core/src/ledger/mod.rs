@@ -263,6 +263,8 @@ pub enum State {
     Waiting,
     /// A run is active.
     Running,
+    /// Runs are active, and wait for an agent: none that is there takes what is next. Only whoever knows the agents can tell.
+    Pending,
     /// A run is being stopped.
     Stopping,
     /// Nothing runs, and nothing will before it is resumed.
@@ -281,6 +283,7 @@ impl State {
         match self {
             Self::Waiting => "waiting",
             Self::Running => "running",
+            Self::Pending => "pending",
             Self::Stopping => "stopping",
             Self::Paused => "paused",
             Self::Invalid => "invalid",
