@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail, ensure};
 use async_nats::jetstream::{
     self,
     consumer::{AckPolicy, DeliverPolicy, pull},
+    stream::RawMessageErrorKind,
 };
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
@@ -89,7 +90,8 @@ struct Reader<T> {
 
 impl<T: DeserializeOwned> Reader<T> {
     async fn read(&mut self) -> anyhow::Result<Infallible> {
-        let consumer = timeout(ANSWER_MAX, self.consumer()).await.context("no answer")??;
+        let stream = timeout(ANSWER_MAX, self.open()).await.context("no answer")??;
+        let consumer = timeout(ANSWER_MAX, self.consumer(&stream)).await.context("no answer")??;
         let mut delivered = 0;
         loop {
             let batch = consumer.batch().max_messages(BATCH).expires(PULL).messages();
@@ -100,22 +102,43 @@ impl<T: DeserializeOwned> Reader<T> {
                 // Nothing is acknowledged: a message that got lost on its way shows in this number only.
                 ensure!(info.consumer_sequence == delivered + 1, "messages got lost on their way");
                 delivered += 1;
-                self.last = info.stream_sequence;
-                let at = Timestamp::from_nanosecond(info.published.unix_timestamp_nanos())?;
-                if message.payload.as_ref() == POISON {
-                    continue;
+                for passed in self.last + 1..info.stream_sequence {
+                    self.look_up(&stream, passed).await?;
                 }
-                let value = serde_json::from_slice(&message.payload)
-                    .unwrap_or_else(|error| panic!("a message in {} is not readable: {error}", self.stream));
-                self.seen.lock().expect("nobody panicked").push(Seen { at, value });
+                self.take(info.stream_sequence, info.published.unix_timestamp_nanos(), &message.payload)?;
             }
         }
     }
 
-    async fn consumer(&self) -> anyhow::Result<jetstream::consumer::PullConsumer> {
+    /// Reads a message that a consumer passed over. One that is made while the servers of a cluster change their leaders may
+    /// begin too late; what is not stored was removed, or never was.
+    async fn look_up(&mut self, stream: &jetstream::stream::Stream, sequence: u64) -> anyhow::Result<()> {
+        let found = timeout(ANSWER_MAX, stream.get_raw_message(sequence)).await.context("no answer")?;
+        match found {
+            Ok(message) => self.take(sequence, message.time.unix_timestamp_nanos(), &message.payload),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(()),
+            Err(error) => Err(error).context("look up a message"),
+        }
+    }
+
+    fn take(&mut self, sequence: u64, stored_nanoseconds: i128, payload: &[u8]) -> anyhow::Result<()> {
+        let at = Timestamp::from_nanosecond(stored_nanoseconds)?;
+        if payload != POISON {
+            let value = serde_json::from_slice(payload)
+                .unwrap_or_else(|error| panic!("a message in {} is not readable: {error}", self.stream));
+            self.seen.lock().expect("nobody panicked").push(Seen { at, value });
+        }
+        self.last = sequence;
+        Ok(())
+    }
+
+    async fn open(&self) -> anyhow::Result<jetstream::stream::Stream> {
         let urls: Vec<_> = self.urls.split(',').collect();
         let client = async_nats::connect(urls).await.context("connect")?;
-        let stream = jetstream::new(client).get_stream(&self.stream).await.context("find the stream")?;
+        jetstream::new(client).get_stream(&self.stream).await.context("find the stream")
+    }
+
+    async fn consumer(&self, stream: &jetstream::stream::Stream) -> anyhow::Result<jetstream::consumer::PullConsumer> {
         let config = pull::Config {
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.last + 1 },
             ack_policy: AckPolicy::None,
