@@ -118,7 +118,10 @@ impl Witness {
                 self.commands.insert(command.request, command.clone());
                 Ok(())
             }
-            Record::Agent(record) => self.wishes.stored(record, sequence),
+            Record::Agent(record) => {
+                self.replicas.heard(record);
+                self.wishes.stored(record, sequence)
+            }
             Record::Lease(_) | Record::Unreadable(_) => Ok(()),
         }
     }

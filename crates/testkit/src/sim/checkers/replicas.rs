@@ -8,9 +8,10 @@ use tickmesh_core::{
     history::{ReplicaSummary, RunSummary},
     id::{RunNumber, RunUid},
     ledger::{Cause, Ledger, Phase, Verdict},
-    message::{AttemptEvent, AttemptReport},
-    name::{AppName, ServiceName},
+    message::{AgentRecord, AttemptEvent, AttemptReport},
+    name::{AgentName, AppName, ServiceName},
     outcome::Outcome,
+    policy::HostPolicy,
     spec::{AppSpec, LOSSES_MAX, OnLost, RunSpec, ServiceSpec},
 };
 
@@ -36,6 +37,10 @@ pub(super) struct Replicas {
     succeeded: BTreeMap<(AppName, RunNumber), BTreeSet<(ServiceName, u32)>>,
     /// A scheduler that does not know what agents allow may have placed something.
     is_policy_unknown: bool,
+    /// What each agent has published that it allows.
+    policies: BTreeMap<AgentName, Option<HostPolicy>>,
+    /// Agents whose name went to a host of another policy: what was ordered before may come to that one.
+    moved: BTreeSet<AgentName>,
     /// Runs of which messages were lost with the store: nobody can say how often they were tried.
     incomplete: BTreeSet<RunUid>,
 }
@@ -58,6 +63,14 @@ struct Replica {
 impl Replicas {
     pub(super) fn earlier_release_began(&mut self) {
         self.is_policy_unknown = true;
+    }
+
+    /// An agent has written its key.
+    pub(super) fn heard(&mut self, record: &AgentRecord) {
+        let before = self.policies.insert(record.agent.clone(), record.policy.clone());
+        if before.is_some_and(|before| before != record.policy) {
+            self.moved.insert(record.agent.clone());
+        }
     }
 
     pub(super) fn recorded(&mut self, app: &AppName, ledger: &Ledger) {
@@ -120,7 +133,8 @@ impl Replicas {
         let service = spec.service(&id.service).context("the run has no such service")?;
         let is_strict =
             matches!(&report.event, AttemptEvent::CouldNotStart { reason, .. } if reason.contains(BY_POLICY));
-        ensure!(!is_strict || service.global || self.is_policy_unknown, "placed where its host is known to forbid it");
+        let is_known = !self.is_policy_unknown && !self.moved.contains(&report.agent);
+        ensure!(!is_strict || service.global || !is_known, "placed where its host is known to forbid it");
         ensure!(service.global || id.replica < service.scale, "the service has only {} replicas", service.scale);
         let count = service.retry.count;
         ensure!(replica.ends <= count + 1, "more attempts than retry_count {count} allows");
