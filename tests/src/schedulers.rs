@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use jiff::Timestamp;
-use tickmesh_messaging::SchedulerRole;
 
 use crate::{children::Child, usage::resident_kib, world::World};
 
@@ -43,7 +42,7 @@ impl Scheduler {
     /// Whether it says that it stands by.
     pub async fn stands_by(&self, world: &World) -> bool {
         let cards = world.mesh.schedulers().roll(ROLL_CALL).await.unwrap_or_default();
-        cards.iter().any(|card| card.id == self.id && card.role == SchedulerRole::StandingBy)
+        cards.iter().any(|card| card.id == self.id && card.stands_by())
     }
 
     /// Kills it with `-9`, and says when.

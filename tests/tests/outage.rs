@@ -114,7 +114,7 @@ async fn a_leader_that_is_alone_remembers_what_it_wrote_although_no_lease_says_s
             SchedulerRole::Refusing { reason, data_lost: true, .. } => Some(reason),
             SchedulerRole::Refusing { .. }
             | SchedulerRole::Preparing
-            | SchedulerRole::StandingBy
+            | SchedulerRole::StandingBy { .. }
             | SchedulerRole::Leading { .. } => None,
         })
     })

@@ -34,7 +34,9 @@ fn of_leader(leader: Option<SchedulerCard>) -> Leadership {
     match role {
         SchedulerRole::Leading { doubt: None, .. } => Leadership::Led,
         SchedulerRole::Leading { doubt: Some(doubt), .. } => Leadership::InDoubt { host, doubt },
-        SchedulerRole::Preparing | SchedulerRole::StandingBy | SchedulerRole::Refusing { .. } => Leadership::Nobody,
+        SchedulerRole::Preparing | SchedulerRole::StandingBy { .. } | SchedulerRole::Refusing { .. } => {
+            Leadership::Nobody
+        }
     }
 }
 
@@ -104,7 +106,7 @@ mod tests {
         check(leading(None), None);
         let doubt = "no tick is decided: the leader on host-1 doubts its clock: it is 30s ahead";
         check(leading(Some("it is 30s ahead")), Some(doubt));
-        check(card(SchedulerRole::StandingBy), Some("no tick is decided: no scheduler leads"));
+        check(card(SchedulerRole::StandingBy { doubt: None }), Some("no tick is decided: no scheduler leads"));
         check(None, Some("no tick is decided: no scheduler leads"));
     }
 }

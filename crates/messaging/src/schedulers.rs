@@ -66,7 +66,11 @@ pub enum SchedulerRole {
     /// It reads what is stored, and cannot lead yet.
     Preparing,
     /// It waits for the lease.
-    StandingBy,
+    StandingBy {
+        /// Why it would decide no ticks if it led, if so. Schedulers of earlier releases do not say it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        doubt: Option<String>,
+    },
     /// It leads.
     Leading {
         /// Its tenure.
@@ -104,12 +108,22 @@ impl SchedulerRole {
     pub fn store_lost(&self) -> Option<&StoreLost> {
         match self {
             Self::Refusing { store, .. } => store.as_ref(),
-            Self::Preparing | Self::StandingBy | Self::Leading { .. } => None,
+            Self::Preparing | Self::StandingBy { .. } | Self::Leading { .. } => None,
         }
     }
 }
 
 impl SchedulerCard {
+    /// Whether the scheduler could lead at once, and would decide ticks.
+    pub fn could_lead(&self) -> bool {
+        matches!(self.role, SchedulerRole::StandingBy { doubt: None })
+    }
+
+    /// Whether the scheduler says that it stands by.
+    pub fn stands_by(&self) -> bool {
+        matches!(self.role, SchedulerRole::StandingBy { .. })
+    }
+
     /// Whether the scheduler says that it leads.
     pub fn leads(&self) -> bool {
         matches!(self.role, SchedulerRole::Leading { .. })
@@ -364,7 +378,7 @@ fn wish_reply(answer: &Message) -> WishReply {
 fn rank(role: &SchedulerRole) -> u8 {
     match role {
         SchedulerRole::Leading { .. } => 0,
-        SchedulerRole::StandingBy => 1,
+        SchedulerRole::StandingBy { .. } => 1,
         SchedulerRole::Preparing => 2,
         SchedulerRole::Refusing { .. } => 3,
     }
@@ -380,6 +394,7 @@ mod tests {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     #[serde(tag = "role", rename_all = "snake_case")]
     enum EarlierRole {
+        StandingBy,
         Refusing { reason: String, data_lost: bool, acceptance: u64 },
     }
 
@@ -395,6 +410,16 @@ mod tests {
         assert_eq!(serde_json::from_str::<SchedulerRole>(&written).unwrap().store_lost(), Some(&lost));
         let written = serde_json::to_string(&earlier).unwrap();
         assert_eq!(serde_json::from_str::<SchedulerRole>(&written).unwrap(), refusing(None));
+    }
+
+    #[test]
+    fn neighbouring_releases_read_each_others_standbys() {
+        let in_doubt = SchedulerRole::StandingBy { doubt: Some("this host's clock is 30s ahead".to_owned()) };
+        let written = serde_json::to_string(&in_doubt).unwrap();
+        assert_eq!(serde_json::from_str::<SchedulerRole>(&written).unwrap(), in_doubt);
+        assert_eq!(serde_json::from_str::<EarlierRole>(&written).unwrap(), EarlierRole::StandingBy);
+        let written = serde_json::to_string(&EarlierRole::StandingBy).unwrap();
+        assert_eq!(serde_json::from_str::<SchedulerRole>(&written).unwrap(), SchedulerRole::StandingBy { doubt: None });
     }
 
     #[test]

@@ -107,7 +107,7 @@ mod tests {
         };
         let all = &StreamKind::ALL;
         check(true, &[], 9, &[], Exists);
-        check(true, &[StreamKind::Ledger], 9, &[SchedulerRole::StandingBy], Exists);
+        check(true, &[StreamKind::Ledger], 9, &[SchedulerRole::StandingBy { doubt: None }], Exists);
         check(true, &[StreamKind::Ledger, StreamKind::Apps], 9, &[], Lost);
         check(false, all, 0, &[], Make);
         check(false, all, 0, &[SchedulerRole::Preparing], Ask);

@@ -100,6 +100,8 @@ pub enum Effect {
         /// The id of its process.
         holder: String,
     },
+    /// Ask whether another scheduler stands by whose clock is not in doubt.
+    SeekSuccessor,
     /// Read where the durable streams stand.
     ReadMarks,
     /// Read where the ledgers, heartbeats and apps end.
@@ -207,6 +209,7 @@ impl Effect {
             | Self::ReadLease
             | Self::WriteLease { .. }
             | Self::AskHolder { .. }
+            | Self::SeekSuccessor
             | Self::ReadMarks
             | Self::ReadEnds
             | Self::ReadCatchUpEnd

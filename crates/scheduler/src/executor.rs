@@ -2,7 +2,10 @@
 //! process itself once. The tasks end with the tenure, at any point: what was not done then, the next tenure
 //! does.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tickmesh_core::{
     decide::Action,
@@ -39,6 +42,9 @@ use crate::{
 /// Events that may wait to be folded. A full channel makes the followers wait, and with them the server's
 /// flow control.
 const EVENTS_WAITING_MAX: usize = 4_096;
+
+/// How long other schedulers have to say that they stand by: they do so from memory.
+const SUCCESSOR_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Something that has come: an effect that has ended, or an event of a stream.
 #[derive(Debug)]
@@ -197,6 +203,14 @@ impl Executor {
                 let presence = stores.mesh.schedulers().knock(&holder).await;
                 Event::HolderAsked { holder, presence, connection: *stores.mesh.connections().borrow() }
             }),
+            Effect::SeekSuccessor => {
+                let own = self.config.id.clone();
+                self.ask(async move {
+                    let cards = stores.mesh.schedulers().roll(SUCCESSOR_PATIENCE).await.unwrap_or_default();
+                    let is_there = cards.iter().any(|card| card.id != own && card.could_lead());
+                    Event::SuccessorSought { is_there }
+                });
+            }
             Effect::ReadMarks => self.ask(async move { Event::MarksRead(answer(stores.mesh.stream_marks().await)) }),
             Effect::ReadEnds => self.ask(async move { Event::EndsRead(answer(stores.read_ends().await)) }),
             Effect::ReadCatchUpEnd => {

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::{Timestamp, tz::TimeZoneDatabase};
+use jiff::{SignedDuration, Timestamp, tz::TimeZoneDatabase};
 use rand::{SeedableRng as _, rngs::StdRng};
 use tickmesh_core::{
     build::Build,
@@ -132,7 +132,7 @@ async fn until_leads(mesh: &Mesh, id: &str) -> Duration {
 }
 
 async fn until_stands_by(mesh: &Mesh, id: &str) {
-    let stands_by = |card: &SchedulerCard| card.id == id && card.role == SchedulerRole::StandingBy;
+    let stands_by = |card: &SchedulerCard| card.id == id && card.stands_by();
     until(mesh, &format!("{id} stands by"), |cards| cards.iter().any(stands_by)).await;
 }
 
@@ -419,4 +419,22 @@ async fn a_tenure_replayed_comes_to_the_same_effects() {
         assert_eq!(format!("{again:?}"), effects, "event {number}: {told}");
     }
     assert_eq!(process.stage(), "stopped");
+}
+
+/// A leader whose clock is wrong is no reason for nothing to be decided while somebody stands by whose clock is right.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_with_a_wrong_clock_gives_way_to_a_right_one() {
+    let (server, mesh) = mesh().await;
+    let wrong = Clock { shift: SignedDuration::from_secs(30) };
+    let first = Scheduler::start_with(&server, Config { clock: wrong, ..config("wrong") }).await;
+    until_leads(&mesh, "wrong").await;
+    let second = Scheduler::start(&server, "right", 1.0).await;
+    let took = until_leads(&mesh, "right").await;
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    let stands_by_in_doubt = |card: &SchedulerCard| card.id == "wrong" && card.stands_by() && !card.could_lead();
+    until(&mesh, "the other one stands by, in doubt", |cards| cards.iter().any(stands_by_in_doubt)).await;
+    second.stop().await;
+    // Nobody else is there: better one that decides no ticks, and all the rest, than none.
+    until_leads(&mesh, "wrong").await;
+    first.stop().await;
 }

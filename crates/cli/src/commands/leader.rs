@@ -74,7 +74,7 @@ async fn step_down(session: &Session, mesh: &Mesh) -> anyhow::Result<Exit> {
     let Some(leader) = cards.iter().find(|card| is_leading(card)) else {
         bail!("no leader answers: `tickmesh leader` shows who does");
     };
-    if !cards.iter().any(|card| card.role == SchedulerRole::StandingBy) {
+    if !cards.iter().any(|card| card.stands_by()) {
         bail!("scheduler {} on {} leads, and no other one stands by: start one first", leader.id, leader.host);
     }
     if schedulers.step_down(&leader.id, HAND_OVER_MAX).await?.is_none() {

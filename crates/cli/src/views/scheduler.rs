@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn each_scheduler_says_what_it_does_and_why() {
-        check(SchedulerRole::StandingBy, &["standing by", "h1", "p1", "1.2+c0ffee"]);
+        check(SchedulerRole::StandingBy { doubt: None }, &["standing by", "h1", "p1", "1.2+c0ffee"]);
         check(SchedulerRole::Leading { epoch: Epoch(7), doubt: None }, &["leading ", "7"]);
         let doubt = Some("the clock is wrong".to_owned());
         check(SchedulerRole::Leading { epoch: Epoch(7), doubt }, &["decides no ticks", "p1 on h1: the clock is wrong"]);

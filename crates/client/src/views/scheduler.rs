@@ -71,7 +71,7 @@ impl SchedulerView {
     pub fn of(card: &SchedulerCard) -> Self {
         let (state, epoch, reason) = match &card.role {
             SchedulerRole::Preparing => (SchedulerState::Preparing, None, None),
-            SchedulerRole::StandingBy => (SchedulerState::StandingBy, None, None),
+            SchedulerRole::StandingBy { doubt } => (SchedulerState::StandingBy, None, doubt.clone()),
             SchedulerRole::Leading { epoch, doubt: None } => (SchedulerState::Leading, Some(epoch.0), None),
             SchedulerRole::Leading { epoch, doubt } => (SchedulerState::Doubting, Some(epoch.0), doubt.clone()),
             SchedulerRole::Refusing { reason, store: Some(_), .. } => {

@@ -24,6 +24,9 @@ use crate::{
 /// server, everybody is gone for a moment.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
+/// Terms of the lease for which a standby that doubts its clock leaves a free lease to others.
+const HESITATION_TERMS: u32 = 2;
+
 /// What a standby knows of the lease.
 #[derive(Debug)]
 pub(super) struct Election {
@@ -34,6 +37,8 @@ pub(super) struct Election {
     /// The last record seen.
     record: Option<LeaseRecord>,
     probe: Probe,
+    /// Since when the lease has been free for this process to take, whose clock is in doubt.
+    hesitates_since: Option<Duration>,
     taking: Option<Taking>,
 }
 
@@ -61,7 +66,7 @@ impl Election {
         let (process, host, ttl) = (settings.id.clone(), settings.host.clone(), settings.timing.lease);
         let candidate = Candidate::new(ttl, BootTime(now));
         let probe = Probe { asked: false, ask_at: now, settled_at: now + SETTLED_AFTER, connection: None };
-        Self { process, host, ttl, candidate, record: None, probe, taking: None }
+        Self { process, host, ttl, candidate, record: None, probe, hesitates_since: None, taking: None }
     }
 
     /// Notes that there is no lease.
@@ -76,6 +81,7 @@ impl Election {
 
     /// Notes that the lease was written.
     pub(super) fn observe(&mut self, revision: u64, record: LeaseRecord, now: Duration) {
+        self.hesitates_since = None;
         if self.record.as_ref().is_none_or(|known| known.holder != record.holder) {
             self.candidate.holder_changed();
         }
@@ -109,11 +115,12 @@ impl Election {
     }
 
     /// When [`Self::woken`] has something to do.
-    pub(super) fn wake_at(&self, now: Duration) -> Option<Duration> {
+    pub(super) fn wake_at(&self, is_in_doubt: bool, now: Duration) -> Option<Duration> {
         if let Some(taking) = &self.taking {
             return taking.looks.wake_at();
         }
         let take_at = match self.candidate.step(BootTime(now)) {
+            Step::Take(_) if is_in_doubt => self.hesitates_since.map_or(now, |since| since + self.hesitation()),
             Step::Take(_) => now,
             Step::Wait(until) => until.0,
         };
@@ -123,9 +130,15 @@ impl Election {
 
     /// Looks at the clock. A lease that nobody renews and that was never read is not taken: what it noted of the streams is
     /// not known, and it may be more than they have.
-    pub(super) fn woken(&mut self, marks: &HighWaterMarks, now: Duration) -> Result<Vec<Effect>, Error> {
+    pub(super) fn woken(
+        &mut self,
+        marks: &HighWaterMarks,
+        is_in_doubt: bool,
+        now: Duration,
+    ) -> Result<Vec<Effect>, Error> {
         if self.taking.is_none()
             && let Step::Take(revision) = self.candidate.step(BootTime(now))
+            && !self.hesitates(is_in_doubt, now)
         {
             if self.record.is_none() && revision > 0 {
                 return Err(Error::LeaseUnknown { revision });
@@ -139,6 +152,16 @@ impl Election {
         let ask: Vec<_> = holder.map(|holder| Effect::AskHolder { holder: holder.to_owned() }).into_iter().collect();
         self.probe.asked |= !ask.is_empty();
         Ok(ask)
+    }
+
+    /// Whether this process leaves a free lease to others for a while: its clock is in doubt, and theirs need not be.
+    fn hesitates(&mut self, is_in_doubt: bool, now: Duration) -> bool {
+        is_in_doubt && now < *self.hesitates_since.get_or_insert(now) + self.hesitation()
+    }
+
+    /// Long enough for anybody else to take a free lease.
+    fn hesitation(&self) -> Duration {
+        self.ttl * HESITATION_TERMS
     }
 
     /// Takes what a look at the streams found: if they are whole, the lease is written.

@@ -114,6 +114,10 @@ impl Process {
                 // Long enough for anybody else to take the lease.
                 self.settings.timing.lease
             }
+            End::InDoubt => {
+                warn!(%scheduler, "stepped down: this host's clock is wrong, and another scheduler's is not");
+                self.settings.timing.lease
+            }
             End::LeaseLost => {
                 warn!(%scheduler, "lease lost");
                 PAUSE

@@ -11,6 +11,7 @@ use super::{
     Process, Reading, Stage, Standby,
     catching_up::CatchingUp,
     checking::Checking,
+    clock_watch::ClockWatch,
     election::Election,
     held_lease::{HeldLease, LeaseLost},
     io::{Answer, Ends, Event, LeaseWritten},
@@ -49,6 +50,7 @@ impl Process {
             Event::LeaseWritten(written) => self.lease_written(written, moment),
             Event::EndsRead(answer) => self.ends_read(answer, moment),
             Event::ClockRead(answer) => self.clock_read(answer, moment),
+            Event::SuccessorSought { is_there } => self.lead(|leader| leader.successor_sought(is_there)),
             Event::CatchUpEndRead(answer) => self.lead(|leader| leader.catch_up_end_read(answer, moment)),
             Event::Ended(priority) => self.lead(|leader| leader.ended(priority, now)),
             Event::AgentWished(wish) => self.wished(wish, now),
@@ -128,8 +130,10 @@ impl Process {
         }
         info!(scheduler = self.settings.id, "standing by");
         let election = Election::new(&self.settings, now);
-        self.stage = Stage::Standby(Box::new(Standby { copy: loading.copy, election }));
-        Ok(vec![Effect::ShowRole(SchedulerRole::StandingBy), Effect::Follow(Source::Lease)])
+        let clock = ClockWatch::new(self.settings.timing.lease, None);
+        self.stage = Stage::Standby(Box::new(Standby { copy: loading.copy, election, clock }));
+        let role = SchedulerRole::StandingBy { doubt: None };
+        Ok(vec![Effect::ShowRole(role), Effect::Follow(Source::Lease), Effect::ReadClock])
     }
 
     fn lease_seen(&mut self, revision: u64, record: LeaseRecord, now: Duration) -> Vec<Effect> {
@@ -207,6 +211,9 @@ impl Process {
         if let Stage::Leading(leader) = &mut self.stage {
             return leader.clock_read(answer, moment);
         }
+        if let Stage::Standby(standby) = &mut self.stage {
+            return Ok(standby.clock_read(answer, moment).into_iter().collect());
+        }
         if let Stage::CatchingUp(catching_up) = &mut self.stage {
             catching_up.clock_read(answer)?;
         }
@@ -252,7 +259,7 @@ impl Process {
             Stage::Checking(Checking::Seeking(looks)) => {
                 Ok(looks.woken(self.mesh.is_some(), now).into_iter().collect())
             }
-            Stage::Standby(standby) => standby.election.woken(&self.marks, now).map_err(End::Broken),
+            Stage::Standby(standby) => standby.woken(&self.marks, moment).map_err(End::Broken),
             Stage::CatchingUp(catching_up) => catching_up.woken(now),
             Stage::Leading(leader) => leader.woken(&self.marks, moment),
             Stage::SteppingDown(stepping_down) if stepping_down.until <= now => Ok(self.stepped_down(now)),
@@ -285,6 +292,7 @@ impl Process {
             | Event::EndsRead(_)
             | Event::CatchUpEndRead(_)
             | Event::ClockRead(_)
+            | Event::SuccessorSought { .. }
             | Event::Ended(_)
             | Event::AgentWished(_)
             | Event::WishCarriedOut { .. }

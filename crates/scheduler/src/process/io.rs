@@ -89,6 +89,11 @@ pub enum Event {
     CatchUpEndRead(Answer<u64>),
     /// Answer to [`Effect::ReadClock`].
     ClockRead(Answer<Reading>),
+    /// Answer to [`Effect::SeekSuccessor`].
+    SuccessorSought {
+        /// Whether another scheduler stands by that could decide ticks.
+        is_there: bool,
+    },
     /// Somebody has a wish about an agent.
     AgentWished(Wish),
     /// Answer to [`Effect::CarryOutWish`].

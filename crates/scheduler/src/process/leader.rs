@@ -11,7 +11,8 @@ use tracing::{info, warn};
 
 use super::{
     catching_up::CatchingUp,
-    clock_judge::{ClockJudge, Reading},
+    clock_judge::Reading,
+    clock_watch::{Change, ClockWatch},
     fairness::{Fairness, Turn},
     held_lease::HeldLease,
     io::Answer,
@@ -34,6 +35,8 @@ use crate::{
 const CLOCK_READINGS_PER_TERM: u32 = 4;
 /// Terms of the lease between two checks of all streams.
 const STREAMS_CHECKED_TERMS: u32 = 5;
+/// How long a leader stays in doubt of its clock beside a standby that is not; and between two looks for one.
+const DOUBT_MAX: Duration = Duration::from_secs(5);
 
 /// How far the beginning of a leader has come.
 #[derive(Debug)]
@@ -61,12 +64,13 @@ pub(super) struct Leader {
     pub(super) dispatcher: Dispatcher,
     pub(super) queue: EffectQueue,
     fairness: Fairness,
-    judge: ClockJudge,
+    clock: ClockWatch,
+    /// When somebody is looked for next who could decide ticks while this leader cannot.
+    seek_at: Duration,
     ends: purge::Ends,
     pub(super) wishes: WishQueue,
     looks: LossLooks,
     /// When each is due next; `None`: the last one is under way.
-    read_clock_at: Option<Duration>,
     check_streams_at: Option<Duration>,
     purge_at: Duration,
     keep_house_at: Duration,
@@ -78,6 +82,7 @@ impl Leader {
         let CatchingUp { lease, tenure, began, copy, random, .. } = caught_up;
         let timing = settings.timing;
         let dispatcher = Dispatcher::new(tenure, timing, random);
+        let clock_every = timing.lease / CLOCK_READINGS_PER_TERM;
         Self {
             settings: settings.clone(),
             lease,
@@ -88,11 +93,11 @@ impl Leader {
             dispatcher: dispatcher.reserving(settings.reservations).in_batches(settings.batches),
             queue: EffectQueue::new(settings.queue),
             fairness: Fairness::default(),
-            judge: ClockJudge::default(),
+            clock: ClockWatch::new(clock_every, Some(now + clock_every)),
+            seek_at: now,
             ends: purge::Ends::new(timing.results_kept),
             wishes: WishQueue::default(),
             looks: LossLooks::from(now + timing.lease),
-            read_clock_at: Some(now + timing.lease / CLOCK_READINGS_PER_TERM),
             check_streams_at: Some(now + timing.lease * STREAMS_CHECKED_TERMS),
             purge_at: now + timing.purge,
             keep_house_at: now + timing.heartbeat / 2,
@@ -104,21 +109,21 @@ impl Leader {
     pub(super) fn begin(&mut self, reading: &Reading, moment: Moment) -> Result<Vec<Effect>, End> {
         let follow = Effect::Follow(Source::LedgerWrites { after: self.ledgers_through });
         let mut effects = vec![Effect::ShowRole(self.role()), follow];
-        effects.extend(self.judge_clock(reading, moment)?);
+        let change = self.clock.judge(reading, moment);
+        effects.extend(self.heed_clock(change, moment)?);
         Ok(effects)
     }
 
     /// What the role of this leader is.
     fn role(&self) -> SchedulerRole {
-        SchedulerRole::Leading { epoch: self.tenure.epoch, doubt: self.judge.doubt().map(ToOwned::to_owned) }
+        SchedulerRole::Leading { epoch: self.tenure.epoch, doubt: self.clock.doubt().map(ToOwned::to_owned) }
     }
 
     /// Folds an event into the dispatcher. A clock that was set since the last look is noticed before
     /// anything is decided by it.
     pub(super) fn handle(&mut self, event: Event, moment: Moment) -> Result<Vec<Effect>, End> {
-        let doubted = self.judge.doubt().is_some();
-        self.judge.looked(moment);
-        let mut effects = self.heed_clock(doubted, moment)?;
+        let change = self.clock.look(moment);
+        let mut effects = self.heed_clock(change, moment)?;
         effects.extend(self.fold(event, moment)?);
         Ok(effects)
     }
@@ -142,40 +147,32 @@ impl Leader {
 
     /// Takes a reading of the server's clock.
     pub(super) fn clock_read(&mut self, answer: Answer<Reading>, moment: Moment) -> Result<Vec<Effect>, End> {
-        self.read_clock_at = Some(moment.uptime + self.settings.timing.lease / CLOCK_READINGS_PER_TERM);
-        match answer {
-            Ok(reading) => self.judge_clock(&reading, moment),
-            Err(error) => {
-                warn!(error = &*error as &dyn std::error::Error, "the server's clock was not read");
-                Ok(Vec::new())
-            }
-        }
+        let change = self.clock.answered(answer, moment);
+        self.heed_clock(change, moment)
     }
 
-    /// Judges this host's clock. The reading may have waited: a clock that was set since is noticed now,
-    /// and not after something was decided by it.
-    fn judge_clock(&mut self, reading: &Reading, moment: Moment) -> Result<Vec<Effect>, End> {
-        let doubted = self.judge.doubt().is_some();
-        self.judge.server_read(reading);
-        self.judge.looked(moment);
-        self.heed_clock(doubted, moment)
-    }
-
-    fn heed_clock(&mut self, doubted: bool, moment: Moment) -> Result<Vec<Effect>, End> {
-        let event = match (doubted, self.judge.doubt()) {
-            (false, Some(doubt)) => {
+    fn heed_clock(&mut self, change: Option<Change>, moment: Moment) -> Result<Vec<Effect>, End> {
+        let event = match change {
+            Some(Change::Doubted) => {
+                let doubt = self.clock.doubt();
                 warn!(doubt, "no tick is decided until this host's clock agrees with the NATS server's");
+                self.seek_at = moment.uptime + DOUBT_MAX;
                 Event::ClockDoubted
             }
-            (true, None) => {
+            Some(Change::Trusted) => {
                 info!("this host's clock agrees with the NATS server's again");
                 Event::ClockTrusted
             }
-            (true, Some(_)) | (false, None) => return Ok(Vec::new()),
+            None => return Ok(Vec::new()),
         };
         let mut effects = vec![Effect::ShowRole(self.role())];
         effects.extend(self.fold(event, moment)?);
         Ok(effects)
+    }
+
+    /// Takes whether somebody stands by who could decide ticks: while this leader cannot, that one is to lead.
+    pub(super) fn successor_sought(&self, is_there: bool) -> Result<Vec<Effect>, End> {
+        if is_there && self.clock.doubt().is_some() { Err(End::InDoubt) } else { Ok(Vec::new()) }
     }
 
     /// Takes where the streams stand: the lease is to say so with its next renewal.
@@ -234,7 +231,11 @@ impl Leader {
             return Ok(effects);
         }
         effects.extend(self.looks.woken(marks, now));
-        effects.extend(self.read_clock_at.take_if(|at| *at <= now).map(|_| Effect::ReadClock));
+        effects.extend(self.clock.woken(now));
+        if self.clock.doubt().is_some() && self.seek_at <= now {
+            self.seek_at = now + DOUBT_MAX;
+            effects.push(Effect::SeekSuccessor);
+        }
         effects.extend(self.check_streams_at.take_if(|at| *at <= now).map(|_| Effect::CheckStreams));
         if self.purge_at <= now {
             self.purge_at = now + self.settings.timing.purge;
@@ -280,7 +281,9 @@ impl Leader {
         }
         let dispatcher = self.dispatcher.wake_in(moment).map(|wake_in| moment.uptime + wake_in);
         let always = [Some(self.purge_at), Some(self.keep_house_at)];
-        let at_times = [renew_at, dispatcher, self.looks.wake_at(), self.read_clock_at, self.check_streams_at];
+        let seek_at = self.clock.doubt().map(|_| self.seek_at);
+        let at_times =
+            [renew_at, dispatcher, self.looks.wake_at(), self.clock.wake_at(), seek_at, self.check_streams_at];
         always.into_iter().chain(at_times).flatten().min()
     }
 }

@@ -17,6 +17,7 @@
 mod catching_up;
 mod checking;
 mod clock_judge;
+mod clock_watch;
 mod election;
 mod end;
 mod fairness;
@@ -40,11 +41,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use rand::rngs::StdRng;
 use tickmesh_core::{id::MeshId, name::AppName};
-use tickmesh_messaging::{StreamKind, lease::HighWaterMarks};
+use tickmesh_messaging::{SchedulerRole, StreamKind, lease::HighWaterMarks};
 
 use self::{
-    catching_up::CatchingUp, checking::Checking, election::Election, end::SteppingDown, leader::Leader,
-    standby::StandbyCopy,
+    catching_up::CatchingUp, checking::Checking, clock_watch::ClockWatch, election::Election, end::SteppingDown,
+    leader::Leader, standby::StandbyCopy,
 };
 pub use self::{
     clock_judge::{DEVIATION_MAX, Reading},
@@ -57,6 +58,7 @@ use crate::{
     clock::Moment,
     dispatcher::Dispatcher,
     effect::{Effect, Source},
+    error::Error,
 };
 
 /// One scheduler process.
@@ -130,6 +132,33 @@ impl Loading {
 struct Standby {
     copy: StandbyCopy,
     election: Election,
+    clock: ClockWatch,
+}
+
+impl Standby {
+    /// When [`Self::woken`] has something to do.
+    fn wake_at(&self, now: Duration) -> Option<Duration> {
+        let take_at = self.election.wake_at(self.is_in_doubt(), now);
+        take_at.into_iter().chain(self.clock.wake_at()).min()
+    }
+
+    /// Looks at the clock: the lease may be free, and the server's clock is read every so often.
+    fn woken(&mut self, marks: &HighWaterMarks, moment: Moment) -> Result<Vec<Effect>, Error> {
+        let mut effects = self.election.woken(marks, self.is_in_doubt(), moment.uptime)?;
+        effects.extend(self.clock.woken(moment.uptime));
+        Ok(effects)
+    }
+
+    /// Takes a reading of the server's clock, and shows what it has changed.
+    fn clock_read(&mut self, answer: Answer<Reading>, moment: Moment) -> Option<Effect> {
+        self.clock.answered(answer, moment)?;
+        let doubt = self.clock.doubt().map(ToOwned::to_owned);
+        Some(Effect::ShowRole(SchedulerRole::StandingBy { doubt }))
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        self.clock.doubt().is_some()
+    }
 }
 
 impl Process {
@@ -203,7 +232,7 @@ impl Process {
     pub fn wake_at(&self, moment: Moment) -> Option<Duration> {
         match &self.stage {
             Stage::Checking(checking) => checking.wake_at(),
-            Stage::Standby(standby) => standby.election.wake_at(moment.uptime),
+            Stage::Standby(standby) => standby.wake_at(moment.uptime),
             Stage::CatchingUp(catching_up) => Some(catching_up.wake_at()),
             Stage::Leading(leader) => leader.wake_at(moment),
             Stage::SteppingDown(stepping_down) => Some(stepping_down.until),

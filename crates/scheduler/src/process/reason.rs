@@ -9,6 +9,8 @@ pub(super) enum End {
     Shutdown,
     /// Somebody else is to lead.
     SteppedDown,
+    /// The clock is in doubt, and somebody else can lead whose clock is not.
+    InDoubt,
     /// The lease could not be renewed in time.
     LeaseLost,
     /// Somebody else writes.

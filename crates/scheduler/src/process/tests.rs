@@ -130,7 +130,9 @@ impl World {
         world.fold(end(StreamKind::Agents, 0)).check(&[], "loading");
         let content = AppContent::Removed;
         world.fold(Event::Changed(StateChange::App { app, revision: 4, at: start(), content })).check(&[], "loading");
-        world.fold(end(StreamKind::Apps, 4)).check(&["ShowRole(StandingBy", "Follow(Lease)"], "standing by");
+        world
+            .fold(end(StreamKind::Apps, 4))
+            .check(&["ShowRole(StandingBy", "Follow(Lease)", "ReadClock"], "standing by");
         world.fold(Event::LeaseSeen { revision: 7, record: lease });
         world
     }
@@ -381,6 +383,58 @@ fn a_new_leader_reads_to_the_ends_of_the_streams_or_gives_up() {
     world.pass(Duration::from_millis(750)).check(&["Abandon", "ShowRole(Preparing)", "WriteLease"], "stepping down");
 }
 
+/// A clock that is far off: nothing is decided by it.
+fn off(world: &World) -> Timestamp {
+    tickmesh_core::time::before(world.moment.wall, Duration::from_secs(30))
+}
+
+#[test]
+fn a_leader_in_doubt_steps_down_for_one_without() {
+    let mut world = World::leading();
+    let wrong = off(&world);
+    world.read_clock(wrong);
+    let seeks = |world: &World| world.effects.iter().any(|effect| matches!(effect, Effect::SeekSuccessor));
+    let mut renewals = 0;
+    while !seeks(world.pass(Duration::from_millis(750))) {
+        renewals += 1;
+        world.stored(8 + renewals);
+        assert!(renewals < 8, "nobody is sought for 6 s");
+    }
+    assert_eq!(renewals, 6, "a clock may be set right again within 5 s");
+    world.stored(9 + renewals);
+    world.fold(Event::SuccessorSought { is_there: false }).check(&[], "leading");
+    world.fold(Event::SuccessorSought { is_there: true });
+    world.check(&["Abandon", "ShowRole(Preparing)", "WriteLease"], "stepping down");
+}
+
+#[test]
+fn a_leader_that_trusts_its_clock_again_leads_on() {
+    let mut world = World::leading();
+    let wrong = off(&world);
+    world.read_clock(wrong);
+    let right = world.moment.wall;
+    world.read_clock(right);
+    world.fold(Event::SuccessorSought { is_there: true }).check(&[], "leading");
+}
+
+#[test]
+fn a_standby_in_doubt_leaves_the_lease_to_others() {
+    let mut world = World::standing_by();
+    let wrong = off(&world);
+    world.read_clock(wrong).check(&["ShowRole(StandingBy { doubt: Some("], "standing by");
+    let mut lease = world.lease();
+    lease.released = true;
+    world.fold(Event::LeaseSeen { revision: 8, record: Box::new(lease) }).fold(Event::Woken);
+    assert_eq!(world.process.stage(), "standing by");
+    for _ in 0..5 {
+        world.pass(Duration::from_secs(1));
+        assert_eq!(world.process.stage(), "standing by");
+    }
+    // Nobody has: then this one does, and what needs no clock goes on.
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.process.stage(), "taking");
+}
+
 #[test]
 fn a_doubted_clock_is_shown_until_it_agrees() {
     let mut world = World::leading();
@@ -469,7 +523,7 @@ fn a_lease_that_nobody_ever_had_is_taken_at_once() {
     for stream in [StreamKind::Ledger, StreamKind::Agents, StreamKind::Apps] {
         world.fold(Event::SnapshotEnd { stream, sequence: 0 });
     }
-    world.check(&["ShowRole(StandingBy", "Follow(Lease)"], "standing by");
+    world.check(&["ShowRole(StandingBy", "Follow(Lease)", "ReadClock"], "standing by");
     world.fold(Event::SnapshotEnd { stream: StreamKind::Lease, sequence: 0 });
     world.fold(Event::Woken).check(&["ReadMarks"], "taking");
 }

@@ -27,6 +27,8 @@ struct Standing {
     alive: bool,
     paused: bool,
     cut_off: bool,
+    /// A scheduler: it stands by, and does not doubt its clock.
+    could_lead: bool,
     /// An agent: it has a guard answer, or does something about it.
     minds_guard: bool,
 }
@@ -49,6 +51,7 @@ impl Census {
         standing.alive = true;
         standing.paused = false;
         standing.minds_guard = false;
+        standing.could_lead = false;
         Address { place, life: standing.life }
     }
 
@@ -67,6 +70,17 @@ impl Census {
             Some(_) => Presence::Answers,
             None => Presence::Gone,
         }
+    }
+
+    /// A scheduler process shows what it does.
+    pub(super) fn show(&mut self, place: Place, could_lead: bool) {
+        self.standings.entry(place).or_default().could_lead = could_lead;
+    }
+
+    /// Whether another scheduler than the one there would answer that it stands by without doubt.
+    pub(super) fn has_successor(&self, place: Place) -> bool {
+        let answers = |it: Place| self.works(it) && !self.hears_nothing(it);
+        self.standings.iter().any(|(it, standing)| *it != place && standing.could_lead && answers(*it))
     }
 
     /// A process dies.

@@ -144,6 +144,10 @@ faults! {
     HostRefused,
     /// An engine did not answer while everything else was well.
     HostSick,
+    /// The leader's clock went wrong while everything else was well.
+    LeaderClockWrong,
+    /// A leader in doubt of its clock heard of a standby without doubt.
+    SuccessorFound,
     /// The engine was restarted, and stopped its containers.
     EngineRestarted,
     /// The engine started a container long after it was asked to.

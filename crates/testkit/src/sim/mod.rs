@@ -37,6 +37,7 @@ mod settle;
 mod sick_host;
 mod wishes;
 mod world;
+mod wrong_clock;
 
 use std::time::Duration;
 

@@ -42,6 +42,10 @@ impl World {
             self.sick_host()?;
             end = self.ground.now + SETTLE_MAX;
         }
+        if !self.is_restored && self.ground.random.random_ratio(1, 3) {
+            self.wrong_clock()?;
+            end = self.ground.now + SETTLE_MAX;
+        }
         self.people.unschedule_all(&mut self.ground);
         let mut look_at = self.ground.now;
         while self.ground.now < end {

@@ -92,7 +92,7 @@ impl World {
     }
 
     /// Lets time pass, and whoever looks after the mesh do so.
-    fn pass(&mut self, time: Duration) -> anyhow::Result<()> {
+    pub(super) fn pass(&mut self, time: Duration) -> anyhow::Result<()> {
         let end = self.ground.now + time;
         while self.ground.now < end {
             self.keep_well();

@@ -157,7 +157,7 @@ fn next_acceptance(cards: &[SchedulerCard], lease: Option<&Entry<LeaseRecord>>, 
     let of_lease = lease.map_or(0, |lease| lease.value.acceptance);
     let of_schedulers = cards.iter().map(|card| match card.role {
         SchedulerRole::Refusing { acceptance, .. } => acceptance,
-        SchedulerRole::Preparing | SchedulerRole::StandingBy | SchedulerRole::Leading { .. } => 0,
+        SchedulerRole::Preparing | SchedulerRole::StandingBy { .. } | SchedulerRole::Leading { .. } => 0,
     });
     let of_ledgers = ledgers.iter().map(|entry| entry.value.write.epoch.0 >> ACCEPTANCE_SHIFT);
     of_schedulers.chain(of_ledgers).fold(of_lease, u64::max) + 1

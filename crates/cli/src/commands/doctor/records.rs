@@ -119,7 +119,7 @@ async fn leading_epoch(mesh: &Mesh) -> anyhow::Result<Epoch> {
     let cards = mesh.schedulers().roll(ROLL_PATIENCE).await?;
     let leading = cards.iter().find_map(|card| match card.role {
         SchedulerRole::Leading { epoch, .. } => Some(epoch),
-        SchedulerRole::Preparing | SchedulerRole::StandingBy | SchedulerRole::Refusing { .. } => None,
+        SchedulerRole::Preparing | SchedulerRole::StandingBy { .. } | SchedulerRole::Refusing { .. } => None,
     });
     leading.context("nobody leads, and only a leader's agents can be told to stop: start `tickmesh scheduler`")
 }

@@ -69,6 +69,8 @@ pub(in crate::sim) enum Call {
     AskHolder {
         holder: String,
     },
+    /// Asks whether another scheduler stands by whose clock is not in doubt.
+    SeekSuccessor,
     /// Reads where the commands begin.
     CommandsBegin,
     /// Makes the consumer of commands this process's own.
@@ -95,6 +97,8 @@ pub(in crate::sim) enum Answer {
     State(Ends),
     Clock(Timestamp),
     Presence(Presence),
+    /// Whether there is one.
+    Successor(bool),
     Done,
     /// There is no mesh.
     NoMesh,
@@ -184,7 +188,8 @@ impl Flight {
             | Call::Ends
             | Call::StateEnds
             | Call::Clock
-            | Call::AskHolder { .. } => None,
+            | Call::AskHolder { .. }
+            | Call::SeekSuccessor => None,
         }
     }
 
@@ -201,6 +206,7 @@ impl Flight {
             | Call::StateEnds
             | Call::Clock
             | Call::AskHolder { .. }
+            | Call::SeekSuccessor
             | Call::CommandsBegin
             | Call::ReceiveCommands => false,
         }

@@ -44,6 +44,7 @@ impl Ground {
                 Answer::Unavailable
             }
             Call::AskHolder { holder } => Answer::Presence(self.census.presence(&holder)),
+            Call::SeekSuccessor => Answer::Successor(self.census.has_successor(flight.from.place)),
             Call::Write(_)
             | Call::Publish { .. }
             | Call::Last { .. }
@@ -78,6 +79,7 @@ impl Ground {
             }
             Call::Clock => Answer::Clock(self.server_time()),
             Call::AskHolder { holder } => Answer::Presence(self.census.presence(&holder)),
+            Call::SeekSuccessor => Answer::Successor(self.census.has_successor(from.place)),
             Call::CommandsBegin => Answer::Sequence(self.net.stream(Kind::Commands).first_sequence()),
             Call::ReceiveCommands => Answer::Sequence(self.begin_to_receive(from)),
             Call::Confirm { consumer, sequence } => {

@@ -85,6 +85,9 @@ impl Scheduler {
             ground.later(super::RESTART, Happening::Relief(Relief::of(self.place)));
             self.kill(ground);
         }
+        if let Effect::ShowRole(role) = &effect {
+            ground.census.show(self.place, matches!(role, SchedulerRole::StandingBy { doubt: None }));
+        }
         if let Effect::ShowRole(SchedulerRole::Leading { doubt: Some(_), .. }) = effect {
             ground.count(Fault::ClockDoubted);
         }
@@ -161,6 +164,7 @@ impl Scheduler {
                 write(Kind::Lease, LEASE_KEY.into(), Record::Lease(Arc::new((**record).clone())), *expected)
             }
             Effect::AskHolder { holder } => Call::AskHolder { holder: holder.clone() },
+            Effect::SeekSuccessor => Call::SeekSuccessor,
             Effect::ReadMarks => Call::Ends,
             Effect::ReadEnds => Call::StateEnds,
             Effect::ReadClock => Call::Clock,

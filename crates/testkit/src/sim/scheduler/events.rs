@@ -103,6 +103,12 @@ impl Scheduler {
             let heard = if let Answer::Presence(presence) = answer { presence } else { Presence::Unknown };
             let presence = self.heard(ground, heard);
             Some(Event::HolderAsked { holder: holder.clone(), presence, connection: self.connection })
+        } else if let Effect::SeekSuccessor = &*tag.effect {
+            let is_there = matches!(answer, Answer::Successor(true));
+            if is_there {
+                ground.count(Fault::SuccessorFound);
+            }
+            Some(Event::SuccessorSought { is_there })
         } else if let Effect::ReadClock = &*tag.effect {
             let (asked, answered) = (tag.asked, self.moment(ground));
             let reading = answer.clock().map(|server| Reading { asked, server, answered });
@@ -218,6 +224,7 @@ fn answer_to(effect: &Effect, answer: Answer) -> Option<Event> {
         | Effect::PurgeResults { .. }
         | Effect::Announce(_)
         | Effect::AskHolder { .. }
+        | Effect::SeekSuccessor
         | Effect::ReadClock
         | Effect::Follow(_)
         | Effect::ShowRole(_)

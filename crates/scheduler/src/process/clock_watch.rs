@@ -1,0 +1,87 @@
+//! When the clock is judged, by a leader and by whoever could lead.
+
+use std::time::Duration;
+
+use tracing::warn;
+
+use super::{
+    clock_judge::{ClockJudge, Reading},
+    io::Answer,
+};
+use crate::{clock::Moment, effect::Effect};
+
+/// Reads the server's clock every so often, and judges this host's by it.
+#[derive(Debug)]
+pub(super) struct ClockWatch {
+    judge: ClockJudge,
+    every: Duration,
+    /// When the server's clock is read next; `None`: it is being read.
+    read_at: Option<Duration>,
+}
+
+/// What a look has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// The clock is in doubt from now on.
+    Doubted,
+    /// The clock is trusted again.
+    Trusted,
+}
+
+impl ClockWatch {
+    /// One that reads the server's clock every so often, beginning at that uptime; `None`: it is being read already.
+    pub(super) fn new(every: Duration, read_at: Option<Duration>) -> Self {
+        Self { judge: ClockJudge::default(), every, read_at }
+    }
+
+    /// Why the clock is not trusted, if it is not.
+    pub(super) fn doubt(&self) -> Option<&str> {
+        self.judge.doubt()
+    }
+
+    /// When the server's clock is to be read.
+    pub(super) fn wake_at(&self) -> Option<Duration> {
+        self.read_at
+    }
+
+    /// Reads the server's clock, if that is due.
+    pub(super) fn woken(&mut self, now: Duration) -> Option<Effect> {
+        self.read_at.take_if(|at| *at <= now).map(|_| Effect::ReadClock)
+    }
+
+    /// Takes an answer to [`Self::woken`].
+    pub(super) fn answered(&mut self, answer: Answer<Reading>, moment: Moment) -> Option<Change> {
+        self.read_at = Some(moment.uptime + self.every);
+        match answer {
+            Ok(reading) => self.judge(&reading, moment),
+            Err(error) => {
+                warn!(error = &*error as &dyn std::error::Error, "the server's clock was not read");
+                None
+            }
+        }
+    }
+
+    /// Judges by a reading. It may have waited: a clock that was set since is noticed now, and not after something was decided
+    /// by it.
+    pub(super) fn judge(&mut self, reading: &Reading, moment: Moment) -> Option<Change> {
+        let doubted = self.doubt().is_some();
+        self.judge.server_read(reading);
+        self.judge.looked(moment);
+        self.changed(doubted)
+    }
+
+    /// Compares this host's two clocks.
+    pub(super) fn look(&mut self, moment: Moment) -> Option<Change> {
+        let doubted = self.doubt().is_some();
+        self.judge.looked(moment);
+        self.changed(doubted)
+    }
+
+    fn changed(&self, doubted: bool) -> Option<Change> {
+        match (doubted, self.doubt().is_some()) {
+            (false, true) => Some(Change::Doubted),
+            (true, false) => Some(Change::Trusted),
+            (true, true) | (false, false) => None,
+        }
+    }
+}
