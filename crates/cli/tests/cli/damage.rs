@@ -38,7 +38,7 @@ fn a_damaged_ledger_is_shown_and_written_anew() {
     let _leader = Part::start(&place, &["scheduler"], "leading");
     wait_until("ticks of both", PATIENCE, || decided(&place, "bad") > 1 && decided(&place, "good") > 1);
     publish(&server, "$KV.tickmesh_ledger.bad", "garbage");
-    assert_eq!((state(&place, "bad").as_str(), state(&place, "good").as_str()), ("unreadable", "running"));
+    assert_eq!((state(&place, "bad").as_str(), state(&place, "good").as_str()), ("unreadable", "pending"));
     let shown = place.run(&["show", "bad"]).expect(0);
     assert!(shown.contains("doctor --repair ledger/bad"), "{shown}");
     let found = place.run(&["doctor"]);

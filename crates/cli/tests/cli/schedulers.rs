@@ -70,7 +70,9 @@ fn who_leads_and_who_stands_by_is_shown_and_handed_over() {
     let shown = place.run(&["leader"]).expect(0);
     assert!(shown.lines().nth(1).unwrap().starts_with("leading"), "{shown}");
     let doctor = place.run(&["doctor"]);
-    assert!(doctor.stdout.contains("1 stand by") && !doctor.stdout.contains("WRONG"), "{doctor:?}");
+    let wrong: Vec<_> = doctor.stdout.lines().filter(|line| line.contains("WRONG")).collect();
+    assert!(doctor.stdout.contains("1 stand by") && doctor.code == 1, "{doctor:?}");
+    assert!(matches!(wrong[..], [line] if line.contains("none is alive: no run can start")), "{wrong:?}");
     drop(first);
     wait_until("the dead one to be gone", PATIENCE, || schedulers(&place).len() == 1);
 }

@@ -247,8 +247,20 @@ fn trouble(scheduler: &SchedulerView, now: Timestamp) -> Option<Check> {
     let SchedulerView { id, host, since, reason, .. } = scheduler;
     let why = || reason.clone().unwrap_or_else(|| "it does not say why".to_owned());
     let (text, hint) = match scheduler.state {
-        SchedulerState::Leading | SchedulerState::Preparing | SchedulerState::StandingBy => return None,
-        SchedulerState::Doubting => (why(), "mend its clock, or let another one lead: `tickmesh leader step-down`"),
+        SchedulerState::Leading | SchedulerState::Preparing => return None,
+        SchedulerState::StandingBy => {
+            let doubt = reason.as_deref()?;
+            let text = format!("{id} on {host} stands by, and would decide no tick: {doubt}");
+            return Some(Check::warning(
+                "scheduler",
+                text,
+                "set its host's clock right, and keep it so (chrony, timesyncd)",
+            ));
+        }
+        SchedulerState::Doubting => (
+            why(),
+            "set its host's clock right, and keep it so (chrony, timesyncd); a scheduler that stands by with a right clock takes over",
+        ),
         SchedulerState::StoreLost => (why(), STORE_CHOICES),
         SchedulerState::Refusing => (why(), "if data was lost: `tickmesh doctor --accept-loss`"),
         SchedulerState::Silent => {
@@ -281,7 +293,7 @@ fn of_agents(agents: &[Entry<AgentRecord>], now: Timestamp) -> Check {
     } else if let Some(check) = engines(&heard, now) {
         check
     } else if heard.is_empty() {
-        Check::warning("agents", "there is none: no run can start", "run `tickmesh agent` on a Docker host")
+        Check::wrong("agents", "none is alive: no run can start", "start `tickmesh agent` on a Docker host")
     } else {
         let (count, verb) = (heard.len(), if heard.len() == 1 { "agent is" } else { "agents are" });
         Check::ok("agents", format!("{count} {verb} alive"))
