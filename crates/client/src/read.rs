@@ -2,6 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use futures_util::{
+    FutureExt as _,
+    future::{try_join, try_join3},
+};
 use jiff::{
     Timestamp,
     tz::{TimeZone, TimeZoneDatabase},
@@ -42,7 +46,8 @@ const LAST_LINES: usize = 5;
 
 /// All apps, by name.
 pub async fn apps(mesh: &Mesh, zones: &TimeZoneDatabase, now: Timestamp) -> Result<AppsView, Error> {
-    let (apps, ledgers) = (mesh.apps().list().await?, mesh.ledgers().list().await?);
+    let (apps, ledgers) = (mesh.apps(), mesh.ledgers());
+    let (apps, ledgers) = try_join(apps.list().boxed(), ledgers.list().boxed()).await?;
     let known = ledgers.iter().map(|entry| (entry.key.as_str(), Ok(&entry.value)));
     let unreadable = ledgers.unreadable.iter().map(|record| (record.key.as_str(), Err(chain(&record.error))));
     let ledgers: BTreeMap<&str, Result<&Ledger, String>> = known.chain(unreadable).collect();
@@ -57,8 +62,9 @@ pub async fn apps(mesh: &Mesh, zones: &TimeZoneDatabase, now: Timestamp) -> Resu
     });
     let mut views: Vec<AppView> = views.collect();
     if ledgers.values().flatten().any(|ledger| !ledger.active.is_empty()) {
-        let agents = mesh.agents().list().await?;
-        let fleet = fleet(&agents, ledgers.values().flatten().copied(), mesh.agents().clock().await?);
+        let agents = mesh.agents();
+        let (agents, clock) = try_join(agents.list().boxed(), agents.clock().boxed()).await?;
+        let fleet = fleet(&agents, ledgers.values().flatten().copied(), clock);
         for view in &mut views {
             if let Some(Ok(ledger)) = ledgers.get(view.name.as_str()) {
                 view.look_for_agents(ledger, &fleet, now);
@@ -86,15 +92,8 @@ pub async fn details(
     let ledger = state.known();
     let Some(mut view) = AppView::new(Stored { app, record, ledger: state }, zones, now) else { return Ok(None) };
     let spec = record.value.source.as_ref().and_then(|source| understand_stored(app, source, zones).spec);
-    let (mut active_runs, mut around) = (Vec::new(), None);
-    for run in ledger.iter().flat_map(|ledger| &ledger.active) {
-        // Once for all of them: there may be many, and each look lists every agent and every app.
-        let around = match &around {
-            Some(around) => around,
-            None => around.insert(Around::look(mesh).await?),
-        };
-        active_runs.push(active(mesh, app, run, around).await?);
-    }
+    let ((active_runs, around), ended) =
+        try_join(all_active(mesh, app, ledger).boxed(), ended(mesh, app, ledger).boxed()).await?;
     if let (Some(ledger), Some(around)) = (ledger, &around) {
         view.look_for_agents(ledger, &around.fleet(), now);
     }
@@ -107,10 +106,29 @@ pub async fn details(
         zone: zone(spec.as_ref()),
         services: spec.as_ref().map(ServiceView::of).unwrap_or_default(),
         waiting: ledger.iter().flat_map(|ledger| &ledger.queue).map(WaitingView::from).collect(),
-        runs: ended(mesh, app, ledger).await?.iter().rev().map(RunView::of_summary).collect(),
+        runs: ended.iter().rev().map(RunView::of_summary).collect(),
         active_runs,
         app: view,
     }))
+}
+
+/// The runs of an app that go on, and what they are among, if there are any. That is looked at once for all of them: each look
+/// lists every agent and every app.
+async fn all_active(
+    mesh: &Mesh,
+    app: &AppName,
+    ledger: Option<&Ledger>,
+) -> Result<(Vec<RunView>, Option<Around>), Error> {
+    let runs: Vec<&ActiveRun> = ledger.iter().flat_map(|ledger| &ledger.active).collect();
+    if runs.is_empty() {
+        return Ok((Vec::new(), None));
+    }
+    let around = Around::look(mesh).await?;
+    let mut views = Vec::new();
+    for run in runs {
+        views.push(active(mesh, app, run, &around).await?);
+    }
+    Ok((views, Some(around)))
 }
 
 /// One run of an app, with what is on record about the attempts of replicas that had trouble; `None`: nothing is known of it, or not
@@ -339,8 +357,10 @@ struct Around {
 
 impl Around {
     async fn look(mesh: &Mesh) -> Result<Self, Error> {
-        let (agents, ledgers) = (mesh.agents().list().await?, mesh.ledgers().list().await?);
-        Ok(Self { agents, ledgers, now: mesh.agents().clock().await? })
+        let (agents, ledgers) = (mesh.agents(), mesh.ledgers());
+        let (agents, ledgers, now) =
+            try_join3(agents.list().boxed(), ledgers.list().boxed(), agents.clock().boxed()).await?;
+        Ok(Self { agents, ledgers, now })
     }
 
     fn fleet(&self) -> Fleet {
