@@ -2,7 +2,6 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
-use anyhow::Context as _;
 use futures_util::future::join_all;
 use tickmesh_agent::engine::docker::Docker;
 use tickmesh_core::fleet::Reservations;
@@ -67,7 +66,10 @@ impl Local {
                 let (address, connection) = (server.address(), mesh.connect("page").await?);
                 connections.push(connection.clone());
                 let stop = shutdown.clone();
-                parts.spawn(async move { server.serve(connection, stop).await.context("the page failed") });
+                parts.spawn(async move {
+                    server.serve(connection, stop).await;
+                    Ok(())
+                });
                 Ok(address)
             }
             Err(error) => Err(chain(&error.into())),

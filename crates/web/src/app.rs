@@ -8,10 +8,13 @@ use tickmesh_messaging::Mesh;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::model::Model;
+use crate::{connections::Visitors, model::Model};
 
 /// Most followers of the mesh or of an output: each costs the NATS server a few consumers.
 pub(crate) const FOLLOWERS_MAX: usize = 100;
+
+/// Most followers from one address.
+pub(crate) const FOLLOWERS_PER_ADDRESS_MAX: usize = 20;
 
 /// The state that all handlers share. Cheap to clone.
 #[derive(Clone)]
@@ -28,6 +31,7 @@ impl App {
             changes: watch::Sender::default(),
             stopped,
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+            followers_by_address: Visitors::new(FOLLOWERS_PER_ADDRESS_MAX),
         }))
     }
 }
@@ -42,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) stopped: CancellationToken,
     /// Whoever follows something has one of these.
     pub(crate) followers: Arc<Semaphore>,
+    pub(crate) followers_by_address: Visitors,
 }
 
 impl std::ops::Deref for App {

@@ -15,7 +15,4 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// Serving failed.
-    #[error("failed to serve")]
-    Serve(#[source] io::Error),
 }

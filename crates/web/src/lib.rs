@@ -13,6 +13,7 @@ mod api;
 mod app;
 mod assets;
 mod config;
+mod connections;
 mod deadline;
 mod edits;
 mod error;

@@ -6,7 +6,7 @@ use tickmesh_messaging::Mesh;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{app::App, config::Config, error::Error, guard::Guard, live, router::router};
+use crate::{app::App, config::Config, connections, error::Error, guard::Guard, live, router::router};
 
 /// A page that listens already.
 pub struct Server {
@@ -31,14 +31,13 @@ impl Server {
     }
 
     /// Serves until `shutdown`.
-    pub async fn serve(self, mesh: Mesh, shutdown: CancellationToken) -> Result<(), Error> {
+    pub async fn serve(self, mesh: Mesh, shutdown: CancellationToken) {
         let Config { token, zones, by, .. } = self.config;
         let app = App::new(mesh, zones, by, shutdown.clone());
         let mut followers = JoinSet::new();
         live::follow(&app, &mut followers);
         let guard = Guard::new(token);
         let service = router(app, guard);
-        let stop = async move { shutdown.cancelled().await };
-        axum::serve(self.listener, service).with_graceful_shutdown(stop).await.map_err(Error::Serve)
+        connections::serve(self.listener, service, shutdown).await;
     }
 }

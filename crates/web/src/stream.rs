@@ -3,6 +3,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use axum::{
+    Extension,
     extract::{Path, Query, State},
     http::{HeaderMap, StatusCode},
     response::{
@@ -23,7 +24,8 @@ use tokio::{
 };
 
 use crate::{
-    app::{App, FOLLOWERS_MAX},
+    app::{App, FOLLOWERS_MAX, FOLLOWERS_PER_ADDRESS_MAX},
+    connections::{Peer, Visit},
     output::{LINES_MAX, Shown, shown},
     pages::Whose,
     problem::Problem,
@@ -38,12 +40,12 @@ const UNDERWAY_MAX: usize = 16;
 
 type Told = Result<Event, Infallible>;
 
-fn permit(app: &App) -> Result<OwnedSemaphorePermit, Problem> {
-    let full = |_| {
-        let problem = format!("{FOLLOWERS_MAX} follow something already: that is as many as may");
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, problem)
-    };
-    app.followers.clone().try_acquire_owned().map_err(full)
+fn permit(app: &App, peer: Peer) -> Result<(OwnedSemaphorePermit, Visit), Problem> {
+    let full = |problem| Problem::new(StatusCode::SERVICE_UNAVAILABLE, problem);
+    let many = || full(format!("{FOLLOWERS_MAX} follow something already: that is as many as may"));
+    let of_one = || full(format!("{FOLLOWERS_PER_ADDRESS_MAX} of {} follow something already", peer.0));
+    let visit = app.followers_by_address.enter(peer).ok_or_else(of_one)?;
+    Ok((app.followers.clone().try_acquire_owned().map_err(|_| many())?, visit))
 }
 
 /// Which events.
@@ -67,10 +69,11 @@ enum From {
 /// `GET /api/v1/events`.
 pub(crate) async fn events(
     State(app): State<App>,
+    Extension(peer): Extension<Peer>,
     Query(wanted): Query<Wanted>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Told>>, Problem> {
-    let permit = permit(&app)?;
+    let permit = permit(&app, peer)?;
     let name = wanted.app.map(AppName::new).transpose().map_err(|error| Problem::bad(error.to_string()))?;
     let position = match (headers.get(LAST_EVENT_ID), wanted.from) {
         (Some(id), _) => {
@@ -110,10 +113,11 @@ impl Lines {
 /// `GET /apps/{app}/runs/{run}/logs/live`: `all` with the last lines, `more` with each that comes, and `end`.
 pub(crate) async fn output(
     State(app): State<App>,
+    Extension(peer): Extension<Peer>,
     Path((name, number)): Path<(String, RunNumber)>,
     Query(whose): Query<Whose>,
 ) -> Result<Sse<impl Stream<Item = Told>>, Problem> {
-    let permit = permit(&app)?;
+    let permit = permit(&app, peer)?;
     let missing = || Problem::not_found(format!("run {name}/{number}"));
     let filter = whose.filter(&name, number).ok_or_else(missing)?;
     let mut tail = Tail::read(&app.mesh, &filter, LINES_MAX, |_| true).await?;

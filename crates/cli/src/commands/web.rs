@@ -38,7 +38,7 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
     let server = Server::bind(parts::page_settings(args.bind, token)).await?;
     session.output.line(&format!("http://{}", server.address()))?;
     session.output.flush()?;
-    server.serve(mesh, shutdown).await?;
+    server.serve(mesh, shutdown).await;
     Ok(Exit::Success)
 }
 

@@ -11,8 +11,13 @@ use jiff::tz::TimeZoneDatabase;
 use tickmesh_core::{ledger::Cause, name::AppName, outcome::Outcome};
 use tickmesh_testkit::records;
 use tickmesh_web::{Config, Server};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
 
-use crate::site::{Site, stored};
+use crate::site::{PATIENCE, Site, stored};
 
 const PAGES: [&str; 7] = [
     "/",
@@ -68,6 +73,24 @@ async fn while_nats_is_away_lists_are_shown_and_say_that_they_may_be_old() {
         );
     }
     assert_eq!(site.get("/healthz").await.status, StatusCode::OK);
+    site.stop().await;
+}
+
+/// Who says nothing keeps nobody out: idle connections end, and others are served meanwhile.
+#[tokio::test]
+async fn a_visitor_who_says_nothing_is_cut_off() {
+    let site = Site::start(None).await;
+    let address = site.url("").trim_start_matches("http://").to_owned();
+    let mut idle = Vec::new();
+    for _ in 0..100 {
+        idle.push(TcpStream::connect(&address).await.unwrap());
+    }
+    idle[0].write_all(b"GET / HTTP/1.1\r\nHost: ").await.unwrap();
+    assert_eq!(site.get("/healthz").await.status, StatusCode::OK);
+    for connection in &mut idle {
+        let read = timeout(PATIENCE, connection.read_to_end(&mut Vec::new())).await;
+        assert!(read.is_ok(), "it is open for ever");
+    }
     site.stop().await;
 }
 

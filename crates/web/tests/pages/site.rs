@@ -69,7 +69,7 @@ impl Site {
         let bound = Server::bind(config).await.unwrap();
         let (address, shutdown) = (bound.address(), CancellationToken::new());
         let (stop, served) = (shutdown.clone(), mesh.clone());
-        let serving = tokio::spawn(async move { bound.serve(served, stop).await.unwrap() });
+        let serving = tokio::spawn(async move { bound.serve(served, stop).await });
         let client = Client::builder(TokioExecutor::new()).build_http();
         let site = Self { address, client, shutdown, serving, mesh, server: Some(server) };
         while site.get("/readyz").await.status != StatusCode::OK {
