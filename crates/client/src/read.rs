@@ -97,10 +97,11 @@ pub async fn details(
     if let (Some(ledger), Some(around)) = (ledger, &around) {
         view.look_for_agents(ledger, &around.fleet(), now);
     }
-    let is_paused = ledger.is_some_and(|ledger| ledger.pause.is_some());
+    // Where the list has none, because the app is paused or nothing is decided about it, there are none.
+    let is_due_again = view.next.is_some();
     let next = |spec: &AppSpec| preview(spec, undecided_after(spec, ledger, now), PREVIEW);
     Ok(Some(DetailsView {
-        next: spec.as_ref().filter(|_| !is_paused).map(next).unwrap_or_default(),
+        next: spec.as_ref().filter(|_| is_due_again).map(next).unwrap_or_default(),
         paused: ledger.and_then(|ledger| ledger.pause.clone()),
         settings: spec.as_ref().map(SettingsView::of),
         zone: zone(spec.as_ref()),
