@@ -24,7 +24,7 @@ use super::{
     happening::{Happening, Tag},
     host::{Host, HostSettings},
     makers,
-    net::{DURABLE, Kind, Said, Stream},
+    net::{DURABLE, Flight, Kind, Said, Stream},
     people::{Hosts, People},
     restoration::StoreCopy,
     scheduler::Scheduler,
@@ -180,6 +180,7 @@ impl World {
 
     fn happen(&mut self, what: Happening) {
         match what {
+            Happening::Depart(flight) if self.is_abandoned(&flight) => {}
             Happening::Depart(flight) => self.ground.depart(*flight),
             Happening::Arrive(flight) => self.ground.arrive(flight),
             Happening::Back(flight, said) => self.hear_back(flight, said),
@@ -263,6 +264,15 @@ impl World {
         let answers = |place| self.ground.census.works(place) && !self.ground.census.hears_nothing(place);
         let says_so = |it: &&Scheduler| it.stage() == "leading" && answers(it.place);
         self.schedulers.iter().find(says_so).map(|scheduler| scheduler.address)
+    }
+
+    /// Whether nobody sends a request again: its sender has given it up, and the connection on which it was sent is gone.
+    fn is_abandoned(&self, flight: &Flight) -> bool {
+        let given_up = match (&flight.tag, flight.from.place) {
+            (Tag::Scheduler(tag), Place::Scheduler(index)) => self.schedulers[index].has_given_up(tag),
+            (Tag::Scheduler(_) | Tag::Agent(_), _) => false,
+        };
+        given_up && !self.ground.is_same_connection(flight)
     }
 
     /// Does something with a process that is there, now or when it goes on.

@@ -240,11 +240,16 @@ impl Ground {
         }
     }
 
+    /// Whether the server has not been started anew since a request was sent.
+    pub(in crate::sim) fn is_same_connection(&self, flight: &Flight) -> bool {
+        flight.starts == self.net.starts
+    }
+
     /// A request reaches the server.
     pub(in crate::sim) fn arrive(&mut self, flight: Box<Flight>) {
-        let is_cut = flight.starts != self.net.starts;
-        let is_away =
-            is_cut || self.census.server_down || flight.stream().is_some_and(|kind| self.net.lagging == Some(kind));
+        let is_away = !self.is_same_connection(&flight)
+            || self.census.server_down
+            || flight.stream().is_some_and(|kind| self.net.lagging == Some(kind));
         let said = match is_away {
             true => Said::Nothing,
             false if self.net.is_lost => self.serve_without_store(&flight),

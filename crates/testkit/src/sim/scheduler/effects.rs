@@ -122,6 +122,11 @@ impl Scheduler {
         Tag { generation, asked: self.moment(ground), effect: Arc::new(effect), publication, wish: None }
     }
 
+    /// Whether an effect was abandoned since it was begun.
+    pub(in crate::sim) fn has_given_up(&self, tag: &Tag) -> bool {
+        tag.generation.is_some_and(|generation| generation != self.generation)
+    }
+
     /// What the server is asked for; `None`: nothing.
     fn call_of(&mut self, ground: &mut Ground, effect: &Effect) -> Option<Call> {
         let last = |kind, subject: &str| Call::Last { kind, subject: subject.into() };

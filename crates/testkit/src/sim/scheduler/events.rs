@@ -85,7 +85,7 @@ impl Scheduler {
 
     /// A call was answered.
     pub(in crate::sim) fn answered(&mut self, ground: &mut Ground, tag: Tag, answer: Answer) {
-        if tag.generation.is_some_and(|generation| generation != self.generation) {
+        if self.has_given_up(&tag) {
             return;
         }
         if let Some(work) = tag.wish.clone() {
