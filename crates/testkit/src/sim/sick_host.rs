@@ -81,7 +81,9 @@ impl World {
                 let asked = self.hosts[sick].engine.was_asked_to_start(attempt);
                 ensure!(asked, "{attempt} waits for a sick host: it is claimed there, and no start was asked for");
             }
-            let new: Vec<AttemptId> = self.starts_for(&agent).difference(&ordered).cloned().collect();
+            // An order of long ago that arrives late places nothing: its attempt is over.
+            let mut new: Vec<AttemptId> = self.starts_for(&agent).difference(&ordered).cloned().collect();
+            new.retain(|attempt| !self.is_over(attempt, &agent));
             ensure!(new.is_empty(), "{new:?} were placed on a host without an engine");
             waiting.push(if self.has_room_beside(&agent) { self.waiting() } else { BTreeSet::new() });
             let last = waiting.iter().rev().take(LOOKS).cloned().reduce(|one, other| &one & &other);
@@ -108,6 +110,13 @@ impl World {
         let starts = orders.iter().filter_map(|stored| stored.record.order());
         let starts = starts.filter(|order| matches!(order.kind, OrderKind::Start(_)));
         starts.map(|order| order.attempt.clone()).collect()
+    }
+
+    /// Whether the end of an attempt is stored.
+    fn is_over(&mut self, attempt: &AttemptId, agent: &AgentName) -> bool {
+        let subject = self.ground.net.result_subject(attempt, agent);
+        let last = self.ground.net.stream(Kind::Results).last(&subject);
+        last.and_then(|last| last.record.report()).is_some_and(|report| report.event.is_terminal())
     }
 
     /// Whether another agent that is at work has a slot that nobody takes.
