@@ -94,7 +94,7 @@ impl FakeEngine {
 impl Container {
     fn view(&self, id: &ContainerId) -> ContainerView {
         let status = self.status.borrow().clone();
-        ContainerView { id: id.clone(), name: id.0.clone(), labels: self.labels.clone(), status }
+        ContainerView { id: id.clone(), name: id.0.clone(), labels: self.labels.clone(), labels_are_own: true, status }
     }
 
     /// Gives the container a process. Returns whether it is a new one.

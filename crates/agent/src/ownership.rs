@@ -37,11 +37,12 @@ impl Ownership {
         self.names.container(attempt)
     }
 
-    /// What a listed container says of itself. Its name must say the same: an image made of one of our containers has our
-    /// labels, and a container of it is somebody else's.
+    /// What a listed container says of itself. The labels must be its own, or its name must say the same: an image made of one
+    /// of our containers has our labels, and a container of it is somebody else's. A name alone can be changed at any time
+    /// (`docker rename`), and what runs under another one is still ours.
     pub fn tag_of(&self, container: &ContainerView) -> Option<Tag> {
         match Tag::parse(&container.labels) {
-            Ok(tag) if self.container_name(&tag.attempt) == container.name => Some(tag),
+            Ok(tag) if container.labels_are_own || self.container_name(&tag.attempt) == container.name => Some(tag),
             Ok(_) => None,
             Err(error) => {
                 tracing::warn!(container = %container.id, error = %error, "container left alone");

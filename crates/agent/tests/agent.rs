@@ -377,6 +377,12 @@ async fn a_ledger_that_cannot_be_read_keeps_only_the_containers_of_its_app() {
     running.stop().await;
 }
 
+fn docker(arguments: &[&str]) -> String {
+    let done = std::process::Command::new("docker").args(arguments).output().unwrap();
+    assert!(done.status.success(), "docker {arguments:?}: {done:?}");
+    String::from_utf8(done.stdout).unwrap().trim().to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn containers_of_others_are_left_alone() {
     let world = World::new().await;
@@ -389,7 +395,10 @@ async fn containers_of_others_are_left_alone() {
     // Of another agent, and with our labels but not our name: somebody runs an image made of a container of ours.
     let other_agent = Owner { agent: "host-2".parse().unwrap(), ..world.owner() };
     world.create(&other_agent, &container_name(0), &attempt(0), &order).await;
-    world.create(&world.owner(), &format!("debug-{}", world.mesh_id), &attempt(1), &order).await;
+    let own = world.create(&world.owner(), &container_name(1), &attempt(1), &order).await;
+    let image = docker(&["commit", &own.0]);
+    world.engine.remove(&own).await.unwrap();
+    docker(&["create", "--name", &format!("debug-{}", world.mesh_id), &image]);
     // Of another mesh, whose containers this world does not list: kept by a label of its own.
     let mut foreign_order = order.clone();
     foreign_order.container.labels = BTreeMap::from([("io.tickmesh.test".to_owned(), world.mesh_id.to_string())]);
@@ -404,6 +413,8 @@ async fn containers_of_others_are_left_alone() {
     world.engine.remove(&foreign).await.unwrap();
     assert_eq!(left.unwrap().status, ContainerStatus::Created);
     assert_eq!(world.containers().await.len(), 2);
+    drop(world);
+    docker(&["rmi", "-f", &image]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

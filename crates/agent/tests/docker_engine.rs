@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::TryStreamExt;
 use tickmesh_agent::engine::{
-    ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, Error, Excerpt, ExitState, LabelFilter, LogLine,
-    docker::Docker,
+    ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, ContainerView, Error, Excerpt, ExitState,
+    LabelFilter, LogLine, docker::Docker,
 };
 use tickmesh_core::{
     id::Nonce,
@@ -478,7 +478,8 @@ async fn what_has_not_ended_is_listed_as_it_is_looked_at() {
     let mut listed = bench.engine.list_unended(&bench.filter()).await.unwrap();
     let mut looked_at = Vec::new();
     for id in [&created, &running] {
-        looked_at.push(bench.engine.inspect(id).await.unwrap());
+        // Whose the labels are, only a list finds out.
+        looked_at.push(ContainerView { labels_are_own: true, ..bench.engine.inspect(id).await.unwrap() });
     }
     listed.sort_by_key(|view| view.id.clone());
     looked_at.sort_by_key(|view| view.id.clone());
@@ -487,6 +488,29 @@ async fn what_has_not_ended_is_listed_as_it_is_looked_at() {
     bench.wait(&running).await.unwrap();
     assert!(!bench.engine.kill(&running).await.unwrap() && !bench.engine.kill(&created).await.unwrap());
     assert_eq!(bench.engine.list_unended(&bench.filter()).await.unwrap().len(), 1);
+}
+
+fn docker(arguments: &[&str]) -> String {
+    let done = std::process::Command::new("docker").args(arguments).output().unwrap();
+    assert!(done.status.success(), "docker {arguments:?}: {done:?}");
+    String::from_utf8(done.stdout).unwrap().trim().to_owned()
+}
+
+/// Labels are a container's own, whatever it is called; those of an image that was made from it are not.
+#[tokio::test]
+async fn labels_are_told_from_those_of_an_image() {
+    let bench = Bench::new().await;
+    let first = bench.run("sleep 60").await;
+    docker(&["rename", &first.0, &format!("tickmesh-test.{}.by-hand", bench.test)]);
+    let image = Image { name: docker(&["commit", "--pause=false", &first.0]) };
+    docker(&["run", "-d", "--network", "none", &image.name, "sleep", "60"]);
+    for listed in [bench.engine.list(&bench.filter()).await, bench.engine.list_unended(&bench.filter()).await] {
+        let mut found: Vec<_> = listed.unwrap().into_iter().map(|it| (it.id == first, it.labels_are_own)).collect();
+        found.sort();
+        assert_eq!(found, [(false, false), (true, true)]);
+    }
+    drop(bench);
+    drop(image);
 }
 
 #[tokio::test]

@@ -80,6 +80,7 @@ mod tests {
             id: fixture::container_id(),
             name: String::new(),
             labels: BTreeMap::new(),
+            labels_are_own: true,
             status: ContainerStatus::Exited(exit),
         };
         let (_, effects) =

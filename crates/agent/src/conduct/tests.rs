@@ -250,6 +250,7 @@ fn container(replica: u32, claim: u8, status: ContainerStatus) -> ContainerView 
         id: ContainerId(format!("c{replica}")),
         name: Ownership::of(fixture::owner()).container_name(&tag.attempt),
         labels: tag.labels(&fixture::owner(), &[].into()),
+        labels_are_own: true,
         status,
     }
 }

@@ -13,6 +13,7 @@ mod convert;
 mod create;
 mod credentials;
 mod disk;
+mod image_labels;
 mod mounts;
 mod output;
 mod pieces;
@@ -38,7 +39,7 @@ use tickmesh_core::{
 use tokio::sync::{OnceCell, watch};
 
 pub use self::credentials::Credentials;
-use self::{credentials::Registry, output::Keeping};
+use self::{credentials::Registry, image_labels::ImageLabels, output::Keeping};
 use super::{
     ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, ContainerView, EngineInfo, Error, Excerpt,
     ExitState, LabelFilter, LogLine, NetworkKind,
@@ -81,6 +82,7 @@ pub struct Docker {
     credentials: Arc<Credentials>,
     /// Whether it is reached by a socket of this host.
     is_local: bool,
+    images: ImageLabels,
 }
 
 impl Docker {
@@ -105,7 +107,8 @@ impl Docker {
         let client = answer(attempted, client.negotiate_version()).await?;
         tracing::info!(api_version = %client.client_version(), "connected to the Docker engine");
         let (keeping, credentials) = (Arc::default(), Arc::new(Credentials::of_user()));
-        Ok(Self { client, keeping, credentials, is_local: host.starts_with(LOCAL) })
+        let images = ImageLabels::default();
+        Ok(Self { client, keeping, credentials, is_local: host.starts_with(LOCAL), images })
     }
 
     /// Returns the engine with other credentials for its pulls.
@@ -133,6 +136,17 @@ impl Docker {
             }
         };
         Ok(Some(if entrypoint.is_empty() { vec![NO_ENTRYPOINT.to_owned()] } else { entrypoint }))
+    }
+
+    /// Whether an image is known to have none of those labels. The labels of a container that has them are its own, then.
+    async fn image_lacks(&self, image: Option<&str>, filter: &LabelFilter) -> bool {
+        let Some(image) = image else { return false };
+        let ask = async {
+            let found = self.client.inspect_image(image).await.ok()?;
+            Some(found.config.and_then(|config| config.labels).unwrap_or_default())
+        };
+        let labels = self.images.of(image, ask).await;
+        labels.is_some_and(|labels| !filter.iter().any(|(key, value)| labels.get(key) == Some(value)))
     }
 
     /// What the engine lists at once of the containers that carry all those labels, and match the other filters.
@@ -450,16 +464,28 @@ impl ContainerEngine for Docker {
     async fn list_unended(&self, filter: &LabelFilter) -> Result<Vec<ContainerView>, Error> {
         let states = UNENDED.map(str::to_owned).to_vec();
         let found = self.summaries(filter, [("status".to_owned(), states)]).await?;
-        Ok(found.into_iter().filter_map(convert::unended_view).collect())
+        let mut views = Vec::with_capacity(found.len());
+        for mut summary in found {
+            let image = summary.image_id.take();
+            if let Some(view) = convert::unended_view(summary) {
+                let labels_are_own = self.image_lacks(image.as_deref(), filter).await;
+                views.push(ContainerView { labels_are_own, ..view });
+            }
+        }
+        Ok(views)
     }
 
     async fn list(&self, filter: &LabelFilter) -> Result<Vec<ContainerView>, Error> {
         let found = self.summaries(filter, []).await?;
         let mut views = Vec::with_capacity(found.len());
-        for id in found.into_iter().filter_map(|summary| summary.id) {
+        for ContainerSummary { id, image_id, .. } in found {
+            let Some(id) = id else { continue };
             // The list has no exit codes. What is removed meanwhile is not in the list any more.
             match self.look(&id).await {
-                Ok(view) => views.push(view),
+                Ok(view) => {
+                    let labels_are_own = self.image_lacks(image_id.as_deref(), filter).await;
+                    views.push(ContainerView { labels_are_own, ..view });
+                }
                 Err(Error::NotFound { .. }) => {}
                 Err(error) => return Err(error),
             }

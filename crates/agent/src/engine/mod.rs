@@ -70,6 +70,9 @@ pub struct ContainerView {
     pub name: String,
     /// Its labels, those of its image included.
     pub labels: BTreeMap<String, String>,
+    /// Whether the labels by which it was listed are known to be its own. A container of an image that was made from another
+    /// container (`docker commit`) has the labels of that one.
+    pub labels_are_own: bool,
     /// What it is doing.
     pub status: ContainerStatus,
 }

@@ -38,6 +38,7 @@ fn container_on(on_disconnect: OnDisconnect, replica: u32, status: ContainerStat
         id: id(replica),
         name: Ownership::of(fixture::owner()).container_name(&tag.attempt),
         labels: tag.labels(&fixture::owner(), &[].into()),
+        labels_are_own: true,
         status,
     }
 }

@@ -182,12 +182,28 @@ fn a_process_before_that_still_lives_keeps_the_name() {
     first_beat_refused(beat, &[in_use]);
 }
 
+/// A container of an image that was made from one of ours.
+fn committed(container: ContainerView) -> ContainerView {
+    ContainerView { name: "debug".to_owned(), labels_are_own: false, ..container }
+}
+
+/// Ours is what has our labels, whatever somebody called it meanwhile: a second one beside it would run the job twice.
+#[test]
+fn a_container_that_was_renamed_is_adopted() {
+    let renamed = ContainerView { name: "by-hand".to_owned(), ..container(0, 9, ContainerStatus::Running) };
+    let mut process = Process::begin();
+    process.tell(Event::NameLocked { remembered: Vec::new() }, &["read-key"]);
+    process.tell(Event::KeyRead { current: None }, &["list"]);
+    process.tell(Event::Listed { containers: vec![renamed] }, &["read-report 0"]);
+    process.tell(Event::ReportRead { last: claimed_with(9) }, &["watch 0", "follow-orders"]);
+}
+
 #[test]
 fn everything_that_was_left_is_adopted_before_the_first_sign_of_life() {
     let running = container(0, 9, ContainerStatus::Running);
     let created = container(1, 9, ContainerStatus::Created);
     let kept = container(2, 9, ContainerStatus::Exited(fixture::exit(3)));
-    let foreign = ContainerView { name: "debug".to_owned(), ..container(3, 9, ContainerStatus::Running) };
+    let foreign = committed(container(3, 9, ContainerStatus::Running));
     let mut process = Process::subscribed(Vec::new());
     process.tell(Event::Listed { containers: Vec::new() }, &[]);
 

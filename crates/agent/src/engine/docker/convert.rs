@@ -107,6 +107,7 @@ pub(super) fn view(found: ContainerInspectResponse) -> ContainerView {
         // Docker's names begin with a slash, from the days of links.
         name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
         labels: labels.into_iter().collect(),
+        labels_are_own: false,
         status: found.state.map_or(ContainerStatus::Created, status),
     }
 }
@@ -129,6 +130,7 @@ pub(super) fn unended_view(found: ContainerSummary) -> Option<ContainerView> {
         id: ContainerId(found.id?),
         name: name.trim_start_matches('/').to_owned(),
         labels: found.labels.unwrap_or_default().into_iter().collect(),
+        labels_are_own: false,
         status,
     })
 }

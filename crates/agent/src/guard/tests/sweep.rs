@@ -49,8 +49,15 @@ fn the_next_look_comes_after_a_pause_and_also_if_the_engine_does_not_answer() {
 }
 
 #[test]
+fn a_container_that_was_renamed_is_ended() {
+    let renamed = ContainerView { name: "by-hand".to_owned(), ..container(1, ContainerStatus::Running) };
+    check_sweep(&[(vec![renamed], &["remember 45, fenced, killed c1", "kill c1"])]);
+}
+
+#[test]
 fn containers_that_go_on_without_the_mesh_or_are_not_ours_are_left_alone() {
-    let foreign = ContainerView { name: "debug".to_owned(), ..container(1, ContainerStatus::Running) };
+    let name = "debug".to_owned();
+    let foreign = ContainerView { name, labels_are_own: false, ..container(1, ContainerStatus::Running) };
     let mut broken = container(2, ContainerStatus::Running);
     broken.labels.insert("io.tickmesh.run".to_owned(), "?".to_owned());
     let goes_on = |replica, status| container_on(OnDisconnect::Continue, replica, status);

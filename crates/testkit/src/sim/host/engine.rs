@@ -63,7 +63,8 @@ impl Engine {
     /// Puts somebody else's container there: running, with any labels.
     pub(in crate::sim) fn host_foreign(&mut self, name: &str, labels: BTreeMap<String, String>) {
         let id = ContainerId(format!("foreign-{}-{name}", self.host));
-        let view = ContainerView { id: id.clone(), name: name.to_owned(), labels, status: ContainerStatus::Running };
+        let (name, status) = (name.to_owned(), ContainerStatus::Running);
+        let view = ContainerView { id: id.clone(), name, labels, labels_are_own: false, status };
         self.containers.insert(id, Container::new(view, "postgres", None));
     }
 
@@ -138,9 +139,8 @@ impl Engine {
         }
         self.made += 1;
         let id = ContainerId(format!("{}-{}", self.host, self.made));
-        let labels = wanted.labels.clone();
-        let view =
-            ContainerView { id: id.clone(), name: wanted.name.clone(), labels, status: ContainerStatus::Created };
+        let (name, labels, status) = (wanted.name.clone(), wanted.labels.clone(), ContainerStatus::Created);
+        let view = ContainerView { id: id.clone(), name, labels, labels_are_own: true, status };
         let tag = Tag::parse(&wanted.labels).ok();
         self.containers.insert(id, Container::new(view.clone(), &wanted.spec.image, tag));
         Ok(Reply::Container(view))
