@@ -14,7 +14,7 @@ use futures_util::{
 use jiff::Timestamp;
 use tickmesh_agent::engine::{
     ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, ContainerView, EngineInfo, Error, Excerpt,
-    ExitState, LabelFilter, LogLine, NetworkKind,
+    ExitState, Image, LabelFilter, LogLine, NetworkKind,
 };
 use tickmesh_core::message::{EngineStock, PullProgress};
 use tokio::sync::watch;
@@ -148,11 +148,11 @@ impl ContainerEngine for FakeEngine {
         Ok(Some(NetworkKind::Own))
     }
 
-    async fn image_present(&self, _image: &str) -> Result<bool, Error> {
+    async fn image_present(&self, _image: &Image) -> Result<bool, Error> {
         Ok(true)
     }
 
-    async fn pull(&self, _image: &str, _progress: &watch::Sender<PullProgress>) -> Result<(), Error> {
+    async fn pull(&self, _image: &Image, _progress: &watch::Sender<PullProgress>) -> Result<(), Error> {
         Ok(())
     }
 

@@ -56,7 +56,7 @@ struct World {
 
 impl World {
     fn new(spec: AppSpec) -> Self {
-        let capacity = Capacity { slots: LARGE, cpu_millis: 64_000, memory_bytes: 1 << 40 };
+        let capacity = Capacity { slots: LARGE, cpu_millis: 64_000, memory_bytes: 1 << 40, gpus: None };
         let view = || AgentView { readiness: Readiness::Ready, capacity, traits: Default::default() };
         let mut fleet = Fleet::default();
         fleet.see_all((0..AGENTS).map(|it| (agent(it), view())).collect());
@@ -142,7 +142,7 @@ impl World {
             engine_trouble: None,
             at: self.now,
             labels: Default::default(),
-            capacity: Capacity { slots: 1, cpu_millis: 1, memory_bytes: 1 },
+            capacity: Capacity { slots: 1, cpu_millis: 1, memory_bytes: 1, gpus: None },
             policy: None,
             stock: EngineStock::default(),
             draining: false,

@@ -27,6 +27,8 @@ pub struct Config {
     pub labels: BTreeMap<String, String>,
     /// Attempts that may be held at once; `None`: 4 for each core.
     pub slots: Option<u32>,
+    /// GPUs that containers may have; `None`: the leader does not count them.
+    pub gpus: Option<u32>,
     /// Containers that may be created and started at once; `None`: 2 for each core.
     pub start_limit: Option<u32>,
     /// What containers may do on this host.
@@ -56,6 +58,7 @@ impl Config {
             build: Build::default(),
             labels: BTreeMap::new(),
             slots: None,
+            gpus: None,
             start_limit: None,
             policy: HostPolicy::default(),
             timing: Timing::default(),
@@ -74,6 +77,7 @@ impl Config {
             slots: self.slots.unwrap_or(engine.cores.saturating_mul(SLOTS_PER_CORE)),
             cpu_millis: u64::from(engine.cores) * 1_000,
             memory_bytes: engine.memory_bytes,
+            gpus: self.gpus,
         }
     }
 

@@ -9,8 +9,8 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::stream::BoxStream;
 use tickmesh_agent::engine::{
-    ContainerEngine, ContainerId, ContainerRequest, ContainerView, EngineInfo, Error, Excerpt, ExitState, LabelFilter,
-    LogLine, NetworkKind, docker::Docker,
+    ContainerEngine, ContainerId, ContainerRequest, ContainerView, EngineInfo, Error, Excerpt, ExitState, Image,
+    LabelFilter, LogLine, NetworkKind, docker::Docker,
 };
 use tickmesh_core::message::{EngineStock, PullProgress};
 use tokio::{
@@ -61,11 +61,11 @@ impl ContainerEngine for Doored {
         self.docker.network(name).await
     }
 
-    async fn image_present(&self, image: &str) -> Result<bool, Error> {
+    async fn image_present(&self, image: &Image) -> Result<bool, Error> {
         self.docker.image_present(image).await
     }
 
-    async fn pull(&self, image: &str, progress: &watch::Sender<PullProgress>) -> Result<(), Error> {
+    async fn pull(&self, image: &Image, progress: &watch::Sender<PullProgress>) -> Result<(), Error> {
         self.docker.pull(image, progress).await
     }
 

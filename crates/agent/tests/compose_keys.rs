@@ -27,7 +27,9 @@ use tokio::time::timeout;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Keys that say nothing about the container itself, and who is told instead.
-const NOT_FOR_THE_ENGINE: [(&str, &str); 2] = [
+const NOT_FOR_THE_ENGINE: [(&str, &str); 4] = [
+    ("platform", "the image: `image_of_another_platform_is_not_there`"),
+    ("scale", "the leader: `core/src/ledger/run.rs`"),
     ("depends_on", "the leader: `core/src/ledger/run.rs`"),
     ("pull_policy", "the agent, before there is a container: `an_image_is_pulled_as_its_policy_says`"),
 ];
@@ -70,6 +72,7 @@ fn rows(folder: &str, volume: &str, cgroups: Cgroups) -> Vec<Row> {
     let read_only = |source: &str, target: &str| json!({"Type": "bind", "Source": format!("{folder}/{source}"), "Target": target, "ReadOnly": true});
     let device = json!({"PathOnHost": "/dev/null", "PathInContainer": "/dev/nil", "CgroupPermissions": "r"});
     let limits = "deploy: {resources: {limits: {cpus: 0.5, memory: 64m, pids: 50}, reservations: {memory: 32m}}}";
+    let devices = "deploy: {resources: {reservations: {devices: [{driver: nvidia, device_ids: ['0', '3'], capabilities: [gpu, utility], options: {a: b}}]}}}";
     let swap = "mem_limit: 64m\nmemswap_limit: 96m";
     // The second version has none, and the engine leaves it out with a warning.
     let swappiness = if cgroups == Cgroups::One { json!(10) } else { Value::Null };
@@ -99,6 +102,12 @@ fn rows(folder: &str, volume: &str, cgroups: Cgroups) -> Vec<Row> {
         is("cpus", "cpus: 0.5", "/HostConfig/NanoCpus", json!(500_000_000)),
         is("gpus", "gpus: all", "/HostConfig/DeviceRequests/0/Count", json!(-1)),
         is("gpus", "gpus: all", "/HostConfig/DeviceRequests/0/Capabilities", json!([["gpu"]])),
+        is("gpus", "gpus: 2", "/HostConfig/DeviceRequests/0/Count", json!(2)),
+        is("gpus", "labels: {tickmesh.gpu: 3}", "/HostConfig/DeviceRequests/0/Count", json!(3)),
+        is("deploy", devices, "/HostConfig/DeviceRequests/0/DeviceIDs", json!(["0", "3"])),
+        is("deploy", devices, "/HostConfig/DeviceRequests/0/Driver", json!("nvidia")),
+        is("deploy", devices, "/HostConfig/DeviceRequests/0/Capabilities", json!([["gpu", "utility"]])),
+        is("deploy", devices, "/HostConfig/DeviceRequests/0/Options", json!({"a": "b"})),
         is("cpu_shares", "cpu_shares: 50", "/HostConfig/CpuShares", json!(50)),
         is("deploy", limits, "/HostConfig/NanoCpus", json!(500_000_000)),
         is("deploy", limits, "/HostConfig/Memory", json!(64 << 20)),
@@ -157,6 +166,12 @@ fn rows(folder: &str, volume: &str, cgroups: Cgroups) -> Vec<Row> {
             format!("volumes: ['{volume}:/in:nocopy']"),
             "/HostConfig/Mounts/0/VolumeOptions/NoCopy",
             json!(true),
+        ),
+        is(
+            "volumes",
+            "volumes: ['made:/in']",
+            "/HostConfig/Mounts/0/VolumeOptions/DriverConfig",
+            json!({"Name": "local", "Options": {"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}}),
         ),
         is("volumes", "volumes: [/in]", "/HostConfig/Mounts/0", json!({"Type": "volume", "Target": "/in"})),
         is(
@@ -233,7 +248,8 @@ impl Bench {
         let folder = self.folder().display();
         let keys: String = keys.lines().map(|line| format!("    {line}\n")).collect();
         let text = format!(
-            "labels: {{aliyun.project_type: batch}}\nservices:\n  s1:\n    image: busybox:latest\n{keys}secrets: {{token: {{file: '{folder}/token'}}}}\nconfigs: {{motd: {{file: '{folder}/motd'}}}}\nnetworks: {{db: {{name: tickmesh-test-db}}}}\n"
+            "labels: {{aliyun.project_type: batch}}\nservices:\n  s1:\n    image: busybox:latest\n{keys}secrets: {{token: {{file: '{folder}/token'}}}}\nconfigs: {{motd: {{file: '{folder}/motd'}}}}\nnetworks: {{db: {{name: tickmesh-test-db}}}}\nvolumes: {{{volume}: , made: {{name: {volume}-made, driver_opts: {{type: tmpfs, device: tmpfs, o: size=1m}}}}}}\n",
+            volume = self.volume(),
         );
         let env_files = BTreeMap::from([("job.env".to_owned(), "export FROM_FILE=1 # note".to_owned())]);
         let file = ComposeFile {
@@ -281,7 +297,7 @@ impl Drop for Bench {
             let removed = docker(&["rm", "-f", "-v", id]);
             assert!(removed.is_ok_and(|removed| removed.status.success()), "cannot remove container {id}");
         }
-        let _ = docker(&["volume", "rm", "-f", &self.volume()]);
+        let _ = docker(&["volume", "rm", "-f", &self.volume(), &format!("{}-made", self.volume())]);
     }
 }
 

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::TryStreamExt;
 use tickmesh_agent::engine::{
-    ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, ContainerView, Error, Excerpt, ExitState,
+    ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, ContainerView, Error, Excerpt, ExitState, Image,
     LabelFilter, LogLine, docker::Docker,
 };
 use tickmesh_core::{
@@ -34,7 +34,7 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let engine = Docker::connect().await.expect("these tests need a Docker engine");
-        let present = engine.image_present(IMAGE).await.unwrap();
+        let present = engine.image_present(&IMAGE.into()).await.unwrap();
         assert!(present, "these tests need the image {IMAGE}: scripts/setup makes it");
         Self { engine, test: unique() }
     }
@@ -189,7 +189,7 @@ async fn a_missing_image_is_told_from_a_missing_container() {
     let bench = Bench::new().await;
     let mut request = bench.request("job", "true");
     request.spec.image = "tickmesh.invalid/no-such-image:1".to_owned();
-    assert!(!bench.engine.image_present(&request.spec.image).await.unwrap());
+    assert!(!bench.engine.image_present(&Image::of(&request.spec)).await.unwrap());
     assert!(matches!(bench.engine.create(&request).await, Err(Error::NoSuchImage { .. })));
     let nobody = ContainerId(format!("tickmesh-test.{}", bench.test));
     assert!(matches!(bench.engine.inspect(&nobody).await, Err(Error::NotFound { .. })));
@@ -197,11 +197,28 @@ async fn a_missing_image_is_told_from_a_missing_container() {
     assert!(matches!(bench.wait(&nobody).await, Err(Error::NotFound { .. })));
 }
 
+/// One image has one name for all platforms, and an engine keeps one of them.
+#[tokio::test]
+async fn image_of_another_platform_is_not_there() {
+    let bench = Bench::new().await;
+    let own = if cfg!(target_arch = "aarch64") { "linux/arm64" } else { "linux/amd64" };
+    for (platform, expect) in [(own, true), ("linux/s390x", false), ("windows/amd64", false)] {
+        let image = Image { platform: Some(platform.to_owned()), ..IMAGE.into() };
+        assert_eq!(bench.engine.image_present(&image).await.unwrap(), expect, "{platform}");
+    }
+    let mut request = bench.request("job", "true");
+    request.spec.platform = Some("linux/s390x".to_owned());
+    assert!(matches!(bench.engine.create(&request).await, Err(Error::NoSuchImage { .. })));
+    request.spec.platform = Some(own.to_owned());
+    let created = bench.engine.create(&request).await.unwrap();
+    bench.engine.remove(&created).await.unwrap();
+}
+
 #[tokio::test]
 async fn an_image_that_cannot_be_pulled_is_a_refusal_with_its_reason() {
     let bench = Bench::new().await;
     let progress = watch::Sender::default();
-    let pulled = timeout(DEADLINE, bench.engine.pull("tickmesh.invalid/no-such-image:1", &progress)).await;
+    let pulled = timeout(DEADLINE, bench.engine.pull(&"tickmesh.invalid/no-such-image:1".into(), &progress)).await;
     match pulled.expect("the pull ends before the deadline") {
         Err(Error::CouldNotStart { message, .. }) => assert!(!message.is_empty()),
         other => panic!("expected a refusal: {other:?}"),
@@ -261,11 +278,11 @@ async fn a_command_that_does_not_exist_is_an_exit_with_127() {
 }
 
 /// An image that says who it is: `echo entrypoint` by its entrypoint, `echo command` by its command.
-struct Image {
+struct BuiltImage {
     name: String,
 }
 
-impl Image {
+impl BuiltImage {
     /// Without `entrypoint` the image has only its command.
     async fn new(bench: &Bench, entrypoint: Option<&str>) -> Self {
         let container = bench.create("true").await;
@@ -281,7 +298,7 @@ impl Image {
     }
 }
 
-impl Drop for Image {
+impl Drop for BuiltImage {
     fn drop(&mut self) {
         // By force: after a failed test its container may be there still, and goes with the bench.
         let _ = std::process::Command::new("docker").args(["rmi", "-f", &self.name]).output();
@@ -296,7 +313,7 @@ async fn check_words(
     expected: Result<&str, &str>,
 ) {
     let bench = Bench::new().await;
-    let image = Image::new(&bench, image_entrypoint).await;
+    let image = BuiltImage::new(&bench, image_entrypoint).await;
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     let mut request = bench.request("words", "");
     request.spec.image = image.name.clone();

@@ -191,7 +191,7 @@ impl Login {
     /// The message if the pull failed.
     async fn pull(&self) -> Result<(), String> {
         let progress = watch::Sender::default();
-        let pulled = timeout(DEADLINE, self.engine.pull(&self.image, &progress)).await;
+        let pulled = timeout(DEADLINE, self.engine.pull(&self.image.as_str().into(), &progress)).await;
         pulled.expect("the pull ends before the deadline").map_err(|error| {
             assert!(matches!(error, Error::CouldNotStart { .. }), "{error:?}");
             assert!(!error.to_string().contains(PASSWORD), "{error}");

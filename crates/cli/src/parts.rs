@@ -39,6 +39,8 @@ pub(crate) struct AgentSettings {
     pub name: AgentName,
     /// Attempts at once; `None`: the agent's own default.
     pub slots: Option<u32>,
+    /// GPUs that containers may have; `None`: they are not counted.
+    pub gpus: Option<u32>,
     /// Bytes of output that are kept of one attempt; `None`: the agent's own default.
     pub output_max: Option<usize>,
     /// Labels for constraints.
@@ -52,7 +54,15 @@ pub(crate) struct AgentSettings {
 impl AgentSettings {
     /// An agent without anything special.
     pub(crate) fn new(name: AgentName, lock_dir: PathBuf) -> Self {
-        Self { name, slots: None, output_max: None, labels: BTreeMap::new(), policy: HostPolicy::default(), lock_dir }
+        Self {
+            name,
+            slots: None,
+            gpus: None,
+            output_max: None,
+            labels: BTreeMap::new(),
+            policy: HostPolicy::default(),
+            lock_dir,
+        }
     }
 }
 
@@ -131,12 +141,13 @@ pub(crate) async fn run_agent(
 ) -> anyhow::Result<()> {
     let AgentConnections { orders, output } = connections;
     let mesh_id = orders.open_or_lost().await?;
-    let AgentSettings { name, slots, output_max, labels, policy, lock_dir } = settings;
+    let AgentSettings { name, slots, gpus, output_max, labels, policy, lock_dir } = settings;
     info!(agent = %name, "agent starts");
     let defaults = tickmesh_agent::Config::new(name, Host::this()?, lock_dir);
     let config = tickmesh_agent::Config {
         build: crate::build::build(),
         slots,
+        gpus,
         log_bytes_max: output_max.unwrap_or(defaults.log_bytes_max),
         labels,
         policy,

@@ -65,11 +65,13 @@ pub enum Grant {
     Privileged,
     /// Devices that a driver of the engine hands out: GPUs.
     Gpus,
+    /// Volumes that the engine makes as the file says: of a file server, or of a device.
+    VolumeDrivers,
 }
 
 impl Grant {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::HostNetwork,
         Self::ContainerNetwork,
         Self::HostPid,
@@ -78,6 +80,7 @@ impl Grant {
         Self::Unconfined,
         Self::Privileged,
         Self::Gpus,
+        Self::VolumeDrivers,
     ];
 
     /// As the configuration has it.
@@ -91,6 +94,7 @@ impl Grant {
             Self::Unconfined => "unconfined",
             Self::Privileged => "privileged",
             Self::Gpus => "gpus",
+            Self::VolumeDrivers => "volume-drivers",
         }
     }
 }
@@ -125,6 +129,7 @@ pub fn flag(access: &HostAccess) -> String {
         HostAccess::Unconfined(_) => grant_flag(Grant::Unconfined),
         HostAccess::Privileged => grant_flag(Grant::Privileged),
         HostAccess::Gpus => grant_flag(Grant::Gpus),
+        HostAccess::VolumeDriver(_) => grant_flag(Grant::VolumeDrivers),
     }
 }
 
@@ -161,6 +166,7 @@ impl HostPolicy {
             HostAccess::Unconfined(_) => self.grants.contains(&Grant::Unconfined),
             HostAccess::Privileged => self.grants.contains(&Grant::Privileged),
             HostAccess::Gpus => self.grants.contains(&Grant::Gpus),
+            HostAccess::VolumeDriver(_) => self.grants.contains(&Grant::VolumeDrivers),
         }
     }
 
@@ -201,7 +207,8 @@ fn is_below(path: &Path, allowed: &[PathBuf]) -> bool {
 mod tests {
     use super::*;
     use crate::spec::{
-        Amount, Device, DeviceRequest, Ipc, MountOptions, RequestedDevices, Rights, Ulimit, Volume, VolumeSource,
+        Amount, Device, DeviceRequest, Ipc, MountOptions, RequestedDevices, Rights, Ulimit, Volume, VolumeDriver,
+        VolumeSource,
     };
 
     #[test]
@@ -307,6 +314,15 @@ mod tests {
         check(&with(Rights { privileged: true, ..Rights::default() }), Grant::Privileged, "privileged");
         let gpus = vec![DeviceRequest::gpus(RequestedDevices::All)];
         check(&ContainerSpec { device_requests: gpus, ..ContainerSpec::new("busybox") }, Grant::Gpus, "gpus");
+        let driver = VolumeDriver { name: "local".to_owned(), options: [("type".to_owned(), "nfs".to_owned())].into() };
+        let volume = Volume {
+            source: VolumeSource::Named("nas".to_owned()),
+            target: "/nas".to_owned(),
+            read_only: false,
+            options: MountOptions { driver: Some(driver), ..MountOptions::default() },
+        };
+        let container = ContainerSpec { volumes: vec![volume], ..ContainerSpec::new("busybox") };
+        check(&container, Grant::VolumeDrivers, "volume driver local");
         let option = "seccomp=unconfined";
         let unconfined = with(Rights { security: vec![option.to_owned()], ..Rights::default() });
         check(&unconfined, Grant::Unconfined, "security_opt seccomp=unconfined");

@@ -203,7 +203,7 @@ pub fn heartbeat(preparing: impl Iterator<Item = Preparation>) -> Entry<AgentRec
         engine_trouble: None,
         at: now(),
         labels: BTreeMap::new(),
-        capacity: Capacity { slots: 4, cpu_millis: 4_000, memory_bytes: 1 << 30 },
+        capacity: Capacity { slots: 4, cpu_millis: 4_000, memory_bytes: 1 << 30, gpus: None },
         policy: None,
         stock: EngineStock::default(),
         draining: false,

@@ -20,7 +20,7 @@ use jiff::{SignedDuration, tz::TimeZoneDatabase};
 use rustix::process::{Signal, getpid, kill_process};
 use tickmesh_agent::{
     engine::{
-        ContainerEngine, ContainerId, ContainerRequest, ContainerView, EngineInfo, Error, Excerpt, ExitState,
+        ContainerEngine, ContainerId, ContainerRequest, ContainerView, EngineInfo, Error, Excerpt, ExitState, Image,
         LabelFilter, LogLine, NetworkKind, docker::Docker,
     },
     guard_process,
@@ -110,11 +110,11 @@ impl ContainerEngine for CrashingEngine {
         self.docker.network(name).await
     }
 
-    async fn image_present(&self, image: &str) -> Result<bool, Error> {
+    async fn image_present(&self, image: &Image) -> Result<bool, Error> {
         self.docker.image_present(image).await
     }
 
-    async fn pull(&self, image: &str, progress: &watch::Sender<PullProgress>) -> Result<(), Error> {
+    async fn pull(&self, image: &Image, progress: &watch::Sender<PullProgress>) -> Result<(), Error> {
         self.docker.pull(image, progress).await
     }
 

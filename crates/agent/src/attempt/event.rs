@@ -9,7 +9,7 @@ use tickmesh_core::{
 };
 
 use crate::{
-    engine::{ContainerId, ExitState},
+    engine::{ContainerId, ExitState, Image},
     policy::Refusal,
 };
 
@@ -221,7 +221,7 @@ pub enum Effect {
     Claim { nonce: Nonce },
     /// See that the image is there. Answer: `ImageReady`, `CouldNotPull`.
     Pull {
-        image: String,
+        image: Image,
         /// Whether it is brought also where it is there, or not at all.
         policy: PullPolicy,
     },

@@ -16,10 +16,7 @@ mod event;
 
 use std::{sync::Arc, time::Duration};
 
-use tickmesh_core::{
-    message::{AttemptEvent, Awaited, PullProgress, Revoker},
-    spec::ContainerSpec,
-};
+use tickmesh_core::message::{AttemptEvent, Awaited, PullProgress, Revoker};
 
 pub(crate) use self::end::{EXIT_KILLED, NO_ENGINE};
 use self::end::{
@@ -33,7 +30,7 @@ pub use self::{
         Wish,
     },
 };
-use crate::engine::{ContainerId, ExitState};
+use crate::engine::{ContainerId, ExitState, Image};
 
 /// A claim that is stored this long after its order arrived creates nothing. It is tried until NATS answers, however long
 /// that takes; but the leader may have revoked the attempt meanwhile, the run may be over, and an hour later the revocation
@@ -475,8 +472,8 @@ fn claim_stored(job: Arc<Job>, wish: Wish, sequence: u64, at: Duration) -> Step 
         (Wish::Run, Err(refusal)) => end_without(claimed, not_allowed(refusal.to_string())),
         (Wish::Run, Ok(())) if is_late => end_without(claimed, not_started()),
         (Wish::Run, Ok(())) => {
-            let ContainerSpec { image, pull_policy, .. } = &job.order.container;
-            let pull = Effect::Pull { image: image.clone(), policy: *pull_policy };
+            let container = &job.order.container;
+            let pull = Effect::Pull { image: Image::of(container), policy: container.pull_policy };
             (State::Pulling { claimed, job, progress: PullProgress::default() }, vec![pull])
         }
     }

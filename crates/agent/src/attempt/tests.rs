@@ -98,7 +98,7 @@ fn an_attempt_that_succeeds() {
     let (effects, state) = live(State::claim(job()), events);
     let expected = [
         Effect::Claim { nonce: nonce(1) },
-        Effect::Pull { image: "busybox:latest".to_owned(), policy: PullPolicy::Missing },
+        Effect::Pull { image: "busybox:latest".into(), policy: PullPolicy::Missing },
         Effect::Create { claim_sequence: CLAIM_SEQUENCE, job: Arc::new(job()) },
         Effect::Start { container: container_id() },
         Effect::Watch { container: container_id(), output: OutputFrom::Beginning },

@@ -41,7 +41,7 @@ fn record(process: u8) -> AgentRecord {
         engine_trouble: None,
         at: Timestamp::UNIX_EPOCH,
         labels: [].into(),
-        capacity: Capacity { slots: 4, cpu_millis: 1_000, memory_bytes: 1 << 30 },
+        capacity: Capacity { slots: 4, cpu_millis: 1_000, memory_bytes: 1 << 30, gpus: None },
         policy: None,
         stock: EngineStock::default(),
         draining: false,

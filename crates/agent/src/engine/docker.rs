@@ -42,7 +42,7 @@ pub use self::credentials::Credentials;
 use self::{credentials::Registry, image_labels::ImageLabels, output::Keeping};
 use super::{
     ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, ContainerView, EngineInfo, Error, Excerpt,
-    ExitState, LabelFilter, LogLine, NetworkKind,
+    ExitState, Image, LabelFilter, LogLine, NetworkKind,
 };
 
 /// Longest wait for an answer. A start on a loaded host was measured at 3 s; pulls and waits answer at once with headers.
@@ -310,37 +310,46 @@ impl ContainerEngine for Docker {
         }
     }
 
-    async fn image_present(&self, image: &str) -> Result<bool, Error> {
-        match answer_raw(self.client.inspect_image(image)).await {
-            Ok(_) => Ok(true),
+    async fn image_present(&self, image: &Image) -> Result<bool, Error> {
+        match answer_raw(self.client.inspect_image(&image.name)).await {
+            // One of another platform has the same name, and the engine would refuse it.
+            Ok(found) => Ok(image.platform.as_deref().is_none_or(|platform| convert::is_for(&found, platform))),
             Err(error) if convert::status_code(&error) == Some(404) => Ok(false),
             // No container is there yet, so what the engine refuses is refused: it will not change its mind by being asked again.
-            Err(error) => Err(convert::refusal(&format!("look for image `{image}`"))(error)),
+            Err(error) => Err(convert::refusal(&format!("look for image {image}"))(error)),
         }
     }
 
-    async fn pull(&self, image: &str, progress: &watch::Sender<PullProgress>) -> Result<(), Error> {
-        let registry = Registry::of(image);
-        let attempted = format!("pull image `{image}` from registry `{}`", registry.name());
+    async fn pull(&self, image: &Image, progress: &watch::Sender<PullProgress>) -> Result<(), Error> {
+        let registry = Registry::of(&image.name);
+        let attempted = format!("pull image {image} from registry `{}`", registry.name());
         let credentials = self.credentials.find(registry).await.map_err(|error| {
             let attempted = attempted.clone();
             Error::CouldNotStart { attempted, message: error.to_string() }
         })?;
         let manner = if credentials.is_some() { "with credentials" } else { "without credentials" };
-        let (repository, tag) = convert::image_reference(image);
-        let options = CreateImageOptionsBuilder::default().from_image(repository).tag(tag).build();
-        let said = self.client.create_image(Some(options), None, credentials);
+        let (repository, tag) = convert::image_reference(&image.name);
+        let options = CreateImageOptionsBuilder::default().from_image(repository).tag(tag);
+        let options = match &image.platform {
+            Some(platform) => options.platform(platform),
+            None => options,
+        };
+        let said = self.client.create_image(Some(options.build()), None, credentials);
         pull::finish(&format!("{attempted} {manner}"), said, progress, pull::STALL_MAX).await
     }
 
     async fn create(&self, request: &ContainerRequest) -> Result<ContainerId, Error> {
-        let options = CreateContainerOptionsBuilder::default().name(&request.name).build();
+        let options = CreateContainerOptionsBuilder::default().name(&request.name);
+        let options = match &request.spec.platform {
+            Some(platform) => options.platform(platform),
+            None => options,
+        };
         let created = answer_raw(async {
             let entrypoint = self.entrypoint(&request.spec).await?;
             let mut body = create::create_body(request, entrypoint);
             let keeping = self.keeping.get_or_try_init(|| output::keeping(&self.client)).await?;
             body.host_config.get_or_insert_default().log_config = keeping.log_config();
-            self.client.create_container(Some(options), body).await
+            self.client.create_container(Some(options.build()), body).await
         })
         .await;
         let attempted = format!("create container `{}` from image `{}`", request.name, request.spec.image);

@@ -41,6 +41,37 @@ pub struct EngineInfo {
     pub memory_bytes: u64,
 }
 
+/// An image that a container is made of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Image {
+    /// Its reference.
+    pub name: String,
+    /// The platform that it must be for; `None`: that of the host.
+    pub platform: Option<String>,
+}
+
+impl Image {
+    /// Returns the image of a container.
+    pub fn of(container: &ContainerSpec) -> Self {
+        Self { name: container.image.clone(), platform: container.platform.clone() }
+    }
+}
+
+impl From<&str> for Image {
+    fn from(name: &str) -> Self {
+        Self { name: name.to_owned(), platform: None }
+    }
+}
+
+impl fmt::Display for Image {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.platform {
+            Some(platform) => write!(formatter, "`{}` for {platform}", self.name),
+            None => write!(formatter, "`{}`", self.name),
+        }
+    }
+}
+
 /// What a network of an engine is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetworkKind {
@@ -198,12 +229,12 @@ pub trait ContainerEngine: Clone + Send + Sync + 'static {
     fn network(&self, name: &str) -> impl Future<Output = Result<Option<NetworkKind>, Error>> + Send;
 
     /// Whether the engine has the image.
-    fn image_present(&self, image: &str) -> impl Future<Output = Result<bool, Error>> + Send;
+    fn image_present(&self, image: &Image) -> impl Future<Output = Result<bool, Error>> + Send;
 
     /// Brings the image from its registry. How far it has come is told to `progress`. Dropping the future gives up.
     fn pull(
         &self,
-        image: &str,
+        image: &Image,
         progress: &watch::Sender<PullProgress>,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 

@@ -12,13 +12,9 @@ use tickmesh_core::spec::{ContainerSpec, VolumeSource};
 
 use crate::policy::{Detour, HostPolicy, check_target};
 
-/// The paths that a container mounts by their names.
+/// The paths that a container mounts by their names, or by a volume that the engine makes of one.
 pub(super) fn named(container: &ContainerSpec) -> Vec<String> {
-    let path = |source: &VolumeSource| match source {
-        VolumeSource::HostPath(path) | VolumeSource::ExistingHostPath(path) => Some(path.clone()),
-        VolumeSource::Named(_) | VolumeSource::Anonymous | VolumeSource::Tmpfs(_) => None,
-    };
-    container.volumes.iter().filter_map(|volume| path(&volume.source)).collect()
+    container.volumes.iter().filter_map(|volume| volume.host_path().map(str::to_owned)).collect()
 }
 
 /// The volumes of the engine that a container mounts.

@@ -20,7 +20,7 @@ use super::surroundings::reason;
 use crate::{
     backoff::Backoff,
     conduct,
-    engine::{ContainerEngine, Error},
+    engine::{ContainerEngine, Error, Image},
     error::chain,
 };
 
@@ -37,21 +37,21 @@ pub(super) type Wait = Shared<BoxFuture<'static, Brought>>;
 
 /// The pulls that somebody waits for.
 #[derive(Debug, Default)]
-pub(super) struct Pulls(BTreeMap<(String, PullPolicy), WeakShared<BoxFuture<'static, Brought>>>);
+pub(super) struct Pulls(BTreeMap<(Image, PullPolicy), WeakShared<BoxFuture<'static, Brought>>>);
 
 impl Pulls {
     /// Joins those who wait for the image under the same policy. If nobody does, the pull is begun, and moves while it is waited
     /// for.
     pub(super) fn join(
         &mut self,
-        image: &str,
+        image: &Image,
         policy: PullPolicy,
         begin: impl FnOnce() -> BoxFuture<'static, Brought>,
     ) -> Wait {
         // One that has ended lives on until the last of those who shared it has noticed.
         let under_way = |pull: &WeakShared<_>| pull.upgrade().filter(|pull: &Wait| pull.peek().is_none());
         self.0.retain(|_, pull| under_way(pull).is_some());
-        let key = (image.to_owned(), policy);
+        let key = (image.clone(), policy);
         if let Some(pull) = self.0.get(&key).and_then(under_way) {
             return pull;
         }
@@ -66,7 +66,7 @@ impl Pulls {
 pub(super) struct Fetch<E> {
     pub(super) engine: E,
     pub(super) news: mpsc::Sender<conduct::Event>,
-    pub(super) image: String,
+    pub(super) image: Image,
     pub(super) policy: PullPolicy,
 }
 
@@ -79,11 +79,11 @@ impl<E: ContainerEngine> Fetch<E> {
             match self.bring().await {
                 Ok(brought) => return brought,
                 Err(error @ Error::Unavailable { .. }) => {
-                    tracing::warn!(image = %self.image, error = %chain(&error), "no image yet, trying again");
+                    tracing::warn!(image = %self.image.name, error = %chain(&error), "no image yet, trying again");
                     backoff.pause().await;
                 }
                 Err(error) => {
-                    tracing::warn!(image = %self.image, error = %chain(&error), "no image");
+                    tracing::warn!(image = %self.image.name, error = %chain(&error), "no image");
                     return Err(reason(&error));
                 }
             }
@@ -97,7 +97,7 @@ impl<E: ContainerEngine> Fetch<E> {
             PullPolicy::Missing | PullPolicy::Never => self.engine.image_present(image).await?,
         };
         if !is_present && self.policy == PullPolicy::Never {
-            return Ok(Err(format!("the host does not have image `{image}`, and `pull_policy` is `never`")));
+            return Ok(Err(format!("the host does not have image {image}, and `pull_policy` is `never`")));
         }
         if !is_present {
             self.pull().await?;
@@ -106,7 +106,7 @@ impl<E: ContainerEngine> Fetch<E> {
     }
 
     async fn pull(&self) -> Result<(), Error> {
-        tracing::info!(image = %self.image, "pulling");
+        tracing::info!(image = %self.image.name, "pulling");
         let (begun, progress) = (Instant::now(), watch::Sender::default());
         tokio::select! {
             pulled = self.engine.pull(&self.image, &progress) => pulled?,
@@ -114,7 +114,7 @@ impl<E: ContainerEngine> Fetch<E> {
         }
         let PullProgress { done_bytes, .. } = *progress.borrow();
         let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(image = %self.image, done_bytes, took_ms, "pulled");
+        tracing::info!(image = %self.image.name, done_bytes, took_ms, "pulled");
         Ok(())
     }
 
@@ -124,11 +124,11 @@ impl<E: ContainerEngine> Fetch<E> {
         while progress.changed().await.is_ok() {
             let moved = *progress.borrow_and_update();
             // If the main loop is busy, the next telling is as good.
-            let _ = self.news.try_send(conduct::Event::PullMoved { image: self.image.clone(), progress: moved });
+            let _ = self.news.try_send(conduct::Event::PullMoved { image: self.image.name.clone(), progress: moved });
             if logged_at.elapsed() >= LOG_PAUSE {
                 logged_at = Instant::now();
                 let PullProgress { done_bytes, total_bytes } = moved;
-                tracing::info!(image = %self.image, done_bytes, total_bytes, "still pulling");
+                tracing::info!(image = %self.image.name, done_bytes, total_bytes, "still pulling");
             }
             sleep(TELL_PAUSE).await;
         }
@@ -156,8 +156,8 @@ mod tests {
     async fn all_who_wait_for_an_image_share_one_pull_and_its_failure() {
         let mut pulls = Pulls::default();
         let (end, begin) = gated();
-        let first = pulls.join("job:1", PullPolicy::Missing, begin);
-        let others = [(); 3].map(|()| pulls.join("job:1", PullPolicy::Missing, none_begins));
+        let first = pulls.join(&"job:1".into(), PullPolicy::Missing, begin);
+        let others = [(); 3].map(|()| pulls.join(&"job:1".into(), PullPolicy::Missing, none_begins));
         end.send(Err("no".to_owned())).unwrap();
         for wait in [first].into_iter().chain(others) {
             assert_eq!(wait.await, Err("no".to_owned()));
@@ -168,9 +168,9 @@ mod tests {
     async fn other_images_and_other_policies_are_other_pulls() {
         let mut pulls = Pulls::default();
         let ready = || std::future::ready(Ok(())).boxed();
-        let _first = pulls.join("job:1", PullPolicy::Missing, ready);
-        let _second = pulls.join("job:2", PullPolicy::Missing, ready);
-        let _third = pulls.join("job:1", PullPolicy::Always, ready);
+        let _first = pulls.join(&"job:1".into(), PullPolicy::Missing, ready);
+        let _second = pulls.join(&"job:2".into(), PullPolicy::Missing, ready);
+        let _third = pulls.join(&"job:1".into(), PullPolicy::Always, ready);
         assert_eq!(pulls.0.len(), 3);
     }
 
@@ -178,11 +178,12 @@ mod tests {
     async fn a_pull_that_has_ended_is_not_joined_while_others_have_yet_to_notice() {
         let mut pulls = Pulls::default();
         let (end, begin) = gated();
-        let first = pulls.join("job:1", PullPolicy::Always, begin);
-        let _slow = pulls.join("job:1", PullPolicy::Always, none_begins);
+        let first = pulls.join(&"job:1".into(), PullPolicy::Always, begin);
+        let _slow = pulls.join(&"job:1".into(), PullPolicy::Always, none_begins);
         end.send(Ok(())).unwrap();
         first.await.unwrap();
-        let again = pulls.join("job:1", PullPolicy::Always, || std::future::ready(Err("moved".to_owned())).boxed());
+        let again =
+            pulls.join(&"job:1".into(), PullPolicy::Always, || std::future::ready(Err("moved".to_owned())).boxed());
         assert_eq!(again.await, Err("moved".to_owned()));
     }
 
@@ -190,15 +191,15 @@ mod tests {
     async fn a_pull_is_given_up_by_the_last_who_waits_and_by_no_one_before() {
         let mut pulls = Pulls::default();
         let (end, begin) = gated();
-        let waits = [pulls.join("job:1", PullPolicy::Missing, begin), {
-            pulls.join("job:1", PullPolicy::Missing, none_begins)
+        let waits = [pulls.join(&"job:1".into(), PullPolicy::Missing, begin), {
+            pulls.join(&"job:1".into(), PullPolicy::Missing, none_begins)
         }];
         let [first, second] = waits;
         drop(first);
         assert!(!end.is_closed());
         drop(second);
         assert!(end.is_closed());
-        let again = pulls.join("job:1", PullPolicy::Missing, || std::future::ready(Ok(())).boxed());
+        let again = pulls.join(&"job:1".into(), PullPolicy::Missing, || std::future::ready(Ok(())).boxed());
         assert_eq!(again.await, Ok(()));
     }
 }

@@ -260,7 +260,7 @@ fn record(number: usize, at: Timestamp) -> anyhow::Result<AgentRecord> {
         engine_trouble: None,
         at,
         labels: Default::default(),
-        capacity: Capacity { slots: SLOTS, cpu_millis: 64_000, memory_bytes: 1 << 40 },
+        capacity: Capacity { slots: SLOTS, cpu_millis: 64_000, memory_bytes: 1 << 40, gpus: None },
         policy: None,
         stock: EngineStock::default(),
         draining: false,

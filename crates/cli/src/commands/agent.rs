@@ -1,6 +1,7 @@
 //! `tickmesh agent`: runs containers on this host.
 
 use std::{
+    collections::BTreeSet,
     ops::RangeInclusive,
     path::{Component, PathBuf},
 };
@@ -64,6 +65,9 @@ pub(crate) struct AgentArgs {
     /// Containers that may run at once [default: 4 for each core]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     slots: Option<u32>,
+    /// GPUs that containers may have: counted like memory, and as good as `--allow gpus`
+    #[arg(long, value_name = "COUNT")]
+    gpus: Option<u32>,
     /// Label that constraints can ask for; may be repeated
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = assignment)]
     labels: Vec<(String, String)>,
@@ -96,16 +100,23 @@ impl AgentArgs {
         };
         Ok(AgentSettings {
             slots: self.slots,
+            gpus: self.gpus,
             output_max: Some(self.output_max),
             labels: self.labels.iter().cloned().collect(),
             policy: HostPolicy {
                 host_paths: self.host_paths.clone(),
                 devices: self.devices.clone(),
                 capabilities: self.capabilities.iter().cloned().collect(),
-                grants: self.grants.iter().copied().collect(),
+                grants: self.grants(),
             },
             ..AgentSettings::new(name, lock_dir)
         })
+    }
+
+    /// What else containers may have. A host that offers GPUs lets containers have them.
+    fn grants(&self) -> BTreeSet<Grant> {
+        let by_count = self.gpus.is_some_and(|count| count > 0).then_some(Grant::Gpus);
+        self.grants.iter().copied().chain(by_count).collect()
     }
 }
 

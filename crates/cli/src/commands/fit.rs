@@ -55,7 +55,7 @@ mod tests {
         let spec = understand_stored(&app, &source, &zones::database()).spec.unwrap();
         let policy = HostPolicy { host_paths: vec![path.into()], ..HostPolicy::default() };
         let traits = Traits { policy: Some(policy), ..Traits::default() };
-        let capacity = Capacity { slots: 1, cpu_millis: 1_000, memory_bytes };
+        let capacity = Capacity { slots: 1, cpu_millis: 1_000, memory_bytes, gpus: None };
         let mut fleet = Fleet::default();
         let view = AgentView { readiness, capacity, traits: traits.into() };
         fleet.see(&AgentName::new("h1").unwrap(), Some(view));

@@ -9,7 +9,7 @@ impl View for AgentsView {
     fn text(&self, style: &Style) -> String {
         let mut headings = vec!["NAME", "STATE", "SLOTS", "CPU", "MEMORY", "ENGINE", "HOST", "BUILD", "HEARTBEAT"];
         if style.detail == Detail::Wide {
-            headings.extend(["LABELS", "ENGINE TROUBLE"]);
+            headings.extend(["GPUS", "LABELS", "ENGINE TROUBLE"]);
         }
         let mut table = Table::new(headings);
         for agent in &self.0 {
@@ -26,6 +26,7 @@ impl View for AgentsView {
                 cell(when::relative(agent.heartbeat_at, style.now), Tone::Plain),
             ];
             if style.detail == Detail::Wide {
+                cells.push(cell(agent.gpus_text().unwrap_or_else(|| "-".to_owned()), Tone::Plain));
                 cells.push(cell(agent.labels_text(), Tone::Plain));
                 cells.push(cell(agent.trouble_text(style.now).unwrap_or_else(|| "-".to_owned()), Tone::Plain));
             }

@@ -34,6 +34,12 @@ pub struct AgentView {
     pub memory_bytes: u64,
     /// Memory reserved by what is bound to it, in bytes.
     pub memory_bytes_reserved: u64,
+    /// GPUs that containers may have, if the agent says how many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<u32>,
+    /// GPUs that what is bound to it has asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpus_reserved: Option<u32>,
     /// Version of the container engine.
     pub engine: String,
     /// What is wrong with the container engine, if anything is.
@@ -170,6 +176,8 @@ impl AgentView {
             cpu_millis_reserved: load.cpu_millis,
             memory_bytes: record.capacity.memory_bytes,
             memory_bytes_reserved: load.memory_bytes,
+            gpus: record.capacity.gpus,
+            gpus_reserved: record.capacity.gpus.map(|gpus| load.gpus.taken_of(gpus)),
             engine: record.engine.clone(),
             engine_trouble: record.engine_trouble.clone(),
             host: record.host.clone(),
@@ -191,6 +199,8 @@ impl AgentView {
             cpu_millis_reserved: 0,
             memory_bytes: 0,
             memory_bytes_reserved: 0,
+            gpus: None,
+            gpus_reserved: None,
             engine: "-".to_owned(),
             engine_trouble: None,
             host: "-".to_owned(),
@@ -205,6 +215,11 @@ impl AgentView {
     pub fn trouble_text(&self, now: Timestamp) -> Option<String> {
         let EngineTrouble { since, reason, .. } = self.engine_trouble.as_ref()?;
         Some(format!("no answer since {}: {reason}", when::relative(*since, now)))
+    }
+
+    /// GPUs as `TAKEN/OFFERED`; `None`: the agent does not say how many it has.
+    pub fn gpus_text(&self) -> Option<String> {
+        Some(format!("{}/{}", self.gpus_reserved.unwrap_or_default(), self.gpus?))
     }
 
     /// Its labels, as they are given.

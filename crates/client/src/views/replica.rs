@@ -12,7 +12,7 @@ use tickmesh_core::{
     message::{AgentRecord, AttemptReport, Awaited, PullProgress},
     name::{AppName, ServiceName},
     outcome::{Outcome, exit_words},
-    placement::{Placement, Wanted},
+    placement::Placement,
     quantity::bytes,
 };
 use tickmesh_messaging::Entry;
@@ -170,13 +170,10 @@ fn awaited(run: &ActiveRun, service: u32) -> Option<String> {
 
 fn no_fit(fleet: &Fleet, run: &ActiveRun, place: ReplicaPlace) -> Option<String> {
     let placement = Placement::new(fleet);
-    let wanted = placement.wanted(run.service_spec(place.service)?);
+    let wanted = placement.wanted_in(run, place.service, run.service_spec(place.service)?);
     match run.pinned_agent(place) {
         Some(agent) => placement.explain_on(agent, wanted.load).map(|why| why.to_string()),
-        None => {
-            let refused_by = run.refused_by(place.service).cloned().collect();
-            placement.explain(Wanted { refused_by, ..wanted }).map(|why| why.to_string())
-        }
+        None => placement.explain(wanted).map(|why| why.to_string()),
     }
 }
 
@@ -331,7 +328,7 @@ mod tests {
         run.change(ReplicaPlace { service: 0, replica: 0 }, |replica| replica.failures = failures);
         let mut fleet = Fleet::default();
         if let Some(slots) = slots {
-            let capacity = Capacity { slots, cpu_millis: 1000, memory_bytes: 1 << 30 };
+            let capacity = Capacity { slots, cpu_millis: 1000, memory_bytes: 1 << 30, gpus: None };
             let view = AgentView { readiness: Readiness::Ready, capacity, traits: Default::default() };
             fleet.see(&fixture::agent(), Some(view));
         }
@@ -379,7 +376,7 @@ mod tests {
         let mut run = fixture::active_of(&text);
         let mut fleet = Fleet::default();
         for (name, readiness) in agents {
-            let capacity = Capacity { slots: 1, cpu_millis: 1000, memory_bytes: 1 << 30 };
+            let capacity = Capacity { slots: 1, cpu_millis: 1000, memory_bytes: 1 << 30, gpus: None };
             let view = AgentView { readiness: *readiness, capacity, traits: Default::default() };
             fleet.see(&AgentName::new(*name).unwrap(), Some(view));
         }

@@ -64,6 +64,14 @@ pub(super) fn split(text: &str) -> Option<(&str, Operator, &str)> {
     Some((&text[..at], operator, &text[at + 2..]))
 }
 
+/// The name of a label of agents; `None`: it cannot be one.
+pub(super) fn label(name: &str) -> Option<&str> {
+    let is_name = name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name.chars().all(|character| character.is_ascii_alphanumeric() || "-_./".contains(character))
+        && name.len() <= TEXT_BYTES_MAX;
+    is_name.then_some(name)
+}
+
 fn read_attribute(text: &str, name: &str) -> Result<Attribute, Refused> {
     let unknown = "possible: of a host only its agent's labels (`node.labels.x`, or just `x`), `node.hostname` and \
                    `node.id` are known";
@@ -72,21 +80,19 @@ fn read_attribute(text: &str, name: &str) -> Result<Attribute, Refused> {
         // Swarm called its hosts nodes.
         "host" | "node" | "node.hostname" => Ok(Attribute::Host),
         _ => {
-            let label = name.strip_prefix("node.labels.").unwrap_or(name);
-            if label == name && (name.starts_with("node.") || name.starts_with("engine.")) {
+            let written = name.strip_prefix("node.labels.").unwrap_or(name);
+            if written == name && (name.starts_with("node.") || name.starts_with("engine.")) {
                 return Err(Refused::new(text, unknown));
             }
-            let is_name = label.starts_with(|first: char| first.is_ascii_alphanumeric())
-                && label.chars().all(|character| character.is_ascii_alphanumeric() || "-_./".contains(character))
-                && label.len() <= TEXT_BYTES_MAX;
             let expected = format!("a constraint on a label: letters, digits, `-_./`, at most {TEXT_BYTES_MAX}");
-            if is_name { Ok(Attribute::Label(label.to_owned())) } else { Err(Refused::new(text, expected)) }
+            let label = label(written).ok_or_else(|| Refused::new(text, expected))?;
+            Ok(Attribute::Label(label.to_owned()))
         }
     }
 }
 
 /// One value, or alternatives as in `(a|b)`.
-fn read_values(text: &str, values: &str) -> Result<Vec<String>, Refused> {
+pub(super) fn read_values(text: &str, values: &str) -> Result<Vec<String>, Refused> {
     let alternatives = values.strip_prefix('(').and_then(|values| values.strip_suffix(')'));
     let values: Vec<&str> = match alternatives {
         Some(alternatives) => alternatives.split('|').map(str::trim).take(VALUES_MAX + 1).collect(),

@@ -4,12 +4,9 @@
 use super::{
     reader::Reader,
     report::Place,
-    value::{Refused, boolean},
+    value::{Refused, boolean, is_engine_name},
     yaml::{Item, Value},
 };
-
-/// Longest name of a volume or network.
-const NAME_BYTES_MAX: usize = 255;
 
 /// What a declaration says about the name on the hosts.
 #[derive(Debug, Default)]
@@ -43,6 +40,11 @@ impl External {
         true
     }
 
+    /// Whether the file says that it makes nothing itself.
+    pub(super) fn is_external(&self) -> bool {
+        self.is_external
+    }
+
     /// Returns the name that the hosts must know; `None`: nothing says that it is there.
     pub(super) fn name_on_hosts(self, reader: &mut Reader<'_>, key: &str, place: Place) -> Option<String> {
         if self.name.is_some() || !self.is_external {
@@ -55,9 +57,7 @@ impl External {
 /// Reads the name of a network or volume. What the engine would take for a path or another
 /// container is none.
 fn name(text: &str) -> Result<String, Refused> {
-    let first = text.starts_with(|first: char| first.is_ascii_alphanumeric());
-    let rest = text.chars().all(|character| character.is_ascii_alphanumeric() || "_.-".contains(character));
-    if first && rest && text.len() <= NAME_BYTES_MAX {
+    if is_engine_name(text) {
         return Ok(text.to_owned());
     }
     Err(Refused::new(text, "a name on the hosts: letters, digits, `_`, `.` and `-`, beginning with a letter or digit"))

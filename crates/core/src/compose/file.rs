@@ -43,9 +43,13 @@ pub(super) fn read_file(reader: &mut Reader<'_>, file: &ComposeFile<'_>, root: &
         reader.expected("a map", &root);
         return Contents { spec: None, timezone: file.timezone_default.to_owned() };
     };
+    if is_of_other_format(reader, entries) {
+        return Contents { spec: None, timezone: file.timezone_default.to_owned() };
+    }
     reader.host_files = read_host_files(reader, &root);
     reader.is_original = has_label_of_original(entries);
     let named = |name: &str| entries.iter().find(|entry| entry.key.text == name).map(|entry| root.child(entry));
+    reader.has_jobs_only = has_jobs_only(entries);
     reader.volumes = named("volumes").map(|item| read_volumes(reader, &item));
     reader.networks = read_networks(reader, named("networks").as_ref());
     let is_stack = reader.stack_labels.is_some();
@@ -99,7 +103,7 @@ pub(super) fn read_file(reader: &mut Reader<'_>, file: &ComposeFile<'_>, root: &
         reader.report.error_with_hint(Place::file(), "the file does not say when to run", hint);
     }
     let Some((services, place)) = services else {
-        explain_missing_services(reader, entries);
+        reader.report.error(Place::file(), "`services` is missing");
         return Contents { spec: None, timezone };
     };
     let run = run_spec(&labels, services);
@@ -109,6 +113,16 @@ pub(super) fn read_file(reader: &mut Reader<'_>, file: &ComposeFile<'_>, root: &
     check_env_files(reader, file);
     let spec = app_spec(reader, file.app, &labels, schedule, run);
     Contents { spec: Some(spec), timezone }
+}
+
+/// Says whether every service has a schedule of its own.
+fn has_jobs_only(entries: &[Entry]) -> bool {
+    let services = entries.iter().filter(|entry| entry.key.text == "services");
+    let mut services = services.flat_map(|services| match &services.value.value {
+        Value::Mapping(services) => services.as_slice(),
+        Value::Scalar(_) | Value::Sequence(_) => &[],
+    });
+    services.all(|service| service.key.text.starts_with("x-") || is_scheduled(&service.value))
 }
 
 /// The meaning of a key of the file. Keys of a service are often written one level too high.
@@ -143,20 +157,27 @@ fn check_name(reader: &mut Reader<'_>, file: &ComposeFile<'_>, item: &Item<'_>) 
     }
 }
 
-/// Files of version 1 have their services at the top.
-fn explain_missing_services(reader: &mut Reader<'_>, entries: &[Entry]) {
+/// Refuses a file that is none of the compose format as it is today. Of what else it says nothing
+/// need be told.
+fn is_of_other_format(reader: &mut Reader<'_>, entries: &[Entry]) -> bool {
+    let has = |name: &str| entries.iter().any(|entry| entry.key.text == name);
+    if has("services") {
+        return false;
+    }
+    if has("apiVersion") && has("kind") {
+        let hint = "docs/how-to/migrate-from-kubernetes.md shows a CronJob as a compose file";
+        reader.report.error_with_hint(Place::file(), "this is a manifest of Kubernetes and no compose file", hint);
+        return true;
+    }
+    // Files of version 1 have their services at the top.
     let looks_like_service = |entry: &&Entry| match &entry.value.value {
         Value::Mapping(keys) => keys.iter().any(|key| matches!(key.key.text.as_str(), "image" | "build")),
         Value::Scalar(_) | Value::Sequence(_) => false,
     };
-    let message = "`services` is missing";
-    match entries.iter().find(looks_like_service) {
-        Some(entry) => {
-            let hint = format!("{} looks like a service: move it under `services`", quote(&entry.key.text));
-            reader.report.error_with_hint(Place::file(), message, hint);
-        }
-        None => reader.report.error(Place::file(), message),
-    }
+    let Some(entry) = entries.iter().find(looks_like_service) else { return false };
+    let hint = format!("{} looks like a service: move it under `services`", quote(&entry.key.text));
+    reader.report.error_with_hint(Place::file(), "`services` is missing", hint);
+    true
 }
 
 /// Says whether a label of the original stands at the top or in a service.

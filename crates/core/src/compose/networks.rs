@@ -19,6 +19,9 @@ use crate::{
 /// The network of services that name none.
 pub(super) const DEFAULT: &str = "default";
 
+/// The driver that compose takes where nothing is said.
+const DRIVER_OF_COMPOSE: &str = "bridge";
+
 /// Keys that say how compose makes a network.
 const KEYS_OF_MAKING: [&str; 9] =
     ["driver", "driver_opts", "ipam", "internal", "attachable", "enable_ipv4", "enable_ipv6", "labels", "config_only"];
@@ -38,6 +41,8 @@ pub(super) struct Networks {
 struct Declared {
     /// Its name on the hosts; `None`: compose would make it.
     on_hosts: Option<String>,
+    /// Whether the file says how compose makes it, other than it makes all of them.
+    is_special: bool,
     place: Place,
 }
 
@@ -57,8 +62,8 @@ impl Networks {
     pub(super) fn find(&mut self, key: &str) -> Found {
         match self.declared.get(key) {
             Some(Declared { on_hosts: Some(name), .. }) => Found::OnHosts(name.clone()),
-            Some(Declared { on_hosts: None, .. }) => {
-                if key != DEFAULT {
+            Some(Declared { on_hosts: None, is_special, .. }) => {
+                if key != DEFAULT || *is_special {
                     self.wanted.insert(key.to_owned());
                 }
                 Found::Default
@@ -80,34 +85,37 @@ impl Networks {
 /// Reads the declarations, if there are any. Of a stack all networks are there already, under the
 /// names that compose gave them.
 pub(super) fn read_networks(reader: &mut Reader<'_>, item: Option<&Item<'_>>) -> Networks {
-    let stack = reader.stack_project();
+    let stack = reader.running_stack();
     let of_stack = stack.as_ref().map(|project| format!("{project}_{DEFAULT}"));
     let mut networks = Networks { of_stack, ..Networks::default() };
     let Some(item) = item else { return networks };
     for entry in reader.entries(item) {
-        let named = read_network(reader, &item.child(entry), &entry.key.text);
+        let (named, is_special) = read_network(reader, &item.child(entry), &entry.key.text);
         let on_hosts = named.or_else(|| stack.as_ref().map(|project| format!("{project}_{}", entry.key.text)));
-        let declared = Declared { on_hosts, place: item.key_place(&entry.key) };
+        let declared = Declared { on_hosts, is_special, place: item.key_place(&entry.key) };
         networks.declared.insert(entry.key.text.clone(), declared);
     }
     networks
 }
 
-fn read_network(reader: &mut Reader<'_>, item: &Item<'_>, key: &str) -> Option<String> {
+/// Returns the name on the hosts, and whether the file says how the network is made.
+fn read_network(reader: &mut Reader<'_>, item: &Item<'_>, key: &str) -> (Option<String>, bool) {
     let mut external = External::default();
+    let mut is_special = false;
     for entry in reader.entries(item) {
         let child = item.child(entry);
         match entry.key.text.as_str() {
             name if external.read(name, reader, &child) => {}
+            "driver" if child.scalar() == Some(DRIVER_OF_COMPOSE) => {}
             // Told with the network itself, if a service uses it.
-            name if KEYS_OF_MAKING.contains(&name) => {}
+            name if KEYS_OF_MAKING.contains(&name) => is_special |= !child.is_null(),
             unknown => {
                 let known = KEYS_OF_MAKING.into_iter().chain(["external", "name"]);
                 reader.unknown_key(unknown, item.key_place(&entry.key), known);
             }
         }
     }
-    external.name_on_hosts(reader, key, item.place())
+    (external.name_on_hosts(reader, key, item.place()), is_special)
 }
 
 /// Warns once of what compose would make and agents do not. `place` is that of `services`.

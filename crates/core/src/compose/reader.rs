@@ -12,7 +12,7 @@ use super::{
     host_files::HostFiles,
     interpolate::Interpolator,
     keys::{Known, Status},
-    labels::{AppLabels, Labels},
+    labels::{ALIYUN, AppLabels, Labels, TICKMESH},
     networks::Networks,
     project::{Project, Sources},
     report::{Place, Report, quote},
@@ -56,6 +56,10 @@ pub(super) struct Reader<'f> {
     pub(super) networks: Networks,
     /// Whether the file has labels of the original, and so means what it meant there.
     pub(super) is_original: bool,
+    /// Services whose `extends` came to nothing, which was told: what they lack may have come from there.
+    pub(super) unextended: BTreeSet<String>,
+    /// Whether every service of a stack is an app, so that nothing is left to compose.
+    pub(super) has_jobs_only: bool,
     /// Whether the file says when the app runs: at its top, or in the service of a stack that the app is.
     pub(super) is_scheduled: bool,
     /// What compose calls everything that it makes for this file.
@@ -107,6 +111,11 @@ impl Text {
     pub(super) fn place_of(&self, index: usize) -> Place {
         let position = self.verbatim_at.map_or(self.place.position, |start| start.moved_by(index));
         Place { position, path: self.place.path.clone() }
+    }
+
+    /// Whether it has variables that are not set, of which nothing has been said.
+    pub(super) fn is_unset(&self) -> bool {
+        !self.unset.is_empty()
     }
 
     /// Several texts as one, with a separator between them.
@@ -172,6 +181,8 @@ impl<'f> Reader<'f> {
             volumes: None,
             networks: Networks::default(),
             is_original: false,
+            unextended: BTreeSet::new(),
+            has_jobs_only: false,
             is_scheduled: false,
             project: project.name.clone().unwrap_or_else(|| file.app.to_string()),
             zones,
@@ -183,6 +194,18 @@ impl<'f> Reader<'f> {
     pub(super) fn stack_project(&self) -> Option<String> {
         let project = self.sources.project();
         project.service.as_ref().map(|_| project.name.clone().unwrap_or_default())
+    }
+
+    /// Returns that name only where compose runs services of the stack: where all are apps, nobody
+    /// made a network or a volume, and nobody is there to be found.
+    pub(super) fn running_stack(&self) -> Option<String> {
+        self.stack_project().filter(|_| !self.has_jobs_only)
+    }
+
+    /// Returns the name of one of our labels, with the prefix that the file has.
+    pub(super) fn label_name(&self, name: &str) -> String {
+        let prefix = if self.is_original { ALIYUN } else { TICKMESH };
+        format!("{prefix}{name}")
     }
 
     /// The entries of a map; none if it is empty or not a map.
@@ -330,7 +353,7 @@ impl<'f> Reader<'f> {
         self.unset.reported.insert(name.to_owned())
     }
 
-    fn warn_unset(&mut self, text: &Text) {
+    pub(super) fn warn_unset(&mut self, text: &Text) {
         for name in &text.unset {
             if self.is_first_unset(name) {
                 let message = format!("the variable {} is not set: nothing is put in its place", quote(name));
@@ -339,7 +362,8 @@ impl<'f> Reader<'f> {
         }
     }
 
-    fn refuse_unset(&mut self, text: &Text, way_out: &str) {
+    /// Refuses a text of which nothing is left without a variable.
+    pub(super) fn refuse_unset(&mut self, text: &Text, way_out: &str) {
         match self.dialect {
             // There it was a warning, and the apps run.
             Dialect::First => return self.warn_unset(text),

@@ -11,7 +11,8 @@ use crate::{
     ledger::{ActiveRun, OpenAttempt, Progress, ReplicaPlace, ReplicaState},
     name::AgentName,
     outcome::Outcome,
-    placement::{Candidates, Placement, Spread, Wanted},
+    placement::{Candidates, Placement, Spread},
+    spec::{RunSpec, ServiceSpec},
     time,
 };
 
@@ -122,16 +123,43 @@ impl<'f> Placer<'_, 'f> {
             run.pending_services().filter(|(_, since)| *since <= self.now).map(|(service, _)| service).collect();
         // Apart from the run, which changes meanwhile.
         let spec = Arc::clone(&run.spec);
-        for service in due {
-            let Some(position) = run.position_in_spec(service) else { continue };
-            let wanted = wanted_by(run, service, self.placement.wanted(&spec.services[position]));
-            if run.services()[service as usize].agents.is_some() {
-                self.place_global(run, service, wanted.load);
-            } else {
+        for service in &due {
+            let Some(position) = run.position_in_spec(*service) else { continue };
+            let service_spec = &spec.services[position];
+            if run.services()[*service as usize].agents.is_some() {
+                self.place_global(run, *service, self.placement.wanted(service_spec).load);
+            } else if !service_spec.minds_neighbours() {
+                let wanted = self.placement.wanted_in(run, *service, service_spec);
                 let candidates = self.placement.candidates(wanted, spread_of(run));
-                self.place_anywhere(run, service, candidates);
+                self.place_anywhere(run, *service, candidates);
             }
         }
+        self.place_beside_others(run, &due, &spec);
+    }
+
+    /// Places the replicas for which it matters where others are: one by one, after all others, and
+    /// again as long as one of them lets another go somewhere.
+    fn place_beside_others(&mut self, run: &mut ActiveRun, due: &[u32], spec: &RunSpec) {
+        let minding = |service: &u32| {
+            let service_spec = spec.services.get(run.position_in_spec(*service)?)?;
+            let is_global = run.services()[*service as usize].agents.is_some();
+            (!is_global && service_spec.minds_neighbours()).then_some((*service, service_spec))
+        };
+        let minding: Vec<(u32, &ServiceSpec)> = due.iter().filter_map(minding).collect();
+        let mut has_moved = !minding.is_empty();
+        while has_moved {
+            has_moved = false;
+            for (service, service_spec) in &minding {
+                while let Some(place) = next_due(run, *service, self.now) {
+                    let wanted = self.placement.wanted_in(run, *service, service_spec);
+                    let mut candidates = self.placement.candidates(wanted, spread_of(run));
+                    let Some(agent) = self.placement.take(&mut candidates, avoided(run, place)) else { break };
+                    self.bind(run, place, agent, candidates.load());
+                    has_moved = true;
+                }
+            }
+        }
+        self.placed.unplaced |= minding.iter().any(|(service, _)| next_due(run, *service, self.now).is_some());
     }
 
     fn place_anywhere<'c>(&mut self, run: &mut ActiveRun, service: u32, mut candidates: Candidates<'c>)
@@ -172,17 +200,12 @@ impl<'f> Placer<'_, 'f> {
     }
 }
 
-/// What a service asks for after what has become of it in this run.
-pub(super) fn wanted_by<'w>(run: &ActiveRun, service: u32, wanted: Wanted<'w>) -> Wanted<'w> {
-    Wanted { refused_by: run.refused_by(service).cloned().collect(), ..wanted }
-}
-
 /// Replicas that nobody is left for, with what is said of each.
 fn refused_by_all(run: &ActiveRun, placement: &Placement<'_>) -> Vec<(ReplicaPlace, String)> {
     let mut refused = Vec::new();
     for service in run.refused_services() {
         let Some(spec) = run.service_spec(service) else { continue };
-        let wanted = wanted_by(run, service, placement.wanted(spec));
+        let wanted = placement.wanted_in(run, service, spec);
         if !placement.is_anybody_left(&wanted) {
             let names: Vec<&str> = wanted.refused_by.iter().map(AgentName::as_str).collect();
             let reason = format!("refused by {}, and no other agent may take it", names.join(", "));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rand::Rng;
 
-use super::{Record, Transition, placing::wanted_by};
+use super::{Record, Transition};
 use crate::{
     encoded::shortened,
     fleet::LoadChange,
@@ -104,7 +104,7 @@ impl Transition<'_> {
             return AttemptEnd::Refused(outcome);
         }
         let placement = Placement::new(self.context.fleet);
-        match run.service_spec(place.service).map(|spec| wanted_by(run, place.service, placement.wanted(spec))) {
+        match run.service_spec(place.service).map(|spec| placement.wanted_in(run, place.service, spec)) {
             Some(wanted) if placement.is_anybody_left(&wanted) => AttemptEnd::Elsewhere,
             Some(_) | None => AttemptEnd::Refused(outcome),
         }

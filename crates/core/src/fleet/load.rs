@@ -2,7 +2,11 @@
 
 use std::num::NonZeroU64;
 
-use crate::{message::Capacity, name::AgentName, spec::ContainerSpec};
+use crate::{
+    message::Capacity,
+    name::AgentName,
+    spec::{ContainerSpec, RequestedDevices},
+};
 
 /// How what a file asks for becomes a reservation. One leader uses one such rule, since it must release what it has bound.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,6 +24,56 @@ pub struct Load {
     pub cpu_millis: u64,
     /// Reserved memory, in bytes.
     pub memory_bytes: u64,
+    /// GPUs, which no two attempts share.
+    pub gpus: GpuLoad,
+}
+
+/// GPUs that attempts have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GpuLoad {
+    /// GPUs of attempts that ask for a number of them.
+    pub counted: u32,
+    /// Attempts that ask for every GPU of their host.
+    pub whole: u32,
+}
+
+impl GpuLoad {
+    /// GPUs that one container asks for. Devices that it names are as many as it names: a host that
+    /// lets others name the same device is for its file to avoid.
+    pub fn of(container: &ContainerSpec) -> Self {
+        let requests = container.device_requests.iter().filter(|request| request.are_gpus());
+        requests.fold(Self::default(), |load, request| {
+            load.plus(match &request.devices {
+                RequestedDevices::All => Self { whole: 1, ..Self::default() },
+                RequestedDevices::Count(count) => Self { counted: *count, ..Self::default() },
+                RequestedDevices::Named(names) => {
+                    Self { counted: u32::try_from(names.len()).unwrap_or(u32::MAX), ..Self::default() }
+                }
+            })
+        })
+    }
+
+    /// Whether a host with so many GPUs can give them.
+    pub fn fits(self, offered: u32) -> bool {
+        match self.whole {
+            0 => self.counted <= offered,
+            1 => self.counted == 0 && offered > 0,
+            _ => false,
+        }
+    }
+
+    /// How many of so many GPUs are taken.
+    pub fn taken_of(self, offered: u32) -> u32 {
+        if self.whole > 0 { offered } else { self.counted.min(offered) }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self { counted: self.counted.saturating_add(other.counted), whole: self.whole.saturating_add(other.whole) }
+    }
+
+    fn minus(self, other: Self) -> Self {
+        Self { counted: self.counted.saturating_sub(other.counted), whole: self.whole.saturating_sub(other.whole) }
+    }
 }
 
 impl Load {
@@ -33,6 +87,7 @@ impl Load {
             slots: 1,
             cpu_millis: container.reserved_cpu_millis().or_else(by_weight).unwrap_or(0),
             memory_bytes: container.reserved_memory_bytes(),
+            gpus: GpuLoad::of(container),
         }
     }
 
@@ -43,6 +98,7 @@ impl Load {
             slots: self.slots.saturating_add(other.slots),
             cpu_millis: self.cpu_millis.saturating_add(other.cpu_millis),
             memory_bytes: self.memory_bytes.saturating_add(other.memory_bytes),
+            gpus: self.gpus.plus(other.gpus),
         }
     }
 
@@ -53,6 +109,7 @@ impl Load {
             slots: self.slots.saturating_sub(other.slots),
             cpu_millis: self.cpu_millis.saturating_sub(other.cpu_millis),
             memory_bytes: self.memory_bytes.saturating_sub(other.memory_bytes),
+            gpus: self.gpus.minus(other.gpus),
         }
     }
 
@@ -70,6 +127,7 @@ impl Load {
         self.slots <= capacity.slots
             && self.cpu_millis <= capacity.cpu_millis
             && self.memory_bytes <= capacity.memory_bytes
+            && capacity.gpus.is_none_or(|offered| self.gpus.fits(offered))
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, btree_set};
 use self::vacancies::Vacancies;
 pub use self::{
     agent::{AgentView, Readiness, Traits},
-    load::{Load, LoadChange, Needs, Reservations},
+    load::{GpuLoad, Load, LoadChange, Needs, Reservations},
     vacancies::Vacancy,
 };
 use crate::{ledger::Ledger, name::AgentName, spec::ContainerSpec};

@@ -77,6 +77,9 @@ pub struct Capacity {
     /// Cores, in thousandths.
     pub cpu_millis: u64,
     pub memory_bytes: u64,
+    /// GPUs that containers may have. `None`: nobody tells, and then they are not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<u32>,
 }
 
 /// How far the pull of an image has come.
@@ -206,7 +209,7 @@ impl AgentRecord {
             engine_trouble: None,
             at,
             labels: BTreeMap::new(),
-            capacity: Capacity { slots: 0, cpu_millis: 0, memory_bytes: 0 },
+            capacity: Capacity { slots: 0, cpu_millis: 0, memory_bytes: 0, gpus: None },
             policy: None,
             stock: EngineStock::default(),
             draining: false,

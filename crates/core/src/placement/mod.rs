@@ -4,6 +4,7 @@
 //! for it, and those that are there besides nothing.
 
 mod candidates;
+mod neighbours;
 mod no_fit;
 #[cfg(test)]
 mod tests;
@@ -12,11 +13,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::{
     candidates::{Candidates, Spread},
+    neighbours::Neighbours,
     no_fit::{NoFit, NotThere, Obstacle},
 };
 
 use crate::{
     fleet::{AgentView, Fleet, Load, LoadChange, Needs, Readiness},
+    ledger::ActiveRun,
     name::AgentName,
     policy::HostPolicy,
     spec::{Constraint, HostAccess, Requirements, ServiceSpec},
@@ -45,6 +48,8 @@ pub struct Wanted<'w> {
     pub requires: Requirements,
     /// Agents that have refused it in this run, for reasons that they do not publish.
     pub refused_by: Vec<AgentName>,
+    /// Where other replicas of the run are, as far as that matters.
+    pub neighbours: Neighbours,
 }
 
 impl<'a> Placement<'a> {
@@ -93,6 +98,16 @@ impl<'a> Placement<'a> {
             access: container.host_access(),
             requires: Requirements::of(container),
             refused_by: Vec::new(),
+            neighbours: Neighbours::NONE,
+        }
+    }
+
+    /// What a replica of a service asks for after what has become of it and of others in its run.
+    pub fn wanted_in<'w>(&self, run: &ActiveRun, service: u32, spec: &'w ServiceSpec) -> Wanted<'w> {
+        Wanted {
+            refused_by: run.refused_by(service).cloned().collect(),
+            neighbours: Neighbours::of(spec, run, service, self.fleet),
+            ..self.wanted(spec)
         }
     }
 
@@ -168,7 +183,10 @@ impl<'a> Placement<'a> {
 
     /// The first thing that keeps a replica from an agent.
     fn obstacle(&self, name: &AgentName, view: &AgentView, wanted: &Wanted<'_>) -> Option<Obstacle> {
-        mismatch(name, view, wanted).or_else(|| too_small(view, wanted)).or_else(|| self.lack(name, view, wanted))
+        mismatch(name, view, wanted)
+            .or_else(|| too_small(view, wanted))
+            .or_else(|| wanted.neighbours.obstacle(name, view))
+            .or_else(|| self.lack(name, view, wanted))
     }
 
     /// What others have taken of an agent that matches and is large enough.
@@ -179,6 +197,7 @@ impl<'a> Placement<'a> {
             (together.slots > capacity.slots, Obstacle::Full),
             (together.cpu_millis > capacity.cpu_millis, Obstacle::BusyCpu),
             (together.memory_bytes > capacity.memory_bytes, Obstacle::BusyMemory),
+            (!capacity.gpus.is_none_or(|offered| together.gpus.fits(offered)), Obstacle::BusyGpus),
         ];
         first_of(lacks)
     }
@@ -198,6 +217,7 @@ impl Wanted<'_> {
             access: Vec::new(),
             requires: Requirements { networks: Vec::new(), volumes: Vec::new() },
             refused_by: Vec::new(),
+            neighbours: Neighbours::NONE,
         }
     }
 }
@@ -251,6 +271,7 @@ fn too_small(view: &AgentView, wanted: &Wanted<'_>) -> Option<Obstacle> {
     first_of([
         (wanted.load.cpu_millis > capacity.cpu_millis, Obstacle::SmallCpu),
         (wanted.load.memory_bytes > capacity.memory_bytes, Obstacle::SmallMemory),
+        (!capacity.gpus.is_none_or(|offered| wanted.load.gpus.fits(offered)), Obstacle::FewGpus),
         (cpu_millis > capacity.cpu_millis, Obstacle::SmallForLimit),
         (last_core.is_some_and(|core| core >= capacity.cpu_millis / 1_000), Obstacle::NoSuchCore),
     ])

@@ -2,6 +2,7 @@ use std::{collections::BTreeMap, fmt};
 
 use super::Wanted;
 use crate::{
+    fleet::GpuLoad,
     name::AgentName,
     policy::flag,
     quantity::{bytes, count_of_cores},
@@ -33,16 +34,28 @@ pub enum Obstacle {
     SmallCpu,
     /// It has less memory than is reserved, however idle it is.
     SmallMemory,
+    /// It has fewer GPUs than are asked for, however idle it is.
+    FewGpus,
     /// It has fewer cores than the container's limit names.
     SmallForLimit,
     /// It does not have the cores that the container is to run on.
     NoSuchCore,
+    /// It has no replica of the services of this affinity, by position.
+    NotBeside(usize),
+    /// It has a replica of the services of this affinity, by position.
+    NotApart(usize),
+    /// It is in no zone.
+    NoZone,
+    /// Its zone has replicas already, and others need some.
+    UsedZone,
     /// Its slots are all taken.
     Full,
     /// Others have reserved too many of its cores.
     BusyCpu,
     /// Others have reserved too much of its memory.
     BusyMemory,
+    /// Others have its GPUs.
+    BusyGpus,
     /// Its container engine does not answer.
     NoEngine,
     /// It finishes what it has.
@@ -124,11 +137,17 @@ fn remedy(obstacle: Obstacle, wanted: &Wanted<'_>) -> Option<(String, String)> {
         | Obstacle::Refused
         | Obstacle::SmallCpu
         | Obstacle::SmallMemory
+        | Obstacle::FewGpus
         | Obstacle::SmallForLimit
         | Obstacle::NoSuchCore
+        | Obstacle::NotBeside(_)
+        | Obstacle::NotApart(_)
+        | Obstacle::NoZone
+        | Obstacle::UsedZone
         | Obstacle::Full
         | Obstacle::BusyCpu
         | Obstacle::BusyMemory
+        | Obstacle::BusyGpus
         | Obstacle::NoEngine
         | Obstacle::Draining
         | Obstacle::Silent
@@ -149,7 +168,8 @@ fn named(access: &HostAccess) -> String {
         | HostAccess::Users
         | HostAccess::Unconfined(_)
         | HostAccess::Privileged
-        | HostAccess::Gpus => access.to_string(),
+        | HostAccess::Gpus
+        | HostAccess::VolumeDriver(_) => access.to_string(),
     }
 }
 
@@ -166,15 +186,29 @@ fn text(obstacle: Obstacle, wanted: &Wanted<'_>) -> String {
         Obstacle::NoVolume(position) => lacking("volume", &wanted.requires.volumes, position),
         Obstacle::SmallCpu => format!("too small for {}", cores()),
         Obstacle::SmallMemory => format!("too small for {} of memory", memory()),
+        Obstacle::FewGpus => format!("without {}", gpus(wanted.load.gpus)),
         Obstacle::SmallForLimit => format!("too small for a limit of {}", count_of_cores(wanted.needs.cpu_millis)),
         Obstacle::NoSuchCore => format!("without core {} of the cpuset", wanted.needs.last_core.unwrap_or_default()),
+        Obstacle::NotBeside(_) | Obstacle::NotApart(_) | Obstacle::NoZone | Obstacle::UsedZone => {
+            wanted.neighbours.text(obstacle).unwrap_or_default()
+        }
         Obstacle::Full => "without a free slot".to_owned(),
         Obstacle::BusyCpu => format!("without {} left", cores()),
         Obstacle::BusyMemory => format!("without {} of memory left", memory()),
+        Obstacle::BusyGpus => format!("without {} left", gpus(wanted.load.gpus)),
         Obstacle::NoEngine => "without an engine that answers".to_owned(),
         Obstacle::Draining => "draining".to_owned(),
         Obstacle::Silent => "silent".to_owned(),
         Obstacle::UnsafeTiming => "with unsafe deadlines".to_owned(),
+    }
+}
+
+/// GPUs that a replica asks for, as a phrase after `without`.
+fn gpus(load: GpuLoad) -> String {
+    match load {
+        GpuLoad { whole: 0, counted: 1 } | GpuLoad { whole: 1, counted: 0 } => "a GPU".to_owned(),
+        GpuLoad { whole: 0, counted } => format!("{counted} GPUs"),
+        GpuLoad { .. } => "GPUs for all requests".to_owned(),
     }
 }
 

@@ -11,14 +11,14 @@ use proptest::{collection::vec, option, prelude::*};
 
 use super::{Placement, Spread, Wanted};
 use crate::{
-    fleet::{AgentView, Fleet, Load, LoadChange, Needs, Readiness, Reservations, Traits},
+    fleet::{AgentView, Fleet, GpuLoad, Load, LoadChange, Needs, Readiness, Reservations, Traits},
     message::{Capacity, EngineStock},
     name::AgentName,
     policy::HostPolicy,
-    spec::{Attribute, Constraint, ContainerSpec, HostAccess, Operator, Requirements},
+    spec::{Attribute, Constraint, ContainerSpec, DeviceRequest, HostAccess, Operator, RequestedDevices, Requirements},
 };
 
-const ONE: Load = Load { slots: 1, cpu_millis: 0, memory_bytes: 0 };
+const ONE: Load = Load { slots: 1, cpu_millis: 0, memory_bytes: 0, gpus: GpuLoad { counted: 0, whole: 0 } };
 const ONE_ANYWHERE: Wanted<'_> = Wanted::room(ONE);
 
 fn agent(name: &str) -> AgentName {
@@ -29,7 +29,7 @@ fn agent(name: &str) -> AgentName {
 fn fleet(agents: &[(&str, Readiness, u32, u32)]) -> Fleet {
     let mut fleet = Fleet::default();
     for &(name, readiness, slots, taken) in agents {
-        let capacity = Capacity { slots, cpu_millis: 4_000, memory_bytes: 1 << 30 };
+        let capacity = Capacity { slots, cpu_millis: 4_000, memory_bytes: 1 << 30, gpus: None };
         fleet.see(&agent(name), Some(AgentView { readiness, capacity, traits: Arc::default() }));
         fleet.apply(&LoadChange::Bind(agent(name), Load { slots: taken, ..Load::default() }));
     }
@@ -120,7 +120,7 @@ fn the_explanation_counts_what_is_in_the_way() {
 fn fleet_of(traits: [Traits; 3]) -> Fleet {
     let mut fleet = Fleet::default();
     for (name, traits) in ["a1", "a2", "a3"].into_iter().zip(traits) {
-        let capacity = Capacity { slots: 9, cpu_millis: 4_000, memory_bytes: 1 << 30 };
+        let capacity = Capacity { slots: 9, cpu_millis: 4_000, memory_bytes: 1 << 30, gpus: None };
         fleet.see(&agent(name), Some(AgentView { readiness: Readiness::Ready, capacity, traits: traits.into() }));
     }
     fleet
@@ -200,9 +200,9 @@ fn agent_that_refused_is_not_asked_again() {
 #[track_caller]
 fn check_reservation(cpu_millis: u64, memory_bytes: u64, expect: Result<&str, &str>) {
     let mut fleet = fleet(&[("a1", Readiness::Ready, 9, 0)]);
-    let bound = Load { slots: 0, cpu_millis: 1_000, memory_bytes: 1 << 29 };
+    let bound = Load { cpu_millis: 1_000, memory_bytes: 1 << 29, ..Load::default() };
     fleet.apply(&LoadChange::Bind(agent("a1"), bound));
-    let wanted = Wanted { load: Load { slots: 1, cpu_millis, memory_bytes }, ..ONE_ANYWHERE };
+    let wanted = Wanted { load: Load { cpu_millis, memory_bytes, ..ONE }, ..ONE_ANYWHERE };
     let placed = place(&fleet, wanted, &Spread::new(), None);
     assert_eq!(placed.as_deref().map_err(String::as_str), expect);
 }
@@ -214,6 +214,58 @@ fn reservations_must_fit() {
     check_reservation(0, 768 << 20, Err("0 of 1 agents fit: 1 without 768.0MiB of memory left"));
     check_reservation(4_001, 0, Err("0 of 1 agents fit: 1 too small for 4.001 cores"));
     check_reservation(0, 2 << 30, Err("0 of 1 agents fit: 1 too small for 2.0GiB of memory"));
+}
+
+fn gpus(devices: RequestedDevices) -> GpuLoad {
+    let device_requests = vec![DeviceRequest::gpus(devices)];
+    GpuLoad::of(&ContainerSpec { device_requests, ..ContainerSpec::new("busybox") })
+}
+
+/// Where a container goes that asks for these GPUs, on a host that offers so many of which these
+/// are taken.
+#[track_caller]
+fn check_gpus(offered: Option<u32>, taken: &[GpuLoad], wanted: RequestedDevices, expect: Result<&str, &str>) {
+    let mut fleet = fleet(&[("a1", Readiness::Ready, 9, 0)]);
+    let view = fleet.agent(&agent("a1")).unwrap().clone();
+    let capacity = Capacity { gpus: offered, ..view.capacity };
+    fleet.see(&agent("a1"), Some(AgentView { capacity, ..view }));
+    let bind = |gpus: &GpuLoad| LoadChange::Bind(agent("a1"), Load { gpus: *gpus, ..ONE });
+    taken.iter().for_each(|gpus| fleet.apply(&bind(gpus)));
+    let load = Load { gpus: gpus(wanted), ..ONE };
+    let placed = place(&fleet, Wanted { load, ..ONE_ANYWHERE }, &Spread::new(), None);
+    assert_eq!(placed.as_deref().map_err(String::as_str), expect);
+    let is_placed_on = Placement::new(&fleet).place_on(&agent("a1"), load);
+    assert_eq!(is_placed_on, expect.is_ok(), "a global service is counted alike");
+}
+
+#[test]
+fn gpus_are_counted_where_an_agent_says_how_many_it_has() {
+    use RequestedDevices::{All, Count, Named};
+    let (two, all) = (gpus(Count(2)), gpus(All));
+    let named = || Named(vec!["0".to_owned(), "3".to_owned()]);
+    check_gpus(Some(4), &[two], Count(2), Ok("a1"));
+    check_gpus(Some(4), &[two], named(), Ok("a1"));
+    check_gpus(Some(4), &[two, two], Count(1), Err("0 of 1 agents fit: 1 without a GPU left"));
+    check_gpus(Some(3), &[two], named(), Err("0 of 1 agents fit: 1 without 2 GPUs left"));
+    check_gpus(Some(2), &[], Count(3), Err("0 of 1 agents fit: 1 without 3 GPUs"));
+    check_gpus(Some(2), &[], All, Ok("a1"));
+    check_gpus(Some(2), &[two], All, Err("0 of 1 agents fit: 1 without a GPU left"));
+    check_gpus(Some(2), &[all], Count(1), Err("0 of 1 agents fit: 1 without a GPU left"));
+    check_gpus(Some(2), &[all], All, Err("0 of 1 agents fit: 1 without a GPU left"));
+    check_gpus(Some(0), &[], All, Err("0 of 1 agents fit: 1 without a GPU"));
+    // Agents of earlier releases do not tell.
+    check_gpus(None, &[two, all], Count(9), Ok("a1"));
+}
+
+#[test]
+fn gpus_come_back_with_the_end_of_an_attempt() {
+    let load = |devices| Load { gpus: gpus(devices), ..ONE };
+    let (two, all) = (load(RequestedDevices::Count(2)), load(RequestedDevices::All));
+    assert_eq!(two.plus(all).minus(all), two);
+    assert_eq!(two.plus(all).minus(two), all);
+    let other = DeviceRequest { capabilities: vec!["tpu".to_owned()], ..DeviceRequest::gpus(RequestedDevices::All) };
+    let container = ContainerSpec { device_requests: vec![other], ..ContainerSpec::new("busybox") };
+    assert_eq!(GpuLoad::of(&container), GpuLoad::default(), "other devices are the engine's affair");
 }
 
 #[test]
@@ -513,11 +565,11 @@ proptest! {
         let mut fleet = Fleet::default();
         for (number, (slots, taken, readiness)) in scene.agents.iter().enumerate() {
             fleet.apply(&LoadChange::Bind(numbered(number), Load { slots: *taken, ..Load::default() }));
-            let capacity = Capacity { slots: *slots, cpu_millis: 4_000, memory_bytes: 1 << 30 };
+            let capacity = Capacity { slots: *slots, cpu_millis: 4_000, memory_bytes: 1 << 30, gpus: None };
             fleet.see(&numbered(number), Some(AgentView { readiness: *readiness, capacity, traits: Arc::default() }));
         }
         for (number, slots, is_there) in seen {
-            let capacity = Capacity { slots, cpu_millis: 4_000, memory_bytes: 1 << 30 };
+            let capacity = Capacity { slots, cpu_millis: 4_000, memory_bytes: 1 << 30, gpus: None };
             let view = AgentView { readiness: Readiness::Ready, capacity, traits: Arc::default() };
             fleet.see(&numbered(number), is_there.then_some(view));
             fleet.apply(&LoadChange::Release(numbered(number), ONE));

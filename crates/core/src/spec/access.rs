@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{Amount, ContainerSpec, Ipc, Limits, Rights, Ulimit, VolumeSource};
+use super::{Amount, ContainerSpec, Ipc, Limits, Rights, Ulimit, Volume};
 
 /// Capabilities that the engine gives every container: who adds one of them asks for nothing.
 const CAPABILITIES_OF_EVERYONE: [&str; 14] = [
@@ -59,6 +59,8 @@ pub enum HostAccess {
     Privileged,
     /// Devices that a driver of the engine hands out.
     Gpus,
+    /// A volume that the engine makes by this driver, with options of the file.
+    VolumeDriver(String),
 }
 
 impl fmt::Display for HostAccess {
@@ -77,6 +79,7 @@ impl fmt::Display for HostAccess {
             Self::Unconfined(option) => write!(formatter, "security_opt {option}"),
             Self::Privileged => formatter.write_str("privileged"),
             Self::Gpus => formatter.write_str("gpus"),
+            Self::VolumeDriver(driver) => write!(formatter, "volume driver {driver}"),
         }
     }
 }
@@ -93,6 +96,7 @@ impl ContainerSpec {
             device_requests,
             limits,
             image: _,
+            platform: _,
             pull_policy: _,
             command: _,
             entrypoint: _,
@@ -115,7 +119,7 @@ impl ContainerSpec {
         // The first network is the mode, too.
         let by_list = networks.iter().any(|network| network.name == HOST_NETWORK).then_some(HostAccess::Network);
         let network = by_mode.or(by_list);
-        let paths = volumes.iter().filter_map(|volume| path(&volume.source));
+        let paths = volumes.iter().filter_map(mounted);
         let gpus = (!device_requests.is_empty()).then_some(HostAccess::Gpus);
         network.into_iter().chain(paths).chain(of_rights(rights)).chain(of_limits(limits)).chain(gpus).collect()
     }
@@ -128,11 +132,11 @@ fn network(mode: &str) -> Option<HostAccess> {
     }
 }
 
-fn path(source: &VolumeSource) -> Option<HostAccess> {
-    match source {
-        VolumeSource::HostPath(path) | VolumeSource::ExistingHostPath(path) => Some(HostAccess::Path(path.clone())),
-        VolumeSource::Named(_) | VolumeSource::Anonymous | VolumeSource::Tmpfs(_) => None,
+fn mounted(volume: &Volume) -> Option<HostAccess> {
+    if let Some(path) = volume.host_path() {
+        return Some(HostAccess::Path(path.to_owned()));
     }
+    volume.options.driver.as_ref().map(|driver| HostAccess::VolumeDriver(driver.name.clone()))
 }
 
 /// The others only take something away, or bound what the kernel bounds anyway.

@@ -12,6 +12,9 @@ pub const STOP_GRACE_DEFAULT: Duration = Duration::from_secs(10);
 pub struct ContainerSpec {
     /// Image reference.
     pub image: String,
+    /// Platform of the image, such as `linux/arm64`; `None`: that of the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
     /// When the image is brought from its registry.
     #[serde(default, skip_serializing_if = "is_default")]
     pub pull_policy: PullPolicy,
@@ -110,6 +113,7 @@ impl ContainerSpec {
     pub fn new(image: impl Into<String>) -> Self {
         Self {
             image: image.into(),
+            platform: None,
             pull_policy: PullPolicy::default(),
             command: None,
             entrypoint: None,
@@ -163,7 +167,7 @@ mod tests {
             cpu_reservation_millis,
             ..ContainerSpec::new("busybox")
         };
-        let Load { slots, cpu_millis, memory_bytes } = Load::of(&container, Reservations::default());
+        let Load { slots, cpu_millis, memory_bytes, .. } = Load::of(&container, Reservations::default());
         assert_eq!((slots, memory_bytes, cpu_millis), (1, expect.0, expect.1));
     }
 

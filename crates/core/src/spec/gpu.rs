@@ -31,9 +31,17 @@ pub enum RequestedDevices {
     Named(Vec<String>),
 }
 
+/// Docker's word for GPUs among the capabilities of devices.
+const GPU: &str = "gpu";
+
 impl DeviceRequest {
+    /// Whether it asks for GPUs: other devices of drivers are not counted.
+    pub fn are_gpus(&self) -> bool {
+        self.capabilities.iter().any(|capability| capability == GPU)
+    }
+
     /// GPUs of whichever driver has some, as `docker run --gpus` asks for them.
     pub fn gpus(devices: RequestedDevices) -> Self {
-        Self { driver: None, devices, capabilities: vec!["gpu".to_owned()], options: BTreeMap::new() }
+        Self { driver: None, devices, capabilities: vec![GPU.to_owned()], options: BTreeMap::new() }
     }
 }

@@ -1,6 +1,7 @@
 //! What a compose file asks for, after validation: plain data that everything downstream trusts.
 
 mod access;
+mod affinity;
 mod constraint;
 mod container;
 mod gpu;
@@ -22,11 +23,12 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::access::NO_NEW_PRIVILEGES;
 pub use self::{
     access::{CAPABILITY_OF_PRIORITY, HostAccess},
+    affinity::{Affinity, ZoneSpread},
     constraint::{Attribute, Constraint, Operator},
     container::{ContainerSpec, PullPolicy, STOP_GRACE_DEFAULT},
     gpu::{DeviceRequest, RequestedDevices},
     limits::{Amount, Limits, Ulimit},
-    mount::{MountOptions, Propagation, Relabel, Volume, VolumeSource},
+    mount::{MountOptions, Propagation, Relabel, VOLUME_DRIVER_LOCAL, Volume, VolumeDriver, VolumeSource},
     naming::Naming,
     needs::HostNeed,
     network::{NetworkSpec, is_built_in},
@@ -139,11 +141,22 @@ pub struct ServiceSpec {
     /// What an agent must be to run a replica: all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub constraints: Vec<Constraint>,
+    /// Where other replicas of the run must be, or must not be: all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub affinities: Vec<Affinity>,
+    /// How widely the replicas are spread; `None`: as agents are free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<ZoneSpread>,
     /// The container of each replica.
     pub container: ContainerSpec,
 }
 
 impl ServiceSpec {
+    /// Whether one replica decides about where the next one may go.
+    pub fn minds_neighbours(&self) -> bool {
+        !self.affinities.is_empty() || self.spread.is_some()
+    }
+
     /// One replica of a container, with every default.
     pub fn new(name: ServiceName, container: ContainerSpec) -> Self {
         Self {
@@ -155,6 +168,8 @@ impl ServiceSpec {
             attempt_timeout: None,
             global: false,
             constraints: Vec::new(),
+            affinities: Vec::new(),
+            spread: None,
             container,
         }
     }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::is_default;
@@ -14,6 +16,18 @@ pub struct Volume {
     /// What else the file says about it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub options: MountOptions,
+}
+
+impl Volume {
+    /// The path of the host that the container gets to see, if it is one: mounted by its name, or
+    /// behind a volume that the engine makes of it.
+    pub fn host_path(&self) -> Option<&str> {
+        match &self.source {
+            VolumeSource::HostPath(path) | VolumeSource::ExistingHostPath(path) => Some(path),
+            VolumeSource::Named(_) => self.options.driver.as_ref().and_then(VolumeDriver::bound_path),
+            VolumeSource::Anonymous | VolumeSource::Tmpfs(_) => None,
+        }
+    }
 }
 
 /// What a mount shows.
@@ -48,6 +62,32 @@ pub struct MountOptions {
     /// How mounts below it spread between host and container.
     #[serde(default, skip_serializing_if = "is_default")]
     pub propagation: Option<Propagation>,
+    /// How the engine makes the volume where it is not there yet; `None`: as one of its own.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub driver: Option<VolumeDriver>,
+}
+
+/// Docker's own driver of volumes, which mounts whatever its options say.
+pub const VOLUME_DRIVER_LOCAL: &str = "local";
+
+/// What makes a volume, and with which options.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeDriver {
+    /// Name of the driver.
+    pub name: String,
+    /// Its options, such as `type`, `o` and `device` of the local driver.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub options: BTreeMap<String, String>,
+}
+
+impl VolumeDriver {
+    /// The path of the host that such a volume is: the local driver mounts it by `o: bind`.
+    fn bound_path(&self) -> Option<&str> {
+        let flags = self.options.get("o").map(String::as_str).unwrap_or_default();
+        let is_bind = flags.split(',').any(|flag| matches!(flag.trim(), "bind" | "rbind"));
+        let device = self.options.get("device")?;
+        (self.name == VOLUME_DRIVER_LOCAL && is_bind).then_some(device)
+    }
 }
 
 /// How SELinux labels a mounted path.

@@ -61,7 +61,7 @@ fn spec() -> Arc<AppSpec> {
 }
 
 fn fleet() -> Fleet {
-    let capacity = Capacity { slots: 4, cpu_millis: 4_000, memory_bytes: 1 << 30 };
+    let capacity = Capacity { slots: 4, cpu_millis: 4_000, memory_bytes: 1 << 30, gpus: None };
     let view = || AgentView { readiness: Readiness::Ready, capacity, traits: Arc::default() };
     let mut fleet = Fleet::default();
     fleet.see_all((0..2).map(|number| (agent(number), view())).collect());

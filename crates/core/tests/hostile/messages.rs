@@ -64,7 +64,7 @@ fn heartbeat() -> AgentRecord {
         engine_trouble: Some(EngineTrouble { since: at(), reason: "denied".to_owned(), lasting: true }),
         at: at(),
         labels: [("disk".to_owned(), "ssd".to_owned())].into(),
-        capacity: Capacity { slots: 4, cpu_millis: 4_000, memory_bytes: 1 << 30 },
+        capacity: Capacity { slots: 4, cpu_millis: 4_000, memory_bytes: 1 << 30, gpus: None },
         policy: Some(HostPolicy {
             host_paths: vec!["/srv".into()],
             grants: Grant::ALL.into(),

@@ -158,7 +158,7 @@ impl World {
             engine_trouble: None,
             at: self.moment.wall,
             labels: BTreeMap::new(),
-            capacity: Capacity { slots: self.slots, cpu_millis: 2_000, memory_bytes: 1 << 30 },
+            capacity: Capacity { slots: self.slots, cpu_millis: 2_000, memory_bytes: 1 << 30, gpus: None },
             policy: None,
             stock: EngineStock::default(),
             draining: false,

@@ -6,7 +6,8 @@ use bollard::{
     errors::Error as DockerError,
     models::{
         ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, ContainerSummary,
-        ContainerSummaryStateEnum as SummaryState, LocalNodeState, Network, SystemInfo, Volume, VolumeListResponse,
+        ContainerSummaryStateEnum as SummaryState, ImageInspect, LocalNodeState, Network, SystemInfo, Volume,
+        VolumeListResponse,
     },
 };
 use jiff::Timestamp;
@@ -91,6 +92,18 @@ pub(super) fn path_of_volume(volume: Volume) -> Option<String> {
     let is_bind = |option: &str| matches!(option.trim(), "bind" | "rbind");
     let binds = options.get("o").is_some_and(|given| given.split(',').any(is_bind));
     options.remove("device").filter(|_| volume.driver == "local" && binds)
+}
+
+/// Whether an image is for a platform such as `linux/arm64` or `linux/arm/v7`. A part that the platform
+/// does not name may be any.
+pub(super) fn is_for(image: &ImageInspect, platform: &str) -> bool {
+    let found = [&image.os, &image.architecture, &image.variant];
+    let wanted = platform.split('/').map(|part| part.trim().to_ascii_lowercase());
+    wanted.zip(found).all(|(wanted, found)| {
+        let found = found.as_deref().unwrap_or_default();
+        // Engines leave the variant out that an architecture has alone, such as v8 of arm64.
+        found.is_empty() || found == wanted
+    })
 }
 
 /// Returns the names of the networks to which a container is connected.

@@ -51,6 +51,8 @@ pub(super) fn create_body(request: &ContainerRequest, entrypoint: Option<Vec<Str
         labels: _,
         // As the caller has made it.
         entrypoint: _,
+        // A part of the address of the request.
+        platform: _,
         // What happens before. Docker has no reservation of processors: placement alone knows it.
         pull_policy: _,
         cpu_reservation_millis: _,

@@ -2,18 +2,20 @@
 
 use bollard::models::{
     Mount, MountBindOptions, MountBindOptionsPropagationEnum as DockerPropagation, MountType, MountVolumeOptions,
+    MountVolumeOptionsDriverConfig,
 };
-use tickmesh_core::spec::{MountOptions, Propagation, Volume, VolumeSource};
+use tickmesh_core::spec::{MountOptions, Propagation, Volume, VolumeDriver, VolumeSource};
 
 /// Returns a mount in the short form of docker, `SOURCE:TARGET:MODES`.
 ///
 /// Host paths are binds and not mounts: like compose, a bind makes a directory that is missing.
 /// Docker labels for SELinux what is bound only, volumes included.
 pub(super) fn bind(volume: &Volume) -> Option<String> {
-    let MountOptions { must_exist: _, no_copy, relabel, propagation } = volume.options.clone();
+    let MountOptions { must_exist: _, no_copy, relabel, propagation, driver } = volume.options.clone();
     let source = match &volume.source {
         VolumeSource::HostPath(path) => path,
-        VolumeSource::Named(name) if relabel.is_some() => name,
+        // Only the long form can say how the engine makes the volume.
+        VolumeSource::Named(name) if relabel.is_some() && driver.is_none() => name,
         VolumeSource::Named(_)
         | VolumeSource::ExistingHostPath(_)
         | VolumeSource::Anonymous
@@ -42,12 +44,17 @@ pub(super) fn mount(volume: &Volume) -> Option<Mount> {
         VolumeSource::Named(name) => (MountType::VOLUME, Some(name.clone())),
         VolumeSource::Anonymous => (MountType::VOLUME, None),
     };
-    let MountOptions { must_exist: _, no_copy, relabel: _, propagation } = volume.options.clone();
+    let MountOptions { must_exist: _, no_copy, relabel: _, propagation, driver } = volume.options.clone();
     let bind_options = propagation.map(|propagation| MountBindOptions {
         propagation: Some(docker_propagation(propagation)),
         ..MountBindOptions::default()
     });
-    let volume_options = no_copy.then(|| MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() });
+    let is_special = no_copy || driver.is_some();
+    let volume_options = is_special.then(|| MountVolumeOptions {
+        no_copy: no_copy.then_some(true),
+        driver_config: driver.map(driver_config),
+        ..MountVolumeOptions::default()
+    });
     Some(Mount {
         target: Some(volume.target.clone()),
         source,
@@ -57,6 +64,11 @@ pub(super) fn mount(volume: &Volume) -> Option<Mount> {
         volume_options,
         ..Mount::default()
     })
+}
+
+/// Docker makes a missing volume by these, and takes one that is there as it is.
+fn driver_config(VolumeDriver { name, options }: VolumeDriver) -> MountVolumeOptionsDriverConfig {
+    MountVolumeOptionsDriverConfig { name: Some(name), options: Some(options.into_iter().collect()) }
 }
 
 /// Returns target and options of a mount of memory.

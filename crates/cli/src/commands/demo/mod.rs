@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use jiff::tz::TimeZone;
 use tickmesh_agent::{
-    engine::{ContainerEngine, docker::Docker},
+    engine::{ContainerEngine, Image, docker::Docker},
     labels::Owner,
 };
 use tickmesh_client::{
@@ -146,9 +146,9 @@ fn namespace() -> anyhow::Result<Namespace> {
 /// A demo that would have to pull an image first would show nothing for a minute, and on a machine without network fail.
 async fn check_images(engine: &Docker, spec: &AppSpec) -> anyhow::Result<()> {
     for service in &spec.run().services {
-        let image = &service.container.image;
-        if !engine.image_present(image).await? {
-            let problem = format!("the Docker engine does not have the image `{image}`");
+        let image = Image::of(&service.container);
+        if !engine.image_present(&image).await? {
+            let problem = format!("the Docker engine does not have the image {image}");
             return Err(Missing::new(problem, "run `make setup`, which brings it").into());
         }
     }

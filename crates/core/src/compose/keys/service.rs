@@ -6,6 +6,7 @@ use super::{FOREIGN, Known, ignored, ignored_unless, supported, unsupported, uns
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ServiceKey {
     Image,
+    Platform,
     Build,
     Command,
     Entrypoint,
@@ -16,6 +17,7 @@ pub(crate) enum ServiceKey {
     WorkingDir,
     User,
     Deploy,
+    Scale,
     MemLimit,
     MemReservation,
     Cpus,
@@ -93,6 +95,7 @@ const NO_SIDE_PROCESS: &str = "nothing runs beside the container's own command";
 /// Every key of a service.
 pub(crate) const SERVICE_KEYS: &[Known<ServiceKey>] = &[
     supported("image", ServiceKey::Image),
+    supported("platform", ServiceKey::Platform),
     supported("build", ServiceKey::Build),
     supported("command", ServiceKey::Command),
     supported("entrypoint", ServiceKey::Entrypoint),
@@ -102,6 +105,7 @@ pub(crate) const SERVICE_KEYS: &[Known<ServiceKey>] = &[
     supported("working_dir", ServiceKey::WorkingDir),
     supported("user", ServiceKey::User),
     supported("deploy", ServiceKey::Deploy),
+    supported("scale", ServiceKey::Scale),
     supported("mem_limit", ServiceKey::MemLimit),
     supported("mem_reservation", ServiceKey::MemReservation),
     supported("cpus", ServiceKey::Cpus),
@@ -169,7 +173,6 @@ pub(crate) const SERVICE_KEYS: &[Known<ServiceKey>] = &[
     // What can never be done here, or goes by another name.
     unsupported("dockerfile", "agents do not build images", "push the image to a registry and name it with `image`"),
     unsupported("label_file", "labels say what an app is, so they stand in its file", "write them under `labels`"),
-    unsupported("scale", "the number of replicas is a label", "write the label `aliyun.scale`"),
     unsupported(
         "volumes_from",
         "the other container may be on another host",
@@ -188,7 +191,11 @@ pub(crate) const SERVICE_KEYS: &[Known<ServiceKey>] = &[
     unsupported("device_cgroup_rules", HOSTS_OWN, "name the devices under `devices`"),
     unsupported("cgroup", HOSTS_OWN, "remove it: every container has a cgroup of its own"),
     unsupported("cgroup_parent", HOSTS_OWN, "set limits with `mem_limit` and `cpus`"),
-    unsupported("runtime", HOSTS_OWN, "make it the default runtime of the hosts that the label `constraint` names"),
+    unsupported(
+        "runtime",
+        HOSTS_OWN,
+        "write `gpus: all` for GPUs; another one has to be the default runtime of its hosts",
+    ),
     unsupported("storage_opt", HOSTS_OWN, ON_THE_HOSTS),
     unsupported("blkio_config", HOSTS_OWN, ON_THE_HOSTS),
     unsupported_unless(ZERO, "cpu_rt_period", HOSTS_OWN, "write `cpus`"),
@@ -203,7 +210,6 @@ pub(crate) const SERVICE_KEYS: &[Known<ServiceKey>] = &[
     unsupported_unless(OFF, "oom-kill-disable", HANGS_WITHOUT_MEMORY, "remove it, and write a larger `mem_limit`"),
     unsupported_unless(OFF, "oom_kill_disable", HANGS_WITHOUT_MEMORY, "remove it, and write a larger `mem_limit`"),
     // Images, and what happens around a container.
-    ignored("platform", "an image is taken for the platform of its host, and the label `constraint` chooses hosts"),
     unsupported(
         "pull_refresh_after",
         "no host remembers when it pulled an image",

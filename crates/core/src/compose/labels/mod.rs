@@ -17,7 +17,7 @@ pub(super) use table::{AppLabels, ServiceLabels};
 
 use super::{
     dialect::Dialect,
-    reader::{Pair, Reader, Text},
+    reader::{Pair, Reader, Text, Unset},
     report::{Place, quote},
     yaml::{Item, Value},
 };
@@ -203,11 +203,11 @@ fn read_keys<S: LabelSet>(reader: &mut Reader<'_>, item: &Item<'_>, labels: &mut
         let separator = if name == "schedule" { SCHEDULES_SEPARATOR } else { "," };
         let text = match &child.node.value {
             Value::Scalar(_) if child.is_null() => None,
-            Value::Scalar(_) | Value::Mapping(_) => match reader.text(&child) {
+            Value::Scalar(_) | Value::Mapping(_) => match reader.with_unset(Unset::Deferred, |it| it.text(&child)) {
                 Some(text) => Some(text),
                 None => continue,
             },
-            Value::Sequence(_) => match reader.texts(&child) {
+            Value::Sequence(_) => match reader.with_unset(Unset::Deferred, |it| it.texts(&child)) {
                 Some(texts) => Some(Text::joined(&texts, separator, child.place())),
                 None => continue,
             },
@@ -233,7 +233,8 @@ struct Other {
 
 fn read<S: LabelSet>(reader: &mut Reader<'_>, item: &Item<'_>, labels: &mut Labels<S>) -> Vec<Other> {
     let mut others = Vec::new();
-    for Pair { name, place, value } in reader.pairs(item) {
+    let pairs = reader.with_unset(Unset::Deferred, |reader| reader.pairs(item));
+    for Pair { name, place, value } in pairs {
         let short = name.strip_prefix(TICKMESH).or_else(|| name.strip_prefix(ALIYUN));
         if let Some(label) =
             short.filter(|short| reader.dialect.has_label(short)).and_then(|short| find(S::TABLE, short))
@@ -245,6 +246,9 @@ fn read<S: LabelSet>(reader: &mut Reader<'_>, item: &Item<'_>, labels: &mut Labe
             let text = value.map(|value| value.trimmed());
             S::read_elsewhere(reader, &short, Written { name, place, text });
         } else if check_other::<S>(reader, &name, &place) {
+            if let Some(text) = &value {
+                reader.warn_unset(text);
+            }
             others.push(Other { name, place, value: value.map(|value| value.value).unwrap_or_default() });
         }
     }
@@ -260,6 +264,12 @@ struct Written {
 
 fn read_known<S>(reader: &mut Reader<'_>, label: &'static Label<S>, written: Written, labels: &mut Labels<S>) {
     let Written { name, place, text } = written;
+    if let Some(text) = &text {
+        match text.value.is_empty() && text.is_unset() {
+            true => return reader.refuse_unset(text, ""),
+            false => reader.warn_unset(text),
+        }
+    }
     let Some(text) = text.filter(|text| !text.value.is_empty()) else {
         let message = format!("the label `{name}` has no value");
         return reader.report.error_with_hint(place, message, label.help());

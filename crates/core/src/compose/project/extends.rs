@@ -1,6 +1,9 @@
 //! `extends`: a service of this file or of another one, below what the service itself says.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use super::{
     super::{
@@ -24,6 +27,8 @@ pub(super) struct Extends<'m, 'r, 'f> {
     known: Known,
     /// Those that are being extended now.
     chain: Vec<(SourceId, String)>,
+    /// Those that extend each other in a circle, which was told.
+    circular: BTreeSet<(SourceId, String)>,
 }
 
 /// What a service extends.
@@ -41,9 +46,13 @@ pub(super) fn extended(merger: &mut Merger<'_, '_>, root: &Rc<Node>) -> Rc<Node>
     if !services.iter().any(|service| own(&service.value, "extends").is_some()) {
         return root.clone();
     }
-    let mut extends = Extends { merger, known: Known::new(), chain: Vec::new() };
+    let mut extends = Extends { merger, known: Known::new(), chain: Vec::new(), circular: BTreeSet::new() };
     let services = services.iter().map(|service| {
-        let value = extends.service(root, service).unwrap_or_else(|| without(&service.value, "extends"));
+        let extended = extends.service(root, service);
+        if extended.is_none() {
+            extends.merger.reader.unextended.insert(service.key.text.clone());
+        }
+        let value = extended.unwrap_or_else(|| without(&service.value, "extends"));
         Entry { key: service.key.clone(), value }
     });
     let services = Rc::new(Node::new(entries[at].value.position, Value::Mapping(services.collect())));
@@ -73,6 +82,9 @@ impl Extends<'_, '_, '_> {
         if let Some(known) = self.known.get(&id) {
             return Some(known.clone());
         }
+        if self.circular.contains(&id) {
+            return None;
+        }
         let path = format!("services.{}.extends", service.key.text);
         let item = Item { node: &extends.value, path };
         if let Some(first) = self.chain.iter().position(|before| *before == id) {
@@ -80,6 +92,7 @@ impl Extends<'_, '_, '_> {
             let names: Vec<&str> = names.collect();
             let message = format!("`{}` would extend itself: {}", id.1, names.join(" -> "));
             self.merger.reader.report.error(item.place(), message);
+            self.circular.extend(self.chain[first..].iter().cloned());
             return None;
         }
         if self.chain.len() >= CHAIN_MAX {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::{
     reader::Reader,
     report::quote,
-    value::{Refused, boolean, duration, duration_text},
+    value::{Refused, boolean, duration, duration_text, is_engine_name},
     yaml::{Item, Value},
 };
 use crate::spec::PullPolicy;
@@ -14,6 +14,11 @@ use crate::spec::PullPolicy;
 const STOP_GRACE_MAX: Duration = Duration::from_secs(60 * 60);
 /// Longest name or path in a container's description: that of a path of Linux.
 const TEXT_BYTES_MAX: usize = 4096;
+
+/// Longest name of a platform.
+const PLATFORM_BYTES_MAX: usize = 100;
+/// The system of nearly all images.
+const LINUX: &str = "linux";
 
 /// `command` and `entrypoint`: a list as it is, or a text that is split as a shell would, without any other of its meanings.
 pub(super) fn read_words(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Vec<String>> {
@@ -53,14 +58,32 @@ pub(super) fn pull_policy(text: &str) -> Result<PullPolicy, Refused> {
     }
 }
 
+/// The platform of an image, as docker takes it. A word alone may be a system or an architecture, and
+/// the engine wants to know which.
+pub(super) fn platform(text: &str) -> Result<String, Refused> {
+    let parts: Vec<&str> = text.split('/').collect();
+    let is_word = |part: &&str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+    };
+    if parts.len() > 3 || !parts.iter().all(is_word) || text.len() > PLATFORM_BYTES_MAX {
+        return Err(Refused::new(text, "a platform such as `linux/amd64`"));
+    }
+    let (system, further) = match parts.as_slice() {
+        ["linux" | "windows", further @ ..] => (parts[0], further),
+        [_] => (LINUX, parts.as_slice()),
+        further => (further[0], &further[1..]),
+    };
+    let architecture = further.iter().map(|part| match *part {
+        "x86_64" | "x86-64" => "amd64",
+        "aarch64" => "arm64",
+        part => part,
+    });
+    Ok(std::iter::once(system).chain(architecture).collect::<Vec<_>>().join("/"))
+}
+
 /// What an agent allows is its own affair; here is only what could never work.
 pub(super) fn network_mode(text: &str) -> Result<String, Refused> {
-    let is_name = |name: &str| {
-        name.starts_with(|first: char| first.is_ascii_alphanumeric())
-            && name.chars().all(|character| character.is_ascii_alphanumeric() || "_.-".contains(character))
-            && name.len() <= TEXT_BYTES_MAX
-    };
-    if is_name(text.strip_prefix("container:").unwrap_or(text)) {
+    if is_engine_name(text.strip_prefix("container:").unwrap_or(text)) {
         return Ok(text.to_owned());
     }
     let expected = if text.starts_with("service:") {
@@ -89,7 +112,8 @@ pub(super) fn check_restart(reader: &mut Reader<'_>, item: &Item<'_>) {
     let policy = text.value.split_once(':').map_or(text.value.as_str(), |(policy, _)| policy);
     if matches!(policy, "always" | "on-failure" | "unless-stopped") {
         let message = format!("`restart: {policy}` has no effect: a batch job is not restarted");
-        reader.report.warning_with_hint(text.place(), message, "retries are set by the label `aliyun.retry_count`");
+        let hint = format!("retries are set by the label `{}`", reader.label_name("retry_count"));
+        reader.report.warning_with_hint(text.place(), message, hint);
     } else {
         let message = format!("{} is not `no`, `always`, `on-failure` or `unless-stopped`", quote(&text.value));
         reader.report.error(text.place(), message);

@@ -8,11 +8,14 @@
 
 use std::collections::BTreeSet;
 
-use super::super::{
-    reader::{Reader, Text},
-    report::{Place, one_of, quote},
-    value::boolean,
-    yaml::{Entry, Item, Value},
+use super::{
+    super::{
+        reader::{Reader, Text},
+        report::{Place, one_of, quote},
+        value::boolean,
+        yaml::{Entry, Item, Value},
+    },
+    affinity::{self, Known, Neighbourhood},
 };
 use crate::{name::ServiceName, spec::ServiceSpec};
 
@@ -48,6 +51,7 @@ pub(super) struct Unlinked {
     /// Why it looks like a server, which never ends.
     pub(super) server: Option<&'static str>,
     pub(super) depends: Vec<Dependency>,
+    pub(super) neighbourhood: Neighbourhood,
 }
 
 /// Reads `depends_on`.
@@ -146,10 +150,18 @@ pub(super) fn link(reader: &mut Reader<'_>, services: Vec<Unlinked>, names: &BTr
     if reader.dialect.refuses_waiting_for_servers() {
         report_servers(reader, &services);
     }
-    services.into_iter().map(linked).collect()
+    let known =
+        |service: &Unlinked| Known { name: service.spec.name.clone(), image: service.spec.container.image.clone() };
+    let known: Vec<Known> = services.iter().map(known).collect();
+    let places: Vec<Option<Place>> = services.iter().map(|service| service.neighbourhood.place()).collect();
+    let services: Vec<ServiceSpec> = services.into_iter().map(|service| linked(reader, service, &known)).collect();
+    affinity::report_circles(reader, &services, &places);
+    services
 }
 
-fn linked(Unlinked { mut spec, server: _, depends }: Unlinked) -> ServiceSpec {
+fn linked(reader: &mut Reader<'_>, service: Unlinked, known: &[Known]) -> ServiceSpec {
+    let Unlinked { mut spec, server: _, depends, neighbourhood } = service;
+    neighbourhood.settle(reader, &mut spec, known);
     for name in depends.into_iter().filter_map(|dependency| ServiceName::new(dependency.name).ok()) {
         if !spec.depends.contains(&name) {
             spec.depends.push(name);

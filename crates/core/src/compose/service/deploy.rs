@@ -58,7 +58,8 @@ pub(super) fn read_deploy(
     deploy
 }
 
-fn replicas(text: &str) -> Result<u32, Refused> {
+/// A number of replicas; 0 is for the caller to settle.
+pub(super) fn replicas(text: &str) -> Result<u32, Refused> {
     if text == "0" {
         return Ok(0);
     }
@@ -151,5 +152,6 @@ fn check_restart_policy(reader: &mut Reader<'_>, item: &Item<'_>) {
         return;
     }
     let message = "`restart_policy` has no effect: a batch job is not restarted";
-    reader.report.warning_with_hint(item.place(), message, "retries are set by the label `aliyun.retry_count`");
+    let hint = format!("retries are set by the label `{}`", reader.label_name("retry_count"));
+    reader.report.warning_with_hint(item.place(), message, hint);
 }

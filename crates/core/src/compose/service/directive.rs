@@ -3,10 +3,13 @@
 //! What must hold and can be honoured is taken over; what must hold and cannot is an error, because the job would run
 //! where it must not; what was only a wish is a warning.
 
-use super::super::{
-    constraint::{self, Wish},
-    reader::{Pair, Reader},
-    report::{Place, quote},
+use super::{
+    super::{
+        constraint::{self, Wish},
+        reader::{Pair, Reader},
+        report::{Place, quote},
+    },
+    affinity::Neighbourhood,
 };
 use crate::spec::Constraint;
 
@@ -26,8 +29,17 @@ const DIRECTIVES: [(&str, Directive); 4] = [
     ("reschedule:", Directive::Reschedule),
 ];
 
+/// What the directives of a service say.
+#[derive(Debug, Default)]
+pub(super) struct Directives {
+    /// What an agent must be.
+    pub(super) constraints: Vec<Constraint>,
+    /// What must be beside it.
+    pub(super) neighbourhood: Neighbourhood,
+}
+
 /// Reads a directive. `false`: it is none, but a variable.
-pub(super) fn read(reader: &mut Reader<'_>, pair: &Pair, constraints: &mut Vec<Constraint>) -> bool {
+pub(super) fn read(reader: &mut Reader<'_>, pair: &Pair, directives: &mut Directives) -> bool {
     let found = DIRECTIVES.iter().find_map(|(prefix, directive)| Some((directive, pair.name.strip_prefix(prefix)?)));
     let Some((directive, name)) = found else { return false };
     // An operator may be cut in two: `a==b` is the variable `a` with the value `=b`.
@@ -37,15 +49,20 @@ pub(super) fn read(reader: &mut Reader<'_>, pair: &Pair, constraints: &mut Vec<C
     };
     let place = pair.place.clone();
     match directive {
-        Directive::Constraint => read_constraint(reader, &rest, place, constraints),
-        Directive::Affinity => {
+        Directive::Constraint => read_constraint(reader, &rest, place, &mut directives.constraints),
+        Directive::Affinity if is_wish(&rest) => {
             let why = "agents are chosen by what they are, not by what runs on them";
-            refuse(reader, &format!("affinity:{rest}"), place, why);
+            reader
+                .report
+                .warning(place, format!("the wish {} has no effect: {why}", quote(&format!("affinity:{rest}"))));
         }
-        Directive::Availability => {
+        Directive::Affinity => directives.neighbourhood.read_affinity(reader, &rest, place),
+        Directive::Availability if is_wish(&rest) => {
             let why = "replicas are spread over the agents that fit, whatever zone they are in";
-            refuse(reader, &format!("availability:{rest}"), place, why);
+            let wish = quote(&format!("availability:{rest}"));
+            reader.report.warning(place, format!("the wish {wish} has no effect: {why}"));
         }
+        Directive::Availability => directives.neighbourhood.read_availability(reader, &rest, place),
         Directive::Reschedule => check_reschedule(reader, &rest, place),
     }
     true
@@ -65,15 +82,9 @@ pub(super) fn warn_of_wish(reader: &mut Reader<'_>, text: &str, place: Place) {
     reader.report.warning_with_hint(place, message, "write `==` or `!=` if it must hold");
 }
 
-/// A directive that is never honoured: bad only if it must hold.
-fn refuse(reader: &mut Reader<'_>, text: &str, place: Place, why: &str) {
-    let is_wish = constraint::split(text).is_some_and(|(_, _, values)| values.starts_with('~'));
-    if is_wish {
-        reader.report.warning(place, format!("the wish {} has no effect: {why}", quote(text)));
-    } else {
-        let message = format!("{} is not supported: {why}", quote(text));
-        reader.report.error_with_hint(place, message, "write a constraint, such as `constraint:zone==a`");
-    }
+/// Whether it would only be nice.
+fn is_wish(text: &str) -> bool {
+    constraint::split(text).is_some_and(|(_, _, values)| values.starts_with('~'))
 }
 
 fn check_reschedule(reader: &mut Reader<'_>, policy: &str, place: Place) {

@@ -14,10 +14,12 @@ use super::{
         value::{boolean, number, unless_zero},
         yaml::Item,
     },
+    affinity::Neighbourhood,
     build,
-    container::{check_restart, network_mode, pull_policy, read_words, stop_grace, user, working_dir},
+    container::{check_restart, network_mode, platform, pull_policy, read_words, stop_grace, user, working_dir},
     depends::{self, Dependency, read_depends_on},
-    deploy::{Deploy, read_deploy},
+    deploy::{Deploy, read_deploy, replicas},
+    directive::Directives,
     env_file::read_env_files,
     environment::{check_size, read_environment},
     gpus::read_gpus,
@@ -67,8 +69,10 @@ pub(super) struct ServiceDraft {
     /// Variables of files: those of `environment` win.
     env_files: BTreeMap<String, String>,
     /// Directives among the variables.
-    constraints: Vec<Constraint>,
+    directives: Directives,
     deploy: Deploy,
+    /// What `scale` says, and where.
+    scale: Option<(u32, Place)>,
 }
 
 impl ServiceDraft {
@@ -86,8 +90,9 @@ impl ServiceDraft {
             labels: Labels::default(),
             depends_on: Vec::new(),
             env_files: BTreeMap::new(),
-            constraints: Vec::new(),
+            directives: Directives::default(),
             deploy: Deploy::default(),
+            scale: None,
         }
     }
 
@@ -99,11 +104,12 @@ impl ServiceDraft {
                 self.image = Some(item.place());
                 container.image = reader.parsed(item, image::read).unwrap_or_default();
             }
+            ServiceKey::Platform => container.platform = reader.parsed(item, platform),
             ServiceKey::Build => self.build = Some(item.place()),
             ServiceKey::Command => container.command = read_words(reader, item),
             ServiceKey::Entrypoint => container.entrypoint = read_words(reader, item),
             ServiceKey::Environment => {
-                (container.environment, self.constraints) =
+                (container.environment, self.directives) =
                     reader.with_unset(Unset::Deferred, |reader| read_environment(reader, item));
             }
             ServiceKey::EnvFile => self.env_files = read_env_files(reader, item),
@@ -114,6 +120,7 @@ impl ServiceDraft {
                 container.user = reader.with_unset(Unset::Refused, |reader| reader.parsed(item, user));
             }
             ServiceKey::Deploy => self.deploy = read_deploy(reader, item, &mut self.resources, &mut self.labels),
+            ServiceKey::Scale => self.scale = reader.parsed(item, replicas).map(|count| (count, item.place())),
             ServiceKey::MemLimit => self.resources.read_memory(reader, item, "mem_limit", Bound::Limit),
             ServiceKey::MemReservation => {
                 self.resources.read_memory(reader, item, "mem_reservation", Bound::Reservation);
@@ -193,6 +200,11 @@ impl ServiceDraft {
         let mut depends = by_label.unwrap_or_default();
         depends.append(&mut self.depends_on);
         depends
+    }
+
+    /// Takes out what the service says about its neighbours.
+    pub(super) fn take_neighbourhood(&mut self) -> Neighbourhood {
+        std::mem::take(&mut self.directives.neighbourhood)
     }
 
     /// The service; `None` if it has no name.
@@ -280,10 +292,12 @@ impl ServiceDraft {
         if let (Some(given), Some(count)) = (self.labels.given("scale"), self.labels.scale) {
             scale.put(reader, &given.name, given.place.clone(), count);
         }
-        if let Some((0, place)) = &self.deploy.replicas {
-            settle_no_replicas(reader, place.clone(), self.labels.is_of_swarm_cronjob());
-        } else if let Some((count, place)) = self.deploy.replicas.take() {
-            scale.put(reader, "deploy.replicas", place, count);
+        for (name, given) in [("deploy.replicas", self.deploy.replicas.take()), ("scale", self.scale.take())] {
+            match given {
+                Some((0, place)) => settle_no_replicas(reader, place, self.labels.is_of_swarm_cronjob()),
+                Some((count, place)) => scale.put(reader, name, place, count),
+                None => {}
+            }
         }
         if let Some(given) = self.labels.given("global") {
             global.put(reader, &given.name, given.place.clone(), self.labels.global);
@@ -302,7 +316,7 @@ impl ServiceDraft {
     /// Constraints of all three spellings: each must hold.
     fn take_constraints(&mut self, reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<Constraint> {
         let mut constraints = self.labels.constraints.clone();
-        constraints.append(&mut self.constraints);
+        constraints.append(&mut self.directives.constraints);
         constraints.append(&mut self.deploy.constraints);
         if constraints.len() > CONSTRAINTS_MAX {
             let message =

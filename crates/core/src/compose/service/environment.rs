@@ -8,9 +8,8 @@ use super::{
         report::quote,
         yaml::Item,
     },
-    directive,
+    directive::{self, Directives},
 };
-use crate::spec::Constraint;
 
 /// Most text in the variables of one service: the kernel gives names and values a megabyte, and the ledger holds them all.
 const ENVIRONMENT_BYTES_MAX: usize = 64 * 1024;
@@ -26,17 +25,14 @@ const RESERVED: [&str; 8] = [
     "TICKMESH_CAUSE",
 ];
 
-/// Reads `environment`: the variables, and the constraints among them.
-pub(super) fn read_environment(
-    reader: &mut Reader<'_>,
-    item: &Item<'_>,
-) -> (BTreeMap<String, String>, Vec<Constraint>) {
-    let (mut environment, mut constraints) = (BTreeMap::new(), Vec::new());
+/// Reads `environment`: the variables, and the directives among them.
+pub(super) fn read_environment(reader: &mut Reader<'_>, item: &Item<'_>) -> (BTreeMap<String, String>, Directives) {
+    let (mut environment, mut directives) = (BTreeMap::new(), Directives::default());
     for pair in reader.pairs(item) {
         if let Some(text) = &pair.value {
             reader.report_unset(text);
         }
-        if directive::read(reader, &pair, &mut constraints) || !check_name(reader, &pair) {
+        if directive::read(reader, &pair, &mut directives) || !check_name(reader, &pair) {
             continue;
         }
         let Pair { name, place, value } = pair;
@@ -53,7 +49,7 @@ pub(super) fn read_environment(
         }
     }
     check_size(reader, item, &environment);
-    (environment, constraints)
+    (environment, directives)
 }
 
 /// Says so if there is more of it than there may be.

@@ -1,5 +1,6 @@
 //! The services of a file: one after the other, each key by its reader.
 
+mod affinity;
 mod build;
 mod container;
 mod depends;
@@ -70,8 +71,9 @@ fn read_one(
         reader.report.error(key.clone(), format!("there is no service {} any more", quote(service)));
         return None;
     };
-    let Unlinked { spec, server: _, depends } = read_service(reader, item, entry)?;
+    let Unlinked { mut spec, server: _, depends, neighbourhood } = read_service(reader, item, entry)?;
     stack::refuse_dependencies(reader, depends);
+    neighbourhood.settle_alone(reader, &mut spec);
     Some(spec)
 }
 
@@ -98,6 +100,7 @@ fn read_service(reader: &mut Reader<'_>, services: &Item<'_>, entry: &Entry) -> 
                 stack::leave_dependencies(reader, &item.child(key));
                 continue;
             }
+            "links" if is_stack && links_are_names(&item.child(key)) => continue,
             "name" => {
                 check_name(reader, &item, key, &entry.key.text);
                 continue;
@@ -108,14 +111,17 @@ fn read_service(reader: &mut Reader<'_>, services: &Item<'_>, entry: &Entry) -> 
             draft.read(known, reader, &item.child(key));
         }
     }
-    if !keys.iter().any(|key| matches!(key.key.text.as_str(), "image" | "build")) {
+    let is_told = reader.unextended.contains(&entry.key.text)
+        || !(item.is_null() || matches!(item.node.value, Value::Mapping(_)));
+    if !is_told && !keys.iter().any(|key| matches!(key.key.text.as_str(), "image" | "build")) {
         let message = format!("the service {} has no `image`", quote(&entry.key.text));
         reader.report.error(place, message);
     }
     let server = keys.iter().find_map(|key| sign_of_server(&item.child(key), &key.key.text));
     let depends = draft.take_depends(reader);
+    let neighbourhood = draft.take_neighbourhood();
     let spec = draft.finish(reader, &item, &entry.key.text, name)?;
-    Some(Unlinked { spec, server, depends })
+    Some(Unlinked { spec, server, depends, neighbourhood })
 }
 
 /// Returns what makes a service look like a server.
@@ -129,6 +135,18 @@ fn sign_of_server(item: &Item<'_>, key: &str) -> Option<&'static str> {
         "ports" => (!item.is_null()).then_some("`ports`"),
         "healthcheck" => (!item.is_null()).then_some("a `healthcheck`"),
         _ => None,
+    }
+}
+
+/// Whether links name services as those are called anyway, in the network that they share.
+fn links_are_names(item: &Item<'_>) -> bool {
+    match &item.node.value {
+        Value::Sequence(nodes) => nodes.iter().all(|node| match &node.value {
+            Value::Scalar(scalar) => !scalar.text.contains(':'),
+            Value::Sequence(_) | Value::Mapping(_) => false,
+        }),
+        Value::Scalar(scalar) => scalar.is_null(),
+        Value::Mapping(_) => false,
     }
 }
 

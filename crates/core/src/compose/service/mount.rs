@@ -17,7 +17,11 @@ pub(super) struct Mount {
 /// A path of the Docker host that runs the container.
 pub(super) fn path_of_host(text: &str) -> Result<String, Refused> {
     if !text.starts_with('/') {
-        let expected = "an absolute path: there is no project directory on the agents";
+        // The folder of the file, which a dot stands for, is known or not; what has no dot is none.
+        let expected = match text.starts_with(['.', '~']) {
+            true => "an absolute path: there is no project directory on the agents",
+            false => "a path of a host: one that begins in the folder of the file begins with `./`",
+        };
         return Err(Refused::new(text, expected));
     }
     if text.contains(':') {

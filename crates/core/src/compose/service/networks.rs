@@ -88,6 +88,11 @@ impl Attachments {
                     }
                     container.networks.push(NetworkSpec { name, aliases });
                 }
+                // The engine's own network knows no names.
+                Found::Default if key == DEFAULT && !aliases.is_empty() => {
+                    let message = "`aliases` have no effect on the engine's default network, which knows no names";
+                    reader.report.warning_with_hint(place, message, "name a network that the hosts have");
+                }
                 Found::Default => {}
                 Found::Nothing => report_unknown(reader, &key, place),
             }

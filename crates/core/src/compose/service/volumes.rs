@@ -6,7 +6,8 @@ use super::{
     super::{
         reader::{Reader, Text},
         report::{Place, one_of, quote},
-        value::{Refused, boolean},
+        value::{Refused, boolean, is_engine_name},
+        volumes::DeclaredVolume,
         yaml::{Item, Value},
     },
     modes::{self, Modes},
@@ -58,9 +59,19 @@ pub(super) fn read_volumes(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<Moun
 fn settle_name(reader: &mut Reader<'_>, volume: &mut Volume, place: Place) {
     let (VolumeSource::Named(name), Some(declared)) = (&mut volume.source, &reader.volumes) else { return };
     if let Some(declaration) = declared.get(name) {
-        if let Some(on_hosts) = declaration {
-            name.clone_from(on_hosts);
-            volume.options.must_exist = true;
+        match declaration {
+            DeclaredVolume::Own => {}
+            DeclaredVolume::Named(on_hosts) => name.clone_from(on_hosts),
+            DeclaredVolume::OnHosts(on_hosts) => {
+                name.clone_from(on_hosts);
+                volume.options.must_exist = true;
+            }
+            DeclaredVolume::MadeBy(on_hosts, driver) => {
+                if let Some(on_hosts) = on_hosts {
+                    name.clone_from(on_hosts);
+                }
+                volume.options.driver = Some(driver.clone());
+            }
         }
         return;
     }
@@ -141,9 +152,7 @@ fn host_path(text: &str) -> Result<VolumeSource, Refused> {
 }
 
 fn named(text: &str) -> Result<VolumeSource, Refused> {
-    let first = text.starts_with(|first: char| first.is_ascii_alphanumeric());
-    let rest = text.chars().all(|character| character.is_ascii_alphanumeric() || "_.-".contains(character));
-    if first && rest && text.len() <= 255 {
+    if is_engine_name(text) {
         return Ok(VolumeSource::Named(text.to_owned()));
     }
     Err(Refused::new(text, VOLUME_NAME))

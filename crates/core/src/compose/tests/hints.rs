@@ -10,7 +10,6 @@ use crate::compose::keys::{
 const SERVICE: &[(&str, &str, &str)] = &[
     ("dockerfile", "Dockerfile", "image: registry.example.com/job"),
     ("label_file", "job.labels", "labels: {team: data}"),
-    ("scale", "3", "labels: {aliyun.scale: 3}"),
     ("volumes_from", "[other]", "volumes: ['data:/data']"),
     ("volume_driver", "nfs", ""),
     ("provider", "{type: a}", ""),
@@ -24,7 +23,7 @@ const SERVICE: &[(&str, &str, &str)] = &[
     ("device_cgroup_rules", "['c 1:3 mr']", "devices: [/dev/null]"),
     ("cgroup", "host", ""),
     ("cgroup_parent", "m", "mem_limit: 64m\ncpus: 0.5"),
-    ("runtime", "nvidia", "labels: {tickmesh.constraint: runtime==nvidia}"),
+    ("runtime", "nvidia", "gpus: all"),
     ("storage_opt", "{size: 1g}", "labels: {tickmesh.constraint: disk==small}"),
     ("blkio_config", "{weight: 300}", "labels: {tickmesh.constraint: disk==slow}"),
     ("cpu_rt_period", "1000", "cpus: 0.5"),

@@ -9,6 +9,7 @@ mod hints;
 mod hostile;
 mod labels;
 mod layout;
+mod markers;
 mod networks;
 mod options;
 mod placement;

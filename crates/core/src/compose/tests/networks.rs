@@ -126,3 +126,21 @@ fn services_that_may_run_at_once_are_told_that_they_do_not_meet() {
     check_meeting(&format!("a: {{image: a}}, {}, {}", after("b", "a"), after("c", "b")), false);
     check_meeting(&format!("a: {{image: a}}, {}, {}", after("b", "a"), after("c", "a")), true);
 }
+
+#[test]
+fn options_of_the_default_network_are_told() {
+    let text = |options: &str| format!("{}networks: {{default: {options}}}\n", with_service(""));
+    for nothing in ["", "{driver: bridge}", "{driver_opts: }", "{x-note: 1}"] {
+        check(&text(nothing), &[]);
+    }
+    for special in ["{internal: true}", "{driver: macvlan}", "{ipam: {driver: default}}"] {
+        let told = "5:12: warning: the network `default` is not made: containers get the engine's default network\n  hint: add `external: true` to use one that the hosts have";
+        check(&text(special), &[told]);
+    }
+    check_service(
+        "networks: {default: {aliases: [job]}}",
+        &[
+            "5:16: warning: `aliases` have no effect on the engine's default network, which knows no names\n  hint: name a network that the hosts have",
+        ],
+    );
+}

@@ -206,12 +206,30 @@ fn keys_of_the_original_have_its_names() {
 }
 
 #[test]
+fn platform_is_passed_on_as_the_engine_takes_it() {
+    for (written, passed_on) in [
+        ("linux/arm64", "linux/arm64"),
+        ("linux/arm/v7", "linux/arm/v7"),
+        ("amd64", "linux/amd64"),
+        ("linux/x86_64", "linux/amd64"),
+        ("aarch64", "linux/arm64"),
+        ("windows", "windows"),
+    ] {
+        assert_eq!(container(&format!("platform: {written}")).platform.as_deref(), Some(passed_on));
+    }
+    for odd in ["a/b/c/d", "'linux/'", "'linux arm'"] {
+        let text = odd.trim_matches('\'');
+        let expect = format!("5:15: error: `{text}` is not a platform such as `linux/amd64`");
+        check_service(&format!("platform: {odd}"), &[&expect]);
+    }
+}
+
+#[test]
 fn build_is_passed_over_beside_an_image_and_names_one_alone() {
     check_service(
-        "build: .\nplatform: linux/arm64",
+        "build: .",
         &[
             "5:12: warning: `build` has no effect: hosts that lack the image `busybox` pull it\n  hint: `docker compose build --push` builds it and puts it into its registry",
-            "6:5: warning: `platform` has no effect: an image is taken for the platform of its host, and the label `constraint` chooses hosts",
         ],
     );
     let alone = "labels: {aliyun.project_type: batch}\nservices: {s1: {build: {context: .}}}\n";

@@ -1,7 +1,10 @@
 //! Where replicas may run: constraints in all their spellings, and one replica on each agent.
 
 use super::*;
-use crate::spec::{Attribute, Constraint, Operator};
+use crate::{
+    name::ServiceName,
+    spec::{Affinity, Attribute, Constraint, Operator},
+};
 
 fn constraint(label: &str, operator: Operator, values: &[&str]) -> Constraint {
     Constraint { attribute: Attribute::Label(label.to_owned()), operator, values: owned(values) }
@@ -58,12 +61,12 @@ fn directives_that_cannot_be_honoured_are_errors_and_wishes_are_warnings() {
         ],
     );
     check_service(
-        "environment:\n- constraint:node==/web.*/\n- constraint:disk=ssd\n- affinity:service!=db\n- availability:az==3\n- reschedule:off\n",
+        "environment:\n- constraint:node==/web.*/\n- constraint:disk=ssd\n- affinity:container==db\n- availability:az!=3\n- reschedule:off\n",
         &[
             "6:7: error: `node==/web.*/` is not possible: values are compared in full, so write them out, as in `zone==(a|b)`",
             "7:7: error: `disk=ssd` is not a constraint such as `disk==ssd` or `zone!=(a|b)`",
-            "8:7: error: `affinity:service!=db` is not supported: agents are chosen by what they are, not by what runs on them\n  hint: write a constraint, such as `constraint:zone==a`",
-            "9:7: error: `availability:az==3` is not supported: replicas are spread over the agents that fit, whatever zone they are in\n  hint: write a constraint, such as `constraint:zone==a`",
+            "8:7: error: affinity: `container==db` is not possible: agents know the services and images of this file, so write `service==` or `image==`, or a constraint on a label of hosts",
+            "9:7: error: availability: `az!=3` is not a number of zones such as `az==3`, where `az` is a label of agents",
             "10:7: error: `reschedule:` takes `on-node-failure`, not `off`\n  hint: the label `tickmesh.on_lost: fail` says that a replica of a lost host is not run elsewhere",
         ],
     );
@@ -173,4 +176,74 @@ fn a_global_service_counts_as_one_replica_until_a_run_begins() {
         (0..200).map(|index| format!("  s{index}: {{image: a, labels: {{aliyun.global: true}}}}\n")).collect();
     let app = spec(&format!("labels: {{aliyun.project_type: batch}}\nservices:\n{services}"));
     assert_eq!(app.run().replica_count(), 200);
+}
+
+/// A job of three services, of which `s2` has these directives.
+fn with_neighbours(directives: &str, further: &str) -> String {
+    format!(
+        "labels: {{aliyun.project_type: batch}}\nservices:\n  s1: {{image: 'redis:7'}}\n  s2:\n    image: busybox\n    environment: [{directives}]\n{further}  s3: {{image: 'registry.example:5000/redis@sha256:{}'}}\n",
+        "0".repeat(64)
+    )
+}
+
+#[test]
+fn affinities_name_services_and_images_of_the_file() {
+    let affinities = |directives: &str| {
+        let app = spec(&with_neighbours(directives, ""));
+        let service = app.run().services[1].clone();
+        assert_eq!(service.container.environment, map(&[]));
+        let text = |affinity: &Affinity| {
+            let names: Vec<&str> = affinity.services.iter().map(ServiceName::as_str).collect();
+            format!("{:?} {}", affinity.operator, names.join("|"))
+        };
+        service.affinities.iter().map(text).collect::<Vec<_>>()
+    };
+    assert_eq!(affinities("affinity:service==s1"), ["Is s1"]);
+    assert_eq!(affinities("'affinity:service!=(s1|s3)', affinity:service!=s2"), ["IsNot s1|s3", "IsNot s2"]);
+    assert_eq!(affinities("affinity:image==redis"), ["Is s1"]);
+    assert_eq!(affinities("'affinity:image==redis:7'"), ["Is s1"]);
+    assert_eq!(affinities("'affinity:image!=registry.example:5000/redis'"), ["IsNot s3"]);
+}
+
+#[test]
+fn affinities_that_nothing_meets_are_told() {
+    check(
+        &with_neighbours("affinity:service==s4, affinity:image==none, affinity:image!=none, affinity:service", ""),
+        &[
+            "6:19: error: there is no service `s4` in this app\n  hint: did you mean `s1`?",
+            "6:41: error: no service of this app has the image `none`\n  hint: agents know of no other containers; `constraint:` names labels of hosts",
+            "6:63: warning: the affinity has no effect: no service of this app has the image `none`\n  hint: agents know of no other containers; `constraint:` names labels of hosts",
+            "6:85: error: affinity: `service` is not an affinity such as `service==db` or `service!=(a|b)`",
+        ],
+    );
+    for circle in ["affinity:service==s2", "affinity:image==busybox"] {
+        check(
+            &with_neighbours(circle, ""),
+            &[
+                "6:19: error: `s2` would wait for its own place: affinities go round in a circle\n  hint: remove one of them",
+            ],
+        );
+    }
+    check(
+        &with_neighbours("affinity:service==s1", "    labels: {aliyun.global: true}\n"),
+        &[
+            "6:19: error: a service with one replica on each agent has its places: it can choose no others\n  hint: remove the affinity, or write `scale` instead of `global`",
+        ],
+    );
+}
+
+#[test]
+fn availability_is_a_number_of_zones() {
+    let spread = |keys: &str| service(keys).spread.map(|spread| (spread.label, spread.zones));
+    let labels = "labels: {aliyun.scale: 3}";
+    assert_eq!(spread(&format!("environment: [availability:az==3]\n{labels}")), Some(("az".to_owned(), 3)));
+    assert_eq!(spread(&format!("environment: {{'availability:rack': '=2'}}\n{labels}")), Some(("rack".to_owned(), 2)));
+    assert_eq!(spread("environment: [availability:az==~3]"), None);
+    check_service(
+        "environment: [availability:az==2, availability:az==many]",
+        &[
+            "5:19: error: a `scale` of 1 is too small for 2 zones\n  hint: raise the label `scale`, or ask for fewer zones",
+            "5:39: error: availability: `many` is not a whole number from 1 to 100",
+        ],
+    );
 }

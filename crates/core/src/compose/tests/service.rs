@@ -236,11 +236,10 @@ fn keys_without_use_for_a_batch_job_are_ignored_with_a_warning() {
 #[test]
 fn keys_that_cannot_work_say_why() {
     check_service(
-        "cgroup_parent: a\nscale: 3\nvolumes_from: [db]\n",
+        "cgroup_parent: a\nvolumes_from: [db]\n",
         &[
             "5:5: error: `cgroup_parent` is not supported: it is for the administrator of a host to say\n  hint: set limits with `mem_limit` and `cpus`",
-            "6:5: error: `scale` is not supported: the number of replicas is a label\n  hint: write the label `aliyun.scale`",
-            "7:5: error: `volumes_from` is not supported: the other container may be on another host\n  hint: give both services the same entry in `volumes`",
+            "6:5: error: `volumes_from` is not supported: the other container may be on another host\n  hint: give both services the same entry in `volumes`",
         ],
     );
 }

@@ -137,7 +137,7 @@ fn secrets_that_cannot_be_had_say_why() {
 
 #[test]
 fn paths_of_a_project_directory_do_not_exist_on_the_agents() {
-    for source in ["./data", "../data", "~/data", "data/in", "."] {
+    for source in ["./data", "../data", "~/data", "."] {
         let expect = format!("`{source}` is not an absolute path: there is no project directory on the agents");
         check_refused(&format!("'{source}:/in'"), &expect);
     }
@@ -145,6 +145,8 @@ fn paths_of_a_project_directory_do_not_exist_on_the_agents() {
 
 #[test]
 fn paths_lead_down_only() {
+    let no_dot = "`data/in` is not a path of a host: one that begins in the folder of the file begins with `./`";
+    check_refused("'data/in:/in'", no_dot);
     check_refused("'/a/../b:/in'", "`/a/../b` is not a path of a host without `..`");
     check_refused("'/a:/in/..'", "`/in/..` is not an absolute path in the container, without `..` and other than `/`");
     check_refused("'/a:/'", "`/` is not an absolute path in the container, without `..` and other than `/`");
@@ -282,7 +284,6 @@ fn declarations_of_volumes_are_checked() {
             with_service("")
         ),
         &[
-            "1:15: error: `driver` of a volume is not supported: agents make volumes of the default driver only\n  hint: make the volume on the hosts, and write `external: true` instead",
             "1:28: error: unknown key `extrnal`\n  hint: did you mean `external`?",
             "1:64: warning: `driver` of a volume has no effect: the volume must be there already",
             "1:77: warning: `labels` of a volume have no effect: nothing reads them",
@@ -290,6 +291,52 @@ fn declarations_of_volumes_are_checked() {
             "1:117: error: `/d` is not a name on the hosts: letters, digits, `_`, `.` and `-`, beginning with a letter or digit",
         ],
     );
+}
+
+#[test]
+fn volumes_of_a_driver_are_made_as_the_file_says() {
+    let made = |top: &str| {
+        let volume = declared("'data:/in'", top);
+        let VolumeSource::Named(name) = &volume.source else { panic!("{volume:?}") };
+        assert!(!volume.options.must_exist, "{top}");
+        let driver = volume.options.driver.unwrap_or_else(|| panic!("{top}"));
+        let options: Vec<String> = driver.options.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        format!("{name} by {}: {}", driver.name, options.join(" "))
+    };
+    let nfs = "driver_opts: {type: nfs, o: 'addr=10.0.0.1,rw', device: ':/export/${TAG}'}";
+    let of_nfs = "by local: device=:/export/v2 o=addr=10.0.0.1,rw type=nfs";
+    assert_eq!(made(&format!("{{data: {{{nfs}}}}}")), format!("data {of_nfs}"));
+    assert_eq!(made(&format!("{{data: {{driver: local, name: nas, {nfs}}}}}")), format!("nas {of_nfs}"));
+    assert_eq!(made("{data: {driver: rclone}}"), "data by rclone: ");
+    assert_eq!(made("{data: {driver_opts: {o: bind, device: /srv}}}"), "data by local: device=/srv o=bind");
+    check(
+        &format!("volumes: {{a: {{driver_opts: 5, driver: ''}}}}\n{}", with_service("")),
+        &[
+            "1:28: error: a map is needed here, but this is a text",
+            "1:39: error: `` is not a driver of volumes, such as `local`",
+        ],
+    );
+    let unset = format!("volumes: {{a: {{driver_opts: {{device: '${{NAS}}:/x'}}}}}}\n{}", with_service(""));
+    assert!(rendered(&unset).starts_with("f:1:37: error: the variable `NAS` is not set"), "{}", rendered(&unset));
+}
+
+/// What a host must allow for a volume that is made by a driver.
+#[test]
+fn volume_of_a_driver_needs_a_right_of_the_host() {
+    let access = |options: &str| {
+        let text = format!("volumes: {{data: {options}}}\n{}", with_service("volumes: ['data:/in']"));
+        let access = spec(&text).run().services[0].container.host_access();
+        access.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(access("{driver: local}"), Vec::<String>::new());
+    assert_eq!(access("{driver_opts: {type: nfs, device: ':/x'}}"), ["volume driver local"]);
+    assert_eq!(access("{driver: rclone}"), ["volume driver rclone"]);
+    // A path of the host stays one, whatever hides it.
+    for flags in ["bind", "ro,bind", "rbind , ro"] {
+        let options = format!("{{driver_opts: {{type: none, o: '{flags}', device: /etc}}}}");
+        assert_eq!(access(&options), ["host path /etc"]);
+    }
+    assert_eq!(access("{driver: other, driver_opts: {o: bind, device: /etc}}"), ["volume driver other"]);
 }
 
 #[test]

@@ -19,6 +19,17 @@ impl Refused {
     }
 }
 
+/// Longest name of a volume, network or container.
+const ENGINE_NAME_BYTES_MAX: usize = 255;
+
+/// Whether an engine takes this for the name of something that it has: what it would take for a path
+/// is none.
+pub(super) fn is_engine_name(text: &str) -> bool {
+    let first = text.starts_with(|first: char| first.is_ascii_alphanumeric());
+    let rest = text.chars().all(|character| character.is_ascii_alphanumeric() || "_.-".contains(character));
+    first && rest && text.len() <= ENGINE_NAME_BYTES_MAX
+}
+
 /// A whole number within bounds, in digits only: no sign, no `1_000`.
 pub(super) fn number(text: &str, bounds: RangeInclusive<u64>) -> Result<u64, Refused> {
     let digits_only = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -119,7 +119,7 @@ impl World {
     }
 
     pub(super) fn set_agent(&mut self, name: &str, readiness: Readiness, slots: u32) {
-        let capacity = Capacity { slots, cpu_millis: 4_000, memory_bytes: 1 << 30 };
+        let capacity = Capacity { slots, cpu_millis: 4_000, memory_bytes: 1 << 30, gpus: None };
         self.fleet.see(&agent(name), Some(AgentView { readiness, capacity, traits: Arc::default() }));
     }
 
@@ -336,7 +336,7 @@ impl World {
             engine_trouble: None,
             at: self.now,
             labels: Default::default(),
-            capacity: Capacity { slots: 10, cpu_millis: 4_000, memory_bytes: 1 << 30 },
+            capacity: Capacity { slots: 10, cpu_millis: 4_000, memory_bytes: 1 << 30, gpus: None },
             policy: None,
             stock: EngineStock::default(),
             draining: false,

@@ -357,7 +357,7 @@ fn first_record(host: &Host, process: Nonce, ground: &Ground) -> AgentRecord {
         engine_trouble: None,
         at: host.clock.wall(ground),
         labels: host.labels.clone(),
-        capacity: Capacity { slots: host.slots, cpu_millis: 4_000, memory_bytes: 1 << 30 },
+        capacity: Capacity { slots: host.slots, cpu_millis: 4_000, memory_bytes: 1 << 30, gpus: None },
         policy: host.policy.published(),
         stock: EngineStock::default(),
         draining: false,

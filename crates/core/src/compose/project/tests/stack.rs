@@ -157,3 +157,42 @@ fn both_forms_of_a_label_have_one_value() {
         ],
     );
 }
+
+/// Nobody ran `docker compose up` for a file in which everything is a job: there is no network to
+/// join, and the volumes are made at their first use, as compose makes them.
+#[test]
+fn file_of_jobs_alone_needs_nothing_that_compose_made() {
+    let job =
+        "{image: busybox, volumes: ['data:/data'], labels: {tickmesh.schedule: '@daily', tickmesh.timezone: UTC}}";
+    let container = |others: &str, top: &str| {
+        let text = format!("services:\n  s1: {job}\n{others}volumes: {{data: {top}}}\n");
+        let reading = of_service(&text, "s1");
+        let spec = reading.spec.unwrap_or_else(|| panic!("{:?}", reading.diagnostics));
+        spec.run().services[0].container.clone()
+    };
+    let alone = container(&format!("  s2: {job}\n  x-note: {{}}\n"), "");
+    assert_eq!((alone.network_mode.as_deref(), alone.networks.len()), (None, 0));
+    let volume = &alone.volumes[0];
+    assert_eq!((&volume.source, volume.options.must_exist), (&VolumeSource::Named("shop_data".to_owned()), false));
+    let beside = container("  db: {image: postgres}\n", "");
+    assert_eq!(beside.network_mode.as_deref(), Some("shop_default"));
+    let volume = &beside.volumes[0];
+    assert_eq!((&volume.source, volume.options.must_exist), (&VolumeSource::Named("shop_data".to_owned()), true));
+    let external = container("", "{external: true}");
+    assert!(external.volumes[0].options.must_exist, "what is external is looked for in any case");
+    let driver = container("", "{driver_opts: {type: nfs, device: ':/x'}}").volumes[0].clone();
+    assert_eq!(driver.source, VolumeSource::Named("shop_data".to_owned()));
+    assert!(driver.options.driver.is_some() && !driver.options.must_exist);
+}
+
+#[test]
+fn links_of_a_stack_are_names_that_are_known_anyway() {
+    let said = |links: &str| {
+        let job = format!(
+            "{{image: busybox, links: {links}, labels: {{tickmesh.schedule: '@daily', tickmesh.timezone: UTC}}}}"
+        );
+        let reading = of_service(&format!("services:\n  s1: {job}\n  db: {{image: postgres}}\n"), "s1");
+        reading.diagnostics.len()
+    };
+    assert_eq!((said("[db]"), said("['db:database']")), (0, 1));
+}
