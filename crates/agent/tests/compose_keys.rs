@@ -102,6 +102,7 @@ fn rows(folder: &str, volume: &str, cgroups: Cgroups) -> Vec<Row> {
         is("cpus", "cpus: 0.5", "/HostConfig/NanoCpus", json!(500_000_000)),
         is("gpus", "gpus: all", "/HostConfig/DeviceRequests/0/Count", json!(-1)),
         is("gpus", "gpus: all", "/HostConfig/DeviceRequests/0/Capabilities", json!([["gpu"]])),
+        is("runtime", "runtime: nvidia", "/HostConfig/DeviceRequests/0/Count", json!(-1)),
         is("gpus", "gpus: 2", "/HostConfig/DeviceRequests/0/Count", json!(2)),
         is("gpus", "labels: {tickmesh.gpu: 3}", "/HostConfig/DeviceRequests/0/Count", json!(3)),
         is("deploy", devices, "/HostConfig/DeviceRequests/0/DeviceIDs", json!(["0", "3"])),

@@ -23,6 +23,7 @@ pub(crate) enum ServiceKey {
     Cpus,
     CpuShares,
     Gpus,
+    Runtime,
     MemswapLimit,
     PidsLimit,
     NetworkMode,
@@ -135,6 +136,8 @@ pub(crate) const SERVICE_KEYS: &[Known<ServiceKey>] = &[
     supported("dns_options", ServiceKey::Naming(NamingKey::DnsOpt)),
     supported("extra_hosts", ServiceKey::Naming(NamingKey::ExtraHosts)),
     supported("gpus", ServiceKey::Gpus),
+    // The way to GPUs before there were device requests.
+    supported("runtime", ServiceKey::Runtime),
     // Finer limits.
     supported("ulimits", ServiceKey::Limit(LimitKey::Ulimits)),
     supported("shm_size", ServiceKey::Limit(LimitKey::ShmSize)),
@@ -191,11 +194,6 @@ pub(crate) const SERVICE_KEYS: &[Known<ServiceKey>] = &[
     unsupported("device_cgroup_rules", HOSTS_OWN, "name the devices under `devices`"),
     unsupported("cgroup", HOSTS_OWN, "remove it: every container has a cgroup of its own"),
     unsupported("cgroup_parent", HOSTS_OWN, "set limits with `mem_limit` and `cpus`"),
-    unsupported(
-        "runtime",
-        HOSTS_OWN,
-        "write `gpus: all` for GPUs; another one has to be the default runtime of its hosts",
-    ),
     unsupported("storage_opt", HOSTS_OWN, ON_THE_HOSTS),
     unsupported("blkio_config", HOSTS_OWN, ON_THE_HOSTS),
     unsupported_unless(ZERO, "cpu_rt_period", HOSTS_OWN, "write `cpus`"),

@@ -22,7 +22,7 @@ use super::{
     directive::Directives,
     env_file::read_env_files,
     environment::{check_size, read_environment},
-    gpus::read_gpus,
+    gpus::{read_gpus, read_runtime, visible_devices},
     host_files::read_grants,
     image, limits,
     mount::Mount,
@@ -62,6 +62,8 @@ pub(super) struct ServiceDraft {
     resources: Resources,
     /// What `gpus` asks for, and where it stands.
     gpus: Option<(Vec<DeviceRequest>, Place)>,
+    /// Whether `runtime` asks for GPUs, and where it stands.
+    by_runtime: Option<Place>,
     /// Where `pull_policy` stands, if it does.
     pull_policy: Option<Place>,
     labels: Labels<ServiceLabels>,
@@ -86,6 +88,7 @@ impl ServiceDraft {
             container: ContainerSpec { init: dialect.adds_init(), engine_init: !dialect.adds_init(), ..container },
             resources: Resources::default(),
             gpus: None,
+            by_runtime: None,
             pull_policy: None,
             labels: Labels::default(),
             depends_on: Vec::new(),
@@ -129,6 +132,7 @@ impl ServiceDraft {
             ServiceKey::PidsLimit => self.resources.read_pids(reader, item, "pids_limit"),
             ServiceKey::Cpus => self.resources.read_cpus(reader, item, "cpus", Bound::Limit),
             ServiceKey::Gpus => self.gpus = Some((read_gpus(reader, item), item.place())),
+            ServiceKey::Runtime => self.by_runtime = read_runtime(reader, item),
             ServiceKey::CpuShares => {
                 let shares = |text: &str| number(text, CPU_SHARES_MIN..=CPU_SHARES_MAX);
                 container.cpu_shares = reader.parsed(item, |text| unless_zero(text, shares)).flatten();
@@ -222,8 +226,8 @@ impl ServiceDraft {
         self.resources.finish(reader, &mut self.container);
         self.reserve_shares(reader);
         self.settle_latest_image(reader);
-        self.settle_gpus(reader);
         self.finish_environment(reader, item);
+        self.settle_gpus(reader);
         let (scale, global) = self.replicas(reader);
         let constraints = self.take_constraints(reader, item);
         let labels = self.labels;
@@ -274,6 +278,10 @@ impl ServiceDraft {
             return reader.report.error_with_hint(given, message, "keep one of them");
         }
         self.container.device_requests = asked.into_iter().next().unwrap_or_default();
+        if self.by_runtime.is_some() && self.container.device_requests.is_empty() {
+            let devices = visible_devices(&self.container.environment);
+            self.container.device_requests.extend(devices.map(DeviceRequest::gpus));
+        }
     }
 
     fn finish_environment(&mut self, reader: &mut Reader<'_>, item: &Item<'_>) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::{
     reader::Reader,
+    report::{Place, quote},
     value::{Refused, number},
     yaml::{Item, Value},
 };
@@ -28,6 +29,37 @@ pub(super) fn read_gpus(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<DeviceR
             devices.into_iter().map(DeviceRequest::gpus).filter(|request| !is_empty(request)).collect()
         }
         Value::Sequence(_) | Value::Mapping(_) => read_requests(reader, item, true),
+    }
+}
+
+/// Reads `runtime`. That of NVIDIA is how GPUs were asked for before there were device requests;
+/// any other one is for the administrator of a host to say.
+pub(super) fn read_runtime(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Place> {
+    let text = reader.text(item)?;
+    match text.value.as_str() {
+        // What engines take where nothing is said.
+        "runc" => None,
+        "nvidia" => {
+            let message = "`runtime: nvidia` is read as a request for GPUs, which the engine hands out itself";
+            reader.report.warning_with_hint(text.place(), message, "write `gpus: all`");
+            Some(text.place())
+        }
+        other => {
+            let message =
+                format!("the runtime {} is not supported: it is for the administrator of a host to say", quote(other));
+            let hint = "make it the default runtime of the hosts that the label `constraint` names";
+            reader.report.error_with_hint(text.place(), message, hint);
+            None
+        }
+    }
+}
+
+/// The devices that the runtime of NVIDIA would show; `None`: none.
+pub(super) fn visible_devices(environment: &BTreeMap<String, String>) -> Option<RequestedDevices> {
+    match environment.get("NVIDIA_VISIBLE_DEVICES").map(String::as_str) {
+        None | Some("all") => Some(RequestedDevices::All),
+        Some("" | "none" | "void") => None,
+        Some(names) => Some(RequestedDevices::Named(names.split(',').map(|name| name.trim().to_owned()).collect())),
     }
 }
 

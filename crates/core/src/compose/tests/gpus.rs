@@ -39,6 +39,30 @@ fn gpus_are_asked_for_in_three_places() {
 }
 
 #[test]
+fn runtime_of_nvidia_is_a_request_for_gpus() {
+    let told = "5:14: warning: `runtime: nvidia` is read as a request for GPUs, which the engine hands out itself\n  hint: write `gpus: all`";
+    let devices = |keys: &str| {
+        check_service(keys, &[told]);
+        container(keys).device_requests
+    };
+    let named = |names: &[&str]| vec![DeviceRequest::gpus(RequestedDevices::Named(owned(names)))];
+    assert_eq!(devices("runtime: nvidia"), [DeviceRequest::gpus(RequestedDevices::All)]);
+    let visible =
+        |value: &str| devices(&format!("runtime: nvidia\nenvironment: {{NVIDIA_VISIBLE_DEVICES: '{value}'}}"));
+    assert_eq!(visible("all"), [DeviceRequest::gpus(RequestedDevices::All)]);
+    assert_eq!(visible("0,3"), named(&["0", "3"]));
+    assert_eq!(visible("none"), []);
+    assert_eq!(devices("runtime: nvidia\ngpus: 2"), [DeviceRequest::gpus(RequestedDevices::Count(2))]);
+    check_service("runtime: runc", &[]);
+    check_service(
+        "runtime: sysbox-runc",
+        &[
+            "5:14: error: the runtime `sysbox-runc` is not supported: it is for the administrator of a host to say\n  hint: make it the default runtime of the hosts that the label `constraint` names",
+        ],
+    );
+}
+
+#[test]
 fn odd_requests_for_gpus_are_refused() {
     check_service("gpus: many", &["5:11: error: `many` is not `all` or a number of devices up to 64"]);
     check_service(

@@ -23,7 +23,6 @@ const SERVICE: &[(&str, &str, &str)] = &[
     ("device_cgroup_rules", "['c 1:3 mr']", "devices: [/dev/null]"),
     ("cgroup", "host", ""),
     ("cgroup_parent", "m", "mem_limit: 64m\ncpus: 0.5"),
-    ("runtime", "nvidia", "gpus: all"),
     ("storage_opt", "{size: 1g}", "labels: {tickmesh.constraint: disk==small}"),
     ("blkio_config", "{weight: 300}", "labels: {tickmesh.constraint: disk==slow}"),
     ("cpu_rt_period", "1000", "cpus: 0.5"),

@@ -162,7 +162,7 @@ const ROWS: &[Row] = &[
     (Level::Service, "device_cgroup_rules", "[m4rker]", Refused),
     (Level::Service, "cgroup", "host", Refused),
     (Level::Service, "cgroup_parent", "m4rker", Refused),
-    (Level::Service, "runtime", "m4rker", Refused),
+    (Level::Service, "runtime", "nvidia", Warned),
     (Level::Service, "storage_opt", "{size: 47g}", Refused),
     (Level::Service, "blkio_config", "{weight: 47}", Refused),
     (Level::Service, "cpu_rt_period", "4711", Refused),

@@ -260,7 +260,7 @@ fn an_image_is_pulled_when_the_file_says() {
 
 #[test]
 fn every_key_that_is_not_supported_says_what_to_do_instead() {
-    for key in ["volumes_from", "runtime", "uts", "blkio_config", "cpu_quota", "oom_kill_disable"] {
+    for key in ["volumes_from", "uts", "blkio_config", "cpu_quota", "oom_kill_disable"] {
         let said = rendered(&with_service(&format!("{key}: x")));
         assert!(said.starts_with(&format!("f:5:5: error: `{key}` is not supported: ")), "{said}");
         assert!(said.contains("\n  hint: "), "{said}");
