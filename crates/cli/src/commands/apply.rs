@@ -10,7 +10,7 @@ use tickmesh_core::{message::AppSource, name::AppName};
 use tickmesh_messaging::Mesh;
 
 use super::{
-    Session, fit,
+    Session, fit, images,
     prepare::{AllPrepared, Files, Prepared, check_origins, prepare, vanished},
     rm::{remove, removed},
 };
@@ -19,6 +19,7 @@ use crate::{
     connect::asker,
     consent,
     exit::Exit,
+    inputs::inputs,
     output::{FormatArgs, Several},
     views::done::{Done, DoneView},
 };
@@ -39,6 +40,9 @@ pub(crate) struct Args {
     /// Only say what would change
     #[arg(long)]
     dry_run: bool,
+    /// Build images of `build` alone with docker compose, on this host
+    #[arg(long, conflicts_with = "dry_run")]
+    build: bool,
     /// Remove every other app of the mesh; with stacks alone, those of their projects. Asks first
     #[arg(long)]
     prune: bool,
@@ -74,6 +78,9 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
     let Args { files, file_options: merged, name, project, keep_going, .. } = args;
     let files = Files { files, merged, name: name.as_ref(), project, keep_going: *keep_going };
     let AllPrepared { apps: prepared, refused } = prepare(session, files, &zones::database())?;
+    if args.build {
+        images::build(session, &inputs(&args.files, merged)?, &prepared)?;
+    }
     let mesh = session.mesh.open().await?;
     check_origins(&mesh, &prepared).await?;
     let are_stacks = prepared.iter().all(|it| it.source.project.service.is_some()) && !prepared.is_empty();

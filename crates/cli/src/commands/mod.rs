@@ -17,6 +17,7 @@ pub(crate) mod explain;
 pub(crate) mod fit;
 mod forget;
 pub(crate) mod history;
+mod images;
 pub(crate) mod internal_exec;
 pub(crate) mod internal_guard;
 pub(crate) mod leader;
