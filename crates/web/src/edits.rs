@@ -15,7 +15,7 @@ use tickmesh_client::{
     read,
     views::validation::ValidationView,
 };
-use tickmesh_core::{id::RunNumber, name::AppName};
+use tickmesh_core::{compose::Project, id::RunNumber, name::AppName};
 
 use crate::{app::App, problem::Problem};
 
@@ -28,6 +28,9 @@ struct Body {
     variables: BTreeMap<String, String>,
     #[serde(default)]
     env_files: BTreeMap<String, String>,
+    /// The files that are merged with it, and the service of a stack that the app is.
+    #[serde(default)]
+    project: Project,
 }
 
 /// What became of a file.
@@ -96,8 +99,11 @@ fn file(app: &AppName, headers: &HeaderMap, body: &[u8]) -> Result<File, Problem
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if kind.split(';').next().is_some_and(|kind| kind.trim() == "application/json") {
         let refused = |error| Problem::bad(format!("the body is not what it should be: {error}"));
-        let Body { compose: text, variables, env_files } = serde_json::from_slice(body).map_err(refused)?;
-        return Ok(File { name, text, variables, env_files, ..File::default() });
+        let Body { compose: text, variables, env_files, project } = serde_json::from_slice(body).map_err(refused)?;
+        if project.folder.as_ref().is_some_and(|folder| !folder.starts_with('/')) {
+            return Err(Problem::bad("`project.folder` is no absolute path of the hosts"));
+        }
+        return Ok(File { name, text, variables, env_files, project });
     }
     let text = str::from_utf8(body)
         .map_err(|error| Problem::bad(format!("byte {} of the file is not UTF-8", error.valid_up_to() + 1)))?;

@@ -175,6 +175,19 @@ async fn an_app_is_put_and_deleted_with_the_checks_of_the_command_line() {
     assert_eq!((stored.by.as_str(), source.env_files["a.env"].as_str()), ("tester@page", "A=1"));
     assert_eq!((source.variables.len(), source.variables.contains_key("PATH")), (1, false), "{:?}", source.variables);
 
+    // Several files, and the job of a stack.
+    let stack = "services:\n  db: {image: postgres}\n  dump: {image: busybox, volumes: ['./out:/out'], labels: \
+                 {tickmesh.schedule: '@daily', tickmesh.timezone: UTC}}\n";
+    let project = json!({
+        "name": "shop", "service": "dump", "folder": "/srv/shop", "overrides": ["over.yml"],
+        "files": {"over.yml": "services: {dump: {image: 'alpine:3'}}\n"},
+    });
+    let body = json!({"compose": stack, "project": project}).to_string();
+    let answer = put("shop-dump", "application/json", &body).await.json();
+    assert_eq!(answer["changed"], json!(true), "{answer}");
+    let stored = site.mesh.apps().read("shop-dump").await.unwrap().unwrap().value.source.unwrap();
+    assert_eq!((stored.project.overrides.len(), stored.project.folder.as_deref()), (1, Some("/srv/shop")));
+
     let applied = site.mesh.apps().last_sequence().await.unwrap();
     let long = format!("# {}", "x".repeat(1_000_000));
     let hostile = format!("services: {{s1: {{image: \"{}\", {HOSTILE}: 1}}}}", "a".repeat(300));
@@ -185,6 +198,7 @@ async fn an_app_is_put_and_deleted_with_the_checks_of_the_command_line() {
         ("hourly", "text/plain", &long, StatusCode::UNPROCESSABLE_ENTITY),
         ("hourly", "application/json", records::COMPOSE, StatusCode::BAD_REQUEST),
         ("hourly", "application/json", r#"{"compose": "", "variable": {}}"#, StatusCode::BAD_REQUEST),
+        ("hourly", "application/json", r#"{"compose": "", "project": {"folder": "x"}}"#, StatusCode::BAD_REQUEST),
         (
             "hourly",
             "application/json",
