@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, process::Command};
 
 use jiff::tz::TimeZoneDatabase;
 use tickmesh_core::{
-    compose::{ComposeFile, Dialect, Project, TIMEZONE_DEFAULT, read, read_in},
+    compose::{ComposeFile, Dialect, Project, Reading, TIMEZONE_DEFAULT, read, read_in},
     name::AppName,
     spec::AppSpec,
 };
@@ -94,6 +94,9 @@ const ROWS: &[(&str, &str)] = &[
     ("secrets: [one]", "secrets: [{source: two, target: three}]"),
 ];
 
+/// The beginning of every file.
+pub(crate) const HEAD: &str = "version: '3.9'\nservices:\n";
+
 const VARIABLES: [(&str, &str); 3] = [("T_ONE", "one"), ("T_TWO", "two 2"), ("T_EMPTY", "")];
 
 /// What both files have at their ends.
@@ -117,9 +120,18 @@ fn files() -> (String, String, String) {
         })
         .collect();
     let others = "  first: {image: busybox}\n  second: {image: busybox}\n";
-    let head = "version: '3.9'\nservices:\n";
-    let base = format!("{head}{first}{others}{SHARED}");
-    (base, format!("{head}{second}"), format!("{head}{extending}{SHARED}"))
+    let base = format!("{HEAD}{first}{others}{SHARED}");
+    (base, format!("{HEAD}{second}"), format!("{HEAD}{extending}{SHARED}"))
+}
+
+fn each_once<T: Clone + PartialEq>(items: &[T]) -> Vec<T> {
+    let mut kept: Vec<T> = Vec::new();
+    for item in items {
+        if !kept.contains(item) {
+            kept.push(item.clone());
+        }
+    }
+    kept
 }
 
 /// What is said of an app, without what no order and no spelling changes.
@@ -129,12 +141,24 @@ fn told(spec: &AppSpec) -> BTreeMap<String, String> {
         let mut service = service.clone();
         service.container.volumes.sort_by(|one, other| one.target.cmp(&other.target));
         service.depends.sort();
+        // Sets to the engine, which docker-compose 1 puts into an order of its own.
+        let rights = &mut service.container.rights;
+        rights.cap_add.sort();
+        rights.cap_drop.sort();
+        rights.security.sort();
+        rights.devices.sort_by(|one, other| one.target.cmp(&other.target));
+        // Since version 2 it names each server once.
+        let naming = &mut service.container.naming;
+        naming.extra_hosts.sort();
+        naming.dns = each_once(&naming.dns);
+        naming.dns_search = each_once(&naming.dns_search);
         told.insert(service.name.to_string(), format!("{service:#?}"));
     }
     told
 }
 
-fn read_file(text: &str, project: &Project) -> AppSpec {
+/// What we read in files.
+pub(crate) fn reading(text: &str, project: &Project) -> Reading {
     let (app, env_files) = (AppName::new("job").unwrap(), BTreeMap::new());
     let variables = VARIABLES.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let text = format!("{text}x-tickmesh: {{project_type: batch}}\n");
@@ -148,25 +172,54 @@ fn read_file(text: &str, project: &Project) -> AppSpec {
         timezone_default: TIMEZONE_DEFAULT,
     };
     let zones = TimeZoneDatabase::bundled();
-    let reading = if project.is_alone() { read(&file, &zones) } else { read_in(&file, project, &zones) };
+    if project.is_alone() { read(&file, &zones) } else { read_in(&file, project, &zones) }
+}
+
+fn read_file(text: &str, project: &Project) -> AppSpec {
+    let reading = reading(text, project);
     reading.spec.unwrap_or_else(|| panic!("{:#?}", reading.diagnostics))
+}
+
+/// Says where an app differs from what docker-compose wrote of it.
+pub(crate) fn same_app(ours: &AppSpec, theirs: &str) -> Result<(), String> {
+    let read = reading(theirs, Project::ALONE);
+    let Some(spec) = &read.spec else {
+        return Err(format!("what docker-compose writes is refused: {:?}", read.diagnostics));
+    };
+    let (ours, theirs) = (told(ours), told(spec));
+    for (name, ours) in &ours {
+        let theirs = theirs.get(name).map(String::as_str).unwrap_or_default();
+        let mut lines = ours.lines().zip(theirs.lines()).filter(|(ours, theirs)| ours != theirs);
+        if let Some((ours, theirs)) = lines.next() {
+            return Err(format!("{name}: {} is {} to docker-compose", ours.trim(), theirs.trim()));
+        }
+        if ours != theirs {
+            return Err(format!("{name}: {ours} is {theirs} to docker-compose"));
+        }
+    }
+    Ok(())
 }
 
 /// What docker-compose makes of the files; `None`: it is not installed.
 fn of_compose(place: &Place, arguments: &[&str]) -> Option<String> {
+    of_compose_or_refused(place, arguments).map(|written| written.unwrap())
+}
+
+/// The same, or why docker-compose refuses them; `None`: it is not installed.
+pub(crate) fn of_compose_or_refused(place: &Place, arguments: &[&str]) -> Option<Result<String, String>> {
     let mut command = Command::new("docker-compose");
     let command = command.args(arguments).arg("config").current_dir(&place.folder).envs(VARIABLES);
-    let output = command.output().ok()?;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(String::from_utf8(output.stdout).unwrap())
+    let Ok(output) = command.output() else {
+        assert!(std::env::var_os("CI").is_none(), "docker-compose is missing: scripts/setup-compose brings it");
+        return None;
+    };
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Some(if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) })
 }
 
 #[track_caller]
 fn check(place: &Place, arguments: &[&str], text: &str, project: &Project) {
-    let Some(merged) = of_compose(place, arguments) else {
-        assert!(std::env::var_os("CI").is_none(), "docker-compose is missing: scripts/setup-compose brings it");
-        return;
-    };
+    let Some(merged) = of_compose(place, arguments) else { return };
     let theirs = told(&read_file(&merged, Project::ALONE));
     let ours = told(&read_file(text, project));
     assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
@@ -179,7 +232,8 @@ fn check(place: &Place, arguments: &[&str], text: &str, project: &Project) {
     assert!(differences.is_empty(), "{differences:#?}");
 }
 
-fn project(place: &Place, files: &[(&str, &str)], overrides: &[&str]) -> Project {
+/// The project of a folder, with these files in it.
+pub(crate) fn project(place: &Place, files: &[(&str, &str)], overrides: &[&str]) -> Project {
     let owned = |(path, text): &(&str, &str)| ((*path).to_owned(), (*text).to_owned());
     Project {
         folder: Some(place.folder.path().canonicalize().unwrap().display().to_string()),

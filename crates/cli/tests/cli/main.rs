@@ -11,6 +11,7 @@ mod fleet;
 mod guides;
 mod leader;
 mod like_compose;
+mod like_compose_files;
 mod local;
 mod lost_store;
 mod mesh;

@@ -1,6 +1,6 @@
 //! A stack that runs, and the job in its file.
 
-use std::{process::Command, time::Duration};
+use std::{path::Path, process::Command, time::Duration};
 
 use tickmesh_testkit::wait::wait_until;
 
@@ -17,15 +17,27 @@ fn docker(arguments: &[&str]) {
     Answer::from(Command::new("docker").args(arguments).output().unwrap()).expect(0);
 }
 
-/// The server of the README's first file, in the network that docker compose makes for its project.
+/// The README's first file as docker compose runs it: a server in the network of its project.
 struct Stack {
     network: String,
     server: String,
 }
 
 impl Stack {
-    fn up(project: &str) -> Self {
-        let stack = Self { network: format!("{project}_default"), server: format!("{project}-shop-1") };
+    /// Runs the file with docker-compose, as its reader does; where that is not installed, what it
+    /// would make.
+    fn up(project: &str, file: &Path) -> Self {
+        let stack = Self { network: format!("{project}_default"), server: format!("{project}_shop_1") };
+        let mut compose = Command::new("docker-compose");
+        match compose.arg("-f").arg(file).args(["-p", project, "up", "-d"]).output() {
+            Ok(output) => {
+                Answer::from(output).expect(0);
+                return stack;
+            }
+            Err(error) => {
+                assert!(std::env::var_os("CI").is_none(), "scripts/setup-compose brings docker-compose: {error}");
+            }
+        }
         docker(&["network", "create", &stack.network]);
         let command = "mkdir /www && echo hello from the shop > /www/index.html && httpd -f -h /www";
         let named = ["run", "-d", "--name", &stack.server, "--network", &stack.network, "--network-alias", "shop"];
@@ -49,7 +61,7 @@ fn the_job_of_the_readmes_first_file_reaches_its_server() {
     std::fs::create_dir(place.folder.path().join(&project)).unwrap();
     let file = format!("{project}/compose.yml");
     place.write(&file, &readme::blocks("yaml")[0]);
-    let _stack = Stack::up(&project);
+    let _stack = Stack::up(&project, &place.folder.path().join(&file));
     let up = Up::start(place);
     let answer = up.run(&["apply", &file]);
     let said = format!("{file}: service greet is app {project}-greet; left to docker compose: shop\n");
@@ -62,4 +74,31 @@ fn the_job_of_the_readmes_first_file_reaches_its_server() {
     wait_until("the greeting of the server", PATIENCE, has_reached_it);
     up.run(&["rm", &app]).expect(0);
     up.stop();
+}
+
+#[test]
+fn image_that_a_file_builds_is_built_where_the_command_runs() {
+    let place = Place::alone();
+    let project = format!("b{:08x}", std::process::id());
+    std::fs::create_dir(place.folder.path().join(&project)).unwrap();
+    let file = format!("{project}/compose.yml");
+    place.write(&format!("{project}/Dockerfile"), "FROM busybox\nRUN echo built > /built\n");
+    place.write(&file, "x-tickmesh: {project_type: batch}\nservices: {s1: {build: ., command: cat /built}}\n");
+    place.write("beside.yml", "x-tickmesh: {project_type: batch}\nservices: {s1: {image: busybox}}\n");
+    if Command::new("docker-compose").arg("version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "scripts/setup-compose brings docker-compose");
+        return;
+    }
+    let up = Up::start(place);
+    up.run(&["apply", "--build", &project, "beside.yml"]).expect_error(2, "--build is for one compose file");
+    let answer = up.run(&["apply", "--build", &file]);
+    assert!(answer.stderr.contains(&format!("built {project}-s1 on this host: every other host")), "{answer:?}");
+    answer.expect(0);
+    up.run(&["run", &project, "--wait"]).expect(0);
+    assert_eq!(up.run(&["logs", &project]).stdout, "built\n");
+    up.run(&["rm", &project]).expect(0);
+    up.stop();
+    for image in [format!("{project}-s1"), format!("{project}_s1")] {
+        let _gone_before = Command::new("docker").args(["rmi", "-f", &image]).output();
+    }
 }
