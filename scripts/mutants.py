@@ -164,7 +164,9 @@ def by_tests(mutant):
 
 def tests_of(mutant):
     """What cargo is to test. Some rules only a real server can tell of: then the break names the tests that have one."""
-    target = ("--test", mutant["tests"]) if "tests" in mutant else ("--lib",)
+    # The command line is a program and has no library.
+    own = "--lib" if (ROOT / "crates" / Path(mutant["file"]).parts[1] / "src/lib.rs").exists() else "--bins"
+    target = ("--test", mutant["tests"]) if "tests" in mutant else (own,)
     return ("-p", crate_of(mutant), *target)
 
 
