@@ -150,11 +150,14 @@ impl<'f> Placer<'_, 'f> {
         while has_moved {
             has_moved = false;
             for (service, service_spec) in &minding {
+                let mut wanted = self.placement.wanted_in(run, *service, service_spec);
                 while let Some(place) = next_due(run, *service, self.now) {
-                    let wanted = self.placement.wanted_in(run, *service, service_spec);
-                    let mut candidates = self.placement.candidates(wanted, spread_of(run));
+                    let mut candidates = self.placement.candidates(wanted.clone(), spread_of(run));
                     let Some(agent) = self.placement.take(&mut candidates, avoided(run, place)) else { break };
-                    self.bind(run, place, agent, candidates.load());
+                    let load = candidates.load();
+                    drop(candidates);
+                    self.placement.note_neighbour(&mut wanted, service_spec, &agent);
+                    self.bind(run, place, agent, load);
                     has_moved = true;
                 }
             }

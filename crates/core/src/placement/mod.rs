@@ -111,6 +111,11 @@ impl<'a> Placement<'a> {
         }
     }
 
+    /// Notes in what a service asks for that one of its own replicas got an agent.
+    pub(crate) fn note_neighbour(&self, wanted: &mut Wanted<'_>, service: &ServiceSpec, agent: &AgentName) {
+        wanted.neighbours.bound(&service.name, agent, self.fleet);
+    }
+
     /// Whether an agent that is heard may yet take such a replica: once it has room, is not draining any more, or its engine is
     /// back.
     pub fn is_anybody_left(&self, wanted: &Wanted<'_>) -> bool {

@@ -1,6 +1,6 @@
 //! What the other replicas of a run say about where one more may go.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::Obstacle;
 use crate::{
@@ -23,17 +23,27 @@ pub struct Neighbours {
 /// Services, and the agents that have replicas of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Group {
-    services: Vec<ServiceName>,
-    agents: BTreeSet<AgentName>,
+    services: Arc<[ServiceName]>,
+    agents: Arc<BTreeSet<AgentName>>,
 }
 
 /// Zones of the replicas of one service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Zones {
     label: String,
+    /// In how many there must be replicas.
+    count: usize,
     used: BTreeSet<String>,
-    /// So few replicas are left that each needs a zone of its own.
-    must_be_new: bool,
+    /// Replicas that have no agent yet.
+    left: usize,
+}
+
+impl Zones {
+    /// Whether so few replicas are left that each needs a zone of its own.
+    fn must_be_new(&self) -> bool {
+        let missing = self.count.saturating_sub(self.used.len());
+        missing > 0 && self.left <= missing
+    }
 }
 
 impl Neighbours {
@@ -44,7 +54,7 @@ impl Neighbours {
     pub(super) fn of(spec: &ServiceSpec, run: &ActiveRun, service: u32, fleet: &Fleet) -> Self {
         let mut neighbours = Self::NONE;
         for Affinity { operator, services } in &spec.affinities {
-            let group = |agents| Group { services: services.clone(), agents };
+            let group = |agents| Group { services: services.as_slice().into(), agents: Arc::new(agents) };
             match operator {
                 Operator::Is => neighbours.beside.extend(companions(run, services).map(group)),
                 Operator::IsNot => neighbours.apart.push(group(occupied(run, services))),
@@ -55,11 +65,24 @@ impl Neighbours {
             let placed: Vec<&AgentName> = replicas.iter().filter_map(agent_of).collect();
             let zone = |agent: &&AgentName| fleet.agent(agent)?.traits.labels.get(&spread.label).cloned();
             let used: BTreeSet<String> = placed.iter().filter_map(zone).collect();
-            let missing = (spread.zones as usize).saturating_sub(used.len());
-            let must_be_new = missing > 0 && replicas.len().saturating_sub(placed.len()) <= missing;
-            Zones { label: spread.label.clone(), used, must_be_new }
+            let left = replicas.len().saturating_sub(placed.len());
+            Zones { label: spread.label.clone(), count: spread.zones as usize, used, left }
         });
         neighbours
+    }
+
+    /// Notes that a replica of the service itself got an agent: what is known of all others is as it
+    /// was.
+    pub(crate) fn bound(&mut self, service: &ServiceName, agent: &AgentName, fleet: &Fleet) {
+        let own = self.beside.iter_mut().chain(&mut self.apart).filter(|group| group.services.contains(service));
+        for group in own {
+            Arc::make_mut(&mut group.agents).insert(agent.clone());
+        }
+        if let Some(zones) = &mut self.zones {
+            zones.left = zones.left.saturating_sub(1);
+            let zone = fleet.agent(agent).and_then(|view| view.traits.labels.get(&zones.label));
+            zones.used.extend(zone.cloned());
+        }
     }
 
     /// The first rule that an agent breaks.
@@ -70,7 +93,7 @@ impl Neighbours {
             let zones = self.zones.as_ref()?;
             match view.traits.labels.get(&zones.label) {
                 None => Some(Obstacle::NoZone),
-                Some(zone) => (zones.must_be_new && zones.used.contains(zone)).then_some(Obstacle::UsedZone),
+                Some(zone) => (zones.must_be_new() && zones.used.contains(zone)).then_some(Obstacle::UsedZone),
             }
         };
         alone().or_else(crowded).or_else(zone)
@@ -107,7 +130,7 @@ impl Neighbours {
 }
 
 fn names(groups: &[Group], position: usize) -> String {
-    let names = groups.get(position).into_iter().flat_map(|group| &group.services).map(ServiceName::as_str);
+    let names = groups.get(position).into_iter().flat_map(|group| group.services.iter()).map(ServiceName::as_str);
     names.collect::<Vec<_>>().join("|")
 }
 
@@ -133,7 +156,7 @@ fn occupied(run: &ActiveRun, services: &[ServiceName]) -> BTreeSet<AgentName> {
 }
 
 fn replicas_of<'r>(run: &'r ActiveRun, services: &'r [ServiceName]) -> impl Iterator<Item = &'r Replica> {
-    run.replicas().filter(|(service, ..)| services.contains(service)).map(|(.., replica)| replica)
+    run.services().iter().filter(|service| services.contains(&service.name)).flat_map(|service| &service.replicas)
 }
 
 fn agent_of(replica: &Replica) -> Option<&AgentName> {

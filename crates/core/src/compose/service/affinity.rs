@@ -18,7 +18,9 @@ use crate::{
 };
 
 /// Most affinities of a service: each agent is compared with all of them.
-const AFFINITIES_MAX: usize = 32;
+const AFFINITIES_MAX: usize = 8;
+/// Most services and images that an affinity names, for the same reason.
+const VALUES_MAX: usize = 16;
 /// Most zones that replicas can be spread over.
 const ZONES_MAX: u64 = 100;
 
@@ -65,6 +67,9 @@ impl Neighbourhood {
         match read() {
             Ok(_) if self.affinities.len() >= AFFINITIES_MAX => {
                 reader.report.error(place, format!("a service has at most {AFFINITIES_MAX} affinities"));
+            }
+            Ok((_, _, values)) if values.len() > VALUES_MAX => {
+                reader.report.error(place, format!("an affinity names at most {VALUES_MAX} services"));
             }
             Ok((by, operator, values)) => self.affinities.push(Written { by, operator, values, place }),
             Err(error) => reader.report.error(place, format!("affinity: {error}")),

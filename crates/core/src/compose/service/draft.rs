@@ -115,7 +115,9 @@ impl ServiceDraft {
                 (container.environment, self.directives) =
                     reader.with_unset(Unset::Deferred, |reader| read_environment(reader, item));
             }
-            ServiceKey::EnvFile => self.env_files = read_env_files(reader, item),
+            ServiceKey::EnvFile => {
+                self.env_files = reader.with_unset(Unset::Refused, |reader| read_env_files(reader, item));
+            }
             ServiceKey::Labels => container.labels = read_service_labels(reader, item, &mut self.labels),
             ServiceKey::DependsOn => self.depends_on = read_depends_on(reader, item),
             ServiceKey::WorkingDir => container.working_dir = reader.parsed(item, working_dir),

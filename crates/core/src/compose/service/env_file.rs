@@ -68,7 +68,7 @@ fn read_names(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<Named> {
 fn read_name(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Named> {
     let source = item.node.position.source;
     let Value::Mapping(entries) = &item.node.value else {
-        let path = reader.parsed(item, path)?;
+        let path = read_path(reader, item)?;
         let path = in_project(reader, path, source);
         return Some(Named { path, place: item.place(), required: true });
     };
@@ -76,7 +76,7 @@ fn read_name(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Named> {
     for entry in entries {
         let child = item.child(entry);
         match entry.key.text.as_str() {
-            "path" => found = reader.parsed(&child, path),
+            "path" => found = read_path(reader, &child),
             "required" => required = reader.parsed(&child, boolean).unwrap_or(true),
             "format" => {
                 let message = "`format` of an env file is not supported: it is read as compose reads it";
@@ -98,6 +98,15 @@ fn in_project(reader: &Reader<'_>, path: String, source: SourceId) -> String {
         "" => path,
         base => join_paths(base, &path),
     }
+}
+
+/// Reads a path. Where nothing is left of it without a variable, that was told.
+fn read_path(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<String> {
+    let text = reader.text(item)?;
+    if text.value.is_empty() && text.is_unset() {
+        return None;
+    }
+    path(&text.value).map_err(|error| reader.report.error(text.place(), error.to_string())).ok()
 }
 
 fn path(text: &str) -> Result<String, Refused> {

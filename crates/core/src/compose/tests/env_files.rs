@@ -135,3 +135,13 @@ fn a_file_that_many_services_name_is_read_once() {
     assert!(said.iter().any(|said| said.starts_with("the variables take 307201 bytes")), "{said:?}");
     assert!(!said.iter().any(|said| said.contains("variables make the file larger")), "{said:?}");
 }
+
+#[test]
+fn path_that_a_variable_should_have_said_names_the_variable() {
+    for keys in ["env_file: ['${DOTENV}']", "env_file: [{path: $DOTENV}]"] {
+        let said = rendered(&with_service(keys));
+        let errors: Vec<&str> = said.lines().filter(|line| line.contains(": error: ")).collect();
+        assert_eq!(errors.len(), 1, "{said}");
+        assert!(errors[0].ends_with("the variable `DOTENV` is not set, and nothing stands in for it"), "{said}");
+    }
+}

@@ -134,3 +134,22 @@ fn replicas_are_spread_over_as_many_zones_as_are_asked_for() {
     world.take_over();
     assert_eq!(agents_of(&world, "s1"), ["z1", "z1", "z2", "z3"]);
 }
+
+/// As many replicas and rules as a file may have, of which each minds its own service.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test may look at a clock; what it tests may not")]
+fn many_replicas_that_mind_each_other_are_placed_at_once() {
+    let others: Vec<String> = (0..16).map(|at| format!("s{at}")).collect();
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+    let with_rules = |name: &str| {
+        let one = minding(name, 125, Operator::IsNot, &others);
+        ServiceSpec { affinities: vec![one.affinities[0].clone(); 8], ..one }
+    };
+    let mut world = World::new(unscheduled(others.iter().map(|name| with_rules(name)).collect()));
+    (0..500).for_each(|at| world.set_agent(&format!("b{at}"), Readiness::Ready, 4));
+    let begun = std::time::Instant::now();
+    world.run();
+    let taken = begun.elapsed();
+    assert_eq!(world.open().len(), 503, "one on each agent");
+    assert!(taken < std::time::Duration::from_secs(20), "{taken:?}");
+}
