@@ -43,7 +43,9 @@ pub(super) fn read_file(reader: &mut Reader<'_>, file: &ComposeFile<'_>, root: &
         reader.expected("a map", &root);
         return Contents { spec: None, timezone: file.timezone_default.to_owned() };
     };
-    if is_of_other_format(reader, entries) {
+    // What a file lacks may be in one that could not be included, which was told.
+    let lacks_a_file = reader.report.has_errors() && !entries.iter().any(|entry| entry.key.text == "services");
+    if lacks_a_file || is_of_other_format(reader, entries) {
         return Contents { spec: None, timezone: file.timezone_default.to_owned() };
     }
     reader.host_files = read_host_files(reader, &root);

@@ -67,3 +67,12 @@ fn services_of_profiles_are_taken_where_somebody_asks_for_them() {
     };
     assert_eq!((asked("dev"), asked("v2"), asked("*"), asked("other")), (2, 2, 2, 1));
 }
+
+#[test]
+fn what_a_missing_file_would_have_brought_is_not_missed_again() {
+    check(
+        "include: [gone.yml]\n",
+        &[],
+        &["f.yml:1:11: error: there is no file `gone.yml`\n  hint: paths begin where the file is that names them"],
+    );
+}
