@@ -519,7 +519,7 @@ async fn labels_are_told_from_those_of_an_image() {
     let bench = Bench::new().await;
     let first = bench.run("sleep 60").await;
     docker(&["rename", &first.0, &format!("tickmesh-test.{}.by-hand", bench.test)]);
-    let image = Image { name: docker(&["commit", "--pause=false", &first.0]) };
+    let image = BuiltImage { name: docker(&["commit", "--pause=false", &first.0]) };
     docker(&["run", "-d", "--network", "none", &image.name, "sleep", "60"]);
     for listed in [bench.engine.list(&bench.filter()).await, bench.engine.list_unended(&bench.filter()).await] {
         let mut found: Vec<_> = listed.unwrap().into_iter().map(|it| (it.id == first, it.labels_are_own)).collect();

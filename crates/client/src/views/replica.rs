@@ -346,7 +346,7 @@ mod tests {
     }
 
     fn fleet_of(slots: u32) -> Fleet {
-        let capacity = Capacity { slots, cpu_millis: 1000, memory_bytes: 1 << 30 };
+        let capacity = Capacity { slots, cpu_millis: 1000, memory_bytes: 1 << 30, gpus: None };
         let mut fleet = Fleet::default();
         let view = AgentView { readiness: Readiness::Ready, capacity, traits: Default::default() };
         fleet.see(&fixture::agent(), Some(view));
