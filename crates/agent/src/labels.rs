@@ -12,6 +12,7 @@ use tickmesh_core::{
     name::{AgentName, Namespace},
     spec::{OnDisconnect, RemoveContainers},
 };
+use tickmesh_messaging::Names;
 
 use crate::{attempt::Terms, engine::LabelFilter};
 
@@ -115,6 +116,13 @@ impl Tag {
             terms: terms(labels)?,
         })
     }
+}
+
+/// Whether a container has the name that its labels give it.
+pub(crate) fn name_fits(name: &str, labels: &BTreeMap<String, String>) -> bool {
+    let Ok(tag) = Tag::parse(labels) else { return false };
+    let namespace = value::<Namespace>(labels, NAMESPACE);
+    namespace.is_ok_and(|namespace| Names::new(namespace).container(&tag.attempt) == name)
 }
 
 /// The last two labels are younger than the others: what a container without them was made to do is the default.

@@ -51,7 +51,8 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: Cance
     let visitors = Visitors::new(CONNECTIONS_PER_ADDRESS_MAX);
     let graceful = GracefulShutdown::new();
     while let Some((place, stream, address)) = next(&listener, &places, &shutdown).await {
-        let peer = Peer(address.ip());
+        // A socket for both families calls this host `::ffff:127.0.0.1`.
+        let peer = Peer(address.ip().to_canonical());
         let Some(visit) = visitors.enter(peer) else {
             debug!(%address, "too many connections from one address");
             continue;

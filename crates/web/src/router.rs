@@ -27,7 +27,8 @@ pub(crate) fn router(app: App, guard: Guard) -> Router {
         .route("/readyz", get(metrics::ready))
         .route("/assets/style.css", get(assets::style))
         .route("/assets/app.js", get(assets::script))
-        .route("/login", get(pages::login).post(guard::login).with_state(guard.clone()));
+        .route("/login", get(pages::login).post(guard::login).with_state(guard.clone()))
+        .layer(middleware::from_fn_with_state(REQUEST_TIME_MAX, in_time));
     let closed = Router::new()
         .route("/", get(pages::apps))
         .route("/apps/{app}", get(pages::app))

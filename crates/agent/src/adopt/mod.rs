@@ -6,14 +6,14 @@
 
 mod decision;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use tickmesh_core::id::AttemptId;
 
 pub use self::decision::{Adoption, decide_adoption};
 use crate::{
     attempt::{Claimed, LastReport, State, Step},
-    engine::ContainerView,
+    engine::{ContainerId, ContainerStatus, ContainerView},
     labels::Tag,
     ownership::Ownership,
 };
@@ -28,7 +28,23 @@ impl Inventory {
     /// All of this agent that are in a complete list.
     pub(crate) fn of(containers: Vec<ContainerView>, ownership: &Ownership) -> Self {
         let tagged = |container: ContainerView| Some((ownership.tag_of(&container)?, container));
-        Self { found: containers.into_iter().filter_map(tagged).collect() }
+        let mut found: VecDeque<(Tag, ContainerView)> = containers.into_iter().filter_map(tagged).collect();
+        let mut ours: BTreeMap<AttemptId, (bool, bool, ContainerId)> = BTreeMap::new();
+        for (tag, container) in &found {
+            let is_named = ownership.container_name(&tag.attempt) == container.name;
+            let rank = (!is_named, container.status != ContainerStatus::Running, container.id.clone());
+            let best = ours.entry(tag.attempt.clone()).or_insert_with(|| rank.clone());
+            *best = rank.min(best.clone());
+        }
+        // Somebody may have copied a container with its labels: ours is the one with the name of the attempt, else one that runs.
+        found.retain(|(tag, container)| {
+            let is_ours = ours.get(&tag.attempt).is_some_and(|(.., id)| *id == container.id);
+            if !is_ours {
+                tracing::warn!(attempt_id = %tag.attempt, container = %container.id, "a copy of a container is left alone");
+            }
+            is_ours
+        });
+        Self { found }
     }
 
     /// The attempt whose last report is needed next; `None`: all are looked into.

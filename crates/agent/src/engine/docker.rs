@@ -36,10 +36,15 @@ use tickmesh_core::{
     message::{EngineStock, PullProgress},
     spec::ContainerSpec,
 };
-use tokio::sync::{OnceCell, watch};
+use tokio::{
+    sync::{OnceCell, watch},
+    time::timeout,
+};
 
 pub use self::credentials::Credentials;
 use self::{credentials::Registry, image_labels::ImageLabels, output::Keeping};
+use crate::labels::name_fits;
+
 use super::{
     ContainerEngine, ContainerId, ContainerRequest, ContainerStatus, ContainerView, EngineInfo, Error, Excerpt,
     ExitState, Image, LabelFilter, LogLine, NetworkKind,
@@ -55,6 +60,8 @@ const SETTLE_INTERVAL: Duration = Duration::from_millis(50);
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a killed container may take to die before the kill is reported as not done.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the engine may take to tell the labels of an image. Without them a name decides what is ours.
+const IMAGE_PATIENCE: Duration = Duration::from_secs(1);
 /// After a process was ended by a signal: how long the engine may take to show what became of the container, or that it is
 /// going down itself.
 const SECOND_LOOK: Duration = Duration::from_millis(300);
@@ -138,11 +145,21 @@ impl Docker {
         Ok(Some(if entrypoint.is_empty() { vec![NO_ENTRYPOINT.to_owned()] } else { entrypoint }))
     }
 
+    /// Finds out whether a container's labels are its own. Only of one that has another name than they give it: a guard that
+    /// must end containers asks for a list and nothing more of an engine that may be slow.
+    async fn with_provenance(&self, view: ContainerView, image: Option<&str>, filter: &LabelFilter) -> ContainerView {
+        if name_fits(&view.name, &view.labels) {
+            return view;
+        }
+        let labels_are_own = self.image_lacks(image, filter).await;
+        ContainerView { labels_are_own, ..view }
+    }
+
     /// Whether an image is known to have none of those labels. The labels of a container that has them are its own, then.
     async fn image_lacks(&self, image: Option<&str>, filter: &LabelFilter) -> bool {
         let Some(image) = image else { return false };
         let ask = async {
-            let found = self.client.inspect_image(image).await.ok()?;
+            let found = timeout(IMAGE_PATIENCE, self.client.inspect_image(image)).await.ok()?.ok()?;
             Some(found.config.and_then(|config| config.labels).unwrap_or_default())
         };
         let labels = self.images.of(image, ask).await;
@@ -477,8 +494,7 @@ impl ContainerEngine for Docker {
         for mut summary in found {
             let image = summary.image_id.take();
             if let Some(view) = convert::unended_view(summary) {
-                let labels_are_own = self.image_lacks(image.as_deref(), filter).await;
-                views.push(ContainerView { labels_are_own, ..view });
+                views.push(self.with_provenance(view, image.as_deref(), filter).await);
             }
         }
         Ok(views)
@@ -491,10 +507,7 @@ impl ContainerEngine for Docker {
             let Some(id) = id else { continue };
             // The list has no exit codes. What is removed meanwhile is not in the list any more.
             match self.look(&id).await {
-                Ok(view) => {
-                    let labels_are_own = self.image_lacks(image_id.as_deref(), filter).await;
-                    views.push(ContainerView { labels_are_own, ..view });
-                }
+                Ok(view) => views.push(self.with_provenance(view, image_id.as_deref(), filter).await),
                 Err(Error::NotFound { .. }) => {}
                 Err(error) => return Err(error),
             }

@@ -102,7 +102,7 @@ pub struct ContainerView {
     /// Its labels, those of its image included.
     pub labels: BTreeMap<String, String>,
     /// Whether the labels by which it was listed are known to be its own. A container of an image that was made from another
-    /// container (`docker commit`) has the labels of that one.
+    /// container (`docker commit`) has the labels of that one. Not looked into where the name is the one that they give.
     pub labels_are_own: bool,
     /// What it is doing.
     pub status: ContainerStatus,

@@ -77,6 +77,10 @@ async fn step_down(session: &Session, mesh: &Mesh) -> anyhow::Result<Exit> {
     if !cards.iter().any(|card| card.stands_by()) {
         bail!("scheduler {} on {} leads, and no other one stands by: start one first", leader.id, leader.host);
     }
+    let is_in_doubt = matches!(leader.role, SchedulerRole::Leading { doubt: Some(_), .. });
+    if !is_in_doubt && !cards.iter().any(SchedulerCard::could_lead) {
+        bail!("no scheduler that stands by trusts its clock: `tickmesh leader` says why");
+    }
     if schedulers.step_down(&leader.id, HAND_OVER_MAX).await?.is_none() {
         bail!("scheduler {} on {} did not answer", leader.id, leader.host);
     }

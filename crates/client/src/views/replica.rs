@@ -149,9 +149,13 @@ pub fn waits_for_agent(run: &ActiveRun, fleet: &Fleet, now: Timestamp) -> Option
     for (service, index, replica) in run.replicas() {
         match &replica.state {
             ReplicaState::Open(_) => return None,
-            ReplicaState::Pending { not_before, .. } if reason.is_none() && *not_before <= now => {
+            ReplicaState::Pending { not_before, .. } if *not_before <= now => {
                 let place = run.place_of(service, index)?;
-                reason = awaited(run, place.service).is_none().then(|| no_fit(fleet, run, place)).flatten();
+                if awaited(run, place.service).is_none() {
+                    // One that fits is about to be placed.
+                    let obstacle = no_fit(fleet, run, place)?;
+                    reason = reason.or(Some(obstacle));
+                }
             }
             ReplicaState::Pending { .. } | ReplicaState::Ended { .. } => {}
         }
@@ -361,6 +365,7 @@ mod tests {
         let full = Some("0 of 1 agents fit: 1 without a free slot".to_owned());
         assert_eq!(waits(vec![fixture::pending()], 0), full);
         assert_eq!(waits(vec![fixture::pending()], 1), None, "it is about to be placed");
+        assert_eq!(waits(vec![fixture::pending(), fixture::pending()], 1), None, "one of them is");
         assert_eq!(waits(vec![fixture::pending(), open()], 0), None, "something of it runs");
         let not_before = fixture::now() + jiff::SignedDuration::from_secs(4);
         assert_eq!(waits(vec![ReplicaState::Pending { not_before, avoid: None }], 0), None, "it pauses");

@@ -156,7 +156,11 @@ impl Election {
 
     /// Whether this process leaves a free lease to others for a while: its clock is in doubt, and theirs need not be.
     fn hesitates(&mut self, is_in_doubt: bool, now: Duration) -> bool {
-        is_in_doubt && now < *self.hesitates_since.get_or_insert(now) + self.hesitation()
+        if !is_in_doubt {
+            self.hesitates_since = None;
+            return false;
+        }
+        now < *self.hesitates_since.get_or_insert(now) + self.hesitation()
     }
 
     /// Long enough for anybody else to take a free lease.

@@ -215,7 +215,7 @@ impl Process {
             return Ok(standby.clock_read(answer, moment).into_iter().collect());
         }
         if let Stage::CatchingUp(catching_up) = &mut self.stage {
-            catching_up.clock_read(answer)?;
+            catching_up.clock_read(answer, moment.uptime);
         }
         self.lead_once_caught_up(moment)
     }

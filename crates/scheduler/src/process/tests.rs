@@ -388,6 +388,14 @@ fn off(world: &World) -> Timestamp {
     tickmesh_core::time::before(world.moment.wall, Duration::from_secs(30))
 }
 
+/// The answer may be to a question that the process asked as a standby.
+#[test]
+fn a_clock_that_was_not_read_is_asked_for_again() {
+    let mut world = World::catching_up();
+    world.fold(Event::ClockRead(Err(failure()))).check(&[], "catching up");
+    world.pass(Duration::from_millis(500)).check(&["ReadClock"], "catching up");
+}
+
 #[test]
 fn a_leader_in_doubt_steps_down_for_one_without() {
     let mut world = World::leading();

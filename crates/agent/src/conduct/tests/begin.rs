@@ -199,6 +199,20 @@ fn a_container_that_was_renamed_is_adopted() {
 }
 
 #[test]
+fn a_copy_of_a_container_is_left_alone() {
+    let ours = container(0, 9, ContainerStatus::Running);
+    let exited = ContainerStatus::Exited(fixture::exit(3));
+    let copy = ContainerView { id: ContainerId("copy".to_owned()), name: "copy".to_owned(), ..container(0, 9, exited) };
+    for containers in [vec![ours.clone(), copy.clone()], vec![copy, ours]] {
+        let mut process = Process::begin();
+        process.tell(Event::NameLocked { remembered: Vec::new() }, &["read-key"]);
+        process.tell(Event::KeyRead { current: None }, &["list"]);
+        process.tell(Event::Listed { containers }, &["read-report 0"]);
+        process.tell(Event::ReportRead { last: claimed_with(9) }, &["watch 0", "follow-orders"]);
+    }
+}
+
+#[test]
 fn everything_that_was_left_is_adopted_before_the_first_sign_of_life() {
     let running = container(0, 9, ContainerStatus::Running);
     let created = container(1, 9, ContainerStatus::Created);
