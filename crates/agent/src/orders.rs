@@ -1,8 +1,8 @@
 //! Orders as they come in: nothing before somebody asked for them, and none before somebody takes them.
 
 use futures_util::StreamExt;
-use tickmesh_core::{id::Nonce, message::Order, name::AgentName};
-use tickmesh_messaging::{Following, Mesh};
+use tickmesh_core::{id::Nonce, name::AgentName};
+use tickmesh_messaging::{Following, ForAgent, Mesh};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{conduct::Event, error::Error, executor::follow_orders};
@@ -15,8 +15,8 @@ pub(crate) struct Orders {
 
 enum Source {
     Unasked,
-    Opening(AbortOnDropHandle<Result<Following<Order>, Error>>),
-    Open(Following<Order>),
+    Opening(AbortOnDropHandle<Result<Following<ForAgent>, Error>>),
+    Open(Following<ForAgent>),
     Closed,
 }
 
@@ -32,7 +32,7 @@ impl Orders {
         self.source = Source::Opening(AbortOnDropHandle::new(opening));
     }
 
-    /// That they are followed; after that, each order in turn. Nothing is lost when this is given up.
+    /// That they are followed, and again whenever they are followed anew; after that, each order in turn. Nothing is lost when this is given up.
     pub(crate) async fn next(&mut self) -> Event {
         match &mut self.source {
             Source::Unasked | Source::Closed => std::future::pending().await,
@@ -46,7 +46,8 @@ impl Orders {
                 self.opened(opened)
             }
             Source::Open(orders) => match orders.next().await {
-                Some(Ok(order)) => Event::Order { order: Box::new(order), nonce: Nonce::from_random(rand::random()) },
+                Some(Ok(ForAgent::Order(order))) => Event::Order { order, nonce: Nonce::from_random(rand::random()) },
+                Some(Ok(ForAgent::Reopened)) => Event::OrdersFollowed,
                 Some(Err(source)) => {
                     self.source = Source::Closed;
                     Event::Failed(Error::Messaging { agent: self.agent.clone(), source })
@@ -57,7 +58,7 @@ impl Orders {
         }
     }
 
-    fn opened(&mut self, opened: Result<Following<Order>, Error>) -> Event {
+    fn opened(&mut self, opened: Result<Following<ForAgent>, Error>) -> Event {
         match opened {
             Ok(orders) => {
                 self.source = Source::Open(orders);
@@ -70,7 +71,7 @@ impl Orders {
         }
     }
 
-    /// Whether what comes next is an order, and not the news that they are followed.
+    /// Whether what comes next is an order, and not the first news that they are followed.
     pub(crate) fn are_open(&self) -> bool {
         matches!(self.source, Source::Open(_))
     }

@@ -151,7 +151,7 @@ impl<T: Record> Bucket<T> {
     fn changes(&self, follower: Follower) -> Following<Change<T>> {
         let store = self.store.clone();
         let key = |store: &Store, stored: &Stored| store.names.key_of(store.kind, &stored.subject).to_owned();
-        follower.into_stream(move |item| Some(change(item, &store, key)))
+        follower.into_stream(move |item| change(item, &store, key))
     }
 
     async fn follower(&self, begin: Begin) -> Result<Follower, Error> {
@@ -167,15 +167,20 @@ impl<T: Record> Bucket<T> {
     }
 }
 
-/// What a reader is told about an item. `key` is what the reader knows a message by.
-pub(crate) fn change<T: Record>(item: Item, store: &Store, key: impl FnOnce(&Store, &Stored) -> String) -> Change<T> {
+/// What a reader is told about an item, if anything. `key` is what the reader knows a message by.
+pub(crate) fn change<T: Record>(
+    item: Item,
+    store: &Store,
+    key: impl FnOnce(&Store, &Stored) -> String,
+) -> Option<Change<T>> {
     let stored = match item {
-        Item::CaughtUp { last_sequence } => return Change::SnapshotEnd { last_sequence },
+        Item::CaughtUp { last_sequence } => return Some(Change::SnapshotEnd { last_sequence }),
+        Item::Reopened => return None,
         Item::Message(stored) => stored,
     };
     let (key, sequence, at) = (key(store, &stored), stored.sequence, stored.at);
-    match stored.record(store) {
+    Some(match stored.record(store) {
         Ok(value) => Change::Entry(Entry { key, sequence, at, value }),
         Err(error) => Change::Unreadable { key, sequence, at, error },
-    }
+    })
 }

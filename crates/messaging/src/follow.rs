@@ -76,6 +76,9 @@ pub(crate) enum Begin {
 pub(crate) enum Item {
     /// A message. Sequences only go up.
     Message(Stored),
+    /// A new consumer reads on, after whatever ended the last one: messages come from a store that may have been put back
+    /// to an older copy meanwhile.
+    Reopened,
     /// All that was stored when the reader began has been given. Comes exactly once.
     CaughtUp {
         /// Everything up to here has been given.
@@ -97,6 +100,8 @@ pub(crate) struct Follower {
     consumer: Option<Consumer>,
     connections: watch::Receiver<u64>,
     pause: Duration,
+    /// A new consumer reads on, and the reader has not been told.
+    is_reopened: bool,
     /// Since when the stream has looked gone.
     gone_since: Option<Instant>,
 }
@@ -163,6 +168,7 @@ impl Follower {
             consumer: None,
             connections: store.link.connections.clone(),
             pause: RETRY_PAUSE_MIN,
+            is_reopened: false,
             gone_since: None,
         };
         follower.open_boxed().await?;
@@ -172,6 +178,9 @@ impl Follower {
     /// The next item. An error is the last one.
     pub(crate) async fn next(&mut self) -> Result<Item, Error> {
         loop {
+            if std::mem::take(&mut self.is_reopened) {
+                return Ok(Item::Reopened);
+            }
             if self.target.as_ref().is_some_and(|target| target.may_be_reached(self.seen)) && self.is_caught_up().await
             {
                 return Ok(self.take_caught_up());
@@ -233,14 +242,24 @@ impl Follower {
     /// The next of the messages that were stored when the reader began. `None`: that was all, and the consumer is removed.
     pub(crate) async fn next_stored(&mut self) -> Result<Option<Stored>, Error> {
         let time = self.store.link.request_timeout;
-        match within(time, self.next()).await {
-            Ok(Ok(Item::Message(message))) => Ok(Some(message)),
-            Ok(Ok(Item::CaughtUp { .. })) => {
+        match within(time, self.next_message()).await {
+            Ok(Ok(Some(message))) => Ok(Some(message)),
+            Ok(Ok(None)) => {
                 self.close().await;
                 Ok(None)
             }
             Ok(Err(error)) => Err(error),
             Err(late) => Err(Error::unavailable(format!("read stream `{}`", self.store.name), late)),
+        }
+    }
+
+    async fn next_message(&mut self) -> Result<Option<Stored>, Error> {
+        loop {
+            match self.next().await? {
+                Item::Message(message) => return Ok(Some(message)),
+                Item::CaughtUp { .. } => return Ok(None),
+                Item::Reopened => {}
+            }
         }
     }
 
@@ -362,6 +381,7 @@ impl Follower {
         self.store.still_open(self.connections.has_changed())?;
         match self.open_boxed().await {
             Ok(()) => {
+                self.is_reopened = true;
                 self.pause = RETRY_PAUSE_MIN;
                 self.gone_since = None;
             }

@@ -62,7 +62,7 @@ pub use crate::{
     mesh::{DURABLE_STREAMS, Mesh, StreamSize},
     names::{LEASE_KEY, LogFilter, Names, RunSelector, StreamKind},
     notices::NoticePosition,
-    orders::Orders,
+    orders::{ForAgent, Orders},
     record::Record,
     results::Results,
     schedulers::{

@@ -84,6 +84,7 @@ impl Logs {
         let follower = self.follower(&filter, sequence).await?;
         Ok(follower.into_stream(move |item| match item {
             Item::CaughtUp { .. } => Some(LogNews::CaughtUp),
+            Item::Reopened => None,
             Item::Message(stored) => {
                 let sequence = stored.sequence;
                 let batch = admitted(&store, &filter, Item::Message(stored))?;

@@ -5,11 +5,21 @@ use tickmesh_core::{message::Order, name::AgentName};
 
 use crate::{
     error::Error,
-    follow::{Begin, Follower, Following},
+    follow::{Begin, Follower, Following, Item},
     journal::readable,
     store::{Message, Store},
     wire::encode,
 };
+
+/// What comes to an agent.
+#[derive(Debug)]
+pub enum ForAgent {
+    /// An order.
+    Order(Box<Order>),
+    /// The connection was lost, and orders are followed anew. Those that come after this are of a store that may have been
+    /// put back to an older copy meanwhile, with orders of attempts that have ended since.
+    Reopened,
+}
 
 /// The stream `orders`. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -31,9 +41,14 @@ impl Orders {
 
     /// The orders of the last minute for an agent, then those to come. One that cannot be read, or that is addressed to
     /// another agent, is logged and left out.
-    pub async fn follow(&self, agent: &AgentName) -> Result<Following<Order>, Error> {
+    pub async fn follow(&self, agent: &AgentName) -> Result<Following<ForAgent>, Error> {
         let (store, filter) = (self.store.clone(), self.store.names.order(agent));
         let follower = Follower::begin(&self.store, filter, Begin::After(0)).await?;
-        Ok(follower.into_stream(move |item| readable(&store, item).map(|entry| entry.value)))
+        Ok(follower.into_stream(move |item| match item {
+            Item::Reopened => Some(ForAgent::Reopened),
+            Item::Message(_) | Item::CaughtUp { .. } => {
+                readable(&store, item).map(|entry| ForAgent::Order(Box::new(entry.value)))
+            }
+        }))
     }
 }

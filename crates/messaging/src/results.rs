@@ -65,7 +65,7 @@ impl Results {
     async fn changes(&self, filter: String, after_sequence: u64) -> Result<Following<Change<AttemptReport>>, Error> {
         let store = self.store.clone();
         let follower = Follower::begin(&self.store, filter, Begin::After(after_sequence)).await?;
-        Ok(follower.into_stream(move |item| Some(change(item, &store, |_, stored| stored.subject.clone()))))
+        Ok(follower.into_stream(move |item| change(item, &store, |_, stored| stored.subject.clone())))
     }
 
     /// Every stored report of a run, in order.

@@ -14,6 +14,9 @@ const EXIT_TERMINATED: i64 = 143;
 /// Why an agent takes nothing, and gives back what it has not started.
 pub(crate) const NO_ENGINE: &str = "the engine of the agent's host does not answer";
 
+/// Why an agent gives back what it has just claimed.
+pub(super) const STORE_PUT_BACK: &str = "the store was put back to an older copy since the order was sent";
+
 /// What an exit that nobody here ordered means. A process killed while nobody watched was most likely killed by the engine
 /// going down, or by the host: that says nothing about the job, so its end counts as unknown.
 pub(super) fn end_of(exit: &ExitState, watched: Watched) -> AttemptEvent {
@@ -95,9 +98,9 @@ pub(super) fn not_allowed(reason: String) -> AttemptEvent {
     AttemptEvent::CouldNotStart { reason, permanent: true }
 }
 
-/// The engine was never asked to start it, and does not answer: it runs elsewhere.
-pub(super) fn returned() -> AttemptEvent {
-    AttemptEvent::Returned { reason: NO_ENGINE.to_owned() }
+/// The engine was never asked to start it, and will not be: it runs elsewhere.
+pub(super) fn returned(reason: &str) -> AttemptEvent {
+    AttemptEvent::Returned { reason: reason.to_owned() }
 }
 
 pub(super) fn fenced() -> AttemptEvent {

@@ -21,6 +21,9 @@ pub struct Job {
     pub order: Box<StartOrder>,
     /// When the order arrived, as uptime of the host.
     pub ordered_at: Duration,
+    /// Sequence of the last report of whatever attempt that the agent knew to be stored by then. The claim comes behind it,
+    /// unless the store was put back to an older copy meanwhile.
+    pub results_seen: u64,
     /// What the host's policy says. A refused job is claimed all the same: its end is the answer.
     pub verdict: Result<(), Refusal>,
 }

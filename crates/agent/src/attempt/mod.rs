@@ -20,8 +20,8 @@ use tickmesh_core::message::{AttemptEvent, Awaited, PullProgress, Revoker};
 
 pub(crate) use self::end::{EXIT_KILLED, NO_ENGINE};
 use self::end::{
-    cancelled, could_not_start, end_of, end_of_stopped, fenced, not_allowed, not_started, removed, returned, stopped,
-    unless_stopped,
+    STORE_PUT_BACK, cancelled, could_not_start, end_of, end_of_stopped, fenced, not_allowed, not_started, removed,
+    returned, stopped, unless_stopped,
 };
 pub use self::{
     end::disposal_after,
@@ -254,7 +254,7 @@ impl State {
                 abandon(Effect::AbandonPull, end_without(claimed, cancelled(None)))
             }
             (S::Pulling { claimed, .. }, E::EngineLost) => {
-                abandon(Effect::AbandonPull, end_without(claimed, returned()))
+                abandon(Effect::AbandonPull, end_without(claimed, returned(NO_ENGINE)))
             }
 
             (S::Queued { claimed, job }, E::TurnCame) => {
@@ -262,7 +262,7 @@ impl State {
                 (S::Creating { claimed, wish: Wish::Run }, vec![create])
             }
             (S::Queued { claimed, .. }, E::StopWanted(_)) => end_without(claimed, cancelled(None)),
-            (S::Queued { claimed, .. }, E::EngineLost) => end_without(claimed, returned()),
+            (S::Queued { claimed, .. }, E::EngineLost) => end_without(claimed, returned(NO_ENGINE)),
 
             (S::Creating { claimed, wish: Wish::Run | Wish::GiveBack }, E::Created { container }) => {
                 let start = Effect::Start { container: container.clone() };
@@ -281,7 +281,7 @@ impl State {
             (S::Creating { claimed, wish }, E::StopWanted(stop)) => still(S::Creating { claimed, wish: wish.or(stop) }),
             // A container that the engine makes of it later is never started: a start is asked for only after this state.
             (S::Creating { claimed, wish }, E::EngineLost) => {
-                abandon(Effect::AbandonCreate, end_without(claimed, unless_stopped(wish, returned())))
+                abandon(Effect::AbandonCreate, end_without(claimed, unless_stopped(wish, returned(NO_ENGINE))))
             }
 
             (S::Starting { claimed, container, wish }, E::Started) => started(claimed, container, wish),
@@ -468,7 +468,11 @@ fn claim_stored(job: Arc<Job>, wish: Wish, sequence: u64, at: Duration) -> Step 
     let is_late = at.saturating_sub(job.ordered_at) >= CLAIM_DELAY_MAX;
     match (wish, &job.verdict) {
         (Wish::Stop(_), _) => end_without(claimed, cancelled(None)),
-        (Wish::GiveBack, _) => end_without(claimed, returned()),
+        // The attempt may have ended in what the store has lost, and another run may be active.
+        (Wish::Run | Wish::GiveBack, _) if sequence <= job.results_seen => {
+            end_without(claimed, returned(STORE_PUT_BACK))
+        }
+        (Wish::GiveBack, _) => end_without(claimed, returned(NO_ENGINE)),
         (Wish::Run, Err(refusal)) => end_without(claimed, not_allowed(refusal.to_string())),
         (Wish::Run, Ok(())) if is_late => end_without(claimed, not_started()),
         (Wish::Run, Ok(())) => {

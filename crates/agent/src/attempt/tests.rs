@@ -16,7 +16,13 @@ const CLAIM_SEQUENCE: u64 = 7;
 const ORDERED_AT: Duration = Duration::from_secs(100_000);
 
 fn job() -> Job {
-    Job { nonce: nonce(1), order: Box::new(fixture::start_order()), ordered_at: ORDERED_AT, verdict: Ok(()) }
+    Job {
+        nonce: nonce(1),
+        order: Box::new(fixture::start_order()),
+        ordered_at: ORDERED_AT,
+        results_seen: 6,
+        verdict: Ok(()),
+    }
 }
 
 fn claimed() -> Claimed {
@@ -266,6 +272,17 @@ fn a_kill_that_nobody_asked_for_is_a_loss_only_if_nobody_watched() {
     let oom = ExitState { oom_killed: true, ..exit(137) };
     let oom_end = AttemptEvent::Exited { exit_code: 137, oom_killed: true, started_at: None, finished_at: None };
     check_unordered_exit(oom, true, oom_end);
+}
+
+/// As with a claim that is under way while the store is put back to an older copy: there the attempt has not ended yet.
+#[test]
+fn a_claim_before_what_was_seen_starts_nothing() {
+    let returned = AttemptEvent::Returned { reason: STORE_PUT_BACK.to_owned() };
+    let begun = |results_seen| State::claim(Job { results_seen, ..job() });
+    let (effects, _) = live(begun(CLAIM_SEQUENCE), [stored()]);
+    assert_eq!(effects[1..], [report(returned)]);
+    let (effects, _) = live(begun(CLAIM_SEQUENCE - 1), [stored()]);
+    assert!(matches!(effects[1..], [Effect::Pull { .. }]), "{effects:?}");
 }
 
 #[test]
@@ -532,7 +549,7 @@ fn whoever_gives_up_a_claim_has_an_end_to_tell() {
 
 #[test]
 fn what_was_not_started_is_given_back_and_what_was_stopped_is_not() {
-    let returned = report(returned());
+    let returned = report(returned(NO_ENGINE));
     check([Event::EngineLost, stored()], std::slice::from_ref(&returned), "ending");
     check([stored(), Event::EngineLost], &[Effect::AbandonPull, returned.clone()], "ending");
     check([stored(), Event::ImageReady, Event::EngineLost], std::slice::from_ref(&returned), "ending");
@@ -549,7 +566,7 @@ fn what_was_not_started_is_given_back_and_what_was_stopped_is_not() {
 fn container_that_was_created_after_all_is_removed() {
     let lost = [stored(), Event::ImageReady, Event::TurnCame, Event::EngineLost, created(), Event::EndStored];
     let remove = Effect::Remove { container: container_id() };
-    check(lost, &[Effect::AbandonCreate, report(returned()), remove], "removing");
+    check(lost, &[Effect::AbandonCreate, report(returned(NO_ENGINE)), remove], "removing");
 }
 
 #[test]

@@ -112,9 +112,13 @@ impl Conduct {
         vec![Effect::FollowOrders]
     }
 
-    /// Everything that an earlier process left is on the roster: only now is a sign of life shown (rule P2).
+    /// Everything that an earlier process left is on the roster: only now is a sign of life shown (rule P2). Later on, what is
+    /// believed of tenures ends.
     pub(super) fn orders_followed(&mut self, now: Duration) -> Vec<Effect> {
-        let Stage::Subscribing = self.stage else { return Vec::new() };
+        let Stage::Subscribing = self.stage else {
+            self.tenures.doubt();
+            return if self.is_serving() { vec![Effect::ReadLease] } else { Vec::new() };
+        };
         self.stage = Stage::Appearing;
         // The first order is believed once the lease has been renewed since: the earlier it is read, the better.
         let mut effects = vec![self.heart.begin(now), Effect::ReadLease];

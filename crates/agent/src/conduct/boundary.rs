@@ -86,7 +86,7 @@ pub enum Event {
         /// The last message, if there is one.
         last: Option<LastReport>,
     },
-    /// Answer to [`Effect::FollowOrders`].
+    /// Answer to [`Effect::FollowOrders`]; and again whenever they are followed anew, before the first order that comes of it.
     OrdersFollowed,
     /// An order came. Only while [`super::Conduct::takes_orders`]; others are dropped, and the leader repeats them.
     Order {
@@ -175,7 +175,8 @@ pub enum Effect {
     List,
     /// Read the last message on the attempt's subject, from its stream's leader, however long that takes. Answer: `ReportRead`.
     ReadReport { attempt: AttemptId },
-    /// Begin to read orders, however long that takes. Answer: `OrdersFollowed`, then orders.
+    /// Begin to read orders, however long that takes. Answer: `OrdersFollowed`, then orders; `OrdersFollowed` once more for
+    /// each connection that was lost.
     FollowOrders,
     /// Read the lease, from its stream's leader, however long that takes. Answer: `LeaseRead`.
     ReadLease,

@@ -254,7 +254,7 @@ impl Conduct {
 
     /// Obeys an order that came at that uptime.
     fn believe(&mut self, order: Order, nonce: Nonce, at: Duration) -> Vec<Effect> {
-        let tasks = self.roster.order(order, nonce, at);
+        let tasks = self.roster.order(order, nonce, self.heart.record().results_seen, at);
         self.for_attempts(tasks)
     }
 

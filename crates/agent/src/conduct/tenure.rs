@@ -4,7 +4,9 @@
 //!
 //! The lease counts only while somebody renews it. A store that was restored from an older copy has a lease and start
 //! orders of runs that ended since. Schedulers refuse to lead on such a store, and nobody renews its lease. An agent
-//! that has just started knows no tenure, and would otherwise start these runs again beside the present ones.
+//! that has just started knows no tenure, and would otherwise start these runs again beside the present ones. Nor does one
+//! that follows orders anew after a lost connection know whether the store is still the one that it knew: it believes
+//! no tenure, too, until it has seen the lease renewed since.
 
 use std::time::Duration;
 
@@ -27,11 +29,13 @@ pub(super) const LEASE_INTERVAL: Duration = Duration::from_millis(500);
 /// What an agent process knows of tenures.
 #[derive(Debug, Default)]
 pub(super) struct Tenures {
-    /// The newest one whose orders are believed.
+    /// The newest one whose orders were ever believed. Older ones are refused from then on.
     newest: Epoch,
+    /// Whether orders of the newest one are believed without a look at the lease.
+    is_trusted: bool,
     /// The lease as it was read last.
     lease: Option<LastLease>,
-    /// An order of a later tenure, while the lease is read. No other order is taken meanwhile.
+    /// An order of a tenure that is not trusted, while the lease is read. No other order is taken meanwhile.
     unconfirmed: Option<Unconfirmed>,
 }
 
@@ -79,6 +83,12 @@ impl Tenures {
         self.unconfirmed.as_ref()?.read_at
     }
 
+    /// Trusts no tenure until the lease has been renewed once more.
+    pub(super) fn doubt(&mut self) {
+        self.is_trusted = false;
+        self.lease = None;
+    }
+
     /// Reads the lease again if it is time to.
     pub(super) fn woken(&mut self, now: Duration) -> Option<Effect> {
         let unconfirmed = self.unconfirmed.as_mut().filter(|it| it.read_at.is_some_and(|at| at <= now))?;
@@ -109,7 +119,7 @@ impl Tenures {
 }
 
 impl Conduct {
-    /// Takes an order of a tenure that is known, and reads the lease for one that is not.
+    /// Takes an order of a tenure that is trusted, and reads the lease for one that is not.
     pub(super) fn order(&mut self, order: Order, nonce: Nonce, now: Duration) -> Vec<Effect> {
         if !self.takes_orders() {
             return Vec::new();
@@ -119,7 +129,7 @@ impl Conduct {
             tracing::debug!(attempt_id = %order.attempt, epoch = %order.epoch, %newest, "order refused");
             return Vec::new();
         }
-        if order.epoch > self.tenures.newest {
+        if order.epoch > self.tenures.newest || !self.tenures.is_trusted {
             self.tenures.unconfirmed = Some(Unconfirmed { order, nonce, at: now, read_at: None });
             return vec![Effect::ReadLease];
         }
@@ -144,7 +154,7 @@ impl Conduct {
         }
         let Unconfirmed { order, nonce, at, read_at: _ } = waiting;
         if is_of_lease && renewal == Renewal::Seen {
-            self.tenures.newest = order.epoch;
+            (self.tenures.newest, self.tenures.is_trusted) = (order.epoch, true);
             return self.believe(order, nonce, at);
         }
         if is_stop {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tickmesh_core::{
     id::AttemptId,
-    message::{AgentRecord, AttemptEvent, Order},
+    message::{AgentRecord, AttemptEvent},
     name::AgentName,
 };
-use tickmesh_messaging::{Cas, Entry, Following, LEASE_KEY, LeaseRecord, Mesh};
+use tickmesh_messaging::{Cas, Entry, Following, ForAgent, LEASE_KEY, LeaseRecord, Mesh};
 
 use tokio::time::timeout;
 
@@ -160,7 +160,7 @@ fn key_state(entry: Entry<AgentRecord>) -> KeyState {
 }
 
 /// Begins to read orders, however long that takes: an outage of NATS ends, and what was adopted is watched meanwhile.
-pub(crate) async fn follow_orders(mesh: Mesh, agent: AgentName) -> Result<Following<Order>, Error> {
+pub(crate) async fn follow_orders(mesh: Mesh, agent: AgentName) -> Result<Following<ForAgent>, Error> {
     let mut backoff = Backoff::default();
     loop {
         match mesh.orders().follow(&agent).await {

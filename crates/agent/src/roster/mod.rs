@@ -118,18 +118,26 @@ impl Roster {
         self.intake
     }
 
-    /// Takes an order that is believed. `nonce` is a fresh one, for the claim that may come of it; `now` is the host's uptime.
-    pub fn order(&mut self, order: Order, nonce: Nonce, now: Duration) -> Vec<Task> {
+    /// Takes an order that is believed. `nonce` is a fresh one, for the claim that may come of it; `results_seen` is the end of
+    /// the results as this agent knows it; `now` is the host's uptime.
+    pub fn order(&mut self, order: Order, nonce: Nonce, results_seen: u64, now: Duration) -> Vec<Task> {
         if order.agent != self.settings.agent || self.ended.contains(&order.attempt) {
             return Vec::new();
         }
         match order.kind {
-            OrderKind::Start(start) => self.start(order.attempt, start, nonce, now),
+            OrderKind::Start(start) => self.start(order.attempt, start, nonce, results_seen, now),
             OrderKind::Stop => self.stop(order.attempt),
         }
     }
 
-    fn start(&mut self, attempt: AttemptId, order: Box<StartOrder>, nonce: Nonce, now: Duration) -> Vec<Task> {
+    fn start(
+        &mut self,
+        attempt: AttemptId,
+        order: Box<StartOrder>,
+        nonce: Nonce,
+        results_seen: u64,
+        now: Duration,
+    ) -> Vec<Task> {
         // The leader repeats an order that nobody takes: by then it is known what becomes of the other one. After a restart
         // the orders of the last minute come again, and those that are over are found to be.
         if self.attempts.contains(&attempt) || self.attempts.claims_sibling(&attempt) {
@@ -140,7 +148,7 @@ impl Roster {
             Some(reason) => State::decline(AttemptEvent::Revoked { by: Revoker::Agent, reason: reason.to_owned() }),
             None => {
                 let verdict = self.settings.policy.check(&order.container);
-                State::claim(Job { nonce, order, ordered_at: now, verdict })
+                State::claim(Job { nonce, order, ordered_at: now, results_seen, verdict })
             }
         };
         self.settle(attempt, origin, step)

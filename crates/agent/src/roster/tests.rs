@@ -51,7 +51,7 @@ fn names(tasks: &[Task]) -> Vec<(u32, &'static str)> {
 
 #[track_caller]
 fn check_order(roster: &mut Roster, order: Order, expected: &[(u32, &'static str)]) {
-    assert_eq!(names(&roster.order(order, nonce(1), ORDERED_AT)), expected);
+    assert_eq!(names(&roster.order(order, nonce(1), 0, ORDERED_AT)), expected);
     assert_eq!(roster.attempts.counts(), roster.attempts.recounted());
 }
 

@@ -162,7 +162,7 @@ async fn followers_and_commands_go_past_what_cannot_be_read() {
         delivery.confirm().await.unwrap();
         let stop = order("host-1", u32::from(number));
         mesh.orders().send(&stop).await.unwrap();
-        assert_eq!(next("the order", &mut orders).await, stop, "{body:?}");
+        assert_eq!(next_order("the order", &mut orders).await, stop, "{body:?}");
         let last = mesh.ticks().newest(&app("nightly")).await.unwrap().map_or(0, |last| last.sequence);
         stored(mesh.ticks().append(&app("nightly"), &tick(number.into()), last).await.unwrap());
         assert_eq!(next("the tick", &mut ticks).await.value.number, u64::from(number), "{body:?}");

@@ -93,7 +93,7 @@ async fn two_meshes_on_one_server_do_not_see_each_other() {
     stored(other.apps().compare_and_set("a", &record("two"), 0).await.unwrap());
     other.orders().send(&order("host-1", 2)).await.unwrap();
     other.commands().send(&command(2)).await.unwrap();
-    assert_eq!(next("the order", &mut orders).await, order("host-1", 2));
+    assert_eq!(next_order("the order", &mut orders).await, order("host-1", 2));
     assert_eq!(next("the command", &mut commands).await.command, command(2));
     assert_eq!(mesh.apps().read("a").await.unwrap().unwrap().value, record("one"));
 }
@@ -105,10 +105,10 @@ async fn an_agent_that_subscribes_late_sees_its_orders_and_no_others() {
     mesh.orders().send(&order("host-2", 2)).await.unwrap();
     mesh.orders().send(&order("host-1", 3)).await.unwrap();
     let mut orders = mesh.orders().follow(&agent("host-1")).await.unwrap();
-    assert_eq!(next("the first order", &mut orders).await, order("host-1", 1));
-    assert_eq!(next("the second order", &mut orders).await, order("host-1", 3));
+    assert_eq!(next_order("the first order", &mut orders).await, order("host-1", 1));
+    assert_eq!(next_order("the second order", &mut orders).await, order("host-1", 3));
     mesh.orders().send(&order("host-1", 4)).await.unwrap();
-    assert_eq!(next("the third order", &mut orders).await, order("host-1", 4));
+    assert_eq!(next_order("the third order", &mut orders).await, order("host-1", 4));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use tickmesh_core::{
     },
     name::{AgentName, AppName, Namespace, ServiceName},
 };
-use tickmesh_messaging::{Cas, ConnectOptions, Following, Mesh, Provisioning};
+use tickmesh_messaging::{Cas, ConnectOptions, Following, ForAgent, Mesh, Provisioning};
 use tickmesh_testkit::nats::Server;
 
 /// Nothing in these tests takes longer, not even on a loaded machine.
@@ -55,6 +55,14 @@ pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
 /// The next item of a stream that must have one.
 pub(crate) async fn next<T>(what: &str, following: &mut Following<T>) -> T {
     within(what, following.next()).await.unwrap_or_else(|| panic!("the stream ended instead of {what}")).unwrap()
+}
+
+/// The next order, from a connection that lasts.
+pub(crate) async fn next_order(what: &str, orders: &mut Following<ForAgent>) -> Order {
+    match next(what, orders).await {
+        ForAgent::Order(order) => *order,
+        ForAgent::Reopened => panic!("followed anew instead of {what}"),
+    }
 }
 
 /// The sequence of a write that must succeed.

@@ -188,6 +188,9 @@ impl World {
                 let Some(follower) = self.ground.net.followers.get(&id) else { return };
                 let (owner, kind) = (follower.owner, follower.kind);
                 self.for_process(owner, Happening::Deliver(id), |world| {
+                    if let (true, Place::Agent(host)) = (world.ground.is_reopened(id), owner.place) {
+                        world.hosts[host].agent_reads_anew(&mut world.ground);
+                    }
                     for stored in world.ground.deliver(id) {
                         world.hear(owner, kind, stored);
                     }

@@ -106,7 +106,6 @@ fn an_answer_that_nobody_waits_for_changes_nothing() {
         Event::KeyRead { current: None },
         Event::Listed { containers: Vec::new() },
         Event::ReportRead { last: None },
-        Event::OrdersFollowed,
         Event::OwnRemoved,
         Event::EndTold,
     ] {

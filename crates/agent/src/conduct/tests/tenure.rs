@@ -139,3 +139,28 @@ fn an_agent_that_stops_takes_no_order_that_waits() {
     process.fold(Event::Shutdown(Shutdown::OfProcess));
     process.tell(read(5), &[]);
 }
+
+/// The store may be another copy by then: with a start order of that tenure for an attempt that has ended since.
+#[test]
+fn orders_followed_anew_are_not_believed_before_a_renewal() {
+    let mut process = serving_since(7);
+    process.tell(of(7, 0), &["read-lease"]);
+    process.tell(read(8), &["claim 0"]);
+    process.tell(Event::OrdersFollowed, &["read-lease"]);
+    process.tell(read(8), &[]);
+    process.tell(of(7, 1), &["read-lease"]);
+    process.tell(read(8), &[]);
+    assert!(!process.conduct.takes_orders(), "nobody has renewed the lease since");
+    process.wait(LEASE_INTERVAL, &["read-lease"]);
+    process.tell(read(9), &["claim 1"]);
+    process.tell(of(7, 2), &["claim 2"]);
+}
+
+#[test]
+fn an_older_tenure_is_refused_by_whoever_follows_anew() {
+    let mut process = serving_since(7);
+    process.tell(of(7, 0), &["read-lease"]);
+    process.tell(read(8), &["claim 0"]);
+    process.tell(Event::OrdersFollowed, &["read-lease"]);
+    process.tell(of(6, 1), &[]);
+}

@@ -62,6 +62,13 @@ impl From<Tag> for happening::Tag {
     }
 }
 
+/// What comes from the stream of orders.
+#[derive(Debug)]
+enum Heard {
+    Order(Stored),
+    Reopened,
+}
+
 /// One agent process.
 #[derive(Debug)]
 pub(in crate::sim) struct Agent {
@@ -71,8 +78,8 @@ pub(in crate::sim) struct Agent {
     pub(super) ownership: Ownership,
     pub(super) machine: MachineId,
     pub(super) conduct: Conduct,
-    /// Orders that came when none were taken.
-    orders: VecDeque<Stored>,
+    /// What came when no orders were taken.
+    orders: VecDeque<Heard>,
     pub(super) abandoned_pulls: BTreeSet<AttemptId>,
     pub(super) abandoned_creates: BTreeSet<AttemptId>,
     /// Containers whose name was taken.
@@ -141,17 +148,29 @@ impl Agent {
 impl Host {
     pub(in crate::sim) fn agent_hears(&mut self, ground: &mut Ground, stored: Stored) {
         let Some(agent) = &mut self.agent else { return };
-        agent.orders.push_back(stored);
+        agent.orders.push_back(Heard::Order(stored));
+        self.take_orders(ground);
+    }
+
+    /// Its orders are followed anew.
+    pub(in crate::sim) fn agent_reads_anew(&mut self, ground: &mut Ground) {
+        let Some(agent) = &mut self.agent else { return };
+        agent.orders.push_back(Heard::Reopened);
         self.take_orders(ground);
     }
 
     /// Orders wait where they are while none are taken.
     fn take_orders(&mut self, ground: &mut Ground) {
         while let Some(agent) = self.agent.as_mut().filter(|agent| agent.conduct.takes_orders()) {
-            let Some(stored) = agent.orders.pop_front() else { return };
-            if let Record::Order(order) = stored.record {
-                let nonce = Nonce::from_random(ground.random_bytes());
-                self.fold(ground, Event::Order { order: Box::new((*order).clone()), nonce });
+            match agent.orders.pop_front() {
+                None => return,
+                Some(Heard::Reopened) => self.fold(ground, Event::OrdersFollowed),
+                Some(Heard::Order(stored)) => {
+                    if let Record::Order(order) = stored.record {
+                        let nonce = Nonce::from_random(ground.random_bytes());
+                        self.fold(ground, Event::Order { order: Box::new((*order).clone()), nonce });
+                    }
+                }
             }
         }
     }

@@ -29,6 +29,8 @@ pub(in crate::sim) struct Follower {
     snapshot_end: Option<u64>,
     /// The next delivery is under way.
     coming: bool,
+    /// Its connection was lost, or the store was replaced: it reads on with a new consumer, and has not been told.
+    is_broken: bool,
 }
 
 impl super::Net {
@@ -36,6 +38,7 @@ impl super::Net {
     pub(super) fn end_followers_early(&mut self) {
         for follower in self.followers.values_mut() {
             follower.cursor = follower.cursor.min(self.streams[&follower.kind].last_sequence());
+            follower.is_broken = true;
         }
     }
 }
@@ -46,7 +49,8 @@ impl Ground {
         self.net.next_follower += 1;
         let id = FollowerId(self.net.next_follower);
         let snapshot_end = Some(self.net.stream(kind).last_sequence());
-        self.net.followers.insert(id, Follower { owner, kind, subject, cursor: after, snapshot_end, coming: false });
+        let follower = Follower { owner, kind, subject, cursor: after, snapshot_end, coming: false, is_broken: false };
+        self.net.followers.insert(id, follower);
         self.bring(id);
     }
 
@@ -83,6 +87,9 @@ impl Ground {
         let Some(follower) = self.net.followers.get(&id) else { return Vec::new() };
         if self.is_unheard(follower) {
             // It goes on when there is a connection again.
+            if let Some(follower) = self.net.followers.get_mut(&id) {
+                follower.is_broken = true;
+            }
             return Vec::new();
         }
         let (kind, cursor, subject) = (follower.kind, follower.cursor, follower.subject.clone());
@@ -99,6 +106,13 @@ impl Ground {
             self.drop_old_orders(&mut batch);
         }
         batch
+    }
+
+    /// Whether a follower reads on with a new consumer, and what it is given next comes of that. It is told once.
+    pub(in crate::sim) fn is_reopened(&mut self, id: FollowerId) -> bool {
+        let is_unheard = self.net.followers.get(&id).is_none_or(|follower| self.is_unheard(follower));
+        let follower = self.net.followers.get_mut(&id).filter(|_| !is_unheard);
+        follower.is_some_and(|follower| std::mem::take(&mut follower.is_broken))
     }
 
     /// Whether nothing reaches a follower now.
