@@ -77,7 +77,13 @@ impl FakeEngine {
     fn exit(&self, id: &ContainerId, code: i64) {
         if let Some(container) = self.containers().get(id) {
             let (started_at, finished_at) = (container.started_at, Some(Timestamp::now()));
-            let exited = ContainerStatus::Exited(ExitState { code, oom_killed: false, started_at, finished_at });
+            let exited = ContainerStatus::Exited(ExitState {
+                code,
+                oom_killed: false,
+                unhealthy: false,
+                started_at,
+                finished_at,
+            });
             container.status.send_if_modified(|status| {
                 let runs = *status == ContainerStatus::Running;
                 if runs {

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use tickmesh_core::{
+    end_notes::EndNotes,
     history::{ReplicaSummary, RequestSummary, RunSummary},
     id::RunUid,
     ledger::Cause,
@@ -47,6 +48,7 @@ fn summary(run: u64, instant: i64) -> RunSummary {
         replica: 0,
         attempts: 1,
         outcome: Outcome::Succeeded,
+        notes: EndNotes::default(),
         agent: None,
     };
     RunSummary {

@@ -168,7 +168,7 @@ fn claimed() -> AttemptEvent {
 }
 
 fn exited() -> AttemptEvent {
-    AttemptEvent::Exited { exit_code: 0, oom_killed: false, started_at: None, finished_at: None }
+    AttemptEvent::Exited { exit_code: 0, oom_killed: false, unhealthy: false, started_at: None, finished_at: None }
 }
 
 fn cpu_time() -> Duration {

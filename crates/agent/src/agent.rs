@@ -59,6 +59,7 @@ pub async fn run<E: ContainerEngine>(
         logs,
         ownership: Ownership::of(owner.clone()),
         policy: config.policy.clone(),
+        default_limits: config.default_limits,
         probe_patience: config.timing.no_engine.mul_f64(PROBE_SHARE),
         allowance: Allowance::of(config.log_bytes_max),
         tails: Arc::new(Semaphore::new(TAILS_AT_ONCE)),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use tickmesh_core::{build::Build, message::Capacity, name::AgentName, timing::Timing};
 
-use crate::{engine::EngineInfo, guard_process, host::Host, policy::HostPolicy};
+use crate::{default_limits::DefaultLimits, engine::EngineInfo, guard_process, host::Host, policy::HostPolicy};
 
 /// Default of [`Config::slots`], for each core. Batch jobs wait for disks and networks more than they compute; a job that
 /// does compute says so with a reservation, and then the leader counts cores, not slots.
@@ -33,6 +33,8 @@ pub struct Config {
     pub start_limit: Option<u32>,
     /// What containers may do on this host.
     pub policy: HostPolicy,
+    /// Limits of containers whose file sets none.
+    pub default_limits: DefaultLimits,
     /// Periods and deadlines of the mesh.
     pub timing: Timing,
     /// Folder of the lock files that keep two agents of one name apart.
@@ -61,6 +63,7 @@ impl Config {
             gpus: None,
             start_limit: None,
             policy: HostPolicy::default(),
+            default_limits: DefaultLimits::default(),
             timing: Timing::default(),
             guard_dir: lock_dir.clone(),
             lock_dir,

@@ -5,17 +5,20 @@ use std::collections::BTreeMap;
 use tickmesh_core::{id::AttemptId, message::StartOrder};
 
 use crate::{
+    default_limits::DefaultLimits,
     engine::ContainerRequest,
     labels::{Owner, Tag},
 };
 
 /// What the engine is asked to create. `name` is the attempt's container name.
-pub fn request(name: String, owner: &Owner, tag: &Tag, order: &StartOrder) -> ContainerRequest {
+pub fn request(name: String, owner: &Owner, tag: &Tag, order: &StartOrder, limits: DefaultLimits) -> ContainerRequest {
+    let mut spec = order.container.clone();
+    limits.apply(&mut spec);
     ContainerRequest {
         name,
         labels: tag.labels(owner, &order.container.labels),
         environment: environment(&tag.attempt, order),
-        spec: order.container.clone(),
+        spec,
     }
 }
 

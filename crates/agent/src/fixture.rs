@@ -52,7 +52,7 @@ pub(crate) fn container_id() -> ContainerId {
 }
 
 pub(crate) fn exit(code: i64) -> ExitState {
-    ExitState { code, oom_killed: false, started_at: None, finished_at: None }
+    ExitState { code, oom_killed: false, unhealthy: false, started_at: None, finished_at: None }
 }
 
 pub(crate) fn container() -> ContainerSpec {

@@ -20,6 +20,7 @@ mod clock;
 pub mod conduct;
 mod config;
 pub mod container;
+pub mod default_limits;
 pub mod engine;
 mod error;
 mod executor;

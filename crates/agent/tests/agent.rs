@@ -15,6 +15,7 @@ use tickmesh_agent::{
     labels::{Owner, Tag},
 };
 use tickmesh_core::{
+    end_notes::EndNotes,
     id::{AttemptId, Epoch, MeshId},
     ledger::Ledger,
     message::{AgentRecord, AttemptEvent, LogBytes, MachineId, OrderKind, Revoker, SCHEMA, StartOrder},
@@ -115,8 +116,8 @@ async fn a_container_that_runs_too_long_is_stopped_and_has_timed_out() {
     stubborn.container.stop_grace = Duration::from_secs(1);
     world.order_start(1, stubborn).await;
     world.order_start(2, limited("exit 0", Duration::from_secs(600))).await;
-    assert_eq!(world.end_of(0).await, AttemptEvent::TimedOut { exit_code: Some(143) });
-    assert_eq!(world.end_of(1).await, AttemptEvent::TimedOut { exit_code: Some(137) });
+    assert_eq!(world.end_of(0).await, AttemptEvent::TimedOut { exit_code: Some(143), notes: EndNotes::default() });
+    assert_eq!(world.end_of(1).await, AttemptEvent::TimedOut { exit_code: Some(137), notes: EndNotes::default() });
     check_exit(&world.end_of(2).await, 0);
     assert_eq!(output_text(&world.stored_output(0).await), "up\n", "it did run");
     running.stop().await;
@@ -137,7 +138,7 @@ async fn the_time_of_a_container_goes_on_while_no_agent_is_there() {
         .await;
     assert_eq!(world.containers().await[0].status, ContainerStatus::Running, "nobody is there to stop it");
     let running = world.start_agent().await;
-    assert_eq!(world.end_of(0).await, AttemptEvent::TimedOut { exit_code: Some(143) });
+    assert_eq!(world.end_of(0).await, AttemptEvent::TimedOut { exit_code: Some(143), notes: EndNotes::default() });
     let exit = world.engine.wait(&id).await.unwrap();
     let ran = exit.finished_at.unwrap().duration_since(exit.started_at.unwrap());
     assert!(ran.unsigned_abs() < LIMIT * 2, "it ran for {ran:?}");
@@ -554,4 +555,18 @@ async fn an_image_is_pulled_as_its_policy_says() {
     assert!(matches!(&refused, AttemptEvent::CouldNotStart { reason, .. } if reason == why), "{refused:?}");
     running.stop().await;
     image.forget().await;
+}
+
+/// The engine's flag concerns any process of the container: the first one may go on, and exit with 0.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_engine_says_of_an_end_is_reported() {
+    let world = World::new().await;
+    let running = world.start_agent().await;
+    let mut hungry = script("head -c 60m /dev/zero | tail > /dev/null; exit 0");
+    hungry.container.memory_bytes = Some(8 * 1024 * 1024);
+    world.order_start(0, hungry).await;
+    let end = world.end_of(0).await;
+    check_exit(&end, 0);
+    assert_eq!(end.notes(), EndNotes { oom_killed: true, unhealthy: false });
+    running.stop().await;
 }

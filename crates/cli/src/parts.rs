@@ -7,7 +7,9 @@ use std::{
 };
 
 use anyhow::Context;
-use tickmesh_agent::{Host, engine::docker::Docker, guard_process::Program, policy::HostPolicy};
+use tickmesh_agent::{
+    Host, default_limits::DefaultLimits, engine::docker::Docker, guard_process::Program, policy::HostPolicy,
+};
 use tickmesh_client::zones;
 use tickmesh_core::{
     fleet::Reservations,
@@ -32,6 +34,9 @@ const DATA_OF_SYSTEM: &str = "/var/lib/tickmesh";
 /// Where guards are if the agent is the system's.
 const GUARDS_OF_SYSTEM: &str = "/run/tickmesh";
 
+/// Processes and threads of a container whose file sets no limit: far more than a job has, and far fewer than a host.
+pub(crate) const PIDS_DEFAULT: u64 = 4_096;
+
 /// Settings of an agent that the command line has.
 #[derive(Debug, Clone)]
 pub(crate) struct AgentSettings {
@@ -47,6 +52,8 @@ pub(crate) struct AgentSettings {
     pub labels: BTreeMap<String, String>,
     /// What of its host containers may have.
     pub policy: HostPolicy,
+    /// Limits of containers whose file sets none.
+    pub default_limits: DefaultLimits,
     /// Folder of its lock.
     pub lock_dir: PathBuf,
 }
@@ -61,6 +68,7 @@ impl AgentSettings {
             output_max: None,
             labels: BTreeMap::new(),
             policy: HostPolicy::default(),
+            default_limits: DefaultLimits { memory_bytes: None, pids: Some(PIDS_DEFAULT) },
             lock_dir,
         }
     }
@@ -141,7 +149,7 @@ pub(crate) async fn run_agent(
 ) -> anyhow::Result<()> {
     let AgentConnections { orders, output } = connections;
     let mesh_id = orders.open_or_lost().await?;
-    let AgentSettings { name, slots, gpus, output_max, labels, policy, lock_dir } = settings;
+    let AgentSettings { name, slots, gpus, output_max, labels, policy, default_limits, lock_dir } = settings;
     info!(agent = %name, "agent starts");
     let defaults = tickmesh_agent::Config::new(name, Host::this()?, lock_dir);
     let config = tickmesh_agent::Config {
@@ -151,6 +159,7 @@ pub(crate) async fn run_agent(
         log_bytes_max: output_max.unwrap_or(defaults.log_bytes_max),
         labels,
         policy,
+        default_limits,
         guard: Some(guard_program()),
         guard_dir: guard_directory(),
         ..defaults

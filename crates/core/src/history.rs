@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     cause::Cause,
+    end_notes::EndNotes,
     id::{RunNumber, RunUid},
     name::{AgentName, AppName, ServiceName},
     outcome::Outcome,
@@ -54,6 +55,8 @@ pub struct ReplicaSummary {
     pub attempts: u32,
     /// How it ended.
     pub outcome: Outcome,
+    /// What else the engine said of the end.
+    pub notes: EndNotes,
     /// Where its last attempt was.
     pub agent: Option<AgentName>,
 }
@@ -65,6 +68,7 @@ mod by_service {
 
     use super::ReplicaSummary;
     use crate::{
+        end_notes::EndNotes,
         name::{AgentName, ServiceName},
         outcome::Outcome,
     };
@@ -83,6 +87,8 @@ mod by_service {
     struct Replica {
         attempts: u32,
         outcome: Outcome,
+        #[serde(default, skip_serializing_if = "EndNotes::is_empty")]
+        notes: EndNotes,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         agent: Option<AgentName>,
     }
@@ -96,8 +102,9 @@ mod by_service {
 
     fn stored(replicas: &[ReplicaSummary]) -> Option<Service> {
         let ReplicaSummary { service, replica: first, .. } = replicas.first()?;
-        let replica = |ReplicaSummary { attempts, outcome, agent, .. }: &ReplicaSummary| Replica {
+        let replica = |ReplicaSummary { attempts, outcome, notes, agent, .. }: &ReplicaSummary| Replica {
             attempts: *attempts,
+            notes: *notes,
             outcome: outcome.clone(),
             agent: agent.clone(),
         };
@@ -107,8 +114,8 @@ mod by_service {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ReplicaSummary>, D::Error> {
         let services = Vec::<Service>::deserialize(deserializer)?;
         let replicas = services.into_iter().flat_map(|Service { name, first, replicas }| {
-            (first..=u32::MAX).zip(replicas).map(move |(replica, Replica { attempts, outcome, agent })| {
-                ReplicaSummary { service: name.clone(), replica, attempts, outcome, agent }
+            (first..=u32::MAX).zip(replicas).map(move |(replica, Replica { attempts, outcome, notes, agent })| {
+                ReplicaSummary { service: name.clone(), replica, attempts, outcome, notes, agent }
             })
         });
         Ok(replicas.collect())

@@ -9,6 +9,7 @@ pub mod cause;
 pub mod compose;
 pub mod decide;
 pub mod encoded;
+pub mod end_notes;
 pub mod fleet;
 pub mod history;
 pub mod id;

@@ -4,7 +4,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::ServiceName;
+use crate::{end_notes::EndNotes, name::ServiceName};
+
+/// Exit code of a process that SIGKILL ended.
+const EXIT_KILLED: i64 = 137;
+/// No system has exit codes beyond 32 bits, signed or not; so many digits have room in a ledger.
+const EXIT_CODE_MIN: i64 = i32::MIN as i64;
+pub(crate) const EXIT_CODE_MAX: i64 = u32::MAX as i64;
 
 /// How an attempt, a replica or a run ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,7 +22,7 @@ pub enum Outcome {
     Failed {
         /// The container's exit code.
         exit_code: i64,
-        /// The kernel killed a process of it for want of memory.
+        /// That is because the kernel killed a process of it for want of memory.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         out_of_memory: bool,
     },
@@ -116,6 +122,18 @@ impl Outcome {
     /// A container exited with this code, and not for want of memory.
     pub const fn failed(exit_code: i64) -> Self {
         Self::Failed { exit_code, out_of_memory: false }
+    }
+
+    /// A container exited with this code, about which the engine says that. Its want of memory explains the code only if a
+    /// process was killed; with any other code it is a note.
+    pub fn exited(exit_code: i64, notes: EndNotes) -> Self {
+        let exit_code = exit_code.clamp(EXIT_CODE_MIN, EXIT_CODE_MAX);
+        Self::Failed { exit_code, out_of_memory: notes.oom_killed && exit_code == EXIT_KILLED }
+    }
+
+    /// What is to be said of such an end besides the outcome.
+    pub fn notes_beside(&self, notes: EndNotes) -> EndNotes {
+        notes.beside(matches!(self, Self::Failed { out_of_memory: true, .. }))
     }
 
     /// Whether this is success.

@@ -9,6 +9,7 @@ use jiff::{Timestamp, tz::TimeZoneDatabase};
 use tickmesh_core::{
     build::Build,
     compose::{self, ComposeFile, TIMEZONE_DEFAULT},
+    end_notes::EndNotes,
     history::{ReplicaSummary, RequestSummary, RunSummary},
     id::{AttemptId, Nonce, RequestId, RunNumber, RunUid},
     ledger::{ActiveRun, Carried, Cause, Ledger, NewRun, ReplicaPlace, ReplicaState, Waiting},
@@ -156,6 +157,7 @@ pub fn summary(number: RunNumber, cause: Cause, outcomes: &[Outcome]) -> RunSumm
         replica,
         attempts: 1,
         outcome: outcome.clone(),
+        notes: EndNotes::default(),
         agent: Some(agent()),
     };
     RunSummary {

@@ -52,6 +52,7 @@ fn exit_event(exit: &ExitState) -> AttemptEvent {
     AttemptEvent::Exited {
         exit_code: exit.code,
         oom_killed: exit.oom_killed,
+        unhealthy: exit.unhealthy,
         started_at: exit.started_at,
         finished_at: exit.finished_at,
     }

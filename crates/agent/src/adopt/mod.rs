@@ -90,7 +90,13 @@ mod tests {
         let (attempt, nonce) = (fixture::attempt(), fixture::nonce(1));
         let tag = Tag { attempt, nonce, claim_sequence: 7, terms: fixture::terms() };
         let exit = fixture::exit(0);
-        let end = AttemptEvent::Exited { exit_code: 0, oom_killed: false, started_at: None, finished_at: None };
+        let end = AttemptEvent::Exited {
+            exit_code: 0,
+            oom_killed: false,
+            unhealthy: false,
+            started_at: None,
+            finished_at: None,
+        };
         let event = if ended { end } else { AttemptEvent::Claimed { nonce, machine: fixture::machine() } };
         let container = ContainerView {
             id: fixture::container_id(),

@@ -1,7 +1,7 @@
 //! What the end of an attempt is, and what becomes of its container.
 
 use jiff::SignedDuration;
-use tickmesh_core::{message::AttemptEvent, outcome::LostReason, spec::RemoveContainers};
+use tickmesh_core::{end_notes::EndNotes, message::AttemptEvent, outcome::LostReason, spec::RemoveContainers};
 
 use super::event::{Disposal, Stop, Terms, Watched, Wish};
 use crate::engine::ExitState;
@@ -26,6 +26,7 @@ pub(super) fn end_of(exit: &ExitState, watched: Watched) -> AttemptEvent {
         Watched::WithGaps | Watched::Throughout => AttemptEvent::Exited {
             exit_code: exit.code,
             oom_killed: exit.oom_killed,
+            unhealthy: exit.unhealthy,
             started_at: exit.started_at,
             finished_at: exit.finished_at,
         },
@@ -41,7 +42,7 @@ pub(super) fn end_of_stopped(stop: Stop, terms: Terms, exit: &ExitState, own: At
     match stop {
         Stop::TimedOut if ended_in_time(terms, exit) => own,
         Stop::Drained if exit.code == 0 => own,
-        Stop::TimedOut | Stop::Drained | Stop::Ordered => stopped(stop, Some(exit.code)),
+        Stop::TimedOut | Stop::Drained | Stop::Ordered => stopped(stop, Some(exit.code), exit.notes()),
     }
 }
 
@@ -53,10 +54,10 @@ fn ended_in_time(terms: Terms, exit: &ExitState) -> bool {
 }
 
 /// The end of an attempt that was stopped for that reason.
-pub(super) fn stopped(stop: Stop, exit_code: Option<i64>) -> AttemptEvent {
+pub(super) fn stopped(stop: Stop, exit_code: Option<i64>, notes: EndNotes) -> AttemptEvent {
     match stop {
         Stop::Ordered => AttemptEvent::Cancelled { exit_code },
-        Stop::TimedOut => AttemptEvent::TimedOut { exit_code },
+        Stop::TimedOut => AttemptEvent::TimedOut { exit_code, notes },
         Stop::Drained => AttemptEvent::Lost { reason: LostReason::Drained },
     }
 }
@@ -65,7 +66,8 @@ pub(super) fn stopped(stop: Stop, exit_code: Option<i64>) -> AttemptEvent {
 /// process shows nothing, and one of a lost attempt may be a duplicate of its replacement.
 pub fn disposal_after(end: &AttemptEvent, policy: RemoveContainers) -> Disposal {
     let is_removed = match end {
-        AttemptEvent::Exited { exit_code, .. } => policy.removes(*exit_code == 0),
+        // One of which a process was killed is worth a look, whatever it exited with.
+        AttemptEvent::Exited { exit_code, oom_killed, .. } => policy.removes(*exit_code == 0 && !oom_killed),
         AttemptEvent::Cancelled { .. } | AttemptEvent::TimedOut { .. } => policy.removes(false),
         AttemptEvent::Lost { .. }
         | AttemptEvent::CouldNotStart { .. }

@@ -16,7 +16,10 @@ mod event;
 
 use std::{sync::Arc, time::Duration};
 
-use tickmesh_core::message::{AttemptEvent, Awaited, PullProgress, Revoker};
+use tickmesh_core::{
+    end_notes::EndNotes,
+    message::{AttemptEvent, Awaited, PullProgress, Revoker},
+};
 
 pub(crate) use self::end::{EXIT_KILLED, NO_ENGINE};
 use self::end::{
@@ -315,7 +318,9 @@ impl State {
             (S::Stopping { claimed, container, stop, .. }, E::KilledByGuard(exit)) => {
                 end_by_policy(claimed, container, end_of_stopped(stop, claimed.terms, &exit, fenced()))
             }
-            (S::Stopping { claimed, stop, .. }, E::ContainerGone) => end_without(claimed, stopped(stop, None)),
+            (S::Stopping { claimed, stop, .. }, E::ContainerGone) => {
+                end_without(claimed, stopped(stop, None, EndNotes::default()))
+            }
             (S::Stopping { claimed, container, stop, .. }, E::WatchInterrupted) => {
                 still(S::Stopping { claimed, container, watched: Watched::WithGaps, stop })
             }

@@ -34,7 +34,7 @@ fn report(event: AttemptEvent) -> Effect {
 }
 
 fn exit_event(exit_code: i64) -> AttemptEvent {
-    AttemptEvent::Exited { exit_code, oom_killed: false, started_at: None, finished_at: None }
+    AttemptEvent::Exited { exit_code, oom_killed: false, unhealthy: false, started_at: None, finished_at: None }
 }
 
 /// Applies the events and returns every effect, the last state's name at the end.
@@ -270,7 +270,13 @@ fn a_kill_that_nobody_asked_for_is_a_loss_only_if_nobody_watched() {
         check_unordered_exit(exit(code), true, exit_event(code));
     }
     let oom = ExitState { oom_killed: true, ..exit(137) };
-    let oom_end = AttemptEvent::Exited { exit_code: 137, oom_killed: true, started_at: None, finished_at: None };
+    let oom_end = AttemptEvent::Exited {
+        exit_code: 137,
+        oom_killed: true,
+        unhealthy: false,
+        started_at: None,
+        finished_at: None,
+    };
     check_unordered_exit(oom, true, oom_end);
 }
 
@@ -347,7 +353,7 @@ fn the_time_of_a_container_is_kept_from_its_start_and_by_the_next_process_too() 
 #[test]
 fn whatever_ends_an_attempt_first_is_its_end() {
     let oom = || ExitState { oom_killed: true, ..exit(137) };
-    let timed_out = |exit_code| AttemptEvent::TimedOut { exit_code };
+    let timed_out = |exit_code| AttemptEvent::TimedOut { exit_code, notes: EndNotes::default() };
     let (stop, up, exited) = (Event::StopWanted(Stop::Ordered), Event::StopWanted(Stop::TimedOut), Event::Exited);
     // Its time is up.
     check_limited([up.clone(), exited(exit_after(61, exit(143)))], &timed_out(Some(143)));
@@ -410,7 +416,7 @@ fn what_is_removed_by_hand_while_its_host_is_drained_is_a_loss_like_any_other() 
 #[test]
 fn the_container_of_an_attempt_that_timed_out_is_kept_like_that_of_a_failed_one() {
     let stop = Effect::Stop { container: container_id() };
-    let end = report(AttemptEvent::TimedOut { exit_code: Some(143) });
+    let end = report(AttemptEvent::TimedOut { exit_code: Some(143), notes: EndNotes::default() });
     let ended = [Event::StopWanted(Stop::TimedOut), Event::Exited(exit(143)), Event::EndStored, Event::Collected];
     check(running_then(ended), &[stop, end, collect()], "gone");
 }

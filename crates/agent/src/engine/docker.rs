@@ -271,7 +271,7 @@ const DRIVER_OF_HOST: &str = "host";
 
 /// Says whether the engine has what it is asked about.
 async fn presence<T>(attempted: &str, request: impl Future<Output = Result<T, DockerError>>) -> Result<bool, Error> {
-    match answer(attempted, request).await {
+    match answer_raw(request).await.map_err(convert::lookup(attempted)) {
         Ok(_) => Ok(true),
         Err(Error::NotFound { .. }) => Ok(false),
         Err(error) => Err(error),
@@ -310,7 +310,7 @@ impl ContainerEngine for Docker {
             Ok(volume) => Ok(convert::path_of_volume(volume)),
             // The engine makes it as one of its own.
             Err(error) if convert::status_code(&error) == Some(404) => Ok(None),
-            Err(error) => Err(convert::failure(&format!("look at volume `{name}`"))(error)),
+            Err(error) => Err(convert::lookup(&format!("look at volume `{name}`"))(error)),
         }
     }
 
@@ -319,7 +319,8 @@ impl ContainerEngine for Docker {
     }
 
     async fn network(&self, name: &str) -> Result<Option<NetworkKind>, Error> {
-        match answer(&format!("look for network `{name}`"), self.client.inspect_network(name, None)).await {
+        let attempted = format!("look for network `{name}`");
+        match answer_raw(self.client.inspect_network(name, None)).await.map_err(convert::lookup(&attempted)) {
             Ok(found) if found.driver.as_deref() == Some(DRIVER_OF_HOST) => Ok(Some(NetworkKind::Host)),
             Ok(_) => Ok(Some(NetworkKind::Own)),
             Err(Error::NotFound { .. }) => Ok(None),

@@ -13,6 +13,7 @@ use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tickmesh_core::{
+    end_notes::EndNotes,
     message::{EngineStock, LogStream, PullProgress},
     spec::ContainerSpec,
 };
@@ -128,10 +129,19 @@ pub struct ExitState {
     pub code: i64,
     /// The kernel killed a process of the container for want of memory. A hint: the main process may have exited with 0.
     pub oom_killed: bool,
+    /// The container's health check failed when it ended.
+    pub unhealthy: bool,
     /// When the process began, by the engine's clock.
     pub started_at: Option<Timestamp>,
     /// When it ended, by the engine's clock.
     pub finished_at: Option<Timestamp>,
+}
+
+impl ExitState {
+    /// What the engine tells of the end besides its exit code.
+    pub fn notes(&self) -> EndNotes {
+        EndNotes { oom_killed: self.oom_killed, unhealthy: self.unhealthy }
+    }
 }
 
 /// What a container wrote: a line, or a part of a long one.

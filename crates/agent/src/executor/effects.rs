@@ -64,7 +64,8 @@ impl<E: ContainerEngine> Unit<E> {
         let (attempt, terms) = (self.attempt.clone(), Terms::of(&job.order));
         let tag = Tag { attempt, nonce: job.nonce, claim_sequence, terms };
         let name = self.surroundings.ownership.container_name(&self.attempt);
-        let request = container::request(name, self.surroundings.ownership.owner(), &tag, &job.order);
+        let Surroundings { ownership, default_limits, .. } = &*self.surroundings;
+        let request = container::request(name, ownership.owner(), &tag, &job.order, *default_limits);
         if let Some(event) = given_up.run_until_cancelled(self.created(&request)).await {
             self.tell(event).await;
         }
@@ -76,6 +77,9 @@ impl<E: ContainerEngine> Unit<E> {
             match self.check_mounts(&request.spec).await {
                 Ok(Ok(())) => {}
                 Ok(Err(detour)) => return Event::NotAllowed { reason: reason(&detour) },
+                Err(error @ Error::CouldNotStart { .. }) => {
+                    return Event::CouldNotCreate { reason: reason(&error) };
+                }
                 Err(error) => {
                     self.again("look at the volumes", &error, &mut backoff).await;
                     continue;
@@ -85,6 +89,9 @@ impl<E: ContainerEngine> Unit<E> {
                 Ok(None) => {}
                 Ok(Some(Unmet::Missing(need))) => return Event::CouldNotCreate { reason: missing_reason(&need) },
                 Ok(Some(Unmet::Forbidden(refusal))) => return Event::NotAllowed { reason: reason(&refusal) },
+                Err(error @ Error::CouldNotStart { .. }) => {
+                    return Event::CouldNotCreate { reason: reason(&error) };
+                }
                 Err(error) => {
                     self.again("look for networks and volumes", &error, &mut backoff).await;
                     continue;

@@ -9,7 +9,7 @@ use tickmesh_core::{
 use tickmesh_messaging::Mesh;
 use tokio::sync::Semaphore;
 
-use crate::{error::chain, output::Allowance, ownership::Ownership, policy::HostPolicy};
+use crate::{default_limits::DefaultLimits, error::chain, output::Allowance, ownership::Ownership, policy::HostPolicy};
 
 /// What an engine says may be long, and goes into reports and ledgers.
 const REASON_CHARS_MAX: usize = 500;
@@ -26,6 +26,8 @@ pub(crate) struct Surroundings<E> {
     pub(crate) ownership: Ownership,
     /// What it lets containers do.
     pub(crate) policy: HostPolicy,
+    /// Limits of containers whose file sets none.
+    pub(crate) default_limits: DefaultLimits,
     /// How long the engine may take to answer a probe.
     pub(crate) probe_patience: Duration,
     /// What is kept of the output of one attempt.

@@ -169,6 +169,7 @@ impl Mesh {
         self.folded(orders, |at| AttemptEvent::Exited {
             exit_code: 0,
             oom_killed: false,
+            unhealthy: false,
             started_at: Some(at),
             finished_at: Some(at),
         })

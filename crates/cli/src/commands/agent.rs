@@ -7,7 +7,10 @@ use std::{
 };
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use tickmesh_agent::policy::{Grant, HostPolicy};
+use tickmesh_agent::{
+    default_limits::DefaultLimits,
+    policy::{Grant, HostPolicy},
+};
 use tickmesh_core::{compose, name::AgentName};
 
 use super::{
@@ -74,6 +77,12 @@ pub(crate) struct AgentArgs {
     /// What is kept of the output of one attempt: its beginning, and of more the end too, in a quarter of it
     #[arg(long, value_name = "SIZE", value_parser = output_size, default_value = "4m")]
     output_max: usize,
+    /// Memory that a container has at most if its file sets no limit [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = memory_size)]
+    default_memory: Option<u64>,
+    /// Processes and threads that a container has at most if its file sets no limit; 0: no limit
+    #[arg(long, value_name = "COUNT", default_value_t = parts::PIDS_DEFAULT)]
+    default_pids: u64,
     /// Path of this host that containers may mount, with everything below it; may be repeated
     ///
     /// A symbolic link counts for where it leads when the container is created, if the engine is one of this host. A job that
@@ -109,6 +118,10 @@ impl AgentArgs {
                 capabilities: self.capabilities.iter().cloned().collect(),
                 grants: self.grants(),
             },
+            default_limits: DefaultLimits {
+                memory_bytes: self.default_memory,
+                pids: (self.default_pids > 0).then_some(self.default_pids),
+            },
             ..AgentSettings::new(name, lock_dir)
         })
     }
@@ -138,6 +151,8 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
     Ok(Exit::Success)
 }
 
+/// The least that docker takes.
+const MEMORY_MIN: u64 = 6 * 1024 * 1024;
 /// Between what one batch may have, and what four tails in memory may cost the host.
 const OUTPUT_SIZES: RangeInclusive<u64> = 64 * 1024..=256 * 1024 * 1024;
 
@@ -147,6 +162,12 @@ fn output_size(text: &str) -> Result<usize, String> {
         return Err("the size must be between 64k and 256m".to_owned());
     }
     usize::try_from(bytes).map_err(|error| error.to_string())
+}
+
+/// What docker refuses as a limit would refuse every job without one of its own.
+fn memory_size(text: &str) -> Result<u64, String> {
+    let bytes = compose::size(text).map_err(|error| error.to_string())?;
+    if bytes < MEMORY_MIN { Err("the size must be 6m or more".to_owned()) } else { Ok(bytes) }
 }
 
 /// As compose files have it: without `CAP_`, in upper case.

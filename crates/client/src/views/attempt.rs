@@ -81,7 +81,7 @@ impl AttemptView {
         }
         self.exit_code = exit_code(&report.event);
         if let Some(end) = end(&report.event) {
-            self.reason = end.detail().or_else(|| used_whole_grace(&report.event).then(|| USED_WHOLE_GRACE.to_owned()));
+            self.reason = reason(&end, &report.event);
             self.end = Some(end);
         }
     }
@@ -168,19 +168,31 @@ pub fn end(event: &AttemptEvent) -> Option<End> {
         AttemptEvent::Cancelled { .. } => Outcome::Cancelled,
         AttemptEvent::TimedOut { .. } => Outcome::TimedOut,
         AttemptEvent::Exited { exit_code: 0, .. } => Outcome::Succeeded,
-        AttemptEvent::Exited { exit_code, oom_killed, .. } => {
-            Outcome::Failed { exit_code: *exit_code, out_of_memory: *oom_killed }
-        }
+        AttemptEvent::Exited { exit_code, .. } => Outcome::exited(*exit_code, event.notes()),
         AttemptEvent::CouldNotStart { reason, .. } => Outcome::CouldNotStart { reason: reason.clone() },
         AttemptEvent::Lost { reason } => Outcome::Lost { reason: *reason },
     };
     Some(End::Outcome(outcome))
 }
 
+/// What is to be said about an end besides its label: by the outcome, by the engine, and by how it was stopped.
+fn reason(end: &End, event: &AttemptEvent) -> Option<String> {
+    let notes = match end {
+        End::Outcome(outcome) => outcome.notes_beside(event.notes()),
+        End::Revoked { .. } | End::Returned { .. } => event.notes(),
+    };
+    let grace = used_whole_grace(event).then(|| USED_WHOLE_GRACE.to_owned());
+    let notes = (!notes.is_empty()).then(|| notes.to_string());
+    let texts: Vec<String> = [end.detail(), notes, grace].into_iter().flatten().collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
+}
+
 /// Says whether a container that was stopped had to be killed at the end of its grace period.
 fn used_whole_grace(event: &AttemptEvent) -> bool {
     match event {
-        AttemptEvent::Cancelled { exit_code } | AttemptEvent::TimedOut { exit_code } => *exit_code == Some(EXIT_KILLED),
+        AttemptEvent::Cancelled { exit_code } | AttemptEvent::TimedOut { exit_code, .. } => {
+            *exit_code == Some(EXIT_KILLED)
+        }
         AttemptEvent::Claimed { .. }
         | AttemptEvent::Revoked { .. }
         | AttemptEvent::Returned { .. }
@@ -193,7 +205,7 @@ fn used_whole_grace(event: &AttemptEvent) -> bool {
 fn exit_code(event: &AttemptEvent) -> Option<i64> {
     match event {
         AttemptEvent::Exited { exit_code, .. } => Some(*exit_code),
-        AttemptEvent::Cancelled { exit_code } | AttemptEvent::TimedOut { exit_code } => *exit_code,
+        AttemptEvent::Cancelled { exit_code } | AttemptEvent::TimedOut { exit_code, .. } => *exit_code,
         AttemptEvent::Claimed { .. }
         | AttemptEvent::Revoked { .. }
         | AttemptEvent::Returned { .. }
@@ -205,6 +217,7 @@ fn exit_code(event: &AttemptEvent) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use tickmesh_core::{
+        end_notes::EndNotes,
         id::Nonce,
         message::{MachineId, Revoker},
     };
@@ -222,7 +235,13 @@ mod tests {
     fn every_attempt_says_where_it_was_and_how_it_ended() {
         let claimed =
             || AttemptEvent::Claimed { nonce: Nonce::from_random([1; 16]), machine: MachineId("m".to_owned()) };
-        let exited = AttemptEvent::Exited { exit_code: 3, oom_killed: false, started_at: None, finished_at: None };
+        let exited = AttemptEvent::Exited {
+            exit_code: 3,
+            oom_killed: false,
+            unhealthy: false,
+            started_at: None,
+            finished_at: None,
+        };
         let revoked = AttemptEvent::Revoked { by: Revoker::Leader, reason: "nobody took it".to_owned() };
         let reports = [report(1, claimed()), report(2, revoked), report(1, exited), report(3, claimed())];
         let shown: Vec<_> = of_reports(&reports).iter().map(|it| (it.attempt, it.end_text(), it.exit_code)).collect();
@@ -240,17 +259,33 @@ mod tests {
     }
 
     #[test]
+    fn want_of_memory_explains_an_end_or_is_a_note() {
+        let told = |exit_code| {
+            let (started_at, finished_at) = (None, None);
+            let event = AttemptEvent::Exited { exit_code, oom_killed: true, unhealthy: false, started_at, finished_at };
+            of_reports(&[report(1, event)])[0].end_text()
+        };
+        assert_eq!(told(137), "failed: exit code 137: out of memory");
+        assert_eq!(told(1), "failed: exit code 1; a process of it was killed for want of memory");
+        assert_eq!(told(0), "succeeded: a process of it was killed for want of memory");
+        let event =
+            AttemptEvent::TimedOut { exit_code: Some(143), notes: EndNotes { oom_killed: true, unhealthy: true } };
+        let text = of_reports(&[report(1, event)])[0].end_text();
+        assert_eq!(text, "timed_out: a process of it was killed for want of memory; its health check failed");
+    }
+
+    #[test]
     fn attempt_that_used_its_whole_grace_says_so() {
         let told = |event| of_reports(&[report(1, event)])[0].end_text();
         let killed = Some(EXIT_KILLED);
         for (event, label) in [
-            (AttemptEvent::TimedOut { exit_code: killed }, "timed_out"),
+            (AttemptEvent::TimedOut { exit_code: killed, notes: EndNotes::default() }, "timed_out"),
             (AttemptEvent::Cancelled { exit_code: killed }, "cancelled"),
         ] {
             assert_eq!(told(event), format!("{label}: {USED_WHOLE_GRACE}"));
         }
         for exit_code in [None, Some(0), Some(143)] {
-            assert_eq!(told(AttemptEvent::TimedOut { exit_code }), "timed_out");
+            assert_eq!(told(AttemptEvent::TimedOut { exit_code, notes: EndNotes::default() }), "timed_out");
             assert_eq!(told(AttemptEvent::Cancelled { exit_code }), "cancelled");
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use tickmesh_core::{
+    end_notes::EndNotes,
     fleet::Fleet,
     history::ReplicaSummary,
     id::AttemptId,
@@ -41,6 +42,9 @@ pub struct ReplicaView {
     pub outcome: Option<&'static str>,
     /// Why it waits, or what is to be said about its end.
     pub reason: Option<String>,
+    /// What the engine said of its end, as far as the outcome does not.
+    #[serde(skip_serializing_if = "EndNotes::is_empty")]
+    pub notes: EndNotes,
     /// What is on record about its attempts, where somebody should look at them: it was tried more than once, or did not succeed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<AttemptView>,
@@ -90,7 +94,7 @@ pub fn of_active(run: &ActiveRun, reports: &[AttemptReport]) -> Vec<ReplicaView>
         ReplicaState::Open(open) => open_view(view(service, index, replica.last_attempt), open, reports),
         ReplicaState::Ended { outcome, agent } => {
             let agent = agent.as_ref().map(ToString::to_string);
-            ReplicaView { agent, ..view(service, index, replica.last_attempt) }.ended(outcome)
+            ReplicaView { agent, ..view(service, index, replica.last_attempt) }.ended(outcome, replica.notes)
         }
     });
     views.collect()
@@ -184,7 +188,8 @@ fn no_fit(fleet: &Fleet, run: &ActiveRun, place: ReplicaPlace) -> Option<String>
 /// A replica of a finished run.
 pub fn of_summary(summary: &ReplicaSummary) -> ReplicaView {
     let agent = summary.agent.as_ref().map(ToString::to_string);
-    ReplicaView { agent, ..view(&summary.service, summary.replica, summary.attempts) }.ended(&summary.outcome)
+    ReplicaView { agent, ..view(&summary.service, summary.replica, summary.attempts) }
+        .ended(&summary.outcome, summary.notes)
 }
 
 impl ReplicaView {
@@ -220,9 +225,27 @@ impl ReplicaView {
         Self { state, reason, ..self }
     }
 
-    fn ended(self, outcome: &Outcome) -> Self {
-        Self { state: Doing::Ended, outcome: Some(outcome.label()), reason: detail(outcome), ..self }
+    fn ended(self, outcome: &Outcome, notes: EndNotes) -> Self {
+        let reason = detail_with(outcome, notes);
+        Self { state: Doing::Ended, outcome: Some(outcome.label()), reason, notes, ..self }
     }
+}
+
+/// What is to be said about an end besides its outcome's label.
+pub(super) fn detail_with(outcome: &Outcome, notes: EndNotes) -> Option<String> {
+    let texts: Vec<String> =
+        detail(outcome).into_iter().chain((!notes.is_empty()).then(|| notes.to_string())).collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
+}
+
+/// What the engine said of the ends of replicas: of the first in full, and of how many others.
+pub(super) fn notes_of_all(replicas: &[ReplicaSummary]) -> Option<String> {
+    let mut noted = replicas.iter().filter(|replica| !replica.notes.is_empty());
+    let ReplicaSummary { service, replica, notes, .. } = noted.next()?;
+    Some(match noted.count() {
+        0 => format!("{service}/{replica}: {notes}"),
+        others => format!("{service}/{replica}: {notes}; notes on {others} more"),
+    })
 }
 
 /// What is to be said about an outcome besides its label.
@@ -245,6 +268,7 @@ fn view(service: &ServiceName, replica: u32, attempt: u32) -> ReplicaView {
         state: Doing::Pending,
         outcome: None,
         reason: None,
+        notes: EndNotes::default(),
         attempts: Vec::new(),
     }
 }
@@ -272,14 +296,17 @@ fn open_view(base: ReplicaView, open: &OpenAttempt, reports: &[AttemptReport]) -
     };
     match end(&last.event) {
         None => base.doing(Doing::Running, None),
-        Some(End::Outcome(outcome)) => base.reported(&outcome),
+        Some(End::Outcome(outcome)) => {
+            let notes = outcome.notes_beside(last.event.notes());
+            base.reported(&outcome, notes)
+        }
         Some(end @ (End::Revoked { .. } | End::Returned { .. })) => base.doing(Doing::Reported, Some(end.text())),
     }
 }
 
 impl ReplicaView {
-    fn reported(self, outcome: &Outcome) -> Self {
-        Self { state: Doing::Reported, ..self.ended(outcome) }
+    fn reported(self, outcome: &Outcome, notes: EndNotes) -> Self {
+        Self { state: Doing::Reported, ..self.ended(outcome, notes) }
     }
 }
 
@@ -318,8 +345,13 @@ mod tests {
     fn what_the_ledger_does_not_know_yet_is_read_from_the_results() {
         let claimed =
             || AttemptEvent::Claimed { nonce: Nonce::from_random([3; 16]), machine: MachineId("machine".to_owned()) };
-        let exited =
-            |exit_code| AttemptEvent::Exited { exit_code, oom_killed: false, started_at: None, finished_at: None };
+        let exited = |exit_code| AttemptEvent::Exited {
+            exit_code,
+            oom_killed: false,
+            unhealthy: false,
+            started_at: None,
+            finished_at: None,
+        };
         check_open(vec![], Doing::Ordered, "ordered");
         check_open(vec![claimed()], Doing::Running, "running");
         check_open(vec![claimed(), exited(0)], Doing::Reported, "succeeded");

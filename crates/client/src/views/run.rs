@@ -101,7 +101,7 @@ impl RunView {
             finished_at: Some(summary.finished_at),
             state: RunState::Ended,
             outcome: Some(summary.outcome.label()),
-            reason: replica::detail(&summary.outcome),
+            reason: replica::detail(&summary.outcome).or_else(|| replica::notes_of_all(&summary.replicas)),
             ..Self::new(&summary.cause, summary.started_at, summary.replicas.iter().map(replica::of_summary).collect())
         }
     }

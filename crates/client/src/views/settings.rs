@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use tickmesh_core::spec::{AppSpec, Misfire, OnDisconnect, OnLost, Overlap, ServiceSpec};
+use tickmesh_core::spec::{AppSpec, Misfire, OnDisconnect, OnLost, OnOom, Overlap, ServiceSpec};
 
 /// What is set for an app and its runs.
 #[derive(Debug, Serialize)]
@@ -53,6 +53,8 @@ pub struct ServiceView {
     pub attempt_timeout_ms: Option<u64>,
     /// Which containers are removed after their end.
     pub remove_containers: &'static str,
+    /// `note` or `fail`.
+    pub oom: &'static str,
     /// What of their hosts its containers ask for, which agents have to allow.
     pub host_access: Vec<String>,
 }
@@ -127,6 +129,10 @@ impl ServiceView {
             retry_count: service.retry.count,
             attempt_timeout_ms: service.attempt_timeout.map(millis),
             remove_containers: service.remove_containers.as_str(),
+            oom: match service.oom {
+                OnOom::Note => "note",
+                OnOom::Fail => "fail",
+            },
             host_access: service.container.host_access().iter().map(ToString::to_string).collect(),
         }
     }
@@ -136,6 +142,9 @@ impl ServiceView {
         let Self { name, image, retry_count, remove_containers, .. } = self;
         let replicas = if self.global { "one on each agent".to_owned() } else { self.scale.to_string() };
         let mut text = format!("{name}: {replicas} x {image}, {retry_count} retries, {remove_containers}");
+        if self.oom == "fail" {
+            text.push_str(", oom fail");
+        }
         if let Some(ms) = self.attempt_timeout_ms {
             text.push_str(&format!(", attempt_timeout {}", duration(ms)));
         }

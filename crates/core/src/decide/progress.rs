@@ -133,6 +133,7 @@ fn replica_summaries(run: &ActiveRun) -> Vec<ReplicaSummary> {
                 service: service.clone(),
                 replica: place.replica,
                 attempts: replica.last_attempt,
+                notes: replica.notes,
                 outcome: outcome.clone(),
                 agent: agent.as_ref().or_else(|| agent_of(run, place, outcome)).cloned(),
             }),

@@ -9,6 +9,7 @@ use rand::Rng;
 use super::{Record, Transition};
 use crate::{
     encoded::shortened,
+    end_notes::EndNotes,
     fleet::LoadChange,
     ledger::{Claim, OpenAttempt, Phase, Progress, Replica, ReplicaPlace, ReplicaState, StopReason},
     message::{AttemptEvent, AttemptReport},
@@ -16,7 +17,7 @@ use crate::{
     outcome::{LostReason, Outcome},
     placement::Placement,
     retry::{self, RetryDecision},
-    spec::{OnLost, RetryPolicy},
+    spec::{OnLost, OnOom, RetryPolicy},
     time,
 };
 
@@ -65,8 +66,10 @@ impl Transition<'_> {
                 self.take_claim(position, place, claim);
             }
             event => {
-                if let Some(end) = AttemptEnd::of(event, run.reason_bytes_max()) {
+                let oom = run.service_spec(place.service).map(|service| service.oom).unwrap_or_default();
+                if let Some(end) = AttemptEnd::of(event, oom, run.reason_bytes_max()) {
                     self.end_attempt(position, place, &report.agent, end);
+                    self.note_end(position, place, event.notes());
                 }
             }
         }
@@ -110,6 +113,15 @@ impl Transition<'_> {
         }
     }
 
+    /// Keeps what the engine said of the end of a replica's last attempt, as far as its outcome does not say it.
+    fn note_end(&mut self, run: usize, place: ReplicaPlace, notes: EndNotes) {
+        self.ledger.active[run].change(place, |replica| {
+            if let ReplicaState::Ended { outcome, .. } = &replica.state {
+                replica.notes = outcome.notes_beside(notes);
+            }
+        });
+    }
+
     pub(super) fn end_attempt(&mut self, run: usize, place: ReplicaPlace, agent: &AgentName, end: AttemptEnd) {
         let end = self.or_elsewhere(run, place, agent, end);
         let run = &mut self.ledger.active[run];
@@ -146,7 +158,7 @@ pub(super) enum AttemptEnd {
 }
 
 impl AttemptEnd {
-    fn of(event: &AttemptEvent, reason_bytes_max: usize) -> Option<Self> {
+    fn of(event: &AttemptEvent, oom: OnOom, reason_bytes_max: usize) -> Option<Self> {
         Some(match event {
             AttemptEvent::Claimed { .. } => return None,
             AttemptEvent::Revoked { .. }
@@ -154,10 +166,11 @@ impl AttemptEnd {
             | AttemptEvent::Cancelled { exit_code: None } => Self::NeverWas,
             AttemptEvent::Cancelled { exit_code: Some(_) } => Self::Unsuccessful(Outcome::Cancelled),
             AttemptEvent::TimedOut { .. } => Self::Unsuccessful(Outcome::TimedOut),
-            AttemptEvent::Exited { exit_code: 0, .. } => Self::Succeeded,
-            AttemptEvent::Exited { exit_code, oom_killed, .. } => {
-                Self::Unsuccessful(Outcome::Failed { exit_code: *exit_code, out_of_memory: *oom_killed })
+            AttemptEvent::Exited { exit_code: 0, oom_killed: true, .. } if oom == OnOom::Fail => {
+                Self::Unsuccessful(Outcome::Failed { exit_code: 0, out_of_memory: true })
             }
+            AttemptEvent::Exited { exit_code: 0, .. } => Self::Succeeded,
+            AttemptEvent::Exited { exit_code, .. } => Self::Unsuccessful(Outcome::exited(*exit_code, event.notes())),
             AttemptEvent::CouldNotStart { reason, permanent } => {
                 let outcome = Outcome::CouldNotStart { reason: shortened(reason, reason_bytes_max) };
                 if *permanent { Self::Refused(outcome) } else { Self::Unsuccessful(outcome) }

@@ -2,7 +2,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::stored::StoredReplica;
-use crate::{message::MachineDigest, name::AgentName, outcome::Outcome};
+use crate::{end_notes::EndNotes, message::MachineDigest, name::AgentName, outcome::Outcome};
 
 /// One replica of a service in a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,8 @@ pub struct Replica {
     pub failures: u32,
     /// Attempts that were lost. Forgotten when the replica has ended.
     pub losses: u32,
+    /// What the engine said of the end of its last attempt, once the replica has ended and as far as its outcome does not say it.
+    pub notes: EndNotes,
     /// What it is doing.
     pub state: ReplicaState,
 }

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     cause::Cause,
+    end_notes::EndNotes,
     id::{AttemptId, RunNumber, RunToken, RunUid},
     message::RunRequest,
     name::{AgentName, AppName, ServiceName},
@@ -536,7 +537,8 @@ fn new_service(service: &ServiceSpec, carried: &Carried, now: Timestamp) -> Serv
 }
 
 fn pending(now: Timestamp) -> Replica {
-    Replica { last_attempt: 0, failures: 0, losses: 0, state: ReplicaState::Pending { not_before: now, avoid: None } }
+    let state = ReplicaState::Pending { not_before: now, avoid: None };
+    Replica { last_attempt: 0, failures: 0, losses: 0, notes: EndNotes::default(), state }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

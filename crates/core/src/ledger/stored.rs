@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Claim, OpenAttempt, Progress, Replica, ReplicaState, sane::ATTEMPTS_MAX};
-use crate::{message::MachineDigest, name::AgentName, outcome::Outcome};
+use crate::{end_notes::EndNotes, message::MachineDigest, name::AgentName, outcome::Outcome};
 
 /// Longest replica, with the comma before it. A reason that takes more than [`super::reasons::REASON_SHORT_BYTES_MAX`] is not
 /// counted in full.
@@ -36,6 +36,8 @@ pub(super) struct StoredReplica {
     machine: Option<MachineDigest>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     outcome: Option<Outcome>,
+    #[serde(default, skip_serializing_if = "EndNotes::is_empty")]
+    notes: EndNotes,
 }
 
 /// Why a stored replica makes no sense.
@@ -49,7 +51,7 @@ pub(super) enum Damaged {
 
 impl From<Replica> for StoredReplica {
     fn from(replica: Replica) -> Self {
-        let Replica { last_attempt, failures, losses, state } = replica;
+        let Replica { last_attempt, failures, losses, notes, state } = replica;
         let nothing = Self {
             attempt: last_attempt,
             failures: 0,
@@ -61,6 +63,7 @@ impl From<Replica> for StoredReplica {
             claim: None,
             machine: None,
             outcome: None,
+            notes: EndNotes::default(),
         };
         match state {
             ReplicaState::Pending { not_before, avoid } => {
@@ -75,7 +78,7 @@ impl From<Replica> for StoredReplica {
                     }
                 }
             }
-            ReplicaState::Ended { outcome, agent } => Self { outcome: Some(outcome), agent, ..nothing },
+            ReplicaState::Ended { outcome, agent } => Self { outcome: Some(outcome), agent, notes, ..nothing },
         }
     }
 }
@@ -87,7 +90,7 @@ impl TryFrom<StoredReplica> for Replica {
         if stored.attempt.max(stored.failures).max(stored.losses) > ATTEMPTS_MAX {
             return Err(Damaged::Number);
         }
-        let StoredReplica { attempt, failures, losses, agent, avoid, machine, .. } = stored;
+        let StoredReplica { attempt, failures, losses, agent, avoid, machine, notes, .. } = stored;
         let state = match (stored.not_before, stored.ordered_at, stored.claim, stored.outcome, agent) {
             (Some(at), None, None, None, None) => ReplicaState::Pending { not_before: moment(at), avoid },
             (None, Some(at), None, None, Some(agent)) => open(agent, Progress::Ordered { at: moment(at) }),
@@ -98,7 +101,7 @@ impl TryFrom<StoredReplica> for Replica {
             (None, None, None, Some(outcome), agent) => ReplicaState::Ended { outcome, agent },
             (_, _, _, _, _) => return Err(Damaged::State),
         };
-        Ok(Self { last_attempt: attempt, failures, losses, state })
+        Ok(Self { last_attempt: attempt, failures, losses, notes, state })
     }
 }
 

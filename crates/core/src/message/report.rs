@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::MachineId;
 use crate::{
+    end_notes::EndNotes,
     id::{AttemptId, Nonce},
     name::AgentName,
     outcome::LostReason,
@@ -60,6 +61,9 @@ pub enum AttemptEvent {
         exit_code: i64,
         /// The kernel killed a process of it for want of memory.
         oom_killed: bool,
+        /// Its health check failed when it ended.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unhealthy: bool,
         /// When the process began, by the engine's clock.
         started_at: Option<Timestamp>,
         /// When it ended, by the engine's clock.
@@ -69,6 +73,9 @@ pub enum AttemptEvent {
     TimedOut {
         /// Exit code, if there was a process.
         exit_code: Option<i64>,
+        /// What else the engine says of it.
+        #[serde(default, skip_serializing_if = "EndNotes::is_empty")]
+        notes: EndNotes,
     },
     /// There was never a process.
     CouldNotStart {
@@ -93,6 +100,20 @@ pub enum Revoker {
 }
 
 impl AttemptEvent {
+    /// What the engine tells of the container's end besides its exit code.
+    pub fn notes(&self) -> EndNotes {
+        match self {
+            Self::Exited { oom_killed, unhealthy, .. } => EndNotes { oom_killed: *oom_killed, unhealthy: *unhealthy },
+            Self::TimedOut { notes, .. } => *notes,
+            Self::Claimed { .. }
+            | Self::Revoked { .. }
+            | Self::Returned { .. }
+            | Self::Cancelled { .. }
+            | Self::CouldNotStart { .. }
+            | Self::Lost { .. } => EndNotes::default(),
+        }
+    }
+
     /// Whether nothing can follow on the attempt's subject.
     pub fn is_terminal(&self) -> bool {
         match self {

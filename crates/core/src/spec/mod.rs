@@ -32,7 +32,7 @@ pub use self::{
     naming::Naming,
     needs::HostNeed,
     network::{NetworkSpec, is_built_in},
-    policy::{Misfire, OnDisconnect, OnLost, Overlap, RemoveContainers, RetryPolicy},
+    policy::{Misfire, OnDisconnect, OnLost, OnOom, Overlap, RemoveContainers, RetryPolicy},
     requirements::Requirements,
     rights::{Device, Ipc, Rights},
     stored_run::StoredRun,
@@ -147,6 +147,9 @@ pub struct ServiceSpec {
     /// How widely the replicas are spread; `None`: as agents are free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spread: Option<ZoneSpread>,
+    /// Whether a container of which a process was killed for want of memory may succeed.
+    #[serde(default, skip_serializing_if = "OnOom::is_default")]
+    pub oom: OnOom,
     /// The container of each replica.
     pub container: ContainerSpec,
 }
@@ -170,6 +173,7 @@ impl ServiceSpec {
             constraints: Vec::new(),
             affinities: Vec::new(),
             spread: None,
+            oom: OnOom::default(),
             container,
         }
     }

@@ -54,6 +54,24 @@ pub enum OnLost {
     Fail,
 }
 
+/// What becomes of a container that exits with 0 although the kernel killed a process of it for want of memory (label `oom`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnOom {
+    /// It has succeeded, with a note.
+    #[default]
+    Note,
+    /// It has failed, and is retried like any other.
+    Fail,
+}
+
+impl OnOom {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// How often, and how long after a failure, a replica is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryPolicy {

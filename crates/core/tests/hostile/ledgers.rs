@@ -120,7 +120,7 @@ fn claimed() -> AttemptEvent {
 }
 
 fn exited(exit_code: i64) -> AttemptEvent {
-    AttemptEvent::Exited { exit_code, oom_killed: false, started_at: None, finished_at: None }
+    AttemptEvent::Exited { exit_code, oom_killed: false, unhealthy: false, started_at: None, finished_at: None }
 }
 
 /// The attempts that are under way.

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
 use tickmesh_core::{
     build::Build,
+    end_notes::EndNotes,
     history::{ReplicaSummary, RequestSummary, RunSummary},
     id::{AttemptId, Epoch, Nonce, RequestId, RunUid},
     ledger::Cause,
@@ -112,14 +113,24 @@ fn order() -> Order {
 }
 
 fn reports() -> Vec<AttemptReport> {
-    let exited =
-        AttemptEvent::Exited { exit_code: 3, oom_killed: true, started_at: Some(at()), finished_at: Some(at()) };
+    let exited = AttemptEvent::Exited {
+        exit_code: 3,
+        oom_killed: true,
+        unhealthy: false,
+        started_at: Some(at()),
+        finished_at: Some(at()),
+    };
     let claimed =
         AttemptEvent::Claimed { nonce: Nonce::from_random([1; 16]), machine: MachineId("machine-1".to_owned()) };
     let could_not_start = AttemptEvent::CouldNotStart { reason: "no".to_owned(), permanent: true };
-    [claimed, exited, could_not_start, AttemptEvent::TimedOut { exit_code: Some(137) }]
-        .map(|event| AttemptReport { schema: SCHEMA, attempt: attempt(), agent: agent(), at: at(), event })
-        .into()
+    [
+        claimed,
+        exited,
+        could_not_start,
+        AttemptEvent::TimedOut { exit_code: Some(137), notes: EndNotes { oom_killed: true, unhealthy: false } },
+    ]
+    .map(|event| AttemptReport { schema: SCHEMA, attempt: attempt(), agent: agent(), at: at(), event })
+    .into()
 }
 
 fn command() -> Command {
@@ -148,8 +159,14 @@ fn tick() -> TickRecord {
 
 fn summary() -> RunSummary {
     let lost = Outcome::Lost { reason: LostReason::AgentSilent };
-    let replica =
-        ReplicaSummary { service: service(), replica: 0, attempts: 2, outcome: lost.clone(), agent: Some(agent()) };
+    let replica = ReplicaSummary {
+        service: service(),
+        replica: 0,
+        attempts: 2,
+        outcome: lost.clone(),
+        notes: EndNotes { oom_killed: true, unhealthy: true },
+        agent: Some(agent()),
+    };
     RunSummary {
         schema: SCHEMA,
         number: 4,

@@ -6,8 +6,8 @@ use bollard::{
     errors::Error as DockerError,
     models::{
         ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, ContainerSummary,
-        ContainerSummaryStateEnum as SummaryState, ImageInspect, LocalNodeState, Network, SystemInfo, Volume,
-        VolumeListResponse,
+        ContainerSummaryStateEnum as SummaryState, HealthStatusEnum, ImageInspect, LocalNodeState, Network, SystemInfo,
+        Volume, VolumeListResponse,
     },
 };
 use jiff::Timestamp;
@@ -46,6 +46,17 @@ pub(super) fn refusal(attempted: &str) -> impl Fn(DockerError) -> Error {
             DockerError::DockerStreamError { error } => Error::CouldNotStart { attempted, message: error },
             other => Error::Unavailable { attempted, source: Box::new(other) },
         }
+    }
+}
+
+/// The error of a look for something that a file names. A redirect (`..` in a name makes one) or another answer that the
+/// request is wrong stays the same however often it is asked again.
+pub(super) fn lookup(attempted: &str) -> impl Fn(DockerError) -> Error {
+    let (failure, refusal) = (failure(attempted), refusal(attempted));
+    move |error| match status_code(&error) {
+        Some(404 | 408 | 429) => failure(error),
+        Some(300..500) => refusal(error),
+        Some(_) | None => failure(error),
     }
 }
 
@@ -178,9 +189,14 @@ fn exit_state(state: ContainerState) -> ExitState {
     ExitState {
         code: state.exit_code.unwrap_or(-1),
         oom_killed: state.oom_killed.unwrap_or(false),
+        unhealthy: is_unhealthy(&state),
         started_at: state.started_at.as_deref().and_then(instant),
         finished_at: state.finished_at.as_deref().and_then(instant),
     }
+}
+
+fn is_unhealthy(state: &ContainerState) -> bool {
+    state.health.as_ref().is_some_and(|health| health.status == Some(HealthStatusEnum::UNHEALTHY))
 }
 
 /// Docker writes "never" as the year 1.
@@ -190,6 +206,8 @@ fn instant(text: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use bollard::models::Health;
+
     use super::*;
 
     #[track_caller]
@@ -220,6 +238,33 @@ mod tests {
         check_volume("local", &[("o", "ro,rbind"), ("device", "/etc")], Some("/etc"));
         check_volume("local", &[("type", "nfs"), ("o", "addr=192.0.2.1"), ("device", ":/export")], None);
         check_volume("nfs", &[("o", "bind"), ("device", "/etc")], None);
+    }
+
+    #[test]
+    fn a_wrong_name_is_refused_and_a_busy_engine_asked_again() {
+        let answered = |status_code| {
+            let message = String::new();
+            lookup("look")(DockerError::DockerResponseServerError { status_code, message })
+        };
+        for status_code in [301, 308, 400, 403, 405, 422] {
+            assert!(matches!(answered(status_code), Error::CouldNotStart { .. }), "{status_code}");
+        }
+        for status_code in [408, 429, 500, 503] {
+            assert!(matches!(answered(status_code), Error::Unavailable { .. }), "{status_code}");
+        }
+        assert!(matches!(answered(404), Error::NotFound { .. }));
+        assert!(matches!(lookup("look")(DockerError::RequestTimeoutError), Error::Unavailable { .. }));
+    }
+
+    #[test]
+    fn health_at_the_end_is_read() {
+        let ended = |status| {
+            let health = Health { status: Some(status), ..Health::default() };
+            exit_state(ContainerState { health: Some(health), ..ContainerState::default() }).unhealthy
+        };
+        assert!(ended(HealthStatusEnum::UNHEALTHY));
+        assert!(!ended(HealthStatusEnum::HEALTHY) && !ended(HealthStatusEnum::STARTING));
+        assert!(!exit_state(ContainerState::default()).unhealthy);
     }
 
     #[test]

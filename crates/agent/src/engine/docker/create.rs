@@ -118,7 +118,8 @@ fn with_limits(host: HostConfig, limits: Limits) -> HostConfig {
     let Limits { ulimits, pids, shm_bytes, memory_and_swap, swappiness, oom_score_adj, cpuset } = limits;
     HostConfig {
         ulimits: Some(ulimits.into_iter().map(ulimit).collect()),
-        pids_limit: pids.map(saturate),
+        // What the engine does without a number is no limit.
+        pids_limit: pids.filter(|count| *count > 0).map(saturate),
         shm_size: shm_bytes.map(saturate),
         memory_swap: memory_and_swap.map(amount),
         memory_swappiness: swappiness.map(saturate),

@@ -9,7 +9,7 @@ use super::{
     takes::Takes::{self, Flag, Number, Value, Word},
 };
 use crate::spec::{
-    ACTIVE_RUNS_MAX, Constraint, Misfire, OnDisconnect, OnLost, Overlap, QUEUE_LIMIT_MAX, RETRY_COUNT_MAX,
+    ACTIVE_RUNS_MAX, Constraint, Misfire, OnDisconnect, OnLost, OnOom, Overlap, QUEUE_LIMIT_MAX, RETRY_COUNT_MAX,
     RemoveContainers, RetryPolicy, SCALE_MAX,
 };
 
@@ -74,6 +74,8 @@ pub(crate) struct ServiceLabels {
     pub(crate) latest_image: bool,
     /// GPUs of each container.
     pub(crate) gpu: Option<u32>,
+    /// Whether a container of which a process was killed for want of memory may succeed.
+    pub(crate) oom: OnOom,
 }
 
 /// A label whose value goes into an `S`.
@@ -275,6 +277,12 @@ pub(super) const SERVICE_LABELS: &[Label<ServiceLabels>] = &[
         takes: Number { min: 0, max: GPUS_MAX, into: |labels| &mut labels.gpu },
         default: Some("0"),
         does: "GPUs of each container; its agent has to allow them",
+    },
+    Label {
+        name: "oom",
+        takes: Word(&[("note", |labels| labels.oom = OnOom::Note), ("fail", |labels| labels.oom = OnOom::Fail)]),
+        default: Some("note"),
+        does: "a container that exits with 0 although a process of it was killed for want of memory succeeds, with a note, or fails",
     },
 ];
 

@@ -239,6 +239,7 @@ impl ServiceDraft {
             retry: RetryPolicy { count: labels.retry_count.unwrap_or(spec.retry.count), ..labels.retry },
             remove_containers: labels.remove_containers,
             attempt_timeout: labels.attempt_timeout,
+            oom: labels.oom,
             global,
             constraints,
             ..spec

@@ -157,8 +157,9 @@ impl Resources {
         container.limits.memory_and_swap = self.memory_and_swap.value();
         container.limits.pids = match self.pids.value() {
             Some(MostOf::AtMost(count)) => Some(count),
-            // What the engine does without a number.
-            Some(MostOf::Unlimited) | None => None,
+            // Said, and so no agent's default takes its place.
+            Some(MostOf::Unlimited) => Some(0),
+            None => None,
         };
     }
 

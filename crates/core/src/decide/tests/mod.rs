@@ -8,6 +8,7 @@ mod ending;
 mod global;
 mod limits;
 mod missed;
+mod oom;
 mod orders;
 mod outboxes;
 mod overlap;

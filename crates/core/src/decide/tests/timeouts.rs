@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::world::{World, at, service, unscheduled};
 use crate::{
     decide::{Clock, Record},
+    end_notes::EndNotes,
     ledger::{Phase, ReplicaState, StopReason},
     message::{AttemptEvent, OrderKind},
     outcome::Outcome,
@@ -82,13 +83,13 @@ fn an_attempt_that_lasts_too_long_is_a_failure_and_is_retried() {
     world.run();
     let first = world.only_open();
     world.claim(&first);
-    world.report(&first, AttemptEvent::TimedOut { exit_code: Some(137) });
+    world.report(&first, AttemptEvent::TimedOut { exit_code: Some(137), notes: EndNotes::default() });
     let answer = world.clock(1.0);
     let OrderKind::Start(start) = &answer.orders()[0].kind else { panic!("{answer:?}") };
     assert_eq!(start.attempt_timeout, attempt_timeout);
     let second = world.only_open();
     assert_eq!(second.attempt, 2);
     world.claim(&second);
-    world.report(&second, AttemptEvent::TimedOut { exit_code: None });
+    world.report(&second, AttemptEvent::TimedOut { exit_code: None, notes: EndNotes::default() });
     assert_eq!(world.last_summary().outcome, Outcome::TimedOut);
 }

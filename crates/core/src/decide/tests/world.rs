@@ -371,7 +371,7 @@ pub(super) fn claimed(by: &AgentName) -> AttemptEvent {
 }
 
 pub(super) fn exited(exit_code: i64) -> AttemptEvent {
-    AttemptEvent::Exited { exit_code, oom_killed: false, started_at: None, finished_at: None }
+    AttemptEvent::Exited { exit_code, oom_killed: false, unhealthy: false, started_at: None, finished_at: None }
 }
 
 pub(super) fn revoked(by: Revoker) -> AttemptEvent {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::{
     encoded::{shortened, text_bytes},
+    end_notes::EndNotes,
     history::{ReplicaSummary, RequestSummary},
     id::{Epoch, RequestId, RunUid},
     ledger::{
@@ -59,10 +60,11 @@ fn could_not_start(bytes_max: usize) -> Outcome {
 }
 
 /// The largest outcomes of a replica whose reason is short.
-fn outcomes() -> [Outcome; 7] {
+fn outcomes() -> [Outcome; 8] {
     [
         Outcome::Succeeded,
-        Outcome::Failed { exit_code: i64::MIN, out_of_memory: true },
+        Outcome::failed(i64::from(i32::MIN)),
+        Outcome::Failed { exit_code: 137, out_of_memory: true },
         Outcome::TimedOut,
         Outcome::Lost { reason: LostReason::ContainerRemoved },
         Outcome::Cancelled,
@@ -89,13 +91,34 @@ fn states() -> Vec<ReplicaState> {
     states
 }
 
+/// All that can be said of such an end.
+fn notes_of(state: &ReplicaState) -> EndNotes {
+    match state {
+        ReplicaState::Ended { outcome, .. } => notes_after(outcome),
+        ReplicaState::Pending { .. } | ReplicaState::Open(_) => EndNotes::default(),
+    }
+}
+
+fn notes_after(outcome: &Outcome) -> EndNotes {
+    match outcome {
+        Outcome::Succeeded | Outcome::Failed { .. } | Outcome::TimedOut => {
+            outcome.notes_beside(EndNotes { oom_killed: true, unhealthy: true })
+        }
+        Outcome::Lost { .. } | Outcome::Cancelled | Outcome::CouldNotStart { .. } | Outcome::Skipped { .. } => {
+            EndNotes::default()
+        }
+    }
+}
+
 fn replica(state: ReplicaState) -> Replica {
-    Replica { last_attempt: ATTEMPTS_MAX, failures: RETRY_COUNT_MAX + 1, losses: LOSSES_MAX, state }
+    let notes = notes_of(&state);
+    Replica { last_attempt: ATTEMPTS_MAX, failures: RETRY_COUNT_MAX + 1, losses: LOSSES_MAX, notes, state }
 }
 
 fn replica_summary(service: usize, index: u32, outcome: Outcome) -> ReplicaSummary {
     let (service, agent) = (service_name(service), agent_after(&outcome));
-    ReplicaSummary { service, replica: index, attempts: u32::MAX, outcome, agent }
+    let notes = notes_after(&outcome);
+    ReplicaSummary { service, replica: index, attempts: u32::MAX, outcome, notes, agent }
 }
 
 fn cause() -> Cause {
@@ -411,7 +434,7 @@ fn a_run_of_two_thousand_replicas_is_stored_in_short() {
     let claim = Claim { sequence: 4_711_000, machine: MachineDigest(u32::MAX) };
     let run = |state| {
         let spec = spec_of(SCALES[0], "registry.aliyuncs.com/jimmycmh/busybox:latest".to_owned());
-        running(Arc::new(spec), &Replica { last_attempt: 1, failures: 0, losses: 0, state })
+        running(Arc::new(spec), &Replica { last_attempt: 1, failures: 0, losses: 0, notes: EndNotes::default(), state })
     };
     let ordered = run(state(Progress::Ordered { at: "2026-01-01T00:00:00Z".parse().unwrap() }));
     let claimed = run(state(Progress::Claimed(claim)));

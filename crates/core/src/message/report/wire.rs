@@ -74,7 +74,13 @@ mod tests {
     #[test]
     fn other_events_are_stored_as_they_were() {
         check(AttemptEvent::Cancelled { exit_code: None }, json!({"event": "cancelled", "exit_code": null}));
-        let exited = AttemptEvent::Exited { exit_code: -1, oom_killed: true, started_at: None, finished_at: None };
+        let exited = AttemptEvent::Exited {
+            exit_code: -1,
+            oom_killed: true,
+            unhealthy: false,
+            started_at: None,
+            finished_at: None,
+        };
         let stored =
             json!({"event": "exited", "exit_code": -1, "oom_killed": true, "started_at": null, "finished_at": null});
         check(exited, stored);

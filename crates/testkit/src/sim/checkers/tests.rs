@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use tickmesh_core::{
     decide::AppContent,
+    end_notes::EndNotes,
     history::{ReplicaSummary, RunSummary},
     id::{Epoch, RunNumber, RunUid},
     ledger::{Cause, Counters},
@@ -110,6 +111,7 @@ fn summary(number: u64, run: RunNumber, outcomes: &[Outcome]) -> Record {
         replica: index as u32,
         attempts: 9,
         outcome: outcome.clone(),
+        notes: EndNotes::default(),
         agent: None,
     };
     Record::History(Arc::new(RunSummary {
@@ -135,7 +137,16 @@ fn see(witness: &mut Witness, seen: &Seen) -> anyhow::Result<()> {
         Claimed(name) => report(name, AttemptEvent::Claimed { nonce: nonce(), machine: MachineId("m".to_owned()) }),
         Exited(name, exit_code) => {
             let exit_code = *exit_code;
-            report(name, AttemptEvent::Exited { exit_code, oom_killed: false, started_at: None, finished_at: None })
+            report(
+                name,
+                AttemptEvent::Exited {
+                    exit_code,
+                    oom_killed: false,
+                    unhealthy: false,
+                    started_at: None,
+                    finished_at: None,
+                },
+            )
         }
         Lost(name) => report(name, AttemptEvent::Lost { reason: LostReason::AgentSilent }),
         Revoked(name) => report(name, AttemptEvent::Revoked { by: Revoker::Leader, reason: "late".to_owned() }),

@@ -211,7 +211,7 @@ impl Engine {
     fn exit(&mut self, ground: &mut Ground, id: &ContainerId, code: i64, ender: Ender) {
         let Some(container) = self.containers.get_mut(id) else { return };
         container.exit_serial += 1;
-        let exit = ExitState { code, oom_killed: false, started_at: None, finished_at: None };
+        let exit = ExitState { code, oom_killed: false, unhealthy: false, started_at: None, finished_at: None };
         container.view.status = ContainerStatus::Exited(exit.clone());
         ground.witness.exited(id, code, ender);
         for (address, tag) in std::mem::take(&mut container.watchers) {

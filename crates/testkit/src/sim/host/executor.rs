@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tickmesh_agent::{
     attempt::{self, Effect as E, Event as V, Stop, Terms},
     container,
+    default_limits::DefaultLimits,
     engine::{ContainerId, ContainerRequest, ContainerStatus, Error},
     labels::Tag as ContainerTag,
     roster::Task,
@@ -56,7 +57,8 @@ impl Agent {
                 let terms = Terms::of(&job.order);
                 let tag = ContainerTag { attempt: attempt.clone(), nonce: job.nonce, claim_sequence, terms };
                 let name = self.ownership.container_name(&attempt);
-                let request = container::request(name, self.ownership.owner(), &tag, &job.order);
+                let limits = DefaultLimits::default();
+                let request = container::request(name, self.ownership.owner(), &tag, &job.order, limits);
                 self.work(ground, attempt, Op::Create(Box::new(request)));
             }
             E::Start { container } => self.work(ground, attempt, Op::Start(container)),
