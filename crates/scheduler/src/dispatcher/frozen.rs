@@ -41,7 +41,7 @@ impl Dispatcher {
             self.wakes.remove(&(at, app.clone()));
         }
         let placing = self.placing(app);
-        self.note_unplaced(app, false, placing);
+        self.note_unplaced(app, false, false, placing);
     }
 
     /// Whether nothing may be decided about an app.

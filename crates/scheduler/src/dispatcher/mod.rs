@@ -32,7 +32,7 @@ use jiff::Timestamp;
 use rand::rngs::StdRng;
 use tickmesh_core::{
     decide::{self, AppChange, Clock, Context, Input, Tenure},
-    fleet::{Fleet, Reservations},
+    fleet::{Fleet, LoadChange, Reservations},
     id::{Epoch, RequestId},
     ledger::{Ledger, WriteStamp},
     message::AgentRecord,
@@ -423,10 +423,11 @@ impl Dispatcher {
         state.ledger = Some(decision.ledger);
         let consequences = Consequences { actions: decision.actions, confirmations };
         let at_once = state.take(decision.record, consequences);
+        let got_some = decision.loads.iter().any(|change| matches!(change, LoadChange::Bind(..)));
         for change in decision.loads {
             self.apply_load(app, &change);
         }
-        self.note_unplaced(app, decision.unplaced, placing);
+        self.note_unplaced(app, decision.unplaced, got_some, placing);
         self.act(app, at_once);
         self.schedule_wake(app, moment);
         self.pump(app, moment);

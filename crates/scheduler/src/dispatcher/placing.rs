@@ -1,4 +1,6 @@
-//! What is bound to which agent, and whose turn it is to get one.
+//! What is bound to which agent, and whose turn it is to get one: the app that has waited longest gets as much as there is
+//! room for. One that got something and wants more waits behind all others then, so that an app of many replicas does not
+//! keep the small ones waiting until its run is through.
 
 use std::{
     collections::BTreeMap,
@@ -47,16 +49,14 @@ impl Dispatcher {
         }
     }
 
-    /// Notes whether an app waits for an agent after a decision.
-    pub(super) fn note_unplaced(&mut self, app: &AppName, unplaced: bool, placing: Placing) {
+    /// Notes whether an app waits for an agent after a decision, which has got it some or none.
+    pub(super) fn note_unplaced(&mut self, app: &AppName, unplaced: bool, got_some: bool, placing: Placing) {
         let Some(state) = self.apps.get_mut(app) else { return };
-        match (unplaced, state.ticket) {
-            (true, None) => state.ticket = Some(self.placement_queue.join(app)),
-            (false, Some(ticket)) => {
-                self.placement_queue.waiting.remove(&ticket);
-                state.ticket = None;
-            }
-            (true, Some(_)) | (false, None) => {}
+        if let Some(ticket) = state.ticket.take_if(|_| !unplaced || got_some) {
+            self.placement_queue.waiting.remove(&ticket);
+        }
+        if unplaced && state.ticket.is_none() {
+            state.ticket = Some(self.placement_queue.join(app));
         }
         // It was not even tried: there may be room for it beside those before it.
         self.room |= unplaced && placing == Placing::InTurn;

@@ -7,6 +7,7 @@ mod engines;
 mod frozen;
 mod rounds;
 mod silence;
+mod turns;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -16,7 +17,7 @@ use tickmesh_core::{
     build::Build,
     decide::{Action, AppContent, Tenure},
     id::{AttemptId, Epoch, Nonce, RequestId},
-    ledger::{Cause, Ledger, Verdict},
+    ledger::{Cause, Ledger, ReplicaState, Verdict},
     message::{
         AgentRecord, AttemptEvent, AttemptReport, Capacity, Command, CommandKind, EngineStock, MachineId, MeshEvent,
         Order, OrderKind, RunRequest, SCHEMA,
@@ -249,7 +250,7 @@ fn refused() -> AttemptEvent {
 }
 
 fn succeeded() -> AttemptEvent {
-    AttemptEvent::Exited { exit_code: 0, oom_killed: false, started_at: None, finished_at: None }
+    AttemptEvent::Exited { exit_code: 0, oom_killed: false, unhealthy: false, started_at: None, finished_at: None }
 }
 
 #[test]
@@ -570,30 +571,4 @@ fn what_an_agent_holds_and_nobody_knows_is_stopped_at_the_second_heartbeat() {
     assert!(matches!(orders(&effects)[..], [Order { kind: OrderKind::Stop, .. }]), "{effects:?}");
     // Another leader knows more.
     world.conflicts(answer(Epoch(8)));
-}
-
-#[test]
-fn an_app_whose_queue_is_never_empty_does_not_keep_others_waiting() {
-    let mut world = World::leading(None);
-    world.slots = 1;
-    world.heartbeat(0, &[]);
-    let (attempt, revision) = world.ordered();
-    let zebra = AppName::new("zebra").unwrap();
-    let content = AppContent::Applied(spec(None));
-    world.handle(Event::Changed(StateChange::App { app: zebra.clone(), revision: 2, at: start(), content }));
-    world.handle(Event::LedgerWritten { app: zebra.clone(), revision: 100 });
-    world.command_for(zebra.clone(), 2, 2);
-    world.command(3, 1);
-    world.pass(Duration::from_millis(50));
-    world.handle(Event::LedgerWritten { app: app(), revision: revision + 1 });
-    world.handle(Event::LedgerWritten { app: zebra.clone(), revision: 101 });
-    let effects = world.report(1, &attempt, succeeded());
-    let bound: Vec<_> = effects
-        .iter()
-        .filter_map(|effect| match effect {
-            Effect::WriteLedger { app, ledger, .. } if ledger.active[0].bound_agents().count() == 1 => Some(app),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(bound, [&zebra], "{effects:?}");
 }
