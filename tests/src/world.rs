@@ -20,7 +20,7 @@ use tickmesh_core::{
     name::{AgentName, AppName, Namespace},
     timing::Timing,
 };
-use tickmesh_messaging::{ConnectOptions, Edit, Mesh, Provisioning};
+use tickmesh_messaging::{ConnectOptions, Edit, Login, Mesh, Provisioning};
 use tickmesh_scheduler::clock::Clock;
 use tickmesh_testkit::nats::{Cluster, Server};
 use tokio::task::JoinHandle;
@@ -82,7 +82,7 @@ pub fn timing() -> Timing {
 pub fn connect_options(url: &str, namespace: &Namespace) -> ConnectOptions {
     ConnectOptions {
         url: url.to_owned(),
-        credentials: None,
+        login: Login::default(),
         namespace: namespace.clone(),
         client_name: "test".to_owned(),
         request_timeout: Duration::from_secs(2),

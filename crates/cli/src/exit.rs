@@ -134,9 +134,11 @@ fn judge_mesh(error: &MeshError) -> Judgement {
         MeshError::StateLost(_) | MeshError::StoreLost { .. } => {
             (Exit::Failed, Some("`tickmesh doctor` says what to do"))
         }
-        MeshError::Credentials { .. } | MeshError::TooLarge { .. } | MeshError::TooManyEdits { .. } => {
-            (Exit::BadInput, None)
+        MeshError::Denied { .. } => (Exit::Failed, Some("give the NATS login of this process that permission")),
+        MeshError::LoginRefused { .. } => {
+            (Exit::Failed, Some("log in with --nats-user, --nats-token-file, --nats-nkey, --nats-cert or --creds"))
         }
+        MeshError::Login { .. } | MeshError::TooLarge { .. } | MeshError::TooManyEdits { .. } => (Exit::BadInput, None),
         MeshError::Provision { .. }
         | MeshError::ForeignStream { .. }
         | MeshError::ForeignSetting { .. }

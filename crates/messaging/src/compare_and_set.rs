@@ -86,6 +86,9 @@ pub(crate) async fn compare_and_set(store: &Store, write: Write<'_>, patience: P
             Err(SendError::TooLarge { bytes, limit }) => {
                 return Err(Error::TooLarge { key: write.subject.to_owned(), bytes, limit });
             }
+            Err(SendError::Denied(denial)) => {
+                return Err(Error::Denied { action: format!("write `{}`", write.subject), denial });
+            }
             Err(SendError::Open(source)) => source,
         };
         debug!(subject = write.subject, %problem, "reading back a write");
@@ -170,7 +173,7 @@ async fn read_back(
     let end = deadline.min(patience.end_of_request());
     let last = match timeout_at(end, store.last(write.subject)).await {
         Ok(last) => last?,
-        Err(_) => return Err(Error::unavailable("read back a write", NoAnswer(patience.request))),
+        Err(_) => return Err(Error::unavailable("read back a write", NoAnswer::Late(patience.request))),
     };
     Ok(match judge(&write.body, write.expected, last.as_ref().map(|last| (last.sequence, &last.body))) {
         Judgement::Open => None,

@@ -1,19 +1,21 @@
 //! The connection: found or refused with a clear reason at the start, then kept for ever in the background.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_nats::{
-    Client, Event, ServerAddr,
+    Client, ConnectErrorKind, Event,
     jetstream::{Context, context::ContextBuilder},
 };
-use percent_encoding::percent_decode_str;
+use jiff::Timestamp;
 use tickmesh_core::name::Namespace;
 use tokio::{sync::watch, time::Instant};
 use tracing::{debug, error, info, warn};
 
 use crate::{
+    denials::{self, Denial},
     error::{Error, NoAnswer, Source},
     listing::Skipped,
+    login::Login,
     servers::{Asked, LEAVE_AFTER, Servers},
 };
 
@@ -37,8 +39,8 @@ const ACKNOWLEDGEMENTS_MAX: usize = 16_384;
 pub struct ConnectOptions {
     /// Address of a server, or of several, separated by commas.
     pub url: String,
-    /// NATS credentials file.
-    pub credentials: Option<PathBuf>,
+    /// Who this process is to NATS.
+    pub login: Login,
     /// Namespace of the mesh.
     pub namespace: Namespace,
     /// What the server shows in its list of connections.
@@ -58,6 +60,8 @@ pub(crate) struct Link {
     /// Counts the records that this process could not read.
     pub(crate) skipped: Skipped,
     servers: Arc<Servers>,
+    /// What the server has denied.
+    pub(crate) denials: watch::Receiver<Denial>,
 }
 
 impl Link {
@@ -65,8 +69,9 @@ impl Link {
     pub(crate) async fn connect(options: &ConnectOptions) -> Result<Self, Error> {
         let url = redacted(&options.url);
         let (made, mut connections) = watch::channel(0);
+        let (denying, denials) = watch::channel(Denial::default());
         let servers = Arc::new(Servers::default());
-        let client = reach(options, &url, made, servers.clone()).await?;
+        let client = reach(options, &url, Told { made, denying }, servers.clone()).await?;
         await_event(&mut connections, options.request_timeout).await;
         check_version(&client.server_info().version, &url)?;
         let context = ContextBuilder::new()
@@ -81,8 +86,9 @@ impl Link {
             connections,
             skipped: Skipped::default(),
             servers,
+            denials,
         };
-        link.find_jetstream().await.map_err(|source| Error::NoJetStream { url, source })?;
+        link.find_jetstream().await.map_err(|source| Error::no_jetstream(url, source))?;
         Ok(link)
     }
 
@@ -92,12 +98,13 @@ impl Link {
         self.servers.connected_to(servers.iter().find(|server| server.did_connect).map(|server| server.addr.clone()));
         for others in (0..servers.len().max(1)).rev() {
             let time = if others == 0 { self.request_timeout } else { PROBE_MAX.min(self.request_timeout) };
-            let problem: Source = match within(time, self.context.query_account()).await {
+            let account = self.context.query_account();
+            let problem: Source = match denials::within(time, account, &self.denials, "$JS.API.INFO").await {
                 Ok(Ok(_)) => return Ok(()),
                 Ok(Err(error)) => error.into(),
                 Err(late) => late.into(),
             };
-            if others == 0 {
+            if others == 0 || problem.downcast_ref::<NoAnswer>().is_some_and(NoAnswer::is_denial) {
                 return Err(problem);
             }
             warn!(%problem, "JetStream does not answer on this server: trying another one");
@@ -138,14 +145,12 @@ impl Link {
     }
 }
 
-async fn reach(
-    options: &ConnectOptions,
-    url: &str,
-    made: watch::Sender<u64>,
-    servers: Arc<Servers>,
-) -> Result<Client, Error> {
-    let connected = made.subscribe();
-    let mut settings = async_nats::ConnectOptions::new()
+async fn reach(options: &ConnectOptions, url: &str, told: Told, servers: Arc<Servers>) -> Result<Client, Error> {
+    let connected = told.made.subscribe();
+    let login = options.login.clone().or_of(&options.url);
+    login.check(Timestamp::now()).map_err(|source| Error::Login { source })?;
+    let settings = login
+        .options()
         .name(&options.client_name)
         .connection_timeout(options.request_timeout)
         .request_timeout(Some(options.request_timeout))
@@ -157,48 +162,26 @@ async fn reach(
             async { chosen }
         })
         .event_callback(move |event| {
-            note(&event, &made);
+            told.note(&event);
             async {}
         });
-    match login(&options.url) {
-        Some(Login::User { name, password }) => settings = settings.user_and_password(name, password),
-        Some(Login::Token(token)) => settings = settings.token(token),
-        None => {}
-    }
-    if let Some(path) = &options.credentials {
-        settings = settings
-            .credentials_file(path)
-            .await
-            .map_err(|source| Error::Credentials { path: path.clone(), source })?;
-    }
     let servers: Vec<&str> = options.url.split(',').map(str::trim).collect();
     let unreachable = |source| Error::Unreachable { url: url.to_owned(), source };
     match tokio::time::timeout(options.request_timeout, settings.connect(servers)).await {
         Ok(Ok(client)) => Ok(client),
-        Ok(Err(source)) => Err(unreachable(source.into())),
-        Err(_) => Err(unreachable(NoAnswer(options.request_timeout).into())),
+        Ok(Err(problem)) => Err(match problem.kind() {
+            ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+                Error::LoginRefused { url: url.to_owned(), login: login.to_string() }
+            }
+            ConnectErrorKind::ServerParse
+            | ConnectErrorKind::Dns
+            | ConnectErrorKind::TimedOut
+            | ConnectErrorKind::Tls
+            | ConnectErrorKind::Io
+            | ConnectErrorKind::MaxReconnects => unreachable(problem.into()),
+        }),
+        Err(_) => Err(unreachable(NoAnswer::Late(options.request_timeout).into())),
     }
-}
-
-/// How the address of a server says who connects.
-#[derive(Debug, PartialEq, Eq)]
-enum Login {
-    /// `nats://name:password@host`.
-    User { name: String, password: String },
-    /// `nats://token@host`.
-    Token(String),
-}
-
-/// Returns the login of the first address that has one. The library leaves it out, and servers take the same for a whole cluster.
-fn login(url: &str) -> Option<Login> {
-    let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    url.split(',').filter_map(|server| server.trim().parse::<ServerAddr>().ok()).find_map(|server| {
-        let name = plain(server.username()?);
-        Some(match server.password() {
-            Some(password) => Login::User { name, password: plain(password) },
-            None => Login::Token(name),
-        })
-    })
 }
 
 /// Waits until the event of the connection that was just made has come through, or the first writers would take it for a
@@ -211,7 +194,7 @@ async fn await_event(connections: &mut watch::Receiver<u64>, time: Duration) {
 
 /// Waits for the answer to `request`, at most for `time`.
 pub(crate) async fn within<F: IntoFuture>(time: Duration, request: F) -> Result<F::Output, NoAnswer> {
-    tokio::time::timeout(time, request).await.map_err(|_| NoAnswer(time))
+    tokio::time::timeout(time, request).await.map_err(|_| NoAnswer::Late(time))
 }
 
 fn reconnect_pause(attempts: usize) -> Duration {
@@ -219,19 +202,31 @@ fn reconnect_pause(attempts: usize) -> Duration {
     Duration::from_millis(5).saturating_mul(1 << doublings).min(RECONNECT_PAUSE_MAX)
 }
 
-/// Logs what happens to the connection. A denied permission shows up nowhere else: to the caller it is a timeout.
-fn note(event: &Event, made: &watch::Sender<u64>) {
-    match event {
-        Event::Connected => {
-            made.send_modify(|count| *count += 1);
-            info!("connected to NATS");
+/// Who is told what happens to the connection.
+struct Told {
+    /// How often it was made.
+    made: watch::Sender<u64>,
+    denying: watch::Sender<Denial>,
+}
+
+impl Told {
+    /// Logs what happens to the connection, and tells those who wait for that.
+    fn note(&self, event: &Event) {
+        match event {
+            Event::Connected => {
+                self.made.send_modify(|count| *count += 1);
+                info!("connected to NATS");
+            }
+            Event::Disconnected => warn!("disconnected from NATS"),
+            Event::ServerError(problem) => {
+                error!(%problem, "NATS refused something");
+                Denial::note(&self.denying, &problem.to_string());
+            }
+            Event::ClientError(problem) => error!(%problem, "NATS client failed"),
+            Event::SlowConsumer(subscription) => error!(subscription, "messages from NATS were dropped unread"),
+            Event::LameDuckMode => warn!("NATS server is about to stop"),
+            Event::Draining | Event::Closed => debug!(%event, "NATS connection ends"),
         }
-        Event::Disconnected => warn!("disconnected from NATS"),
-        Event::ServerError(problem) => error!(%problem, "NATS refused something"),
-        Event::ClientError(problem) => error!(%problem, "NATS client failed"),
-        Event::SlowConsumer(subscription) => error!(subscription, "messages from NATS were dropped unread"),
-        Event::LameDuckMode => warn!("NATS server is about to stop"),
-        Event::Draining | Event::Closed => debug!(%event, "NATS connection ends"),
     }
 }
 
@@ -279,16 +274,6 @@ mod tests {
     #[test]
     fn passwords_do_not_reach_messages() {
         assert_eq!(redacted("nats://me:secret@a:4222, b:4222,token@c"), "nats://a:4222,b:4222,c");
-    }
-
-    #[test]
-    fn login_is_that_of_the_address() {
-        let user =
-            |name: &str, password: &str| Some(Login::User { name: name.to_owned(), password: password.to_owned() });
-        assert_eq!(login("nats://me:p%40ss@a:4222,b:4222"), user("me", "p@ss"));
-        assert_eq!(login("b:4222, nats://me:secret@a:4222"), user("me", "secret"));
-        assert_eq!(login("nats://s3cr3t@a:4222"), Some(Login::Token("s3cr3t".to_owned())));
-        assert_eq!(login("nats://a:4222"), None);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! What can go wrong between this process and NATS.
 
-use std::{fmt, io, path::PathBuf};
+use std::fmt;
 
 use tickmesh_core::{message::SCHEMA, name::AppName};
 
-use crate::{limits::BODY_BYTES_MAX, marks::Loss};
+use crate::{limits::BODY_BYTES_MAX, login, marks::Loss};
 
 /// Whatever the client library reports.
 pub(crate) type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -14,14 +14,20 @@ pub(crate) type Source = Box<dyn std::error::Error + Send + Sync>;
 /// A lost compare-and-set is no error: see [`crate::Cas::Refused`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The credentials file is missing or damaged.
-    #[error("failed to read credentials `{}`", path.display())]
-    Credentials {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
+    /// There is nothing to log in with: a file is missing or damaged, or a credential has expired.
+    #[error("failed to log in to NATS")]
+    Login {
+        /// What is wrong with which file.
         #[source]
-        source: io::Error,
+        source: login::Refused,
+    },
+    /// The server does not know whoever connects, or not by this proof.
+    #[error("NATS at `{url}` does not let in {login}")]
+    LoginRefused {
+        /// Where, without credentials.
+        url: String,
+        /// Who, and proved how.
+        login: String,
     },
     /// No server answered in time, or it refused us.
     #[error("failed to connect to NATS at `{url}`")]
@@ -112,6 +118,14 @@ pub enum Error {
         #[source]
         source: Source,
     },
+    /// The server does not allow it to this login. Of a write that was tried before, the outcome is unknown.
+    #[error("failed to {action}: NATS answered: {denial}")]
+    Denied {
+        /// What was attempted, and on what.
+        action: String,
+        /// In the server's words: what is missing.
+        denial: String,
+    },
     /// What is stored cannot be understood by this release.
     #[error("failed to read `{key}` at sequence {sequence}")]
     Unreadable {
@@ -151,7 +165,21 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn unavailable(action: impl Into<String>, source: impl Into<Source>) -> Self {
-        Self::Unavailable { action: action.into(), source: source.into() }
+        let (action, source) = (action.into(), source.into());
+        match source.downcast::<NoAnswer>() {
+            Ok(answer) => match *answer {
+                NoAnswer::Denied(denial) => Self::Denied { action, denial },
+                late @ NoAnswer::Late(_) => Self::Unavailable { action, source: late.into() },
+            },
+            Err(source) => Self::Unavailable { action, source },
+        }
+    }
+
+    pub(crate) fn no_jetstream(url: String, source: Source) -> Self {
+        match Self::unavailable("ask NATS for JetStream", source) {
+            Self::Unavailable { source, .. } => Self::NoJetStream { url, source },
+            denied => denied,
+        }
     }
 
     /// Returns the sequence of a record that stands in the way and cannot be read. Whoever alone writes in its place may
@@ -159,7 +187,8 @@ impl Error {
     pub fn unreadable_at(&self) -> Option<u64> {
         match self {
             Self::Unreadable { sequence, .. } => Some(*sequence),
-            Self::Credentials { .. }
+            Self::Login { .. }
+            | Self::LoginRefused { .. }
             | Self::Unreachable { .. }
             | Self::ServerTooOld { .. }
             | Self::NoJetStream { .. }
@@ -174,6 +203,7 @@ impl Error {
             | Self::Superseded { .. }
             | Self::Closed { .. }
             | Self::Unavailable { .. }
+            | Self::Denied { .. }
             | Self::TooManyEdits { .. }
             | Self::Encode { .. }
             | Self::TooLarge { .. } => None,
@@ -187,13 +217,13 @@ impl Error {
 
     /// Whether the same call may succeed later, without anybody changing anything.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
+        matches!(self, Self::Unavailable { .. } | Self::Denied { .. })
     }
 
     /// Whether the same call may succeed later without this process being restarted, maybe after somebody has mended the mesh: a
-    /// stream that is gone is made anew, and who has to run on meanwhile goes on asking.
+    /// stream that is gone is made anew, rights are given, and who has to run on meanwhile goes on asking.
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::StreamGone { .. } | Self::StateLost(_))
+        matches!(self, Self::Unavailable { .. } | Self::Denied { .. } | Self::StreamGone { .. } | Self::StateLost(_))
     }
 }
 
@@ -259,7 +289,20 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-/// A deadline of ours passed before the server's answer came.
+impl NoAnswer {
+    /// Whether the server said so.
+    pub(crate) fn is_denial(&self) -> bool {
+        matches!(self, Self::Denied(_))
+    }
+}
+
+/// There will be no answer, or none in time.
 #[derive(Debug, thiserror::Error)]
-#[error("no answer within {0:?} (a missing permission looks the same: see the log)")]
-pub(crate) struct NoAnswer(pub(crate) std::time::Duration);
+pub(crate) enum NoAnswer {
+    /// A deadline of ours passed before it came.
+    #[error("no answer within {0:?}")]
+    Late(std::time::Duration),
+    /// The server does not allow the request.
+    #[error("NATS answered: {0}")]
+    Denied(String),
+}

@@ -25,7 +25,7 @@ use tracing::{debug, warn};
 
 use crate::{
     connect::within,
-    error::{Error, NoAnswer, chain},
+    error::{Error, chain},
     marks::{Loss, LossKind},
     names::StreamKind,
     store::{Store, timestamp},
@@ -449,7 +449,7 @@ impl Follower {
         match self.store.bounded(request.messages()).await {
             Ok(Ok(messages)) => Ok(messages),
             Ok(Err(error)) => Err(Error::unavailable(action(), error)),
-            Err(NoAnswer(time)) => Err(Error::unavailable(action(), NoAnswer(time))),
+            Err(late) => Err(Error::unavailable(action(), late)),
         }
     }
 

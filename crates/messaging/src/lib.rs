@@ -20,6 +20,7 @@ mod bucket;
 mod commands;
 mod compare_and_set;
 mod connect;
+mod denials;
 mod edits;
 mod error;
 mod events;
@@ -28,6 +29,7 @@ mod journal;
 pub mod lease;
 mod limits;
 mod listing;
+mod login;
 mod logs;
 mod marks;
 mod mesh;
@@ -58,6 +60,7 @@ pub use crate::{
     lease::LeaseRecord,
     limits::BODY_BYTES_MAX,
     listing::{Listing, UnreadableRecord},
+    login::{Login, Proof, Secret, Tls},
     logs::{LogNews, Logs},
     mesh::{DURABLE_STREAMS, Mesh, StreamSize},
     names::{LEASE_KEY, LogFilter, Names, RunSelector, StreamKind},

@@ -23,7 +23,8 @@ use tokio::{
 };
 
 use crate::{
-    connect::{Link, within},
+    connect::Link,
+    denials::{self, denied},
     error::{Error, NoAnswer, Source},
     marks::StreamMark,
     names::{Names, StreamKind},
@@ -180,6 +181,9 @@ impl Store {
                 Err(SendError::TooLarge { bytes, limit }) => {
                     return Err(Error::TooLarge { key: subject.to_owned(), bytes, limit });
                 }
+                Err(SendError::Denied(denial)) => {
+                    return Err(Error::Denied { action: format!("publish on `{subject}`"), denial });
+                }
                 Err(SendError::Open(problem)) => problem,
             };
             if Instant::now() + RETRY_PAUSE >= deadline {
@@ -196,6 +200,8 @@ impl Store {
         let mut connections = self.link.connections.clone();
         connections.mark_unchanged();
         let connected = self.link.client.connection_state() == State::Connected;
+        let mut denials = self.link.denials.clone();
+        denials.mark_unchanged();
         let acknowledged = timeout_at(end, self.acknowledged(subject, message.into()));
         tokio::select! {
             biased;
@@ -212,6 +218,7 @@ impl Store {
             },
             // What was under way on the old connection, message or answer, is gone. What is sent without a connection goes
             // out with the next one.
+            denial = denied(&mut denials, subject) => Err(SendError::Denied(denial)),
             _ = connections.changed(), if connected => Err(SendError::Open("the connection was lost meanwhile".into())),
         }
     }
@@ -267,7 +274,7 @@ impl Store {
 
     /// Ends a wait of any kind: also the library's waits for a free place in its own queues, which have no end.
     pub(crate) async fn bounded<F: IntoFuture>(&self, request: F) -> Result<F::Output, NoAnswer> {
-        within(self.link.request_timeout, request).await
+        denials::within(self.link.request_timeout, request, &self.link.denials, &self.name).await
     }
 }
 
@@ -320,6 +327,8 @@ pub(crate) enum SendError {
     TooLarge { bytes: usize, limit: usize },
     /// It may be stored, or may yet be.
     Open(Source),
+    /// The server does not allow it.
+    Denied(String),
 }
 
 /// How long a write is tried.

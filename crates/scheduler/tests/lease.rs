@@ -20,7 +20,7 @@ use tickmesh_core::{
     timing::Timing,
 };
 use tickmesh_messaging::{
-    Cas, ConnectOptions, LeaseRecord, Mesh, Provisioning, SchedulerCard, SchedulerRole, lease::StreamMarks,
+    Cas, ConnectOptions, LeaseRecord, Login, Mesh, Provisioning, SchedulerCard, SchedulerRole, lease::StreamMarks,
 };
 use tickmesh_scheduler::{
     Config, Recorder,
@@ -93,7 +93,7 @@ fn config(id: &str) -> Config {
 fn options(server: &Server) -> ConnectOptions {
     ConnectOptions {
         url: server.url(),
-        credentials: None,
+        login: Login::default(),
         namespace: Namespace::new("mesh").unwrap(),
         client_name: "test".to_owned(),
         request_timeout: Duration::from_millis(1_500),

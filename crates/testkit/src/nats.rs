@@ -21,7 +21,7 @@ use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tickmesh_core::name::Namespace;
-use tickmesh_messaging::{ConnectOptions, Mesh, Provisioning};
+use tickmesh_messaging::{ConnectOptions, Login, Mesh, Provisioning};
 
 pub use self::cluster::{Cluster, NODES};
 use crate::wait::wait_until;
@@ -103,7 +103,7 @@ impl Server {
     pub async fn mesh(&self, namespace: &str) -> Mesh {
         let options = ConnectOptions {
             url: self.url(),
-            credentials: None,
+            login: Login::default(),
             namespace: Namespace::new(namespace).expect("a name"),
             client_name: "test".to_owned(),
             request_timeout: REQUEST_TIMEOUT,

@@ -52,7 +52,8 @@ impl From<Error> for Problem {
             Error::TooManyEdits { .. } => StatusCode::CONFLICT,
             // Somebody reads on from where the stream had not been yet.
             Error::StateLost(_) => StatusCode::GONE,
-            Error::Credentials { .. }
+            Error::Login { .. }
+            | Error::LoginRefused { .. }
             | Error::Unreachable { .. }
             | Error::ServerTooOld { .. }
             | Error::NoJetStream { .. }
@@ -66,6 +67,7 @@ impl From<Error> for Problem {
             | Error::Superseded { .. }
             | Error::Closed { .. }
             | Error::Unavailable { .. }
+            | Error::Denied { .. }
             | Error::Unreadable { .. }
             | Error::Encode { .. }
             | Error::TooLarge { .. } => {

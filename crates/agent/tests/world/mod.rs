@@ -6,6 +6,7 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 use tickmesh_agent::{
     Config, Error, Host, container,
+    default_limits::DefaultLimits,
     engine::{ContainerEngine, ContainerId, ContainerView, docker::Docker},
     labels::{Owner, Tag},
     policy::HostPolicy,
@@ -19,7 +20,7 @@ use tickmesh_core::{
     spec::{ContainerSpec, MountOptions, OnDisconnect, RemoveContainers, Volume, VolumeSource},
     timing::Timing,
 };
-use tickmesh_messaging::{Cas, ConnectOptions, LEASE_KEY, LeaseRecord, LogFilter, Mesh, Provisioning};
+use tickmesh_messaging::{Cas, ConnectOptions, LEASE_KEY, LeaseRecord, LogFilter, Login, Mesh, Provisioning};
 use tickmesh_testkit::nats::Server;
 use tokio::{
     task::JoinHandle,
@@ -182,7 +183,7 @@ impl World {
 
     /// Creates the container of a claim, as an earlier agent process of `owner` would have.
     pub(crate) async fn create(&self, owner: &Owner, name: &str, tag: &Tag, order: &StartOrder) -> ContainerId {
-        let request = container::request(name.to_owned(), owner, tag, order);
+        let request = container::request(name.to_owned(), owner, tag, order, DefaultLimits::default());
         self.engine.create(&request).await.unwrap()
     }
 
@@ -271,7 +272,7 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
 async fn connect(server: &Server) -> Mesh {
     let options = ConnectOptions {
         url: server.url(),
-        credentials: None,
+        login: Login::default(),
         namespace: Namespace::new("agent-test").unwrap(),
         client_name: "agent-test".to_owned(),
         request_timeout: REQUEST_TIMEOUT,

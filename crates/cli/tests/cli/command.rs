@@ -9,7 +9,7 @@ use std::{
 use futures_util::TryStreamExt as _;
 use tempfile::TempDir;
 use tickmesh_core::name::Namespace;
-use tickmesh_messaging::{ConnectOptions, Mesh, Provisioning};
+use tickmesh_messaging::{ConnectOptions, Login, Mesh, Provisioning};
 use tickmesh_testkit::nats::Server;
 
 /// A directory to run commands in, and where they find a mesh.
@@ -130,7 +130,7 @@ impl Answer {
 pub(crate) fn stored(server: &Server, store: impl AsyncFnOnce(&Mesh)) {
     let options = ConnectOptions {
         url: server.url(),
-        credentials: None,
+        login: Login::default(),
         namespace: Namespace::new("tickmesh").unwrap(),
         client_name: "test".to_owned(),
         request_timeout: std::time::Duration::from_secs(5),

@@ -4,9 +4,10 @@ use std::{
     net::TcpListener,
     path::PathBuf,
     thread,
+    time::Instant,
 };
 
-use tickmesh_messaging::{ConnectOptions, Error, Mesh};
+use tickmesh_messaging::{ConnectOptions, Error, Login, Mesh, Proof, Provisioning, Tls};
 use tickmesh_testkit::nats::Server;
 
 use crate::support::*;
@@ -69,10 +70,51 @@ async fn a_server_without_jetstream_is_refused() {
 #[tokio::test]
 async fn missing_credentials_are_named() {
     let options = ConnectOptions {
-        credentials: Some(PathBuf::from("/nowhere/agent.creds")),
+        login: Login { proof: Some(Proof::Credentials(PathBuf::from("/nowhere/agent.creds"))), tls: Tls::default() },
         ..options("nats://127.0.0.1:4222", "mesh")
     };
-    assert_eq!(refused(options).await.to_string(), "failed to read credentials `/nowhere/agent.creds`");
+    let error = refused(options).await;
+    let told = tickmesh_messaging::chain(&error);
+    assert!(told.starts_with("failed to log in to NATS: `/nowhere/agent.creds`: No such file"), "{told}");
+}
+
+/// A server whose users have rights of their own: `admin` all, `reader` none to write and none to read ledgers.
+fn server_with_rights() -> (Server, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("rights.conf");
+    let rights = r#"authorization { users = [
+        { user: admin, password: a }
+        { user: reader, password: r, permissions: { publish: {
+            deny: ["$KV.>", "$JS.API.STREAM.INFO.KV_mesh_ledger"] } } }
+        { user: stranger, password: s, permissions: { publish: { deny: ">" } } }
+    ] }"#;
+    std::fs::write(&config, rights).unwrap();
+    let server = Server::start_with(&["--config", config.to_str().unwrap()]);
+    (server, folder)
+}
+
+fn login(server: &Server, login: &str) -> ConnectOptions {
+    options(&server.url().replace("://", &format!("://{login}@")), "mesh")
+}
+
+/// The denial with its subject, at once, from the server's own words.
+#[tokio::test]
+async fn a_denied_request_says_so_at_once() {
+    let (server, _folder) = server_with_rights();
+    let admin = Mesh::connect(&login(&server, "admin:a")).await.unwrap();
+    admin.provision(&Provisioning::default()).await.unwrap();
+    let reader = Mesh::connect(&login(&server, "reader:r")).await.unwrap();
+    let begun = Instant::now();
+    let write = reader.apps().compare_and_set("a", &record("me"), 0).await.unwrap_err();
+    let subject = "$KV.mesh_apps.a";
+    let said = format!(r#"NATS answered: Permissions Violation for Publish to "{subject}""#);
+    assert!(matches!(&write, Error::Denied { .. }) && write.to_string().contains(&said), "{write}");
+    let read = reader.ledgers().list().await.unwrap_err();
+    assert!(read.to_string().contains("$JS.API.STREAM.INFO.KV_mesh_ledger"), "{read}");
+    assert_eq!(reader.apps().list().await.unwrap().len(), 0, "what is allowed goes on");
+    let stranger = refused(login(&server, "stranger:s")).await;
+    assert!(stranger.to_string().contains("$JS.API.INFO"), "{stranger}");
+    assert!(begun.elapsed() < REQUEST_TIMEOUT, "{:?}", begun.elapsed());
 }
 
 /// Greets one client as a server of that version would, and returns the address.

@@ -137,7 +137,13 @@ async fn of_agent_and_leader_one_wins_whatever_else_is_on_the_subject() {
         let last = results.last_of(&claim.attempt, &claim.agent).await.unwrap().unwrap();
         assert_eq!(last.sequence, claimed);
         let mut ended = claim.clone();
-        ended.event = AttemptEvent::Exited { exit_code: 0, oom_killed: false, started_at: None, finished_at: None };
+        ended.event = AttemptEvent::Exited {
+            exit_code: 0,
+            oom_killed: false,
+            unhealthy: false,
+            started_at: None,
+            finished_at: None,
+        };
         stored(results.append(&ended, claimed).await.unwrap());
     }
 }

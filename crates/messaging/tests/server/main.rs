@@ -10,6 +10,7 @@ mod damage;
 mod edits;
 mod follow;
 mod isolation;
+mod login;
 mod room;
 mod streams;
 mod support;

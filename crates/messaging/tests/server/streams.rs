@@ -6,7 +6,7 @@ use tickmesh_core::{
     message::{LogBatch, MeshEvent},
     name::ServiceName,
 };
-use tickmesh_messaging::{Cas, Error, LogFilter, LogNews, Provisioning, RunSelector, Start, StreamKind};
+use tickmesh_messaging::{Cas, Error, ForAgent, LogFilter, LogNews, Provisioning, RunSelector, Start, StreamKind};
 use tickmesh_testkit::nats::Server;
 
 use tokio::time::timeout;
@@ -237,7 +237,7 @@ async fn orders_are_heard_also_after_the_server_has_lost_some() {
     })
     .await;
     within("an order", orders.send(&order("host-1", 0))).await.unwrap();
-    assert_eq!(next("an order", &mut heard).await, order("host-1", 0));
+    assert_eq!(next_order("an order", &mut heard).await, order("host-1", 0));
     server.stop();
     server.restore(&copy);
     server.restart();
@@ -245,9 +245,10 @@ async fn orders_are_heard_also_after_the_server_has_lost_some() {
     let again = within("an order", async {
         loop {
             if orders.send(&order("host-1", 1)).await.is_ok()
-                && let Ok(order) = timeout(Duration::from_millis(200), heard.next()).await
+                && let Ok(item) = timeout(Duration::from_millis(200), heard.next()).await
+                && let ForAgent::Order(order) = item.unwrap().unwrap()
             {
-                return order.unwrap().unwrap();
+                return *order;
             }
         }
     });

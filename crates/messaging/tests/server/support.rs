@@ -12,7 +12,7 @@ use tickmesh_core::{
     },
     name::{AgentName, AppName, Namespace, ServiceName},
 };
-use tickmesh_messaging::{Cas, ConnectOptions, Following, ForAgent, Mesh, Provisioning};
+use tickmesh_messaging::{Cas, ConnectOptions, Following, ForAgent, Login, Mesh, Provisioning};
 use tickmesh_testkit::nats::Server;
 
 /// Nothing in these tests takes longer, not even on a loaded machine.
@@ -37,7 +37,7 @@ pub(crate) async fn connect(server: &Server, namespace: &str) -> Mesh {
 pub(crate) fn options(url: &str, namespace: &str) -> ConnectOptions {
     ConnectOptions {
         url: url.to_owned(),
-        credentials: None,
+        login: Login::default(),
         namespace: Namespace::new(namespace).unwrap(),
         client_name: "test".to_owned(),
         request_timeout: REQUEST_TIMEOUT,
