@@ -5,11 +5,12 @@ use clap::{Parser, Subcommand};
 use crate::{
     build::BUILD,
     commands::{
-        agent, agents, apply, cancel, completions, context, demo, diff, doctor, events, explain, history,
-        internal_exec, internal_guard, leader, logs, ls, next, pause, queue, resume, retry, rm, rollback, run, runs,
-        scheduler, schema, show, up, validate, version, web,
+        agent, agents, apply, cancel, completions, config, context, demo, diff, doctor, events, explain, history,
+        internal_exec, internal_guard, internal_man, leader, logs, ls, next, pause, queue, resume, retry, rm, rollback,
+        run, runs, scheduler, schema, show, up, validate, version, web,
     },
     connect::MeshFlags,
+    settings::FileFlag,
 };
 
 /// Distributed cron for compose files on Docker hosts
@@ -19,6 +20,9 @@ pub(crate) struct Cli {
     /// Where the mesh is.
     #[command(flatten)]
     pub mesh: MeshFlags,
+    /// Settings of this host.
+    #[command(flatten)]
+    pub settings: FileFlag,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -106,9 +110,12 @@ pub(crate) enum Command {
     /// List, choose, add or remove named meshes
     #[command(aliases = ["contexts", "ctx"])]
     Context(context::Args),
+    /// Show the settings of this host and their origin
+    #[command(alias = "settings")]
+    Config(config::Args),
     /// Check a mesh for problems
     Doctor(doctor::Args),
-    /// Show the version and the commit of this program
+    /// Show the builds of this program and of the mesh
     Version(version::Args),
     /// Print a shell completion script
     #[command(alias = "completion")]
@@ -119,6 +126,9 @@ pub(crate) enum Command {
     /// Internal: end the containers of an agent that is cut off or dead
     #[command(hide = true)]
     InternalGuard(internal_guard::Args),
+    /// Internal: write the manual pages
+    #[command(hide = true)]
+    InternalMan(internal_man::Args),
 }
 
 #[cfg(test)]

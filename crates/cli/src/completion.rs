@@ -7,7 +7,11 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use tickmesh_messaging::{Error, Mesh};
 use tokio::{runtime::Builder, time::timeout};
 
-use crate::{connect::MeshFlags, contexts::Contexts};
+use crate::{
+    connect::{Looks, MeshFlags},
+    contexts::Contexts,
+    settings::FileFlag,
+};
 
 /// How long somebody who types waits.
 const PATIENCE: Duration = Duration::from_millis(800);
@@ -17,7 +21,7 @@ const OFFERED_MAX: usize = 200;
 /// What tells a shell's own words from what was typed so far.
 const TYPED_AFTER: &str = "--";
 /// The options that say where the mesh is.
-const MESH_OPTIONS: [&str; 4] = ["--nats", "--creds", "--namespace", "--context"];
+const MESH_OPTIONS: [&str; 5] = ["--nats", "--creds", "--namespace", "--context", "--config"];
 
 /// Completes the name of an app.
 pub(crate) fn apps() -> ArgValueCompleter {
@@ -50,6 +54,8 @@ enum Names {
 struct Whereabouts {
     #[command(flatten)]
     mesh: MeshFlags,
+    #[command(flatten)]
+    settings: FileFlag,
 }
 
 /// The names that begin so; none where there is no mesh.
@@ -60,7 +66,7 @@ fn offered(typed: &OsStr, names: Names) -> Vec<CompletionCandidate> {
         return Vec::new();
     };
     let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return Vec::new() };
-    let Ok(mesh) = place.mesh.resolve() else { return Vec::new() };
+    let Ok(mesh) = place.mesh.resolve(&place.settings, Looks::ContextsFirst) else { return Vec::new() };
     let listing = async { listed(&mesh.open().await?, names).await };
     let listed = runtime.block_on(async { timeout(PATIENCE, listing).await });
     let listed = listed.ok().and_then(Result::ok).unwrap_or_default();

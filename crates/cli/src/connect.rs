@@ -1,12 +1,15 @@
 //! The way to the mesh that all commands share, and who we say we are.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsStr, fmt, path::PathBuf, time::Duration};
 
 use tickmesh_client::requests::Asker;
 use tickmesh_core::{encoded::shortened, message::BY_BYTES_MAX, name::Namespace};
-use tickmesh_messaging::{ConnectOptions, Mesh};
+use tickmesh_messaging::{ConnectOptions, Mesh, redacted};
 
-use crate::contexts::{Contexts, Place};
+use crate::{
+    contexts::{Contexts, Place},
+    settings::{FileFlag, file::SettingsFile, keys::MESH},
+};
 
 /// How long a request may take. A person waits, and a cluster that elects a leader needs a few seconds.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,7 +34,14 @@ pub(crate) struct MeshFlags {
     )]
     pub url: Option<String>,
     /// NATS credentials
-    #[arg(long = "creds", global = true, value_name = "FILE", help_heading = "Mesh")]
+    #[arg(
+        long = "creds",
+        global = true,
+        env = "TICKMESH_CREDS",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Mesh"
+    )]
     pub credentials: Option<PathBuf>,
     /// Prefix of every NATS name of the mesh [default: the context's, or tickmesh]
     #[arg(long, global = true, env = "TICKMESH_NAMESPACE", value_name = "NAME", help_heading = "Mesh")]
@@ -48,32 +58,146 @@ pub(crate) struct MeshFlags {
     pub context: Option<String>,
 }
 
-impl MeshFlags {
-    /// Says where the mesh is: by the options, else by the context that is named, else by the current one unless
-    /// `--nats` names a server, whose credentials and namespace are not those of a context.
-    pub(crate) fn resolve(&self) -> anyhow::Result<MeshArgs> {
-        let place = match (&self.context, &self.url) {
-            (Some(name), _) => Some(Contexts::read()?.place(name)?),
-            (None, Some(_)) => None,
-            (None, None) => Contexts::current_place()?,
+/// Where a command looks for the mesh that no flag and no variable names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Looks {
+    /// In the contexts of whoever types, then in the settings of this host.
+    ContextsFirst,
+    /// In the settings of this host, key by key, and in contexts only if those say nothing: a process must not go
+    /// elsewhere because somebody chose another context.
+    SettingsFirst,
+}
+
+/// A place that says where the mesh is, after flags and variables.
+#[derive(Debug, Default)]
+struct Layer {
+    nats: Option<String>,
+    namespace: Option<Namespace>,
+    credentials: Option<PathBuf>,
+    context: Option<String>,
+    file: SettingsFile,
+}
+
+impl Layer {
+    fn of_context(name: String, place: Place) -> Self {
+        let Place { nats, namespace, credentials } = place;
+        Self { nats: Some(nats), namespace, credentials, context: Some(name), file: SettingsFile::default() }
+    }
+
+    /// What `[mesh]` of the settings says, if anything.
+    fn of_settings(flag: &FileFlag) -> anyhow::Result<Option<Self>> {
+        let file = SettingsFile::read(flag.config.as_ref())?;
+        file.ensure_valid(MESH)?;
+        let (nats, credentials) = (file.value(MESH, "nats"), file.value(MESH, "creds"));
+        let namespace = file.value(MESH, "namespace").map(Namespace::new).transpose()?;
+        let layer = Self {
+            nats: nats.map(str::to_owned),
+            namespace,
+            credentials: credentials.map(PathBuf::from),
+            context: None,
+            file,
         };
-        self.at(place)
+        let says_nothing = layer.nats.is_none() && layer.namespace.is_none() && layer.credentials.is_none();
+        Ok((!says_nothing).then_some(layer))
+    }
+
+    /// Where a value of this layer is from.
+    fn source(&self, key: &str) -> MeshSource {
+        match &self.context {
+            Some(name) => MeshSource::Context(name.clone()),
+            None => self.file.place(MESH, key).map_or(MeshSource::Default, MeshSource::File),
+        }
+    }
+}
+
+/// Where a part of the address is from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum MeshSource {
+    /// From this option.
+    Flag(&'static str),
+    /// From this variable.
+    Variable(&'static str),
+    /// From this context.
+    Context(String),
+    /// From the settings of this host, at that place.
+    File(String),
+    #[default]
+    Default,
+}
+
+impl MeshSource {
+    /// The source of what was typed or set as a variable: clap tells no difference.
+    fn typed(value: &OsStr, flag: &'static str, variable: &'static str) -> Self {
+        if std::env::var_os(variable).as_deref() == Some(value) { Self::Variable(variable) } else { Self::Flag(flag) }
+    }
+}
+
+impl fmt::Display for MeshSource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) | Self::Variable(name) => formatter.write_str(name),
+            Self::Context(name) => write!(formatter, "context {name}"),
+            Self::File(place) => formatter.write_str(place),
+            Self::Default => formatter.write_str("default"),
+        }
+    }
+}
+
+/// Where each part of the address is from.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MeshSources {
+    pub url: MeshSource,
+    pub namespace: MeshSource,
+    pub credentials: MeshSource,
+}
+
+impl MeshFlags {
+    /// Says where the mesh is: by the options and variables, else by the context that is named, else by what comes first:
+    /// the current context, unless `--nats` names a server, whose credentials and namespace are not those of a context,
+    /// or the settings of this host.
+    pub(crate) fn resolve(&self, file: &FileFlag, looks: Looks) -> anyhow::Result<MeshArgs> {
+        let current = || -> anyhow::Result<Option<Layer>> {
+            let current = if self.url.is_some() { None } else { Contexts::current_place()? };
+            Ok(current.map(|(name, place)| Layer::of_context(name, place)))
+        };
+        let layer = match (&self.context, looks) {
+            (Some(name), _) => Some(Layer::of_context(name.clone(), Contexts::read()?.place(name)?)),
+            (None, Looks::SettingsFirst) => match Layer::of_settings(file)? {
+                Some(layer) => Some(layer),
+                None => current()?,
+            },
+            (None, Looks::ContextsFirst) if self.url.is_some() => None,
+            (None, Looks::ContextsFirst) => match current()? {
+                Some(layer) => Some(layer),
+                None => Layer::of_settings(file)?,
+            },
+        };
+        self.at(layer.unwrap_or_default())
     }
 
     /// Says where the mesh is by the options alone.
     pub(crate) fn resolve_without_context(&self) -> anyhow::Result<MeshArgs> {
-        self.at(None)
+        self.at(Layer::default())
     }
 
-    fn at(&self, place: Option<Place>) -> anyhow::Result<MeshArgs> {
-        let (nats, namespace, credentials) = match place {
-            Some(Place { nats, namespace, credentials }) => (Some(nats), namespace, credentials),
-            None => (None, None, None),
+    fn at(&self, layer: Layer) -> anyhow::Result<MeshArgs> {
+        let typed = |value: Option<&OsStr>, key, flag, variable| {
+            value.map_or_else(|| layer.source(key), |value| MeshSource::typed(value, flag, variable))
         };
+        let url = self.url.as_deref().map(OsStr::new);
+        let namespace = self.namespace.as_ref().map(|it| OsStr::new(it.as_str()));
+        let credentials = self.credentials.as_ref().map(|it| it.as_os_str());
+        let sources = MeshSources {
+            url: typed(url, "nats", "--nats", "TICKMESH_NATS_URL"),
+            namespace: typed(namespace, "namespace", "--namespace", "TICKMESH_NAMESPACE"),
+            credentials: typed(credentials, "creds", "--creds", "TICKMESH_CREDS"),
+        };
+        let namespace = self.namespace.clone().or(layer.namespace);
         Ok(MeshArgs {
-            url: self.url.clone().or(nats).unwrap_or_else(|| URL_DEFAULT.to_owned()),
-            credentials: self.credentials.clone().or(credentials),
-            namespace: self.namespace.clone().or(namespace).map_or_else(|| Namespace::new(NAMESPACE_DEFAULT), Ok)?,
+            url: self.url.clone().or(layer.nats).unwrap_or_else(|| URL_DEFAULT.to_owned()),
+            credentials: self.credentials.clone().or(layer.credentials),
+            namespace: namespace.map_or_else(|| Namespace::new(NAMESPACE_DEFAULT), Ok)?,
+            sources,
         })
     }
 }
@@ -87,9 +211,16 @@ pub(crate) struct MeshArgs {
     pub credentials: Option<PathBuf>,
     /// Prefix of every NATS name of the mesh.
     pub namespace: Namespace,
+    /// Where all that is from.
+    pub sources: MeshSources,
 }
 
 impl MeshArgs {
+    /// The address for people, without passwords.
+    pub(crate) fn shown_url(&self) -> String {
+        redacted(&self.url)
+    }
+
     /// Connects, without looking whether there is a mesh.
     pub(crate) async fn connect(&self, role: &str) -> Result<Mesh, tickmesh_messaging::Error> {
         Mesh::connect(&self.options(role)).await

@@ -21,7 +21,7 @@ use toml_edit::{DocumentMut, Item, Table, value};
 use crate::exit::BadInput;
 
 /// Names another file.
-const FILE_VARIABLE: &str = "TICKMESH_CONFIG";
+const FILE_VARIABLE: &str = "TICKMESH_CONTEXTS";
 /// Longest file that is read.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -55,11 +55,11 @@ impl Contexts {
         Self::read_from(file()?)
     }
 
-    /// Returns the place of the current context. Who has neither a home directory nor a context has none.
-    pub(crate) fn current_place() -> anyhow::Result<Option<Place>> {
+    /// Returns the current context and its place. Who has neither a home directory nor a context has none.
+    pub(crate) fn current_place() -> anyhow::Result<Option<(String, Place)>> {
         let Ok(path) = file() else { return Ok(None) };
         let contexts = Self::read_from(path)?;
-        contexts.current().map(|name| contexts.place(name)).transpose()
+        contexts.current().map(|name| Ok((name.to_owned(), contexts.place(name)?))).transpose()
     }
 
     fn read_from(path: PathBuf) -> anyhow::Result<Self> {
@@ -191,7 +191,7 @@ fn file() -> anyhow::Result<PathBuf> {
     }
     let config = variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")));
     let config =
-        config.ok_or_else(|| BadInput::new("there is no home directory for contexts").hint("set TICKMESH_CONFIG"))?;
+        config.ok_or_else(|| BadInput::new("there is no home directory for contexts").hint("set TICKMESH_CONTEXTS"))?;
     Ok(config.join("tickmesh/config.toml"))
 }
 

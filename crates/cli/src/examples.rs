@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// Command, and how it is used. What follows two blanks and a `#` is said about it.
-const EXAMPLES: [(&str, &[&str]); 34] = [
+const EXAMPLES: [(&str, &[&str]); 35] = [
     ("demo", &["tickmesh demo"]),
     ("up", &["tickmesh up"]),
     (
@@ -62,6 +62,13 @@ const EXAMPLES: [(&str, &[&str]); 34] = [
             "tickmesh context ls",
         ],
     ),
+    (
+        "config",
+        &[
+            "tickmesh config agent  # what counts for the agent, and from where",
+            "tickmesh config --defaults > tickmesh.toml  # every key with its meaning",
+        ],
+    ),
     ("leader", &["tickmesh leader", "tickmesh leader step-down  # before its host is maintained"]),
     ("events", &["tickmesh events nightly --since 1h", "tickmesh events -f -o json | jq 'select(.type == \"run\")'"]),
     ("history", &["tickmesh history nightly", "tickmesh history nightly 42  # what revision 42 changed"]),
@@ -69,7 +76,7 @@ const EXAMPLES: [(&str, &[&str]); 34] = [
     ("next", &["tickmesh next nightly -n 3", "tickmesh next --schedule '0 30 2 * * mon-fri' --tz Europe/Berlin"]),
     ("schema", &["tickmesh schema > x-tickmesh.schema.json"]),
     ("explain", &["tickmesh explain '0 */5 9-17 * * mon-fri' --tz Europe/Berlin"]),
-    ("version", &["tickmesh version", "tickmesh version -o json | jq -r .commit"]),
+    ("version", &["tickmesh version", "tickmesh version --client -o json | jq -r .commit"]),
     ("doctor", &["tickmesh doctor", "tickmesh doctor -o json | jq '.[] | select(.finding == \"wrong\")'"]),
     (
         "completions",

@@ -22,7 +22,7 @@ const OTHER: &str = "Other";
 /// Words that are no command, and what to type instead.
 const TIPS: [(&[&str], &str); 7] = [
     (&["down"], "Ctrl-C stops `tickmesh up`; `tickmesh rm APP` removes an app"),
-    (&["context", "contexts", "config", "login", "use"], "set TICKMESH_NATS_URL, or use `--nats URL`"),
+    (&["login", "use"], "`tickmesh context add NAME --nats URL` names a mesh; or use `--nats URL`"),
     (&["drain", "undrain", "forget", "prune"], "`tickmesh agent` has it: `tickmesh agent drain NAME`"),
     (&["exec", "attach", "shell"], "`tickmesh logs APP -f` follows the output of a run"),
     (&["edit", "set", "update", "replace"], "edit the file, then `tickmesh apply FILE`"),

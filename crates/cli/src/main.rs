@@ -24,6 +24,7 @@ mod nats_server;
 mod output;
 mod parts;
 mod secret_file;
+mod settings;
 mod source_diff;
 mod target;
 mod variables;
@@ -31,8 +32,10 @@ mod views;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::CommandFactory as _;
 use clap_complete::CompleteEnv;
+
+use self::settings::Refused;
 
 /// Messages are allocated and freed by the thousand, on all threads: the C library's own allocator takes a fifth more processor time.
 #[global_allocator]
@@ -41,10 +44,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // Where a shell asks what could be typed next, that is answered, and all.
     CompleteEnv::with_factory(cli::Cli::command).complete();
-    let command = habits::grouped(examples::with_examples(cli::Cli::command()));
-    let typed = command.try_get_matches().and_then(|matches| cli::Cli::from_arg_matches(&matches));
-    match typed {
+    match settings::read(std::env::args_os()) {
         Ok(typed) => commands::run(typed).into(),
-        Err(error) => habits::with_tip(error).exit(),
+        Err(Refused::Typed(error)) => habits::with_tip(error).exit(),
+        Err(Refused::Settings(error)) => commands::judged(Err(error)).into(),
     }
 }

@@ -242,8 +242,8 @@ fn check_version(found: &str, url: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The address without user names, passwords and tokens: it ends up in messages and logs.
-fn redacted(url: &str) -> String {
+/// Returns the address without user names, passwords and tokens, for messages and logs.
+pub fn redacted(url: &str) -> String {
     let hide = |server: &str| match (server.split_once("://"), server.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
         (None, Some((_, host))) => host.to_owned(),

@@ -51,7 +51,7 @@ pub use crate::{
     bucket::{Bucket, Change},
     commands::{Commands, Delivery},
     compare_and_set::{Cas, Judgement, judge},
-    connect::ConnectOptions,
+    connect::{ConnectOptions, redacted},
     edits::{Current, Edit, Edits, UNFOLDED_EDITS_MAX},
     error::{Error, Unreadable, chain},
     events::Events,

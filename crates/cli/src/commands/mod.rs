@@ -7,6 +7,7 @@ pub(crate) mod apply;
 mod apps;
 pub(crate) mod cancel;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod context;
 pub(crate) mod demo;
 pub(crate) mod diff;
@@ -20,6 +21,7 @@ pub(crate) mod history;
 mod images;
 pub(crate) mod internal_exec;
 pub(crate) mod internal_guard;
+pub(crate) mod internal_man;
 pub(crate) mod leader;
 pub(crate) mod logs;
 pub(crate) mod ls;
@@ -55,7 +57,7 @@ use tokio::runtime::Runtime;
 
 use crate::{
     cli::{Cli, Command},
-    connect::{MeshArgs, asker},
+    connect::{Looks, MeshArgs, asker},
     escape,
     exit::{Exit, Judgement, chain},
     logging::{self, LogFormat, Verbosity},
@@ -82,7 +84,8 @@ pub(crate) fn run(cli: Cli) -> Exit {
     judged(run_async(cli))
 }
 
-fn judged(result: anyhow::Result<Exit>) -> Exit {
+/// Says what went wrong, and how the command ended.
+pub(crate) fn judged(result: anyhow::Result<Exit>) -> Exit {
     let error = match result {
         Ok(exit) => return exit,
         Err(error) => error,
@@ -121,13 +124,14 @@ fn run_async(cli: Cli) -> anyhow::Result<Exit> {
     let session = Session { mesh: mesh_of(&cli)?, output: Output };
     let runtime = Runtime::new().context("failed to start the async runtime")?;
     // On this thread, which lives as long as the process: a supervised child ends with the thread that started it.
-    let result = runtime.block_on(dispatch(&session, &cli.command));
+    let result = runtime.block_on(dispatch(&session, &cli));
     runtime.shutdown_timeout(WIND_UP);
     result
 }
 
-/// Says where the mesh is. Commands that make a mesh of their own, change the contexts or ask no mesh look at no context:
-/// above all a guard must not depend on whether a file of the user can be read.
+/// Says where the mesh is. Commands that make a mesh of their own, change the contexts or ask no mesh look at no context and no
+/// file: above all a guard must not depend on whether one can be read. Processes of this host go by its settings before
+/// any context, which is a person's.
 fn mesh_of(cli: &Cli) -> anyhow::Result<MeshArgs> {
     match cli.command {
         Command::Up(_)
@@ -138,11 +142,12 @@ fn mesh_of(cli: &Cli) -> anyhow::Result<MeshArgs> {
         | Command::Schema(_)
         | Command::Completions(_)
         | Command::InternalExec(_)
-        | Command::InternalGuard(_) => cli.mesh.resolve_without_context(),
-        Command::Scheduler(_)
-        | Command::Agent(_)
-        | Command::Web(_)
-        | Command::Diff(_)
+        | Command::InternalGuard(_)
+        | Command::InternalMan(_) => cli.mesh.resolve_without_context(),
+        Command::Scheduler(_) | Command::Agent(_) | Command::Web(_) | Command::Config(_) => {
+            cli.mesh.resolve(&cli.settings, Looks::SettingsFirst)
+        }
+        Command::Diff(_)
         | Command::Apply(_)
         | Command::Ls(_)
         | Command::Show(_)
@@ -162,7 +167,7 @@ fn mesh_of(cli: &Cli) -> anyhow::Result<MeshArgs> {
         | Command::Rollback(_)
         | Command::Next(_)
         | Command::Doctor(_)
-        | Command::Version(_) => cli.mesh.resolve(),
+        | Command::Version(_) => cli.mesh.resolve(&cli.settings, Looks::ContextsFirst),
     }
 }
 
@@ -180,6 +185,7 @@ fn log_settings(command: &Command) -> (Verbosity, LogFormat) {
         | Command::Explain(_)
         | Command::Schema(_)
         | Command::Context(_)
+        | Command::Config(_)
         | Command::Events(_)
         | Command::History(_)
         | Command::Rollback(_)
@@ -201,12 +207,13 @@ fn log_settings(command: &Command) -> (Verbosity, LogFormat) {
         | Command::Next(_)
         | Command::Doctor(_)
         | Command::Version(_)
-        | Command::InternalExec(_) => (Verbosity::Errors, LogFormat::Text),
+        | Command::InternalExec(_)
+        | Command::InternalMan(_) => (Verbosity::Errors, LogFormat::Text),
     }
 }
 
-async fn dispatch(session: &Session, command: &Command) -> anyhow::Result<Exit> {
-    match command {
+async fn dispatch(session: &Session, cli: &Cli) -> anyhow::Result<Exit> {
+    match &cli.command {
         Command::Demo(args) => demo::run(session, args).await,
         Command::Up(args) => up::run(session, args).await,
         Command::Scheduler(args) => scheduler::run(session, args).await,
@@ -232,13 +239,15 @@ async fn dispatch(session: &Session, command: &Command) -> anyhow::Result<Exit> 
         Command::History(args) => history::run(session, args).await,
         Command::Rollback(args) => rollback::run(session, args).await,
         Command::Context(args) => context::run(session, args),
+        Command::Config(args) => config::run(session, &cli.settings, args),
         Command::Explain(args) => explain::run(session, args),
         Command::Schema(args) => schema::run(session, args),
         Command::Completions(args) => completions::run(session, args),
         Command::Next(args) => next::run(session, args).await,
         Command::Doctor(args) => doctor::run(session, args).await,
-        Command::Version(args) => version::run(session, args),
+        Command::Version(args) => version::run(session, args).await,
         Command::InternalExec(args) => internal_exec::run(args),
         Command::InternalGuard(args) => internal_guard::run(args).await,
+        Command::InternalMan(args) => internal_man::run(args),
     }
 }

@@ -58,6 +58,7 @@ impl Place {
             "TICKMESH_NAMESPACE",
             "TICKMESH_CONTEXT",
             "TICKMESH_CONFIG",
+            "TICKMESH_CONTEXTS",
             "TICKMESH_LOG",
             "NO_COLOR",
             "CLICOLOR_FORCE",

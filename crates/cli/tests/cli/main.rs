@@ -21,5 +21,6 @@ mod readme;
 mod restored;
 mod schedulers;
 mod secrets;
+mod settings;
 mod stack;
 mod user;
