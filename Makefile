@@ -15,7 +15,7 @@ ORDERS ?= 24
 SEEDS ?= 100000
 FIRST_SEED ?= 0
 
-.PHONY: help setup demo test lint bench takeover weigh instructions capacity chaos faults matrix output page podman sim mutants upgrade measure docs record
+.PHONY: help setup demo test lint bench takeover weigh instructions capacity chaos dist faults matrix output page podman sim mutants upgrade measure docs record
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -71,6 +71,9 @@ faults: setup ## let engines, images and containers fail, and write docs/evidenc
 
 page: setup ## take pictures of every page in a headless Chromium, to be looked at (needs chromium)
 	@scripts/page
+
+dist: ## build a release into dist/: static binary, tarball, container image, parts list, checksums (TARGET=aarch64-unknown-linux-gnu to cross-build)
+	scripts/dist $(if $(TARGET),--target $(TARGET))
 
 docs: ## build the documentation as a site in target/site, and check its links (brings mdBook, some minutes)
 	@scripts/docs
