@@ -15,7 +15,7 @@ ORDERS ?= 24
 SEEDS ?= 100000
 FIRST_SEED ?= 0
 
-.PHONY: help setup demo test lint bench takeover weigh instructions capacity chaos dist faults matrix output page podman sim mutants upgrade measure docs record
+.PHONY: help setup demo test lint bench takeover weigh instructions capacity chaos dist faults matrix output packages page podman sim mutants upgrade measure docs record
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -68,6 +68,9 @@ capacity: ## run many short containers through one agent, beside the bare engine
 
 faults: setup ## let engines, images and containers fail, and write docs/evidence/faults.md (needs root for a second dockerd)
 	TICKMESH_FAULTS=$(CURDIR)/docs/evidence/faults.md cargo test -p tickmesh-tests --test engine_faults -- --nocapture
+
+packages: setup ## install, upgrade and purge the Debian package on a host with systemd and Docker of its own (needs root and debootstrap)
+	scripts/test-deb
 
 page: setup ## take pictures of every page in a headless Chromium, to be looked at (needs chromium)
 	@scripts/page
