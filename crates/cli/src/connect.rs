@@ -1,13 +1,14 @@
 //! The way to the mesh that all commands share, and who we say we are.
 
-use std::{ffi::OsStr, fmt, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, ffi::OsStr, fmt, time::Duration};
 
 use tickmesh_client::requests::Asker;
 use tickmesh_core::{encoded::shortened, message::BY_BYTES_MAX, name::Namespace};
-use tickmesh_messaging::{ConnectOptions, Mesh, redacted};
+use tickmesh_messaging::{ConnectOptions, Login, Mesh, redacted};
 
 use crate::{
     contexts::{Contexts, Place},
+    login::{LoginFlags, LoginKey, LoginParts},
     settings::{FileFlag, file::SettingsFile, keys::MESH},
 };
 
@@ -33,16 +34,8 @@ pub(crate) struct MeshFlags {
         help_heading = "Mesh"
     )]
     pub url: Option<String>,
-    /// NATS credentials
-    #[arg(
-        long = "creds",
-        global = true,
-        env = "TICKMESH_CREDS",
-        hide_env_values = true,
-        value_name = "FILE",
-        help_heading = "Mesh"
-    )]
-    pub credentials: Option<PathBuf>,
+    #[command(flatten)]
+    pub login: LoginFlags,
     /// Prefix of every NATS name of the mesh [default: the context's, or tickmesh]
     #[arg(long, global = true, env = "TICKMESH_NAMESPACE", value_name = "NAME", help_heading = "Mesh")]
     pub namespace: Option<Namespace>,
@@ -73,31 +66,26 @@ pub(crate) enum Looks {
 struct Layer {
     nats: Option<String>,
     namespace: Option<Namespace>,
-    credentials: Option<PathBuf>,
+    login: LoginParts,
     context: Option<String>,
     file: SettingsFile,
 }
 
 impl Layer {
     fn of_context(name: String, place: Place) -> Self {
-        let Place { nats, namespace, credentials } = place;
-        Self { nats: Some(nats), namespace, credentials, context: Some(name), file: SettingsFile::default() }
+        let Place { nats, namespace, login } = place;
+        Self { nats: Some(nats), namespace, login, context: Some(name), file: SettingsFile::default() }
     }
 
     /// What `[mesh]` of the settings says, if anything.
     fn of_settings(flag: &FileFlag) -> anyhow::Result<Option<Self>> {
         let file = SettingsFile::read(flag.config.as_ref())?;
         file.ensure_valid(MESH)?;
-        let (nats, credentials) = (file.value(MESH, "nats"), file.value(MESH, "creds"));
+        let nats = file.value(MESH, "nats").map(str::to_owned);
+        let login = LoginParts::read(|name| anyhow::Ok(file.value(MESH, name).map(str::to_owned)))?;
         let namespace = file.value(MESH, "namespace").map(Namespace::new).transpose()?;
-        let layer = Self {
-            nats: nats.map(str::to_owned),
-            namespace,
-            credentials: credentials.map(PathBuf::from),
-            context: None,
-            file,
-        };
-        let says_nothing = layer.nats.is_none() && layer.namespace.is_none() && layer.credentials.is_none();
+        let layer = Self { nats, namespace, login, context: None, file };
+        let says_nothing = layer.nats.is_none() && layer.namespace.is_none() && layer.login.0.is_empty();
         Ok((!says_nothing).then_some(layer))
     }
 
@@ -113,7 +101,7 @@ impl Layer {
 /// Where a part of the address is from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum MeshSource {
-    /// From this option.
+    /// From this option, without hyphens in front.
     Flag(&'static str),
     /// From this variable.
     Variable(&'static str),
@@ -135,7 +123,8 @@ impl MeshSource {
 impl fmt::Display for MeshSource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Flag(name) | Self::Variable(name) => formatter.write_str(name),
+            Self::Flag(name) => write!(formatter, "--{name}"),
+            Self::Variable(name) => formatter.write_str(name),
             Self::Context(name) => write!(formatter, "context {name}"),
             Self::File(place) => formatter.write_str(place),
             Self::Default => formatter.write_str("default"),
@@ -148,7 +137,7 @@ impl fmt::Display for MeshSource {
 pub(crate) struct MeshSources {
     pub url: MeshSource,
     pub namespace: MeshSource,
-    pub credentials: MeshSource,
+    pub login: BTreeMap<LoginKey, MeshSource>,
 }
 
 impl MeshFlags {
@@ -186,16 +175,22 @@ impl MeshFlags {
         };
         let url = self.url.as_deref().map(OsStr::new);
         let namespace = self.namespace.as_ref().map(|it| OsStr::new(it.as_str()));
-        let credentials = self.credentials.as_ref().map(|it| it.as_os_str());
+        let stated = self.login.parts();
+        let login = stated.clone().over(layer.login.clone());
+        let source = |key: LoginKey| {
+            let value = stated.0.get(&key).map(OsStr::new);
+            typed(value, key.name(), key.flag(), key.variable())
+        };
         let sources = MeshSources {
-            url: typed(url, "nats", "--nats", "TICKMESH_NATS_URL"),
-            namespace: typed(namespace, "namespace", "--namespace", "TICKMESH_NAMESPACE"),
-            credentials: typed(credentials, "creds", "--creds", "TICKMESH_CREDS"),
+            url: typed(url, "nats", "nats", "TICKMESH_NATS_URL"),
+            namespace: typed(namespace, "namespace", "namespace", "TICKMESH_NAMESPACE"),
+            login: login.0.keys().map(|key| (*key, source(*key))).collect(),
         };
         let namespace = self.namespace.clone().or(layer.namespace);
         Ok(MeshArgs {
             url: self.url.clone().or(layer.nats).unwrap_or_else(|| URL_DEFAULT.to_owned()),
-            credentials: self.credentials.clone().or(layer.credentials),
+            login: login.login()?,
+            login_parts: login,
             namespace: namespace.map_or_else(|| Namespace::new(NAMESPACE_DEFAULT), Ok)?,
             sources,
         })
@@ -207,8 +202,10 @@ impl MeshFlags {
 pub(crate) struct MeshArgs {
     /// NATS server, or several separated by commas.
     pub url: String,
-    /// NATS credentials file.
-    pub credentials: Option<PathBuf>,
+    /// Who this process is to NATS.
+    pub login: Login,
+    /// That, part by part as it was stated.
+    pub login_parts: LoginParts,
     /// Prefix of every NATS name of the mesh.
     pub namespace: Namespace,
     /// Where all that is from.
@@ -237,7 +234,7 @@ impl MeshArgs {
     pub(crate) fn options(&self, role: &str) -> ConnectOptions {
         ConnectOptions {
             url: self.url.clone(),
-            credentials: self.credentials.clone(),
+            login: self.login.clone(),
             namespace: self.namespace.clone(),
             client_name: format!("tickmesh {role} {}@{}", std::process::id(), host()),
             request_timeout: REQUEST_TIMEOUT,

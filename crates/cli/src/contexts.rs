@@ -18,7 +18,7 @@ use anyhow::Context as _;
 use tickmesh_core::name::Namespace;
 use toml_edit::{DocumentMut, Item, Table, value};
 
-use crate::exit::BadInput;
+use crate::{exit::BadInput, login::LoginParts};
 
 /// Names another file.
 const FILE_VARIABLE: &str = "TICKMESH_CONTEXTS";
@@ -29,7 +29,6 @@ const CURRENT: &str = "current";
 const CONTEXTS: &str = "contexts";
 const NATS: &str = "nats";
 const NAMESPACE: &str = "namespace";
-const CREDENTIALS: &str = "creds";
 
 /// Where a mesh is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +37,8 @@ pub(crate) struct Place {
     pub nats: String,
     /// Prefix of every NATS name; `None`: the default one.
     pub namespace: Option<Namespace>,
-    /// NATS credentials file.
-    pub credentials: Option<PathBuf>,
+    /// Who commands are to NATS.
+    pub login: LoginParts,
 }
 
 /// The user's file.
@@ -101,19 +100,19 @@ impl Contexts {
         let nats = text(NATS)?.ok_or_else(|| self.bad(name, "`nats` is missing"))?;
         let namespace = text(NAMESPACE)?.map(Namespace::new).transpose();
         let namespace = namespace.map_err(|error| self.bad(name, &error.to_string()))?;
-        Ok(Place { nats, namespace, credentials: text(CREDENTIALS)?.map(PathBuf::from) })
+        Ok(Place { nats, namespace, login: LoginParts::read(text)? })
     }
 
     /// Adds a context, or changes it. The first one becomes the current one.
     pub(crate) fn set(&mut self, name: &str, place: &Place) -> anyhow::Result<()> {
-        let Place { nats, namespace, credentials } = place;
+        let Place { nats, namespace, login } = place;
         let mut context = Table::new();
         context.insert(NATS, value(nats));
         if let Some(namespace) = namespace {
             context.insert(NAMESPACE, value(namespace.as_str()));
         }
-        if let Some(credentials) = credentials {
-            context.insert(CREDENTIALS, value(credentials.display().to_string()));
+        for (key, stated) in &login.0 {
+            context.insert(key.name(), value(stated));
         }
         let contexts = self.document.entry(CONTEXTS).or_insert_with(implicit_table);
         let contexts = contexts.as_table_like_mut();
@@ -198,9 +197,10 @@ fn file() -> anyhow::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::login::LoginKey;
 
     fn place(nats: &str) -> Place {
-        Place { nats: nats.to_owned(), namespace: None, credentials: None }
+        Place { nats: nats.to_owned(), namespace: None, login: LoginParts::default() }
     }
 
     #[test]
@@ -212,7 +212,7 @@ mod tests {
         read().set("one", &place("nats://one:4222")).unwrap();
         let second = Place {
             namespace: Some(Namespace::new("other").unwrap()),
-            credentials: Some(PathBuf::from("/etc/two.creds")),
+            login: LoginParts([(LoginKey::Creds, "/etc/two.creds".to_owned())].into()),
             ..place("nats://two:4222")
         };
         read().set("two", &second).unwrap();

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use futures_util::future::join_all;
 use tickmesh_agent::engine::docker::Docker;
 use tickmesh_core::fleet::Reservations;
-use tickmesh_messaging::Mesh;
+use tickmesh_messaging::{Login, Mesh};
 use tickmesh_web::Server;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -53,7 +53,7 @@ impl Local {
     /// Starts everything. To be called on the main thread (see [`NatsServer::start`]).
     pub(crate) async fn start(settings: Settings<'_>, engine: Docker) -> anyhow::Result<Self> {
         let nats = NatsServer::start(settings.data, settings.port).await?;
-        let mesh = MeshArgs { url: nats.url(), credentials: None, ..settings.mesh };
+        let mesh = MeshArgs { url: nats.url(), login: Login::default(), ..settings.mesh };
         let scheduler = mesh.connect("scheduler").await?;
         parts::provision(&scheduler, None).await?;
         let agent = AgentConnections::open(&mesh).await?;

@@ -19,6 +19,7 @@ mod habits;
 mod inputs;
 mod local;
 mod logging;
+mod login;
 mod naming;
 mod nats_server;
 mod output;

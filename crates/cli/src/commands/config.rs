@@ -7,6 +7,7 @@ use super::Session;
 use crate::{
     connect::MeshSource,
     exit::Exit,
+    login::LoginKey,
     output::FormatArgs,
     settings::{
         self, FileFlag,
@@ -55,12 +56,15 @@ fn of_mesh(session: &Session) -> Vec<Setting> {
         from: source.to_string(),
     };
     let (mesh, sources) = (&session.mesh, &session.mesh.sources);
-    let credentials = mesh.credentials.as_ref().map(|path| path.display().to_string());
-    vec![
+    let address = [
         setting(("nats", Some(mesh.shown_url())), &sources.url),
         setting(("namespace", Some(mesh.namespace.to_string())), &sources.namespace),
-        setting(("creds", credentials), &sources.credentials),
-    ]
+    ];
+    let login = LoginKey::ALL.into_iter().map(|key| {
+        let stated = mesh.login_parts.0.get(&key).cloned();
+        setting((key.name(), stated), sources.login.get(&key).unwrap_or(&MeshSource::Default))
+    });
+    address.into_iter().chain(login).collect()
 }
 
 /// What a process that is started now, without flags, would go by.

@@ -1,9 +1,10 @@
 //! `tickmesh context`: which meshes there are for this user, and which one commands talk to.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tickmesh_core::name::Namespace;
+use tickmesh_messaging::redacted;
 
 use super::Session;
 use crate::{
@@ -64,7 +65,8 @@ struct ContextView {
     current: bool,
     nats: String,
     namespace: String,
-    creds: Option<PathBuf>,
+    #[serde(flatten)]
+    login: BTreeMap<&'static str, String>,
 }
 
 /// All contexts.
@@ -74,15 +76,16 @@ struct ContextsView(Vec<ContextView>);
 
 impl View for ContextsView {
     fn text(&self, _style: &Style) -> String {
-        let mut table = Table::new(vec!["CURRENT", "NAME", "NATS", "NAMESPACE", "CREDS"]);
+        let mut table = Table::new(vec!["CURRENT", "NAME", "NATS", "NAMESPACE", "LOGIN"]);
         for context in &self.0 {
-            let creds = context.creds.as_ref().map_or("-".to_owned(), |path| path.display().to_string());
+            let parts: Vec<String> = context.login.iter().map(|(key, stated)| format!("{key} {stated}")).collect();
+            let login = if parts.is_empty() { "-".to_owned() } else { parts.join(", ") };
             table.row(vec![
                 cell(if context.current { "*" } else { "" }, Tone::Good),
                 cell(&context.name, Tone::Plain),
-                cell(&context.nats, Tone::Plain),
+                cell(redacted(&context.nats), Tone::Plain),
                 cell(&context.namespace, Tone::Plain),
-                cell(creds, Tone::Plain),
+                cell(login, Tone::Plain),
             ]);
         }
         table.into_text()
@@ -104,7 +107,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
         }
         Action::Add(AddArgs { name }) => {
             contexts.set(name, &place_of(session))?;
-            session.output.talk(&format!("context {name} added: {}", session.mesh.url));
+            session.output.talk(&format!("context {name} added: {}", session.mesh.shown_url()));
         }
         Action::Rm(NameArgs { name }) => {
             contexts.remove(name)?;
@@ -118,16 +121,22 @@ pub(crate) fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
 fn place_of(session: &Session) -> Place {
     let mesh = &session.mesh;
     let namespace = Some(mesh.namespace.clone()).filter(|namespace| namespace.as_str() != NAMESPACE_DEFAULT);
-    Place { nats: mesh.url.clone(), namespace, credentials: mesh.credentials.clone() }
+    Place { nats: mesh.url.clone(), namespace, login: mesh.login_parts.clone() }
 }
 
 fn list(contexts: &Contexts) -> anyhow::Result<ContextsView> {
     let mut views = Vec::new();
     for name in contexts.names() {
-        let Place { nats, namespace, credentials } = contexts.place(name)?;
+        let Place { nats, namespace, login } = contexts.place(name)?;
         let namespace = namespace.as_ref().map_or(NAMESPACE_DEFAULT, Namespace::as_str).to_owned();
         let current = contexts.current() == Some(name);
-        views.push(ContextView { name: name.to_owned(), current, nats, namespace, creds: credentials });
+        views.push(ContextView {
+            name: name.to_owned(),
+            current,
+            nats,
+            namespace,
+            login: login.0.into_iter().map(|(key, stated)| (key.name(), stated)).collect(),
+        });
     }
     Ok(ContextsView(views))
 }

@@ -16,6 +16,7 @@ use crate::{
     exit::{self, BadInput, Exit},
     local::{Local, Settings},
     logging::LogArgs,
+    login::LoginParts,
     nats_server::Port,
     parts,
 };
@@ -90,7 +91,7 @@ fn keep_port(data: &Path, port: u16) -> anyhow::Result<()> {
 /// Writes the context of this mesh. Without one, commands need what is printed.
 fn keep_context(session: &Session, mesh: &MeshArgs) {
     let namespace = Some(mesh.namespace.clone()).filter(|namespace| namespace.as_str() != NAMESPACE_DEFAULT);
-    let place = Place { nats: mesh.url.clone(), namespace, credentials: None };
+    let place = Place { nats: mesh.url.clone(), namespace, login: LoginParts::default() };
     let kept = Contexts::read().and_then(|mut contexts| contexts.set(CONTEXT, &place));
     if let Err(error) = kept {
         session.output.talk(&format!("no context is written for this mesh: {}", exit::chain(&error)));

@@ -6,18 +6,15 @@ use clap::{
 };
 
 use super::{file::SettingsFile, variable};
-use crate::{cli::Cli, exit::BadInput};
+use crate::{cli::Cli, exit::BadInput, login::LoginKey};
 
 /// Sections with the flags of a command. `[mesh]` beside them says where the mesh is.
 pub(crate) const SECTIONS: [&str; 4] = ["scheduler", "agent", "web", "up"];
 /// The section of what says where the mesh is.
 pub(crate) const MESH: &str = "mesh";
-/// The keys of that section, the flag and the variable of each.
-const MESH_KEYS: [(&str, &str, &str); 3] = [
-    ("nats", "nats", "TICKMESH_NATS_URL"),
-    ("namespace", "namespace", "TICKMESH_NAMESPACE"),
-    ("creds", "creds", "TICKMESH_CREDS"),
-];
+/// The keys of that section, the flag and the variable of each; those of a login beside them.
+const MESH_KEYS: [(&str, &str, &str); 2] =
+    [("nats", "nats", "TICKMESH_NATS_URL"), ("namespace", "namespace", "TICKMESH_NAMESPACE")];
 
 /// Between the values of a variable whose flag may be repeated.
 const SEPARATOR: char = ',';
@@ -87,7 +84,8 @@ pub(crate) fn of(section: &str) -> Vec<Key> {
             let argument = command.get_arguments().find(|it| it.get_long() == Some(flag))?.clone();
             Some(Key { name: name.to_owned(), flag: flag.to_owned(), variable: variable.to_owned(), argument })
         };
-        return MESH_KEYS.into_iter().filter_map(key).collect();
+        let login = LoginKey::ALL.map(|key| (key.name(), key.flag(), key.variable()));
+        return MESH_KEYS.into_iter().chain(login).filter_map(key).collect();
     }
     let subcommand = command.find_subcommand(section).into_iter();
     subcommand.flat_map(Command::get_arguments).filter_map(|argument| key(section, argument)).collect()
