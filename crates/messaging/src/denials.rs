@@ -28,7 +28,7 @@ impl Denial {
 
     /// Whether a request fails by it that goes to a subject with this part. Without the right to hear answers, all do.
     fn concerns(&self, part: &str) -> bool {
-        self.text.contains("Subscription") || self.text.contains(part)
+        self.text.contains("Subscription to \"_INBOX.") || self.text.contains(part)
     }
 }
 
