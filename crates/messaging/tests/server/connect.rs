@@ -56,7 +56,7 @@ async fn user_and_password_are_those_of_the_address() {
     within("an answer", mesh.round_trip()).await.unwrap();
     for login in ["me:wrong@", ""] {
         let error = refused(options(&url(login), "mesh")).await;
-        assert!(matches!(error, Error::Unreachable { .. }), "{login}: {error:?}");
+        assert!(matches!(error, Error::LoginRefused { .. }), "{login}: {error:?}");
     }
 }
 

@@ -120,11 +120,21 @@ fn of_operator(account: &KeyPair) -> Guarded {
         "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1, "leaf": -1,
         "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1,
     });
-    let account_jwt = jwt(&operator, account, None, json!({"type": "account", "version": 2, "limits": limits}));
+    // JetStream wants one of the system's own.
+    let system = KeyPair::new_account();
+    let claims = [
+        (account, json!({"type": "account", "version": 2, "limits": limits})),
+        (&system, json!({"type": "account", "version": 2})),
+    ];
+    let known =
+        claims.map(|(account, claims)| format!("{}: {}", account.public_key(), jwt(&operator, account, None, claims)));
     let operator_jwt = jwt(&operator, &operator, None, json!({"type": "operator", "version": 2}));
-    let key = account.public_key();
+    let system = system.public_key();
     Guarded::with(|_| {
-        format!("operator: {operator_jwt}\nresolver: MEMORY\nresolver_preload: {{ {key}: {account_jwt} }}\n")
+        let known = known.join("\n");
+        format!(
+            "operator: {operator_jwt}\nsystem_account: {system}\nresolver: MEMORY\nresolver_preload: {{\n{known}\n}}\n"
+        )
     })
 }
 
