@@ -9,7 +9,7 @@ fn zebra() -> AppName {
 impl World {
     /// Applies an app whose runs have so many replicas.
     fn apply(&mut self, app: AppName, revision: u64, scale: u32) {
-        let mut run = RunSpec::clone(spec(None).run());
+        let mut run = Arc::unwrap_or_clone(spec(None).run());
         run.services[0].scale = scale;
         let content = AppContent::Applied(Arc::new(AppSpec::new(app.clone(), run)));
         let effects = self.handle(Event::Changed(StateChange::App { app, revision, at: start(), content }));
