@@ -10,10 +10,15 @@ use super::{
 };
 use crate::{clock::Moment, effect::Effect};
 
-/// Reads the server's clock every so often, and judges this host's by it.
+/// Why a clock is not trusted that nobody has compared.
+const NOT_COMPARED: &str = "this host's clock has not been compared with the NATS server's yet";
+
+/// Reads the server's clock every so often, and judges this host's by it. Until it has been read, the clock is in doubt.
 #[derive(Debug)]
 pub(super) struct ClockWatch {
     judge: ClockJudge,
+    /// Whether the server's clock was ever read.
+    is_compared: bool,
     every: Duration,
     /// When the server's clock is read next; `None`: it is being read.
     read_at: Option<Duration>,
@@ -29,14 +34,19 @@ pub(super) enum Change {
 }
 
 impl ClockWatch {
-    /// One that reads the server's clock every so often, beginning at that uptime; `None`: it is being read already.
-    pub(super) fn new(every: Duration, read_at: Option<Duration>) -> Self {
-        Self { judge: ClockJudge::default(), every, read_at }
+    /// That of a standby, whose first reading is under way.
+    pub(super) fn of_standby(every: Duration) -> Self {
+        Self { judge: ClockJudge::default(), is_compared: false, every, read_at: None }
+    }
+
+    /// That of a leader, who begins with a reading and wants the next one at that uptime.
+    pub(super) fn of_leader(every: Duration, read_at: Duration) -> Self {
+        Self { judge: ClockJudge::default(), is_compared: true, every, read_at: Some(read_at) }
     }
 
     /// Why the clock is not trusted, if it is not.
     pub(super) fn doubt(&self) -> Option<&str> {
-        self.judge.doubt()
+        if self.is_compared { self.judge.doubt() } else { Some(NOT_COMPARED) }
     }
 
     /// When the server's clock is to be read.
@@ -65,6 +75,7 @@ impl ClockWatch {
     /// by it.
     pub(super) fn judge(&mut self, reading: &Reading, moment: Moment) -> Option<Change> {
         let doubted = self.doubt().is_some();
+        self.is_compared = true;
         self.judge.server_read(reading);
         self.judge.looked(moment);
         self.changed(doubted)

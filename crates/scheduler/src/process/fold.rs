@@ -130,9 +130,9 @@ impl Process {
         }
         info!(scheduler = self.settings.id, "standing by");
         let election = Election::new(&self.settings, now);
-        let clock = ClockWatch::new(self.settings.timing.lease, None);
+        let clock = ClockWatch::of_standby(self.settings.timing.lease);
+        let role = SchedulerRole::StandingBy { doubt: clock.doubt().map(ToOwned::to_owned) };
         self.stage = Stage::Standby(Box::new(Standby { copy: loading.copy, election, clock }));
-        let role = SchedulerRole::StandingBy { doubt: None };
         Ok(vec![Effect::ShowRole(role), Effect::Follow(Source::Lease), Effect::ReadClock])
     }
 

@@ -93,7 +93,7 @@ impl Leader {
             dispatcher: dispatcher.reserving(settings.reservations).in_batches(settings.batches),
             queue: EffectQueue::new(settings.queue),
             fairness: Fairness::default(),
-            clock: ClockWatch::new(clock_every, Some(now + clock_every)),
+            clock: ClockWatch::of_leader(clock_every, now + clock_every),
             seek_at: now,
             ends: purge::Ends::new(timing.results_kept),
             wishes: WishQueue::default(),
