@@ -115,9 +115,10 @@ impl NameLock {
         }
     }
 
-    /// Returns the last processes on this host that had the name, the newest first, as far as they wrote so.
+    /// Returns the last processes on this host that had the name, the newest first, as far as they wrote so. A line that was cut
+    /// in two says nothing, and the others do.
     pub(crate) fn remembered(&self) -> Vec<Nonce> {
-        self.file.text().lines().map_while(|line| line.parse().ok()).take(REMEMBERED_MAX).collect()
+        self.file.text().lines().filter_map(|line| line.parse().ok()).take(REMEMBERED_MAX).collect()
     }
 
     /// Keeps for the next processes that this one has the name.
@@ -179,6 +180,16 @@ mod tests {
         drop(held);
         assert_eq!(take(1).unwrap().remembered(), []);
         assert_eq!(take(0).unwrap().remembered(), [process]);
+    }
+
+    #[test]
+    fn a_line_that_was_cut_costs_no_other_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, second] = [1, 2].map(|number| Nonce::from_random([number; 16]));
+        let mut held = lock_name(folder.path(), &owner("host-1")).unwrap();
+        let cut: String = first.to_string().chars().skip(9).collect();
+        held.file.write(&format!("{first}\n{cut}\n{second}")).unwrap();
+        assert_eq!(held.remembered(), [first, second]);
     }
 
     #[test]

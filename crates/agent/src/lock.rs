@@ -48,11 +48,13 @@ impl FileLock {
         text.trim().to_owned()
     }
 
-    /// Replaces what is in the file, and waits until it is on the disk.
+    /// Replaces what is in the file, and waits until it is on the disk. At no moment is the file empty that had something in it:
+    /// a host that loses its power meanwhile finds lines of the old text, of the new one, or of both.
     pub(crate) fn write(&mut self, text: &str) -> io::Result<()> {
-        self.file.set_len(0)?;
         self.file.rewind()?;
         self.file.write_all(text.as_bytes())?;
+        self.file.sync_all()?;
+        self.file.set_len(text.len() as u64)?;
         self.file.sync_all()
     }
 }
