@@ -358,7 +358,9 @@ fn whatever_ends_an_attempt_first_is_its_end() {
     // Its time is up.
     check_limited([up.clone(), exited(exit_after(61, exit(143)))], &timed_out(Some(143)));
     check_limited([up.clone(), exited(exit_after(60, exit(0)))], &timed_out(Some(0)));
-    check_limited([up.clone(), exited(exit_after(61, oom()))], &timed_out(Some(137)));
+    let notes = EndNotes { oom_killed: true, unhealthy: false };
+    let noted = AttemptEvent::TimedOut { exit_code: Some(137), notes };
+    check_limited([up.clone(), exited(exit_after(61, oom()))], &noted);
     check_limited([up.clone(), stop.clone(), exited(exit_after(61, exit(143)))], &timed_out(Some(143)));
     check_limited([up.clone(), exited(exit(143))], &timed_out(Some(143)));
     check_limited([up.clone(), Event::ContainerGone], &timed_out(None));

@@ -71,7 +71,7 @@ fn limits_are_read() {
     let unlimited = container("mem_limit: 64m\nmemswap_limit: -1").limits.memory_and_swap;
     assert_eq!(unlimited, Some(Amount::Unlimited));
     assert_eq!(container("deploy: {resources: {limits: {pids: 7}}}\npids_limit: 7").limits.pids, Some(7));
-    assert_eq!(container("deploy: {resources: {limits: {pids: -1}}}\npids_limit: -1").limits.pids, None);
+    assert_eq!(container("deploy: {resources: {limits: {pids: -1}}}\npids_limit: -1").limits.pids, Some(0));
 }
 
 #[test]
