@@ -556,17 +556,3 @@ async fn an_image_is_pulled_as_its_policy_says() {
     running.stop().await;
     image.forget().await;
 }
-
-/// The engine's flag concerns any process of the container: the first one may go on, and exit with 0.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_the_engine_says_of_an_end_is_reported() {
-    let world = World::new().await;
-    let running = world.start_agent().await;
-    let mut hungry = script("head -c 60m /dev/zero | tail > /dev/null; exit 0");
-    hungry.container.memory_bytes = Some(8 * 1024 * 1024);
-    world.order_start(0, hungry).await;
-    let end = world.end_of(0).await;
-    check_exit(&end, 0);
-    assert_eq!(end.notes(), EndNotes { oom_killed: true, unhealthy: false });
-    running.stop().await;
-}

@@ -207,6 +207,7 @@ fn instant(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use bollard::models::Health;
+    use tickmesh_core::end_notes::EndNotes;
 
     use super::*;
 
@@ -257,14 +258,17 @@ mod tests {
     }
 
     #[test]
-    fn health_at_the_end_is_read() {
-        let ended = |status| {
-            let health = Health { status: Some(status), ..Health::default() };
-            exit_state(ContainerState { health: Some(health), ..ContainerState::default() }).unhealthy
+    fn what_the_engine_says_of_an_end_is_read() {
+        let ended = |oom_killed, status| {
+            let health = Health { status, ..Health::default() };
+            let state = ContainerState { oom_killed, health: Some(health), ..ContainerState::default() };
+            let exit = exit_state(state);
+            (exit.oom_killed, exit.unhealthy)
         };
-        assert!(ended(HealthStatusEnum::UNHEALTHY));
-        assert!(!ended(HealthStatusEnum::HEALTHY) && !ended(HealthStatusEnum::STARTING));
-        assert!(!exit_state(ContainerState::default()).unhealthy);
+        assert_eq!(ended(Some(true), Some(HealthStatusEnum::UNHEALTHY)), (true, true));
+        assert_eq!(ended(Some(false), Some(HealthStatusEnum::HEALTHY)), (false, false));
+        assert_eq!(ended(None, Some(HealthStatusEnum::STARTING)), (false, false));
+        assert_eq!(exit_state(ContainerState::default()).notes(), EndNotes::default());
     }
 
     #[test]
