@@ -40,7 +40,11 @@ pub(super) fn app_spec(
         misfire: labels.misfire,
         start_deadline: labels.start_deadline,
         jitter: labels.jitter.unwrap_or(spec.jitter),
+        expect_success: labels.expect_success,
+        warn_after: labels.warn_after,
+        notify: labels.notify.clone(),
         paused: labels.paused,
+        about: labels.about.clone(),
         ..spec
     };
     check_max_active(reader, labels);

@@ -43,7 +43,7 @@ pub use self::{
     dialect::{DIALECT_FIRST, Dialect, DialectNumber, UnknownDialect},
     file::ENV_FILES_BYTES_MAX,
     keys::service_keys,
-    labels::schema,
+    labels::{is_target_name, schema},
     project::{Outline, PROJECT_FILES_MAX, Project, Scheduled, join_paths, outline, project_name, shown_path},
     service::capability,
     source::{ComposeFile, TIMEZONE_DEFAULT},

@@ -1,5 +1,6 @@
 //! What a compose file asks for, after validation: plain data that everything downstream trusts.
 
+mod about;
 mod access;
 mod affinity;
 mod constraint;
@@ -10,6 +11,7 @@ mod mount;
 mod naming;
 mod needs;
 mod network;
+mod notify;
 mod policy;
 mod requirements;
 mod rights;
@@ -22,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::access::NO_NEW_PRIVILEGES;
 pub use self::{
+    about::About,
     access::{CAPABILITY_OF_PRIORITY, HostAccess},
     affinity::{Affinity, ZoneSpread},
     constraint::{Attribute, Constraint, Operator},
@@ -32,6 +35,7 @@ pub use self::{
     naming::Naming,
     needs::HostNeed,
     network::{NetworkSpec, is_built_in},
+    notify::{NotifyChoice, Topic},
     policy::{Misfire, OnDisconnect, OnLost, OnOom, Overlap, RemoveContainers, RetryPolicy},
     requirements::Requirements,
     rights::{Device, Ipc, Rights},
@@ -79,8 +83,16 @@ pub struct AppSpec {
     pub start_deadline: Option<Duration>,
     /// Instants fall due up to this much later, each app's by the same: see [`AppSpec::offset`].
     pub jitter: Duration,
+    /// People are told when no run has succeeded for this long.
+    pub expect_success: Option<Duration>,
+    /// People are told when a run goes on for longer.
+    pub warn_after: Option<Duration>,
+    /// Who is told of what.
+    pub notify: NotifyChoice,
     /// The file wants the app paused. Acts when it differs from what the last applied file wanted.
     pub paused: bool,
+    /// What people say of it.
+    pub about: About,
     /// What a run consists of.
     pub run: StoredRun,
 }
@@ -190,7 +202,11 @@ impl AppSpec {
             misfire: Misfire::default(),
             start_deadline: None,
             jitter: Duration::ZERO,
+            expect_success: None,
+            warn_after: None,
+            notify: NotifyChoice::default(),
             paused: false,
+            about: About::default(),
             run: run.into(),
         }
     }
@@ -228,7 +244,7 @@ impl AppSpec {
 }
 
 /// Whether a setting is as it is where the file says nothing. What is stored leaves it out.
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 

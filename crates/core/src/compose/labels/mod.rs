@@ -1,7 +1,9 @@
 //! Labels: a map or a list, at the top of the file or in a service, with the original's prefix `aliyun.` or our own.
 
+mod about;
 mod backoff;
 mod foreign;
+mod notify;
 mod schema;
 mod table;
 mod takes;
@@ -11,8 +13,9 @@ mod tests;
 use std::{collections::BTreeMap, ops::Deref};
 
 pub(super) use foreign::settle_no_replicas;
+pub use notify::is_target_name;
 pub use schema::schema;
-use table::{APP_LABELS, Label, SERVICE_LABELS, USELESS};
+use table::{APP_LABELS, Label, OURS_ALONE, SERVICE_LABELS, USELESS};
 pub(super) use table::{AppLabels, ServiceLabels};
 
 use super::{
@@ -235,7 +238,8 @@ fn read<S: LabelSet>(reader: &mut Reader<'_>, item: &Item<'_>, labels: &mut Labe
     let mut others = Vec::new();
     let pairs = reader.with_unset(Unset::Deferred, |reader| reader.pairs(item));
     for Pair { name, place, value } in pairs {
-        let short = name.strip_prefix(TICKMESH).or_else(|| name.strip_prefix(ALIYUN));
+        let of_original = || name.strip_prefix(ALIYUN).filter(|short| !OURS_ALONE.contains(short));
+        let short = name.strip_prefix(TICKMESH).or_else(of_original);
         if let Some(label) =
             short.filter(|short| reader.dialect.has_label(short)).and_then(|short| find(S::TABLE, short))
         {
@@ -342,6 +346,9 @@ fn warn_about_aliyun<S: LabelSet>(reader: &mut Reader<'_>, name: &str, short: &s
     }
     let message = format!("unknown label {}: it has no effect", quote(name));
     match near::<S>(reader, short) {
+        Some(near) if OURS_ALONE.contains(&near) => {
+            reader.report.warning_with_hint(place.clone(), message, format!("did you mean `{TICKMESH}{near}`?"))
+        }
         Some(near) => {
             reader.report.warning_with_hint(place.clone(), message, format!("did you mean `{ALIYUN}{near}`?"))
         }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::{
     super::{constraint, reader::Text},
-    backoff,
+    about, backoff, notify,
     takes::Takes::{self, Flag, Number, Value, Word},
 };
 use crate::spec::{
-    ACTIVE_RUNS_MAX, Constraint, Misfire, OnDisconnect, OnLost, OnOom, Overlap, QUEUE_LIMIT_MAX, RETRY_COUNT_MAX,
-    RemoveContainers, RetryPolicy, SCALE_MAX,
+    ACTIVE_RUNS_MAX, About, Constraint, Misfire, NotifyChoice, OnDisconnect, OnLost, OnOom, Overlap, QUEUE_LIMIT_MAX,
+    RETRY_COUNT_MAX, RemoveContainers, RetryPolicy, SCALE_MAX,
 };
 
 /// Shortest time that a limit may be: one that is over at once would let nothing run.
@@ -43,12 +43,20 @@ pub(crate) struct AppLabels {
     pub(crate) timeout: Option<Duration>,
     /// How far apps of one schedule are spread.
     pub(crate) jitter: Option<Duration>,
+    /// How long no run may succeed before people are told.
+    pub(crate) expect_success: Option<Duration>,
+    /// How long a run may go on before people are told.
+    pub(crate) warn_after: Option<Duration>,
+    /// Who is told of what.
+    pub(crate) notify: NotifyChoice,
     /// Whether the app is to be paused.
     pub(crate) paused: bool,
     /// What becomes of containers on a host that is cut off.
     pub(crate) on_disconnect: OnDisconnect,
     /// What becomes of a lost replica.
     pub(crate) on_lost: OnLost,
+    /// What people say of it.
+    pub(crate) about: About,
 }
 
 /// What the labels of a service say about it.
@@ -177,6 +185,36 @@ pub(super) const APP_LABELS: &[Label<AppLabels>] = &[
         does: "every tick is due up to this much later, always by the same; shorter than the schedule's period",
     },
     Label {
+        name: "expect_success",
+        takes: Takes::Duration { min: LIMIT_MIN, max: DURATION_MAX, into: |labels| &mut labels.expect_success },
+        default: None,
+        does: "a notice is sent when no run has succeeded for this long; counts from `apply`, and not while the app is paused",
+    },
+    Label {
+        name: "warn_after",
+        takes: Takes::Duration { min: LIMIT_MIN, max: DURATION_MAX, into: |labels| &mut labels.warn_after },
+        default: None,
+        does: "a notice is sent when a run goes on for longer; the run is left alone",
+    },
+    Label {
+        name: "notify",
+        takes: Value {
+            looks: "names such as `ops,pager`, or `none`",
+            read: |text, labels| notify::read_targets(text, &mut labels.notify),
+        },
+        default: None,
+        does: "targets of the schedulers that are told of the app; without it, those with `default = true`",
+    },
+    Label {
+        name: "notify_on",
+        takes: Value {
+            looks: "some of `failure,recovery,pending,overdue,long,dropped,invalid`",
+            read: |text, labels| notify::read_topics(text, &mut labels.notify),
+        },
+        default: None,
+        does: "what they are told; without it, what each target takes",
+    },
+    Label {
         name: "paused",
         takes: Flag(|labels| &mut labels.paused),
         default: Some("false"),
@@ -200,7 +238,32 @@ pub(super) const APP_LABELS: &[Label<AppLabels>] = &[
         default: Some("retry"),
         does: "a replica whose outcome nobody knows is tried again (at least once), or fails (at most once)",
     },
+    Label {
+        name: "tags",
+        takes: Value {
+            looks: "words such as `billing,nightly`",
+            read: |text, labels| about::read_tags(text, &mut labels.about),
+        },
+        default: None,
+        does: "words by which `ls --tag` and the page find the app",
+    },
+    Label {
+        name: "owner",
+        takes: Value { looks: "a name", read: |text, labels| about::read_owner(text, &mut labels.about) },
+        default: None,
+        does: "who answers for the app",
+    },
+    Label {
+        name: "description",
+        takes: Value { looks: "a sentence", read: |text, labels| about::read_description(text, &mut labels.about) },
+        default: None,
+        does: "what the app is for",
+    },
 ];
+
+/// Labels that the original did not have, and whose names are everybody's: read only with our own prefix.
+pub(super) const OURS_ALONE: &[&str] =
+    &["expect_success", "warn_after", "notify", "notify_on", "tags", "owner", "description"];
 
 pub(super) const SERVICE_LABELS: &[Label<ServiceLabels>] = &[
     Label {

@@ -287,3 +287,39 @@ fn labels_of_other_schedulers_are_told_once_with_ours() {
     let passed_on = container("labels: {ofelia.enabled: 'true'}").labels;
     assert_eq!(passed_on, map(&[("ofelia.enabled", "true")]));
 }
+
+#[test]
+fn tags_owner_and_description_are_about_the_app() {
+    let labels = "tickmesh.tags: 'billing, nightly,billing'\ntickmesh.owner: team-a\ntickmesh.description: |\n  Invoices of\n  the day";
+    let about = spec(&with_labels(&format!("{BATCH}{labels}"))).about;
+    assert_eq!(about.tags, ["billing", "nightly"]);
+    assert_eq!(about.owner.as_deref(), Some("team-a"));
+    assert_eq!(about.description.as_deref(), Some("Invoices of the day"));
+    let listed = spec("x-tickmesh: {schedule: '@daily', tags: [a, b]}\nservices: {s1: {image: busybox}}\n").about;
+    assert_eq!(listed.tags, ["a", "b"]);
+}
+
+#[test]
+fn a_tag_is_a_word_of_few_letters() {
+    let words = "up to 20 words of up to 40 letters, digits, `.`, `_`, `:` and `-`, with commas between them";
+    for tag in ["a b", "ü", &"x".repeat(41)] {
+        let message = format!("3:18: error: `tickmesh.tags`: `{tag}` is not {words}");
+        check_labels(&format!("{BATCH}tickmesh.tags: {tag}"), &[&message]);
+    }
+    let long = "x".repeat(101);
+    let message = format!(
+        "3:19: error: `tickmesh.owner`: `{}...` is not a text of up to 100 characters without control characters",
+        "x".repeat(60)
+    );
+    check_labels(&format!("{BATCH}tickmesh.owner: {long}"), &[&message]);
+}
+
+/// The original never had these labels: what somebody wrote there means what it meant.
+#[test]
+fn tags_of_the_original_stay_unknown() {
+    let text = with_labels(&format!("{BATCH}aliyun.tags: a b"));
+    let warning = "3:3: warning: unknown label `aliyun.tags`: it has no effect\n  hint: did you mean `tickmesh.tags`?";
+    let elsewhere = "3:3: warning: the label `aliyun.tags` has no effect at the top of the file\n  hint: labels of a service are passed on to its containers";
+    check(&text, &[warning, elsewhere]);
+    assert_eq!(spec(&text).about.tags, [""; 0]);
+}
