@@ -35,7 +35,7 @@ use crate::{
     app::App,
     deadline::{REQUEST_TIME_MAX, in_time},
     edits,
-    model::{Begin, Listed},
+    model::{Begin, Listed, Search},
     output,
     problem::Problem,
     stream,
@@ -102,6 +102,8 @@ struct Wanted {
     q: String,
     #[serde(default)]
     status: Option<String>,
+    #[serde(default)]
+    tag: String,
     /// The last name of the part before.
     #[serde(default)]
     after: String,
@@ -132,8 +134,8 @@ async fn apps(State(app): State<App>, Query(wanted): Query<Wanted>) -> Answered<
             .ok_or_else(|| Problem::bad(format!("status `{status}` is none of {}", AppFilter::names())))?,
     };
     let begin = Begin::After(&wanted.after);
-    let Listed { apps, total, more, .. } =
-        app.look(|model| model.list(&wanted.q, filter, begin, wanted.limit, Timestamp::now()));
+    let search = Search { text: &wanted.q, tag: &wanted.tag, filter };
+    let Listed { apps, total, more, .. } = app.look(|model| model.list(search, begin, wanted.limit, Timestamp::now()));
     let next = apps.last().filter(|_| more).map(|app| app.name.clone());
     Ok(Json(AppsPart { total, apps, next }))
 }

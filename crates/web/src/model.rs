@@ -168,6 +168,16 @@ pub(crate) enum Begin<'a> {
     After(&'a str),
 }
 
+/// Which apps a list shows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Search<'a> {
+    /// What their names contain.
+    pub(crate) text: &'a str,
+    /// A tag that they have; empty: any.
+    pub(crate) tag: &'a str,
+    pub(crate) filter: AppFilter,
+}
+
 /// A page of a list.
 pub(crate) struct Listed {
     /// The apps of this page.
@@ -306,13 +316,17 @@ impl Model {
         apps && ledgers && agents
     }
 
-    /// The apps whose names contain `text` and that the filter wants, by name.
-    pub(crate) fn list(&self, text: &str, filter: AppFilter, begin: Begin<'_>, take: usize, now: Timestamp) -> Listed {
+    /// The apps that are looked for, by name.
+    pub(crate) fn list(&self, search: Search<'_>, begin: Begin<'_>, take: usize, now: Timestamp) -> Listed {
+        let Search { text, tag, filter } = search;
         let text = text.to_lowercase();
+        let is_found = |name: &AppName, known: &Known| {
+            name.as_str().to_lowercase().contains(&text) && (tag.is_empty() || known.tags().iter().any(|it| it == tag))
+        };
         let fleet = self.fleet(now);
         let mut counts = AppFilter::ALL.map(|(filter, name)| (filter, name, 0)).to_vec();
         let mut fitting = Vec::new();
-        for (name, known) in self.apps.iter().filter(|(name, _)| name.as_str().to_lowercase().contains(&text)) {
+        for (name, known) in self.apps.iter().filter(|(name, known)| is_found(name, known)) {
             let Some(state) = known.state_among(name, &fleet, now) else { continue };
             let last = known.last_outcome();
             for (filter, _, count) in &mut counts {
@@ -391,6 +405,11 @@ impl Known {
         Some(view)
     }
 
+    fn tags(&self) -> &[String] {
+        let spec = self.reading.as_ref().and_then(|reading| reading.spec.as_ref());
+        spec.map_or(&[], |spec| &spec.about.tags)
+    }
+
     fn last_outcome(&self) -> Option<&str> {
         self.ledger.known()?.recent.back().map(|run| run.outcome.as_str())
     }
@@ -437,7 +456,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, filter: AppFilter, begin: Begin<'_>, take: usize, total: usize, names: &[&str]) {
-        let listed = model().list(text, filter, begin, take, records::now());
+        let listed = model().list(Search { text, tag: "", filter }, begin, take, records::now());
         let found: Vec<_> = listed.apps.iter().map(|app| app.name.as_str()).collect();
         assert_eq!((listed.total, found.as_slice()), (total, names));
     }
@@ -451,8 +470,11 @@ mod tests {
         check("", AppFilter::Failed, first, 50, 4, &["a-00", "a-03", "a-06", "a-09"]);
         check("", AppFilter::Failed, at(usize::MAX), 50, 4, &[]);
         check("nothing", AppFilter::All, first, 50, 0, &[]);
-        let counts = model().list("a-0", AppFilter::Paused, first, 1, records::now()).counts;
+        let paused = Search { text: "a-0", tag: "", filter: AppFilter::Paused };
+        let counts = model().list(paused, first, 1, records::now()).counts;
         let counts: Vec<_> = counts.into_iter().map(|(_, name, count)| (name, count)).collect();
+        let untagged = Search { text: "", tag: "billing", filter: AppFilter::All };
+        assert_eq!(model().list(untagged, first, 50, records::now()).total, 0);
         assert_eq!(counts[..4], [("all", 10), ("running", 0), ("pending", 0), ("failed", 4)]);
     }
 
@@ -462,7 +484,8 @@ mod tests {
         check("", AppFilter::All, Begin::After("a-09x"), 1, 12, &["a-10"]);
         check("", AppFilter::Failed, Begin::After("a-04"), 50, 4, &["a-06", "a-09"]);
         check("", AppFilter::All, Begin::After("z"), 50, 12, &[]);
-        let more = |begin, take| model().list("", AppFilter::All, begin, take, records::now()).more;
+        let all = Search { text: "", tag: "", filter: AppFilter::All };
+        let more = |begin, take| model().list(all, begin, take, records::now()).more;
         assert!(more(Begin::After("a-04"), 6) && !more(Begin::After("a-04"), 7) && !more(Begin::At(usize::MAX), 1));
     }
 

@@ -22,6 +22,9 @@ pub(crate) struct Args {
     /// Only apps in this state, or whose last run failed
     #[arg(long, value_name = "STATUS", value_parser = filters(), default_value = "all", hide_default_value = true)]
     status: AppFilter,
+    /// Only apps with this tag; given twice, with both
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
     #[command(flatten)]
     watch: WatchArgs,
     #[command(flatten)]
@@ -51,6 +54,7 @@ impl Args {
         }
         apps.retain(|app| self.apps.is_empty() || self.apps.iter().any(|name| name.as_str() == app.name));
         apps.retain(|app| self.status.wants_view(app));
+        apps.retain(|app| self.tags.iter().all(|tag| app.tags.contains(tag)));
         Ok(AppsView(apps))
     }
 }

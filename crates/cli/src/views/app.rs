@@ -27,6 +27,7 @@ impl View for AppsView {
         let mut headings = vec!["NAME", "SCHEDULE", "TIMEZONE", "STATE", "QUEUE", "LAST", "NEXT"];
         if style.detail == Detail::Wide {
             headings.extend(["DECIDED", "STARTED", "ENQUEUED", "DROPPED", "SKIPPED", "COALESCED", "REVISION"]);
+            headings.extend(["OWNER", "TAGS"]);
         }
         headings.push("RUNS");
         let mut table = Table::new(headings);
@@ -44,6 +45,8 @@ impl View for AppsView {
                 let Counters { decided, started, enqueued, dropped, skipped, coalesced, .. } = app.counters;
                 let numbers = [decided, started, enqueued, dropped, skipped, coalesced, app.revision];
                 cells.extend(numbers.map(|number| cell(number, Tone::Plain)));
+                cells.push(cell(app.owner.as_deref().unwrap_or("-"), Tone::Plain));
+                cells.push(cell(if app.tags.is_empty() { "-".to_owned() } else { app.tags.join(",") }, Tone::Plain));
             }
             cells.push(painted(strip(app)));
             table.row(cells);

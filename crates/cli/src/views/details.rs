@@ -29,6 +29,11 @@ fn facts(details: &DetailsView, style: &Style) -> Vec<(&'static str, String)> {
     let app = &details.app;
     let state = paint(app.state_tone(), app.state.label());
     let mut facts = vec![("state", app.reason.as_ref().map_or(state.clone(), |why| format!("{state}: {}", text(why))))];
+    facts.extend(app.description.as_ref().map(|it| ("for", text(it))));
+    facts.extend(app.owner.as_ref().map(|it| ("owner", text(it))));
+    if !app.tags.is_empty() {
+        facts.push(("tags", text(&app.tags.join(", "))));
+    }
     if let Some(Pause { by, since }) = &details.paused {
         facts.push(("paused", format!("{} by {}", when::relative(*since, style.now), text(by))));
     }

@@ -10,6 +10,7 @@ use tickmesh_core::{
     message::{AppRecord, AppSource},
     name::AppName,
     schedule::Schedule,
+    spec::About,
 };
 use tickmesh_messaging::{Entry, UnreadableRecord, chain};
 
@@ -24,6 +25,12 @@ use crate::{
 pub struct AppView {
     /// Its name.
     pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// Words by which lists are filtered.
+    pub tags: Vec<String>,
     /// `waiting`, `running`, `pending`, `stopping`, `paused`, `invalid`, `unreadable` or `removed`.
     pub state: State,
     /// Why it is invalid, unreadable or pending.
@@ -133,8 +140,12 @@ impl AppView {
         let spec = reading.and_then(|reading| reading.spec.as_ref());
         let is_paused = ledger.is_some_and(|ledger| ledger.pause.is_some());
         let schedule = spec.and_then(|spec| spec.schedule.as_ref());
+        let About { description, owner, tags } = spec.map(|spec| spec.about.clone()).unwrap_or_default();
         Some(Self {
             name: app.to_string(),
+            description,
+            owner,
+            tags,
             state,
             reason: reason(stored, reading).filter(|_| matches!(state, State::Invalid | State::Unreadable)),
             schedule: schedule.map(|schedule| schedule.expression().to_owned()),
@@ -162,6 +173,9 @@ impl AppView {
     pub fn damaged(record: &UnreadableRecord, ledger: Option<&Ledger>) -> Self {
         Self {
             name: record.key.clone(),
+            description: None,
+            owner: None,
+            tags: Vec::new(),
             state: ledger.filter(|ledger| !ledger.active.is_empty()).map_or(State::Invalid, Ledger::state),
             reason: Some(format!("the stored file cannot be read: {}: apply it again", chain(&record.error))),
             schedule: None,

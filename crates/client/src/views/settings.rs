@@ -24,6 +24,10 @@ pub struct SettingsView {
     pub offset_ms: u64,
     /// A run may last this long, in milliseconds.
     pub timeout_ms: Option<u64>,
+    /// A notice is sent when no run has succeeded for this long, in milliseconds.
+    pub expect_success_ms: Option<u64>,
+    /// A notice is sent when a run goes on for longer, in milliseconds.
+    pub warn_after_ms: Option<u64>,
     /// `stop` or `continue`.
     pub on_disconnect: &'static str,
     /// `retry` or `fail`.
@@ -80,6 +84,8 @@ impl SettingsView {
             jitter_ms: millis(spec.jitter),
             offset_ms: millis(spec.offset()),
             timeout_ms: spec.run().timeout.map(millis),
+            expect_success_ms: spec.expect_success.map(millis),
+            warn_after_ms: spec.warn_after.map(millis),
             on_disconnect: match spec.run().on_disconnect {
                 OnDisconnect::Stop => "stop",
                 OnDisconnect::Continue => "continue",
@@ -108,7 +114,14 @@ impl SettingsView {
         let mut runs: Vec<String> = self.timeout_ms.map(|ms| format!("timeout {}", duration(ms))).into_iter().collect();
         runs.push(format!("on_disconnect {}", self.on_disconnect));
         runs.push(format!("on_lost {}", self.on_lost));
-        vec![("ticks", ticks.join(", ")), ("runs", runs.join(", "))]
+        let mut facts = vec![("ticks", ticks.join(", ")), ("runs", runs.join(", "))];
+        let expected = self.expect_success_ms.map(|ms| format!("expect_success {}", duration(ms)));
+        let warned = self.warn_after_ms.map(|ms| format!("warn_after {}", duration(ms)));
+        let notices: Vec<String> = expected.into_iter().chain(warned).collect();
+        if !notices.is_empty() {
+            facts.push(("notices", notices.join(", ")));
+        }
+        facts
     }
 }
 

@@ -67,6 +67,9 @@ struct Next {
 struct AppPage {
     head: Head,
     name: String,
+    description: String,
+    owner: String,
+    tags: Vec<String>,
     state: &'static str,
     class: &'static str,
     reason: String,
@@ -115,6 +118,9 @@ impl AppPage {
         Self {
             head,
             name: view.name.clone(),
+            description: view.description.clone().unwrap_or_default(),
+            owner: view.owner.clone().unwrap_or_default(),
+            tags: view.tags.clone(),
             state: view.state.label(),
             class: class(view.state_tone()),
             reason: view.reason.clone().unwrap_or_default(),

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     app::App,
-    model::{Begin, Model},
+    model::{Begin, Model, Search},
 };
 
 /// Apps of one page.
@@ -34,6 +34,8 @@ pub(crate) struct Wanted {
     #[serde(default)]
     q: String,
     #[serde(default)]
+    tag: String,
+    #[serde(default)]
     status: String,
     #[serde(default)]
     page: Option<usize>,
@@ -42,6 +44,8 @@ pub(crate) struct Wanted {
 /// One line.
 struct Row {
     name: String,
+    description: String,
+    tags: Vec<String>,
     schedule: String,
     words: String,
     timezone: String,
@@ -79,6 +83,7 @@ struct Choice {
 struct AppsPage {
     head: Head,
     q: String,
+    tag: String,
     status: &'static str,
     choices: Vec<Choice>,
     rows: Vec<Row>,
@@ -94,7 +99,8 @@ pub(crate) async fn apps(State(app): State<App>, Query(wanted): Query<Wanted>) -
     let page_number = wanted.page.unwrap_or(1).max(1);
     let skip = page_number.saturating_sub(1).saturating_mul(PAGE);
     let (listed, rows, loaded) = app.look(|model| {
-        let listed = model.list(&wanted.q, filter, Begin::At(skip), PAGE, now);
+        let search = Search { text: &wanted.q, tag: &wanted.tag, filter };
+        let listed = model.list(search, Begin::At(skip), PAGE, now);
         let rows = listed.apps.iter().map(|view| row(view, model, now)).collect();
         (listed, rows, model.is_loaded())
     });
@@ -104,6 +110,7 @@ pub(crate) async fn apps(State(app): State<App>, Query(wanted): Query<Wanted>) -
     page(&AppsPage {
         head: Head::of(&app, "apps", now),
         q: wanted.q,
+        tag: wanted.tag,
         status,
         choices,
         rows,
@@ -118,6 +125,8 @@ fn row(view: &AppView, model: &Model, now: Timestamp) -> Row {
     let last = view.recent.last();
     Row {
         name: view.name.clone(),
+        description: view.description.clone().unwrap_or_default(),
+        tags: view.tags.clone(),
         schedule: view.schedule.clone().unwrap_or_default(),
         words: view.schedule_words.clone().unwrap_or_else(|| "run by hand".to_owned()),
         timezone: view.timezone.clone(),

@@ -43,6 +43,9 @@ async fn the_api_answers_as_its_description_says() {
     assert_eq!((&apps["apps"][0]["name"], &apps["next"]), (&json!("nightly"), &Value::Null));
     assert_eq!(site.get("/api/v1/apps?after=nightly").await.json()["apps"], json!([]));
     assert_eq!(site.get("/api/v1/apps?limit=0").await.json()["total"], 1);
+    assert_eq!(apps["apps"][0]["tags"], json!(["billing", "night"]));
+    assert_eq!(site.get("/api/v1/apps?tag=billing").await.json()["total"], 1);
+    assert_eq!(site.get("/api/v1/apps?tag=bill").await.json()["total"], 0);
     // Every path that is described is there: what is asked of it may still be refused.
     for (path, methods) in description["paths"].as_object().unwrap() {
         let path = path.replace("{app}", "nobody").replace("{run}", "1").replace("{agent}", "nobody");

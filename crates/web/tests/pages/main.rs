@@ -47,6 +47,9 @@ async fn every_page_says_what_it_knows_and_nothing_on_it_is_more_than_text() {
     };
     shows("/", &["nightly", "every day at 02:30", "failed", "0/3", "<title>Apps"]).await;
     shows("/apps/nightly", &["Asia/Shanghai", "nightly/1", "Run now", "&#60;script&#62;alert"]).await;
+    shows("/?tag=night", &["nightly</a>", "<a href=\"/?tag=billing\">billing</a>", "Only apps with the tag"]).await;
+    shows("/?tag=other", &["No app fits."]).await;
+    shows("/apps/nightly", &["<dt>owner</dt><dd>&#60;script", "<a href=\"/?tag=night\">night</a>"]).await;
     shows("/apps/nightly/runs/1", &["could_not_start", "host-1", "next run", "Retry what failed"]).await;
     shows("/apps/nightly/runs/1/logs", &["<main id=\"main\" data-still>", "&#60;script&#62;alert"]).await;
     shows("/timeline?date=2026-11-22", &["nightly/1: could_not_start", "1 at once", "at most 1 run<"]).await;

@@ -163,9 +163,13 @@ impl Told {
 /// An app whose last run failed, with names that want to be more than text, and an agent.
 async fn write(mesh: &Mesh) {
     let app = records::app();
+    let text = Value::from(HOSTILE);
+    let about = format!("tickmesh.owner: {text}, tickmesh.description: {text}, tickmesh.tags: 'billing,night'");
     let compose = format!(
         "# {HOSTILE}\n{}",
-        records::COMPOSE.replace("image: busybox", "image: busybox, command: \"bu<b>sybox\"")
+        records::COMPOSE
+            .replace("image: busybox", "image: busybox, command: \"bu<b>sybox\"")
+            .replace("labels: {aliyun.schedule", &format!("labels: {{{about}, aliyun.schedule"))
     );
     let source = AppSource {
         compose,
