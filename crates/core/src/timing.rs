@@ -28,6 +28,10 @@ pub struct Timing {
     pub unclaimed: Duration,
     /// Shortest time between two writes of one ledger, unless an order depends on it.
     pub write_pace: Duration,
+    /// People are told of a run that has found no agent for this long.
+    pub tell_pending: Duration,
+    /// People are told of dropped ticks of one app once in this time.
+    pub tell_dropped: Duration,
     /// The lease is free after this long without a renewal.
     pub lease: Duration,
     /// How often the leader removes results that nobody needs (protocol rule P14).
@@ -60,6 +64,8 @@ impl Default for Timing {
             resend: Duration::from_secs(5),
             unclaimed: Duration::from_secs(30),
             write_pace: Duration::from_millis(50),
+            tell_pending: Duration::from_secs(300),
+            tell_dropped: Duration::from_secs(3_600),
             lease: Duration::from_secs(3),
             purge: Duration::from_secs(60),
             results_kept: Duration::from_secs(3_600),
@@ -84,6 +90,8 @@ impl Timing {
             resend: scale(self.resend),
             unclaimed: scale(self.unclaimed),
             write_pace: scale(self.write_pace),
+            tell_pending: scale(self.tell_pending),
+            tell_dropped: scale(self.tell_dropped),
             lease: scale(self.lease),
             purge: scale(self.purge),
             results_kept: scale(self.results_kept),

@@ -49,6 +49,9 @@ impl Transition<'_> {
         };
         *count += 1;
         self.put_on_record(scheduled_at, admission, coalesced);
+        if let Admitted::Drop { reason } = admitted {
+            self.tell_drop(scheduled_at, reason);
+        }
     }
 
     /// Decides about a run that a person asked for, and counts it. It obeys the same bounds as a tick.

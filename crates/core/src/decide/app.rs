@@ -47,12 +47,14 @@ impl Transition<'_> {
                 self.stop_all(&StopReason::Removed);
             }
         }
+        self.tell_revision(change.at);
     }
 
     /// The label acts when it changes: a file that is applied again does not undo what somebody did by hand meanwhile.
     fn heed_pause_label(&mut self, spec: &AppSpec, at: Timestamp) {
         if spec.paused != self.ledger.pause_label {
             self.ledger.pause_label = spec.paused;
+            self.tell_resumed(at);
             self.ledger.pause = spec.paused.then(|| Pause { by: BY_LABEL.to_owned(), since: at });
         }
     }

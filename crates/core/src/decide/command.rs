@@ -150,6 +150,7 @@ impl Transition<'_> {
             let through = time::before(self.context.now, spec.offset());
             skipped = self.skip_instants(schedule, through, SkipReason::Paused);
         }
+        self.tell_resumed(self.context.now);
         self.ledger.pause = None;
         Ok(Verdict::Resumed { skipped })
     }

@@ -14,6 +14,7 @@ mod app;
 mod clock;
 mod command;
 mod ending;
+mod notices;
 mod orders;
 mod placing;
 mod progress;
@@ -157,6 +158,12 @@ pub enum Input<'a> {
         /// Its sequence in the stream.
         sequence: u64,
     },
+    /// A notice is stored, and with it all before it.
+    NoticeStored {
+        number: u64,
+        /// Its sequence in the stream.
+        sequence: u64,
+    },
 }
 
 /// A revision of an app.
@@ -284,6 +291,10 @@ impl Transition<'_> {
             }
             Input::HistoryStored { number, sequence } => {
                 self.ledger.history.stored(number, sequence);
+                self.note(Record::WithNext);
+            }
+            Input::NoticeStored { number, sequence } => {
+                self.ledger.notices.stored(number, sequence);
                 self.note(Record::WithNext);
             }
         }

@@ -26,6 +26,7 @@ impl Transition<'_> {
         }
         self.place_replicas();
         self.send_orders();
+        self.judge_notices();
         self.ledger.trim_retained();
     }
 
@@ -68,6 +69,7 @@ impl Transition<'_> {
         let finished_at = self.context.now;
         self.ledger.recent.push_back(RecentRun { run: run.number, outcome: outcome.label().to_owned(), finished_at });
         keep_last(&mut self.ledger.recent, HISTORY_RUNS);
+        self.tell_end(run.number, &outcome);
         let request = RequestSummary::of(&run.request);
         if outcome != Outcome::Succeeded {
             self.ledger.retain_values(run.number, run.request.environment);

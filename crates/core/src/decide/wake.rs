@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Tenure, orders::overdue_at, progress::deadline};
+use super::{Tenure, notices::tell_at, orders::overdue_at, progress::deadline};
 use crate::{
     ledger::{ActiveRun, Ledger, Standing},
     spec::AppSpec,
@@ -24,7 +24,8 @@ pub fn wake_at(
         let given_up = give_up_at(run, timing, tenure, now);
         [run.next_pending_after(now), overdue_at(run, timing, now), deadline(run), given_up]
     };
-    ledger.active.iter().flat_map(run).flatten().chain(next_instant(ledger, spec)).min()
+    let told = tell_at(ledger, spec, timing);
+    ledger.active.iter().flat_map(run).flatten().chain(next_instant(ledger, spec)).chain(told).min()
 }
 
 /// When a replica of a global service has waited for its agent as long as it does.

@@ -50,6 +50,7 @@ impl Ledger {
         self.ticks.move_ahead(tick.map(|it| (it.message.number, it.sequence)), |tick, number| tick.number = number);
         let summary = summary.map(|it| (it.message.number, it.sequence));
         self.history.move_ahead(summary, |summary, number| summary.number = number);
+        self.notices.move_ahead(None, |notice, number| notice.number = number);
         for run in &mut self.active {
             run.results_through = 0;
             run.move_attempts_ahead();

@@ -10,7 +10,7 @@
 //! | what else a summary has | [`HISTORY_PENDING_MAX`] summaries | [`Ledger::has_room_for_run`] |
 //! | what else the active run has | one is active; one request; those of further runs (`overlap: allow`) count as the first part | [`crate::message::Command::check`] |
 //! | the queue | `queue_limit` at most 100; runs by hand 24 KiB together | admission, [`Ledger::has_room_in_queue`] |
-//! | tick messages | [`TICKS_PENDING_MAX`] | [`super::Outbox::keep_newest`] |
+//! | tick messages, notices | [`TICKS_PENDING_MAX`], [`NOTICES_PENDING_MAX`] | [`super::Outbox::keep_newest`] |
 //! | requests | [`REQUESTS_MAX`], with a reason that is shortened | the ring |
 //! | values that finished runs were started with | what the first row leaves, and [`super::RETAINED_BYTES_MAX`] | [`Ledger::trim_retained`], after every decision |
 //!
@@ -38,14 +38,16 @@ pub const LEDGER_BYTES_MAX: usize = 512 * 1024;
 
 /// Summaries that may wait to be published before the next run starts: half a minute of runs at a period of one second.
 pub const HISTORY_PENDING_MAX: usize = 24;
-/// Tick messages that may wait to be published, above a minute of them at a period of one second. Their stream keeps the
+/// Tick messages that may wait to be published, above half a minute of them at a period of one second. Their stream keeps the
 /// last 10 of an app, so those before are of interest only to who watches at that moment.
-pub const TICKS_PENDING_MAX: usize = 64;
+pub const TICKS_PENDING_MAX: usize = 40;
+/// Notices that may wait to be published. NATS takes the ledger that has them, so that they wait for milliseconds.
+pub const NOTICES_PENDING_MAX: usize = 10;
 /// Most that the runs by hand in the queue may take together.
 pub const QUEUE_BY_HAND_BYTES_MAX: usize = 24 * 1024;
 
 /// Names, numbers, counters, standing and the list of recent outcomes.
-const HEAD_BYTES_MAX: usize = 2_960;
+const HEAD_BYTES_MAX: usize = 3_980;
 /// An active run without its spec, its replicas and what a person asked to be different.
 const ACTIVE_HEAD_BYTES_MAX: usize = 800 + REFUSALS_MAX * REFUSAL_BYTES_MAX;
 /// The refusal of a service by one agent.
@@ -58,6 +60,8 @@ const SUMMARY_HEAD_BYTES_MAX: usize = 800;
 const SERVICE_BYTES_MAX: usize = 96;
 /// A tick message.
 const TICK_BYTES_MAX: usize = 304;
+/// A notice.
+const NOTICE_BYTES_MAX: usize = 560;
 /// A tick in the queue.
 const WAITING_TICK_BYTES_MAX: usize = 160;
 /// A request in the ring.
@@ -69,6 +73,7 @@ const FRAME_BYTES_MAX: usize = HEAD_BYTES_MAX
     + RUN_REQUEST_BYTES_MAX
     + HISTORY_PENDING_MAX * SUMMARY_HEAD_BYTES_MAX
     + TICKS_PENDING_MAX * TICK_BYTES_MAX
+    + NOTICES_PENDING_MAX * NOTICE_BYTES_MAX
     + QUEUE_LIMIT_MAX as usize * WAITING_TICK_BYTES_MAX
     + QUEUE_BY_HAND_BYTES_MAX
     + REQUESTS_MAX * REQUEST_BYTES_MAX;

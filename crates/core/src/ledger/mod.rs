@@ -16,6 +16,7 @@ mod run;
 mod sane;
 mod service;
 mod stored;
+mod told;
 mod waiting;
 
 use std::collections::VecDeque;
@@ -28,7 +29,8 @@ pub use self::{
     carried::Carried,
     counters::{Counters, RequestCounters},
     limits::{
-        HISTORY_PENDING_MAX, LEDGER_BYTES_MAX, QUEUE_BY_HAND_BYTES_MAX, RUN_BYTES_MAX, TICKS_PENDING_MAX, run_bytes,
+        HISTORY_PENDING_MAX, LEDGER_BYTES_MAX, NOTICES_PENDING_MAX, QUEUE_BY_HAND_BYTES_MAX, RUN_BYTES_MAX,
+        TICKS_PENDING_MAX, run_bytes,
     },
     outbox::Outbox,
     reasons::REASON_BYTES_MAX,
@@ -36,14 +38,16 @@ pub use self::{
     retained::{RETAINED_BYTES_MAX, RetainedValues},
     run::{ActiveRun, NewRun},
     service::{Phase, ReplicaPlace, ServiceRun, StopReason},
+    told::{Told, ToldDrops},
     waiting::Waiting,
 };
 pub use crate::cause::{Cause, Origin};
 use crate::{
     history::RunSummary,
     id::{Epoch, RequestId, RunNumber},
-    message::{DropReason, SCHEMA, SkipReason, TickRecord},
+    message::{DropReason, NoticeRecord, SCHEMA, SkipReason, TickRecord},
     name::AppName,
+    spec::is_default,
 };
 
 /// Requests that a ledger remembers. With this many unconfirmed no further command of the app is folded (rule P13).
@@ -93,6 +97,12 @@ pub struct Ledger {
     pub ticks: Outbox<TickRecord>,
     /// History messages.
     pub history: Outbox<RunSummary>,
+    /// Notices.
+    #[serde(default, skip_serializing_if = "Outbox::is_unused")]
+    pub notices: Outbox<NoticeRecord>,
+    /// What people know, and have to be told.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub told: Told,
     /// Outcomes of the last runs, oldest first, for lists: the labels of [`crate::outcome::Outcome`].
     pub recent: VecDeque<RecentRun>,
     /// Values that the last runs were started with, oldest first, for their retries.
@@ -228,6 +238,8 @@ impl Ledger {
             requests: VecDeque::new(),
             ticks: Outbox::default(),
             history: Outbox::default(),
+            notices: Outbox::default(),
+            told: Told::default(),
             recent: VecDeque::new(),
             retained: VecDeque::new(),
         }

@@ -65,6 +65,18 @@ impl<T> Outbox<T> {
         self.pending.push_back(make(self.last_number));
     }
 
+    /// Whether no message was ever put in.
+    pub fn is_unused(&self) -> bool {
+        self.last_number == 0 && self.last_sequence == 0
+    }
+
+    /// Lets the next number be above `number`, unless messages wait: theirs have no gaps.
+    pub fn skip_to(&mut self, number: u64) {
+        if self.pending.is_empty() {
+            self.last_number = self.last_number.max(number);
+        }
+    }
+
     /// Gives up the oldest messages until at most `count` wait. Their numbers are not used again.
     pub fn keep_newest(&mut self, count: usize) {
         while self.pending.len() > count {

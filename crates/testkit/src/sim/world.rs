@@ -48,6 +48,8 @@ pub(super) const TIMING: Timing = Timing {
     resend: Duration::from_secs(3),
     unclaimed: Duration::from_secs(10),
     write_pace: Duration::from_millis(50),
+    tell_pending: Duration::from_secs(15),
+    tell_dropped: Duration::from_secs(60),
     lease: Duration::from_secs(3),
     purge: Duration::from_secs(6),
     // Longer than an order that was delayed for as long as anything is lives.

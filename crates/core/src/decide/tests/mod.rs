@@ -8,6 +8,7 @@ mod ending;
 mod global;
 mod limits;
 mod missed;
+mod notices;
 mod oom;
 mod orders;
 mod outboxes;

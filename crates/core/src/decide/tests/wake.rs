@@ -44,12 +44,12 @@ fn an_unclaimed_order_wakes_and_a_claimed_one_does_not() {
 }
 
 #[test]
-fn a_replica_that_no_agent_takes_does_not_wake() {
+fn a_replica_that_no_agent_takes_wakes_to_be_told() {
     let mut world = World::new(unscheduled(vec![service(1, 0)]));
     world.fleet.see_all(Default::default());
     world.run();
     assert!(matches!(world.replica(0), ReplicaState::Pending { .. }));
-    check(&world, None);
+    check(&world, Some(300.0));
 }
 
 /// Deciding the clock just before `wake` changes nothing; deciding it at `wake` changes something.

@@ -12,14 +12,14 @@ use crate::{
     id::{Epoch, RequestId, RunUid},
     ledger::{
         Carried, Cause, Claim, Counters, HISTORY_RUNS, HandledRequest, NewRun, OpenAttempt, Outbox, Pause, Progress,
-        RecentRun, Replica, ReplicaPlace, ReplicaState, RequestCounters, ServiceRun, Standing, StopReason, Verdict,
-        WriteStamp,
+        RecentRun, Replica, ReplicaPlace, ReplicaState, RequestCounters, ServiceRun, Standing, StopReason, Told,
+        ToldDrops, Verdict, WriteStamp,
         sane::{ATTEMPTS_MAX, ATTEMPTS_USED_MAX},
     },
-    message::{Admission, DropReason, MachineDigest, RunRequest, SCHEMA, TickRecord},
+    message::{Admission, AppNotice, DropReason, MachineDigest, NoticeRecord, RunRequest, SCHEMA, TickRecord},
     name::{AgentName, AppName, NAME_LENGTH_MAX, ServiceName},
     outcome::{LostReason, Outcome},
-    spec::{ContainerSpec, LOSSES_MAX, RETRY_COUNT_MAX, SCALE_MAX, ServiceSpec},
+    spec::{ACTIVE_RUNS_MAX, ContainerSpec, LOSSES_MAX, RETRY_COUNT_MAX, SCALE_MAX, ServiceSpec},
 };
 
 const LATEST: Timestamp = Timestamp::MAX;
@@ -154,6 +154,32 @@ fn tick() -> TickRecord {
     }
 }
 
+/// The largest notices.
+fn notices() -> Vec<NoticeRecord> {
+    let (run, reason) = (u64::MAX, reason(REASON_BYTES_MAX));
+    let notice = |notice| NoticeRecord { schema: SCHEMA, number: u64::MAX, app: app(), at: LATEST, notice };
+    let mut notices: Vec<AppNotice> = vec![
+        AppNotice::Recovered { run, failures: u32::MAX },
+        AppNotice::Pending { run, since: LATEST, reason: reason.clone() },
+        AppNotice::Placed { run },
+        AppNotice::Overdue { since: LATEST, expect_success_ms: u64::MAX },
+        AppNotice::OnTime { run: Some(run) },
+        AppNotice::Long { run, started_at: LATEST, warn_after_ms: u64::MAX },
+        AppNotice::Dropped { tick: run, scheduled_at: LATEST, reason: DropReason::QueueTooLarge, ticks: u64::MAX },
+        AppNotice::Invalid { reason },
+        AppNotice::Valid,
+    ];
+    for outcome in outcomes().into_iter().chain([could_not_start(REASON_BYTES_MAX)]) {
+        notices.push(AppNotice::Failed { run, outcome: outcome.clone(), failures: u32::MAX });
+        notices.push(AppNotice::LongOver { run, outcome });
+    }
+    notices.into_iter().map(notice).collect()
+}
+
+fn largest_notice() -> NoticeRecord {
+    notices().into_iter().max_by_key(encoded_bytes).unwrap()
+}
+
 fn waiting_tick() -> Waiting {
     Waiting {
         cause: Cause::CatchUp { missed: u64::MAX },
@@ -267,6 +293,17 @@ fn head() -> Ledger {
         pause_label: false,
         ticks: Outbox { last_number: most, last_sequence: most, given_up: most, pending: [].into() },
         history: Outbox { last_number: most, last_sequence: most, given_up: most, pending: [].into() },
+        notices: Outbox { last_number: most, last_sequence: most, given_up: most, pending: [].into() },
+        told: Told {
+            failures: u32::MAX,
+            waits_since: Some(LATEST),
+            pending: Some(most),
+            long: vec![most; ACTIVE_RUNS_MAX as usize],
+            dropped: Some(ToldDrops { at: LATEST, untold: most, scheduled_at: LATEST }),
+            invalid: true,
+            overdue: true,
+            expected_since: Some(LATEST),
+        },
         recent: vec![recent; HISTORY_RUNS].into(),
         ..Ledger::new(most, LATEST)
     }
@@ -276,6 +313,7 @@ fn head() -> Ledger {
 fn full() -> Ledger {
     let mut ledger = Ledger {
         ticks: Outbox { pending: vec![tick(); TICKS_PENDING_MAX].into(), ..head().ticks },
+        notices: Outbox { pending: vec![largest_notice(); NOTICES_PENDING_MAX].into(), ..head().notices },
         requests: vec![handled(); REQUESTS_MAX].into(),
         ..head()
     };
@@ -312,6 +350,9 @@ fn no_part_is_larger_than_it_may_be() {
     check_part("the head of a run", encoded_bytes(&run), limit);
     check_part("a request", encoded_bytes(&largest_request()), RUN_REQUEST_BYTES_MAX);
     check_part("a tick message", encoded_bytes(&tick()) + 1, TICK_BYTES_MAX);
+    for notice in notices() {
+        check_part(&format!("{notice:?}"), encoded_bytes(&notice) + 1, NOTICE_BYTES_MAX);
+    }
     check_part("a tick in the queue", waiting_bytes(&waiting_tick()), WAITING_TICK_BYTES_MAX);
     check_part("a request", encoded_bytes(&handled()) + 1, REQUEST_BYTES_MAX);
     check_part("the head of a ledger", encoded_bytes(&head()), HEAD_BYTES_MAX);
