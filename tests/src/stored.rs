@@ -50,6 +50,7 @@ fn belongs_to_runs(kind: StreamKind) -> bool {
         | StreamKind::Orders
         | StreamKind::Results
         | StreamKind::History
+        | StreamKind::Notices
         | StreamKind::Mesh
         | StreamKind::Meta => true,
     }

@@ -1,4 +1,5 @@
-//! Numbered messages of each app, of which the server keeps the last ten: decisions of the clock, and finished runs.
+//! Numbered messages of each app, of which the server keeps the last: ten decisions of the clock, ten finished runs, and a
+//! hundred notices.
 
 use std::marker::PhantomData;
 
@@ -37,7 +38,7 @@ impl Start {
     }
 }
 
-/// The last ten messages of each app. Cheap to clone.
+/// The last messages of each app. Cheap to clone.
 #[derive(Debug)]
 pub struct Journal<T> {
     store: Store,
@@ -73,12 +74,12 @@ impl<T: Record> Journal<T> {
         self.store.last_sequence().await
     }
 
-    /// The app's last ten messages, oldest first.
+    /// The app's messages that are kept, oldest first.
     pub async fn last(&self, app: &AppName) -> Result<Listing<T>, Error> {
         listed(&self.store, self.subject(app)).await
     }
 
-    /// The last ten messages of every app, in the order in which they were stored.
+    /// The messages of every app that are kept, in the order in which they were stored.
     pub async fn list(&self) -> Result<Listing<T>, Error> {
         listed(&self.store, self.store.names.subjects(self.store.kind)).await
     }
@@ -97,6 +98,7 @@ impl<T: Record> Journal<T> {
         match self.store.kind {
             StreamKind::Ticks => self.store.names.tick(app),
             StreamKind::History => self.store.names.history(app),
+            StreamKind::Notices => self.store.names.notice(app),
             kind => unreachable!("{kind:?} is no journal"),
         }
     }

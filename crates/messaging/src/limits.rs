@@ -21,6 +21,7 @@ pub(crate) fn bytes_max(kind: StreamKind) -> usize {
         | StreamKind::Orders
         | StreamKind::Results
         | StreamKind::History
+        | StreamKind::Notices
         | StreamKind::Logs
         | StreamKind::Mesh => BODY_BYTES_MAX,
     }

@@ -12,7 +12,7 @@ use tickmesh_core::{
     history::RunSummary,
     id::MeshId,
     ledger::{Ledger, LedgerWrite},
-    message::{AgentRecord, AppRecord, TickRecord},
+    message::{AgentRecord, AppRecord, NoticeRecord, TickRecord},
 };
 use tokio::{sync::watch, time::sleep};
 
@@ -36,7 +36,7 @@ use crate::{
     store::{Patience, Store},
     streams::{Founding, StreamsThere, founding},
     topology::{
-        MeshRecord, Provisioning, check_streams, find_streams, provision_identity, provision_missing,
+        MeshRecord, Provisioning, add_notices, check_streams, find_streams, provision_identity, provision_missing,
         provision_streams, refuse_roll_ups, restore_identity,
     },
 };
@@ -133,6 +133,7 @@ impl Mesh {
 
     /// Brings the streams of a mesh that an earlier release made to what every release since relies on.
     pub async fn bring_up_to_date(&self) -> Result<(), Error> {
+        add_notices(&self.link, &self.names).await?;
         refuse_roll_ups(&self.link, &self.names).await
     }
 
@@ -209,6 +210,11 @@ impl Mesh {
         Journal::new(self.store(StreamKind::History))
     }
 
+    /// What people should hear of apps.
+    pub fn notices(&self) -> Journal<NoticeRecord> {
+        Journal::new(self.store(StreamKind::Notices))
+    }
+
     /// Claims and ends of attempts.
     pub fn results(&self) -> Results {
         Results::new(self.store(StreamKind::Results))
@@ -254,7 +260,11 @@ impl Mesh {
     pub async fn stream_states(&self) -> Result<Vec<StreamSize>, Error> {
         let mut sizes = Vec::new();
         for kind in StreamKind::ALL {
-            let info = self.store(kind).info().await?;
+            let info = match self.store(kind).info().await {
+                // A mesh that an earlier release made gets the stream with its next scheduler.
+                Err(Error::StreamGone { .. }) if kind == StreamKind::Notices => continue,
+                info => info?,
+            };
             sizes.push(StreamSize {
                 stream: kind.as_str().to_owned(),
                 messages: info.state.messages,
@@ -289,6 +299,10 @@ impl Mesh {
         found.extend(self.agents().list().await?.unreadable);
         found.extend(self.ticks().list().await?.unreadable);
         found.extend(self.history().list().await?.unreadable);
+        match self.notices().list().await {
+            Err(Error::StreamGone { .. }) => {}
+            notices => found.extend(notices?.unreadable),
+        }
         found.extend(self.events().list().await?.unreadable);
         Ok(found)
     }

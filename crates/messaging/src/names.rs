@@ -39,6 +39,8 @@ pub enum StreamKind {
     Results,
     /// Finished runs.
     History,
+    /// What people should hear of apps.
+    Notices,
     /// Output of containers.
     Logs,
     /// What happens to the mesh itself.
@@ -47,7 +49,7 @@ pub enum StreamKind {
 
 impl StreamKind {
     /// Every stream. The one with the mesh's identity is the last: where it has its record, all others exist.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Lease,
         Self::Apps,
         Self::Ledger,
@@ -57,6 +59,7 @@ impl StreamKind {
         Self::Orders,
         Self::Results,
         Self::History,
+        Self::Notices,
         Self::Logs,
         Self::Mesh,
         Self::Meta,
@@ -75,6 +78,7 @@ impl StreamKind {
             Self::Orders => "orders",
             Self::Results => "results",
             Self::History => "history",
+            Self::Notices => "notices",
             Self::Logs => "logs",
             Self::Mesh => "mesh",
         }
@@ -89,6 +93,7 @@ impl StreamKind {
             Self::Orders => Addressing::Subjects("order"),
             Self::Results => Addressing::Subjects("result"),
             Self::History => Addressing::Subjects("history"),
+            Self::Notices => Addressing::Subjects("notice"),
             Self::Logs => Addressing::Subjects("log"),
             Self::Mesh => Addressing::Subjects("mesh"),
         }
@@ -190,6 +195,11 @@ impl Names {
     /// Subject of an app's finished runs.
     pub fn history(&self, app: &AppName) -> String {
         format!("{}{app}", self.prefix(StreamKind::History))
+    }
+
+    /// Subject of the notices about an app.
+    pub fn notice(&self, app: &AppName) -> String {
+        format!("{}{app}", self.prefix(StreamKind::Notices))
     }
 
     /// Subject of the orders for an agent.
@@ -308,6 +318,7 @@ mod tests {
         assert_eq!(names.key_of(StreamKind::Apps, "$KV.tickmesh_apps.nightly"), "nightly");
         assert_eq!(names.tick(&app), "tickmesh.tick.nightly");
         assert_eq!(names.history(&app), "tickmesh.history.nightly");
+        assert_eq!(names.notice(&app), "tickmesh.notice.nightly");
         assert_eq!(names.command(&app), "tickmesh.command.nightly");
         assert_eq!(names.order(&AgentName::new("host-1").unwrap()), "tickmesh.order.host-1");
         assert_eq!(names.event("agent-lost"), "tickmesh.mesh.agent-lost");

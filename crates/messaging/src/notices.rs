@@ -24,7 +24,7 @@ pub struct NoticePosition {
 impl Mesh {
     /// How far notices have been delivered to the webhook with that digest; `None`: nobody ever began to.
     pub async fn notice_position(&self, webhook: u64) -> Result<Option<Entry<NoticePosition>>, Error> {
-        self.notices().read(&key(webhook)).await
+        self.notice_positions().read(&key(webhook)).await
     }
 
     /// Stores how far notices have been delivered to a webhook, if the stored position is still the one at `expected`; 0: if there
@@ -35,10 +35,10 @@ impl Mesh {
         position: &NoticePosition,
         expected: u64,
     ) -> Result<Cas<NoticePosition>, Error> {
-        self.notices().compare_and_set(&key(webhook), position, expected).await
+        self.notice_positions().compare_and_set(&key(webhook), position, expected).await
     }
 
-    fn notices(&self) -> Bucket<NoticePosition> {
+    fn notice_positions(&self) -> Bucket<NoticePosition> {
         self.meta()
     }
 }

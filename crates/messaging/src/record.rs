@@ -5,7 +5,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tickmesh_core::{
     history::RunSummary,
     ledger::{Ledger, LedgerWrite},
-    message::{AgentRecord, AppRecord, AttemptReport, Command, LogBatch, MeshEvent, Order, TickRecord},
+    message::{AgentRecord, AppRecord, AttemptReport, Command, LogBatch, MeshEvent, NoticeRecord, Order, TickRecord},
     name::AppName,
 };
 
@@ -68,6 +68,12 @@ impl Record for TickRecord {
 impl Record for RunSummary {
     fn belongs_on(&self, names: &Names, subject: &str) -> bool {
         names.key_of(StreamKind::History, subject) == self.app.as_str()
+    }
+}
+
+impl Record for NoticeRecord {
+    fn belongs_on(&self, names: &Names, subject: &str) -> bool {
+        names.key_of(StreamKind::Notices, subject) == self.app.as_str()
     }
 }
 

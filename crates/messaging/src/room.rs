@@ -100,7 +100,7 @@ mod tests {
 
     #[track_caller]
     fn check(room: Room, shortage: Option<&str>) {
-        let need = Need { streams: 12, bytes: 1_088 * MIB, bytes_of_largest: 1_024 * MIB, replicas: 1 };
+        let need = Need { streams: 13, bytes: 1_088 * MIB, bytes_of_largest: 1_024 * MIB, replicas: 1 };
         assert_eq!(room.shortage(need).as_deref(), shortage);
     }
 
@@ -108,9 +108,9 @@ mod tests {
     fn what_there_is_too_little_of_is_named() {
         let room = Room { streams: 3, bytes: 100 * MIB, ..Room::default() };
         check(room, None);
-        check(Room { streams_max: Some(15), bytes_max: Some(1_188 * MIB), ..room }, None);
-        let few = "12 streams are needed, and the account has 3 of the 14 that it may have";
-        check(Room { streams_max: Some(14), ..room }, Some(few));
+        check(Room { streams_max: Some(16), bytes_max: Some(1_188 * MIB), ..room }, None);
+        let few = "13 streams are needed, and the account has 3 of the 15 that it may have";
+        check(Room { streams_max: Some(15), ..room }, Some(few));
         let little = "1088 MiB are needed, and the account has 1087 MiB left of 1187 MiB";
         check(Room { bytes_max: Some(1_187 * MIB), ..room }, Some(little));
         let small = "a stream of 1024 MiB is needed, and the account may have none above 512 MiB";
@@ -123,10 +123,10 @@ mod tests {
     fn copies_have_limits_of_their_own() {
         let mut account = Account::default();
         account.limits.max_streams = Some(1);
-        let need = Need { streams: 12, bytes: 0, bytes_of_largest: 0, replicas: 3 };
+        let need = Need { streams: 13, bytes: 0, bytes_of_largest: 0, replicas: 3 };
         assert!(shortage(&account, need).is_some());
         let mut tier = async_nats::jetstream::account::Tier::default();
-        tier.limits.max_streams = Some(12);
+        tier.limits.max_streams = Some(13);
         account.tiers.insert("R3".to_owned(), tier);
         assert_eq!(shortage(&account, need), None);
     }

@@ -27,7 +27,9 @@ impl StreamsThere {
 /// store, and neither are streams that only carry what is said again. A restore that puts back one stream after the other
 /// looks lost until the last one but one.
 pub fn is_store_lost(missing: &BTreeSet<StreamKind>) -> bool {
-    missing.len() > 1 && DURABLE_STREAMS.iter().any(|kind| missing.contains(kind))
+    // A mesh that an earlier release made has no notices.
+    let missing: Vec<_> = missing.iter().filter(|kind| **kind != StreamKind::Notices).collect();
+    missing.len() > 1 && DURABLE_STREAMS.iter().any(|kind| missing.contains(&kind))
 }
 
 /// What a process may do that finds no mesh, or not all of it, and would make it.
@@ -75,6 +77,7 @@ mod tests {
         use StreamKind::{History, Ledger, Logs, Meta, Orders};
         check_lost(&[], false);
         check_lost(&[Ledger], false);
+        check_lost(&[Ledger, StreamKind::Notices], false);
         check_lost(&[Orders, Logs, Meta], false);
         check_lost(&[Ledger, Orders], true);
         check_lost(&[History, Meta], true);

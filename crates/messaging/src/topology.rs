@@ -36,6 +36,9 @@ const EVENT_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Bytes of events that are kept: a flapping host must not fill the disk.
 const EVENT_BYTES: i64 = 64 * 1024 * 1024;
 
+/// Notices of an app that are kept, for targets that are away.
+const NOTICES_KEPT: i64 = 100;
+
 /// What may differ from mesh to mesh.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provisioning {
@@ -143,6 +146,25 @@ pub(crate) async fn provision_missing(
         provision_stream(link, names, kind, &settings).await?;
         warn!(stream, "made a stream anew that was gone, with all that was in it");
     }
+    Ok(())
+}
+
+/// Makes the stream of notices of a mesh that an earlier release made. That release leaves it alone.
+pub(crate) async fn add_notices(link: &Arc<Link>, names: &Names) -> Result<(), Error> {
+    let kind = StreamKind::Notices;
+    match Store::new(link.clone(), Arc::new(names.clone()), kind).info().await {
+        Ok(_) => return Ok(()),
+        Err(Error::StreamGone { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let replicas = match Store::new(link.clone(), Arc::new(names.clone()), StreamKind::Ledger).info().await {
+        Ok(found) => found.config.num_replicas,
+        // Whoever leads makes that one anew, or refuses to lead.
+        Err(Error::StreamGone { .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    provision_stream(link, names, kind, &Provisioning { replicas, ..Provisioning::default() }).await?;
+    info!(stream = names.stream(kind), "made the stream that this release adds");
     Ok(())
 }
 
@@ -324,6 +346,7 @@ fn config(names: &Names, kind: StreamKind, settings: &Provisioning) -> Config {
         StreamKind::Apps => bucket(base, APP_REVISIONS),
         StreamKind::Commands => Config { retention: RetentionPolicy::WorkQueue, ..base },
         StreamKind::Ticks | StreamKind::History => Config { max_messages_per_subject: runs, ..base },
+        StreamKind::Notices => Config { max_messages_per_subject: NOTICES_KEPT, max_age: EVENT_AGE, ..base },
         StreamKind::Orders => Config { max_age: ORDER_AGE, ..base },
         // No age and no limit of any kind: what may go is known only to the leader, which purges (protocol rule P14).
         StreamKind::Results => base,

@@ -110,6 +110,7 @@ fn subjects_of(kind: StreamKind) -> &'static str {
         StreamKind::Orders => "tickmesh.order.",
         StreamKind::Results => "tickmesh.result.",
         StreamKind::History => "tickmesh.history.",
+        StreamKind::Notices => "tickmesh.notice.",
         StreamKind::Logs => "tickmesh.log.",
         StreamKind::Mesh => "tickmesh.mesh.",
     }
@@ -128,6 +129,7 @@ fn needed_in(kind: StreamKind) -> &'static [&'static str] {
         | StreamKind::Agents
         | StreamKind::Ticks
         | StreamKind::Results
+        | StreamKind::Notices
         | StreamKind::Logs
         | StreamKind::Mesh => &[],
     }

@@ -53,9 +53,12 @@ fn finding(record: &UnreadableRecord) -> Check {
         StreamKind::Ticks | StreamKind::History => {
             Check::warning(NAME, record.to_string(), "it is left out, and goes with the next ten messages of its app")
         }
-        StreamKind::Commands | StreamKind::Orders | StreamKind::Results | StreamKind::Logs | StreamKind::Mesh => {
-            Check::warning(NAME, record.to_string(), "it is left out, and goes with its age")
-        }
+        StreamKind::Commands
+        | StreamKind::Orders
+        | StreamKind::Results
+        | StreamKind::Notices
+        | StreamKind::Logs
+        | StreamKind::Mesh => Check::warning(NAME, record.to_string(), "it is left out, and goes with its age"),
     }
 }
 
@@ -78,6 +81,7 @@ pub(super) async fn repair(session: &Session, mesh: &Mesh, key: &str, yes: bool)
         | StreamKind::Orders
         | StreamKind::Results
         | StreamKind::History
+        | StreamKind::Notices
         | StreamKind::Logs
         | StreamKind::Mesh => {
             let check = finding(record);

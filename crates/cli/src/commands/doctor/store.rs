@@ -130,6 +130,7 @@ fn gone(kind: StreamKind) -> &'static str {
         StreamKind::Orders => "nothing that is missed",
         StreamKind::Results => "claims and ends of attempts are gone",
         StreamKind::History => "finished runs are gone; run numbers begin anew with the ledgers",
+        StreamKind::Notices => "notices that were not delivered are gone",
         StreamKind::Logs => "output is gone",
         StreamKind::Mesh => "past events are gone",
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tickmesh_core::{
     history::RunSummary,
     ledger::Ledger,
-    message::{AgentRecord, AppRecord, AttemptReport, Command, LogBatch, MeshEvent, Order, TickRecord},
+    message::{AgentRecord, AppRecord, AttemptReport, Command, LogBatch, MeshEvent, NoticeRecord, Order, TickRecord},
 };
 
 use super::super::*;
@@ -46,6 +46,10 @@ fn of_stream(kind: StreamKind) -> (Recorded, Read) {
         StreamKind::Orders => (recorded!("order"), read::<Order>),
         StreamKind::Results => (recorded!("result"), read::<AttemptReport>),
         StreamKind::History => (recorded!("history"), read::<RunSummary>),
+        StreamKind::Notices => {
+            const NOTICES: Recorded = &[("notices", include_str!("../../../tests/recorded/notices/notice.jsonl"))];
+            (NOTICES, read::<NoticeRecord>)
+        }
         StreamKind::Logs => (recorded!("log"), read::<LogBatch>),
         StreamKind::Mesh => (recorded!("event"), read::<MeshEvent>),
     }
