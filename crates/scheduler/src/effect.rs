@@ -11,7 +11,7 @@ use tickmesh_core::{
     history::RunSummary,
     id::{AttemptId, MeshId, RequestId, RunNumber},
     ledger::Ledger,
-    message::{MeshEvent, TickRecord},
+    message::{MeshEvent, NoticeRecord, TickRecord},
     name::{AgentName, AppName},
 };
 use tickmesh_messaging::{LeaseRecord, SchedulerRole, StreamKind};
@@ -145,6 +145,13 @@ pub enum Effect {
         /// The subject's last sequence as far as known.
         expected: u64,
     },
+    /// Publish a notice.
+    PublishNotice {
+        /// The notice.
+        notice: Box<NoticeRecord>,
+        /// The subject's last sequence as far as known.
+        expected: u64,
+    },
     /// Tell the command stream that a request is done.
     ConfirmCommand {
         app: AppName,
@@ -219,7 +226,7 @@ impl Effect {
             | Self::AnswerWish { .. }
             | Self::Abandon
             | Self::End => Priority::Immediate,
-            Self::PublishTick { .. } | Self::PublishHistory { .. } => Priority::Background,
+            Self::PublishTick { .. } | Self::PublishHistory { .. } | Self::PublishNotice { .. } => Priority::Background,
             Self::Act(_)
             | Self::ConfirmCommand { .. }
             | Self::ReadResultsEnd { .. }

@@ -12,7 +12,7 @@ use tickmesh_core::{
     history::RunSummary,
     id::{AttemptId, MeshId, RequestId, RunNumber},
     ledger::Ledger,
-    message::TickRecord,
+    message::{NoticeRecord, TickRecord},
     name::{AgentName, AppName},
 };
 use tickmesh_messaging::{
@@ -82,6 +82,7 @@ struct Stores {
     results: Results,
     ticks: Journal<TickRecord>,
     history: Journal<RunSummary>,
+    notices: Journal<NoticeRecord>,
 }
 
 impl Executor {
@@ -96,6 +97,7 @@ impl Executor {
             results: mesh.results(),
             ticks: mesh.ticks(),
             history: mesh.history(),
+            notices: mesh.notices(),
             mesh,
         };
         Self {
@@ -133,6 +135,9 @@ impl Executor {
             }
             Effect::PublishHistory { summary, expected } => {
                 self.lead(priority, async move { stores.publish_history(&summary, expected).await.map(Some) });
+            }
+            Effect::PublishNotice { notice, expected } => {
+                self.lead(priority, async move { stores.publish_notice(&notice, expected).await.map(Some) });
             }
             Effect::ConfirmCommand { app, request } => {
                 let delivery = self.deliveries.take(request);
@@ -335,6 +340,12 @@ impl Stores {
         let (app, publication) = (summary.app.clone(), Publication::new(summary.number, expected));
         let (number, sequence) = publish(&self.history, &app, summary, publication, |stored| stored.number).await?;
         Ok(dispatcher::Event::HistoryStored { app, number, sequence })
+    }
+
+    async fn publish_notice(&self, notice: &NoticeRecord, expected: u64) -> Told {
+        let (app, publication) = (notice.app.clone(), Publication::new(notice.number, expected));
+        let (number, sequence) = publish(&self.notices, &app, notice, publication, |stored| stored.number).await?;
+        Ok(dispatcher::Event::NoticeStored { app, number, sequence })
     }
 
     /// Not tried again: the next purge does.

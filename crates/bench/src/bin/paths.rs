@@ -149,6 +149,9 @@ impl Mesh {
                     Effect::PublishHistory { summary, .. } => {
                         self.handle(Event::HistoryStored { app: summary.app, number: summary.number, sequence: 1 });
                     }
+                    Effect::PublishNotice { notice, .. } => {
+                        self.handle(Event::NoticeStored { app: notice.app, number: notice.number, sequence: 1 });
+                    }
                     _ => {}
                 }
             }

@@ -60,6 +60,14 @@ fn mesh(event: &MeshEvent) -> String {
         MeshEvent::Examined { by } => format!("examined by {}", text(by)),
         MeshEvent::AgentJoined { agent } => format!("agent {agent} joined"),
         MeshEvent::AgentLost { agent } => paint(Tone::Bad, &format!("agent {agent} is lost")),
+        MeshEvent::AgentBack { agent } => format!("agent {agent} is back"),
+        MeshEvent::LeaderDoubted { host, reason } => {
+            paint(Tone::Bad, &format!("the leader on {} does not trust its clock: {}", text(host), text(reason)))
+        }
+        MeshEvent::LeaderTrusted { host } => format!("the leader on {} trusts its clock again", text(host)),
+        MeshEvent::AppUnreadable { app, reason } => {
+            paint(Tone::Bad, &format!("the ledger of app {app} cannot be read: {}", text(reason)))
+        }
         MeshEvent::EngineLost { agent, reason } => {
             paint(Tone::Bad, &format!("agent {agent} has no engine that answers: {}", text(reason)))
         }

@@ -1,6 +1,9 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{id::Epoch, name::AgentName};
+use crate::{
+    id::Epoch,
+    name::{AgentName, AppName},
+};
 
 /// What happens to the mesh itself, on `mesh.<kind>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +23,18 @@ pub enum MeshEvent {
     AgentJoined { agent: AgentName },
     /// An agent fell silent. What becomes of its attempts, if it has any, is the apps' to say (`on_lost`, `on_disconnect`).
     AgentLost { agent: AgentName },
+    /// An agent that was lost is heard again.
+    AgentBack { agent: AgentName },
+    /// The leader does not trust its clock, and decides no instant.
+    LeaderDoubted {
+        host: String,
+        /// What its clock is beside the server's.
+        reason: String,
+    },
+    /// The leader trusts its clock again.
+    LeaderTrusted { host: String },
+    /// The ledger of an app cannot be read: nothing of the app is decided.
+    AppUnreadable { app: AppName, reason: String },
     /// The container engine of an agent has not answered for so long that nothing is placed there.
     EngineLost {
         agent: AgentName,
@@ -48,6 +63,10 @@ impl MeshEvent {
             Self::Examined { .. } => "examined",
             Self::AgentJoined { .. } => "agent-joined",
             Self::AgentLost { .. } => "agent-lost",
+            Self::AgentBack { .. } => "agent-back",
+            Self::LeaderDoubted { .. } => "leader-doubted",
+            Self::LeaderTrusted { .. } => "leader-trusted",
+            Self::AppUnreadable { .. } => "app-unreadable",
             Self::EngineLost { .. } => "engine-lost",
             Self::EngineBack { .. } => "engine-back",
             Self::AgentStopped { .. } => "agent-stopped",

@@ -108,6 +108,16 @@ impl Agents {
         self.insert(AgentState { age_when_loaded, ..AgentState::new(revision, Some(record), traits, moment.uptime) });
     }
 
+    /// Whether a heartbeat ends a silence of which people were told, by this leader or by one before it.
+    pub(super) fn is_back(&self, record: &AgentRecord, revision: u64, moment: Moment, timing: &Timing) -> bool {
+        let Some(known) = self.states.get(&record.agent).filter(|known| known.revision < revision) else {
+            return false;
+        };
+        let was_watched = known.record.as_ref().is_some_and(|known| !known.stopped && !known.forgotten);
+        let was_silent = known.silent_for(moment.uptime) + known.age_when_loaded >= timing.lost;
+        !record.stopped && !record.forgotten && (known.announced || was_watched && was_silent)
+    }
+
     /// Notes that an agent's key says nothing that can be read: what it replaced may have been a heartbeat that nobody has
     /// seen, so the agent's silence counts from now.
     pub(super) fn unreadable(&mut self, agent: &AgentName, revision: u64, moment: Moment) {

@@ -42,6 +42,7 @@ struct Write {
     priority: Priority,
     ticks_through: u64,
     history_through: u64,
+    notices_through: u64,
     results_needed: Option<u64>,
 }
 
@@ -67,8 +68,10 @@ pub(super) struct AppState {
     /// Outbox messages up to these numbers are in the stored ledger, and may be published.
     ticks_recorded: u64,
     history_recorded: u64,
+    notices_recorded: u64,
     publishing_tick: bool,
     publishing_history: bool,
+    publishing_notice: bool,
     /// Commands that wait for a revision of the app, or for room in the ring of requests.
     pub(super) held: VecDeque<HeldCommand>,
     /// When the clock must be looked at.
@@ -116,8 +119,10 @@ impl AppState {
             written_at: None,
             ticks_recorded: 0,
             history_recorded: 0,
+            notices_recorded: 0,
             publishing_tick: false,
             publishing_history: false,
+            publishing_notice: false,
             held: VecDeque::new(),
             wake_at: None,
             ticket: None,
@@ -130,6 +135,7 @@ impl AppState {
         self.revision = revision;
         self.ticks_recorded = ledger.ticks.last_number;
         self.history_recorded = ledger.history.last_number;
+        self.notices_recorded = ledger.notices.last_number;
         self.results_needed = results_through(&ledger);
         self.ledger = Some(ledger);
     }
@@ -194,6 +200,7 @@ impl AppState {
             priority,
             ticks_through: ledger.ticks.last_number,
             history_through: ledger.history.last_number,
+            notices_through: ledger.notices.last_number,
             results_needed: results_through(ledger),
         }));
         let (app, ledger, expected) = (self.name.clone(), Box::new(ledger.clone()), self.revision);
@@ -229,6 +236,7 @@ impl AppState {
         let Some(write) = self.write.take() else { return Consequences::default() };
         self.ticks_recorded = write.ticks_through;
         self.history_recorded = write.history_through;
+        self.notices_recorded = write.notices_through;
         self.results_needed = write.results_needed;
         write.consequences
     }
@@ -252,6 +260,14 @@ impl AppState {
             let expected = ledger.history.last_sequence;
             effects.push(Effect::PublishHistory { summary: Box::new(summary.clone()), expected });
         }
+        if let Some((number, notice)) = ledger.notices.first()
+            && !self.publishing_notice
+            && number <= self.notices_recorded
+        {
+            self.publishing_notice = true;
+            let expected = ledger.notices.last_sequence;
+            effects.push(Effect::PublishNotice { notice: Box::new(notice.clone()), expected });
+        }
         effects
     }
 
@@ -261,6 +277,10 @@ impl AppState {
 
     pub(super) fn history_published(&mut self) {
         self.publishing_history = false;
+    }
+
+    pub(super) fn notice_published(&mut self) {
+        self.publishing_notice = false;
     }
 }
 

@@ -1,10 +1,11 @@
 //! Apps whose ledger cannot be read. Nothing is decided about such an app, and what runs of it is left alone: the ledger may
 //! be one of a later release, and only it knows what is under way. No other app is concerned.
 
-use tickmesh_core::name::AppName;
+use tickmesh_core::{message::MeshEvent, name::AppName};
 use tracing::error;
 
 use super::{Conflict, Dispatcher};
+use crate::effect::Effect;
 
 /// Why a ledger cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,9 @@ impl Dispatcher {
             return;
         }
         error!(%app, revision, reason = problem.reason, "the app is frozen: see `tickmesh doctor`");
+        let told = MeshEvent::AppUnreadable { app: app.clone(), reason: problem.reason.clone() };
+        self.outcome.effects.push(Effect::Announce(told));
+        let Some(state) = self.apps.get_mut(app) else { return };
         let wake_at = state.wake_at.take();
         state.freeze(Frozen { revision }, problem.is_newer);
         // Due for ever, it would keep the others from their turns.

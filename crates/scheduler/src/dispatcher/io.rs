@@ -123,6 +123,13 @@ pub enum Event {
         number: u64,
         sequence: u64,
     },
+    /// [`Effect::PublishNotice`] was done.
+    NoticeStored {
+        app: AppName,
+        /// Number of the subject's last message: all up to that one are stored.
+        number: u64,
+        sequence: u64,
+    },
     /// [`Effect::ConfirmCommand`] was done.
     CommandConfirmed {
         app: AppName,
@@ -213,6 +220,7 @@ impl Event {
             | Self::Checkpoint
             | Self::LedgerRefused { .. }
             | Self::TickStored { .. }
+            | Self::NoticeStored { .. }
             | Self::CommandConfirmed { .. }
             | Self::ResultsEnd { .. }
             | Self::AgentRead { .. }

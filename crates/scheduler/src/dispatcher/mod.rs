@@ -35,7 +35,7 @@ use tickmesh_core::{
     fleet::{Fleet, LoadChange, Reservations},
     id::{Epoch, RequestId},
     ledger::{Ledger, WriteStamp},
-    message::AgentRecord,
+    message::{AgentRecord, MeshEvent},
     name::{AgentName, AppName},
     time,
     timing::Timing,
@@ -222,6 +222,10 @@ impl Dispatcher {
                 self.with_app(&app, AppState::history_published);
                 self.step(&app, Input::HistoryStored { number, sequence }, moment);
             }
+            Event::NoticeStored { app, number, sequence } => {
+                self.with_app(&app, AppState::notice_published);
+                self.step(&app, Input::NoticeStored { number, sequence }, moment);
+            }
             Event::CommandConfirmed { app, request } => {
                 self.step(&app, Input::CommandConfirmed(request), moment);
                 self.release_commands(&app, moment);
@@ -316,7 +320,11 @@ impl Dispatcher {
     fn agent_seen(&mut self, revision: u64, at: Timestamp, record: AgentRecord, moment: Moment) {
         let agent = record.agent.clone();
         let seen = if self.loaded { Seen::Live } else { Seen::Loaded };
+        let is_back = self.agents.is_back(&record, revision, moment, &self.timing);
         self.agents.heartbeat(revision, at, record, seen, moment);
+        if is_back && seen == Seen::Live {
+            self.outcome.effects.push(Effect::Announce(MeshEvent::AgentBack { agent: agent.clone() }));
+        }
         self.refresh_agent(&agent, moment);
         self.judge_agents(moment);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tickmesh_core::decide::Tenure;
+use tickmesh_core::{decide::Tenure, message::MeshEvent};
 use tickmesh_messaging::{
     self as messaging, SchedulerRole, StreamKind,
     lease::{HighWaterMarks, StreamMarks},
@@ -152,20 +152,22 @@ impl Leader {
     }
 
     fn heed_clock(&mut self, change: Option<Change>, moment: Moment) -> Result<Vec<Effect>, End> {
-        let event = match change {
+        let (event, told) = match change {
             Some(Change::Doubted) => {
                 let doubt = self.clock.doubt();
                 warn!(doubt, "no tick is decided until this host's clock agrees with the NATS server's");
                 self.seek_at = moment.uptime + DOUBT_MAX;
-                Event::ClockDoubted
+                let (host, reason) = (self.settings.host.clone(), doubt.unwrap_or_default().to_owned());
+                (Event::ClockDoubted, MeshEvent::LeaderDoubted { host, reason })
             }
             Some(Change::Trusted) => {
                 info!("this host's clock agrees with the NATS server's again");
-                Event::ClockTrusted
+                (Event::ClockTrusted, MeshEvent::LeaderTrusted { host: self.settings.host.clone() })
             }
             None => return Ok(Vec::new()),
         };
         let mut effects = vec![Effect::ShowRole(self.role())];
+        effects.extend(self.queue.push(Effect::Announce(told)));
         effects.extend(self.fold(event, moment)?);
         Ok(effects)
     }

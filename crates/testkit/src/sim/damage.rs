@@ -49,7 +49,13 @@ impl World {
                 self.remember(kind, victim.clone(), delay);
             }
             Kind::Agents => self.ground.count(Fault::AgentKeyDamaged),
-            Kind::Apps | Kind::Commands | Kind::Orders | Kind::Results | Kind::Ticks | Kind::History => {}
+            Kind::Apps
+            | Kind::Commands
+            | Kind::Orders
+            | Kind::Results
+            | Kind::Ticks
+            | Kind::History
+            | Kind::Notices => {}
         }
         self.ground.damage(kind, &victim.subject);
     }

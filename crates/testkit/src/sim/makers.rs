@@ -102,6 +102,10 @@ const COMMANDS: &[(u32, Request)] = &[
     (1, |_, _| CommandKind::Flush),
 ];
 
+/// What people are told of every app: both happen in most histories.
+const WARN_AFTER: Duration = Duration::from_secs(8);
+const EXPECT_SUCCESS: Duration = Duration::from_secs(40);
+
 /// An app of some services with one of the rhythms, or none.
 pub(super) fn edition(number: u64, app: &AppName, rhythm: Option<usize>, hosts: Hosts, random: &mut StdRng) -> Edition {
     let names: &[&str] =
@@ -122,6 +126,7 @@ pub(super) fn edition(number: u64, app: &AppName, rhythm: Option<usize>, hosts: 
         run.on_disconnect = OnDisconnect::Stop;
     }
     spec.schedule = rhythm.map(|index| SCHEDULES[index].clone());
+    (spec.warn_after, spec.expect_success) = (Some(WARN_AFTER), Some(EXPECT_SUCCESS));
     spec.run = run.into();
     let spec = Arc::new(spec);
     let rhythm = rhythm.map(|index| &RHYTHMS[index]);

@@ -11,7 +11,8 @@ use super::net::{Record, Stored};
 /// Fields of a ledger that the release before does not have; `*` stands for each element of a list. `attempts_used` of an
 /// active run is not among them: without it, numbers of attempts that a loss of data has used up are given out again, and
 /// nobody can mend that in a program that is built already (docs/how-to/upgrade.md says so).
-const LEDGER: [&[&str]; 4] = [&["app"], &["retained"], &["active", "*", "end_asked_at"], &["active", "*", "refusals"]];
+const LEDGER: [&[&str]; 6] =
+    [&["app"], &["retained"], &["notices"], &["told"], &["active", "*", "end_asked_at"], &["active", "*", "refusals"]];
 /// Fields of a heartbeat that the release before does not have.
 const HEARTBEAT: [&[&str]; 3] = [&["engine_trouble"], &["policy"], &["stock"]];
 /// Fields of a command that the release before does not have.
@@ -29,6 +30,7 @@ pub(in crate::sim) fn as_before(record: &Record) -> Record {
         | Record::Report(_)
         | Record::Tick(_)
         | Record::History(_)
+        | Record::Notice(_)
         | Record::Unreadable(_) => record.clone(),
     }
 }
@@ -85,6 +87,8 @@ mod tests {
         let plain = ledger.clone();
         ledger["app"] = json!("nightly");
         ledger["retained"] = json!([{"run": 1, "environment": {"A": "b"}}]);
+        ledger["notices"] = json!({"last_number": 7, "last_sequence": 9, "given_up": 0, "pending": []});
+        ledger["told"] = json!({"failures": 2, "invalid": true});
         ledger["active"][0]["end_asked_at"] = json!("2026-11-22T01:30:00Z");
         ledger["active"][0]["refusals"] = json!([{"service": 0, "agent": "h1"}]);
         let full: Ledger = serde_json::from_value(ledger.clone()).unwrap();

@@ -151,11 +151,13 @@ impl World {
             let published =
                 |kind| self.ground.net.stream(kind).last(app.as_str()).map_or(0, |last| last.record.number());
             let (ticks, history) = (published(Kind::Ticks), published(Kind::History));
+            let notices = published(Kind::Notices);
             // After a loss numbers are moved ahead of what is published, though nothing waits.
             let ticks_wait = !ledger.ticks.pending.is_empty() && ticks != ledger.ticks.last_number;
             let history_waits = !ledger.history.pending.is_empty() && history != ledger.history.last_number;
-            if ticks_wait || history_waits {
-                open.push(format!("{app}: published are tick {ticks} and summary {history}"));
+            let notices_wait = !ledger.notices.pending.is_empty() && notices != ledger.notices.last_number;
+            if ticks_wait || history_waits || notices_wait {
+                open.push(format!("{app}: published are tick {ticks}, summary {history}, notice {notices}"));
             }
         }
         if !open.is_empty() {

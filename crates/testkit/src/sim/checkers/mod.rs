@@ -7,6 +7,7 @@ mod decisions;
 mod ends;
 mod history;
 mod live;
+mod notices;
 mod replicas;
 mod runs;
 #[cfg(test)]
@@ -36,6 +37,7 @@ use self::{
     ends::Ends,
     history::History,
     live::Live,
+    notices::Notices,
     replicas::Replicas,
     runs::{Editions, Runs},
     wishes::Wishes,
@@ -70,6 +72,9 @@ pub(super) struct Witness {
     replicas: Replicas,
     accounts: BTreeMap<AppName, Account>,
     histories: BTreeMap<AppName, History>,
+    notices: BTreeMap<AppName, Notices>,
+    /// Notices are missing with good reason.
+    has_lost_notices: bool,
     /// Commands that were acknowledged to their senders.
     commands: BTreeMap<RequestId, Arc<Command>>,
     /// Those that end a run by force.
@@ -81,6 +86,24 @@ impl Witness {
     /// A scheduler of the release before began, which does not know what agents allow.
     pub(super) fn earlier_release_began(&mut self) {
         self.replicas.earlier_release_began();
+        self.forgive_notices();
+    }
+
+    /// Stored data was lost, or a scheduler began that knows no notices: from now on some may be missing.
+    fn forgive_notices(&mut self) {
+        self.has_lost_notices = true;
+        self.notices.values_mut().for_each(Notices::forgive);
+    }
+
+    fn notices_of(&mut self, app: &AppName) -> &mut Notices {
+        let is_incomplete = self.has_lost_notices;
+        self.notices.entry(app.clone()).or_insert_with(|| {
+            let mut notices = Notices::default();
+            if is_incomplete {
+                notices.forgive();
+            }
+            notices
+        })
     }
 
     /// A message was stored.
@@ -103,7 +126,12 @@ impl Witness {
                 let history = self.histories.entry(tick.app.clone()).or_default();
                 history.ticked(tick).with_context(|| format!("P11, tick {} of {}", tick.number, tick.app))
             }
+            Record::Notice(notice) => {
+                let seen = self.notices_of(&notice.app).told(notice);
+                seen.with_context(|| format!("notice {} of {}: {:?}", notice.number, notice.app, notice.notice))
+            }
             Record::History(summary) => {
+                self.notices_of(&summary.app).summed_up(summary);
                 let history = self.histories.entry(summary.app.clone()).or_default();
                 history
                     .summed_up(summary)
@@ -225,6 +253,7 @@ impl Witness {
         self.accounts = ledgers.iter().map(|(app, ledger)| (app.clone(), Account::begin_at(ledger))).collect();
         self.histories = ledgers.iter().map(|(app, ledger)| (app.clone(), History::begin_at(ledger))).collect();
         self.commands.clear();
+        self.forgive_notices();
         self.runs.forget_instants();
         self.replicas.loss_accepted(ledgers);
         self.live.loss_accepted(unheard, &self.runs, &self.editions);
@@ -298,6 +327,11 @@ impl Witness {
             let history = self.histories.get(app).unwrap_or(&nothing);
             history.close(ledger).with_context(|| format!("G5, {app} at the end"))?;
             self.check_commands(app, ledger).with_context(|| format!("G5, commands of {app}"))?;
+        }
+        // Of more than wait at a time the oldest are given up, and counted.
+        let is_complete = |app: &AppName| ledgers.get(app).is_none_or(|ledger| ledger.notices.given_up == 0);
+        for (app, notices) in self.notices.iter().filter(|(app, _)| is_complete(app)) {
+            notices.close().with_context(|| format!("notices of {app}"))?;
         }
         Ok(())
     }

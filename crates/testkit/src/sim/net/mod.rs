@@ -47,13 +47,14 @@ pub(super) enum Kind {
     Results,
     Ticks,
     History,
+    Notices,
 }
 
 /// Streams whose loss the lease tells: see [`DURABLE_STREAMS`].
 pub(super) const DURABLE: [Kind; 4] = [Kind::Apps, Kind::Ledger, Kind::Results, Kind::History];
 
 impl Kind {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Lease,
         Self::Apps,
         Self::Ledger,
@@ -63,6 +64,7 @@ impl Kind {
         Self::Results,
         Self::Ticks,
         Self::History,
+        Self::Notices,
     ];
 
     pub(super) fn production(self) -> StreamKind {
@@ -76,6 +78,7 @@ impl Kind {
             Self::Results => StreamKind::Results,
             Self::Ticks => StreamKind::Ticks,
             Self::History => StreamKind::History,
+            Self::Notices => StreamKind::Notices,
         }
     }
 
@@ -84,6 +87,7 @@ impl Kind {
         match self {
             Self::Lease | Self::Ledger | Self::Agents => 1,
             Self::Apps | Self::Ticks | Self::History => 10,
+            Self::Notices => 100,
             Self::Commands | Self::Orders | Self::Results => usize::MAX,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tickmesh_core::{
     history::RunSummary,
     ledger::Ledger,
-    message::{AgentRecord, AttemptReport, Command, Order, OrderKind, TickRecord},
+    message::{AgentRecord, AttemptReport, Command, NoticeRecord, Order, OrderKind, TickRecord},
 };
 use tickmesh_messaging::LeaseRecord;
 
@@ -23,6 +23,7 @@ pub(in crate::sim) enum Record {
     Report(Arc<AttemptReport>),
     Tick(Arc<TickRecord>),
     History(Arc<RunSummary>),
+    Notice(Arc<NoticeRecord>),
     /// What nobody can read. The number tells it from others.
     Unreadable(u64),
 }
@@ -33,6 +34,7 @@ impl Record {
         match self {
             Self::Tick(tick) => tick.number,
             Self::History(summary) => summary.number,
+            Self::Notice(notice) => notice.number,
             Self::Lease(_)
             | Self::App(_)
             | Self::Ledger(_)
@@ -59,6 +61,7 @@ impl Record {
             Self::Report(report) => format!("{} {:?}", report.attempt, report.event),
             Self::Tick(tick) => format!("{tick:?}"),
             Self::History(summary) => format!("{summary:?}"),
+            Self::Notice(notice) => format!("{notice:?}"),
             Self::Unreadable(number) => format!("unreadable {number}"),
         }
     }

@@ -114,6 +114,8 @@ impl Scheduler {
             Some(Publication::new(tick.number, *expected))
         } else if let Effect::PublishHistory { summary, expected } = &effect {
             Some(Publication::new(summary.number, *expected))
+        } else if let Effect::PublishNotice { notice, expected } = &effect {
+            Some(Publication::new(notice.number, *expected))
         } else {
             None
         };
@@ -149,6 +151,10 @@ impl Scheduler {
             Effect::PublishHistory { summary, expected } => {
                 let record = Record::History(Arc::new((**summary).clone()));
                 write(Kind::History, summary.app.as_str().into(), record, *expected)
+            }
+            Effect::PublishNotice { notice, expected } => {
+                let record = Record::Notice(Arc::new((**notice).clone()));
+                write(Kind::Notices, notice.app.as_str().into(), record, *expected)
             }
             Effect::ConfirmCommand { request, .. } => {
                 let (consumer, sequence) = self.deliveries.received.remove(request)?;

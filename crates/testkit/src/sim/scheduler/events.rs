@@ -140,6 +140,9 @@ fn published(effect: &Effect, number: u64, sequence: u64) -> Option<Event> {
     if let Effect::PublishTick { tick, .. } = effect {
         return Some(Event::Mesh(dispatcher::Event::TickStored { app: tick.app.clone(), number, sequence }));
     }
+    if let Effect::PublishNotice { notice, .. } = effect {
+        return Some(Event::Mesh(dispatcher::Event::NoticeStored { app: notice.app.clone(), number, sequence }));
+    }
     let Effect::PublishHistory { summary, .. } = effect else { return None };
     Some(Event::Mesh(dispatcher::Event::HistoryStored { app: summary.app.clone(), number, sequence }))
 }
@@ -221,6 +224,7 @@ fn answer_to(effect: &Effect, answer: Answer) -> Option<Event> {
         Effect::Act(Action::Send(_))
         | Effect::PublishTick { .. }
         | Effect::PublishHistory { .. }
+        | Effect::PublishNotice { .. }
         | Effect::PurgeResults { .. }
         | Effect::Announce(_)
         | Effect::AskHolder { .. }
@@ -302,7 +306,7 @@ fn unreadable(kind: Kind, stored: &Stored) -> Option<Event> {
         }
         Kind::Agents => Event::Changed(StateChange::UnreadableAgent { agent: AgentName::new(key).ok()?, revision }),
         Kind::Results => Event::Mesh(dispatcher::Event::ReportSeen { sequence: revision, report: None }),
-        Kind::Apps | Kind::Commands | Kind::Orders | Kind::Ticks | Kind::History => return None,
+        Kind::Apps | Kind::Commands | Kind::Orders | Kind::Ticks | Kind::History | Kind::Notices => return None,
     })
 }
 
@@ -327,6 +331,8 @@ fn event_of(kind: Kind, stored: &Stored) -> Option<Event> {
             Event::Mesh(dispatcher::Event::ReportSeen { sequence: revision, report })
         }
         Record::Unreadable(_) => return unreadable(kind, stored),
-        Record::Command(_) | Record::Order(_) | Record::Tick(_) | Record::History(_) => return None,
+        Record::Command(_) | Record::Order(_) | Record::Tick(_) | Record::History(_) | Record::Notice(_) => {
+            return None;
+        }
     })
 }
