@@ -19,6 +19,9 @@ pub struct NoticePosition {
     pub history: u64,
     /// Sequence in the stream of the mesh's events.
     pub mesh: u64,
+    /// Sequence in the stream of notices about apps; `None`: a release without that stream has delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notices: Option<u64>,
 }
 
 impl Mesh {

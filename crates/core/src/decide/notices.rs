@@ -66,19 +66,19 @@ impl Transition<'_> {
         }
     }
 
-    /// Tells of a tick that was dropped: the first at once, and those of the next [`Timing::tell_dropped`] together.
+    /// Tells of a tick that was dropped: the first at once, and those of the next hour together.
     pub(super) fn tell_drop(&mut self, scheduled_at: Timestamp, reason: DropReason) {
         let (now, tick) = (self.context.now, self.ledger.ticks.last_number);
         let open = self.ledger.told.dropped.as_mut();
         if let Some(drops) = open.filter(|drops| now < time::after(drops.at, self.context.timing.tell_dropped)) {
-            drops.untold += 1;
+            drops.untold = drops.untold.saturating_add(1);
             drops.scheduled_at = scheduled_at;
             return;
         }
         // Those that are due to be told have their turn below, with this one.
         let untold = self.ledger.told.dropped.as_ref().map_or(0, |drops| drops.untold);
         self.ledger.told.dropped = Some(ToldDrops { at: now, untold: 0, scheduled_at });
-        self.tell(AppNotice::Dropped { tick, scheduled_at, reason, ticks: untold + 1 });
+        self.tell(AppNotice::Dropped { tick, scheduled_at, reason, ticks: untold.saturating_add(1) });
     }
 
     /// A new revision says since when a success is expected, and whether the file is valid.
