@@ -216,7 +216,7 @@ impl World {
             reservations: Reservations::default(),
             zones: TimeZoneDatabase::bundled(),
             clock: Clock::default(),
-            leading: None,
+            role: None,
             tap: None,
             recorder: None,
         };

@@ -6,8 +6,8 @@ use crate::{
     build::BUILD,
     commands::{
         agent, agents, apply, cancel, completions, config, context, demo, diff, doctor, events, explain, history,
-        internal_exec, internal_guard, internal_man, leader, logs, ls, next, pause, queue, resume, retry, rm, rollback,
-        run, runs, scheduler, schema, show, up, validate, version, web,
+        internal_exec, internal_guard, internal_man, leader, logs, ls, next, notify, pause, queue, resume, retry, rm,
+        rollback, run, runs, scheduler, schema, show, up, validate, version, web,
     },
     connect::MeshFlags,
     settings::FileFlag,
@@ -113,6 +113,8 @@ pub(crate) enum Command {
     /// Show the settings of this host and their origin
     #[command(alias = "settings")]
     Config(config::Args),
+    /// List the targets of notices, or try one
+    Notify(notify::Args),
     /// Check a mesh for problems
     Doctor(doctor::Args),
     /// Show the builds of this program and of the mesh

@@ -11,7 +11,8 @@ const EXAMPLES: [(&str, &[&str]); 35] = [
         &[
             "tickmesh scheduler --nats nats://nats-1:4222",
             "tickmesh scheduler --replicas 3  # on a cluster of three",
-            "tickmesh scheduler --webhook https://chat.example.org/hook",
+            "tickmesh scheduler --notify-file /etc/tickmesh/notify.toml --public-url https://jobs.example.org",
+            "tickmesh scheduler --heartbeat-url https://hc-ping.com/2f6a",
         ],
     ),
     (
@@ -28,7 +29,7 @@ const EXAMPLES: [(&str, &[&str]); 35] = [
             "tickmesh apply jobs/ --prune  # every file in it, and no other app",
         ],
     ),
-    ("ls", &["tickmesh ls", "tickmesh ls -o name | xargs -n1 tickmesh pause"]),
+    ("ls", &["tickmesh ls", "tickmesh ls --tag billing", "tickmesh ls -o name | xargs -n1 tickmesh pause"]),
     (
         "show",
         &[
@@ -53,6 +54,13 @@ const EXAMPLES: [(&str, &[&str]); 35] = [
     ("pause", &["tickmesh pause nightly", "tickmesh pause nightly -o json | jq .done"]),
     ("resume", &["tickmesh resume nightly"]),
     ("rm", &["tickmesh rm nightly"]),
+    (
+        "notify",
+        &[
+            "tickmesh notify ls --notify-file /etc/tickmesh/notify.toml",
+            "tickmesh notify test ops --notify-file /etc/tickmesh/notify.toml",
+        ],
+    ),
     ("agents", &["tickmesh agents -o wide"]),
     (
         "context",

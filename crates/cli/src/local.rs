@@ -15,7 +15,7 @@ use crate::{
     connect::MeshArgs,
     exit::chain,
     nats_server::{NatsServer, Port},
-    parts::{self, AgentConnections, AgentSettings},
+    parts::{self, AgentConnections, AgentSettings, Notices},
 };
 
 /// How long the scheduler and the agent may take to stop in order.
@@ -59,7 +59,7 @@ impl Local {
         let agent = AgentConnections::open(&mesh).await?;
         let mut connections = vec![scheduler.clone(), agent.orders.clone(), agent.output.clone()];
         let (mut parts, shutdown) = (JoinSet::new(), CancellationToken::new());
-        parts.spawn(parts::run_scheduler(scheduler, Reservations::default(), None, shutdown.clone()));
+        parts.spawn(parts::run_scheduler(scheduler, Reservations::default(), Notices::default(), shutdown.clone()));
         parts.spawn(parts::run_agent(agent, settings.agent, engine, shutdown.clone()));
         let page = match Server::bind(settings.page).await {
             Ok(server) => {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
+use hyper::Uri;
 use tickmesh_agent::{
     Host, default_limits::DefaultLimits, engine::docker::Docker, guard_process::Program, policy::HostPolicy,
 };
@@ -16,8 +17,9 @@ use tickmesh_core::{
     name::{AgentName, NAME_LENGTH_MAX},
     timing::Timing,
 };
-use tickmesh_messaging::{Error, Founding, Mesh};
+use tickmesh_messaging::{Error, Founding, Mesh, SchedulerRole};
 use tickmesh_scheduler::clock::Clock;
+use tickmesh_webhook::Target;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
@@ -85,18 +87,31 @@ pub(crate) async fn provision(mesh: &Mesh, replicas: Option<usize>) -> Result<()
     Ok(())
 }
 
+/// Whom a scheduler tells what while it leads.
+#[derive(Debug, Default)]
+pub(crate) struct Notices {
+    pub(crate) targets: Vec<Target>,
+    /// Where the page is.
+    pub(crate) public_url: Option<String>,
+    /// Where somebody notices when nobody leads.
+    pub(crate) heartbeat_url: Option<Uri>,
+}
+
 /// Runs a scheduler on a mesh that exists, until `shutdown`.
 pub(crate) async fn run_scheduler(
     mesh: Mesh,
     reservations: Reservations,
-    webhooks: Option<tickmesh_webhook::Config>,
+    notices: Notices,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let (leading, leads) = watch::channel(false);
-    // Both on the heap: one is large, and joined they would be larger.
-    let notices = Box::pin(async {
-        match webhooks {
-            Some(config) => tickmesh_webhook::run(config, mesh.clone(), leads, shutdown.clone()).await,
+    let (role, seen) = watch::channel(SchedulerRole::Preparing);
+    let Notices { targets, public_url, heartbeat_url } = notices;
+    let config = tickmesh_webhook::Config { targets, public_url, zones: zones::database() };
+    // All on the heap: one is large, and joined they would be larger.
+    let notices = Box::pin(tickmesh_webhook::run(config, mesh.clone(), seen.clone(), shutdown.clone()));
+    let heartbeat = Box::pin(async {
+        match heartbeat_url {
+            Some(url) => tickmesh_webhook::heartbeat(url, seen, shutdown.clone()).await,
             None => Ok(()),
         }
     });
@@ -108,15 +123,16 @@ pub(crate) async fn run_scheduler(
         reservations,
         zones: zones::database(),
         clock: Clock::default(),
-        leading: Some(leading),
+        role: Some(role),
         tap: None,
         recorder: None,
     };
     let scheduler = Box::pin(tickmesh_scheduler::run(config, mesh.clone(), shutdown.clone()));
     let scheduler = async { scheduler.await.context("the scheduler failed") };
     // Settings that cannot be served end both: nobody would learn of them otherwise.
-    let notices = async { notices.await.context("webhooks cannot be served") };
-    tokio::try_join!(scheduler, notices).map(|((), ())| ())
+    let notices = async { notices.await.context("targets of notices cannot be served") };
+    let heartbeat = async { heartbeat.await.context("the heartbeat cannot be sent") };
+    tokio::try_join!(scheduler, notices, heartbeat).map(|((), (), ())| ())
 }
 
 /// The page, for this host unless there is a token.

@@ -194,7 +194,8 @@ async fn explain_trouble(
         }
         let failed = replica.attempts.iter_mut().rfind(|it| it.has_failed());
         let (Some(failed), Ok(service)) = (failed, ServiceName::new(replica.service.clone())) else { continue };
-        failed.last_lines = last_lines(mesh, app, token, &service, replica.replica, failed.attempt).await?;
+        failed.last_lines =
+            last_lines(mesh, app, token, (&service, replica.replica, failed.attempt), LAST_LINES).await?;
     }
     Ok(())
 }
@@ -215,26 +216,25 @@ pub async fn failures(
     failures.retain(|it| it.attempt > above && it.has_failed());
     failures.truncate(count_max);
     for failed in &mut failures {
-        failed.last_lines = last_lines(mesh, app, token, service, replica, failed.attempt).await?;
+        failed.last_lines = last_lines(mesh, app, token, (service, replica, failed.attempt), LAST_LINES).await?;
     }
     Ok(failures)
 }
 
-/// The last lines that an attempt wrote.
-async fn last_lines(
+/// The last lines that an attempt of a replica wrote.
+pub async fn last_lines(
     mesh: &Mesh,
     app: &AppName,
     run: RunToken,
-    service: &ServiceName,
-    replica: u32,
-    attempt: u32,
+    (service, replica, attempt): (&ServiceName, u32, u32),
+    count: usize,
 ) -> Result<Vec<String>, Error> {
     let run = Some(RunSelector::Token(run));
     let filter = LogFilter { app: app.clone(), run, service: Some(service.clone()), replica: Some(replica) };
-    let mut tail = Tail::read(mesh, &filter, LAST_LINES, |line| line.writer.attempt == attempt).await?;
+    let mut tail = Tail::read(mesh, &filter, count, |line| line.writer.attempt == attempt).await?;
     let mut last = std::mem::take(&mut tail.lines);
     last.extend(tail.unfinished().into_iter().filter(|line| line.writer.attempt == attempt));
-    let skip = last.len().saturating_sub(LAST_LINES);
+    let skip = last.len().saturating_sub(count);
     Ok(last.into_iter().skip(skip).map(|line| String::from_utf8_lossy(&line.text).into_owned()).collect())
 }
 

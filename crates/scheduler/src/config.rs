@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZoneDatabase;
 use tickmesh_core::{build::Build, fleet::Reservations, timing::Timing};
+use tickmesh_messaging::SchedulerRole;
 use tokio::sync::watch;
 
 use crate::{
@@ -29,8 +30,8 @@ pub struct Config {
     /// The time zones that schedules are read in.
     pub zones: TimeZoneDatabase,
     pub clock: Clock,
-    /// Told whether this process leads, for what else is to be done by one process only.
-    pub leading: Option<watch::Sender<bool>>,
+    /// Told what this process does, for what else is to be done by the one that leads.
+    pub role: Option<watch::Sender<SchedulerRole>>,
     /// Sees every effect before it is carried out. For tests that need a crash at a given moment.
     pub tap: Option<Tap>,
     /// Sees everything that the process decides. For tests that replay it.

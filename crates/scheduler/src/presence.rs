@@ -29,7 +29,7 @@ pub(crate) struct Presence {
     /// Whoever waits for the answer to a wish.
     replies: BTreeMap<WishId, Reply>,
     last_wish: WishId,
-    leading: Option<watch::Sender<bool>>,
+    role: Option<watch::Sender<SchedulerRole>>,
     clock: Clock,
     answering: JoinHandle<()>,
 }
@@ -52,14 +52,14 @@ impl Presence {
             answer.await;
             warn!("this scheduler does not answer any more: its connection is closed");
         });
-        let (leading, clock) = (config.leading.clone(), config.clock);
-        Ok(Self { card, requests, replies: BTreeMap::new(), last_wish: 0, leading, clock, answering })
+        let (role, clock) = (config.role.clone(), config.clock);
+        Ok(Self { card, requests, replies: BTreeMap::new(), last_wish: 0, role, clock, answering })
     }
 
     /// Says what it does from now on.
     pub(crate) fn become_role(&self, role: SchedulerRole) {
-        if let Some(leading) = &self.leading {
-            leading.send_replace(matches!(role, SchedulerRole::Leading { .. }));
+        if let Some(shown) = &self.role {
+            shown.send_replace(role.clone());
         }
         self.card.send_if_modified(|card| {
             let changed = card.role != role;

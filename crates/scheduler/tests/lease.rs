@@ -84,7 +84,7 @@ fn config(id: &str) -> Config {
         reservations: Reservations::default(),
         zones: TimeZoneDatabase::bundled(),
         clock: Clock::default(),
-        leading: None,
+        role: None,
         tap: None,
         recorder: None,
     }

@@ -1,124 +1,295 @@
-//! Reads what happens for one target, from where the last one stopped, and has what is worth it delivered.
+//! Reads what there is to tell one target, from where the last one stopped, and has it delivered.
 
 use std::{collections::HashMap, time::Duration};
 
 use futures_util::{StreamExt as _, stream::select_all};
+use jiff::{Timestamp, tz::TimeZoneDatabase};
+use tickmesh_client::{read, stored::understand_stored};
 use tickmesh_core::{
     history::RunSummary,
-    message::{MeshEvent, SCHEMA, TickRecord},
+    id::RunToken,
+    message::{AppNotice, MeshEvent, NoticeRecord, SCHEMA},
     name::AppName,
     outcome::Outcome,
+    spec::NotifyChoice,
 };
 use tickmesh_messaging::{Cas, Entry, Error, Following, Mesh, NoticePosition, Start};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, warn};
 
-use crate::{Notice, deliver::Deliverer};
+use crate::{
+    Notice,
+    deliver::Deliverer,
+    gather::{Limit, collapse},
+    mesh_notices::MeshNotices,
+    notice::run_of,
+    target::Target,
+    text::masked,
+};
 
-/// How often the position is stored while nothing is worth a notice: what is read again after a change of leaders is read fast.
+/// How often the position is stored while nothing is told: what is read again after a change of leaders is read fast.
 const STORED_EVERY: Duration = Duration::from_secs(10);
-/// Apps of which it is remembered how they ended last; of others it is asked for.
+/// How long notices are gathered, so that a storm is one message.
+const GATHER: Duration = Duration::from_secs(1);
+/// Notices that are gathered at most.
+const GATHERED_MAX: usize = 1_000;
+/// Apps whose choice is remembered; those of others are read again.
 const REMEMBERED_MAX: usize = 10_000;
+/// Lines of output that come with a notice.
+const LAST_LINES: usize = 20;
+/// How long the summary of a run is waited for, which is published beside the notice of its end.
+const SUMMARY_WITHIN: Duration = Duration::from_secs(2);
+const SUMMARY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Something that happened.
 enum News {
-    Tick(Entry<TickRecord>),
-    Run(Entry<RunSummary>),
+    Notice(Entry<NoticeRecord>),
     Mesh(Entry<MeshEvent>),
+}
+
+/// What sessions of all targets need.
+#[derive(Debug, Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) mesh: Mesh,
+    pub(crate) zones: TimeZoneDatabase,
+    /// Where the page is, for links.
+    pub(crate) public_url: Option<String>,
 }
 
 /// One reading, from a position on.
 pub(crate) struct Session<'a> {
-    mesh: &'a Mesh,
+    around: &'a Surroundings,
+    target: &'a Target,
     deliverer: &'a Deliverer,
     position: NoticePosition,
     /// Revision of the stored position.
     revision: u64,
     stored_at: Instant,
-    /// How the last run of an app ended that nobody cancelled.
-    outcomes: HashMap<AppName, Outcome>,
+    known: MeshNotices,
+    /// What the apps have chosen, each at a revision of its file.
+    choices: HashMap<AppName, (u64, NotifyChoice)>,
+    limit: Limit,
 }
 
 impl<'a> Session<'a> {
-    /// Serves until something cannot be read; losing the future loses nothing but what is posted again.
-    pub(crate) async fn run(mesh: &'a Mesh, deliverer: &'a Deliverer) -> Error {
-        match Self::begin(mesh, deliverer).await {
+    /// Serves until something cannot be read; losing the future loses nothing but what is sent again.
+    pub(crate) async fn run(around: &'a Surroundings, target: &'a Target, deliverer: &'a Deliverer) -> Error {
+        match Self::begin(around, target, deliverer).await {
             Ok((mut session, mut news)) => loop {
-                match news.next().await {
-                    Some(Ok(news)) => {
-                        if let Err(error) = session.take(news).await {
-                            return error;
-                        }
-                    }
-                    Some(Err(error)) => return error,
-                    None => return Error::Closed { stream: "history".to_owned() },
+                if let Err(error) = session.serve_once(&mut news).await {
+                    return error;
                 }
             },
             Err(error) => error,
         }
     }
 
-    async fn begin(mesh: &'a Mesh, deliverer: &'a Deliverer) -> Result<(Self, Following<News>), Error> {
-        let (position, revision) = place(mesh, deliverer.webhook()).await?;
-        let (ticks, runs, events) = (mesh.ticks(), mesh.history(), mesh.events());
+    async fn begin(
+        around: &'a Surroundings,
+        target: &'a Target,
+        deliverer: &'a Deliverer,
+    ) -> Result<(Self, Following<News>), Error> {
+        let mesh = &around.mesh;
+        let (position, revision) = place(mesh, target.key).await?;
+        let (notices, events) = (mesh.notices(), mesh.events());
+        let mut known = MeshNotices::default();
+        for entry in events.list().await?.iter().filter(|entry| entry.sequence <= position.mesh) {
+            known.take(&entry.value, entry.at, entry.sequence);
+        }
+        let after = position.notices.unwrap_or(0);
         let news: Vec<Following<News>> = vec![
-            ticks.follow(None, Start::After(position.ticks)).await?.map(|it| it.map(News::Tick)).boxed(),
-            runs.follow(None, Start::After(position.history)).await?.map(|it| it.map(News::Run)).boxed(),
+            notices.follow(None, Start::After(after)).await?.map(|it| it.map(News::Notice)).boxed(),
             events.follow(Start::After(position.mesh)).await?.map(|it| it.map(News::Mesh)).boxed(),
         ];
-        let session = Self { mesh, deliverer, position, revision, stored_at: Instant::now(), outcomes: HashMap::new() };
+        let session = Self {
+            around,
+            target,
+            deliverer,
+            position,
+            revision,
+            stored_at: Instant::now(),
+            known,
+            choices: HashMap::new(),
+            limit: Limit::new(target.per_hour),
+        };
         Ok((session, select_all(news).boxed()))
     }
 
-    async fn take(&mut self, news: News) -> Result<(), Error> {
-        let notice = match &news {
-            News::Tick(entry) => Notice::of_tick(&entry.value),
-            News::Run(entry) => {
-                let before = self.before(&entry.value).await?;
-                Notice::of_run(&entry.value, before.as_ref())
-            }
-            News::Mesh(entry) => Notice::of_event(&entry.value, entry.at, entry.sequence),
-        };
-        if let Some(notice) = &notice {
-            debug!(notice = notice.id, text = notice.text, "delivering a notice");
-            self.deliverer.deliver(notice).await;
+    /// Waits for the next notice, and tells it with those that come at about that time.
+    async fn serve_once(&mut self, news: &mut Following<News>) -> Result<(), Error> {
+        let mut position = self.position.clone();
+        let mut notices = Vec::new();
+        let first = next(news).await?;
+        self.take(first, &mut position, &mut notices).await?;
+        if !notices.is_empty() {
+            self.gather(news, &mut position, &mut notices).await?;
         }
-        match news {
-            News::Tick(entry) => self.position.ticks = entry.sequence,
-            News::Run(entry) => self.position.history = entry.sequence,
-            News::Mesh(entry) => self.position.mesh = entry.sequence,
+        let is_told = !notices.is_empty();
+        if is_told {
+            self.deliver(notices).await?;
         }
-        if notice.is_some() || self.stored_at.elapsed() >= STORED_EVERY {
+        self.position = position;
+        if is_told || self.stored_at.elapsed() >= STORED_EVERY {
             self.store().await?;
         }
         Ok(())
     }
 
-    /// How the app's run before this one ended that nobody cancelled: an app that failed has not recovered by being cancelled.
-    async fn before(&mut self, summary: &RunSummary) -> Result<Option<Outcome>, Error> {
-        if summary.outcome == Outcome::Cancelled {
-            return Ok(None);
+    /// Takes what comes within a moment, and all that comes while the target is to be told nothing.
+    async fn gather(
+        &mut self,
+        news: &mut Following<News>,
+        position: &mut NoticePosition,
+        notices: &mut Vec<Notice>,
+    ) -> Result<(), Error> {
+        let mut until = Instant::now() + GATHER;
+        loop {
+            while notices.len() < GATHERED_MAX
+                && let Ok(more) = timeout_at(until, next(news)).await
+            {
+                self.take(more?, position, notices).await?;
+            }
+            let now = Timestamp::now();
+            let quiet = self
+                .target
+                .quiet
+                .as_ref()
+                .and_then(|quiet| quiet.end(now))
+                .map(|end| Duration::try_from(end.duration_since(now)).unwrap_or(Duration::ZERO));
+            let full =
+                if self.target.service.keeps_incidents() { Duration::ZERO } else { self.limit.wait(Instant::now()) };
+            match quiet.unwrap_or(Duration::ZERO).max(full) {
+                Duration::ZERO => return Ok(()),
+                // With more than can be gathered the rest stays where it is.
+                wait if notices.len() >= GATHERED_MAX => sleep(wait).await,
+                wait => until = Instant::now() + wait,
+            }
         }
-        let remembered = self.outcomes.get(&summary.app).cloned();
-        if self.outcomes.len() >= REMEMBERED_MAX {
-            self.outcomes.clear();
+    }
+
+    /// Moves the position over something, and adds what the target is to be told of it.
+    async fn take(
+        &mut self,
+        news: News,
+        position: &mut NoticePosition,
+        notices: &mut Vec<Notice>,
+    ) -> Result<(), Error> {
+        let (notice, app) = match news {
+            News::Notice(entry) => {
+                position.notices = Some(entry.sequence);
+                (self.of_app(&entry.value).await?, Some(entry.value.app))
+            }
+            News::Mesh(entry) => {
+                position.mesh = entry.sequence;
+                (self.known.take(&entry.value, entry.at, entry.sequence), None)
+            }
+        };
+        let Some(notice) = notice else { return Ok(()) };
+        let choice = match &app {
+            Some(app) => Some(self.choice(app).await?),
+            None => None,
+        };
+        if self.target.wants(&notice, choice.as_ref()) {
+            notices.push(notice);
         }
-        self.outcomes.insert(summary.app.clone(), summary.outcome.clone());
-        // Only a success needs to know.
-        if remembered.is_some() || summary.outcome != Outcome::Succeeded {
-            return Ok(remembered);
+        Ok(())
+    }
+
+    async fn deliver(&mut self, notices: Vec<Notice>) -> Result<(), Error> {
+        let messages =
+            if self.target.service.keeps_incidents() { notices } else { self.limit.fitting(collapse(notices)) };
+        for notice in messages {
+            debug!(notice = notice.id, text = notice.text, "delivering a notice");
+            self.deliverer.deliver(&notice).await;
+            self.limit.sent(Instant::now());
         }
-        let history = self.mesh.history().last(&summary.app).await?;
-        let before = history
-            .into_iter()
-            .map(|entry| entry.value)
-            .rfind(|it| it.number < summary.number && it.outcome != Outcome::Cancelled);
-        Ok(before.map(|before| before.outcome))
+        Ok(())
+    }
+
+    /// What is told of a notice of an app, with what people need to understand it.
+    async fn of_app(&self, record: &NoticeRecord) -> Result<Option<Notice>, Error> {
+        let mesh = &self.around.mesh;
+        let (mut summary, mut tick) = (None, None);
+        match &record.notice {
+            AppNotice::Failed { run, .. } | AppNotice::Recovered { run, .. } => {
+                summary = self.summary(&record.app, *run).await?;
+            }
+            AppNotice::Dropped { tick: number, .. } => {
+                let ticks = mesh.ticks().last(&record.app).await?;
+                tick = ticks.into_iter().map(|entry| entry.value).find(|tick| tick.number == *number);
+            }
+            AppNotice::Pending { .. }
+            | AppNotice::Placed { .. }
+            | AppNotice::Overdue { .. }
+            | AppNotice::OnTime { .. }
+            | AppNotice::Long { .. }
+            | AppNotice::LongOver { .. }
+            | AppNotice::Invalid { .. }
+            | AppNotice::Valid => {}
+        }
+        let Some(mut notice) = Notice::of_app(record, summary.as_ref(), tick.as_ref()) else { return Ok(None) };
+        if let (AppNotice::Failed { .. }, Some(summary)) = (&record.notice, &summary) {
+            notice.last_lines = self.last_lines(summary).await?;
+        }
+        notice.link = self.around.public_url.as_ref().map(|base| match run_of(&record.notice) {
+            Some(run) => format!("{base}/apps/{}/runs/{run}", record.app),
+            None => format!("{base}/apps/{}", record.app),
+        });
+        Ok(Some(notice))
+    }
+
+    /// The summary of a run; `None`: the history does not have it in time, or not any more.
+    async fn summary(&self, app: &AppName, run: u64) -> Result<Option<RunSummary>, Error> {
+        let until = Instant::now() + SUMMARY_WITHIN;
+        loop {
+            let history = self.around.mesh.history().last(app).await?;
+            let newest = history.iter().map(|entry| entry.value.run).max().unwrap_or(0);
+            let found = history.into_iter().map(|entry| entry.value).find(|summary| summary.run == run);
+            if found.is_some() || newest > run || Instant::now() >= until {
+                return Ok(found);
+            }
+            sleep(SUMMARY_PAUSE).await;
+        }
+    }
+
+    /// The last lines of the first replica that did not succeed.
+    async fn last_lines(&self, summary: &RunSummary) -> Result<Vec<String>, Error> {
+        let has_failed = |outcome: &Outcome| !matches!(outcome, Outcome::Succeeded | Outcome::Skipped { .. });
+        let replica = summary.replicas.iter().find(|replica| has_failed(&replica.outcome) && replica.attempts > 0);
+        let Some(replica) = replica else { return Ok(Vec::new()) };
+        let (token, place) =
+            (RunToken::new(summary.run, summary.uid), (&replica.service, replica.replica, replica.attempts));
+        let lines = read::last_lines(&self.around.mesh, &summary.app, token, place, LAST_LINES).await?;
+        Ok(lines.iter().map(|line| masked(line)).collect())
+    }
+
+    /// Whom the app wants to be told of it. One whose file cannot be read has no choice.
+    async fn choice(&mut self, app: &AppName) -> Result<NotifyChoice, Error> {
+        let record = match self.around.mesh.apps().read(app.as_str()).await {
+            Err(Error::Unreadable { .. }) => return Ok(NotifyChoice::default()),
+            record => record?,
+        };
+        let Some(entry) = record else { return Ok(NotifyChoice::default()) };
+        if let Some((revision, choice)) = self.choices.get(app)
+            && *revision == entry.sequence
+        {
+            return Ok(choice.clone());
+        }
+        let source = entry.value.source.as_ref();
+        let spec = source.and_then(|source| understand_stored(app, source, &self.around.zones).spec);
+        // A tombstone says nothing: what was chosen before holds for what is still to be told.
+        let before = self.choices.get(app).map(|(_, choice)| choice.clone());
+        let choice = spec.map(|spec| spec.notify.clone()).or(before).unwrap_or_default();
+        if self.choices.len() >= REMEMBERED_MAX {
+            self.choices.clear();
+        }
+        self.choices.insert(app.clone(), (entry.sequence, choice.clone()));
+        Ok(choice)
     }
 
     async fn store(&mut self) -> Result<(), Error> {
         self.stored_at = Instant::now();
-        match self.mesh.store_notice_position(self.deliverer.webhook(), &self.position, self.revision).await? {
+        match self.around.mesh.store_notice_position(self.target.key, &self.position, self.revision).await? {
             Cas::Stored { sequence } => self.revision = sequence,
             // Another process delivers, too: a leader that does not know yet that it is none. Both go on from what is theirs.
             Cas::Refused { current } => {
@@ -130,15 +301,28 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Where to begin, with its revision. It is stored before anything is read: a leader that dies before it has posted anything leaves to
+async fn next(news: &mut Following<News>) -> Result<News, Error> {
+    match news.next().await {
+        Some(news) => news,
+        None => Err(Error::Closed { stream: "notices".to_owned() }),
+    }
+}
+
+/// Where to begin, with its revision. It is stored before anything is read: a leader that dies before it has sent anything leaves to
 /// the next one what it read, and that one does not begin with its own now.
-async fn place(mesh: &Mesh, webhook: u64) -> Result<(NoticePosition, u64), Error> {
-    let (ticks, runs, events) = (mesh.ticks(), mesh.history(), mesh.events());
+async fn place(mesh: &Mesh, target: u64) -> Result<(NoticePosition, u64), Error> {
+    let (ticks, runs, events, notices) = (mesh.ticks(), mesh.history(), mesh.events(), mesh.notices());
     loop {
         // Read before the ends of the streams: somebody who still delivers may be ahead of ends that were read before.
-        let stored = mesh.notice_position(webhook).await?;
-        let ends = tokio::try_join!(ticks.last_sequence(), runs.last_sequence(), events.last_sequence())?;
-        let now = NoticePosition { schema: SCHEMA, ticks: ends.0, history: ends.1, mesh: ends.2 };
+        let stored = mesh.notice_position(target).await?;
+        let ends = tokio::try_join!(
+            ticks.last_sequence(),
+            runs.last_sequence(),
+            events.last_sequence(),
+            notices.last_sequence()
+        )?;
+        let now =
+            NoticePosition { schema: SCHEMA, ticks: ends.0, history: ends.1, mesh: ends.2, notices: Some(ends.3) };
         let expected = match stored {
             Some(stored) if is_within(&stored.value, &now) => return Ok((stored.value, stored.sequence)),
             // What is stored belongs to streams that are gone.
@@ -146,7 +330,7 @@ async fn place(mesh: &Mesh, webhook: u64) -> Result<(NoticePosition, u64), Error
             // Nobody has asked for notices before: what was is not told.
             None => 0,
         };
-        match mesh.store_notice_position(webhook, &now, expected).await? {
+        match mesh.store_notice_position(target, &now, expected).await? {
             Cas::Stored { sequence } => return Ok((now, sequence)),
             // Somebody else began meanwhile: what is stored counts.
             Cas::Refused { .. } => {}
@@ -155,5 +339,8 @@ async fn place(mesh: &Mesh, webhook: u64) -> Result<(NoticePosition, u64), Error
 }
 
 fn is_within(position: &NoticePosition, end: &NoticePosition) -> bool {
-    position.ticks <= end.ticks && position.history <= end.history && position.mesh <= end.mesh
+    position.ticks <= end.ticks
+        && position.history <= end.history
+        && position.mesh <= end.mesh
+        && position.notices.is_none_or(|notices| Some(notices) <= end.notices)
 }

@@ -24,7 +24,12 @@ pub(crate) fn signature(secret: &[u8], body: &[u8]) -> String {
 /// What a webhook's place is stored under: the first eight bytes of the SHA-256 of its address, which may be a secret. It must stay
 /// what it is: under another one, every webhook would begin anew.
 pub fn digest(target: &Uri) -> u64 {
-    let hash: [u8; 32] = Sha256::digest(target.to_string()).into();
+    digest_text(&target.to_string())
+}
+
+/// The first eight bytes of the SHA-256 of a text.
+pub(crate) fn digest_text(text: &str) -> u64 {
+    let hash: [u8; 32] = Sha256::digest(text).into();
     let (first, _rest) = hash.split_first_chunk().unwrap_or((&[0; 8], &[]));
     u64::from_be_bytes(*first)
 }

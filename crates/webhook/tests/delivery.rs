@@ -18,17 +18,20 @@ use hmac::{Hmac, Mac as _};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, Response, StatusCode, Uri, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use jiff::tz::TimeZoneDatabase;
 use serde_json::Value;
 use sha2::Sha256;
 use tickmesh_core::{
     history::RunSummary,
+    id::Epoch,
     ledger::Cause,
-    message::{Admission, DropReason, MeshEvent, SCHEMA, TickRecord},
+    message::{Admission, AppNotice, DropReason, MeshEvent, NoticeRecord, SCHEMA, TickRecord},
+    name::AppName,
     outcome::Outcome,
 };
-use tickmesh_messaging::{Cas, Mesh, NoticePosition};
+use tickmesh_messaging::{Cas, Mesh, NoticePosition, SchedulerRole};
 use tickmesh_testkit::{nats::Server, records};
-use tickmesh_webhook::{Config, Error, SIGNATURE_HEADER, digest};
+use tickmesh_webhook::{Config, Error, SIGNATURE_HEADER, Target, digest};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -111,7 +114,7 @@ impl Receiver {
 
 /// A process that delivers while it leads.
 struct Process {
-    leading: watch::Sender<bool>,
+    role: watch::Sender<SchedulerRole>,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -119,15 +122,19 @@ struct Process {
 impl Process {
     /// One that leads.
     fn leading(mesh: &Mesh, receivers: &[&Receiver], secret: Option<&[u8]>) -> Self {
-        let (leading, leads) = watch::channel(true);
+        let target = |receiver: &&Receiver| Target::webhook(receiver.target.clone(), secret.map(<[u8]>::to_vec));
+        Self::telling(mesh, receivers.iter().map(target).collect())
+    }
+
+    /// One that leads and tells these targets.
+    fn telling(mesh: &Mesh, targets: Vec<Target>) -> Self {
+        let (role, seen) = watch::channel(SchedulerRole::Leading { epoch: Epoch(1), doubt: None });
         let shutdown = CancellationToken::new();
-        let config = Config {
-            targets: receivers.iter().map(|receiver| receiver.target.clone()).collect(),
-            secret: secret.map(<[u8]>::to_vec),
-        };
+        let public_url = Some("https://jobs.example.org/".to_owned());
+        let config = Config { targets, public_url, zones: TimeZoneDatabase::bundled() };
         let (mesh, stop) = (mesh.clone(), shutdown.clone());
-        let task = tokio::spawn(async move { tickmesh_webhook::run(config, mesh, leads, stop).await.unwrap() });
-        Self { leading, shutdown, task }
+        let task = tokio::spawn(async move { tickmesh_webhook::run(config, mesh, seen, stop).await.unwrap() });
+        Self { role, shutdown, task }
     }
 
     async fn stop(self) {
@@ -160,27 +167,45 @@ async fn begun(mesh: &Mesh, receiver: &Receiver) {
     place(mesh, receiver, |_| true).await;
 }
 
-/// Publishes the end of a run, the app's `number`th, on top of the one at `expected`.
-async fn end(mesh: &Mesh, number: u64, outcome: Outcome, expected: u64) -> u64 {
-    let summary: RunSummary = records::summary(number, Cause::Schedule, &[outcome]);
-    match mesh.history().append(&records::app(), &summary, expected).await.unwrap() {
+/// Publishes a notice of an app on top of all that it has, and returns its sequence.
+async fn tell(mesh: &Mesh, app: &AppName, notice: AppNotice) -> u64 {
+    let newest = mesh.notices().newest(app).await.unwrap();
+    let (number, expected) = newest.map_or((1, 0), |entry| (entry.value.number + 1, entry.sequence));
+    let record = NoticeRecord { schema: SCHEMA, number, app: app.clone(), at: records::now(), notice };
+    match mesh.notices().append(app, &record, expected).await.unwrap() {
         Cas::Stored { sequence } => sequence,
         Cas::Refused { .. } => panic!("nobody else writes"),
     }
 }
 
+/// Publishes the end of a run as a leader does: the summary, and what people should hear of it.
+async fn end(mesh: &Mesh, run: u64, outcome: Outcome) -> u64 {
+    let summary: RunSummary = records::summary(run, Cause::Schedule, &[outcome.clone()]);
+    let newest = mesh.history().newest(&records::app()).await.unwrap();
+    let expected = newest.map_or(0, |entry| entry.sequence);
+    let stored = mesh.history().append(&records::app(), &summary, expected).await.unwrap();
+    assert!(matches!(stored, Cas::Stored { .. }));
+    let notice = match outcome {
+        Outcome::Succeeded => AppNotice::Recovered { run, failures: 1 },
+        outcome => AppNotice::Failed { run, outcome, failures: 1 },
+    };
+    tell(mesh, &records::app(), notice).await
+}
+
 async fn drop_tick(mesh: &Mesh, number: u64) {
+    let (scheduled_at, reason) = (records::now(), DropReason::QueueFull);
     let record = TickRecord {
         schema: SCHEMA,
         number,
         app: records::app(),
-        scheduled_at: records::now(),
-        decided_at: records::now(),
-        admission: Admission::Drop { reason: DropReason::QueueFull },
+        scheduled_at,
+        decided_at: scheduled_at,
+        admission: Admission::Drop { reason },
         coalesced: 0,
     };
     let stored = mesh.ticks().append(&records::app(), &record, 0).await.unwrap();
     assert!(matches!(stored, Cas::Stored { .. }));
+    tell(mesh, &records::app(), AppNotice::Dropped { tick: number, scheduled_at, reason, ticks: 1 }).await;
 }
 
 /// A mesh, and a receiver that refuses so many notices first.
@@ -192,15 +217,12 @@ async fn set_up(refusals: usize) -> (Server, Mesh, Receiver) {
 
 #[tokio::test]
 async fn failures_recoveries_drops_and_lost_agents_are_posted_and_signed() {
-    let server = Server::start();
-    let mesh = server.mesh("mesh").await;
-    let before = end(&mesh, 1, Outcome::failed(1), 0).await;
-    let mut receiver = Receiver::start(0).await;
+    let (_server, mesh, mut receiver) = set_up(0).await;
+    end(&mesh, 1, Outcome::failed(1)).await;
     let process = Process::leading(&mesh, &[&receiver], Some(b"secret"));
     begun(&mesh, &receiver).await;
-    let failed = end(&mesh, 2, Outcome::failed(3), before).await;
-    let fine = end(&mesh, 3, Outcome::Succeeded, failed).await;
-    end(&mesh, 4, Outcome::Succeeded, fine).await;
+    end(&mesh, 2, Outcome::failed(3)).await;
+    end(&mesh, 3, Outcome::Succeeded).await;
     drop_tick(&mesh, 1).await;
     mesh.events().publish(&MeshEvent::AgentLost { agent: records::agent() }).await;
     let posted = receiver.posted(4).await;
@@ -213,6 +235,9 @@ async fn failures_recoveries_drops_and_lost_agents_are_posted_and_signed() {
         ("tick-nightly-1", "tick_dropped"),
     ];
     assert_eq!(told, expected.map(|(id, kind)| (id.to_owned(), kind.to_owned())), "what was before is not told");
+    let failed = posted.iter().find(|it| it.get("type") == "run_failed").unwrap();
+    assert_eq!(failed.get("text"), "run nightly/2 failed (exit code 3), 0 of 1 replicas succeeded");
+    assert_eq!(failed.get("link"), "https://jobs.example.org/apps/nightly/runs/2");
     for it in &posted {
         let mut mac = Hmac::<Sha256>::new_from_slice(b"secret").unwrap();
         mac.update(&it.body);
@@ -229,14 +254,14 @@ async fn a_receiver_that_is_away_gets_it_later_and_the_next_leader_goes_on() {
     let (_server, mesh, mut receiver) = set_up(1).await;
     let first = Process::leading(&mesh, &[&receiver], None);
     begun(&mesh, &receiver).await;
-    let told = end(&mesh, 1, Outcome::failed(1), 0).await;
+    let told = end(&mesh, 1, Outcome::failed(1)).await;
     assert_eq!(receiver.ids(1).await, ["run-nightly-1"]);
-    place(&mesh, &receiver, |place| place.history >= told).await;
+    place(&mesh, &receiver, |place| place.notices >= Some(told)).await;
     // Nobody leads, and what happens meanwhile is told by the next one: once, and nothing before it again.
-    first.leading.send_replace(false);
-    let told = end(&mesh, 2, Outcome::failed(2), told).await;
+    first.role.send_replace(SchedulerRole::StandingBy { doubt: None });
+    end(&mesh, 2, Outcome::failed(2)).await;
     let second = Process::leading(&mesh, &[&receiver], None);
-    end(&mesh, 3, Outcome::failed(3), told).await;
+    end(&mesh, 3, Outcome::failed(3)).await;
     assert_eq!(receiver.ids(3).await, ["run-nightly-1", "run-nightly-2", "run-nightly-3"]);
     first.stop().await;
     second.stop().await;
@@ -248,7 +273,7 @@ async fn what_the_first_leader_had_not_posted_when_it_died_is_posted_by_the_next
     let first = Process::leading(&mesh, &[&receiver], None);
     begun(&mesh, &receiver).await;
     first.kill().await;
-    end(&mesh, 1, Outcome::failed(1), 0).await;
+    end(&mesh, 1, Outcome::failed(1)).await;
     let second = Process::leading(&mesh, &[&receiver], None);
     assert_eq!(receiver.ids(1).await, ["run-nightly-1"]);
     second.stop().await;
@@ -257,16 +282,29 @@ async fn what_the_first_leader_had_not_posted_when_it_died_is_posted_by_the_next
 #[tokio::test]
 async fn so_it_is_on_streams_that_were_made_anew() {
     let (_server, mesh, mut receiver) = set_up(0).await;
-    let gone = NoticePosition { schema: SCHEMA, ticks: 9_000, history: 9_000, mesh: 9_000 };
+    let gone = NoticePosition { schema: SCHEMA, ticks: 9_000, history: 9_000, mesh: 9_000, notices: Some(9_000) };
     let stored = mesh.store_notice_position(digest(&receiver.target), &gone, 0).await.unwrap();
     assert!(matches!(stored, Cas::Stored { .. }));
     let first = Process::leading(&mesh, &[&receiver], None);
     place(&mesh, &receiver, |place| *place != gone).await;
     first.kill().await;
-    end(&mesh, 1, Outcome::failed(1), 0).await;
+    end(&mesh, 1, Outcome::failed(1)).await;
     let second = Process::leading(&mesh, &[&receiver], None);
     assert_eq!(receiver.ids(1).await, ["run-nightly-1"]);
     second.stop().await;
+}
+
+/// All notices were stored by leaders of this release, and none of them was delivered by one of the release before.
+#[tokio::test]
+async fn after_an_upgrade_every_notice_is_delivered() {
+    let (_server, mesh, mut receiver) = set_up(0).await;
+    let before = NoticePosition { schema: SCHEMA, ticks: 0, history: 0, mesh: 0, notices: None };
+    let stored = mesh.store_notice_position(digest(&receiver.target), &before, 0).await.unwrap();
+    assert!(matches!(stored, Cas::Stored { .. }));
+    end(&mesh, 1, Outcome::failed(1)).await;
+    let process = Process::leading(&mesh, &[&receiver], None);
+    assert_eq!(receiver.ids(1).await, ["run-nightly-1"]);
+    process.stop().await;
 }
 
 #[tokio::test]
@@ -274,7 +312,7 @@ async fn what_a_leader_was_trying_again_when_it_died_is_posted_by_the_next() {
     let (_server, mesh, mut receiver) = set_up(1).await;
     let first = Process::leading(&mesh, &[&receiver], None);
     begun(&mesh, &receiver).await;
-    end(&mesh, 1, Outcome::failed(1), 0).await;
+    end(&mesh, 1, Outcome::failed(1)).await;
     receiver.has_refused().await;
     first.kill().await;
     assert!(receiver.posted.borrow().is_empty());
@@ -292,39 +330,42 @@ async fn a_webhook_that_is_away_holds_up_no_other() {
     begun(&mesh, &away).await;
     begun(&mesh, &healthy).await;
     let mut told = 0;
-    // More than the stream keeps of an app: whoever waited would never see the first.
-    for number in 1..=12 {
-        told = end(&mesh, number, Outcome::failed(1), told).await;
+    for number in 1..=3 {
+        told = end(&mesh, number, Outcome::failed(1)).await;
         healthy.posted(usize::try_from(number).unwrap()).await;
     }
-    let expected: Vec<String> = (1..=12).map(|number| format!("run-nightly-{number}")).collect();
-    assert_eq!(healthy.ids(12).await, expected);
+    let expected: Vec<String> = (1..=3).map(|number| format!("run-nightly-{number}")).collect();
+    assert_eq!(healthy.ids(3).await, expected);
     away.has_refused().await;
-    place(&mesh, &healthy, |place| place.history == told).await;
-    assert_eq!(place(&mesh, &away, |_| true).await.history, 0, "it has its own place");
+    place(&mesh, &healthy, |place| place.notices == Some(told)).await;
+    assert_eq!(place(&mesh, &away, |_| true).await.notices, Some(0), "it has its own place");
     process.stop().await;
 }
 
 #[tokio::test]
-async fn a_run_that_was_cancelled_hides_no_recovery() {
+async fn a_storm_is_one_message_and_more_than_an_hour_takes_is_another() {
     let (_server, mesh, mut receiver) = set_up(0).await;
-    let first = Process::leading(&mesh, &[&receiver], None);
+    let target = Target { per_hour: 2, ..Target::webhook(receiver.target.clone(), None) };
+    let process = Process::telling(&mesh, vec![target]);
     begun(&mesh, &receiver).await;
-    // Of a process that saw the failure, and of one that has to ask for it.
-    let failed = end(&mesh, 1, Outcome::failed(1), 0).await;
-    let cancelled = end(&mesh, 2, Outcome::Cancelled, failed).await;
-    let fine = end(&mesh, 3, Outcome::Succeeded, cancelled).await;
-    assert_eq!(receiver.posted(2).await[1].get("type"), "run_recovered");
-    let failed = end(&mesh, 4, Outcome::failed(1), fine).await;
-    let cancelled = end(&mesh, 5, Outcome::Cancelled, failed).await;
-    receiver.posted(3).await;
-    place(&mesh, &receiver, |place| place.history >= failed).await;
-    first.stop().await;
-    let second = Process::leading(&mesh, &[&receiver], None);
-    end(&mesh, 6, Outcome::Succeeded, cancelled).await;
-    assert_eq!(receiver.ids(4).await, ["run-nightly-1", "run-nightly-3", "run-nightly-4", "run-nightly-6"]);
-    assert_eq!(receiver.posted(4).await[3].get("type"), "run_recovered");
-    second.stop().await;
+    let app = |number: u64| AppName::new(format!("a{number}")).unwrap();
+    for number in 0..37 {
+        let reason = "0 of 3 agents have disk=ssd".to_owned();
+        tell(&mesh, &app(number), AppNotice::Pending { run: 1, since: records::now(), reason }).await;
+    }
+    let storm = &receiver.posted(1).await[0];
+    assert!(
+        storm.get("text").starts_with("37 apps wait: 0 of 3 agents have disk=ssd (a0, a1"),
+        "{}",
+        storm.get("text")
+    );
+    for number in 0..3 {
+        let outcome = Outcome::failed(i64::try_from(number).unwrap());
+        tell(&mesh, &app(number), AppNotice::Failed { run: 1, outcome, failures: number as u32 + 1 }).await;
+    }
+    let rest = &receiver.posted(2).await[1];
+    assert_eq!((rest.get("type").as_str(), rest.get("text").lines().count()), ("digest", 4));
+    process.stop().await;
 }
 
 /// Where certificates are is said by the environment, and a process cannot safely change its own: the test runs itself again.
@@ -343,8 +384,10 @@ async fn only_https_needs_certificates() {
     let over = CancellationToken::new();
     over.cancel();
     let serve = async |target: &str| {
-        let config = Config { targets: vec![target.parse().unwrap()], secret: None };
-        tickmesh_webhook::run(config, mesh.clone(), watch::channel(false).1, over.clone()).await
+        let targets = vec![Target::webhook(target.parse().unwrap(), None)];
+        let config = Config { targets, public_url: None, zones: TimeZoneDatabase::bundled() };
+        let role = watch::channel(SchedulerRole::Preparing).1;
+        tickmesh_webhook::run(config, mesh.clone(), role, over.clone()).await
     };
     serve("http://127.0.0.1:1/hook").await.unwrap();
     let refused = serve("https://127.0.0.1:1/hook").await;

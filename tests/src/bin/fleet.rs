@@ -315,7 +315,7 @@ async fn scheduler(arguments: &Arguments, shutdown: CancellationToken) -> anyhow
         reservations: Reservations::default(),
         zones: TimeZoneDatabase::bundled(),
         clock: Clock { shift: SignedDuration::from_millis(arguments.find("--ahead").unwrap_or("0").parse()?) },
-        leading: None,
+        role: None,
         tap,
         recorder: None,
     };

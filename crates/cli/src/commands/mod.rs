@@ -26,6 +26,7 @@ pub(crate) mod leader;
 pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod next;
+pub(crate) mod notify;
 pub(crate) mod pause;
 mod prepare;
 mod progress;
@@ -137,6 +138,7 @@ fn mesh_of(cli: &Cli) -> anyhow::Result<MeshArgs> {
         Command::Up(_)
         | Command::Demo(_)
         | Command::Context(_)
+        | Command::Notify(_)
         | Command::Validate(_)
         | Command::Explain(_)
         | Command::Schema(_)
@@ -186,6 +188,7 @@ fn log_settings(command: &Command) -> (Verbosity, LogFormat) {
         | Command::Schema(_)
         | Command::Context(_)
         | Command::Config(_)
+        | Command::Notify(_)
         | Command::Events(_)
         | Command::History(_)
         | Command::Rollback(_)
@@ -240,6 +243,7 @@ async fn dispatch(session: &Session, cli: &Cli) -> anyhow::Result<Exit> {
         Command::Rollback(args) => rollback::run(session, args).await,
         Command::Context(args) => context::run(session, args),
         Command::Config(args) => config::run(session, &cli.settings, args),
+        Command::Notify(args) => notify::run(session, args).await,
         Command::Explain(args) => explain::run(session, args),
         Command::Schema(args) => schema::run(session, args),
         Command::Completions(args) => completions::run(session, args),

@@ -4,9 +4,15 @@ use std::{num::NonZeroU64, path::PathBuf};
 
 use hyper::Uri;
 use tickmesh_core::fleet::Reservations;
+use tickmesh_webhook::Target;
 
-use super::Session;
-use crate::{exit::Exit, logging::LogArgs, parts, secret_file};
+use super::{Session, notify::FileArgs};
+use crate::{
+    exit::Exit,
+    logging::LogArgs,
+    parts::{self, Notices},
+    secret_file,
+};
 
 /// What `scheduler` takes.
 #[derive(Debug, clap::Args)]
@@ -19,36 +25,44 @@ pub(crate) struct Args {
     /// weight, and reserve nothing. The same for every scheduler of a mesh
     #[arg(long, value_name = "SHARES")]
     cpu_shares_per_core: Option<NonZeroU64>,
-    /// Where to post, as JSON, that a run failed, an app recovered, a tick was dropped or an agent is lost; may be repeated. The same
-    /// for every scheduler of a mesh: the one that leads posts
+    #[command(flatten)]
+    notify: FileArgs,
+    /// Where to post, as JSON, what somebody should be told; may be repeated. The same for every scheduler of a mesh: the one that
+    /// leads posts
     #[arg(long = "webhook", value_name = "URL")]
     webhooks: Vec<Uri>,
     /// File with the key that what is posted is signed with, as HMAC-SHA256 in the header `tickmesh-signature`
     #[arg(long, value_name = "FILE", requires = "webhooks")]
     webhook_secret_file: Option<PathBuf>,
+    /// Where the page is, for links in notices
+    #[arg(long, value_name = "URL")]
+    public_url: Option<Uri>,
+    /// Where to ping every 5 s while this scheduler leads and trusts its clock
+    #[arg(long, value_name = "URL")]
+    heartbeat_url: Option<Uri>,
     #[command(flatten)]
     pub log: LogArgs,
 }
 
 impl Args {
-    /// Whom to tell, if anybody.
-    fn webhooks(&self) -> anyhow::Result<Option<tickmesh_webhook::Config>> {
-        if self.webhooks.is_empty() {
-            return Ok(None);
-        }
+    /// Whom to tell, and how.
+    fn notices(&self) -> anyhow::Result<Notices> {
         let read = |path: &PathBuf| secret_file::read(path, "a secret", 1);
         let secret = self.webhook_secret_file.as_ref().map(read).transpose()?;
-        Ok(Some(tickmesh_webhook::Config { targets: self.webhooks.clone(), secret }))
+        let mut targets = self.notify.targets()?;
+        targets.extend(self.webhooks.iter().map(|url| Target::webhook(url.clone(), secret.clone())));
+        let public_url = self.public_url.as_ref().map(ToString::to_string);
+        Ok(Notices { targets, public_url, heartbeat_url: self.heartbeat_url.clone() })
     }
 }
 
 /// Runs until it is told to stop.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
-    let webhooks = args.webhooks()?;
+    let notices = args.notices()?;
     let shutdown = parts::stop_on_signal()?;
     let mesh = session.mesh.connect("scheduler").await?;
     parts::provision(&mesh, args.replicas.as_deref().map(str::parse).transpose()?).await?;
     let reservations = Reservations { cpu_shares_per_core: args.cpu_shares_per_core };
-    parts::run_scheduler(mesh, reservations, webhooks, shutdown).await?;
+    parts::run_scheduler(mesh, reservations, notices, shutdown).await?;
     Ok(Exit::Success)
 }
