@@ -448,8 +448,10 @@ fn a_standby_in_doubt_leaves_the_lease_to_others() {
 fn a_doubted_clock_is_shown_until_it_agrees() {
     let mut world = World::leading();
     let ahead = tickmesh_core::time::before(world.moment.wall, Duration::from_secs(5));
-    world.read_clock(ahead).check(&["ShowRole(Leading { epoch: Epoch(8), doubt: Some("], "leading");
-    world.read_clock(world.moment.wall).check(&["ShowRole(Leading { epoch: Epoch(8), doubt: None"], "leading");
+    let doubted = ["ShowRole(Leading { epoch: Epoch(8), doubt: Some(", "Announce(LeaderDoubted {"];
+    world.read_clock(ahead).check(&doubted, "leading");
+    let trusted = ["ShowRole(Leading { epoch: Epoch(8), doubt: None", "Announce(LeaderTrusted {"];
+    world.read_clock(world.moment.wall).check(&trusted, "leading");
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn a_run_without_an_agent_is_told_after_five_minutes() {
 }
 
 #[test]
-fn a_wait_goes_on_across_leaders_and_a_run_that_ends_waits_no_more() {
+fn a_wait_goes_on_across_leaders_until_the_run_ends() {
     let mut world = homeless();
     world.clock(200.0);
     // What is stored need not say since when: it follows from the run.
@@ -259,7 +259,7 @@ fn nothing_is_told_by_a_clock_that_may_be_wrong() {
 }
 
 #[test]
-fn numbers_begin_at_the_tenure_and_only_the_newest_notices_are_kept() {
+fn numbers_begin_at_the_tenure_and_the_newest_are_kept() {
     let mut world = World::new(unscheduled(vec![service(1, 0)]));
     world.tenure.epoch.0 = 900;
     ends(&mut world, 3);

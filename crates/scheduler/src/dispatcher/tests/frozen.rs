@@ -19,7 +19,8 @@ fn frozen() -> World {
     let at = world.moment.wall;
     world.handle(Event::Changed(StateChange::App { app: other.clone(), revision: 2, at, content }));
     world.handle(Event::LedgerWritten { app: other, revision: 30 });
-    assert!(world.handle(unreadable(20, false)).is_empty());
+    let effects = world.handle(unreadable(20, false));
+    assert!(matches!(&effects[..], [Effect::Announce(MeshEvent::AppUnreadable { .. })]), "{effects:?}");
     world
 }
 

@@ -101,6 +101,21 @@ fn told(effects: &[Effect]) -> usize {
     count(effects, |effect| matches!(effect, Effect::Announce(MeshEvent::AgentLost { .. })))
 }
 
+fn told_back(effects: &[Effect]) -> usize {
+    count(effects, |effect| matches!(effect, Effect::Announce(MeshEvent::AgentBack { .. })))
+}
+
+#[test]
+fn an_agent_that_was_lost_is_back_with_its_next_heartbeat() {
+    let mut world = World::leading(None);
+    assert_eq!(told_back(&world.heartbeat(0, &[])), 0, "it was never away");
+    world.pass(Timing::default().lost - Duration::from_secs(1));
+    assert_eq!(told_back(&world.heartbeat(0, &[])), 0, "nobody was told that it is lost");
+    assert_eq!(told(&world.pass(Timing::default().lost)), 1);
+    assert_eq!(told_back(&world.heartbeat(0, &[])), 1);
+    assert_eq!(told_back(&world.heartbeat(0, &[])), 0);
+}
+
 #[test]
 fn an_agent_that_holds_nothing_is_lost_too_once_in_each_silence() {
     let mut world = World::leading(None);
