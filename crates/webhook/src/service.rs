@@ -111,24 +111,25 @@ impl Service {
 
     /// The request that brings a notice to the service; an error is about the notice.
     pub(crate) fn post(&self, notice: &Notice) -> Result<Post, serde_json::Error> {
-        let body: Value = match self {
-            Self::Webhook { .. } => serde_json::to_value(notice)?,
-            Self::Slack { .. } => json!({ "text": slack_text(notice) }),
-            Self::Discord { .. } => json!({
+        let encode = |body: Value| serde_json::to_vec(&body);
+        let body = match self {
+            Self::Webhook { .. } => serde_json::to_vec(notice),
+            Self::Slack { .. } => encode(json!({ "text": slack_text(notice) })),
+            Self::Discord { .. } => encode(json!({
                 "content": shortened(&plain_text(notice), DISCORD_CHARACTERS_MAX),
                 "allowed_mentions": { "parse": [] },
-            }),
-            Self::Teams { .. } => teams_card(notice),
-            Self::Ntfy { topic, .. } => ntfy_message(notice, topic),
-            Self::Gotify { .. } => gotify_message(notice),
-            Self::Telegram { chat, .. } => json!({
+            })),
+            Self::Teams { .. } => encode(teams_card(notice)),
+            Self::Ntfy { topic, .. } => encode(ntfy_message(notice, topic)),
+            Self::Gotify { .. } => encode(gotify_message(notice)),
+            Self::Telegram { chat, .. } => encode(json!({
                 "chat_id": chat,
                 "text": shortened(&plain_text(notice), TELEGRAM_CHARACTERS_MAX),
                 "link_preview_options": { "is_disabled": true },
-            }),
-            Self::PagerDuty { routing_key, .. } => pagerduty_event(notice, routing_key),
+            })),
+            Self::PagerDuty { routing_key, .. } => encode(pagerduty_event(notice, routing_key)),
         };
-        let body = Bytes::from(serde_json::to_vec(&body)?);
+        let body = Bytes::from(body?);
         let (uri, mut headers) = (self.uri().clone(), HeaderMap::new());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let credential = match self {

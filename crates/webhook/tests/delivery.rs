@@ -180,7 +180,7 @@ async fn tell(mesh: &Mesh, app: &AppName, notice: AppNotice) -> u64 {
 
 /// Publishes the end of a run as a leader does: the summary, and what people should hear of it.
 async fn end(mesh: &Mesh, run: u64, outcome: Outcome) -> u64 {
-    let summary: RunSummary = records::summary(run, Cause::Schedule, &[outcome.clone()]);
+    let summary: RunSummary = records::summary(run, Cause::Schedule, std::slice::from_ref(&outcome));
     let newest = mesh.history().newest(&records::app()).await.unwrap();
     let expected = newest.map_or(0, |entry| entry.sequence);
     let stored = mesh.history().append(&records::app(), &summary, expected).await.unwrap();
@@ -343,7 +343,7 @@ async fn a_webhook_that_is_away_holds_up_no_other() {
 }
 
 #[tokio::test]
-async fn a_storm_is_one_message_and_more_than_an_hour_takes_is_another() {
+async fn a_storm_is_one_message_and_so_is_what_finds_no_room() {
     let (_server, mesh, mut receiver) = set_up(0).await;
     let target = Target { per_hour: 2, ..Target::webhook(receiver.target.clone(), None) };
     let process = Process::telling(&mesh, vec![target]);

@@ -49,6 +49,10 @@ const RECORD: &str = r#"{"schema":1,"number":1,"app":"ghost","run":1,"uid":"6cd3
     {"environment":{"PASSWORD":"marker-of-a-record-44e0"}},"services":[{"name":"s1","replicas":[{"attempts":1,"outcome":
     {"failed":{"exit_code":4}},"agent":"host-1"}]}]}"#;
 
+/// What people are told of it.
+const NOTICE: &str = r#"{"schema":1,"number":1,"app":"ghost","at":"2026-11-30T22:43:59Z","notice":
+    {"notice":"failed","run":1,"outcome":{"failed":{"exit_code":4}},"failures":1}}"#;
+
 #[track_caller]
 fn check_clean(what: &str, text: &str) {
     for marker in MARKERS {
@@ -210,6 +214,7 @@ fn values_are_stored_where_a_retry_needs_them_only() {
     let of_retry = orders.lines().filter(|order| order.contains(r#""run":2"#) && order.contains(FROM_RUN));
     assert!(of_retry.count() > 0, "the retry has the value: {orders}");
     tap.publish("tickmesh.history.ghost", RECORD);
+    tap.publish("tickmesh.notice.ghost", NOTICE);
     wait_until("both to be posted", PATIENCE, || {
         let posted = posted.lock().unwrap();
         posted.contains("run-job-2") && posted.contains("run-ghost-1")
