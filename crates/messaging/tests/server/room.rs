@@ -60,7 +60,7 @@ async fn streams_that_somebody_made_are_completed() {
     let some = [tickmesh_messaging::StreamKind::Apps, tickmesh_messaging::StreamKind::Logs].into();
     mesh.make_missing(&some).await.unwrap();
     let streams = mesh.find_streams().await.unwrap();
-    assert_eq!((streams.found.len(), streams.missing.len(), streams.were_used()), (2, 10, false));
+    assert_eq!((streams.found.len(), streams.missing.len(), streams.were_used()), (2, 11, false));
     mesh.found(None).await.unwrap();
     assert!(mesh.open().await.is_ok() && mesh.find_streams().await.unwrap().missing.is_empty());
 }
