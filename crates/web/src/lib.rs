@@ -18,6 +18,7 @@ mod deadline;
 mod edits;
 mod error;
 mod guard;
+mod histogram;
 mod live;
 mod metrics;
 mod model;

@@ -16,16 +16,18 @@ use prometheus_client::{
 use serde::Deserialize;
 use tickmesh_client::{leadership::Leadership, views::agent::AgentsView};
 
-use crate::{
-    app::App,
-    model::{LATENESS_BOUNDS, Model},
-    problem::Problem,
-};
+use crate::{app::App, histogram::head, model::Model, problem::Problem};
 
 /// What became of an instant or a run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfOutcome {
     outcome: &'static str,
+}
+
+/// Of which release a program is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfBuild {
+    version: &'static str,
 }
 
 /// In which state something is.
@@ -75,6 +77,7 @@ pub(crate) struct Wanted {
 pub(crate) async fn metrics(State(app): State<App>, Query(wanted): Query<Wanted>) -> Result<Response, Problem> {
     let streams = app.mesh.stream_states().await?;
     let mut registry = Registry::with_prefix("tickmesh");
+    build(&mut registry);
     app.look(|model| {
         instants(&mut registry, model);
         runs(&mut registry, model);
@@ -105,7 +108,7 @@ pub(crate) async fn metrics(State(app): State<App>, Query(wanted): Query<Wanted>
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     let mut text = in_text_format(&text);
-    app.look(|model| lateness(&mut text, model));
+    app.look(|model| histograms(&mut text, model, wanted.apps > 0));
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }
@@ -236,23 +239,42 @@ fn each_app(registry: &mut Registry, model: &Model) {
     registry.register("app_queue_length", "Its runs that wait", waiting);
 }
 
-/// A histogram that was counted elsewhere: the library only has those that it counts itself.
-fn lateness(text: &mut String, model: &Model) {
-    let name = "tickmesh_tick_lateness_seconds";
-    let mut lines = vec![
-        format!("# HELP {name} From an instant to its decision, of ticks since this process began."),
-        format!("# TYPE {name} histogram"),
-    ];
-    let mut sum = 0;
-    for (bound, count) in
-        LATENESS_BOUNDS.iter().map(ToString::to_string).chain(["+Inf".to_owned()]).zip(model.counts.lateness)
-    {
-        sum += count;
-        lines.push(format!("{name}_bucket{{le=\"{bound}\"}} {sum}"));
+/// What was counted in buckets since this process began.
+fn histograms(text: &mut String, model: &Model, wants_apps: bool) {
+    let counts = &model.counts;
+    for (name, help, histogram) in [
+        (
+            "tickmesh_tick_lateness_seconds",
+            "From an instant to its decision, of ticks since this process began.",
+            &counts.lateness,
+        ),
+        (
+            "tickmesh_run_duration_seconds",
+            "From the start of a run to its end, of runs since this process began.",
+            &counts.took,
+        ),
+        (
+            "tickmesh_run_wait_seconds",
+            "From an instant to the start of its run, of runs since this process began.",
+            &counts.waited,
+        ),
+    ] {
+        *text += &(head(name, help) + &histogram.samples(name, ""));
     }
-    lines.push(format!("{name}_sum {}", model.counts.lateness_sum));
-    lines.push(format!("{name}_count {sum}"));
-    *text += &format!("{}\n", lines.join("\n"));
+    if wants_apps {
+        let name = "tickmesh_app_run_duration_seconds";
+        *text += &head(name, "From the start of a run to its end, by app, of runs since this process began.");
+        for (app, histogram) in &counts.took_by_app {
+            *text += &histogram.samples(name, &format!("app=\"{app}\","));
+        }
+    }
+}
+
+/// Which program this is.
+fn build(registry: &mut Registry) {
+    let info = Family::<OfBuild, Gauge>::default();
+    info.get_or_create(&OfBuild { version: env!("CARGO_PKG_VERSION") }).set(1);
+    registry.register("build_info", "1, with the version of this program", info);
 }
 
 /// The text format of Prometheus, of which every tool reads the help texts: there a counter's has the whole name, and in

@@ -19,11 +19,13 @@ use tickmesh_core::{
     fleet::Fleet,
     history::RunSummary,
     id::RunNumber,
-    ledger::{Ledger, State},
+    ledger::{Cause, Ledger, Origin, State},
     message::{Admission, AgentRecord, AppRecord, MeshEvent, SkipReason, TickRecord},
     name::AppName,
 };
 use tickmesh_messaging::Entry;
+
+use crate::histogram::Histogram;
 
 /// Finished runs that the timeline has: of a busy mesh, those of the last hours.
 const RUNS_MAX: usize = 50_000;
@@ -32,8 +34,11 @@ const TICKS_MAX: usize = 10_000;
 /// Runs of an app whose time is known: those that a ledger lists.
 const TOOK_MAX: usize = 10;
 /// Bounds of the buckets of lateness, in seconds.
-pub(crate) const LATENESS_BOUNDS: [f64; 12] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0];
+const LATENESS_BOUNDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0];
+
+/// Bounds of the buckets of how long runs take and wait, in seconds: from a second to a day.
+const RUN_BOUNDS: [f64; 12] =
+    [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 43_200.0, 86_400.0];
 
 /// What is known.
 #[derive(Default)]
@@ -97,15 +102,32 @@ struct Loaded {
 }
 
 /// What this process has counted since it began.
-#[derive(Default)]
 pub(crate) struct Counts {
     pub(crate) runs: BTreeMap<&'static str, u64>,
-    /// Seconds from the instant to its decision, of all ticks together.
-    pub(crate) lateness_sum: f64,
-    /// Ticks in each bucket; the last one has those above all bounds.
-    pub(crate) lateness: [u64; LATENESS_BOUNDS.len() + 1],
+    /// From the instant to its decision.
+    pub(crate) lateness: Histogram,
+    /// From the start of a run to its end.
+    pub(crate) took: Histogram,
+    /// The same of each app.
+    pub(crate) took_by_app: BTreeMap<AppName, Histogram>,
+    /// From the instant to the start of its run.
+    pub(crate) waited: Histogram,
     pub(crate) leader_changes: u64,
     pub(crate) epoch: u64,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            runs: BTreeMap::new(),
+            lateness: Histogram::new(&LATENESS_BOUNDS),
+            took: Histogram::new(&RUN_BOUNDS),
+            took_by_app: BTreeMap::new(),
+            waited: Histogram::new(&RUN_BOUNDS),
+            leader_changes: 0,
+            epoch: 0,
+        }
+    }
 }
 
 /// One app.
@@ -242,6 +264,14 @@ impl Model {
         let outcome = entry.value.outcome.label();
         if self.new_runs.has(entry.sequence) {
             *self.counts.runs.entry(outcome).or_default() += 1;
+            let summary = &entry.value;
+            let took = summary.finished_at.duration_since(summary.started_at).as_secs_f64();
+            self.counts.took.observe(took);
+            let of_app = self.counts.took_by_app.entry(summary.app.clone());
+            of_app.or_insert_with(|| Histogram::new(&RUN_BOUNDS)).observe(took);
+            if let Some(scheduled_at) = summary.scheduled_at.filter(|_| is_of_schedule(&summary.cause)) {
+                self.counts.waited.observe(summary.started_at.duration_since(scheduled_at).as_secs_f64());
+            }
         }
         let RunSummary { app, run, scheduled_at, started_at, finished_at, .. } = entry.value;
         let took = self.took.entry(app.to_string()).or_default();
@@ -259,10 +289,7 @@ impl Model {
     pub(crate) fn tick(&mut self, entry: Entry<TickRecord>) {
         let record = entry.value;
         if self.new_ticks.has(entry.sequence) && is_decision_when_due(&record.admission) {
-            let late = record.decided_at.duration_since(record.scheduled_at).as_secs_f64().max(0.0);
-            self.counts.lateness_sum += late;
-            let bucket = LATENESS_BOUNDS.iter().position(|bound| late <= *bound).unwrap_or(LATENESS_BOUNDS.len());
-            self.counts.lateness[bucket] += 1;
+            self.counts.lateness.observe(record.decided_at.duration_since(record.scheduled_at).as_secs_f64());
         }
         if matches!(record.admission, Admission::Start { .. } | Admission::Enqueue { .. }) {
             return;
@@ -415,6 +442,14 @@ impl Known {
     }
 }
 
+/// Whether a run began for an instant: a retry has the instant of the run that it repeats.
+fn is_of_schedule(cause: &Cause) -> bool {
+    match cause.origin() {
+        Origin::Tick => true,
+        Origin::Manual | Origin::Retry => false,
+    }
+}
+
 /// Whether an instant was decided when it was due. What waited is thrown out long after, and what a pause left out is
 /// told when the app is resumed: neither says how late the mesh is.
 fn is_decision_when_due(admission: &Admission) -> bool {
@@ -431,7 +466,7 @@ fn is_decision_when_due(admission: &Admission) -> bool {
 #[cfg(test)]
 mod tests {
     use tickmesh_core::{
-        ledger::{Cause, RecentRun},
+        ledger::RecentRun,
         message::{DiscardReason, DropReason, SCHEMA},
         outcome::Outcome,
     };
@@ -528,13 +563,17 @@ mod tests {
         model.tick(entry(1, tick(2)));
         model.tick(entry(2, tick(2)));
         model.tick(entry(3, tick(70_000)));
-        assert_eq!((model.counts.lateness[1], model.counts.lateness[12], model.ticks.len()), (1, 1, 3));
+        let lateness = |model: &Model| model.counts.lateness.samples("t", "");
+        let told = lateness(&model);
+        assert!(told.contains("t_bucket{le=\"0.0025\"} 1\n") && told.ends_with("t_count 2\n"), "{told}");
+        assert_eq!(model.ticks.len(), 3);
         let later = |admission| TickRecord { admission, ..tick(275_000) };
         let paused = Admission::Skip { reason: SkipReason::Paused, instants: 1 };
         let flushed = Admission::Discard { reason: DiscardReason::Flushed, ticks: 1 };
         model.tick(entry(4, later(paused)));
         model.tick(entry(5, later(flushed)));
-        assert_eq!((model.counts.lateness.iter().sum::<u64>(), model.ticks.len()), (2, 5));
+        assert!(lateness(&model).ends_with("t_count 2\n"));
+        assert_eq!(model.ticks.len(), 5);
     }
 
     #[test]
