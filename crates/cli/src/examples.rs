@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// Command, and how it is used. What follows two blanks and a `#` is said about it.
-const EXAMPLES: [(&str, &[&str]); 35] = [
+const EXAMPLES: [(&str, &[&str]); 36] = [
     ("demo", &["tickmesh demo"]),
     ("up", &["tickmesh up"]),
     (

@@ -1,6 +1,6 @@
 //! `tickmesh notify`: the targets that a scheduler would tell, and whether they can be told.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -21,26 +21,28 @@ use crate::{
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct FileArgs {
     /// TOML file with the targets of notices, in tables `[notify.NAME]`
-    #[arg(long, value_name = "FILE", env = "TICKMESH_NOTIFY_FILE")]
+    #[arg(long, value_name = "FILE", env = FILE_VARIABLE)]
     notify_file: Option<PathBuf>,
 }
 
-impl FileArgs {
-    /// Returns the targets of the file; none without a file.
-    pub(crate) fn targets(&self) -> anyhow::Result<Vec<Target>> {
-        let Some(path) = &self.notify_file else { return Ok(Vec::new()) };
-        let targets = tickmesh_webhook::read_targets(path, &zones::database());
-        targets.map_err(|error| BadInput::new(chain(&error.into())).into())
-    }
+/// The variable that says to a scheduler, too, where its targets are.
+const FILE_VARIABLE: &str = "TICKMESH_SCHEDULER_NOTIFY_FILE";
 
-    /// Returns the targets of the file that has to be named.
-    fn required(&self) -> anyhow::Result<Vec<Target>> {
-        if self.notify_file.is_none() {
-            let hint = "name the file that the schedulers have: --notify-file FILE, or TICKMESH_NOTIFY_FILE";
+impl FileArgs {
+    /// Returns the targets of the file, which has to be named.
+    fn targets(&self) -> anyhow::Result<Vec<Target>> {
+        let Some(path) = &self.notify_file else {
+            let hint = format!("name the file that the schedulers have: --notify-file FILE, or {FILE_VARIABLE}");
             return Err(BadInput::new("no file of targets is named").hint(hint).into());
-        }
-        self.targets()
+        };
+        read_targets(path)
     }
+}
+
+/// Returns the targets of a file.
+pub(crate) fn read_targets(path: &Path) -> anyhow::Result<Vec<Target>> {
+    let targets = tickmesh_webhook::read_targets(path, &zones::database());
+    targets.map_err(|error| BadInput::new(chain(&error.into())).into())
 }
 
 /// What `notify` takes.
@@ -129,7 +131,7 @@ impl View for TargetsView {
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
     match &args.action {
         Action::Ls(args) => {
-            let targets = args.file.required()?;
+            let targets = args.file.targets()?;
             session.output.show(&TargetsView(targets.iter().map(TargetView::from).collect()), args.form.format)?;
         }
         Action::Test(args) => test(session, args).await?,
@@ -138,7 +140,7 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
 }
 
 async fn test(session: &Session, args: &TestArgs) -> anyhow::Result<()> {
-    let targets = args.file.required()?;
+    let targets = args.file.targets()?;
     let Some(target) = targets.iter().find(|target| target.name == args.name) else {
         let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
         let hint = if names.is_empty() {

@@ -6,7 +6,7 @@ use hyper::Uri;
 use tickmesh_core::fleet::Reservations;
 use tickmesh_webhook::Target;
 
-use super::{Session, notify::FileArgs};
+use super::{Session, notify::read_targets};
 use crate::{
     exit::Exit,
     logging::LogArgs,
@@ -25,8 +25,9 @@ pub(crate) struct Args {
     /// weight, and reserve nothing. The same for every scheduler of a mesh
     #[arg(long, value_name = "SHARES")]
     cpu_shares_per_core: Option<NonZeroU64>,
-    #[command(flatten)]
-    notify: FileArgs,
+    /// TOML file with the targets of notices, in tables `[notify.NAME]`. It may be the file of the settings
+    #[arg(long, value_name = "FILE")]
+    notify_file: Option<PathBuf>,
     /// Where to post, as JSON, what somebody should be told; may be repeated. The same for every scheduler of a mesh: the one that
     /// leads posts
     #[arg(long = "webhook", value_name = "URL")]
@@ -49,7 +50,7 @@ impl Args {
     fn notices(&self) -> anyhow::Result<Notices> {
         let read = |path: &PathBuf| secret_file::read(path, "a secret", 1);
         let secret = self.webhook_secret_file.as_ref().map(read).transpose()?;
-        let mut targets = self.notify.targets()?;
+        let mut targets = self.notify_file.as_deref().map(read_targets).transpose()?.unwrap_or_default();
         targets.extend(self.webhooks.iter().map(|url| Target::webhook(url.clone(), secret.clone())));
         let public_url = self.public_url.as_ref().map(ToString::to_string);
         Ok(Notices { targets, public_url, heartbeat_url: self.heartbeat_url.clone() })

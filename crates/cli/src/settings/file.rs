@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tickmesh_webhook::NOTIFY_TABLE;
 use toml_edit::{Document, Item, Key as TomlKey, TableLike, Value};
 
 use super::{
@@ -126,6 +127,8 @@ impl Reader<'_> {
         for (name, item) in table.iter() {
             let place = place_of(table, name, item);
             match item.as_table_like() {
+                // Targets of notices, for whoever is given the file with `--notify-file`.
+                _ if name == NOTIFY_TABLE => {}
                 _ if !names.contains(&name) => {
                     let list = format!("there are [{}]", names.join("], ["));
                     let hint = near(name, names.iter().copied()).unwrap_or(list);
@@ -227,6 +230,7 @@ mod tests {
     #[test]
     fn every_problem_is_reported_with_its_place() {
         check("[agent]\nslots = 8\nlabel = [\"disk=ssd\"]\nallow = \"gpus\"\n[mesh]\nnats = \"nats://a\"", &[]);
+        check("[notify.ops]\ntype = \"slack\"\n[agent]\nslots = 8\n", &[]);
         check("[agent]\nslots = 0\n", &["t.toml:2:9: `slots`: 0 is not in 1..=4294967295"]);
         check(
             "[agent]\nslot = 8\n[wbe]\n",
