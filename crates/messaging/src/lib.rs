@@ -41,6 +41,7 @@ mod results;
 mod room;
 mod schedulers;
 mod servers;
+mod snapshot;
 mod store;
 mod streams;
 mod topology;
@@ -71,6 +72,7 @@ pub use crate::{
     schedulers::{
         Reply, SchedulerCard, SchedulerRequest, SchedulerRole, Schedulers, StoreLost, WishReply, WishRequest,
     },
+    snapshot::StreamShape,
     streams::{Founding, StreamsThere, founding, is_store_lost},
     topology::{ORDER_AGE, Provisioning},
     wire::Entry,

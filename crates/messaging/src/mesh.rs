@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_nats::connection::State;
+use bytes::Bytes;
 use serde::Serialize;
 use tickmesh_core::{
     history::RunSummary,
@@ -33,6 +34,7 @@ use crate::{
     record::Record,
     results::Results,
     schedulers::Schedulers,
+    snapshot::StreamShape,
     store::{Patience, Store},
     streams::{Founding, StreamsThere, founding},
     topology::{
@@ -346,6 +348,31 @@ impl Mesh {
     /// Counts the times that the connection was made.
     pub fn connections(&self) -> watch::Receiver<u64> {
         self.link.connections.clone()
+    }
+
+    /// Copies a stream while it is used: see [`StreamKind::BACKUP_ORDER`].
+    pub async fn copy_stream<E: From<Error>>(
+        &self,
+        kind: StreamKind,
+        begin: impl FnOnce(&StreamShape) -> Result<(), E>,
+        keep: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<StreamShape, E> {
+        self.store(kind).copy(begin, keep).await
+    }
+
+    /// Makes a stream of a copy. It must not be there.
+    pub async fn restore_stream<E: From<Error>>(
+        &self,
+        kind: StreamKind,
+        shape: &StreamShape,
+        next: impl FnMut() -> Result<Option<Bytes>, E>,
+    ) -> Result<(), E> {
+        self.store(kind).restore(shape, next).await
+    }
+
+    /// Removes a stream with all that is in it, if it is there.
+    pub async fn remove_stream(&self, kind: StreamKind) -> Result<(), Error> {
+        self.store(kind).remove().await
     }
 
     pub(crate) fn meta<T: Record>(&self) -> Bucket<T> {
