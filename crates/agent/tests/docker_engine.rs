@@ -112,6 +112,21 @@ fn spec(command: &[&str]) -> ContainerSpec {
 }
 
 #[tokio::test]
+async fn a_process_knows_whether_it_is_in_a_container() {
+    let bench = Bench::new().await;
+    let id = bench.run("cat /proc/self/mountinfo").await;
+    bench.wait(&id).await.unwrap();
+    let lines = bench.logs(&id).await;
+    let mounts: Vec<_> = lines.iter().map(|line| String::from_utf8_lossy(&line.output)).collect();
+    let mounts = mounts.concat();
+    let name = format!("tickmesh-test.{}.job", bench.test);
+    assert_eq!(bench.engine.container_of(&mounts).await.unwrap(), Some(name));
+    bench.engine.remove(&id).await.unwrap();
+    assert_eq!(bench.engine.container_of(&mounts).await.unwrap(), None, "a container of no or another engine");
+    assert_eq!(bench.engine.own_container().await.unwrap(), None, "tests run on the host of their engine");
+}
+
+#[tokio::test]
 async fn the_engine_says_what_it_offers() {
     let info = Bench::new().await.engine.describe().await.unwrap();
     assert!(!info.version.is_empty());

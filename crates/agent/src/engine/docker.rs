@@ -16,6 +16,7 @@ mod disk;
 mod image_labels;
 mod mounts;
 mod output;
+mod own;
 mod pieces;
 mod pull;
 
