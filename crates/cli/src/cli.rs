@@ -5,9 +5,9 @@ use clap::{Parser, Subcommand};
 use crate::{
     build::BUILD,
     commands::{
-        agent, agents, apply, cancel, completions, config, context, demo, diff, doctor, events, explain, history,
-        internal_exec, internal_guard, internal_man, leader, logs, ls, next, notify, pause, queue, resume, retry, rm,
-        rollback, run, runs, scheduler, schema, show, up, validate, version, web,
+        agent, agents, apply, backup, cancel, completions, config, context, demo, diff, doctor, events, explain,
+        history, internal_exec, internal_guard, internal_man, leader, logs, ls, next, notify, pause, queue, restore,
+        resume, retry, rm, rollback, run, runs, scheduler, schema, show, up, validate, version, web,
     },
     connect::MeshFlags,
     settings::FileFlag,
@@ -117,6 +117,10 @@ pub(crate) enum Command {
     Notify(notify::Args),
     /// Check a mesh for problems
     Doctor(doctor::Args),
+    /// Copy everything that counts into a file
+    Backup(backup::Args),
+    /// Make a mesh of a backup
+    Restore(restore::Args),
     /// Show the builds of this program and of the mesh
     Version(version::Args),
     /// Print a shell completion script

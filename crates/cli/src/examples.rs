@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// Command, and how it is used. What follows two blanks and a `#` is said about it.
-const EXAMPLES: [(&str, &[&str]); 36] = [
+const EXAMPLES: [(&str, &[&str]); 40] = [
     ("demo", &["tickmesh demo"]),
     ("up", &["tickmesh up"]),
     (
@@ -84,6 +84,8 @@ const EXAMPLES: [(&str, &[&str]); 36] = [
     ("next", &["tickmesh next nightly -n 3", "tickmesh next --schedule '0 30 2 * * mon-fri' --tz Europe/Berlin"]),
     ("schema", &["tickmesh schema > x-tickmesh.schema.json"]),
     ("explain", &["tickmesh explain '0 */5 9-17 * * mon-fri' --tz Europe/Berlin"]),
+    ("backup", &["tickmesh backup nightly.backup", "tickmesh backup nightly.backup --without-logs --force"]),
+    ("restore", &["tickmesh restore nightly.backup --dry-run", "tickmesh restore nightly.backup"]),
     ("version", &["tickmesh version", "tickmesh version --client -o json | jq -r .commit"]),
     ("doctor", &["tickmesh doctor", "tickmesh doctor -o json | jq '.[] | select(.finding == \"wrong\")'"]),
     (
@@ -96,6 +98,8 @@ const EXAMPLES: [(&str, &[&str]); 36] = [
     ),
     ("drain", &["tickmesh agent drain host-7"]),
     ("undrain", &["tickmesh agent undrain host-7"]),
+    ("install", &["tickmesh agent install --nats nats://nats-1:4222 --label disk=ssd --allow-path /srv/data"]),
+    ("uninstall", &["tickmesh agent uninstall"]),
     ("forget", &["tickmesh agent forget host-7"]),
 ];
 

@@ -3,6 +3,7 @@
 //! A command takes its arguments (`commands/`), talks to the mesh (`connect`), gets plain data from `tickmesh_client`, makes text of it
 //! (`views/`) and shows that (`output`). Data goes to stdout, talk to stderr, and how it went to the exit code (`exit`).
 
+mod backup_file;
 mod build;
 mod cli;
 mod commands;

@@ -28,7 +28,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use crate::{connect::MeshArgs, exit::Missing};
+use crate::{
+    connect::MeshArgs,
+    exit::{BadInput, Missing},
+};
 
 /// Where locks and data are kept if the user has no directory of his own.
 const DATA_OF_SYSTEM: &str = "/var/lib/tickmesh";
@@ -199,6 +202,19 @@ pub(crate) async fn docker() -> anyhow::Result<Docker> {
         let problem = crate::exit::chain(&anyhow::Error::new(error));
         Missing::new(problem, "start Docker, or say with DOCKER_HOST where it is").into()
     })
+}
+
+/// Refuses to run an agent in a container of the engine that it would use: its guard would end with it, and it would judge host
+/// paths by the files of its container.
+pub(crate) async fn ensure_on_host(engine: &Docker) -> anyhow::Result<()> {
+    match engine.own_container().await.context("failed to find out whether this is a container")? {
+        None => Ok(()),
+        Some(name) => {
+            let problem = format!("this is container `{name}` of the engine that the agent would use");
+            let hint = "run the agent on the host: `tickmesh agent install --nats URL`, or the Debian package";
+            Err(BadInput::new(problem).hint(hint).into())
+        }
+    }
 }
 
 /// The name of this host as an agent's name: what a name may not have becomes a hyphen.

@@ -17,6 +17,7 @@ use super::{
     Session, agents,
     drain::{self, DrainArgs, UndrainArgs},
     forget::{self, ForgetArgs},
+    install::{self, InstallArgs, UninstallArgs},
     prune::{self, PruneArgs},
 };
 use crate::{
@@ -55,6 +56,10 @@ pub(crate) enum Action {
     Undrain(UndrainArgs),
     /// Forget an agent whose host will not come back
     Forget(ForgetArgs),
+    /// Install the agent on this host: settings, unit, start
+    Install(InstallArgs),
+    /// Stop the agent of this host, and remove its unit
+    Uninstall(UninstallArgs),
     /// Remove the containers that the agent of this host has kept
     Prune(PruneArgs),
 }
@@ -140,12 +145,15 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
         Some(Action::Drain(args)) => return drain::drain(session, args).await,
         Some(Action::Undrain(args)) => return drain::undrain(session, args).await,
         Some(Action::Forget(args)) => return forget::forget(session, args).await,
+        Some(Action::Install(args)) => return install::install(session, args),
+        Some(Action::Uninstall(args)) => return install::uninstall(session, args),
         Some(Action::Prune(args)) => return prune::prune(session, args).await,
         None => {}
     }
     let shutdown = parts::stop_on_signal()?;
     let settings = args.settings.settings(parts::data_directory().join("locks"))?;
     let engine = parts::docker().await?;
+    parts::ensure_on_host(&engine).await?;
     let connections = AgentConnections::open(&session.mesh).await?;
     parts::run_agent(connections, settings, engine, shutdown).await?;
     Ok(Exit::Success)

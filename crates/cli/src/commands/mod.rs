@@ -5,6 +5,7 @@ mod agent_wish;
 pub(crate) mod agents;
 pub(crate) mod apply;
 mod apps;
+pub(crate) mod backup;
 pub(crate) mod cancel;
 pub(crate) mod completions;
 pub(crate) mod config;
@@ -19,6 +20,7 @@ pub(crate) mod fit;
 mod forget;
 pub(crate) mod history;
 mod images;
+mod install;
 pub(crate) mod internal_exec;
 pub(crate) mod internal_guard;
 pub(crate) mod internal_man;
@@ -32,6 +34,7 @@ mod prepare;
 mod progress;
 pub(crate) mod prune;
 pub(crate) mod queue;
+pub(crate) mod restore;
 pub(crate) mod resume;
 pub(crate) mod retry;
 pub(crate) mod rm;
@@ -169,6 +172,8 @@ fn mesh_of(cli: &Cli) -> anyhow::Result<MeshArgs> {
         | Command::Rollback(_)
         | Command::Next(_)
         | Command::Doctor(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
         | Command::Version(_) => cli.mesh.resolve(&cli.settings, Looks::ContextsFirst),
     }
 }
@@ -209,6 +214,8 @@ fn log_settings(command: &Command) -> (Verbosity, LogFormat) {
         | Command::Leader(_)
         | Command::Next(_)
         | Command::Doctor(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
         | Command::Version(_)
         | Command::InternalExec(_)
         | Command::InternalMan(_) => (Verbosity::Errors, LogFormat::Text),
@@ -249,6 +256,8 @@ async fn dispatch(session: &Session, cli: &Cli) -> anyhow::Result<Exit> {
         Command::Completions(args) => completions::run(session, args),
         Command::Next(args) => next::run(session, args).await,
         Command::Doctor(args) => doctor::run(session, args).await,
+        Command::Backup(args) => backup::run(session, args).await,
+        Command::Restore(args) => restore::run(session, args).await,
         Command::Version(args) => version::run(session, args).await,
         Command::InternalExec(args) => internal_exec::run(args),
         Command::InternalGuard(args) => internal_guard::run(args).await,

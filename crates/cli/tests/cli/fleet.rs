@@ -33,13 +33,13 @@ fn endless(scale: u32, settings: &str) -> String {
 pub(crate) struct Mesh {
     pub(crate) place: Place,
     agents: BTreeMap<&'static str, Part>,
-    leader: Part,
+    leader: Option<Part>,
 }
 
 impl Mesh {
     pub(crate) fn start(server: &Server) -> Self {
         let place = Place::with_mesh(server);
-        let leader = Part::start(&place, &["scheduler"], "leading");
+        let leader = Some(Part::start(&place, &["scheduler"], "leading"));
         Self { place, agents: BTreeMap::new(), leader }
     }
 
@@ -107,6 +107,21 @@ impl Mesh {
     /// Ends a run, so that its room is free again.
     fn cancel(&self, run: &str) {
         self.place.run(&["cancel", run, "--wait"]).expect(0);
+    }
+
+    /// Stops all agents in order.
+    pub(crate) fn stop_agents(&mut self) {
+        std::mem::take(&mut self.agents).into_values().for_each(Part::stop);
+    }
+
+    /// Stops the scheduler in order.
+    pub(crate) fn stop_leader(&mut self) {
+        self.leader.take().unwrap().stop();
+    }
+
+    /// Starts another scheduler.
+    pub(crate) fn start_leader(&mut self) {
+        self.leader = Some(Part::start(&self.place, &["scheduler"], "leading"));
     }
 
     /// Ends everything, and sees that nothing is left.
@@ -299,7 +314,7 @@ fn only_the_leader_and_the_agent_write_an_agents_key() {
     // Nobody is left who could, and nothing is changed.
     mesh.agent("h2", &[]);
     mesh.agents.remove("h2").unwrap().stop();
-    mesh.leader.stop();
+    mesh.stop_leader();
     let before = key(&server, "h2");
     operator
         .run(&["agent", "forget", "h2"])

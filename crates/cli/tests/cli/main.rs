@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "all of this is tests, helpers included, and a test fails by panicking")]
 
 mod alone;
+mod backup;
 mod command;
 mod commands;
 mod damage;
@@ -15,6 +16,7 @@ mod like_compose_files;
 mod local;
 mod lost_store;
 mod mesh;
+mod packages;
 mod page;
 mod part;
 mod readme;

@@ -67,3 +67,40 @@ fn the_file_says_where_the_mesh_is_and_flags_count_more() {
     let output = drain.env("TICKMESH_AGENT_SLOTS", "3").output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{output:?}");
 }
+
+#[test]
+fn agent_install_writes_settings_and_unit_and_uninstall_removes_the_unit() {
+    let place = Place::alone();
+    let root = place.folder.path().join("root");
+    let (settings, unit) =
+        (root.join("etc/tickmesh/tickmesh.toml"), root.join("etc/systemd/system/tickmesh-agent.service"));
+    std::fs::create_dir_all(settings.parent().unwrap()).unwrap();
+    std::fs::write(&settings, "# mine\n[web]\nbind = \"127.0.0.1:1\"\n").unwrap();
+    let install = [
+        "agent",
+        "install",
+        "--root",
+        "root",
+        "--nats",
+        "nats://n1:4222",
+        "--label",
+        "disk=ssd",
+        "--allow-path",
+        "/srv",
+    ];
+    let said = place.run(&install).expect(0);
+    assert!(said.contains("tickmesh.toml written") && said.contains("tickmesh-agent.service written"), "{said}");
+    let file = std::fs::read_to_string(&settings).unwrap();
+    let expected = "# mine\n[web]\nbind = \"127.0.0.1:1\"\n\n[mesh]\nnats = \"nats://n1:4222\"\n\n\
+                    [agent]\nlabel = [\"disk=ssd\"]\nallow_path = [\"/srv\"]\n";
+    assert_eq!(file, expected);
+    let text = std::fs::read_to_string(&unit).unwrap();
+    assert!(text.contains(&format!("ExecStart={} agent", env!("CARGO_BIN_EXE_tickmesh"))), "{text}");
+    assert!(place.run(&install).expect(0).contains("is as it should be"));
+    place.run(&["agent", "uninstall", "--root", "root"]).expect(0);
+    assert!(!unit.exists() && settings.exists());
+    // A unit that somebody else wrote is theirs.
+    std::fs::write(&unit, "[Service]\n").unwrap();
+    place.run(&["agent", "uninstall", "--root", "root"]).expect(0);
+    assert!(unit.exists());
+}

@@ -75,16 +75,47 @@ fn recorded_loss(lease: Option<&Entry<LeaseRecord>>, found: &StreamMarks) -> Opt
     }
 }
 
+/// What those have seen who knew the mesh before it was restored.
+#[derive(Debug, Default)]
+pub(in crate::commands) struct Before {
+    /// How often lost data had been accepted.
+    acceptance: u64,
+}
+
+impl Before {
+    /// Asks the schedulers that answered, and the lease if there is one that can be read.
+    pub(in crate::commands) async fn of(cards: &[SchedulerCard], mesh: &Mesh) -> Self {
+        let lease = stored_lease(mesh).await.ok().and_then(|(lease, _)| lease);
+        Self { acceptance: next_acceptance(cards, lease.as_ref(), &[]) - 1 }
+    }
+}
+
+/// Lets a mesh go on that was made of a backup. It is older than what was seen of it, whether anybody is left who knows or not.
+pub(in crate::commands) async fn accept_restored(
+    session: &Session,
+    mesh: &Mesh,
+    before: &Before,
+) -> anyhow::Result<()> {
+    go_on(session, mesh, before).await
+}
+
 /// Goes on with what is left. `is_known`: somebody has found already that data is lost.
 pub(super) async fn accept(session: &Session, mesh: &Mesh, is_known: bool) -> anyhow::Result<()> {
     let cards = mesh.schedulers().roll(ROLL_PATIENCE).await?;
-    let (lease, revision) = stored_lease(mesh).await?;
+    let (lease, _) = stored_lease(mesh).await?;
     let is_known = is_known || !lost_apps::of(mesh, &mesh.ledgers().list().await?).await?.is_empty();
     ensure_needed(mesh, &cards, lease.as_ref(), is_known).await?;
+    go_on(session, mesh, &Before::default()).await
+}
+
+/// Moves all numbers ahead and writes the lease with which somebody may lead again.
+async fn go_on(session: &Session, mesh: &Mesh, before: &Before) -> anyhow::Result<()> {
     wait_for_agents(session, mesh).await?;
+    let cards = mesh.schedulers().roll(ROLL_PATIENCE).await?;
+    let (lease, revision) = stored_lease(mesh).await?;
     let mut ledgers = mesh.ledgers().list().await?;
     lost_apps::accept(session, mesh, &mut ledgers).await?;
-    let acceptance = next_acceptance(&cards, lease.as_ref(), &ledgers);
+    let acceptance = next_acceptance(&cards, lease.as_ref(), &ledgers).max(before.acceptance + 1);
     let stamp = WriteStamp { epoch: Epoch(acceptance << ACCEPTANCE_SHIFT), number: 0 };
     let held = held(mesh).await?;
     let moved = stream::iter(ledgers.iter())

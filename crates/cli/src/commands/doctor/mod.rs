@@ -3,7 +3,7 @@
 
 mod builds;
 mod dialects;
-mod loss;
+pub(super) mod loss;
 mod lost_apps;
 mod records;
 mod store;
