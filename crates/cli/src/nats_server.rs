@@ -25,6 +25,8 @@ use crate::exit::Missing;
 const BINARY_VARIABLE: &str = "TICKMESH_NATS_SERVER";
 /// Where `make setup` puts it, in the checkout.
 const BINARY_OF_SETUP: &str = ".tools/nats-server";
+/// Where the Debian package has it. The tarball has it beside the program.
+const BINARY_OF_PACKAGE: &str = "/usr/lib/tickmesh/nats-server";
 /// How it is called on PATH.
 const BINARY_NAME: &str = "nats-server";
 /// A server needs some 40 ms to start, and longer to read a large store.
@@ -164,7 +166,9 @@ fn find_binary() -> anyhow::Result<PathBuf> {
     }
     let starts = [env::current_dir().ok(), env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_owned()))];
     let path_variable = env::var_os("PATH").unwrap_or_default();
-    let found = find_upwards(starts.iter().flatten()).or_else(|| find_on_path(&path_variable));
+    let beside = starts[1].as_ref().map(|folder| folder.join(BINARY_NAME));
+    let of_release = || beside.into_iter().chain([PathBuf::from(BINARY_OF_PACKAGE)]).find(|path| path.is_file());
+    let found = find_upwards(starts.iter().flatten()).or_else(|| find_on_path(&path_variable)).or_else(of_release);
     let hint = format!("run `make setup`, put one on PATH, or name one with {BINARY_VARIABLE}");
     Ok(found.ok_or_else(|| Missing::new("there is no nats-server on this machine", hint))?)
 }
