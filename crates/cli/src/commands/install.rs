@@ -156,8 +156,10 @@ impl Host<'_> {
         if is_told(&mesh.sources.namespace) {
             set(&mut document, "mesh", "namespace", value(mesh.namespace.as_str()))?;
         }
-        if let Some(path) = mesh.credentials.as_ref().filter(|_| is_told(&mesh.sources.credentials)) {
-            set(&mut document, "mesh", "creds", value(path.display().to_string()))?;
+        for (key, stated) in &mesh.login_parts.0 {
+            if mesh.sources.login.get(key).is_some_and(is_told) {
+                set(&mut document, "mesh", key.name(), value(stated))?;
+            }
         }
         if let Some(name) = &args.name {
             set(&mut document, "agent", "name", value(name.as_str()))?;
