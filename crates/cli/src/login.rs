@@ -115,7 +115,9 @@ pub(crate) struct LoginFlags {
     )]
     password_file: Option<OsString>,
     /// File with a token of NATS; or the variable TICKMESH_NATS_TOKEN
+    // `web` and `up` have a `token_file` of their own, and two arguments of one id are one.
     #[arg(
+        id = "nats_token_file",
         long = "nats-token-file",
         global = true,
         env = "TICKMESH_NATS_TOKEN_FILE",
