@@ -49,7 +49,7 @@ pub(super) fn refusal(attempted: &str) -> impl Fn(DockerError) -> Error {
     }
 }
 
-/// The error of a look for something that a file names. A redirect (`..` in a name makes one) or another answer that the
+/// The error of a look for something that a file names. A redirect (`//` in a name makes one) or another answer that the
 /// request is wrong stays the same however often it is asked again.
 pub(super) fn lookup(attempted: &str) -> impl Fn(DockerError) -> Error {
     let (failure, refusal) = (failure(attempted), refusal(attempted));

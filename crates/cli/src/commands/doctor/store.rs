@@ -154,7 +154,7 @@ mod tests {
         check(
             &StreamKind::ALL[2..],
             "the store is lost: there is lease, apps, and there is no meta, ledger, agents, commands, ticks, orders, results, \
-             history, logs, mesh",
+             history, notices, logs, mesh",
         );
     }
 }
