@@ -26,7 +26,8 @@ const CHUNK_BYTES: usize = 128 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl StreamKind {
-    /// The streams of a backup, in the order in which they are copied. Orders are wake-ups of the last minute, and are left out.
+    /// The streams of a backup, in the order in which they are copied. Orders are wake-ups of the last minute, and notices would be
+    /// told a second time, days later: both are left out.
     ///
     /// A ledger is copied after the commands, which the ledger remembers by their ids, and before everything that a decision
     /// rests on or leaves behind: apps, results, ticks and history of the copy are then never older than what the ledger has

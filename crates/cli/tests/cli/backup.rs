@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use tickmesh_messaging::StreamKind;
 use tickmesh_testkit::{nats::Server, wait::wait_until};
 
 use crate::{
@@ -58,7 +59,7 @@ fn a_backup_makes_the_same_mesh_of_an_empty_store() {
     assert_eq!(streams(&other), Vec::<String>::new(), "nothing was made so far");
     let said = place.run(&["restore", &file]).expect(0);
     assert!(said.contains("1 apps: run and attempt numbers moved ahead by 1000"), "{said}");
-    assert_eq!(streams(&other).len(), 12);
+    assert_eq!(streams(&other).len(), StreamKind::ALL.len());
 
     let _leader = Part::start(&place, &["scheduler"], "leading");
     let same: Vec<Value> =
