@@ -141,7 +141,7 @@ impl World {
     /// The lease has run out, and this process has it, at revision 8.
     fn catching_up() -> Self {
         let mut world = Self::standing_by();
-        world.pass(Duration::from_secs(3)).check(&["ReadMarks"], "taking");
+        world.pass(Duration::from_secs(3)).check(&["ReadMarks", "ReadClock"], "taking");
         world.look().check(&["WriteLease"], "taking");
         world.stored(8).check(&["ReadClock", "ReadEnds"], "catching up");
         world
@@ -320,7 +320,7 @@ fn a_standby_keeps_what_it_is_asked_to_give() {
 #[test]
 fn a_loss_is_believed_only_after_several_looks() {
     let mut world = World::standing_by();
-    world.pass(Duration::from_secs(3)).check(&["ReadMarks"], "taking");
+    world.pass(Duration::from_secs(3)).check(&["ReadMarks", "ReadClock"], "taking");
     world.lose().check(&["Abandon", "ShowRole(Refusing"], "refusing");
     let Effect::ShowRole(SchedulerRole::Refusing { reason, data_lost: true, .. }) = &world.effects[1] else {
         panic!("{:?}", world.effects)
@@ -358,7 +358,7 @@ fn a_standby_leads_on_nothing_shorter_than_what_it_has_read() {
     let app = AppName::new("nightly").unwrap();
     let ledger = Box::new(Ledger::new(4, start()));
     world.fold(Event::Changed(StateChange::Ledger { app, revision: 10, ledger: Ok(ledger) }));
-    world.pass(Duration::from_secs(3)).check(&["ReadMarks"], "taking");
+    world.pass(Duration::from_secs(3)).check(&["ReadMarks", "ReadClock"], "taking");
     world.look().check(&[], "taking");
 }
 

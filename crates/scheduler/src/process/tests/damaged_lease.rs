@@ -50,6 +50,7 @@ fn who_has_never_read_the_lease_does_not_take_it() {
     for (stream, sequence) in [(StreamKind::Ledger, 5), (StreamKind::Agents, 0), (StreamKind::Apps, 4)] {
         world.fold(Event::SnapshotEnd { stream, sequence });
     }
+    world.read_clock(world.moment.wall);
     world.fold(Event::LeaseDamaged { revision: 9 }).check(&[], "standing by");
     world.pass(Duration::from_secs(3)).check(&["Abandon", "ShowRole(Refusing"], "refusing");
     let lost = |effect: &Effect| matches!(effect, Effect::ShowRole(SchedulerRole::Refusing { data_lost: true, .. }));
