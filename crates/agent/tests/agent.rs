@@ -58,6 +58,20 @@ async fn an_order_becomes_a_claim_a_container_an_end_and_nothing() {
     assert_eq!(reports.len(), 2, "a claim and an end: {reports:?}");
 }
 
+/// The engine's flag concerns any process of the container: the first one may go on, and exit with 0.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_engine_says_of_an_end_is_reported() {
+    let world = World::new().await;
+    let running = world.start_agent().await;
+    let mut hungry = script("head -c 60m /dev/zero | tail > /dev/null; sleep 1");
+    hungry.container.memory_bytes = Some(8 * 1024 * 1024);
+    world.order_start(0, hungry).await;
+    let end = world.end_of(0).await;
+    check_exit(&end, 0);
+    assert_eq!(end.notes(), EndNotes { oom_killed: true, unhealthy: false });
+    running.stop().await;
+}
+
 /// Whoever may write orders could make an agent refuse those of every leader, if it believed what an order says of its tenure.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_of_no_tenure_is_refused_and_others_are_taken() {

@@ -8,7 +8,7 @@ use tickmesh_messaging::{ConnectOptions, Login, Mesh, redacted};
 
 use crate::{
     contexts::{Contexts, Place},
-    login::{LoginFlags, LoginKey, LoginParts},
+    login::{LoginFlags, LoginKey, LoginParts, StatedElsewhere},
     settings::{FileFlag, file::SettingsFile, keys::MESH},
 };
 
@@ -176,7 +176,7 @@ impl MeshFlags {
         let url = self.url.as_deref().map(OsStr::new);
         let namespace = self.namespace.as_ref().map(|it| OsStr::new(it.as_str()));
         let stated = self.login.parts();
-        let login = stated.clone().over(layer.login.clone());
+        let login = stated.clone().over(layer.login.clone(), StatedElsewhere::with(self.url.as_deref()));
         let source = |key: LoginKey| {
             let value = stated.0.get(&key).map(OsStr::new);
             typed(value, key.name(), key.flag(), key.variable())

@@ -183,6 +183,25 @@ impl LoginFlags {
     }
 }
 
+/// What of a login stands elsewhere than in its parts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct StatedElsewhere {
+    /// The address has a user or a token.
+    pub address: bool,
+    /// A variable has the password.
+    pub password: bool,
+    /// A variable has the token.
+    pub token: bool,
+}
+
+impl StatedElsewhere {
+    /// With this address, and the variables of this process.
+    pub(crate) fn with(url: Option<&str>) -> Self {
+        let address = url.is_some_and(|url| url.contains('@'));
+        Self { address, password: is_set(PASSWORD_VARIABLE), token: is_set(TOKEN_VARIABLE) }
+    }
+}
+
 /// The parts of a login that somebody states.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LoginParts(pub(crate) BTreeMap<LoginKey, String>);
@@ -199,11 +218,19 @@ impl LoginParts {
         Ok(Self(parts))
     }
 
-    /// Returns these, and what they leave open as `below` has it. Who says who connects leaves nothing open of that.
-    pub(crate) fn over(mut self, below: Self) -> Self {
-        let has_proof = self.0.keys().any(|key| key.is_proof()) || is_set(PASSWORD_VARIABLE) || is_set(TOKEN_VARIABLE);
+    /// Returns these, and what they leave open as `below` has it. Who says who connects leaves nothing open of that; a password
+    /// alone leaves open whose it is.
+    pub(crate) fn over(mut self, below: Self, stated: StatedElsewhere) -> Self {
+        let has_proof = self.0.keys().any(|key| key.is_proof()) || stated.address || stated.token;
         for (key, value) in below.0 {
-            if !(key.is_proof() && has_proof) {
+            let is_open = match key {
+                LoginKey::User => !has_proof,
+                LoginKey::Creds | LoginKey::PasswordFile | LoginKey::TokenFile | LoginKey::Nkey => {
+                    !has_proof && !stated.password
+                }
+                LoginKey::Ca | LoginKey::Cert | LoginKey::Key => true,
+            };
+            if is_open {
                 self.0.entry(key).or_insert(value);
             }
         }
@@ -276,8 +303,20 @@ mod tests {
         let below = parts(&[(Creds, "below.creds"), (Ca, "ca.crt"), (Cert, "c"), (Key, "k")]);
         let stated = parts(&[(User, "me"), (PasswordFile, "secret")]);
         let expected = parts(&[(User, "me"), (PasswordFile, "secret"), (Ca, "ca.crt"), (Cert, "c"), (Key, "k")]);
-        assert_eq!(stated.over(below.clone()), expected);
-        assert_eq!(parts(&[(Ca, "own.crt")]).over(below).0[&Creds], "below.creds");
+        let nowhere = StatedElsewhere::default();
+        assert_eq!(stated.over(below.clone(), nowhere), expected);
+        assert_eq!(parts(&[(Ca, "own.crt")]).over(below.clone(), nowhere).0[&Creds], "below.creds");
+        let address = StatedElsewhere { address: true, ..nowhere };
+        let tls = parts(&[(Ca, "ca.crt"), (Cert, "c"), (Key, "k")]);
+        assert_eq!(parts(&[]).over(below, address), tls, "a login in the address");
+    }
+
+    #[test]
+    fn a_password_in_a_variable_is_that_of_the_user_in_a_file() {
+        use LoginKey::{PasswordFile, User};
+        let password = StatedElsewhere { password: true, ..StatedElsewhere::default() };
+        let below = parts(&[(User, "me"), (PasswordFile, "old")]);
+        assert_eq!(parts(&[]).over(below, password), parts(&[(User, "me")]));
     }
 
     #[track_caller]

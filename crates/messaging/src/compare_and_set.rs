@@ -22,10 +22,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, warn};
 
 use crate::{
-    error::{Error, NoAnswer},
+    error::{Error, NoAnswer, Source},
     follow::{Begin, Follower},
     record::Record,
-    store::{Condition, Message, Patience, RETRY_PAUSE, SendError, Store},
+    store::{Condition, DENIED_PAUSE, Message, Patience, RETRY_PAUSE, SendError, Store},
     wire::{Entry, Stored},
 };
 
@@ -79,18 +79,23 @@ impl Write<'_> {
 /// Stores `write` if it may be stored. An error of kind [`Error::Unavailable`] leaves the outcome unknown.
 pub(crate) async fn compare_and_set(store: &Store, write: Write<'_>, patience: Patience) -> Result<Verdict, Error> {
     let deadline = Instant::now() + patience.total;
+    let mut is_tried = false;
     loop {
         let end = deadline.min(patience.end_of_request());
-        let problem = match store.send(write.subject, write.message(), end).await {
+        let problem: Source = match store.send(write.subject, write.message(), end).await {
             Ok(sequence) => return Ok(Verdict::Stored { sequence }),
             Err(SendError::TooLarge { bytes, limit }) => {
                 return Err(Error::TooLarge { key: write.subject.to_owned(), bytes, limit });
             }
+            // A try before it may have been stored: what is there tells.
+            Err(SendError::Denied(denial)) if is_tried => denial.into(),
             Err(SendError::Denied(denial)) => {
+                sleep(DENIED_PAUSE).await;
                 return Err(Error::Denied { action: format!("write `{}`", write.subject), denial });
             }
             Err(SendError::Open(source)) => source,
         };
+        is_tried = true;
         debug!(subject = write.subject, %problem, "reading back a write");
         // On the heap: it is rare, and would make every future that writes four times as large.
         match read_back(store, &write, patience, deadline).boxed().await {

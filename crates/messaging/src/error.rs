@@ -118,7 +118,7 @@ pub enum Error {
         #[source]
         source: Source,
     },
-    /// The server does not allow it to this login. Of a write that was tried before, the outcome is unknown.
+    /// The server does not allow it to this login, and nothing of it was stored.
     #[error("failed to {action}: NATS answered: {denial}")]
     Denied {
         /// What was attempted, and on what.

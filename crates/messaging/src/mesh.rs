@@ -16,13 +16,14 @@ use tickmesh_core::{
     message::{AgentRecord, AppRecord, NoticeRecord, TickRecord},
 };
 use tokio::{sync::watch, time::sleep};
+use tracing::warn;
 
 use crate::{
     bucket::Bucket,
     commands::Commands,
     connect::{ConnectOptions, Link},
     edits::Edits,
-    error::Error,
+    error::{Error, chain},
     events::Events,
     journal::Journal,
     lease::{LeaseRecord, RENEWALS_PER_TERM},
@@ -135,7 +136,10 @@ impl Mesh {
 
     /// Brings the streams of a mesh that an earlier release made to what every release since relies on.
     pub async fn bring_up_to_date(&self) -> Result<(), Error> {
-        add_notices(&self.link, &self.names).await?;
+        // Nobody is told anything without it, and jobs run all the same.
+        if let Err(error) = add_notices(&self.link, &self.names).await {
+            warn!(error = %chain(&error), "there is no stream for notices: nobody is told of anything");
+        }
         refuse_roll_ups(&self.link, &self.names).await
     }
 

@@ -34,6 +34,8 @@ use crate::{
 
 /// Pause before a write is tried again, so that an outage without timeouts ("no responders") is not a busy loop.
 pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(25);
+/// Pause before it is told that the server denies a write: whoever tries again at once would do so thousands of times a second.
+pub(crate) const DENIED_PAUSE: Duration = Duration::from_millis(200);
 /// A write may take this many request timeouts before its outcome is left unknown: a try, its read-back, and once more.
 const REQUESTS_PER_WRITE: u32 = 4;
 
@@ -182,6 +184,7 @@ impl Store {
                     return Err(Error::TooLarge { key: subject.to_owned(), bytes, limit });
                 }
                 Err(SendError::Denied(denial)) => {
+                    sleep(DENIED_PAUSE).await;
                     return Err(Error::Denied { action: format!("publish on `{subject}`"), denial });
                 }
                 Err(SendError::Open(problem)) => problem,
@@ -202,6 +205,7 @@ impl Store {
         let connected = self.link.client.connection_state() == State::Connected;
         let mut denials = self.link.denials.clone();
         denials.mark_unchanged();
+        let quoted = format!("\"{subject}\"");
         let acknowledged = timeout_at(end, self.acknowledged(subject, message.into()));
         tokio::select! {
             biased;
@@ -218,7 +222,7 @@ impl Store {
             },
             // What was under way on the old connection, message or answer, is gone. What is sent without a connection goes
             // out with the next one.
-            denial = denied(&mut denials, subject) => Err(SendError::Denied(denial)),
+            denial = denied(&mut denials, &quoted) => Err(SendError::Denied(denial)),
             _ = connections.changed(), if connected => Err(SendError::Open("the connection was lost meanwhile".into())),
         }
     }

@@ -96,7 +96,11 @@ impl<'a> Session<'a> {
         for entry in events.list().await?.iter().filter(|entry| entry.sequence <= position.mesh) {
             known.take(&entry.value, entry.at, entry.sequence);
         }
-        let after = position.notices.unwrap_or(0);
+        // A release that knows no notices has led meanwhile, and told of what it knew. Those of the month before it were told.
+        let after = match position.notices {
+            Some(after) => after,
+            None => notices.last_sequence().await?,
+        };
         let news: Vec<Following<News>> = vec![
             notices.follow(None, Start::After(after)).await?.map(|it| it.map(News::Notice)).boxed(),
             events.follow(Start::After(position.mesh)).await?.map(|it| it.map(News::Mesh)).boxed(),

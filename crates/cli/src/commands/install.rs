@@ -5,7 +5,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -151,6 +151,11 @@ impl Host<'_> {
         let mesh = &self.session.mesh;
         let mut document: DocumentMut = text.parse()?;
         if is_told(&mesh.sources.url) {
+            if mesh.shown_url() != mesh.url {
+                let problem = "the address has a login in it, and settings can be read by everybody on this host";
+                let hint = "write the password or token into a file, and say --nats-user and --nats-password-file, or --nats-token-file";
+                return Err(BadInput::new(problem).hint(hint).into());
+            }
             set(&mut document, "mesh", "nats", value(&mesh.url))?;
         }
         if is_told(&mesh.sources.namespace) {
@@ -228,10 +233,16 @@ fn set(document: &mut DocumentMut, section: &str, key: &str, value: Item) -> any
 }
 
 /// Writes a file in one step: a process that starts just then reads the old one or the new one.
+/// A file that is there keeps its owner and its mode: it may have been closed to others.
 fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
     let written = || -> io::Result<()> {
         let folder = path.parent().unwrap_or(Path::new("/"));
-        let mut file = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o644)).tempfile_in(folder)?;
+        let before = fs::metadata(path).ok();
+        let mode = before.as_ref().map_or(0o644, |before| before.permissions().mode());
+        let mut file = tempfile::Builder::new().permissions(fs::Permissions::from_mode(mode)).tempfile_in(folder)?;
+        if let Some(before) = before {
+            fchown(file.as_file(), Some(before.uid()), Some(before.gid()))?;
+        }
         io::Write::write_all(&mut file, text.as_bytes())?;
         file.as_file().sync_all()?;
         file.persist(path).map(drop).map_err(|error| error.error)

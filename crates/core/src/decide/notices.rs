@@ -131,7 +131,7 @@ impl Transition<'_> {
         let waiting = self.ledger.active.iter().find(|run| waits_for_agent(run, now));
         let waits = waiting.map(|run| (run.number, waits_since(run, now)));
         let told = &mut self.ledger.told;
-        let since = waits.map(|(_, since)| told.waits_since.unwrap_or(since));
+        let mut since = waits.map(|(_, since)| told.waits_since.unwrap_or(since));
         if told.waits_since != since {
             told.waits_since = since;
             self.record = self.record.max(Record::WithNext);
@@ -143,6 +143,9 @@ impl Transition<'_> {
         if let Some(run) = self.ledger.told.pending.filter(|run| !is_open(run)) {
             self.ledger.told.pending = None;
             self.tell(AppNotice::Placed { run });
+            // Another run that waits has waited since its own beginning.
+            since = waits.map(|(_, since)| since);
+            self.ledger.told.waits_since = since;
         }
         let (Some((run, _)), Some(since)) = (waits, since) else { return };
         if self.ledger.told.pending.is_none() && time::after(since, self.context.timing.tell_pending) <= now {
