@@ -33,19 +33,22 @@ impl Denial {
 }
 
 /// Waits for the answer to `request`, at most for `time`, and no longer than until the server denies something on a subject with
-/// that part.
-pub(crate) async fn within<F: IntoFuture>(
+/// that part. The request is on the heap: a future that waits for one of several would be as large as all of them twice.
+pub(crate) fn within<F: IntoFuture>(
     time: Duration,
     request: F,
     denials: &watch::Receiver<Denial>,
     part: &str,
-) -> Result<F::Output, NoAnswer> {
-    let mut denials = denials.clone();
+) -> impl Future<Output = Result<F::Output, NoAnswer>> {
+    let request = Box::pin(request.into_future());
+    let (mut denials, part) = (denials.clone(), part.to_owned());
     denials.mark_unchanged();
-    tokio::select! {
-        biased;
-        answer = tokio::time::timeout(time, request) => answer.map_err(|_| NoAnswer::Late(time)),
-        denial = denied(&mut denials, part) => Err(NoAnswer::Denied(denial)),
+    async move {
+        tokio::select! {
+            biased;
+            answer = tokio::time::timeout(time, request) => answer.map_err(|_| NoAnswer::Late(time)),
+            denial = denied(&mut denials, &part) => Err(NoAnswer::Denied(denial)),
+        }
     }
 }
 

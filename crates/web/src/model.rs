@@ -108,7 +108,7 @@ pub(crate) struct Counts {
     pub(crate) lateness: Histogram,
     /// From the start of a run to its end.
     pub(crate) took: Histogram,
-    /// The same of each app.
+    /// How long the runs of each app took.
     pub(crate) took_by_app: BTreeMap<AppName, Histogram>,
     /// From the instant to the start of its run.
     pub(crate) waited: Histogram,

@@ -56,7 +56,7 @@ fn has_only(value: &Value, fields: &[&str]) -> Result<(), String> {
 }
 
 /// A text that is there, is not empty, and has at most so many characters.
-fn text<'v>(value: &'v Value, characters_max: usize) -> Result<&'v str, String> {
+fn text(value: &Value, characters_max: usize) -> Result<&str, String> {
     let text = value.as_str().ok_or_else(|| format!("{value} is no text"))?;
     match text.chars().count() {
         0 => Err("an empty text".to_owned()),
