@@ -27,19 +27,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 impl StreamKind {
     /// The streams of a backup, in the order in which they are copied. Orders are wake-ups of the last minute, and notices would be
-    /// told a second time, days later: both are left out.
+    /// told a second time, days later: both are left out. So is the last word of each agent: one that was restarted since would find
+    /// its predecessor's, take itself for replaced, and end what it runs. Agents that live say anew what they hold.
     ///
     /// A ledger is copied after the commands, which the ledger remembers by their ids, and before everything that a decision
     /// rests on or leaves behind: apps, results, ticks and history of the copy are then never older than what the ledger has
     /// seen of them. The identity is last, since a mesh without one is not there.
-    pub const BACKUP_ORDER: [Self; 11] = [
+    pub const BACKUP_ORDER: [Self; 10] = [
         Self::Commands,
         Self::Ledger,
         Self::Apps,
         Self::Results,
         Self::Ticks,
         Self::History,
-        Self::Agents,
         Self::Mesh,
         Self::Logs,
         Self::Lease,

@@ -97,7 +97,7 @@ pub(in crate::commands) async fn accept_restored(
     mesh: &Mesh,
     before: &Before,
 ) -> anyhow::Result<()> {
-    go_on(session, mesh, before).await
+    go_on(session, mesh, before, Roll::Unknown).await
 }
 
 /// Goes on with what is left. `is_known`: somebody has found already that data is lost.
@@ -106,12 +106,12 @@ pub(super) async fn accept(session: &Session, mesh: &Mesh, is_known: bool) -> an
     let (lease, _) = stored_lease(mesh).await?;
     let is_known = is_known || !lost_apps::of(mesh, &mesh.ledgers().list().await?).await?.is_empty();
     ensure_needed(mesh, &cards, lease.as_ref(), is_known).await?;
-    go_on(session, mesh, &Before::default()).await
+    go_on(session, mesh, &Before::default(), Roll::Stored).await
 }
 
 /// Moves all numbers ahead and writes the lease with which somebody may lead again.
-async fn go_on(session: &Session, mesh: &Mesh, before: &Before) -> anyhow::Result<()> {
-    wait_for_agents(session, mesh).await?;
+async fn go_on(session: &Session, mesh: &Mesh, before: &Before, roll: Roll) -> anyhow::Result<()> {
+    wait_for_agents(session, mesh, roll).await?;
     let cards = mesh.schedulers().roll(ROLL_PATIENCE).await?;
     let (lease, revision) = stored_lease(mesh).await?;
     let mut ledgers = mesh.ledgers().list().await?;
@@ -247,12 +247,27 @@ pub(super) async fn remains(mesh: &Mesh, app: &AppName, ledger: &Ledger, held: &
     Ok(Remains { tick, summary, claims_lost })
 }
 
+/// Whether the store says which agents there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Roll {
+    /// It has the last word of each.
+    Stored,
+    /// It was made of a backup, which has none. One that is cut off is not even missed.
+    Unknown,
+}
+
 /// Waits until every agent was heard since now, so that nothing is overlooked that runs. One that is not heard for as long as its
 /// fence has stopped its containers by itself.
-pub(super) async fn wait_for_agents(session: &Session, mesh: &Mesh) -> anyhow::Result<()> {
+pub(super) async fn wait_for_agents(session: &Session, mesh: &Mesh, roll: Roll) -> anyhow::Result<()> {
     let timing = Timing::default();
     let (begun, since) = (Instant::now(), mesh.agents().clock().await?);
-    let mut told = false;
+    let guarded = timing.fence + timing.kill_margin;
+    let mut told = roll == Roll::Unknown;
+    if told {
+        session
+            .output
+            .talk(&format!("waiting for {guarded:?}: by then an agent that is cut off has stopped what it ran"));
+    }
     loop {
         let agents = mesh.agents().list().await?;
         let expected = agents.iter().filter(|agent| !agent.value.stopped && !agent.value.forgotten);
@@ -260,14 +275,16 @@ pub(super) async fn wait_for_agents(session: &Session, mesh: &Mesh) -> anyhow::R
         let unheard: Vec<_> = unheard.collect();
         // Some may not even be known: what is left may be older than they are.
         let waited = begun.elapsed();
-        if waited >= timing.fence + timing.kill_margin || (waited >= timing.stale && unheard.is_empty()) {
+        let are_all_heard = roll == Roll::Stored && waited >= timing.stale && unheard.is_empty();
+        if waited >= guarded || are_all_heard {
             return Ok(());
         }
         if !unheard.is_empty() && waited >= timing.stale && !told {
             told = true;
             let names = unheard.join(", ");
-            let fence = timing.fence + timing.kill_margin;
-            session.output.talk(&format!("waiting for {names}: not heard; after {fence:?} it has stopped what it ran"));
+            session
+                .output
+                .talk(&format!("waiting for {names}: not heard; after {guarded:?} it has stopped what it ran"));
         }
         sleep(LOOK_AGAIN).await;
     }

@@ -12,7 +12,7 @@ use tickmesh_core::{
 use tickmesh_messaging::{Cas, Edit, Mesh, ORDER_AGE, SchedulerRole, StreamKind, UnreadableRecord};
 use tokio::time::sleep;
 
-use super::loss::{Held, Whose, remains, stop_strangers, wait_for_agents};
+use super::loss::{Held, Roll, Whose, remains, stop_strangers, wait_for_agents};
 use crate::{commands::Session, connect::who, consent, exit::BadInput, views::doctor::Check};
 
 const NAME: &str = "records";
@@ -107,7 +107,7 @@ async fn repair_ledger(session: &Session, mesh: &Mesh, record: &UnreadableRecord
     };
     let epoch = leading_epoch(mesh).await?;
     wait_for_orders(session, mesh, record.at).await?;
-    wait_for_agents(session, mesh).await?;
+    wait_for_agents(session, mesh, Roll::Stored).await?;
     stop_strangers(session, mesh, epoch, Whose::App(&app)).await?;
     let remains = remains(mesh, &app, &Ledger::new(0, oldest.at), &Held::new()).await?;
     let mut ledger = Ledger::rebuilt(&app, oldest.at, remains);
