@@ -90,16 +90,19 @@ impl<'a> Session<'a> {
         deliverer: &'a Deliverer,
     ) -> Result<(Self, Following<News>), Error> {
         let mesh = &around.mesh;
-        let (position, revision) = place(mesh, target.key).await?;
+        let (position, revision, placed_at) = place(mesh, target.key).await?;
         let (notices, events) = (mesh.notices(), mesh.events());
         let mut known = MeshNotices::default();
         for entry in events.list().await?.iter().filter(|entry| entry.sequence <= position.mesh) {
             known.take(&entry.value, entry.at, entry.sequence);
         }
-        // A release that knows no notices has led meanwhile, and told of what it knew. Those of the month before it were told.
         let after = match position.notices {
             Some(after) => after,
-            None => notices.last_sequence().await?,
+            // A release that knows no notices wrote it. What was stored by then it has told, or the leader before it.
+            None => {
+                let stored = notices.list().await?;
+                stored.iter().filter(|entry| entry.at <= placed_at).map(|entry| entry.sequence).max().unwrap_or(0)
+            }
         };
         let news: Vec<Following<News>> = vec![
             notices.follow(None, Start::After(after)).await?.map(|it| it.map(News::Notice)).boxed(),
@@ -312,9 +315,9 @@ async fn next(news: &mut Following<News>) -> Result<News, Error> {
     }
 }
 
-/// Where to begin, with its revision. It is stored before anything is read: a leader that dies before it has sent anything leaves to
+/// Where to begin, with its revision and when that was stored. It is stored before anything is read: a leader that dies before it has sent anything leaves to
 /// the next one what it read, and that one does not begin with its own now.
-async fn place(mesh: &Mesh, target: u64) -> Result<(NoticePosition, u64), Error> {
+async fn place(mesh: &Mesh, target: u64) -> Result<(NoticePosition, u64, Timestamp), Error> {
     let (ticks, runs, events, notices) = (mesh.ticks(), mesh.history(), mesh.events(), mesh.notices());
     loop {
         // Read before the ends of the streams: somebody who still delivers may be ahead of ends that were read before.
@@ -328,14 +331,14 @@ async fn place(mesh: &Mesh, target: u64) -> Result<(NoticePosition, u64), Error>
         let now =
             NoticePosition { schema: SCHEMA, ticks: ends.0, history: ends.1, mesh: ends.2, notices: Some(ends.3) };
         let expected = match stored {
-            Some(stored) if is_within(&stored.value, &now) => return Ok((stored.value, stored.sequence)),
+            Some(stored) if is_within(&stored.value, &now) => return Ok((stored.value, stored.sequence, stored.at)),
             // What is stored belongs to streams that are gone.
             Some(stored) => stored.sequence,
             // Nobody has asked for notices before: what was is not told.
             None => 0,
         };
         match mesh.store_notice_position(target, &now, expected).await? {
-            Cas::Stored { sequence } => return Ok((now, sequence)),
+            Cas::Stored { sequence } => return Ok((now, sequence, Timestamp::now())),
             // Somebody else began meanwhile: what is stored counts.
             Cas::Refused { .. } => {}
         }
