@@ -29,46 +29,33 @@ impl LoginKey {
     pub(crate) const ALL: [Self; 8] =
         [Self::Creds, Self::User, Self::PasswordFile, Self::TokenFile, Self::Nkey, Self::Ca, Self::Cert, Self::Key];
 
+    /// Its name in files, its long option without hyphens in front, and its variable.
+    fn names(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Creds => ("creds", "creds", "TICKMESH_CREDS"),
+            Self::User => ("user", "nats-user", "TICKMESH_NATS_USER"),
+            Self::PasswordFile => ("password_file", "nats-password-file", "TICKMESH_NATS_PASSWORD_FILE"),
+            Self::TokenFile => ("token_file", "nats-token-file", "TICKMESH_NATS_TOKEN_FILE"),
+            Self::Nkey => ("nkey", "nats-nkey", "TICKMESH_NATS_NKEY"),
+            Self::Ca => ("ca", "nats-ca", "TICKMESH_NATS_CA"),
+            Self::Cert => ("cert", "nats-cert", "TICKMESH_NATS_CERT"),
+            Self::Key => ("key", "nats-key", "TICKMESH_NATS_KEY"),
+        }
+    }
+
     /// Its name in files.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Creds => "creds",
-            Self::User => "user",
-            Self::PasswordFile => "password_file",
-            Self::TokenFile => "token_file",
-            Self::Nkey => "nkey",
-            Self::Ca => "ca",
-            Self::Cert => "cert",
-            Self::Key => "key",
-        }
+        self.names().0
     }
 
     /// Its long option, without hyphens in front.
     pub(crate) fn flag(self) -> &'static str {
-        match self {
-            Self::Creds => "creds",
-            Self::User => "nats-user",
-            Self::PasswordFile => "nats-password-file",
-            Self::TokenFile => "nats-token-file",
-            Self::Nkey => "nats-nkey",
-            Self::Ca => "nats-ca",
-            Self::Cert => "nats-cert",
-            Self::Key => "nats-key",
-        }
+        self.names().1
     }
 
     /// Its variable.
     pub(crate) fn variable(self) -> &'static str {
-        match self {
-            Self::Creds => "TICKMESH_CREDS",
-            Self::User => "TICKMESH_NATS_USER",
-            Self::PasswordFile => "TICKMESH_NATS_PASSWORD_FILE",
-            Self::TokenFile => "TICKMESH_NATS_TOKEN_FILE",
-            Self::Nkey => "TICKMESH_NATS_NKEY",
-            Self::Ca => "TICKMESH_NATS_CA",
-            Self::Cert => "TICKMESH_NATS_CERT",
-            Self::Key => "TICKMESH_NATS_KEY",
-        }
+        self.names().2
     }
 
     /// Whether it says who connects, and is nothing beside another one that does.

@@ -69,7 +69,7 @@ fn the_file_says_where_the_mesh_is_and_flags_count_more() {
 }
 
 #[test]
-fn agent_install_writes_settings_and_unit_and_uninstall_removes_the_unit() {
+fn agent_install_writes_settings_and_unit_which_uninstall_takes() {
     let place = Place::alone();
     let root = place.folder.path().join("root");
     let (settings, unit) =
