@@ -30,12 +30,13 @@ impl StreamKind {
     /// told a second time, days later: both are left out. So is the last word of each agent: one that was restarted since would find
     /// its predecessor's, take itself for replaced, and end what it runs. Agents that live say anew what they hold.
     ///
-    /// A ledger is copied after the commands, which the ledger remembers by their ids, and before everything that a decision
-    /// rests on or leaves behind: apps, results, ticks and history of the copy are then never older than what the ledger has
-    /// seen of them. The identity is last, since a mesh without one is not there.
+    /// A ledger is copied before everything that a decision rests on or leaves behind: apps, results, ticks and history of the
+    /// copy are then never older than what the ledger has seen of them. Commands come after it, too: a ledger remembers a command
+    /// until that is removed, so whatever is still there was carried out by the copied ledger, which knows it, or later. The
+    /// identity is last, since a mesh without one is not there.
     pub const BACKUP_ORDER: [Self; 10] = [
-        Self::Commands,
         Self::Ledger,
+        Self::Commands,
         Self::Apps,
         Self::Results,
         Self::Ticks,

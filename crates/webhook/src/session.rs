@@ -99,10 +99,7 @@ impl<'a> Session<'a> {
         let after = match position.notices {
             Some(after) => after,
             // A release that knows no notices wrote it. What was stored by then it has told, or the leader before it.
-            None => {
-                let stored = notices.list().await?;
-                stored.iter().filter(|entry| entry.at <= placed_at).map(|entry| entry.sequence).max().unwrap_or(0)
-            }
+            None => told_by(mesh, placed_at).await?,
         };
         let news: Vec<Following<News>> = vec![
             notices.follow(None, Start::After(after)).await?.map(|it| it.map(News::Notice)).boxed(),
@@ -328,12 +325,15 @@ async fn place(mesh: &Mesh, target: u64) -> Result<(NoticePosition, u64, Timesta
             events.last_sequence(),
             notices.last_sequence()
         )?;
-        let now =
+        let mut now =
             NoticePosition { schema: SCHEMA, ticks: ends.0, history: ends.1, mesh: ends.2, notices: Some(ends.3) };
         let expected = match stored {
             Some(stored) if is_within(&stored.value, &now) => return Ok((stored.value, stored.sequence, stored.at)),
-            // What is stored belongs to streams that are gone.
-            Some(stored) => stored.sequence,
+            // It belongs to streams that are gone. What has been stored since in those that are there is still to be told.
+            Some(stored) => {
+                now.notices = Some(told_by(mesh, stored.at).await?);
+                stored.sequence
+            }
             // Nobody has asked for notices before: what was is not told.
             None => 0,
         };
@@ -343,6 +343,12 @@ async fn place(mesh: &Mesh, target: u64) -> Result<(NoticePosition, u64, Timesta
             Cas::Refused { .. } => {}
         }
     }
+}
+
+/// The last notice that was stored by then; 0: none.
+async fn told_by(mesh: &Mesh, then: Timestamp) -> Result<u64, Error> {
+    let stored = mesh.notices().list().await?;
+    Ok(stored.iter().filter(|entry| entry.at <= then).map(|entry| entry.sequence).max().unwrap_or(0))
 }
 
 fn is_within(position: &NoticePosition, end: &NoticePosition) -> bool {

@@ -29,7 +29,7 @@ use tickmesh_core::{
     name::AppName,
     outcome::Outcome,
 };
-use tickmesh_messaging::{Cas, Mesh, NoticePosition, SchedulerRole};
+use tickmesh_messaging::{Cas, Mesh, NoticePosition, SchedulerRole, StreamKind};
 use tickmesh_testkit::{nats::Server, records};
 use tickmesh_webhook::{Config, Error, SIGNATURE_HEADER, Target, digest};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
@@ -304,6 +304,27 @@ async fn after_an_upgrade_every_notice_is_delivered() {
     end(&mesh, 1, Outcome::failed(1)).await;
     let process = Process::leading(&mesh, &[&receiver], None);
     assert_eq!(receiver.ids(1).await, ["run-nightly-1"]);
+    process.stop().await;
+}
+
+/// A mesh that was made of a backup has a stream of notices that begins anew. What the first leader tells is in it already
+/// when somebody looks up how far the notices have been delivered.
+#[tokio::test]
+async fn after_a_restore_the_first_notices_are_delivered() {
+    let (_server, mesh, mut receiver) = set_up(0).await;
+    let process = Process::leading(&mesh, &[&receiver], None);
+    begun(&mesh, &receiver).await;
+    for number in 1..=3 {
+        end(&mesh, number, Outcome::failed(1)).await;
+    }
+    assert_eq!(receiver.ids(3).await.len(), 3);
+    place(&mesh, &receiver, |place| place.notices == Some(3)).await;
+    process.stop().await;
+    mesh.remove_stream(StreamKind::Notices).await.unwrap();
+    mesh.make_missing(&[StreamKind::Notices].into()).await.unwrap();
+    end(&mesh, 4, Outcome::failed(1)).await;
+    let process = Process::leading(&mesh, &[&receiver], None);
+    assert_eq!(receiver.ids(4).await[3], "run-nightly-4");
     process.stop().await;
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A backup is older than what agents and people have seen. So the restored mesh goes on as after an accepted loss: run and
 //! attempt numbers move ahead, and what runs and no ledger knows is stopped. The identity comes last: a mesh without one is not
-//! there, and no scheduler leads, or makes another one, before the rest is done.
+//! there, and no scheduler makes another one before the rest is done. Until then nobody leads by the lease of the copy either.
 
 use std::path::PathBuf;
 
@@ -122,6 +122,9 @@ async fn replace(
         let is_named_already = kind == StreamKind::Meta && is_identity_there(mesh, backup).await?;
         if !is_named_already {
             restored?;
+        }
+        if kind == StreamKind::Lease {
+            loss::withhold(mesh).await?;
         }
         session.output.line(&format!("{stream}: {} messages", shape.messages()))?;
     }

@@ -1,14 +1,19 @@
 //! `tickmesh backup` and `restore`: into nothing, and in the place of a mesh that is damaged, while agents go on.
 
-use std::time::Duration;
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    time::Duration,
+};
 
 use serde_json::Value;
-use tickmesh_messaging::StreamKind;
+use tickmesh_core::id::MeshId;
+use tickmesh_messaging::{Mesh, StreamKind};
 use tickmesh_testkit::{nats::Server, wait::wait_until};
 
 use crate::{
-    command::{Place, remove_stream, running_named, streams},
-    fleet::Mesh,
+    command::{Place, remove_stream, running_named, stored, streams},
+    fleet,
+    lost_store::identity,
     part::Part,
 };
 
@@ -37,10 +42,27 @@ fn wait_for_success(place: &Place, app: &str) {
     wait_until("the run to succeed", PATIENCE, || outcome() == "succeeded");
 }
 
+/// Restores a mesh, while a scheduler that knew it gives it its identity back before the numbers are moved ahead, and another
+/// one is started. Returns what the command said, and that scheduler, which has not led so far.
+fn restored_beside_a_scheduler(place: &Place, server: &Server, file: &str, id: MeshId) -> (String, Part) {
+    let mut restore = place.start(&["restore", file]);
+    let mut talk = BufReader::new(restore.stderr.take().unwrap()).lines();
+    assert!(talk.any(|line| line.unwrap().contains("waiting for")), "it waits for agents that are cut off");
+    stored(server, async |mesh: &Mesh| {
+        mesh.provision_missing(id, &[].into()).await.unwrap();
+    });
+    let scheduler = Part::start(place, &["scheduler"], "but a scheduler has seen one made at");
+    let mut said = String::new();
+    restore.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    let rest: Vec<String> = talk.map(Result::unwrap).collect();
+    assert_eq!(restore.wait().unwrap().code(), Some(0), "{said}{rest:?}");
+    (said, scheduler)
+}
+
 #[test]
 fn a_backup_makes_the_same_mesh_of_an_empty_store() {
     let server = Server::start();
-    let mut mesh = Mesh::start(&server);
+    let mut mesh = fleet::Mesh::start(&server);
     mesh.agent("h1", &[]);
     let run = mesh.run("kept", SHORT);
     wait_for_success(&mesh.place, "kept");
@@ -57,11 +79,12 @@ fn a_backup_makes_the_same_mesh_of_an_empty_store() {
     place.run(&["restore", &file, "--namespace", "other"]).expect_error(2, "namespace `tickmesh`");
     assert!(place.run(&["restore", &file, "--dry-run"]).expect(0).contains("apps: 1 messages"));
     assert_eq!(streams(&other), Vec::<String>::new(), "nothing was made so far");
-    let said = place.run(&["restore", &file]).expect(0);
+    let (said, _scheduler) = restored_beside_a_scheduler(&place, &other, &file, identity(&server));
     assert!(said.contains("1 apps: run and attempt numbers moved ahead by 1000"), "{said}");
     assert_eq!(streams(&other).len(), StreamKind::ALL.len());
 
-    let _leader = Part::start(&place, &["scheduler"], "leading");
+    let leads = || place.run(&["leader", "-o", "json"]).stdout.contains("\"leading\"");
+    wait_until("the scheduler to lead", PATIENCE, leads);
     let same: Vec<Value> =
         vec![place.run(&["runs", "kept", "-o", "json"]).json(), place.run(&["ls", "-o", "json"]).json()];
     assert_eq!(same, kept);
@@ -78,7 +101,7 @@ fn a_backup_makes_the_same_mesh_of_an_empty_store() {
 #[test]
 fn a_backup_replaces_a_damaged_mesh_while_jobs_run() {
     let server = Server::start();
-    let mut mesh = Mesh::start(&server);
+    let mut mesh = fleet::Mesh::start(&server);
     mesh.agent("h1", &[]);
     mesh.place.write("busy.yml", BUSY);
     mesh.place.run(&["apply", "busy.yml"]).expect(0);

@@ -43,7 +43,7 @@ fn ended(place: &Place, app: &str) -> u64 {
     runs.iter().filter_map(|run| run["run"].as_u64().or(run["number"].as_u64())).max().unwrap_or(0)
 }
 
-fn identity(server: &Server) -> MeshId {
+pub(crate) fn identity(server: &Server) -> MeshId {
     let found = RefCell::new(None);
     stored(server, async |mesh: &Mesh| {
         *found.borrow_mut() = Some(mesh.open().await.unwrap());

@@ -1,9 +1,13 @@
 //! The lease as it is stored.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tickmesh_core::{id::Epoch, message::SCHEMA};
 
-use crate::marks::StreamMarks;
+use crate::{
+    marks::{StreamMark, StreamMarks},
+    names::StreamKind,
+};
 
 /// In a tenure's number, what is above these bits counts how often lost data was accepted. Below is a revision of the lease: at four
 /// renewals in three seconds there is room for a hundred years.
@@ -48,6 +52,16 @@ impl LeaseRecord {
     /// on. `acceptance` must be higher than any before.
     pub fn accepting(previous: Option<&Self>, process: &str, host: &str, found: StreamMarks, acceptance: u64) -> Self {
         Self { released: true, streams: found, acceptance, ..Self::first(process, host, previous) }
+    }
+
+    /// The record with which a copy that is being restored keeps everybody from leading: by it the ledgers that are there are not
+    /// those that were seen, whose stream was made at `now`. [`Self::accepting`] ends that.
+    #[must_use]
+    pub fn withheld(&self, who: &str, host: &str, now: Timestamp) -> Self {
+        let mut record = Self { released: true, ..Self::first(who, host, Some(self)) };
+        let ledgers = record.streams.entry(StreamKind::Ledger.as_str().to_owned());
+        ledgers.or_insert(StreamMark { last_sequence: 0, created: now }).created = now;
+        record
     }
 
     /// The tenure that the write of this record at `revision` begins. Revisions may come back with an older copy of a store;

@@ -91,6 +91,22 @@ impl Before {
     }
 }
 
+/// Lets nobody lead by the lease of a copy before its numbers are moved ahead. A scheduler that knows the mesh gives it its identity
+/// back as soon as all else is there, and one that is started then would take what it finds for whole.
+pub(in crate::commands) async fn withhold(mesh: &Mesh) -> anyhow::Result<()> {
+    let (Some(lease), revision) = stored_lease(mesh).await? else { return Ok(()) };
+    let record = lease.value.withheld(&process_id(), &host(), Timestamp::now());
+    match mesh.lease().compare_and_set(LEASE_KEY, &record, revision).await? {
+        Cas::Stored { .. } => Ok(()),
+        Cas::Refused { .. } => bail!("a scheduler has taken the lease of the copy: look at `tickmesh leader`"),
+    }
+}
+
+/// As whom a person writes the lease.
+fn process_id() -> String {
+    format!("doctor-{}", Uuid::now_v7())
+}
+
 /// Lets a mesh go on that was made of a backup. It is older than what was seen of it, whether anybody is left who knows or not.
 pub(in crate::commands) async fn accept_restored(
     session: &Session,
@@ -138,8 +154,7 @@ async fn take_lease(
 ) -> anyhow::Result<()> {
     stop_strangers(session, mesh, epoch, Whose::ReadableApps).await?;
     let previous = lease.map(|entry| &entry.value);
-    let who = format!("doctor-{}", Uuid::now_v7());
-    let record = LeaseRecord::accepting(previous, &who, &host(), mesh.stream_marks().await?, acceptance);
+    let record = LeaseRecord::accepting(previous, &process_id(), &host(), mesh.stream_marks().await?, acceptance);
     match mesh.lease().compare_and_set(LEASE_KEY, &record, revision).await? {
         Cas::Stored { .. } => session.output.line("accepted: the next scheduler that stands by leads"),
         Cas::Refused { .. } => bail!("a scheduler has taken the lease meanwhile: look at `tickmesh leader`"),
