@@ -20,9 +20,9 @@ use crate::{
 /// Now, on both clocks of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// Time since the host's boot, suspend included: what everything is decided by.
+    /// Time since the host's boot, suspend included: what everything is decided by, but for this.
     pub uptime: Duration,
-    /// Wall clock: only shown to people.
+    /// Wall clock: shown to people, and nothing is started before its instant by it.
     pub wall: Timestamp,
 }
 

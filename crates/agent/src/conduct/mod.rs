@@ -16,6 +16,7 @@ mod arrival;
 mod boundary;
 mod departure;
 mod drain;
+mod early;
 mod gate;
 mod health;
 mod heart;
@@ -36,6 +37,7 @@ pub use self::{
     gate::Guarding,
 };
 use self::{
+    early::EarlyOrders,
     gate::{Gate, News, Release},
     health::Health,
     heart::{Answer, Heart},
@@ -79,6 +81,7 @@ pub struct Conduct {
     clean_interval: Duration,
     roster: Roster,
     tenures: Tenures,
+    early: EarlyOrders,
     heart: Heart,
     health: Health,
     gate: Gate,
@@ -130,6 +133,7 @@ impl Conduct {
             clean_interval,
             roster: Roster::new(roster, Intake::Open),
             tenures: Tenures::default(),
+            early: EarlyOrders::default(),
             heart: Heart::new(record),
             health: Health::default(),
             gate: Gate::new(guarding),
@@ -160,7 +164,9 @@ impl Conduct {
         let own = match &self.stage {
             Stage::Naming(naming) => naming.wake_at(),
             Stage::Serving { clean_at } => {
-                self.evict_at.into_iter().chain(self.tenures.wake_at()).chain([*clean_at]).min()
+                // What waits for its instant waits on while no orders are taken.
+                let early = self.early.wake_at().filter(|_| self.takes_orders());
+                self.evict_at.into_iter().chain(self.tenures.wake_at()).chain(early).chain([*clean_at]).min()
             }
             Stage::Calming { until: at, .. } | Stage::Leaving { until: at } => Some(*at),
             Stage::Surrendering(surrender) => return Some(surrender.wake_at()),
@@ -191,7 +197,7 @@ impl Conduct {
             Event::Unlisted(error) => self.unlisted(error, now.uptime),
             Event::ReportRead { last } => self.report_read(last.as_ref()),
             Event::OrdersFollowed => self.orders_followed(now.uptime),
-            Event::Order { order, nonce } => self.order(*order, nonce, now.uptime),
+            Event::Order { order, nonce } => self.order_came(*order, nonce, now),
             Event::LeaseRead(lease) => self.lease_read(lease, now.uptime),
             Event::ResultsEnd { sequence } => self.results_end(sequence, now),
             Event::KeyWritten { revision } => {
@@ -368,6 +374,7 @@ impl Conduct {
                 }
                 effects.extend(self.evict(now));
                 effects.extend(self.tenures.woken(now));
+                effects.extend(self.take_early(now));
                 effects
             }
             Stage::Calming { until, .. } if *until <= now => self.say_farewell(now),

@@ -263,6 +263,7 @@ fn claimed_with(claim: u8) -> Option<LastReport> {
 mod beat;
 mod begin;
 mod drain;
+mod early;
 mod end;
 mod guarded;
 mod health;

@@ -332,6 +332,7 @@ impl Dispatcher {
     /// The tenure begins: what is under way becomes this leader's, and what ledgers still hold unpublished is published.
     fn take_over(&mut self, results_end: u64, moment: Moment) {
         self.loaded = true;
+        self.begin_tenure_by(moment);
         self.results_end = results_end;
         self.results_through = results_end.min(self.results_needed_after().unwrap_or(results_end));
         let bound: Vec<AgentName> = self.bound.keys().cloned().collect();
@@ -352,11 +353,16 @@ impl Dispatcher {
         self.ask_all(Round::Clock, moment);
     }
 
-    /// What passed meanwhile is decided. A tenure that began in the future, by a clock that was ahead, began now at the latest: what
-    /// falls due from here on has not been missed.
+    /// A tenure that began in the future, by a clock that was ahead, began now at the latest: what falls due from here on has not
+    /// been missed.
+    fn begin_tenure_by(&mut self, moment: Moment) {
+        self.tenure.since = self.tenure.since.min(moment.wall);
+    }
+
+    /// What passed meanwhile is decided.
     fn trust_clock(&mut self, moment: Moment) {
         self.clock_trusted = true;
-        self.tenure.since = self.tenure.since.min(moment.wall);
+        self.begin_tenure_by(moment);
         if self.caught_up {
             self.ask_all(Round::Clock, moment);
         }

@@ -1,10 +1,12 @@
 //! The judge of what the wall clock says: by the server's clock whenever that is read, and in between by
-//! the clock that nobody can set.
+//! the clock that nobody can set. It also tells the time by which instants are decided: the server's.
 
 use std::time::Duration;
 
-use crate::clock::Moment;
 use jiff::{SignedDuration, Timestamp};
+use tickmesh_core::time;
+
+use crate::clock::Moment;
 
 /// A wall clock may differ by this much from the server's, or from what it should have come to, before no instant is decided
 /// by it any more.
@@ -46,10 +48,20 @@ impl Reading {
         offset(self.answered) - offset(self.asked)
     }
 
+    fn round_trip(&self) -> Duration {
+        self.answered.uptime.saturating_sub(self.asked.uptime)
+    }
+
     /// Whether it can show that the clocks agree: the answer came soon, and nobody set the wall clock meanwhile.
     fn is_conclusive(&self) -> bool {
-        let took = self.answered.uptime.saturating_sub(self.asked.uptime);
-        took <= ROUND_TRIP_MAX && self.jump().abs() <= JUMP_MAX
+        self.round_trip() <= ROUND_TRIP_MAX && self.jump().abs() <= JUMP_MAX
+    }
+
+    /// What the server's clock says at the answer. It is at least what it said when it was read, and at most a round trip
+    /// more: between the two the wall clock is believed, so that a slow connection shifts no clock that may be right.
+    fn server_at_answer(&self) -> Timestamp {
+        let latest = time::after(self.server, self.round_trip());
+        self.answered.wall.clamp(self.server, latest)
     }
 }
 
@@ -58,6 +70,8 @@ impl Reading {
 pub(super) struct ClockJudge {
     /// Wall clock less uptime, when the server agreed last.
     agreed: Option<SignedDuration>,
+    /// The server's clock less uptime, as far as readings tell.
+    server: Option<SignedDuration>,
     doubt: Option<String>,
 }
 
@@ -67,8 +81,22 @@ impl ClockJudge {
         self.doubt.as_deref()
     }
 
+    /// The server's clock, by the last reading and the time that has passed since; this host's before the first one. It is
+    /// early by a round trip at most, and unlike the wall clock it does not move when somebody sets that.
+    pub(super) fn server_time(&self, now: Moment) -> Timestamp {
+        let Some(server) = self.server else { return now.wall };
+        time::after(Timestamp::UNIX_EPOCH, now.uptime).checked_add(server).unwrap_or(Timestamp::MAX)
+    }
+
     /// The server's clock was read.
     pub(super) fn server_read(&mut self, reading: &Reading) {
+        let Reading { server, answered, .. } = *reading;
+        if reading.round_trip() <= ROUND_TRIP_MAX {
+            self.server = Some(offset(Moment { wall: reading.server_at_answer(), ..answered }));
+        } else if self.server.is_none() {
+            // Late by the way of the answer, and never early.
+            self.server = Some(offset(Moment { wall: server, ..answered }));
+        }
         let deviation = reading.deviation();
         if deviation.abs() > DEVIATION_MAX {
             let direction = if deviation.is_positive() { "ahead of" } else { "behind" };
@@ -184,6 +212,39 @@ mod tests {
         check(&[agrees(), Looked(at(12_000, 5_050))], Some("this host's clock was set back by 3s"));
         let right_again = Server(at(16_000, 6_050), 16_000, at(16_000, 6_050));
         check(&[agrees(), Looked(at(18_000, 5_050)), right_again], None);
+    }
+
+    /// What the server's clock says by these readings when the host's clocks say `now`.
+    fn server_time(readings: &[(Moment, i64, Moment)], now: Moment) -> i64 {
+        let mut judge = ClockJudge::default();
+        for &(asked, server, answered) in readings {
+            judge.server_read(&Reading { asked, server: Timestamp::from_millisecond(server).unwrap(), answered });
+        }
+        judge.server_time(now).as_millisecond()
+    }
+
+    #[test]
+    fn the_time_is_the_servers() {
+        // Ahead by 800 ms, behind by 700 ms, and within what the round trip of 2 ms leaves open.
+        assert_eq!(server_time(&[(at(10_800, 50), 10_000, at(10_802, 52))], at(11_800, 1_050)), 11_000);
+        assert_eq!(server_time(&[(at(10_000, 50), 10_700, at(10_002, 52))], at(11_002, 1_052)), 11_700);
+        assert_eq!(server_time(&[(at(10_000, 50), 10_001, at(10_002, 52))], at(11_002, 1_052)), 11_002);
+        // Even where it is doubted.
+        assert_eq!(server_time(&[(at(3_610_000, 50), 10_000, at(3_610_002, 52))], at(3_611_002, 1_052)), 11_002);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_moves_no_time() {
+        assert_eq!(server_time(&[(at(10_000, 50), 10_000, at(10_000, 50))], at(11_900, 1_050)), 11_000);
+        assert_eq!(server_time(&[(at(10_000, 50), 10_001, at(19_002, 52))], at(20_002, 1_052)), 11_003);
+    }
+
+    #[test]
+    fn a_slow_answer_tells_the_time_only_if_nothing_else_does() {
+        let slow = (at(10_000, 50), 11_500, at(14_000, 4_050));
+        assert_eq!(server_time(&[slow], at(15_000, 5_050)), 12_500);
+        assert_eq!(server_time(&[(at(9_000, 40), 9_000, at(9_000, 40)), slow], at(15_000, 5_050)), 14_010);
+        assert_eq!(server_time(&[], at(15_000, 5_050)), 15_000);
     }
 
     #[test]

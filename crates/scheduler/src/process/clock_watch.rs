@@ -49,6 +49,11 @@ impl ClockWatch {
         if self.is_compared { self.judge.doubt() } else { Some(NOT_COMPARED) }
     }
 
+    /// The moment by the server's clock.
+    pub(super) fn by_server(&self, moment: Moment) -> Moment {
+        Moment { wall: self.judge.server_time(moment), ..moment }
+    }
+
     /// When the server's clock is to be read.
     pub(super) fn wake_at(&self) -> Option<Duration> {
         self.read_at

@@ -195,6 +195,7 @@ impl Process {
     fn catch_up(&mut self, lease: HeldLease, moment: Moment) -> Vec<Effect> {
         let Stage::Standby(standby) = std::mem::replace(&mut self.stage, Stage::Stopped) else { return Vec::new() };
         let random = StdRng::from_rng(&mut self.random);
+        let moment = standby.clock.by_server(moment);
         let (catching_up, effects) = CatchingUp::begin(&self.settings, lease, standby.copy, random, moment);
         self.stage = Stage::CatchingUp(Box::new(catching_up));
         effects

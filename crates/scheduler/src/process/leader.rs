@@ -119,6 +119,11 @@ impl Leader {
         SchedulerRole::Leading { epoch: self.tenure.epoch, doubt: self.clock.doubt().map(ToOwned::to_owned) }
     }
 
+    /// The moment by which the dispatcher decides: that of the server's clock.
+    pub(super) fn decides_at(&self, moment: Moment) -> Moment {
+        self.clock.by_server(moment)
+    }
+
     /// Folds an event into the dispatcher. A clock that was set since the last look is noticed before
     /// anything is decided by it.
     pub(super) fn handle(&mut self, event: Event, moment: Moment) -> Result<Vec<Effect>, End> {
@@ -139,7 +144,7 @@ impl Leader {
 
     fn fold(&mut self, event: Event, moment: Moment) -> Result<Vec<Effect>, End> {
         self.check_lease(moment.uptime)?;
-        let outcome = self.dispatcher.handle(event, moment).map_err(End::Conflict)?;
+        let outcome = self.dispatcher.handle(event, self.decides_at(moment)).map_err(End::Conflict)?;
         let mut effects: Vec<_> = outcome.effects.into_iter().filter_map(|effect| self.queue.push(effect)).collect();
         effects.extend(outcome.hastened.iter().filter_map(|app| self.queue.hasten_write(app)));
         Ok(effects)
@@ -263,7 +268,7 @@ impl Leader {
     }
 
     fn is_due(&self, moment: Moment) -> bool {
-        self.dispatcher.wake_in(moment) == Some(Duration::ZERO)
+        self.dispatcher.wake_in(self.decides_at(moment)) == Some(Duration::ZERO)
     }
 
     /// What the next turn is for.
@@ -281,7 +286,7 @@ impl Leader {
         if !matches!(self.start, Start::Over) {
             return if self.is_starting() { Some(moment.uptime) } else { renew_at };
         }
-        let dispatcher = self.dispatcher.wake_in(moment).map(|wake_in| moment.uptime + wake_in);
+        let dispatcher = self.dispatcher.wake_in(self.decides_at(moment)).map(|wake_in| moment.uptime + wake_in);
         let always = [Some(self.purge_at), Some(self.keep_house_at)];
         let seek_at = self.clock.doubt().map(|_| self.seek_at);
         let at_times =

@@ -223,6 +223,11 @@ impl Process {
         if let Stage::Leading(leader) = &self.stage { Some(&leader.dispatcher) } else { None }
     }
 
+    /// The moment by which a leader decides: that of the server's clock.
+    pub fn decides_at(&self, moment: Moment) -> Moment {
+        if let Stage::Leading(leader) = &self.stage { leader.decides_at(moment) } else { moment }
+    }
+
     /// What the next turn of the loop is for.
     pub fn next_turn(&mut self, moment: Moment) -> Turn {
         if let Stage::Leading(leader) = &mut self.stage { leader.next_turn(moment) } else { Turn::idle() }

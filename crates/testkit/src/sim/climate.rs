@@ -8,7 +8,7 @@ use rand::{RngExt as _, rngs::StdRng};
 use super::{faults::Fault, mischief::Trouble};
 
 /// Faults that may happen whenever there is an occasion, at a medium rate one in so many times.
-const MISHAPS: [(Fault, u32); 26] = [
+const MISHAPS: [(Fault, u32); 27] = [
     (Fault::RequestLost, 90),
     (Fault::AcknowledgementLost, 60),
     (Fault::ActDelayed, 90),
@@ -29,6 +29,7 @@ const MISHAPS: [(Fault, u32); 26] = [
     (Fault::HostRefused, 8),
     (Fault::ContainerFailed, 5),
     (Fault::ClockSkewed, 6),
+    (Fault::HostClockSkewed, 4),
     (Fault::HostCopied, 2),
     (Fault::HostStopping, 3),
     (Fault::EarlierRelease, 4),

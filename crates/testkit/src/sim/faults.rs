@@ -110,6 +110,8 @@ faults! {
     LeaseRegressed,
     /// A scheduler's wall clock was wrong from the beginning.
     ClockSkewed,
+    /// The wall clock of an agent's host was wrong.
+    HostClockSkewed,
     /// A scheduler's wall clock was set.
     ClockStepped,
     /// An agent process was killed.

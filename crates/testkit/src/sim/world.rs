@@ -343,7 +343,8 @@ impl World {
 fn scheduler(index: usize, ground: &mut Ground) -> Scheduler {
     let mut clock = Clock::new(Duration::from_secs(ground.random.random_range(60..1_000_000)));
     if ground.mishap(Fault::ClockSkewed) {
-        clock.set_error(SignedDuration::from_millis(ground.random.random_range(-90_000..90_000)));
+        let most = if ground.random_ratio(2) { 900 } else { 90_000 };
+        clock.set_error(SignedDuration::from_millis(ground.random.random_range(-most..most)));
     }
     Scheduler::new(index, clock, ground)
 }
@@ -361,7 +362,11 @@ fn hosts(ground: &mut Ground) -> anyhow::Result<Vec<Host>> {
         let agent = AgentName::new(format!("a{name}"))?;
         let owner = Owner { mesh, namespace: Namespace::new("mesh")?, agent };
         let labels = [("zone".to_owned(), if index % 2 == 0 { "a" } else { "b" }.to_owned())].into();
-        let clock = Clock::new(Duration::from_secs(ground.random.random_range(60..1_000_000)));
+        let mut clock = Clock::new(Duration::from_secs(ground.random.random_range(60..1_000_000)));
+        if ground.mishap(Fault::HostClockSkewed) {
+            let most = if ground.random_ratio(4) { 7_200_000 } else { 1_000 };
+            clock.set_error(SignedDuration::from_millis(ground.random.random_range(-most..most)));
+        }
         let slots = ground.random.random_range(2..=6);
         // The first host allows what apps ask for, so that everything fits somewhere in the end.
         let allows = index == 0 || ground.random.random_ratio(1, 2);

@@ -48,9 +48,9 @@ use super::{
     net::{Record, Stored},
 };
 
-/// How early an instant may be decided. A leader may be ahead of the server by a second before it doubts its
-/// clock, and by as much more as the answer of the server took.
-const EARLY_MAX: Duration = Duration::from_secs(4);
+/// How early an instant may be decided. A leader decides by the server's clock, and knows it as exactly as the server
+/// answers soon.
+const EARLY_MAX: Duration = Duration::from_millis(500);
 
 /// A container whose process begins.
 #[derive(Debug, Clone, Copy)]
@@ -171,6 +171,12 @@ impl Witness {
         seen.with_context(|| format!("{id}: {:?}", report.event))?;
         let seen = self.replicas.reported(report, &self.runs, &self.editions);
         seen.with_context(|| format!("G4, {id}: {:?}", report.event))
+    }
+
+    /// An engine is asked to start a container, when the clocks of its host and of the server say this.
+    pub(super) fn start_asked(&self, attempt: &AttemptId, host: Timestamp, server: Timestamp) -> anyhow::Result<()> {
+        let seen = self.runs.check_not_early(attempt.uid, host, server);
+        seen.with_context(|| format!("G2, {attempt}"))
     }
 
     /// An engine started a container.

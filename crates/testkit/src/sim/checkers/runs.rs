@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::ensure;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tickmesh_core::{
     id::{RunNumber, RunUid},
     ledger::{Cause, Origin},
@@ -17,6 +17,9 @@ use tickmesh_core::{
 };
 
 use crate::sim::makers::{self, Edition};
+
+/// A host whose clock is at most so far behind the server's starts nothing before its instant.
+const BEHIND_MAX: SignedDuration = SignedDuration::from_millis(1_500);
 
 /// Every revision of every app.
 #[derive(Debug, Default)]
@@ -143,6 +146,15 @@ impl Runs {
     /// Whether a run may be active beside earlier ones of its app.
     pub(super) fn may_overlap(&self, uid: RunUid, editions: &Editions) -> bool {
         self.spec(uid, editions).is_some_and(|spec| matches!(spec.overlap, Overlap::Allow { .. }))
+    }
+
+    /// Whether a container is started before the instant of its run, by the clock of its host. A host whose clock is far from the
+    /// server's starts it when it is told to.
+    pub(super) fn check_not_early(&self, uid: RunUid, host: Timestamp, server: Timestamp) -> anyhow::Result<()> {
+        let is_near = server.duration_since(host) <= BEHIND_MAX;
+        let instant = self.runs.get(&uid).and_then(|run| run.scheduled_at).filter(|instant| is_near && *instant > host);
+        ensure!(instant.is_none(), "a start is asked for at {host}, and the run is for {instant:?}");
+        Ok(())
     }
 
     /// Whether the instant that a run is for is one.

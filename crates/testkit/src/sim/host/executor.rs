@@ -61,7 +61,11 @@ impl Agent {
                 let request = container::request(name, self.ownership.owner(), &tag, &job.order, limits);
                 self.work(ground, attempt, Op::Create(Box::new(request)));
             }
-            E::Start { container } => self.work(ground, attempt, Op::Start(container)),
+            E::Start { container } => {
+                let seen = ground.witness.start_asked(&attempt, self.clock.wall(ground), ground.server_time());
+                ground.judge(seen);
+                self.work(ground, attempt, Op::Start(container));
+            }
             E::Watch { container, .. } => self.work(ground, attempt, Op::Wait(container)),
             E::Time { container, limit } => self.work(ground, attempt, Op::RunningFor(container, limit)),
             E::Stop { container } => self.work(ground, attempt, Op::Stop(container)),

@@ -240,7 +240,8 @@ impl Scheduler {
     fn check_decisions(&self, ground: &mut Ground, app: &AppName, ledger: &Ledger) {
         let seen = Witness::decides_in_time(ledger, ground.server_time());
         ground.judge(seen);
-        let Some(dispatcher) = self.process.as_ref().and_then(|process| process.dispatcher()) else { return };
+        let Some(process) = &self.process else { return };
+        let Some(dispatcher) = process.dispatcher() else { return };
         // A write that had to let others pass may be older than what its leader knows by now.
         if dispatcher.ledger(app) != Some(ledger) || !ground.random_ratio(CHECKED_ONE_IN) {
             return;
@@ -250,7 +251,7 @@ impl Scheduler {
             app,
             spec: edition.and_then(|edition| edition.spec.as_ref()),
             ledger,
-            now: self.moment(ground).wall,
+            now: process.decides_at(self.moment(ground)).wall,
             tenure: dispatcher.tenure(),
             results_through: dispatcher.results_through(),
             timing: &ground.timing,

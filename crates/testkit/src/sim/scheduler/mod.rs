@@ -195,7 +195,7 @@ impl Scheduler {
         let Some(process) = &mut self.process else { return };
         let turn = process.next_turn(moment);
         let is_busy = matches!(turn, Turn::Due(_));
-        let is_due = process.dispatcher().is_some_and(|dispatcher| dispatcher.has_due_apps(moment));
+        let is_due = process.dispatcher().is_some_and(|dispatcher| dispatcher.has_due_apps(process.decides_at(moment)));
         if is_due && self.was_due {
             ground.count(Fault::BurstSpannedTurns);
         }
