@@ -451,20 +451,21 @@ fn adopted_containers_go_on_from_where_they_are() {
 
 fn states() -> Vec<State> {
     let job = Arc::new(job());
-    let (claimed, container) = (claimed(), container_id());
+    let container = container_id();
     let (wish, watched) = (Wish::Run, Watched::Throughout);
     let end = cancelled(None);
+    let at = |phase| State::Claimed { claimed: claimed(), phase };
     vec![
         State::Declining,
         State::Claiming { job: job.clone(), wish },
-        State::Pulling { claimed, job: job.clone(), progress: PullProgress::default() },
-        State::Queued { claimed, job },
-        State::Creating { claimed, wish },
-        State::Starting { claimed, container: container.clone(), wish },
-        State::Running { claimed, container: container.clone(), watched },
-        State::Stopping { claimed, container: container.clone(), watched, stop: Stop::Ordered },
-        State::Clearing { claimed, end },
-        State::Ending { claimed, event: cancelled(None), remains: Remains::Nothing },
+        at(Phase::Pulling { job: job.clone(), progress: PullProgress::default() }),
+        at(Phase::Queued { job }),
+        at(Phase::Creating { wish }),
+        at(Phase::Starting { container: container.clone(), wish }),
+        at(Phase::Running { container: container.clone(), watched }),
+        at(Phase::Stopping { container: container.clone(), watched, stop: Stop::Ordered }),
+        at(Phase::Clearing { end }),
+        at(Phase::Ending { event: cancelled(None), remains: Remains::Nothing }),
         State::Collecting { container, disposal: Disposal::Remove },
         State::Removing,
         State::Gone,
@@ -551,7 +552,8 @@ fn whoever_gives_up_a_claim_has_an_end_to_tell() {
     let silent: Vec<_> =
         states().into_iter().filter(|state| state.last_words().is_none()).map(|state| state.name()).collect();
     assert_eq!(silent, ["declining", "claiming", "collecting", "removing", "gone"]);
-    let ending = State::Ending { claimed: claimed(), event: exit_event(3), remains: Remains::Nothing };
+    let phase = Phase::Ending { event: exit_event(3), remains: Remains::Nothing };
+    let ending = State::Claimed { claimed: claimed(), phase };
     assert_eq!(ending.last_words(), Some((CLAIM_SEQUENCE, exit_event(3))));
 }
 

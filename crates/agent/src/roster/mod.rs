@@ -226,7 +226,7 @@ impl Roster {
     /// Stores where an attempt stands now, and lets those begin whose turn it is.
     fn settle(&mut self, attempt: AttemptId, origin: Origin, (state, effects): Step) -> Vec<Task> {
         let mut tasks: Vec<_> = effects.into_iter().map(|effect| Task { attempt: attempt.clone(), effect }).collect();
-        if let State::Queued { .. } = state {
+        if state.is_queued() {
             self.turns.push_back(attempt.clone());
         }
         if state == State::Gone {
