@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::ground::Ground;
+use super::context::SimContext;
 
 /// A host's clocks: the time since its boot is right, wherever it began; its wall clock is what somebody set it to.
 #[derive(Debug, Clone, Copy)]
@@ -23,8 +23,8 @@ impl Clock {
     }
 
     /// Time since the boot.
-    pub(super) fn uptime(&self, ground: &Ground) -> Duration {
-        let now = SignedDuration::try_from(ground.now).unwrap_or(SignedDuration::MAX);
+    pub(super) fn uptime(&self, context: &SimContext) -> Duration {
+        let now = SignedDuration::try_from(context.now).unwrap_or(SignedDuration::MAX);
         Duration::try_from(now + self.booted).unwrap_or(Duration::ZERO)
     }
 
@@ -35,8 +35,8 @@ impl Clock {
     }
 
     /// The wall clock.
-    pub(super) fn wall(&self, ground: &Ground) -> Timestamp {
-        ground.server_time().checked_add(self.error).unwrap_or(Timestamp::MAX)
+    pub(super) fn wall(&self, context: &SimContext) -> Timestamp {
+        context.server_time().checked_add(self.error).unwrap_or(Timestamp::MAX)
     }
 
     /// Sets the wall clock.
@@ -45,7 +45,7 @@ impl Clock {
     }
 
     /// The host boots now.
-    pub(super) fn boot(&mut self, ground: &Ground) {
-        self.booted = -SignedDuration::try_from(ground.now).unwrap_or(SignedDuration::ZERO);
+    pub(super) fn boot(&mut self, context: &SimContext) {
+        self.booted = -SignedDuration::try_from(context.now).unwrap_or(SignedDuration::ZERO);
     }
 }

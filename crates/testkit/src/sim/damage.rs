@@ -6,9 +6,9 @@ use std::{sync::Arc, time::Duration};
 use rand::RngExt as _;
 
 use super::{
+    event::SimEvent,
+    fault_injection::Relief,
     faults::Fault,
-    happening::Happening,
-    mischief::Relief,
     net::{Kind, Record, Stored},
     world::World,
 };
@@ -28,27 +28,27 @@ impl World {
     /// Something that nobody can read is stored in the place of some record.
     pub(super) fn damage_record(&mut self, delay: Duration) {
         // A store that lost data has one fault already, and nobody leads who could mend another one.
-        if self.ground.net.regressed || self.ground.net.is_lost {
+        if self.context.net.regressed || self.context.net.is_lost {
             return;
         }
-        let kind = DAMAGED[self.ground.random.random_range(0..DAMAGED.len())];
-        let stored: Vec<_> = self.ground.net.stream(kind).last_per_subject();
+        let kind = DAMAGED[self.context.random.random_range(0..DAMAGED.len())];
+        let stored: Vec<_> = self.context.net.stream(kind).last_per_subject();
         let readable: Vec<_> = stored.into_iter().filter(|stored| stored.record.is_readable()).collect();
         if readable.is_empty() {
             return;
         }
-        let victim = readable[self.ground.random.random_range(0..readable.len())].clone();
-        self.ground.count(Fault::RecordDamaged);
+        let victim = readable[self.context.random.random_range(0..readable.len())].clone();
+        self.context.count(Fault::RecordDamaged);
         match kind {
             Kind::Ledger => {
-                self.ground.count(Fault::LedgerUnreadable);
+                self.context.count(Fault::LedgerUnreadable);
                 self.remember(kind, victim.clone(), delay);
             }
             Kind::Lease => {
-                self.ground.count(Fault::LeaseDamaged);
+                self.context.count(Fault::LeaseDamaged);
                 self.remember(kind, victim.clone(), delay);
             }
-            Kind::Agents => self.ground.count(Fault::AgentKeyDamaged),
+            Kind::Agents => self.context.count(Fault::AgentKeyDamaged),
             Kind::Apps
             | Kind::Commands
             | Kind::Orders
@@ -57,20 +57,20 @@ impl World {
             | Kind::History
             | Kind::Notices => {}
         }
-        self.ground.damage(kind, &victim.subject);
+        self.context.damage(kind, &victim.subject);
     }
 
     fn remember(&mut self, kind: Kind, Stored { subject, record, .. }: Stored, delay: Duration) {
         self.damaged.push(Damaged { kind, subject, record });
-        self.ground.later(delay, Happening::Relief(Relief::Records));
+        self.context.later(delay, SimEvent::Relief(Relief::Records));
     }
 
     /// Somebody puts back what was written over, where nobody else has written since.
     pub(super) fn mend_records(&mut self) {
         for Damaged { kind, subject, record } in std::mem::take(&mut self.damaged) {
-            let last = self.ground.net.stream(kind).last(&subject);
+            let last = self.context.net.stream(kind).last(&subject);
             if last.is_some_and(|last| !last.record.is_readable()) {
-                self.ground.store(kind, &subject, record, None);
+                self.context.store(kind, &subject, record, None);
             }
         }
     }

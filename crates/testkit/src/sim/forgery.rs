@@ -17,16 +17,16 @@ use super::{
 impl World {
     /// An order comes again, as one of a tenure that there will never be.
     pub(super) fn forge_order(&mut self) {
-        let stored = self.ground.net.stream(Kind::Orders).last_per_subject();
+        let stored = self.context.net.stream(Kind::Orders).last_per_subject();
         let starts = |order: &&Arc<Order>| matches!(order.kind, OrderKind::Start(_));
         let orders: Vec<_> = stored.iter().filter_map(|stored| stored.record.order()).filter(starts).collect();
         if orders.is_empty() {
             return;
         }
-        let order = orders[self.ground.random.random_range(0..orders.len())];
+        let order = orders[self.context.random.random_range(0..orders.len())];
         let forged = Order { epoch: Epoch(u64::MAX), ..(**order).clone() };
-        self.ground.count(Fault::OrderForged);
+        self.context.count(Fault::OrderForged);
         let agent = forged.agent.as_str().into();
-        self.ground.store(Kind::Orders, &agent, Record::Order(Arc::new(forged)), None);
+        self.context.store(Kind::Orders, &agent, Record::Order(Arc::new(forged)), None);
     }
 }

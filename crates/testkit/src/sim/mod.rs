@@ -15,21 +15,21 @@
 //! arithmetic on instants. When the faults stop, everything must come to an end.
 
 mod agenda;
-mod almanac;
-mod census;
 mod checkers;
-mod climate;
 mod clock;
+mod context;
 mod damage;
+mod event;
+mod fault_injection;
+mod fault_profile;
 mod faults;
 mod forgery;
-mod ground;
-mod happening;
+mod generators;
 mod host;
-mod makers;
-mod mischief;
 mod net;
-mod people;
+mod operators;
+mod process_table;
+mod reference_schedules;
 mod releases;
 mod restoration;
 mod scheduler;

@@ -19,12 +19,12 @@ use tickmesh_core::{
 use tickmesh_messaging::{LEASE_KEY, LeaseRecord, lease::ACCEPTANCE_SHIFT};
 
 use super::{
+    context::SimContext,
+    event::SimEvent,
+    fault_injection::Relief,
     faults::Fault,
-    ground::Ground,
-    happening::Happening,
-    mischief::Relief,
     net::{Kind, Record, Stored, Stream},
-    people::People,
+    operators::Operators,
     world::World,
 };
 
@@ -61,16 +61,16 @@ pub(super) enum Restoration {
 #[derive(Debug)]
 pub(super) struct StoreCopy {
     streams: BTreeMap<Kind, Stream>,
-    people: People,
+    operators: Operators,
 }
 
 impl World {
     /// In some histories the store is restored.
     pub(super) fn plan_restoration(&mut self) {
-        self.is_restored = self.ground.random_ratio(RESTORED_ONE_IN);
+        self.is_restored = self.context.random_ratio(RESTORED_ONE_IN);
         if self.is_restored {
-            let at = self.ground.between(COPIED_FROM, COPIED_UNTIL);
-            self.ground.later(at, Happening::Restoration(Restoration::Copy));
+            let at = self.context.between(COPIED_FROM, COPIED_UNTIL);
+            self.context.later(at, SimEvent::Restoration(Restoration::Copy));
         }
     }
 
@@ -78,13 +78,13 @@ impl World {
         match step {
             // A lease that notes no streams yet cannot show that any lost something, and a damaged ledger would
             // be mended by one that is not in the copy.
-            Restoration::Copy if !self.ground.has_noted_ends() || !self.damaged.is_empty() => {
-                self.ground.later(COPIED_FROM, Happening::Restoration(Restoration::Copy));
+            Restoration::Copy if !self.context.has_noted_ends() || !self.damaged.is_empty() => {
+                self.context.later(COPIED_FROM, SimEvent::Restoration(Restoration::Copy));
             }
             Restoration::Copy => {
-                self.backup = Some(StoreCopy { streams: self.ground.net.copy(), people: self.people.clone() });
-                let age = self.ground.between(COPY_AGE_MIN, COPY_AGE_MAX);
-                self.ground.later(age, Happening::Restoration(Restoration::Restore));
+                self.backup = Some(StoreCopy { streams: self.context.net.copy(), operators: self.operators.clone() });
+                let age = self.context.between(COPY_AGE_MIN, COPY_AGE_MAX);
+                self.context.later(age, SimEvent::Restoration(Restoration::Restore));
             }
             Restoration::Restore => self.restore(),
             Restoration::MoveAhead => self.move_ahead(),
@@ -95,13 +95,13 @@ impl World {
     /// The server comes back with an empty store, while everybody is alive. Says whether it does: one fault of the store is
     /// enough at a time, and without a lease nobody knows what was there.
     pub(super) fn lose_store(&mut self) -> bool {
-        if self.ground.net.regressed || self.ground.net.is_lost || !self.ground.has_noted_ends() {
+        if self.context.net.regressed || self.context.net.is_lost || !self.context.has_noted_ends() {
             return false;
         }
-        self.ground.lose_store();
+        self.context.lose_store();
         for scheduler in &mut self.schedulers {
-            if !self.ground.census.hears_nothing(scheduler.place) {
-                scheduler.lost_streams(&mut self.ground);
+            if !self.context.processes.hears_nothing(scheduler.place) {
+                scheduler.lost_streams(&mut self.context);
             }
         }
         true
@@ -110,57 +110,57 @@ impl World {
     /// An app is gone from its bucket, and schedulers are started anew: one that lives has the app in memory. Says whether
     /// there is one that could go.
     fn lose_app(&mut self) -> bool {
-        let ledgers = self.ground.stored_ledgers();
+        let ledgers = self.context.stored_ledgers();
         let known = |app: &&AppName| {
             let folded = ledgers[*app].0.app_revision;
-            folded > 0 && self.ground.net.stream(Kind::Apps).last(app.as_str()).is_some()
+            folded > 0 && self.context.net.stream(Kind::Apps).last(app.as_str()).is_some()
         };
         let apps: Vec<_> = ledgers.keys().filter(known).cloned().collect();
-        if apps.is_empty() || self.ground.net.is_lost || !self.damaged.is_empty() {
+        if apps.is_empty() || self.context.net.is_lost || !self.damaged.is_empty() {
             return false;
         }
-        let app = apps[self.ground.random.random_range(0..apps.len())].clone();
+        let app = apps[self.context.random.random_range(0..apps.len())].clone();
         for index in 0..self.schedulers.len() {
-            self.schedulers[index].kill(&mut self.ground);
+            self.schedulers[index].kill(&mut self.context);
         }
-        self.ground.lose_app(&app);
+        self.context.lose_app(&app);
         self.app_lost = Some(app);
         true
     }
 
     fn restore(&mut self) {
-        if self.backup.is_some() && self.ground.random_ratio(4) && self.lose_app() {
+        if self.backup.is_some() && self.context.random_ratio(4) && self.lose_app() {
             self.backup = None;
             return self.restart();
         }
-        if self.backup.is_some() && self.ground.random_ratio(2) && self.lose_store() {
+        if self.backup.is_some() && self.context.random_ratio(2) && self.lose_store() {
             // The copy is put back while schedulers are alive.
-            let pause = self.ground.between(COPY_AGE_MIN, LOST_MAX);
-            return self.ground.later(pause, Happening::Restoration(Restoration::Restore));
+            let pause = self.context.between(COPY_AGE_MIN, LOST_MAX);
+            return self.context.later(pause, SimEvent::Restoration(Restoration::Restore));
         }
         // When the faults have stopped, nothing is lost any more.
         let Some(StoreCopy { streams, people }) = self.backup.take() else { return };
-        if self.ground.net.is_lost {
-            self.ground.count(Fault::RestoredAlive);
+        if self.context.net.is_lost {
+            self.context.count(Fault::RestoredAlive);
             // Whoever did not hear of the loss finds now that the streams are not those that it followed. One that
             // stood still could yet be told of a lease that it took before.
             for scheduler in &mut self.schedulers {
-                if self.ground.census.is_paused(scheduler.place) {
-                    scheduler.kill(&mut self.ground);
+                if self.context.processes.is_paused(scheduler.place) {
+                    scheduler.kill(&mut self.context);
                 } else {
-                    scheduler.lost_streams(&mut self.ground);
+                    scheduler.lost_streams(&mut self.context);
                 }
             }
         } else {
             for index in 0..self.schedulers.len() {
-                self.schedulers[index].kill(&mut self.ground);
+                self.schedulers[index].kill(&mut self.context);
             }
         }
         self.damaged.clear();
         let apps_through = streams[&Kind::Apps].last_sequence();
-        self.ground.restore(streams);
-        self.people.restore(people);
-        self.ground.witness.store_restored(apps_through);
+        self.context.restore(streams);
+        self.operators.restore(operators);
+        self.context.witness.store_restored(apps_through);
         self.restart();
     }
 
@@ -170,10 +170,10 @@ impl World {
             self.relieve(Relief::Scheduler(index));
         }
         // Whoever accepts waits until every agent was heard, or its guard has ended what it ran.
-        let timing = self.ground.timing;
+        let timing = self.context.timing;
         let pause = timing.fence + timing.kill_margin;
-        let pause = self.ground.between(pause, pause * 2);
-        self.ground.later(pause, Happening::Restoration(Restoration::MoveAhead));
+        let pause = self.context.between(pause, pause * 2);
+        self.context.later(pause, SimEvent::Restoration(Restoration::MoveAhead));
     }
 
     fn move_ahead(&mut self) {
@@ -182,72 +182,72 @@ impl World {
             Some(leader) => Err(anyhow::anyhow!("{:?} leads on a store that lost data", leader.place)),
             None => Ok(()),
         };
-        self.ground.judge(nobody_leads);
+        self.context.judge(nobody_leads);
         if let Some(app) = self.app_lost.take() {
-            self.ground.witness.app_lost(&app);
+            self.context.witness.app_lost(&app);
             // What somebody stores now counts, whatever was lost.
-            self.ground.net.regressed = false;
-            self.people.accept_lost(&mut self.ground, &app);
-            self.ground.net.regressed = true;
+            self.context.net.regressed = false;
+            self.operators.accept_lost(&mut self.context, &app);
+            self.context.net.regressed = true;
         }
-        let ledgers = self.ground.stored_ledgers();
-        let of_lease = self.ground.stored_lease().map_or(0, |(lease, _)| lease.acceptance);
+        let ledgers = self.context.stored_ledgers();
+        let of_lease = self.context.stored_lease().map_or(0, |(lease, _)| lease.acceptance);
         let of_ledgers = ledgers.values().map(|(ledger, _)| ledger.write.epoch.0 >> ACCEPTANCE_SHIFT);
         let acceptance = of_ledgers.fold(of_lease, u64::max) + 1;
         let write = WriteStamp { epoch: Epoch(acceptance << ACCEPTANCE_SHIFT), number: 0 };
         for (app, (mut ledger, revision)) in ledgers {
-            let remains = self.ground.remains(&app, &ledger);
+            let remains = self.context.remains(&app, &ledger);
             ledger.move_ahead(&app, remains);
             ledger.write = write;
-            self.ground.store(Kind::Ledger, &app.as_str().into(), Record::Ledger(ledger.into()), Some(revision));
+            self.context.store(Kind::Ledger, &app.as_str().into(), Record::Ledger(ledger.into()), Some(revision));
         }
         self.stop_orphans(acceptance, 0);
     }
 
     fn stop_orphans(&mut self, acceptance: u64, looks: u32) {
         let epoch = Epoch(acceptance << ACCEPTANCE_SHIFT);
-        let orphans = self.ground.orphans();
+        let orphans = self.context.orphans();
         if orphans.is_empty() {
             return self.accept(acceptance);
         }
-        self.ground.count(Fault::OrphanStopped);
+        self.context.count(Fault::OrphanStopped);
         for (attempt, agent) in orphans {
             let subject = agent.as_str().into();
             let order = Order { schema: SCHEMA, epoch, agent, attempt, kind: OrderKind::Stop };
-            self.ground.store(Kind::Orders, &subject, Record::Order(order.into()), None);
+            self.context.store(Kind::Orders, &subject, Record::Order(order.into()), None);
         }
         let step = match looks < LOOKS_MAX {
             true => Restoration::StopOrphans { acceptance, looks: looks + 1 },
             false => Restoration::MoveAhead,
         };
-        self.ground.later(LOOK_AGAIN, Happening::Restoration(step));
+        self.context.later(LOOK_AGAIN, SimEvent::Restoration(step));
     }
 
     fn accept(&mut self, acceptance: u64) {
-        let (lease, revision) = self.ground.stored_lease().map_or((None, 0), |(lease, at)| (Some(lease), at));
-        let found = self.ground.net.stream_marks();
+        let (lease, revision) = self.context.stored_lease().map_or((None, 0), |(lease, at)| (Some(lease), at));
+        let found = self.context.net.stream_marks();
         let record = LeaseRecord::accepting(lease.as_ref(), "doctor", "desk", found, acceptance);
-        self.ground.store(Kind::Lease, &LEASE_KEY.into(), Record::Lease(record.into()), Some(revision));
-        self.ground.net.regressed = false;
-        self.ground.count(Fault::LossAccepted);
-        let ledgers = self.ground.stored_ledgers().into_iter().map(|(app, (ledger, _))| (app, ledger)).collect();
+        self.context.store(Kind::Lease, &LEASE_KEY.into(), Record::Lease(record.into()), Some(revision));
+        self.context.net.regressed = false;
+        self.context.count(Fault::LossAccepted);
+        let ledgers = self.context.stored_ledgers().into_iter().map(|(app, (ledger, _))| (app, ledger)).collect();
         let unheard = self.unheard_hosts();
-        self.ground.witness.loss_accepted(&ledgers, &unheard);
+        self.context.witness.loss_accepted(&ledgers, &unheard);
     }
 
     /// Hosts whose agent was not heard for so long that its guard has ended what it may end.
     fn unheard_hosts(&self) -> BTreeSet<usize> {
-        let keys = self.ground.net.stream(Kind::Agents).last_per_subject();
+        let keys = self.context.net.stream(Kind::Agents).last_per_subject();
         let heard: BTreeSet<_> = keys
             .iter()
-            .filter(|key| self.ground.is_guarded(key))
+            .filter(|key| self.context.is_guarded(key))
             .filter_map(|key| Some(key.record.agent()?.boot.clone()))
             .collect();
         self.hosts.iter().filter(|host| !heard.contains(&host.boot_id())).map(|host| host.index).collect()
     }
 }
 
-impl Ground {
+impl SimContext {
     fn is_guarded(&self, key: &Stored) -> bool {
         let guarded = self.timing.fence + self.timing.kill_margin;
         self.server_time() < tickmesh_core::time::after(key.at, guarded)

@@ -8,11 +8,11 @@ use rand::RngExt as _;
 use tickmesh_core::{ledger::Ledger, name::AppName};
 
 use super::{
-    census::Place,
+    context::FaultPhase,
+    fault_injection::Relief,
     faults::Fault,
-    ground::Weather,
-    mischief::Relief,
     net::Kind,
+    process_table::Place,
     scheduler::Scheduler,
     world::{Backup, World},
 };
@@ -30,32 +30,32 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 impl World {
     /// The faults stop, and no app is scheduled any more: what is active or waits comes to its end.
     pub(super) fn settle(&mut self) -> anyhow::Result<()> {
-        self.ground.weather = Weather::Calm;
+        self.context.fault_phase = FaultPhase::Over;
         self.make_well();
-        let mut end = self.ground.now + SETTLE_MAX;
-        while self.is_restored && self.ground.net.regressed {
+        let mut end = self.context.now + SETTLE_MAX;
+        while self.is_restored && self.context.net.regressed {
             self.go_on()?;
-            ensure!(self.ground.now < end, "the loss of stored data is never accepted");
+            ensure!(self.context.now < end, "the loss of stored data is never accepted");
         }
         self.backup = None;
-        if !self.is_restored && self.ground.random.random_ratio(1, 3) {
+        if !self.is_restored && self.context.random.random_ratio(1, 3) {
             self.sick_host()?;
-            end = self.ground.now + SETTLE_MAX;
+            end = self.context.now + SETTLE_MAX;
         }
-        if !self.is_restored && self.ground.random.random_ratio(1, 3) {
+        if !self.is_restored && self.context.random.random_ratio(1, 3) {
             self.wrong_clock()?;
-            end = self.ground.now + SETTLE_MAX;
+            end = self.context.now + SETTLE_MAX;
         }
-        self.people.unschedule_all(&mut self.ground);
-        let mut look_at = self.ground.now;
-        while self.ground.now < end {
+        self.operators.unschedule_all(&mut self.context);
+        let mut look_at = self.context.now;
+        while self.context.now < end {
             self.go_on()?;
-            if look_at <= self.ground.now {
-                look_at = self.ground.now + LOOK_EVERY;
-                self.people.undrain_all(&mut self.ground);
+            if look_at <= self.context.now {
+                look_at = self.context.now + LOOK_EVERY;
+                self.operators.undrain_all(&mut self.context);
                 self.keep_well();
                 if self.is_quiet() {
-                    self.ground.witness.close(&self.ledgers())?;
+                    self.context.witness.close(&self.ledgers())?;
                     return self.lose_messages();
                 }
             }
@@ -67,24 +67,24 @@ impl World {
     /// must find out.
     fn lose_messages(&mut self) -> anyhow::Result<()> {
         let Some(Backup { kind, stream: copy, lease }) = self.copy.take() else { return Ok(()) };
-        let end = self.ground.now + ENDS_NOTED;
+        let end = self.context.now + ENDS_NOTED;
         self.go_on_until(end)?;
-        if copy.last_sequence() == self.ground.net.stream(kind).last_sequence() {
+        if copy.last_sequence() == self.context.net.stream(kind).last_sequence() {
             return Ok(());
         }
         let seen_more = self.schedulers.iter().all(|scheduler| scheduler.has_seen(kind) > copy.last_sequence());
-        self.ground.regress(kind, copy);
+        self.context.regress(kind, copy);
         // Whoever has seen more notices, even if the lease is as old as the stream.
-        if seen_more && self.ground.random.random_ratio(1, 3) {
-            self.ground.count(Fault::LeaseRegressed);
-            self.ground.regress(Kind::Lease, lease);
-        } else if self.ground.random.random_ratio(1, 2) {
+        if seen_more && self.context.random.random_ratio(1, 3) {
+            self.context.count(Fault::LeaseRegressed);
+            self.context.regress(Kind::Lease, lease);
+        } else if self.context.random.random_ratio(1, 2) {
             for index in 0..self.schedulers.len() {
-                self.schedulers[index].kill(&mut self.ground);
+                self.schedulers[index].kill(&mut self.context);
                 self.relieve(Relief::Scheduler(index));
             }
         }
-        let end = self.ground.now + REGRESSION;
+        let end = self.context.now + REGRESSION;
         self.go_on_until(end)?;
         let leader = self.schedulers.iter().find(|scheduler| scheduler.leads());
         ensure!(leader.is_none(), "somebody leads on {kind:?}, which lost messages");
@@ -92,7 +92,7 @@ impl World {
     }
 
     pub(super) fn go_on_until(&mut self, end: Duration) -> anyhow::Result<()> {
-        while self.ground.now < end {
+        while self.context.now < end {
             self.go_on()?;
         }
         Ok(())
@@ -108,10 +108,10 @@ impl World {
         for host in 0..self.hosts.len() {
             self.relieve(Relief::Engine(host));
             self.relieve(Relief::AgentConnected(host));
-            if self.ground.census.is_paused(Place::Agent(host)) {
+            if self.context.processes.is_paused(Place::Agent(host)) {
                 self.relieve(Relief::Agent(host));
             }
-            if self.ground.census.is_paused(Place::Guard(host)) {
+            if self.context.processes.is_paused(Place::Guard(host)) {
                 self.relieve(Relief::Guard(host));
             }
         }
@@ -120,14 +120,14 @@ impl World {
         self.relieve(Relief::Stream);
         self.relieve(Relief::Records);
         // Of two hosts with one name the one that has no right to it stops.
-        let twin = self.hosts.len() - 1;
-        self.hosts[twin].stop_agent(&mut self.ground);
+        let rival = self.hosts.len() - 1;
+        self.hosts[rival].stop_agent(&mut self.context);
     }
 
     /// Whoever looks after the hosts starts what does not run, but for the one whose name another host has.
     pub(super) fn keep_well(&mut self) {
-        let twin = self.hosts.len() - 1;
-        for host in 0..twin {
+        let rival = self.hosts.len() - 1;
+        for host in 0..rival {
             self.relieve(Relief::Agent(host));
         }
     }
@@ -141,7 +141,7 @@ impl World {
     fn unfinished(&self) -> Vec<String> {
         let mut open = Vec::new();
         for (app, ledger) in self.ledgers() {
-            let newest = self.ground.net.stream(Kind::Apps).last(app.as_str()).map_or(0, |last| last.sequence);
+            let newest = self.context.net.stream(Kind::Apps).last(app.as_str()).map_or(0, |last| last.sequence);
             if !ledger.active.is_empty() || !ledger.queue.is_empty() {
                 open.push(describe(&app, &ledger));
             }
@@ -149,7 +149,7 @@ impl World {
                 open.push(format!("{app}: revision {} of {newest}", ledger.app_revision));
             }
             let published =
-                |kind| self.ground.net.stream(kind).last(app.as_str()).map_or(0, |last| last.record.number());
+                |kind| self.context.net.stream(kind).last(app.as_str()).map_or(0, |last| last.record.number());
             let (ticks, history) = (published(Kind::Ticks), published(Kind::History));
             let notices = published(Kind::Notices);
             // After a loss numbers are moved ahead of what is published, though nothing waits.
@@ -163,7 +163,7 @@ impl World {
         if !open.is_empty() {
             open.push(format!("{:?}", self.schedulers.iter().map(Scheduler::stage).collect::<Vec<_>>()));
         }
-        let commands = self.ground.net.stream(Kind::Commands).after(0).count();
+        let commands = self.context.net.stream(Kind::Commands).after(0).count();
         if commands > 0 {
             open.push(format!("{commands} commands"));
         }
@@ -176,7 +176,7 @@ impl World {
     }
 
     fn ledgers(&self) -> BTreeMap<AppName, Arc<Ledger>> {
-        let stored = self.ground.net.stream(Kind::Ledger).last_per_subject();
+        let stored = self.context.net.stream(Kind::Ledger).last_per_subject();
         let ledger =
             |stored: super::net::Stored| Some((AppName::new(&*stored.subject).ok()?, stored.record.ledger()?.clone()));
         stored.into_iter().filter_map(ledger).collect()

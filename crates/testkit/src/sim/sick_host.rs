@@ -17,9 +17,9 @@ use tickmesh_core::{
 };
 
 use super::{
+    fault_injection::Relief,
     faults::Fault,
     host::Agent,
-    mischief::Relief,
     net::Kind,
     scheduler::Scheduler,
     world::{TIMING, World},
@@ -47,19 +47,19 @@ impl World {
     pub(super) fn sick_host(&mut self) -> anyhow::Result<()> {
         let settled = self.hosts.len() - 1;
         self.pass(WELL_BEFORE)?;
-        let sick = self.ground.random.random_range(0..settled);
+        let sick = self.context.random.random_range(0..settled);
         let works = |host: usize| self.hosts[host].agent.as_ref().is_some_and(Agent::takes_orders);
         // The release before does not know what an agent says of its engine.
         let knows = !self.schedulers.iter().any(Scheduler::is_earlier);
         // A leader whose watch still stands takes every agent for silent.
-        let hears = self.ground.net.stalled_until <= self.ground.now;
+        let hears = self.context.net.stalled_until <= self.context.now;
         let is_well = knows && hears && self.schedulers.iter().any(Scheduler::leads) && (0..settled).all(works);
         if !is_well {
             return Ok(());
         }
-        self.ground.count(Fault::HostSick);
+        self.context.count(Fault::HostSick);
         self.hosts[sick].engine.freeze();
-        self.ground.witness.engine_frozen(sick, self.ground.now);
+        self.context.witness.engine_frozen(sick, self.context.now);
         let watched = self.watch_sick(sick).with_context(|| format!("the engine of host {sick} does not answer"));
         self.relieve(Relief::Engine(sick));
         watched
@@ -70,14 +70,14 @@ impl World {
         self.pass(NOTICED)?;
         let ordered = self.starts_for(&agent);
         let mut waiting: Vec<BTreeSet<Waiting>> = Vec::new();
-        let end = self.ground.now + WATCHED;
-        while self.ground.now < end {
+        let end = self.context.now + WATCHED;
+        while self.context.now < end {
             self.pass(LOOK_EVERY)?;
             // Somebody who froze it before has had it thawed.
             if !self.hosts[sick].engine.is_frozen() {
                 return Ok(());
             }
-            for attempt in self.ground.witness.open_of(&agent) {
+            for attempt in self.context.witness.open_of(&agent) {
                 let asked = self.hosts[sick].engine.was_asked_to_start(attempt);
                 ensure!(asked, "{attempt} waits for a sick host: it is claimed there, and no start was asked for");
             }
@@ -95,18 +95,18 @@ impl World {
 
     /// Lets time pass, and whoever looks after the mesh do so.
     pub(super) fn pass(&mut self, time: Duration) -> anyhow::Result<()> {
-        let end = self.ground.now + time;
-        while self.ground.now < end {
+        let end = self.context.now + time;
+        while self.context.now < end {
             self.keep_well();
-            self.people.undrain_all(&mut self.ground);
-            self.go_on_until(end.min(self.ground.now + LOOK_EVERY))?;
+            self.operators.undrain_all(&mut self.context);
+            self.go_on_until(end.min(self.context.now + LOOK_EVERY))?;
         }
         Ok(())
     }
 
     /// Attempts that an agent was ever ordered to start, as far as orders are kept.
     fn starts_for(&self, agent: &AgentName) -> BTreeSet<AttemptId> {
-        let orders = self.ground.net.stream(Kind::Orders).on_subject(agent.as_str());
+        let orders = self.context.net.stream(Kind::Orders).on_subject(agent.as_str());
         let starts = orders.iter().filter_map(|stored| stored.record.order());
         let starts = starts.filter(|order| matches!(order.kind, OrderKind::Start(_)));
         starts.map(|order| order.attempt.clone()).collect()
@@ -114,8 +114,8 @@ impl World {
 
     /// Whether the end of an attempt is stored.
     fn is_over(&mut self, attempt: &AttemptId, agent: &AgentName) -> bool {
-        let subject = self.ground.net.result_subject(attempt, agent);
-        let last = self.ground.net.stream(Kind::Results).last(&subject);
+        let subject = self.context.net.result_subject(attempt, agent);
+        let last = self.context.net.stream(Kind::Results).last(&subject);
         last.and_then(|last| last.record.report()).is_some_and(|report| report.event.is_terminal())
     }
 
@@ -136,7 +136,7 @@ impl World {
 
     /// Replicas that have wanted an agent for too long, of services that fit on every host with a free slot.
     fn waiting(&self) -> BTreeSet<Waiting> {
-        let due = time::before(self.ground.server_time(), PLACED);
+        let due = time::before(self.context.server_time(), PLACED);
         let mut waiting = BTreeSet::new();
         for (app, ledger) in self.stored_ledgers() {
             for run in &ledger.active {
@@ -156,7 +156,7 @@ impl World {
     }
 
     fn stored_ledgers(&self) -> Vec<(String, Arc<Ledger>)> {
-        let stored = self.ground.net.stream(Kind::Ledger).last_per_subject();
+        let stored = self.context.net.stream(Kind::Ledger).last_per_subject();
         stored.into_iter().filter_map(|it| Some((it.subject.to_string(), it.record.ledger()?.clone()))).collect()
     }
 }

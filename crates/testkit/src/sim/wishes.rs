@@ -9,7 +9,7 @@ use tickmesh_core::{
 };
 use tickmesh_scheduler::effect::{Wish, WishId};
 
-use super::{census::Address, faults::Fault, ground::Ground, happening::Happening};
+use super::{context::SimContext, event::SimEvent, faults::Fault, process_table::Address};
 
 /// How long somebody asks, as production's command line does.
 const ASK_WITHIN: Duration = Duration::from_secs(8);
@@ -38,45 +38,45 @@ struct Open {
 
 impl Wishes {
     /// Somebody wishes something of an agent, unless a wish about it is open.
-    pub(super) fn begin(&mut self, ground: &mut Ground, agent: &AgentName, wish: AgentWish) {
+    pub(super) fn begin(&mut self, context: &mut SimContext, agent: &AgentName, wish: AgentWish) {
         if self.open.contains_key(agent) {
             return;
         }
-        ground.witness.wish_begun(agent);
-        self.open.insert(agent.clone(), Open { wish, id: 0, until: ground.now + ASK_WITHIN });
-        ground.later(Duration::ZERO, Happening::Ask(agent.clone()));
+        context.witness.wish_begun(agent);
+        self.open.insert(agent.clone(), Open { wish, id: 0, until: context.now + ASK_WITHIN });
+        context.later(Duration::ZERO, SimEvent::Ask(agent.clone()));
     }
 
     /// Asks a scheduler; `None`: nobody seems to lead.
-    pub(super) fn ask(&mut self, ground: &mut Ground, agent: &AgentName, scheduler: Option<Address>) {
+    pub(super) fn ask(&mut self, context: &mut SimContext, agent: &AgentName, scheduler: Option<Address>) {
         let Some(open) = self.open.get_mut(agent) else { return };
-        if open.until <= ground.now {
+        if open.until <= context.now {
             self.open.remove(agent);
-            ground.count(Fault::WishGivenUp);
+            context.count(Fault::WishGivenUp);
             return;
         }
         let Some(scheduler) = scheduler else {
-            return ground.later(PAUSE, Happening::Ask(agent.clone()));
+            return context.later(PAUSE, SimEvent::Ask(agent.clone()));
         };
         self.last += 1;
         open.id = self.last;
         let wish = Wish { id: open.id, agent: agent.clone(), wish: open.wish };
-        ground.later(ANSWER_WITHIN, Happening::WishUnanswered(agent.clone(), open.id));
-        if !ground.mishap(Fault::WishLost) {
-            let latency = ground.latency();
-            ground.later(latency, Happening::Wished(scheduler, wish));
+        context.later(ANSWER_WITHIN, SimEvent::WishUnanswered(agent.clone(), open.id));
+        if !context.mishap(Fault::WishLost) {
+            let latency = context.latency();
+            context.later(latency, SimEvent::Wished(scheduler, wish));
         }
     }
 
     /// A try has had its time.
-    pub(super) fn unanswered(&mut self, ground: &mut Ground, agent: &AgentName, id: WishId) {
+    pub(super) fn unanswered(&mut self, context: &mut SimContext, agent: &AgentName, id: WishId) {
         if self.open.get(agent).is_some_and(|open| open.id == id) {
-            ground.later(Duration::ZERO, Happening::Ask(agent.clone()));
+            context.later(Duration::ZERO, SimEvent::Ask(agent.clone()));
         }
     }
 
     /// Somebody hears what came of a wish. An answer to a try that was given up goes nowhere.
-    pub(super) fn answered(&mut self, ground: &mut Ground, id: WishId, answer: &WishAnswer) {
+    pub(super) fn answered(&mut self, context: &mut SimContext, id: WishId, answer: &WishAnswer) {
         let found = self.open.iter_mut().find(|(_, open)| open.id == id);
         let Some((agent, open)) = found else { return };
         let (agent, wish) = (agent.clone(), open.wish);
@@ -84,24 +84,24 @@ impl Wishes {
             WishAnswer::NotLeading | WishAnswer::Busy | WishAnswer::Failed { .. } => {
                 // It is not asked again for want of an answer as well.
                 open.id = 0;
-                return ground.later(PAUSE, Happening::Ask(agent));
+                return context.later(PAUSE, SimEvent::Ask(agent));
             }
-            WishAnswer::Granted { sequence, .. } => granted(ground, &agent, wish, *sequence),
-            WishAnswer::Refused { .. } if wish == AgentWish::Forget => ground.count(Fault::ForgetRefused),
+            WishAnswer::Granted { sequence, .. } => granted(context, &agent, wish, *sequence),
+            WishAnswer::Refused { .. } if wish == AgentWish::Forget => context.count(Fault::ForgetRefused),
             WishAnswer::Refused { .. } | WishAnswer::UnknownAgent { .. } => {}
         }
         self.open.remove(&agent);
     }
 }
 
-fn granted(ground: &mut Ground, agent: &AgentName, wish: AgentWish, sequence: u64) {
+fn granted(context: &mut SimContext, agent: &AgentName, wish: AgentWish, sequence: u64) {
     let (fault, draining) = match wish {
         AgentWish::Drain { deadline_ms: None } => (Fault::AgentDrained, true),
         AgentWish::Drain { deadline_ms: Some(_) } => (Fault::DrainedBy, true),
         AgentWish::Undrain => (Fault::AgentUndrained, false),
-        AgentWish::Forget => return ground.count(Fault::AgentForgotten),
+        AgentWish::Forget => return context.count(Fault::AgentForgotten),
     };
-    ground.count(fault);
-    let seen = ground.witness.wish_granted(agent, draining, sequence);
-    ground.judge(seen);
+    context.count(fault);
+    let seen = context.witness.wish_granted(agent, draining, sequence);
+    context.judge(seen);
 }

@@ -21,12 +21,12 @@ impl World {
         let knows = !self.schedulers.iter().any(Scheduler::is_earlier);
         let stands_by = |it: &&Scheduler| it.stage() == "standing by";
         let others = self.schedulers.iter().filter(stands_by).count();
-        let is_well = knows && self.ground.net.stalled_until <= self.ground.now && others > 0;
+        let is_well = knows && self.context.net.stalled_until <= self.context.now && others > 0;
         let Some(leader) = self.schedulers.iter().position(Scheduler::leads).filter(|_| is_well) else {
             return Ok(());
         };
-        self.ground.count(Fault::LeaderClockWrong);
-        let seconds = if self.ground.random.random_ratio(1, 2) { 30 } else { -3_600 };
+        self.context.count(Fault::LeaderClockWrong);
+        let seconds = if self.context.random.random_ratio(1, 2) { 30 } else { -3_600 };
         self.schedulers[leader].clock.set_error(SignedDuration::from_secs(seconds));
         self.pass(HANDED_OVER)?;
         let leads = self.schedulers.iter().position(Scheduler::leads);

@@ -1,5 +1,5 @@
 //! G2 and G3: every instant of a schedule is decided exactly once, and no admission makes more wait than may. The count of
-//! instants is the almanac's own; only the sums come from the ledger, as `show` would print them.
+//! instants is the reference schedules' own; only the sums come from the ledger, as `show` would print them.
 
 use anyhow::{Context as _, ensure};
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use tickmesh_core::{
 };
 
 use super::runs::Editions;
-use crate::sim::{almanac::Rhythm, makers::Edition};
+use crate::sim::{generators::Edition, reference_schedules::Rhythm};
 
 /// Ways to split the instants between two schedules that are tried: an edit counts from the moment of its storing, or from as
 /// far as the old schedule was decided by then, which only the leader knows.

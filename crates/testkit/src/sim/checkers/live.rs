@@ -30,7 +30,7 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::sim) enum Rule {
     Guarded,
-    Lawless,
+    Unguarded,
 }
 
 #[derive(Debug, Default)]
@@ -81,7 +81,7 @@ struct Container {
 
 #[derive(Debug, Default, Clone, Copy)]
 struct HostSeen {
-    lawless: bool,
+    unguarded: bool,
     frozen_since: Option<Duration>,
     /// How often its engine was frozen for longer than the margin that a guard leaves it.
     freezes: u32,
@@ -201,7 +201,7 @@ impl Live {
         // What an engine was asked before it froze may take effect while it answers nobody, or when it is back: a guard can
         // stop it in neither case.
         let thawed_since = seen.freezes > attempt.freezes.get(&host).copied().unwrap_or_default();
-        let excused = seen.lawless || seen.frozen_since.is_some() || thawed_since || attempt.forgotten || is_over;
+        let excused = seen.unguarded || seen.frozen_since.is_some() || thawed_since || attempt.forgotten || is_over;
         if attempt.ended {
             ensure!(excused, "G8: its attempt had ended");
             self.excused += 1;
@@ -256,7 +256,7 @@ impl Live {
 
     fn is_excused(&self, container: &Container) -> bool {
         let host = self.hosts.get(&container.host).copied().unwrap_or_default();
-        container.excused || host.lawless || host.frozen_since.is_some()
+        container.excused || host.unguarded || host.frozen_since.is_some()
     }
 
     pub(super) fn open_of(&self, agent: &AgentName) -> Vec<&AttemptId> {
@@ -270,8 +270,8 @@ impl Live {
     }
 
     pub(super) fn host_seen(&mut self, host: usize, rule: Rule) {
-        self.hosts.entry(host).or_default().lawless = rule == Rule::Lawless;
-        if rule == Rule::Lawless {
+        self.hosts.entry(host).or_default().unguarded = rule == Rule::Unguarded;
+        if rule == Rule::Unguarded {
             self.excuse_all_on(host);
         }
     }

@@ -44,7 +44,7 @@ use self::{
 };
 pub(super) use self::{decisions::Decided, ends::Ender, live::Rule};
 use super::{
-    makers::Edition,
+    generators::Edition,
     net::{Record, Stored},
 };
 

@@ -16,7 +16,7 @@ use tickmesh_core::{
     spec::{AppSpec, Overlap},
 };
 
-use crate::sim::makers::{self, Edition};
+use crate::sim::generators::{self, Edition};
 
 /// A host whose clock is at most so far behind the server's starts nothing before its instant.
 const BEHIND_MAX: SignedDuration = SignedDuration::from_millis(1_500);
@@ -123,7 +123,7 @@ impl Runs {
     /// An order was stored. All of a run are of one file, one cause and one instant.
     pub(super) fn ordered(&mut self, order: &Order) -> anyhow::Result<()> {
         let OrderKind::Start(start) = &order.kind else { return Ok(()) };
-        let (id, edition) = (&order.attempt, makers::edition_of(&start.container.image));
+        let (id, edition) = (&order.attempt, generators::edition_of(&start.container.image));
         let Some(edition) = edition else { anyhow::bail!("G10: nobody applied the image `{}`", start.container.image) };
         let (cause, scheduled_at) = (start.cause.clone(), start.scheduled_at);
         // A retry is for the same instant as the run before.

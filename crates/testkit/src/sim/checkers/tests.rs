@@ -14,7 +14,7 @@ use tickmesh_core::{
 };
 
 use super::*;
-use crate::sim::almanac::RHYTHMS;
+use crate::sim::reference_schedules::RHYTHMS;
 
 const APP: &str = "nightly";
 
@@ -33,13 +33,13 @@ enum Seen {
     Exited(&'static str, i64),
     Lost(&'static str),
     Revoked(&'static str),
-    Lawless(usize),
+    Unguarded(usize),
     Frozen(usize),
     /// Number of the message, run, and the outcomes of its replicas.
     Summed(u64, RunNumber, &'static [Outcome]),
     Tick(u64),
 }
-use Seen::{Claimed, Died, Exited, Frozen, Killed, Lawless, Lost, Ordered, Over, Revoked, Started, Summed, Tick};
+use Seen::{Claimed, Died, Exited, Frozen, Killed, Lost, Ordered, Over, Revoked, Started, Summed, Tick, Unguarded};
 
 fn app() -> AppName {
     AppName::new(APP).unwrap()
@@ -177,8 +177,8 @@ fn see(witness: &mut Witness, seen: &Seen) -> anyhow::Result<()> {
             witness.removed(&container(name));
             return Ok(());
         }
-        Lawless(host) => {
-            witness.host_seen(*host, Rule::Lawless);
+        Unguarded(host) => {
+            witness.host_seen(*host, Rule::Unguarded);
             return Ok(());
         }
         Frozen(host) => {
@@ -259,9 +259,9 @@ fn what_the_design_excepts_is_counted_and_not_found() {
     let excused = |exception: Seen| {
         [Claimed("1.0.1"), Started(0, "1.0.1"), exception, Lost("1.0.1"), Claimed("1.0.2"), Started(1, "1.0.2")]
     };
-    check(&excused(Lawless(0)), None);
+    check(&excused(Unguarded(0)), None);
     check(&excused(Frozen(0)), None);
-    check(&excused(Lawless(1)), Some("G8: beside that of"));
+    check(&excused(Unguarded(1)), Some("G8: beside that of"));
 }
 
 #[test]

@@ -26,13 +26,13 @@ use super::{
     requests::{EngineSays, EngineTag, Op, Reply},
 };
 use crate::sim::{
-    census::Address,
     clock::Clock,
+    context::SimContext,
+    event::{self, SimEvent},
+    fault_injection::Relief,
     faults::Fault,
-    ground::Ground,
-    happening::{self, Happening},
-    mischief::Relief,
     net::{Answer, Call, Kind, Record, Stored, Write},
+    process_table::Address,
 };
 
 /// How long the heart waits for an answer before it tries anew.
@@ -56,7 +56,7 @@ pub(in crate::sim) enum Tag {
     Stray(Box<Stray>),
 }
 
-impl From<Tag> for happening::Tag {
+impl From<Tag> for event::Tag {
     fn from(tag: Tag) -> Self {
         Self::Agent(tag)
     }
@@ -90,13 +90,13 @@ pub(in crate::sim) struct Agent {
 }
 
 impl Agent {
-    pub(super) fn begin_process(host: &Host, address: Address, ground: &mut Ground) -> (Self, Vec<Effect>) {
-        let nonce = Nonce::from_random(ground.random_bytes());
+    pub(super) fn begin_process(host: &Host, address: Address, context: &mut SimContext) -> (Self, Vec<Effect>) {
+        let nonce = Nonce::from_random(context.random_bytes());
         let ownership = Ownership::of(host.owner.clone());
         let settings = Settings {
             owner: host.owner.clone(),
-            record: first_record(host, nonce, ground),
-            timing: ground.timing,
+            record: first_record(host, nonce, context),
+            timing: context.timing,
             clean_interval: CLEAN_INTERVAL,
             guarding: Guarding::Present,
             roster: roster::Settings {
@@ -135,53 +135,53 @@ impl Agent {
         self.conduct.roster().held().is_empty()
     }
 
-    fn read_lease(&self, ground: &mut Ground) {
+    fn read_lease(&self, context: &mut SimContext) {
         let call = Call::Last { kind: Kind::Lease, subject: LEASE_KEY.into() };
-        ground.call(self.address, Tag::Lease.into(), call);
+        context.call(self.address, Tag::Lease.into(), call);
     }
 
-    fn moment(&self, ground: &Ground) -> Moment {
-        Moment { uptime: self.clock.uptime(ground), wall: self.clock.wall(ground) }
+    fn moment(&self, context: &SimContext) -> Moment {
+        Moment { uptime: self.clock.uptime(context), wall: self.clock.wall(context) }
     }
 }
 
 impl Host {
-    pub(in crate::sim) fn agent_hears(&mut self, ground: &mut Ground, stored: Stored) {
+    pub(in crate::sim) fn agent_hears(&mut self, context: &mut SimContext, stored: Stored) {
         let Some(agent) = &mut self.agent else { return };
         agent.orders.push_back(Heard::Order(stored));
-        self.take_orders(ground);
+        self.take_orders(context);
     }
 
     /// Its orders are followed anew.
-    pub(in crate::sim) fn agent_reads_anew(&mut self, ground: &mut Ground) {
+    pub(in crate::sim) fn agent_reads_anew(&mut self, context: &mut SimContext) {
         let Some(agent) = &mut self.agent else { return };
         agent.orders.push_back(Heard::Reopened);
-        self.take_orders(ground);
+        self.take_orders(context);
     }
 
     /// Orders wait where they are while none are taken.
-    fn take_orders(&mut self, ground: &mut Ground) {
+    fn take_orders(&mut self, context: &mut SimContext) {
         while let Some(agent) = self.agent.as_mut().filter(|agent| agent.conduct.takes_orders()) {
             match agent.orders.pop_front() {
                 None => return,
-                Some(Heard::Reopened) => self.fold(ground, Event::OrdersFollowed),
+                Some(Heard::Reopened) => self.fold(context, Event::OrdersFollowed),
                 Some(Heard::Order(stored)) => {
                     if let Record::Order(order) = stored.record {
-                        let nonce = Nonce::from_random(ground.random_bytes());
-                        self.fold(ground, Event::Order { order: Box::new((*order).clone()), nonce });
+                        let nonce = Nonce::from_random(context.random_bytes());
+                        self.fold(context, Event::Order { order: Box::new((*order).clone()), nonce });
                     }
                 }
             }
         }
     }
 
-    pub(in crate::sim) fn agent_wakes(&mut self, ground: &mut Ground, alarm: u64) {
+    pub(in crate::sim) fn agent_wakes(&mut self, context: &mut SimContext, alarm: u64) {
         let Some(agent) = self.agent.as_mut().filter(|agent| agent.alarm == alarm) else { return };
         agent.armed = None;
-        self.fold(ground, Event::Woken);
+        self.fold(context, Event::Woken);
     }
 
-    pub(in crate::sim) fn agent_is_answered(&mut self, ground: &mut Ground, tag: Tag, answer: Answer) {
+    pub(in crate::sim) fn agent_is_answered(&mut self, context: &mut SimContext, tag: Tag, answer: Answer) {
         let Some(agent) = &mut self.agent else { return };
         let event = match (tag, answer) {
             (Tag::Key, Answer::Last(current)) => Event::KeyRead { current: current.map(|it| key_state(&it)) },
@@ -195,7 +195,7 @@ impl Host {
             }
             (Tag::Lease, answer) => match lease_seen(answer) {
                 Some(lease) => Event::LeaseRead(lease),
-                None => return agent.read_lease(ground),
+                None => return agent.read_lease(context),
             },
             (Tag::OrdersEnd, _) => Event::OrdersFollowed,
             (Tag::ResultsEnd, Answer::Sequence(sequence)) => Event::ResultsEnd { sequence },
@@ -209,19 +209,19 @@ impl Host {
             }
             (Tag::ResultsEnd | Tag::WriteKey, _) => Event::HeartbeatUnanswered,
             (Tag::Told, _) => Event::EndTold,
-            (Tag::Stray(stray), answer) => match agent.looked_up(ground, stray, answer) {
+            (Tag::Stray(stray), answer) => match agent.looked_up(context, stray, answer) {
                 Some(event) => event,
                 None => return,
             },
-            (tag, answer) => match agent.appended(ground, &tag, &answer) {
+            (tag, answer) => match agent.appended(context, &tag, &answer) {
                 Some((attempt, event)) => Event::Attempt { attempt, event },
                 None => return,
             },
         };
-        self.fold(ground, event);
+        self.fold(context, event);
     }
 
-    pub(in crate::sim) fn engine_answers_agent(&mut self, ground: &mut Ground, says: EngineSays) {
+    pub(in crate::sim) fn engine_answers_agent(&mut self, context: &mut SimContext, says: EngineSays) {
         let Some(agent) = &mut self.agent else { return };
         let event = match (says.tag.clone(), says.reply) {
             (EngineTag::Conduct, Ok(Reply::List(containers))) => Some(Event::Listed { containers }),
@@ -231,118 +231,118 @@ impl Host {
             (EngineTag::Probe, Ok(_)) => Some(Event::EngineAnswered { stock: Box::default() }),
             (EngineTag::Probe, Err(error)) => Some(Event::EngineSilent(error)),
             (EngineTag::Clean, Ok(Reply::List(containers))) => {
-                agent.look_through(ground, containers);
+                agent.look_through(context, containers);
                 None
             }
             (EngineTag::Stray(stray), Ok(reply)) => agent.inspected(*stray, reply),
             (EngineTag::Attempt(attempt), reply) => {
-                let event = agent.worked(ground, attempt.clone(), EngineSays { reply, ..says });
+                let event = agent.worked(context, attempt.clone(), EngineSays { reply, ..says });
                 event.map(|event| Event::Attempt { attempt, event })
             }
             (EngineTag::Clean | EngineTag::Stray(_) | EngineTag::Guard, _) => None,
         };
         if let Some(event) = event {
-            self.fold(ground, event);
+            self.fold(context, event);
         }
     }
 
     /// Something comes from the guard.
-    pub(in crate::sim) fn agent_is_told(&mut self, ground: &mut Ground, event: Event) {
-        self.fold(ground, event);
+    pub(in crate::sim) fn agent_is_told(&mut self, context: &mut SimContext, event: Event) {
+        self.fold(context, event);
     }
 
     /// Folds an event, and begins what follows from it.
-    pub(super) fn fold(&mut self, ground: &mut Ground, event: Event) {
+    pub(super) fn fold(&mut self, context: &mut SimContext, event: Event) {
         let Some(agent) = &mut self.agent else { return };
-        let effects = agent.conduct.fold(event, agent.moment(ground));
-        self.begin_all(ground, effects);
-        self.take_orders(ground);
+        let effects = agent.conduct.fold(event, agent.moment(context));
+        self.begin_all(context, effects);
+        self.take_orders(context);
     }
 
-    pub(super) fn begin_all(&mut self, ground: &mut Ground, effects: Vec<Effect>) {
+    pub(super) fn begin_all(&mut self, context: &mut SimContext, effects: Vec<Effect>) {
         for (index, effect) in effects.into_iter().enumerate() {
-            if index > 0 && ground.mishap(Fault::CrashBetweenEffects) {
-                self.kill_agent(ground);
-                ground.later(Duration::from_secs(1), Happening::Relief(Relief::Agent(self.index)));
+            if index > 0 && context.mishap(Fault::CrashBetweenEffects) {
+                self.kill_agent(context);
+                context.later(Duration::from_secs(1), SimEvent::Relief(Relief::Agent(self.index)));
             }
             if self.agent.is_some() {
-                self.begin_effect(ground, effect);
+                self.begin_effect(context, effect);
             }
         }
-        self.arm_agent(ground);
+        self.arm_agent(context);
     }
 
-    fn begin_effect(&mut self, ground: &mut Ground, effect: Effect) {
+    fn begin_effect(&mut self, context: &mut SimContext, effect: Effect) {
         let Some(agent) = &mut self.agent else { return };
         let (address, host) = (agent.address, agent.host);
         let name = || -> Arc<str> { agent.ownership.owner().agent.as_str().into() };
         match effect {
-            Effect::LockName => self.fold(ground, Event::NameLocked { remembered: self.remembered.clone() }),
+            Effect::LockName => self.fold(context, Event::NameLocked { remembered: self.remembered.clone() }),
             Effect::GoBy { machine } => agent.machine = machine,
             Effect::Remember { process } => self.remembered.push(process),
             Effect::ReadKey => {
                 let call = Call::Last { kind: Kind::Agents, subject: name() };
-                ground.call_for(HEARTBEAT_PATIENCE, address, Tag::Key.into(), call);
+                context.call_for(HEARTBEAT_PATIENCE, address, Tag::Key.into(), call);
             }
             Effect::List => {
                 let list = Op::List(agent.ownership.filter());
-                ground.ask_engine(host, Duration::ZERO, address, EngineTag::Conduct, list);
+                context.ask_engine(host, Duration::ZERO, address, EngineTag::Conduct, list);
             }
             Effect::ReadReport { attempt } => {
-                let subject = ground.net.result_subject(&attempt, &agent.ownership.owner().agent);
-                ground.call(address, Tag::LastReport.into(), Call::Last { kind: Kind::Results, subject });
+                let subject = context.net.result_subject(&attempt, &agent.ownership.owner().agent);
+                context.call(address, Tag::LastReport.into(), Call::Last { kind: Kind::Results, subject });
             }
             Effect::FollowOrders => {
-                ground.follow(address, Kind::Orders, Some(name()), 0);
-                ground.call(address, Tag::OrdersEnd.into(), Call::End(Kind::Orders));
+                context.follow(address, Kind::Orders, Some(name()), 0);
+                context.call(address, Tag::OrdersEnd.into(), Call::End(Kind::Orders));
             }
-            Effect::ReadLease => agent.read_lease(ground),
+            Effect::ReadLease => agent.read_lease(context),
             Effect::ReadResultsEnd => {
-                ground.call_for(HEARTBEAT_PATIENCE, address, Tag::ResultsEnd.into(), Call::End(Kind::Results));
+                context.call_for(HEARTBEAT_PATIENCE, address, Tag::ResultsEnd.into(), Call::End(Kind::Results));
             }
             Effect::WriteKey { record, expected } => {
                 let (subject, record) = (name(), Record::Agent(Arc::new(*record)));
                 let write = Call::Write(Write { kind: Kind::Agents, subject, record, expected });
-                ground.call_for(HEARTBEAT_PATIENCE, address, Tag::WriteKey.into(), write);
+                context.call_for(HEARTBEAT_PATIENCE, address, Tag::WriteKey.into(), write);
             }
             Effect::ProbeEngine => {
-                ground.ask_engine(host, Duration::ZERO, address, EngineTag::Probe, Op::Probe);
+                context.ask_engine(host, Duration::ZERO, address, EngineTag::Probe, Op::Probe);
             }
-            Effect::Attempt(task) => agent.begin(ground, task),
-            Effect::StartGuard => self.find_guard(ground),
-            Effect::DismissGuard => self.dismiss_guard(ground),
-            Effect::FeedGuard { sent_at } => self.tell_guard(ground, guard::Event::Fed { sent_at }),
-            Effect::AskGuard(question) => self.tell_guard(ground, guard::Event::Asked(question)),
+            Effect::Attempt(task) => agent.begin(context, task),
+            Effect::StartGuard => self.find_guard(context),
+            Effect::DismissGuard => self.dismiss_guard(context),
+            Effect::FeedGuard { sent_at } => self.tell_guard(context, guard::Event::Fed { sent_at }),
+            Effect::AskGuard(question) => self.tell_guard(context, guard::Event::Asked(question)),
             Effect::Abandon => {
-                ground.forget_followers(address.place);
-                agent.address = ground.census.begin(address.place);
+                context.forget_followers(address.place);
+                agent.address = context.processes.begin(address.place);
             }
-            Effect::Clean { held } => agent.clean(ground, held),
+            Effect::Clean { held } => agent.clean(context, held),
             Effect::RemoveOwn { container } => {
-                ground.ask_engine(host, Duration::ZERO, address, EngineTag::Conduct, Op::Remove(container));
+                context.ask_engine(host, Duration::ZERO, address, EngineTag::Conduct, Op::Remove(container));
             }
             Effect::TellEnd { attempt, claim_sequence, event } => {
-                agent.append(ground, Tag::Told, &attempt, event, claim_sequence);
+                agent.append(context, Tag::Told, &attempt, event, claim_sequence);
             }
-            Effect::Announce(MeshEvent::EngineLost { .. }) => ground.count(Fault::EngineLost),
+            Effect::Announce(MeshEvent::EngineLost { .. }) => context.count(Fault::EngineLost),
             // Monitors hear of it, and nothing depends on it.
             Effect::Announce(_) => {}
             Effect::End(_) => {
-                self.kill_agent(ground);
-                let pause = ground.some_delay();
-                ground.later(pause, Happening::Relief(Relief::Agent(self.index)));
+                self.kill_agent(context);
+                let pause = context.some_delay();
+                context.later(pause, SimEvent::Relief(Relief::Agent(self.index)));
             }
         }
     }
 
-    fn arm_agent(&mut self, ground: &mut Ground) {
+    fn arm_agent(&mut self, context: &mut SimContext) {
         let Some(agent) = &mut self.agent else { return };
-        let at = agent.conduct.wake_at().map(|uptime| agent.clock.true_time(uptime).max(ground.now));
+        let at = agent.conduct.wake_at().map(|uptime| agent.clock.true_time(uptime).max(context.now));
         if at != agent.armed
             && let Some(at) = at
         {
             agent.alarm += 1;
-            ground.agenda.put(at, Happening::Wake(agent.address, agent.alarm));
+            context.agenda.put(at, SimEvent::Wake(agent.address, agent.alarm));
         }
         agent.armed = at;
     }
@@ -360,7 +360,7 @@ fn key_state(stored: &Stored) -> KeyState {
     KeyState { revision: stored.sequence, record }
 }
 
-fn first_record(host: &Host, process: Nonce, ground: &Ground) -> AgentRecord {
+fn first_record(host: &Host, process: Nonce, context: &SimContext) -> AgentRecord {
     let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     AgentRecord {
         schema: SCHEMA,
@@ -374,7 +374,7 @@ fn first_record(host: &Host, process: Nonce, ground: &Ground) -> AgentRecord {
         build: Build::default(),
         engine: "simulated".to_owned(),
         engine_trouble: None,
-        at: host.clock.wall(ground),
+        at: host.clock.wall(context),
         labels: host.labels.clone(),
         capacity: Capacity { slots: host.slots, cpu_millis: 4_000, memory_bytes: 1 << 30, gpus: None },
         policy: host.policy.published(),
@@ -386,7 +386,7 @@ fn first_record(host: &Host, process: Nonce, ground: &Ground) -> AgentRecord {
         results_seen: 0,
         held: BTreeSet::new(),
         preparing: Vec::new(),
-        fence_ms: milliseconds(ground.timing.fence),
-        kill_margin_ms: milliseconds(ground.timing.kill_margin),
+        fence_ms: milliseconds(context.timing.fence),
+        kill_margin_ms: milliseconds(context.timing.kill_margin),
     }
 }

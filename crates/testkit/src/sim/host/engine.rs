@@ -14,12 +14,12 @@ use tickmesh_core::id::AttemptId;
 
 use super::requests::{EngineAct, EngineSays, EngineTag, Op, Reply, Request, not_found, refused, unavailable};
 use crate::sim::{
-    census::Address,
     checkers::{Ender, Sighting},
+    context::SimContext,
+    event::SimEvent,
     faults::Fault,
-    ground::Ground,
-    happening::Happening,
-    makers,
+    generators,
+    process_table::Address,
 };
 
 /// The engine of one host.
@@ -68,20 +68,20 @@ impl Engine {
         self.containers.insert(id, Container::new(view, "postgres", None));
     }
 
-    pub(in crate::sim) fn act(&mut self, ground: &mut Ground, act: EngineAct) {
+    pub(in crate::sim) fn act(&mut self, context: &mut SimContext, act: EngineAct) {
         match act {
-            EngineAct::Do(request) if self.state == State::Frozen => self.hold(ground, request),
-            EngineAct::Do(request) => self.serve(ground, request),
-            EngineAct::Begin(id) => self.begin(ground, &id),
+            EngineAct::Do(request) if self.state == State::Frozen => self.hold(context, request),
+            EngineAct::Do(request) => self.serve(context, request),
+            EngineAct::Begin(id) => self.begin(context, &id),
             EngineAct::Exit { container, serial, code } => {
                 if self.containers.get(&container).is_some_and(|it| it.exit_serial == serial) {
-                    self.exit(ground, &container, code, Ender::Other);
+                    self.exit(context, &container, code, Ender::Other);
                 }
             }
         }
     }
 
-    fn hold(&mut self, ground: &mut Ground, request: Request) {
+    fn hold(&mut self, context: &mut SimContext, request: Request) {
         let given_up = match request.op {
             Op::Wait(_) => false,
             // Whoever asks whether an engine works does not wait for ever to hear it.
@@ -96,40 +96,40 @@ impl Engine {
             | Op::Remove(_)
             | Op::Kill(_)
             | Op::RunningFor(..)
-            | Op::List(_) => ground.random.random_ratio(1, 2),
+            | Op::List(_) => context.random.random_ratio(1, 2),
         };
         if given_up && !request.given_up {
             let says = EngineSays { tag: request.tag.clone(), op: request.op.clone(), reply: Err(unavailable()) };
-            ground.later(request.tag.patience(), Happening::EngineSays(request.from, Box::new(says)));
+            context.later(request.tag.patience(), SimEvent::EngineSays(request.from, Box::new(says)));
         }
         self.held.push(Request { given_up: given_up || request.given_up, ..request });
     }
 
-    fn serve(&mut self, ground: &mut Ground, request: Request) {
+    fn serve(&mut self, context: &mut SimContext, request: Request) {
         let Request { from, tag, op, given_up } = request;
         let reply = match &op {
-            Op::Pull => pull(ground).map(Some),
+            Op::Pull => pull(context).map(Some),
             Op::Create(wanted) => self.create(wanted).map(Some),
             Op::Find(name) => self.find(name).map(Some),
-            Op::Start(id) => self.start(ground, id, (from, tag.clone())),
+            Op::Start(id) => self.start(context, id, (from, tag.clone())),
             Op::Inspect(id) => self.container(id).map(|it| Some(Reply::Container(it.view.clone()))),
             Op::Wait(id) => self.wait(id, (from, tag.clone())),
             Op::Stop(id) => {
-                self.stop(ground, id);
+                self.stop(context, id);
                 Ok(Some(Reply::Done))
             }
-            Op::Remove(id) => self.remove(ground, id),
-            Op::Kill(id) => self.kill(ground, id).map(Some),
+            Op::Remove(id) => self.remove(context, id),
+            Op::Kill(id) => self.kill(context, id).map(Some),
             Op::RunningFor(id, _) => {
-                self.container(id).map(|it| Some(Reply::RunningFor(ground.now.saturating_sub(it.began_at))))
+                self.container(id).map(|it| Some(Reply::RunningFor(context.now.saturating_sub(it.began_at))))
             }
             Op::LookBehind => Err(refused()),
             Op::Probe => Ok(Some(Reply::Done)),
             Op::List(filter) => Ok(Some(Reply::List(self.list(filter)))),
         };
         if let Some(reply) = reply.transpose().filter(|_| !given_up) {
-            let latency = ground.latency();
-            ground.later(latency, Happening::EngineSays(from, Box::new(EngineSays { tag, op, reply })));
+            let latency = context.latency();
+            context.later(latency, SimEvent::EngineSays(from, Box::new(EngineSays { tag, op, reply })));
         }
     }
 
@@ -157,7 +157,7 @@ impl Engine {
 
     fn start(
         &mut self,
-        ground: &mut Ground,
+        context: &mut SimContext,
         id: &ContainerId,
         (from, tag): (Address, EngineTag),
     ) -> Result<Option<Reply>, Error> {
@@ -167,57 +167,57 @@ impl Engine {
             ContainerStatus::Created if !container.starting => {}
             ContainerStatus::Created | ContainerStatus::Exited(_) | ContainerStatus::Removing => return Err(refused()),
         }
-        if ground.mishap(Fault::StartFailed) {
+        if context.mishap(Fault::StartFailed) {
             return Err(refused());
         }
         container.starting = true;
-        if ground.mishap(Fault::StartSlow) {
-            let delay = ground.some_delay();
-            ground.later(delay, Happening::Engine(self.host, EngineAct::Begin(id.clone())));
+        if context.mishap(Fault::StartSlow) {
+            let delay = context.some_delay();
+            context.later(delay, SimEvent::Engine(self.host, EngineAct::Begin(id.clone())));
             let patience = tag.patience();
             let says = EngineSays { tag, op: Op::Start(id.clone()), reply: Err(unavailable()) };
-            ground.later(patience, Happening::EngineSays(from, Box::new(says)));
+            context.later(patience, SimEvent::EngineSays(from, Box::new(says)));
             return Ok(None);
         }
-        self.begin(ground, id);
+        self.begin(context, id);
         Ok(Some(Reply::Done))
     }
 
     /// A container's process begins.
-    fn begin(&mut self, ground: &mut Ground, id: &ContainerId) {
+    fn begin(&mut self, context: &mut SimContext, id: &ContainerId) {
         let Some(container) = self.containers.get_mut(id).filter(|container| container.starting) else { return };
         if container.doomed {
             // It was to be killed as soon as it is there.
-            return self.destroy(ground, id);
+            return self.destroy(context, id);
         }
         (container.starting, container.view.status) = (false, ContainerStatus::Running);
         container.exit_serial += 1;
-        container.began_at = ground.now;
-        let (lasts, code) = makers::container_life(&container.image, ground);
+        container.began_at = context.now;
+        let (lasts, code) = generators::container_life(&container.image, context);
         if let Some(lasts) = lasts {
             let exit = EngineAct::Exit { container: id.clone(), serial: container.exit_serial, code };
-            ground.later(lasts, Happening::Engine(self.host, exit));
+            context.later(lasts, SimEvent::Engine(self.host, exit));
         }
-        ground.summary.containers += 1;
+        context.summary.containers += 1;
         // On a stream that lost messages at the end of a history nothing that was stored binds anybody; what counts
         // is that nobody leads.
-        if let Some(tag) = container.tag.as_ref().filter(|_| !ground.net.is_ending) {
+        if let Some(tag) = container.tag.as_ref().filter(|_| !context.net.is_ending) {
             let sighting = Sighting { host: self.host, container: id, attempt: &tag.attempt, nonce: tag.nonce };
-            let seen = ground.witness.started(&sighting);
-            ground.judge(seen);
+            let seen = context.witness.started(&sighting);
+            context.judge(seen);
         }
     }
 
-    fn exit(&mut self, ground: &mut Ground, id: &ContainerId, code: i64, ender: Ender) {
+    fn exit(&mut self, context: &mut SimContext, id: &ContainerId, code: i64, ender: Ender) {
         let Some(container) = self.containers.get_mut(id) else { return };
         container.exit_serial += 1;
         let exit = ExitState { code, oom_killed: false, unhealthy: false, started_at: None, finished_at: None };
         container.view.status = ContainerStatus::Exited(exit.clone());
-        ground.witness.exited(id, code, ender);
+        context.witness.exited(id, code, ender);
         for (address, tag) in std::mem::take(&mut container.watchers) {
-            let (reply, latency) = (Ok(Reply::Exited(exit.clone())), ground.latency());
+            let (reply, latency) = (Ok(Reply::Exited(exit.clone())), context.latency());
             let says = EngineSays { tag, op: Op::Wait(id.clone()), reply };
-            ground.later(latency, Happening::EngineSays(address, Box::new(says)));
+            context.later(latency, SimEvent::EngineSays(address, Box::new(says)));
         }
     }
 
@@ -231,50 +231,50 @@ impl Engine {
     }
 
     /// Asks a container to stop. It takes its time; the answer does not wait for it here, since the watch tells.
-    fn stop(&mut self, ground: &mut Ground, id: &ContainerId) {
+    fn stop(&mut self, context: &mut SimContext, id: &ContainerId) {
         let Some(container) = self.containers.get_mut(id) else { return };
-        protect(container, ground);
+        protect(container, context);
         if container.view.status == ContainerStatus::Running {
             container.exit_serial += 1;
-            let code = if ground.random.random_ratio(1, 4) { 137 } else { 143 };
+            let code = if context.random.random_ratio(1, 4) { 137 } else { 143 };
             let exit = EngineAct::Exit { container: id.clone(), serial: container.exit_serial, code };
-            let grace = ground.between(Duration::from_millis(5), Duration::from_secs(3));
-            ground.later(grace, Happening::Engine(self.host, exit));
+            let grace = context.between(Duration::from_millis(5), Duration::from_secs(3));
+            context.later(grace, SimEvent::Engine(self.host, exit));
         }
     }
 
     /// Kills a process, if there is one.
-    fn kill(&mut self, ground: &mut Ground, id: &ContainerId) -> Result<Reply, Error> {
+    fn kill(&mut self, context: &mut SimContext, id: &ContainerId) -> Result<Reply, Error> {
         let container = self.containers.get_mut(id).ok_or_else(not_found)?;
-        protect(container, ground);
+        protect(container, context);
         if container.view.status != ContainerStatus::Running {
             return Err(refused());
         }
         // Only guards kill; an agent stops.
-        self.exit(ground, id, 137, Ender::Guard);
+        self.exit(context, id, 137, Ender::Guard);
         Ok(Reply::Done)
     }
 
     /// Kills and removes. What is being started right now may have to come up first.
-    fn remove(&mut self, ground: &mut Ground, id: &ContainerId) -> Result<Option<Reply>, Error> {
+    fn remove(&mut self, context: &mut SimContext, id: &ContainerId) -> Result<Option<Reply>, Error> {
         if let Some(container) = self.containers.get_mut(id) {
-            protect(container, ground);
-            if container.starting && ground.random.random_ratio(1, 2) {
+            protect(container, context);
+            if container.starting && context.random.random_ratio(1, 2) {
                 container.doomed = true;
                 return Err(unavailable());
             }
-            self.destroy(ground, id);
+            self.destroy(context, id);
         }
         Ok(Some(Reply::Done))
     }
 
-    fn destroy(&mut self, ground: &mut Ground, id: &ContainerId) {
+    fn destroy(&mut self, context: &mut SimContext, id: &ContainerId) {
         let Some(container) = self.containers.remove(id) else { return };
-        ground.witness.removed(id);
+        context.witness.removed(id);
         for (address, tag) in container.watchers {
-            let latency = ground.latency();
+            let latency = context.latency();
             let says = EngineSays { tag, op: Op::Wait(id.clone()), reply: Err(not_found()) };
-            ground.later(latency, Happening::EngineSays(address, Box::new(says)));
+            context.later(latency, SimEvent::EngineSays(address, Box::new(says)));
         }
     }
 
@@ -291,41 +291,41 @@ impl Engine {
         self.state = State::Frozen;
     }
 
-    pub(in crate::sim) fn thaw(&mut self, ground: &mut Ground) {
+    pub(in crate::sim) fn thaw(&mut self, context: &mut SimContext) {
         self.state = State::Up;
         for request in std::mem::take(&mut self.held) {
-            self.serve(ground, request);
+            self.serve(context, request);
         }
     }
 
     /// The engine goes down and comes up again: what ran does not any more, and nobody was watching.
-    pub(in crate::sim) fn restart(&mut self, ground: &mut Ground) {
+    pub(in crate::sim) fn restart(&mut self, context: &mut SimContext) {
         self.state = State::Up;
         for request in std::mem::take(&mut self.held).into_iter().filter(|request| !request.given_up) {
-            interrupt(ground, request.from, request.tag, request.op);
+            interrupt(context, request.from, request.tag, request.op);
         }
         for id in self.ours() {
             let Some(container) = self.containers.get_mut(&id) else { continue };
             container.starting = false;
             for (address, tag) in std::mem::take(&mut container.watchers) {
-                interrupt(ground, address, tag, Op::Wait(id.clone()));
+                interrupt(context, address, tag, Op::Wait(id.clone()));
             }
             if container.doomed {
-                self.destroy(ground, &id);
+                self.destroy(context, &id);
             } else if container.view.status == ContainerStatus::Running {
-                self.exit(ground, &id, 137, Ender::Other);
+                self.exit(context, &id, 137, Ender::Other);
             }
         }
     }
 
     /// Somebody removes a container of an attempt; `false`: there is none.
-    pub(in crate::sim) fn remove_by_hand(&mut self, ground: &mut Ground) -> bool {
+    pub(in crate::sim) fn remove_by_hand(&mut self, context: &mut SimContext) -> bool {
         let ours = self.ours();
         if ours.is_empty() || self.state == State::Frozen {
             return false;
         }
-        let which = ground.random.random_range(0..ours.len());
-        self.destroy(ground, &ours[which]);
+        let which = context.random.random_range(0..ours.len());
+        self.destroy(context, &ours[which]);
         true
     }
 
@@ -373,19 +373,19 @@ impl Container {
 }
 
 /// Guarantee G10: nobody touches what is not an attempt's.
-fn protect(container: &Container, ground: &mut Ground) {
+fn protect(container: &Container, context: &mut SimContext) {
     if container.tag.is_none() {
         let name = &container.view.name;
-        ground.judge(Err(anyhow::anyhow!("G10: the container `{name}` of somebody else was touched")));
+        context.judge(Err(anyhow::anyhow!("G10: the container `{name}` of somebody else was touched")));
     }
 }
 
-fn pull(ground: &mut Ground) -> Result<Reply, Error> {
-    if ground.mishap(Fault::PullFailed) { Err(refused()) } else { Ok(Reply::Done) }
+fn pull(context: &mut SimContext) -> Result<Reply, Error> {
+    if context.mishap(Fault::PullFailed) { Err(refused()) } else { Ok(Reply::Done) }
 }
 
-fn interrupt(ground: &mut Ground, address: Address, tag: EngineTag, op: Op) {
-    let latency = ground.latency();
+fn interrupt(context: &mut SimContext, address: Address, tag: EngineTag, op: Op) {
+    let latency = context.latency();
     let says = EngineSays { tag, op, reply: Err(unavailable()) };
-    ground.later(latency, Happening::EngineSays(address, Box::new(says)));
+    context.later(latency, SimEvent::EngineSays(address, Box::new(says)));
 }

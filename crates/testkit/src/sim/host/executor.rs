@@ -21,8 +21,8 @@ use super::{
     requests::{EngineSays, EngineTag, Op, Reply},
 };
 use crate::sim::{
+    context::SimContext,
     faults::Fault,
-    ground::Ground,
     net::{Answer, Call, Kind, Record, Write},
 };
 
@@ -31,81 +31,86 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 impl Agent {
     /// Begins an effect for an attempt.
-    pub(super) fn begin(&mut self, ground: &mut Ground, Task { attempt, effect }: Task) {
+    pub(super) fn begin(&mut self, context: &mut SimContext, Task { attempt, effect }: Task) {
         match effect {
-            E::Decline { event } => self.append(ground, Tag::Decline(attempt.clone()), &attempt, event, 0),
+            E::Decline { event } => self.append(context, Tag::Decline(attempt.clone()), &attempt, event, 0),
             E::Claim { nonce } => {
                 let event = AttemptEvent::Claimed { nonce, machine: self.machine.clone() };
-                self.append(ground, Tag::Claim(attempt.clone()), &attempt, event, 0);
+                self.append(context, Tag::Claim(attempt.clone()), &attempt, event, 0);
             }
             E::Report { claim_sequence, event } => {
                 if let AttemptEvent::Returned { .. } = event {
-                    ground.count(Fault::AttemptReturned);
+                    context.count(Fault::AttemptReturned);
                 }
-                self.append(ground, Tag::End(attempt.clone()), &attempt, event, claim_sequence);
+                self.append(context, Tag::End(attempt.clone()), &attempt, event, claim_sequence);
             }
-            E::Pull { .. } => self.work(ground, attempt, Op::Pull),
+            E::Pull { .. } => self.work(context, attempt, Op::Pull),
             // What the pull says later is passed over.
             E::AbandonPull => _ = self.abandoned_pulls.insert(attempt),
             // What the engine says of the creation later is passed over, too.
             E::AbandonCreate => _ = self.abandoned_creates.insert(attempt),
             E::Create { claim_sequence, job } => {
                 let mounts = !job.order.container.volumes.is_empty();
-                if mounts && ground.mishap(Fault::HostRefused) {
-                    return self.work(ground, attempt, Op::LookBehind);
+                if mounts && context.mishap(Fault::HostRefused) {
+                    return self.work(context, attempt, Op::LookBehind);
                 }
                 let terms = Terms::of(&job.order);
                 let tag = ContainerTag { attempt: attempt.clone(), nonce: job.nonce, claim_sequence, terms };
                 let name = self.ownership.container_name(&attempt);
                 let limits = DefaultLimits::default();
                 let request = container::request(name, self.ownership.owner(), &tag, &job.order, limits);
-                self.work(ground, attempt, Op::Create(Box::new(request)));
+                self.work(context, attempt, Op::Create(Box::new(request)));
             }
             E::Start { container } => {
-                let seen = ground.witness.start_asked(&attempt, self.clock.wall(ground), ground.server_time());
-                ground.judge(seen);
-                self.work(ground, attempt, Op::Start(container));
+                let seen = context.witness.start_asked(&attempt, self.clock.wall(context), context.server_time());
+                context.judge(seen);
+                self.work(context, attempt, Op::Start(container));
             }
-            E::Watch { container, .. } => self.work(ground, attempt, Op::Wait(container)),
-            E::Time { container, limit } => self.work(ground, attempt, Op::RunningFor(container, limit)),
-            E::Stop { container } => self.work(ground, attempt, Op::Stop(container)),
+            E::Watch { container, .. } => self.work(context, attempt, Op::Wait(container)),
+            E::Time { container, limit } => self.work(context, attempt, Op::RunningFor(container, limit)),
+            E::Stop { container } => self.work(context, attempt, Op::Stop(container)),
             // Output is nobody's concern here; that its container does not run any more is.
-            E::Collect { container } => self.work(ground, attempt, Op::Kill(container)),
-            E::Remove { container } => self.work(ground, attempt, Op::Remove(container)),
+            E::Collect { container } => self.work(context, attempt, Op::Kill(container)),
+            E::Remove { container } => self.work(context, attempt, Op::Remove(container)),
         }
     }
 
-    fn work(&self, ground: &mut Ground, attempt: AttemptId, op: Op) {
-        ground.ask_engine(self.host, Duration::ZERO, self.address, EngineTag::Attempt(attempt), op);
+    fn work(&self, context: &mut SimContext, attempt: AttemptId, op: Op) {
+        context.ask_engine(self.host, Duration::ZERO, self.address, EngineTag::Attempt(attempt), op);
     }
 
-    fn again(&self, ground: &mut Ground, attempt: AttemptId, op: Op) {
-        ground.ask_engine(self.host, PAUSE, self.address, EngineTag::Attempt(attempt), op);
+    fn again(&self, context: &mut SimContext, attempt: AttemptId, op: Op) {
+        context.ask_engine(self.host, PAUSE, self.address, EngineTag::Attempt(attempt), op);
     }
 
     /// Stores a message on an attempt's subject, however long that takes.
     pub(super) fn append(
         &self,
-        ground: &mut Ground,
+        context: &mut SimContext,
         tag: Tag,
         attempt: &AttemptId,
         event: AttemptEvent,
         expected: u64,
     ) {
-        let (agent, at) = (self.ownership.owner().agent.clone(), ground.server_time());
+        let (agent, at) = (self.ownership.owner().agent.clone(), context.server_time());
         let report = AttemptReport { schema: SCHEMA, attempt: attempt.clone(), agent, at, event };
-        let subject = ground.net.result_subject(attempt, &report.agent);
+        let subject = context.net.result_subject(attempt, &report.agent);
         let record = Record::Report(Arc::new(report));
-        ground.call(self.address, tag.into(), Call::Write(Write { kind: Kind::Results, subject, record, expected }));
+        context.call(self.address, tag.into(), Call::Write(Write { kind: Kind::Results, subject, record, expected }));
     }
 
     /// A message was answered: what the attempt is told.
-    pub(super) fn appended(&self, ground: &Ground, tag: &Tag, answer: &Answer) -> Option<(AttemptId, attempt::Event)> {
+    pub(super) fn appended(
+        &self,
+        context: &SimContext,
+        tag: &Tag,
+        answer: &Answer,
+    ) -> Option<(AttemptId, attempt::Event)> {
         let Answer::Written(written) = answer else { return None };
         let (attempt, event) = match (tag, written) {
             (Tag::Decline(attempt), _) => (attempt, V::Declined),
             (Tag::Claim(attempt), Cas::Stored { sequence }) => {
-                (attempt, V::ClaimStored { sequence: *sequence, at: self.clock.uptime(ground) })
+                (attempt, V::ClaimStored { sequence: *sequence, at: self.clock.uptime(context) })
             }
             (Tag::Claim(attempt), Cas::Refused { .. }) => (attempt, V::ClaimRefused),
             (Tag::End(attempt), Cas::Stored { .. }) => (attempt, V::EndStored),
@@ -116,7 +121,7 @@ impl Agent {
     }
 
     /// The engine answered something about an attempt: what the attempt is told.
-    pub(super) fn worked(&mut self, ground: &mut Ground, attempt: AttemptId, says: EngineSays) -> Option<V> {
+    pub(super) fn worked(&mut self, context: &mut SimContext, attempt: AttemptId, says: EngineSays) -> Option<V> {
         let again = match (says.op, says.reply) {
             (Op::Pull, _) if self.abandoned_pulls.remove(&attempt) => return None,
             (Op::LookBehind | Op::Create(_) | Op::Find(_), _) if self.abandoned_creates.remove(&attempt) => {
@@ -130,14 +135,14 @@ impl Agent {
                 self.taken.insert(attempt.clone(), request);
                 Op::Find(name)
             }
-            (Op::Find(_), reply) => return self.found(ground, attempt, reply),
+            (Op::Find(_), reply) => return self.found(context, attempt, reply),
             (Op::Start(_), Ok(_)) => return Some(V::Started),
             // It may still take effect, and a second start after a quick exit would run the job twice.
             (Op::Start(container), Err(Error::Unavailable { .. })) => Op::Inspect(container),
             (Op::Inspect(_), Ok(Reply::Container(view))) => return Some(looked_after(&view.status)),
             (Op::Wait(_), Ok(Reply::Exited(exit))) => return Some(V::Exited(exit)),
             (Op::Wait(container), Err(Error::Unavailable { .. })) => {
-                self.again(ground, attempt, Op::Wait(container));
+                self.again(context, attempt, Op::Wait(container));
                 return Some(V::WatchInterrupted);
             }
             (Op::Start(_) | Op::Inspect(_) | Op::Wait(_), Err(Error::NotFound { .. })) => {
@@ -146,7 +151,7 @@ impl Agent {
             (Op::Kill(_), Ok(_) | Err(Error::NotFound { .. })) => return Some(V::Collected),
             (Op::Remove(_), Ok(_)) => return Some(V::Removed),
             (Op::RunningFor(container, limit), Ok(Reply::RunningFor(age))) => {
-                return self.aged(ground, attempt, container, limit, age);
+                return self.aged(context, attempt, container, limit, age);
             }
             (op, Err(Error::Unavailable { .. })) => op,
             (Op::LookBehind, Err(error)) => return Some(V::NotAllowed { reason: error.to_string() }),
@@ -155,14 +160,14 @@ impl Agent {
             (Op::Start(_), Err(error)) => return Some(V::CouldNotStart { reason: error.to_string() }),
             (_, _) => return None,
         };
-        self.again(ground, attempt, again);
+        self.again(context, attempt, again);
         None
     }
 
     /// Tells when a container has run for as long as it may, unless its attempt has ended meanwhile.
     fn aged(
         &self,
-        ground: &mut Ground,
+        context: &mut SimContext,
         attempt: AttemptId,
         container: ContainerId,
         limit: Duration,
@@ -173,12 +178,12 @@ impl Agent {
             return Some(V::StopWanted(Stop::TimedOut));
         }
         let (tag, op) = (EngineTag::Attempt(attempt), Op::RunningFor(container, limit));
-        ground.ask_engine(self.host, limit - age, self.address, tag, op);
+        context.ask_engine(self.host, limit - age, self.address, tag, op);
         None
     }
 
     /// A name was taken: by a try of this very claim whose answer was lost, or by another one.
-    fn found(&mut self, ground: &mut Ground, attempt: AttemptId, reply: Result<Reply, Error>) -> Option<V> {
+    fn found(&mut self, context: &mut SimContext, attempt: AttemptId, reply: Result<Reply, Error>) -> Option<V> {
         let wanted: Box<ContainerRequest> = self.taken.remove(&attempt)?;
         match reply {
             Ok(Reply::Container(view)) => {
@@ -187,7 +192,7 @@ impl Agent {
                 Some(if own { V::Created { container: view.id } } else { taken() })
             }
             Ok(_) | Err(_) => {
-                self.again(ground, attempt, Op::Create(wanted));
+                self.again(context, attempt, Op::Create(wanted));
                 None
             }
         }

@@ -16,7 +16,7 @@ use super::{
     requests::{EngineTag, Op, Reply},
 };
 use crate::sim::{
-    ground::Ground,
+    context::SimContext,
     net::{Answer, Call, Kind},
 };
 
@@ -38,14 +38,14 @@ enum Doubt {
 }
 
 impl Agent {
-    pub(super) fn clean(&mut self, ground: &mut Ground, held: BTreeSet<AttemptId>) {
+    pub(super) fn clean(&mut self, context: &mut SimContext, held: BTreeSet<AttemptId>) {
         self.held_when_cleaning = held;
         let list = Op::List(self.ownership.filter());
-        ground.ask_engine(self.host, Duration::ZERO, self.address, EngineTag::Clean, list);
+        context.ask_engine(self.host, Duration::ZERO, self.address, EngineTag::Clean, list);
     }
 
     /// All containers are listed: what is known of each is read.
-    pub(super) fn look_through(&mut self, ground: &mut Ground, containers: Vec<ContainerView>) {
+    pub(super) fn look_through(&mut self, context: &mut SimContext, containers: Vec<ContainerView>) {
         for view in containers {
             let Some(tag) = self.ownership.tag_of(&view) else { continue };
             if self.held_when_cleaning.contains(&tag.attempt) {
@@ -54,18 +54,23 @@ impl Agent {
             let (doubt, kind, subject) = match view.status {
                 ContainerStatus::Exited(_) => (Doubt::Forgotten, Kind::Ledger, tag.attempt.app.as_str().into()),
                 ContainerStatus::Created | ContainerStatus::Running => {
-                    let subject = ground.net.result_subject(&tag.attempt, &self.ownership.owner().agent);
+                    let subject = context.net.result_subject(&tag.attempt, &self.ownership.owner().agent);
                     (Doubt::Outlived(None), Kind::Results, subject)
                 }
                 ContainerStatus::Removing => continue,
             };
             let stray = Box::new(Stray { tag, container: view.id, doubt });
-            ground.call(self.address, Tag::Stray(stray).into(), Call::Last { kind, subject });
+            context.call(self.address, Tag::Stray(stray).into(), Call::Last { kind, subject });
         }
     }
 
     /// What is known of a container was read.
-    pub(super) fn looked_up(&mut self, ground: &mut Ground, mut stray: Box<Stray>, answer: Answer) -> Option<Event> {
+    pub(super) fn looked_up(
+        &mut self,
+        context: &mut SimContext,
+        mut stray: Box<Stray>,
+        answer: Answer,
+    ) -> Option<Event> {
         let Answer::Last(last) = answer else { return None };
         match &mut stray.doubt {
             Doubt::Forgotten => {
@@ -76,7 +81,7 @@ impl Agent {
             Doubt::Outlived(event) => {
                 *event = last.and_then(|last| last.record.report().map(|report| report.event.clone()));
                 let inspect = Op::Inspect(stray.container.clone());
-                ground.ask_engine(self.host, Duration::ZERO, self.address, EngineTag::Stray(stray), inspect);
+                context.ask_engine(self.host, Duration::ZERO, self.address, EngineTag::Stray(stray), inspect);
                 None
             }
         }

@@ -21,7 +21,7 @@ pub(super) use self::{
     requests::{EngineAct, EngineSays},
 };
 use self::{engine::Engine, guard::Guard};
-use super::{census::Place, clock::Clock, faults::Fault, ground::Ground};
+use super::{clock::Clock, context::SimContext, faults::Fault, process_table::Place};
 
 /// A simulated Docker host: its engine, its agent and its guard.
 #[derive(Debug)]
@@ -53,10 +53,10 @@ pub(super) struct HostSettings {
 }
 
 impl Host {
-    pub(super) fn new(index: usize, settings: HostSettings, ground: &mut Ground) -> Self {
+    pub(super) fn new(index: usize, settings: HostSettings, context: &mut SimContext) -> Self {
         let HostSettings { owner, machine, clock, slots, labels, policy } = settings;
-        let guard = Guard::new(ground.census.begin(Place::Guard(index)));
-        ground.census.end(Place::Guard(index));
+        let guard = Guard::new(context.processes.begin(Place::Guard(index)));
+        context.processes.end(Place::Guard(index));
         let engine = Engine::new(index);
         Self {
             index,
@@ -75,15 +75,15 @@ impl Host {
     }
 
     /// An agent process begins, unless one is there.
-    pub(super) fn start_agent(&mut self, ground: &mut Ground) {
+    pub(super) fn start_agent(&mut self, context: &mut SimContext) {
         if self.agent.is_some() {
             return;
         }
-        let address = ground.census.begin(Place::Agent(self.index));
-        ground.look_at_host(self.index);
-        let (agent, effects) = Agent::begin_process(self, address, ground);
+        let address = context.processes.begin(Place::Agent(self.index));
+        context.look_at_host(self.index);
+        let (agent, effects) = Agent::begin_process(self, address, context);
         self.agent = Some(agent);
-        self.begin_all(ground, effects);
+        self.begin_all(context, effects);
     }
 
     /// Identity of the host's present boot.
@@ -91,26 +91,26 @@ impl Host {
         format!("boot-{}-{}", self.index, self.boots)
     }
 
-    pub(super) fn kill_agent(&mut self, ground: &mut Ground) {
-        ground.census.end(Place::Agent(self.index));
-        ground.forget_followers(Place::Agent(self.index));
+    pub(super) fn kill_agent(&mut self, context: &mut SimContext) {
+        context.processes.end(Place::Agent(self.index));
+        context.forget_followers(Place::Agent(self.index));
         self.agent = None;
-        ground.look_at_host(self.index);
+        context.look_at_host(self.index);
     }
 
     /// The agent is to stop in order, for itself or because its host is about to go down.
-    pub(super) fn stop_agent(&mut self, ground: &mut Ground) {
-        let shutdown = if ground.mishap(Fault::HostStopping) { Shutdown::OfHost } else { Shutdown::OfProcess };
-        self.fold(ground, conduct::Event::Shutdown(shutdown));
+    pub(super) fn stop_agent(&mut self, context: &mut SimContext) {
+        let shutdown = if context.mishap(Fault::HostStopping) { Shutdown::OfHost } else { Shutdown::OfProcess };
+        self.fold(context, conduct::Event::Shutdown(shutdown));
     }
 
     /// Everything on it stops; nothing is started by itself.
-    pub(super) fn reboot(&mut self, ground: &mut Ground) {
-        self.kill_agent(ground);
-        self.kill_guard(ground);
-        self.engine.restart(ground);
-        self.clock.boot(ground);
+    pub(super) fn reboot(&mut self, context: &mut SimContext) {
+        self.kill_agent(context);
+        self.kill_guard(context);
+        self.engine.restart(context);
+        self.clock.boot(context);
         self.boots += 1;
-        ground.witness.rebooted(self.index);
+        context.witness.rebooted(self.index);
     }
 }

@@ -9,7 +9,7 @@ use tickmesh_agent::{
 use tickmesh_core::id::AttemptId;
 
 use super::leftovers::Stray;
-use crate::sim::{census::Address, faults::Fault, ground::Ground, happening::Happening};
+use crate::sim::{context::SimContext, event::SimEvent, faults::Fault, process_table::Address};
 
 /// How long an agent waits for an answer of the engine.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -108,7 +108,7 @@ pub(in crate::sim) enum EngineAct {
     },
 }
 
-impl Ground {
+impl SimContext {
     /// Asks an engine for something, after a pause.
     pub(super) fn ask_engine(&mut self, host: usize, pause: Duration, from: Address, tag: EngineTag, op: Op) {
         let latency = self.between(Duration::from_millis(2), Duration::from_millis(80));
@@ -118,10 +118,10 @@ impl Ground {
         let given_up = delay > patience;
         if given_up {
             let says = EngineSays { tag: tag.clone(), op: op.clone(), reply: Err(unavailable()) };
-            self.later(pause + patience, Happening::EngineSays(from, Box::new(says)));
+            self.later(pause + patience, SimEvent::EngineSays(from, Box::new(says)));
         }
         let request = Request { from, tag, op, given_up };
-        self.later(pause + delay, Happening::Engine(host, EngineAct::Do(request)));
+        self.later(pause + delay, SimEvent::Engine(host, EngineAct::Do(request)));
     }
 }
 

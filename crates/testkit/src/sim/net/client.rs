@@ -11,10 +11,10 @@ use tickmesh_scheduler::process::Ends;
 
 use super::{Kind, Record, Stored};
 use crate::sim::{
-    census::Address,
+    context::SimContext,
+    event::{SimEvent, Tag},
     faults::Fault,
-    ground::Ground,
-    happening::{Happening, Tag},
+    process_table::Address,
 };
 
 /// How long a client waits for one answer.
@@ -213,7 +213,7 @@ impl Flight {
     }
 }
 
-impl Ground {
+impl SimContext {
     /// Begins a call that goes on until it is answered.
     pub(in crate::sim) fn call(&mut self, from: Address, tag: Tag, call: Call) {
         self.depart(Flight { from, tag, call, stage: Stage::Going, deadline: None, starts: 0, given_up: false });
@@ -228,15 +228,15 @@ impl Ground {
     /// A request leaves its sender.
     pub(in crate::sim) fn depart(&mut self, flight: Flight) {
         let flight = Flight { starts: self.net.starts, ..flight };
-        if self.census.hears_nothing(flight.from.place) || self.mishap(Fault::RequestLost) {
-            self.later(REQUEST_TIMEOUT, Happening::Back(Box::new(flight), Said::Nothing));
+        if self.processes.hears_nothing(flight.from.place) || self.mishap(Fault::RequestLost) {
+            self.later(REQUEST_TIMEOUT, SimEvent::Back(Box::new(flight), Said::Nothing));
         } else if flight.changes_something() && self.mishap(Fault::ActDelayed) {
             let delay = self.some_delay();
-            self.later(delay, Happening::Arrive(Box::new(Flight { given_up: true, ..flight.clone() })));
-            self.later(REQUEST_TIMEOUT, Happening::Back(Box::new(flight), Said::Nothing));
+            self.later(delay, SimEvent::Arrive(Box::new(Flight { given_up: true, ..flight.clone() })));
+            self.later(REQUEST_TIMEOUT, SimEvent::Back(Box::new(flight), Said::Nothing));
         } else {
             let latency = self.latency();
-            self.later(latency, Happening::Arrive(Box::new(flight)));
+            self.later(latency, SimEvent::Arrive(Box::new(flight)));
         }
     }
 
@@ -248,7 +248,7 @@ impl Ground {
     /// A request reaches the server.
     pub(in crate::sim) fn arrive(&mut self, flight: Box<Flight>) {
         let is_away = !self.is_same_connection(&flight)
-            || self.census.server_down
+            || self.processes.server_down
             || flight.stream().is_some_and(|kind| self.net.lagging == Some(kind));
         let said = match is_away {
             true => Said::Nothing,
@@ -258,14 +258,14 @@ impl Ground {
         if flight.given_up {
             return;
         }
-        let heard = !matches!(said, Said::Nothing) && !self.census.hears_nothing(flight.from.place);
+        let heard = !matches!(said, Said::Nothing) && !self.processes.hears_nothing(flight.from.place);
         if heard && flight.changes_something() && matches!(said, Said::Answer(_)) && self.mishap(lost_answer(&flight)) {
-            self.later(REQUEST_TIMEOUT, Happening::Back(flight, Said::Nothing));
+            self.later(REQUEST_TIMEOUT, SimEvent::Back(flight, Said::Nothing));
         } else if heard {
             let latency = self.latency();
-            self.later(latency, Happening::Back(flight, said));
+            self.later(latency, SimEvent::Back(flight, said));
         } else {
-            self.later(REQUEST_TIMEOUT, Happening::Back(flight, Said::Nothing));
+            self.later(REQUEST_TIMEOUT, SimEvent::Back(flight, Said::Nothing));
         }
     }
 
@@ -290,7 +290,7 @@ impl Ground {
             (Call::Write(_), Stage::Going) => Stage::ReadingBack,
             (_, _) => Stage::Going,
         };
-        self.later(RETRY_PAUSE, Happening::Depart(flight));
+        self.later(RETRY_PAUSE, SimEvent::Depart(flight));
         None
     }
 

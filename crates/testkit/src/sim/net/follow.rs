@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Kind, Stored};
 use crate::sim::{
-    census::{Address, Place},
+    context::SimContext,
+    event::SimEvent,
     faults::Fault,
-    ground::Ground,
-    happening::Happening,
+    process_table::{Address, Place},
 };
 
 /// Messages that a follower is given at a time.
@@ -43,7 +43,7 @@ impl super::Net {
     }
 }
 
-impl Ground {
+impl SimContext {
     /// Begins to follow a stream, or one subject of it, after a sequence.
     pub(in crate::sim) fn follow(&mut self, owner: Address, kind: Kind, subject: Option<Arc<str>>, after: u64) {
         self.net.next_follower += 1;
@@ -77,7 +77,7 @@ impl Ground {
         };
         let Some(follower) = self.net.followers.get_mut(&id) else { return };
         follower.coming = true;
-        self.later(delay, Happening::Deliver(id));
+        self.later(delay, SimEvent::Deliver(id));
     }
 
     /// Gives a follower what is new; it is told whose it is.
@@ -118,7 +118,7 @@ impl Ground {
     /// Whether nothing reaches a follower now.
     fn is_unheard(&self, follower: &Follower) -> bool {
         let is_lagging = self.net.lagging == Some(follower.kind);
-        self.net.is_lost || is_lagging || self.census.hears_nothing(follower.owner.place)
+        self.net.is_lost || is_lagging || self.processes.hears_nothing(follower.owner.place)
     }
 
     fn drop_old_orders(&mut self, orders: &mut Vec<Stored>) {
@@ -138,7 +138,7 @@ impl Ground {
         for id in ids {
             if let Some(follower) = self.net.followers.get_mut(&id) {
                 follower.coming = true;
-                self.later(Duration::from_millis(20), Happening::Deliver(id));
+                self.later(Duration::from_millis(20), SimEvent::Deliver(id));
             }
         }
         self.bring_commands();

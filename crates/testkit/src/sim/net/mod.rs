@@ -33,7 +33,7 @@ pub(super) use self::{
     record::Record,
     stream::{Stored, Stream},
 };
-use super::census::Address;
+use super::process_table::Address;
 
 /// The streams that matter here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

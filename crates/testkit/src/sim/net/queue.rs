@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use rand::RngExt as _;
 
 use super::{Kind, Stored};
-use crate::sim::{census::Address, faults::Fault, ground::Ground, happening::Happening};
+use crate::sim::{context::SimContext, event::SimEvent, faults::Fault, process_table::Address};
 
 /// A command that is not confirmed within this time is delivered again.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(30);
@@ -37,13 +37,13 @@ impl Queue {
     }
 }
 
-impl Ground {
+impl SimContext {
     /// Removes the consumer of whoever received before, and makes one for this process.
     /// That one is told, and cannot receive any more; also if it has come to lead meanwhile, and this is a request from long ago.
     pub(super) fn begin_to_receive(&mut self, owner: Address) -> u64 {
         if let Some(before) = self.net.queue.owner {
             let (latency, consumer) = (self.latency(), self.net.queue.consumer);
-            self.later(latency, Happening::Superseded(before, consumer));
+            self.later(latency, SimEvent::Superseded(before, consumer));
         }
         let consumer = self.net.queue.consumer + 1;
         self.net.queue = Queue { consumer, owner: Some(owner), in_hand: BTreeMap::new(), coming: false };
@@ -55,7 +55,7 @@ impl Ground {
         if self.net.queue.owner.is_some() && !self.net.queue.coming {
             self.net.queue.coming = true;
             let (latency, consumer) = (self.latency(), self.net.queue.consumer);
-            self.later(latency, Happening::DeliverCommands { consumer });
+            self.later(latency, SimEvent::DeliverCommands { consumer });
         }
     }
 
@@ -66,7 +66,7 @@ impl Ground {
         }
         self.net.queue.coming = false;
         let owner =
-            self.net.queue.owner.filter(|owner| !self.net.is_lost && !self.census.hears_nothing(owner.place))?;
+            self.net.queue.owner.filter(|owner| !self.net.is_lost && !self.processes.hears_nothing(owner.place))?;
         let (now, hand) = (self.now, &self.net.queue.in_hand);
         let due = |stored: &&Stored| hand.get(&stored.sequence).is_none_or(|again_at| *again_at <= now);
         let mut batch: Vec<Stored> = self.net.streams[&Kind::Commands].after(0).filter(due).cloned().collect();
@@ -81,7 +81,7 @@ impl Ground {
             }
         }
         if let Some(again_at) = self.net.queue.in_hand.values().min().copied() {
-            self.agenda.put(again_at, Happening::DeliverCommands { consumer });
+            self.agenda.put(again_at, SimEvent::DeliverCommands { consumer });
         }
         Some((owner, batch))
     }

@@ -9,7 +9,7 @@ use tickmesh_core::{
 };
 use tickmesh_messaging::LeaseRecord;
 
-use crate::sim::makers::Edition;
+use crate::sim::generators::Edition;
 
 /// A record, as its writer made it: equal bodies are equal records.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,9 +11,9 @@ use tickmesh_core::name::AppName;
 use tickmesh_messaging::{Cas, StreamKind};
 
 use super::{Answer, Call, Flight, Kind, Record, Said};
-use crate::sim::{census::Address, checkers::Witness, faults::Fault, ground::Ground};
+use crate::sim::{checkers::Witness, context::SimContext, faults::Fault, process_table::Address};
 
-impl Ground {
+impl SimContext {
     /// Does what a request asks for.
     pub(super) fn serve(&mut self, flight: &Flight) -> Said {
         if flight.given_up {
@@ -43,8 +43,8 @@ impl Ground {
                 )));
                 Answer::Unavailable
             }
-            Call::AskHolder { holder } => Answer::Presence(self.census.presence(&holder)),
-            Call::SeekSuccessor => Answer::Successor(self.census.has_successor(flight.from.place)),
+            Call::AskHolder { holder } => Answer::Presence(self.processes.presence(&holder)),
+            Call::SeekSuccessor => Answer::Successor(self.processes.has_successor(flight.from.place)),
             Call::Write(_)
             | Call::Publish { .. }
             | Call::Last { .. }
@@ -78,8 +78,8 @@ impl Ground {
                 Answer::State([Kind::Ledger, Kind::Agents, Kind::Apps].map(end).into())
             }
             Call::Clock => Answer::Clock(self.server_time()),
-            Call::AskHolder { holder } => Answer::Presence(self.census.presence(&holder)),
-            Call::SeekSuccessor => Answer::Successor(self.census.has_successor(from.place)),
+            Call::AskHolder { holder } => Answer::Presence(self.processes.presence(&holder)),
+            Call::SeekSuccessor => Answer::Successor(self.processes.has_successor(from.place)),
             Call::CommandsBegin => Answer::Sequence(self.net.stream(Kind::Commands).first_sequence()),
             Call::ReceiveCommands => Answer::Sequence(self.begin_to_receive(from)),
             Call::Confirm { consumer, sequence } => {

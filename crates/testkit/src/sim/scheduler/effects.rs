@@ -13,10 +13,10 @@ use tickmesh_scheduler::{
 use super::Scheduler;
 use crate::sim::{
     checkers::{Decided, Witness},
+    context::SimContext,
+    event::{self, SimEvent},
+    fault_injection::Relief,
     faults::Fault,
-    ground::Ground,
-    happening::{self, Happening},
-    mischief::Relief,
     net::{Call, Kind, Record, Stored, Write},
     releases,
 };
@@ -45,7 +45,7 @@ pub(in crate::sim) struct Tag {
     pub(super) wish: Option<Box<WishWork>>,
 }
 
-impl From<Tag> for happening::Tag {
+impl From<Tag> for event::Tag {
     fn from(tag: Tag) -> Self {
         Self::Scheduler(tag)
     }
@@ -68,48 +68,48 @@ impl Deliveries {
 }
 
 impl Scheduler {
-    pub(super) fn perform(&mut self, ground: &mut Ground, effect: Effect) {
+    pub(super) fn perform(&mut self, context: &mut SimContext, effect: Effect) {
         if let Effect::Follow(source) = &effect {
-            return self.follow(ground, effect.clone(), source);
+            return self.follow(context, effect.clone(), source);
         }
         if let Effect::CarryOutWish { .. } = effect {
-            return self.begin_wish(ground, effect);
+            return self.begin_wish(context, effect);
         }
         if let Effect::AnswerWish { id, answer } = effect {
-            return self.answer_wish(ground, id, answer);
+            return self.answer_wish(context, id, answer);
         }
         if let Effect::Abandon = effect {
-            self.abandon(ground);
+            self.abandon(context);
         }
         if let Effect::End = effect {
-            ground.later(super::RESTART, Happening::Relief(Relief::of(self.place)));
-            self.kill(ground);
+            context.later(super::RESTART, SimEvent::Relief(Relief::of(self.place)));
+            self.kill(context);
         }
         if let Effect::ShowRole(role) = &effect {
-            ground.census.show(self.place, matches!(role, SchedulerRole::StandingBy { doubt: None }));
+            context.processes.show(self.place, matches!(role, SchedulerRole::StandingBy { doubt: None }));
         }
         if let Effect::ShowRole(SchedulerRole::Leading { doubt: Some(_), .. }) = effect {
-            ground.count(Fault::ClockDoubted);
+            context.count(Fault::ClockDoubted);
         }
         if let Effect::ShowRole(SchedulerRole::Refusing { store: Some(_), .. }) = effect {
-            ground.count(Fault::StoreLossShown);
+            context.count(Fault::StoreLossShown);
         }
         if let Effect::WriteLedger { app, ledger, .. } = &effect {
-            self.check_decisions(ground, app, ledger);
+            self.check_decisions(context, app, ledger);
         }
-        if matches!(effect, Effect::Act(Action::Send(_))) && ground.mishap(Fault::OrderTwice) {
-            let repeated = Tag { generation: Some(NOBODY), ..self.tag(ground, effect.clone()) };
-            let call = self.call_of(ground, &effect);
-            call.into_iter().for_each(|call| ground.call(self.address, repeated.clone().into(), call));
+        if matches!(effect, Effect::Act(Action::Send(_))) && context.mishap(Fault::OrderTwice) {
+            let repeated = Tag { generation: Some(NOBODY), ..self.tag(context, effect.clone()) };
+            let call = self.call_of(context, &effect);
+            call.into_iter().for_each(|call| context.call(self.address, repeated.clone().into(), call));
         }
-        match self.call_of(ground, &effect) {
-            Some(call) => self.call(ground, effect, call),
+        match self.call_of(context, &effect) {
+            Some(call) => self.call(context, effect, call),
             None if effect.priority() == Priority::Immediate => {}
-            None => self.ended(ground, Some(effect.priority()), None),
+            None => self.ended(context, Some(effect.priority()), None),
         }
     }
 
-    pub(super) fn tag(&self, ground: &Ground, effect: Effect) -> Tag {
+    pub(super) fn tag(&self, context: &SimContext, effect: Effect) -> Tag {
         let publication = if let Effect::PublishTick { tick, expected } = &effect {
             Some(Publication::new(tick.number, *expected))
         } else if let Effect::PublishHistory { summary, expected } = &effect {
@@ -121,7 +121,7 @@ impl Scheduler {
         };
         let is_lease_write = matches!(effect, Effect::WriteLease { .. });
         let generation = (!is_lease_write).then_some(self.generation);
-        Tag { generation, asked: self.moment(ground), effect: Arc::new(effect), publication, wish: None }
+        Tag { generation, asked: self.moment(context), effect: Arc::new(effect), publication, wish: None }
     }
 
     /// Whether an effect was abandoned since it was begun.
@@ -130,7 +130,7 @@ impl Scheduler {
     }
 
     /// What the server is asked for; `None`: nothing.
-    fn call_of(&mut self, ground: &mut Ground, effect: &Effect) -> Option<Call> {
+    fn call_of(&mut self, context: &mut SimContext, effect: &Effect) -> Option<Call> {
         let last = |kind, subject: &str| Call::Last { kind, subject: subject.into() };
         Some(match effect {
             Effect::Act(Action::Send(order)) => {
@@ -138,11 +138,11 @@ impl Scheduler {
                 Call::Publish { kind: Kind::Orders, subject, record: Record::Order(Arc::new(order.clone())) }
             }
             Effect::Act(Action::StoreReport { report, expected }) => {
-                let subject = ground.net.result_subject(&report.attempt, &report.agent);
+                let subject = context.net.result_subject(&report.attempt, &report.agent);
                 write(Kind::Results, subject, Record::Report(Arc::new(report.clone())), *expected)
             }
             Effect::WriteLedger { app, ledger, expected, .. } => {
-                let record = Record::Ledger(Arc::new(as_stored(ground, ledger)));
+                let record = Record::Ledger(Arc::new(as_stored(context, ledger)));
                 write(Kind::Ledger, app.as_str().into(), record, *expected)
             }
             Effect::PublishTick { tick, expected } => {
@@ -188,33 +188,33 @@ impl Scheduler {
     }
 
     /// Asks the server: for a leader until it is done, for the process itself for a while.
-    fn call(&self, ground: &mut Ground, effect: Effect, mut call: Call) {
+    fn call(&self, context: &mut SimContext, effect: Effect, mut call: Call) {
         if let Call::Write(write) = &mut call
             && self.is_earlier
         {
             write.record = releases::as_before(&write.record);
         }
         let is_tried_once = effect.priority() == Priority::Immediate && !matches!(effect, Effect::Follow(_));
-        let tag = self.tag(ground, effect);
+        let tag = self.tag(context, effect);
         if is_tried_once {
-            ground.call_for(ground.timing.lease, self.address, tag.into(), call);
+            context.call_for(context.timing.lease, self.address, tag.into(), call);
         } else {
-            ground.call(self.address, tag.into(), call);
+            context.call(self.address, tag.into(), call);
         }
     }
 
     /// Publishes a message behind another one than was expected.
-    pub(super) fn publish_again(&mut self, ground: &mut Ground, tag: Tag, publication: Publication) {
-        let Some(Call::Write(before)) = self.call_of(ground, &tag.effect) else { return };
+    pub(super) fn publish_again(&mut self, context: &mut SimContext, tag: Tag, publication: Publication) {
+        let Some(Call::Write(before)) = self.call_of(context, &tag.effect) else { return };
         let write = Call::Write(Write { expected: publication.expected(), ..before });
-        ground.call(self.address, Tag { publication: Some(publication), ..tag }.into(), write);
+        context.call(self.address, Tag { publication: Some(publication), ..tag }.into(), write);
     }
 
-    fn follow(&mut self, ground: &mut Ground, effect: Effect, source: &Source) {
+    fn follow(&mut self, context: &mut SimContext, effect: Effect, source: &Source) {
         let (kind, after) = match source {
             Source::Ledgers => (Kind::Ledger, 0),
             Source::LedgerWrites { after } => {
-                ground.forget_followers_of(self.place, Kind::Ledger);
+                context.forget_followers_of(self.place, Kind::Ledger);
                 (Kind::Ledger, *after)
             }
             Source::Agents => (Kind::Agents, 0),
@@ -222,45 +222,45 @@ impl Scheduler {
             Source::Lease => (Kind::Lease, 0),
             Source::Results { after } => (Kind::Results, *after),
             Source::Commands => {
-                self.deliveries.after = Some(ground.net.queue.consumer);
-                return self.call(ground, effect, Call::ReceiveCommands);
+                self.deliveries.after = Some(context.net.queue.consumer);
+                return self.call(context, effect, Call::ReceiveCommands);
             }
         };
-        ground.follow(self.address, kind, None, after);
+        context.follow(self.address, kind, None, after);
     }
 
-    pub(super) fn abandon(&mut self, ground: &mut Ground) {
-        ground.forget_followers(self.place);
+    pub(super) fn abandon(&mut self, context: &mut SimContext) {
+        context.forget_followers(self.place);
         self.generation += 1;
         self.inbox = super::Inbox::default();
         self.deliveries = Deliveries::default();
     }
 
     /// No instant is decided too early; and every few ledgers, the core is asked again about one.
-    fn check_decisions(&self, ground: &mut Ground, app: &AppName, ledger: &Ledger) {
-        let seen = Witness::decides_in_time(ledger, ground.server_time());
-        ground.judge(seen);
+    fn check_decisions(&self, context: &mut SimContext, app: &AppName, ledger: &Ledger) {
+        let seen = Witness::decides_in_time(ledger, context.server_time());
+        context.judge(seen);
         let Some(process) = &self.process else { return };
         let Some(dispatcher) = process.dispatcher() else { return };
         // A write that had to let others pass may be older than what its leader knows by now.
-        if dispatcher.ledger(app) != Some(ledger) || !ground.random_ratio(CHECKED_ONE_IN) {
+        if dispatcher.ledger(app) != Some(ledger) || !context.random_ratio(CHECKED_ONE_IN) {
             return;
         }
-        let edition = ground.witness.edition(app, ledger.app_revision);
+        let edition = context.witness.edition(app, ledger.app_revision);
         let decided = Decided {
             app,
             spec: edition.and_then(|edition| edition.spec.as_ref()),
             ledger,
-            now: process.decides_at(self.moment(ground)).wall,
+            now: process.decides_at(self.moment(context)).wall,
             tenure: dispatcher.tenure(),
             results_through: dispatcher.results_through(),
-            timing: &ground.timing,
+            timing: &context.timing,
         };
         let of_app = |stored: &Stored| Some((stored.sequence, stored.record.report()?.clone()));
-        let reports = ground.net.stream(Kind::Results).newest().take(REPORTS_CHECKED).filter_map(of_app);
+        let reports = context.net.stream(Kind::Results).newest().take(REPORTS_CHECKED).filter_map(of_app);
         let reports: Vec<_> = reports.filter(|(_, report)| report.attempt.app == *app).collect();
-        let seen = decided.check(&reports, &ground.witness.commands_for(app));
-        ground.judge(seen);
+        let seen = decided.check(&reports, &context.witness.commands_for(app));
+        context.judge(seen);
     }
 }
 
@@ -269,8 +269,8 @@ fn write(kind: Kind, subject: Arc<str>, record: Record, expected: u64) -> Call {
 }
 
 /// Now and then, the ledger as it comes out of the store.
-fn as_stored(ground: &mut Ground, ledger: &Ledger) -> Ledger {
-    if !ground.random_ratio(ENCODED_ONE_IN) {
+fn as_stored(context: &mut SimContext, ledger: &Ledger) -> Ledger {
+    if !context.random_ratio(ENCODED_ONE_IN) {
         return ledger.clone();
     }
     let decoded = serde_json::to_string(ledger).and_then(|json| serde_json::from_str(&json));

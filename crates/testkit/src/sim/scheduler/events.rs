@@ -19,8 +19,8 @@ use tickmesh_scheduler::{
 
 use super::{Scheduler, effects::Tag};
 use crate::sim::{
+    context::SimContext,
     faults::Fault,
-    ground::Ground,
     net::{Answer, Kind, Record, Stored},
     releases,
 };
@@ -30,12 +30,12 @@ const DEAF_FOR: Duration = Duration::from_millis(800);
 
 impl Scheduler {
     /// A message of a stream that it follows.
-    pub(in crate::sim) fn hear(&mut self, ground: &mut Ground, kind: Kind, stored: &Stored) {
+    pub(in crate::sim) fn hear(&mut self, context: &mut SimContext, kind: Kind, stored: &Stored) {
         let stored = &self.understood(stored);
         if let Some(event) = event_of(kind, stored) {
-            self.tell(ground, event);
+            self.tell(context, event);
         } else if kind != Kind::Lease {
-            self.tell(ground, Event::Passed { stream: kind.production(), sequence: stored.sequence });
+            self.tell(context, Event::Passed { stream: kind.production(), sequence: stored.sequence });
         }
     }
 
@@ -45,32 +45,32 @@ impl Scheduler {
     }
 
     /// All that was stored when it began to follow a stream has been told.
-    pub(in crate::sim) fn snapshot_ended(&mut self, ground: &mut Ground, kind: Kind, sequence: u64) {
+    pub(in crate::sim) fn snapshot_ended(&mut self, context: &mut SimContext, kind: Kind, sequence: u64) {
         let event = match kind.production() {
             StreamKind::Results => Event::Mesh(dispatcher::Event::ReportSeen { sequence, report: None }),
             stream => Event::SnapshotEnd { stream, sequence },
         };
-        self.tell(ground, event);
+        self.tell(context, event);
     }
 
     /// The streams that it follows are not there any more.
-    pub(in crate::sim) fn lost_streams(&mut self, ground: &mut Ground) {
-        if ground.follows(self.place) {
-            self.tell(ground, Event::FollowEnded(Failure::new(gone())));
+    pub(in crate::sim) fn lost_streams(&mut self, context: &mut SimContext) {
+        if context.follows(self.place) {
+            self.tell(context, Event::FollowEnded(Failure::new(gone())));
         }
     }
 
     /// Somebody else receives the commands: there may be another leader.
-    pub(in crate::sim) fn superseded(&mut self, ground: &mut Ground, consumer: u64) {
+    pub(in crate::sim) fn superseded(&mut self, context: &mut SimContext, consumer: u64) {
         if self.deliveries.are_from(consumer) {
             self.deliveries.after = None;
             let error = Error::Superseded { stream: "commands".to_owned() };
-            self.tell(ground, Event::FollowEnded(Failure::new(error)));
+            self.tell(context, Event::FollowEnded(Failure::new(error)));
         }
     }
 
     /// Commands are delivered.
-    pub(in crate::sim) fn take_commands(&mut self, ground: &mut Ground, consumer: u64, commands: &[Stored]) {
+    pub(in crate::sim) fn take_commands(&mut self, context: &mut SimContext, consumer: u64, commands: &[Stored]) {
         if !self.deliveries.are_from(consumer) {
             return;
         }
@@ -79,59 +79,59 @@ impl Scheduler {
             let Record::Command(command) = &stored.record else { continue };
             self.deliveries.received.insert(command.request, (consumer, stored.sequence));
             let (sequence, command) = (stored.sequence, Box::new((**command).clone()));
-            self.tell(ground, Event::Mesh(dispatcher::Event::CommandSeen { sequence, command }));
+            self.tell(context, Event::Mesh(dispatcher::Event::CommandSeen { sequence, command }));
         }
     }
 
     /// A call was answered.
-    pub(in crate::sim) fn answered(&mut self, ground: &mut Ground, tag: Tag, answer: Answer) {
+    pub(in crate::sim) fn answered(&mut self, context: &mut SimContext, tag: Tag, answer: Answer) {
         if self.has_given_up(&tag) {
             return;
         }
         if let Some(work) = tag.wish.clone() {
-            return self.step_done(ground, tag, *work, answer);
+            return self.step_done(context, tag, *work, answer);
         }
         let event = if let Some(publication) = tag.publication {
             let Answer::Written(written) = answer else { return };
             match publication.answered(written, Record::number) {
-                Progress::Again(publication) => return self.publish_again(ground, tag, publication),
+                Progress::Again(publication) => return self.publish_again(context, tag, publication),
                 Progress::Stored { number, sequence } => published(&tag.effect, number, sequence),
             }
         } else if let Effect::Follow(_) = &*tag.effect {
-            return self.received(ground, &answer);
+            return self.received(context, &answer);
         } else if let Effect::AskHolder { holder } = &*tag.effect {
             let heard = if let Answer::Presence(presence) = answer { presence } else { Presence::Unknown };
-            let presence = self.heard(ground, heard);
+            let presence = self.heard(context, heard);
             Some(Event::HolderAsked { holder: holder.clone(), presence, connection: self.connection })
         } else if let Effect::SeekSuccessor = &*tag.effect {
             let is_there = matches!(answer, Answer::Successor(true));
             if is_there {
-                ground.count(Fault::SuccessorFound);
+                context.count(Fault::SuccessorFound);
             }
             Some(Event::SuccessorSought { is_there })
         } else if let Effect::ReadClock = &*tag.effect {
-            let (asked, answered) = (tag.asked, self.moment(ground));
+            let (asked, answered) = (tag.asked, self.moment(context));
             let reading = answer.clock().map(|server| Reading { asked, server, answered });
             Some(Event::ClockRead(told(failure(&answer), reading)))
         } else {
             answer_to(&tag.effect, answer)
         };
-        self.ended(ground, Some(tag.effect.priority()), event);
+        self.ended(context, Some(tag.effect.priority()), event);
     }
 
     /// What the process hears of the holder of the lease: now and then, that it is gone when it is not.
-    fn heard(&mut self, ground: &mut Ground, presence: Presence) -> Presence {
-        if presence == Presence::Answers && ground.now > self.deaf_until && ground.mishap(Fault::HolderUnheard) {
-            self.deaf_until = ground.now + DEAF_FOR;
+    fn heard(&mut self, context: &mut SimContext, presence: Presence) -> Presence {
+        if presence == Presence::Answers && context.now > self.deaf_until && context.mishap(Fault::HolderUnheard) {
+            self.deaf_until = context.now + DEAF_FOR;
         }
-        if ground.now < self.deaf_until { Presence::Gone } else { presence }
+        if context.now < self.deaf_until { Presence::Gone } else { presence }
     }
 
-    fn received(&mut self, ground: &mut Ground, answer: &Answer) {
+    fn received(&mut self, context: &mut SimContext, answer: &Answer) {
         if let Answer::Sequence(consumer) = answer
-            && ground.net.queue.consumer != *consumer
+            && context.net.queue.consumer != *consumer
         {
-            self.superseded(ground, *consumer);
+            self.superseded(context, *consumer);
         }
     }
 }

@@ -21,14 +21,14 @@ use tickmesh_scheduler::{
 use self::effects::Deliveries;
 pub(super) use self::effects::Tag;
 use super::{
-    census::{Address, Place},
     checkers::Witness,
     clock::Clock,
+    context::SimContext,
+    event::SimEvent,
+    fault_injection::Relief,
     faults::Fault,
-    ground::Ground,
-    happening::Happening,
-    mischief::Relief,
     net::Kind,
+    process_table::{Address, Place},
 };
 
 /// A process that died between two effects, or has stopped, is started again after this long.
@@ -80,10 +80,10 @@ struct Arrival {
 }
 
 impl Scheduler {
-    pub(super) fn new(index: usize, clock: Clock, ground: &mut Ground) -> Self {
+    pub(super) fn new(index: usize, clock: Clock, context: &mut SimContext) -> Self {
         let place = Place::Scheduler(index);
-        let address = ground.census.begin(place);
-        ground.census.end(place);
+        let address = context.processes.begin(place);
+        context.processes.end(place);
         Self {
             place,
             address,
@@ -108,38 +108,38 @@ impl Scheduler {
     }
 
     /// The process begins.
-    pub(super) fn start(&mut self, ground: &mut Ground) {
-        self.address = ground.census.begin(self.place);
-        self.is_earlier = ground.mishap(Fault::EarlierRelease);
+    pub(super) fn start(&mut self, context: &mut SimContext) {
+        self.address = context.processes.begin(self.place);
+        self.is_earlier = context.mishap(Fault::EarlierRelease);
         if self.is_earlier {
-            ground.witness.earlier_release_began();
+            context.witness.earlier_release_began();
         }
         let settings = Settings {
-            id: ground.census.enrol(self.address),
+            id: context.processes.enrol(self.address),
             host: "host".to_owned(),
-            timing: ground.timing,
+            timing: context.timing,
             reservations: Reservations::default(),
             batches: BATCHES,
             queue: QUEUE,
         };
-        let (process, first) = Process::begin(settings, StdRng::seed_from_u64(ground.random.random()));
+        let (process, first) = Process::begin(settings, StdRng::seed_from_u64(context.random.random()));
         self.process = Some(process);
-        self.abandon(ground);
-        self.begin(ground, first);
-        self.arm(ground);
+        self.abandon(context);
+        self.begin(context, first);
+        self.arm(context);
     }
 
     /// The process dies.
-    pub(super) fn kill(&mut self, ground: &mut Ground) {
-        ground.census.end(self.place);
-        self.abandon(ground);
+    pub(super) fn kill(&mut self, context: &mut SimContext) {
+        context.processes.end(self.place);
+        self.abandon(context);
         self.process = None;
         self.armed = None;
     }
 
     /// The process is asked to stop.
-    pub(super) fn stop(&mut self, ground: &mut Ground) {
-        self.tell(ground, Event::Shutdown);
+    pub(super) fn stop(&mut self, context: &mut SimContext) {
+        self.tell(context, Event::Shutdown);
     }
 
     /// The process has a new connection to the server.
@@ -148,8 +148,8 @@ impl Scheduler {
     }
 
     /// Somebody asks it to let another one lead.
-    pub(super) fn step_down(&mut self, ground: &mut Ground) {
-        self.tell(ground, Event::StepDown);
+    pub(super) fn step_down(&mut self, context: &mut SimContext) {
+        self.tell(context, Event::StepDown);
     }
 
     /// Whether it acts as a leader.
@@ -169,56 +169,56 @@ impl Scheduler {
         self.process.as_ref().map_or("dead", Process::stage)
     }
 
-    fn moment(&self, ground: &Ground) -> Moment {
-        Moment { wall: self.clock.wall(ground), uptime: self.clock.uptime(ground) }
+    fn moment(&self, context: &SimContext) -> Moment {
+        Moment { wall: self.clock.wall(context), uptime: self.clock.uptime(context) }
     }
 
     /// An event has come.
-    fn tell(&mut self, ground: &mut Ground, event: Event) {
+    fn tell(&mut self, context: &mut SimContext, event: Event) {
         self.inbox.events.push_back(Arrival { ended: None, event: Some(event) });
-        self.arm(ground);
+        self.arm(context);
     }
 
     /// An effect has ended.
-    fn ended(&mut self, ground: &mut Ground, ended: Option<Priority>, event: Option<Event>) {
+    fn ended(&mut self, context: &mut SimContext, ended: Option<Priority>, event: Option<Event>) {
         self.inbox.answers.push_back(Arrival { ended, event });
-        self.arm(ground);
+        self.arm(context);
     }
 
     /// It has a turn.
-    pub(super) fn wake(&mut self, ground: &mut Ground, alarm: u64) {
+    pub(super) fn wake(&mut self, context: &mut SimContext, alarm: u64) {
         if alarm != self.alarm {
             return;
         }
         self.armed = None;
-        let moment = self.moment(ground);
+        let moment = self.moment(context);
         let Some(process) = &mut self.process else { return };
         let turn = process.next_turn(moment);
         let is_busy = matches!(turn, Turn::Due(_));
         let is_due = process.dispatcher().is_some_and(|dispatcher| dispatcher.has_due_apps(process.decides_at(moment)));
         if is_due && self.was_due {
-            ground.count(Fault::BurstSpannedTurns);
+            context.count(Fault::BurstSpannedTurns);
         }
         self.was_due = is_due;
         let is_time = process.wake_at(moment).is_some_and(|at| at <= moment.uptime);
         if is_busy || is_time {
-            self.fold(ground, Event::Woken);
+            self.fold(context, Event::Woken);
         }
         let mut budget = turn.budget();
         loop {
             let Inbox { answers, events } = &mut self.inbox;
             let next = budget.next(|| answers.pop_front(), || events.pop_front());
             let Some(Arrival { ended, event }) = next else { break };
-            ended.into_iter().for_each(|ended| self.fold(ground, Event::Ended(ended)));
-            event.into_iter().for_each(|event| self.fold(ground, event));
+            ended.into_iter().for_each(|ended| self.fold(context, Event::Ended(ended)));
+            event.into_iter().for_each(|event| self.fold(context, event));
         }
-        let turn_max = ground.climate.turn_max();
-        self.busy_until = ground.now + ground.between(Duration::ZERO, turn_max);
-        self.arm(ground);
+        let turn_max = context.fault_profile.turn_max();
+        self.busy_until = context.now + context.between(Duration::ZERO, turn_max);
+        self.arm(context);
     }
 
-    fn fold(&mut self, ground: &mut Ground, event: Event) {
-        let moment = self.moment(ground);
+    fn fold(&mut self, context: &mut SimContext, event: Event) {
+        let moment = self.moment(context);
         // What was folded just now may have ended the process.
         let Some(process) = &mut self.process else { return };
         let (before, is_input) = (process.stage(), !matches!(event, Event::Woken | Event::Ended(_)));
@@ -228,74 +228,74 @@ impl Scheduler {
         let holds_lease = process.trusted_until().is_some_and(|until| moment.uptime < until);
         let outcome = process.fold(event, moment);
         if is_input && before == "leading" {
-            ground.summary.inputs += 1;
+            context.summary.inputs += 1;
         }
         let after = process.stage();
-        if has_ends && after == "catching up" && ground.net.has_waiting_followers(self.address) {
-            ground.count(Fault::FollowerLagged);
+        if has_ends && after == "catching up" && context.net.has_waiting_followers(self.address) {
+            context.count(Fault::FollowerLagged);
         }
         if before != after && is_unreadable && holds_lease {
             let seen = Witness::bears_unreadable(before, after);
-            ground.judge(seen);
+            context.judge(seen);
         }
         if before != after {
-            self.changed_stage(ground, before, after);
+            self.changed_stage(context, before, after);
         }
-        self.begin(ground, outcome);
+        self.begin(context, outcome);
     }
 
-    fn changed_stage(&self, ground: &mut Ground, before: &str, after: &str) {
-        tracing::debug!(now = ?ground.now, scheduler = ?self.place, before, after, "stage");
+    fn changed_stage(&self, context: &mut SimContext, before: &str, after: &str) {
+        tracing::debug!(now = ?context.now, scheduler = ?self.place, before, after, "stage");
         if after == "catching up" {
-            ground.summary.tenures += 1;
-            if ground.summary.tenures > 1 {
-                ground.count(Fault::TakenOver);
+            context.summary.tenures += 1;
+            if context.summary.tenures > 1 {
+                context.count(Fault::TakenOver);
             }
-            let seen = ground.witness.tenure_began(ground.net.regressed);
-            ground.judge(seen);
+            let seen = context.witness.tenure_began(context.net.regressed);
+            context.judge(seen);
         }
         if after == "refusing" {
-            ground.count(Fault::LeadingRefused);
+            context.count(Fault::LeadingRefused);
         }
     }
 
     /// Begins effects; the process may die between two of them.
-    fn begin(&mut self, ground: &mut Ground, outcome: Outcome) {
+    fn begin(&mut self, context: &mut SimContext, outcome: Outcome) {
         let leads = self.leads();
         let is_urgent = |effect: &Effect| effect.priority() == Priority::Urgent;
         if outcome.effects.iter().any(is_urgent) && self.process.as_ref().is_some_and(|it| it.waiting_effects() > 0) {
-            ground.count(Fault::EffectOvertaken);
+            context.count(Fault::EffectOvertaken);
         }
         if outcome.valid_until.is_some()
             && outcome.effects.iter().any(|effect| effect.priority() != Priority::Immediate)
-            && ground.mishap(Fault::StoodStillBeforeActing)
+            && context.mishap(Fault::StoodStillBeforeActing)
         {
             let immediate = outcome.effects.into_iter().filter(|effect| effect.priority() == Priority::Immediate);
-            immediate.for_each(|effect| self.perform(ground, effect));
-            return self.fold(ground, Event::TooLate);
+            immediate.for_each(|effect| self.perform(context, effect));
+            return self.fold(context, Event::TooLate);
         }
         for (index, effect) in outcome.effects.into_iter().enumerate() {
-            if index > 0 && leads && ground.mishap(Fault::CrashBetweenEffects) {
-                ground.later(RESTART, Happening::Relief(Relief::of(self.place)));
-                return self.kill(ground);
+            if index > 0 && leads && context.mishap(Fault::CrashBetweenEffects) {
+                context.later(RESTART, SimEvent::Relief(Relief::of(self.place)));
+                return self.kill(context);
             }
-            self.perform(ground, effect);
+            self.perform(context, effect);
         }
     }
 
     /// Sets its alarm to its next turn.
-    fn arm(&mut self, ground: &mut Ground) {
-        let moment = self.moment(ground);
+    fn arm(&mut self, context: &mut SimContext) {
+        let moment = self.moment(context);
         let Some(process) = &self.process else { return };
         let has_something = !self.inbox.answers.is_empty() || !self.inbox.events.is_empty();
         let wake_at = process.wake_at(moment).map(|uptime| self.clock.true_time(uptime));
-        let at = if has_something { Some(ground.now) } else { wake_at };
-        let at = at.map(|at| at.max(ground.now).max(self.busy_until));
+        let at = if has_something { Some(context.now) } else { wake_at };
+        let at = at.map(|at| at.max(context.now).max(self.busy_until));
         if at != self.armed
             && let Some(at) = at
         {
             self.alarm += 1;
-            ground.agenda.put(at, Happening::Wake(self.address, self.alarm));
+            context.agenda.put(at, SimEvent::Wake(self.address, self.alarm));
         }
         self.armed = at;
     }

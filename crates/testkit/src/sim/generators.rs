@@ -21,17 +21,17 @@ use tickmesh_core::{
 };
 
 use super::{
-    almanac::{RHYTHMS, Rhythm},
+    context::SimContext,
     faults::Fault,
-    ground::Ground,
-    people::Hosts,
+    operators::Hosts,
+    reference_schedules::{RHYTHMS, Rhythm},
 };
 
 /// The rhythms' schedules, read once: thousands of histories use them.
 static SCHEDULES: LazyLock<Vec<Schedule>> = LazyLock::new(|| {
     let zones = TimeZoneDatabase::bundled();
     let read = |rhythm: &Rhythm| Schedule::parse(rhythm.expression, "Asia/Shanghai", &zones);
-    RHYTHMS.iter().map(read).collect::<Result<_, _>>().expect("the almanac's expressions are valid")
+    RHYTHMS.iter().map(read).collect::<Result<_, _>>().expect("the reference_schedules's expressions are valid")
 });
 
 /// A revision of an app as somebody stores it, and what the checkers need to know of it.
@@ -175,15 +175,15 @@ pub(super) fn edition_of(image: &str) -> Option<u64> {
 }
 
 /// How long a container runs, and how it exits. `None`: for ever.
-pub(super) fn container_life(image: &str, ground: &mut Ground) -> (Option<Duration>, i64) {
-    let failed = ground.mishap(Fault::ContainerFailed);
-    let code = if failed { [1, 1, 2, 137, 143][ground.random.random_range(0..5)] } else { 0 };
-    let lasts_ms = match ground.random.random_range(0..20) {
-        0..10 => ground.random.random_range(50..2_000),
-        10..16 => ground.random.random_range(1_000..10_000),
-        16..19 => ground.random.random_range(5_000..60_000),
+pub(super) fn container_life(image: &str, context: &mut SimContext) -> (Option<Duration>, i64) {
+    let failed = context.mishap(Fault::ContainerFailed);
+    let code = if failed { [1, 1, 2, 137, 143][context.random.random_range(0..5)] } else { 0 };
+    let lasts_ms = match context.random.random_range(0..20) {
+        0..10 => context.random.random_range(50..2_000),
+        10..16 => context.random.random_range(1_000..10_000),
+        16..19 => context.random.random_range(5_000..60_000),
         _ if image.ends_with(MAY_HANG) => return (None, code),
-        _ => ground.random.random_range(30_000..90_000),
+        _ => context.random.random_range(30_000..90_000),
     };
     (Some(Duration::from_millis(lasts_ms)), code)
 }

@@ -1,4 +1,4 @@
-//! What everybody stands on: time, chance, the agenda, the server, and the witness who sees it all.
+//! What all parts of a simulated mesh share: time, chance, the agenda, the server, and the witness who sees it all.
 
 use std::time::Duration;
 
@@ -9,28 +9,28 @@ use tickmesh_messaging::Names;
 
 use super::{
     agenda::Agenda,
-    census::{Census, Place},
     checkers::{Rule, Witness},
-    climate::Climate,
+    event::SimEvent,
+    fault_profile::FaultProfile,
     faults::{Fault, Summary},
-    happening::Happening,
     net::Net,
+    process_table::{Place, ProcessTable},
 };
 
 /// Everything that parts of the world share.
 #[derive(Debug)]
-pub(super) struct Ground {
+pub(super) struct SimContext {
     /// True time since the world began. Nobody in it knows.
     pub(super) now: Duration,
     /// The moment at which it began.
     beginning: Timestamp,
     pub(super) random: StdRng,
-    pub(super) agenda: Agenda<Happening>,
-    pub(super) census: Census,
+    pub(super) agenda: Agenda<SimEvent>,
+    pub(super) processes: ProcessTable,
     pub(super) net: Net,
     pub(super) timing: Timing,
-    pub(super) climate: Climate,
-    pub(super) weather: Weather,
+    pub(super) fault_profile: FaultProfile,
+    pub(super) fault_phase: FaultPhase,
     pub(super) witness: Witness,
     pub(super) summary: Summary,
     /// The first guarantee that was broken.
@@ -39,22 +39,22 @@ pub(super) struct Ground {
 
 /// Whether faults happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Weather {
-    Stormy,
-    Calm,
+pub(super) enum FaultPhase {
+    Active,
+    Over,
 }
 
-impl Ground {
+impl SimContext {
     pub(super) fn new(beginning: Timestamp, timing: Timing, names: Names, mut random: StdRng) -> Self {
         Self {
             now: Duration::ZERO,
             beginning,
             agenda: Agenda::default(),
-            census: Census::default(),
+            processes: ProcessTable::default(),
             net: Net::new(names),
             timing,
-            climate: Climate::of(&mut random),
-            weather: Weather::Stormy,
+            fault_profile: FaultProfile::of(&mut random),
+            fault_phase: FaultPhase::Active,
             witness: Witness::default(),
             summary: Summary::default(),
             verdict: Ok(()),
@@ -62,11 +62,11 @@ impl Ground {
         }
     }
 
-    pub(super) fn is_stormy(&self) -> bool {
-        self.weather == Weather::Stormy
+    pub(super) fn has_faults(&self) -> bool {
+        self.fault_phase == FaultPhase::Active
     }
 
-    pub(super) fn later(&mut self, delay: Duration, what: Happening) {
+    pub(super) fn later(&mut self, delay: Duration, what: SimEvent) {
         self.agenda.put(self.now + delay, what);
     }
 
@@ -89,8 +89,9 @@ impl Ground {
     /// Tells the witness whether anybody is left on a host who would stop its containers.
     pub(super) fn look_at_host(&mut self, host: usize) {
         let (agent, guard) = (Place::Agent(host), Place::Guard(host));
-        let guarded = self.census.works(guard) || self.census.minds_guard(agent) && !self.census.hears_nothing(agent);
-        self.witness.host_seen(host, if guarded { Rule::Guarded } else { Rule::Lawless });
+        let guarded =
+            self.processes.works(guard) || self.processes.minds_guard(agent) && !self.processes.hears_nothing(agent);
+        self.witness.host_seen(host, if guarded { Rule::Guarded } else { Rule::Unguarded });
     }
 
     pub(super) fn count(&mut self, fault: Fault) {
@@ -98,7 +99,7 @@ impl Ground {
         *self.summary.faults.entry(fault).or_default() += 1;
     }
 
-    /// Whether a fault that the climate has happens now. It is counted.
+    /// Whether a fault that the profile has happens now. It is counted.
     pub(super) fn mishap(&mut self, fault: Fault) -> bool {
         let happens = self.chance(fault);
         if happens && fault != Fault::ActDelayed {
@@ -108,10 +109,10 @@ impl Ground {
     }
 
     fn chance(&mut self, fault: Fault) -> bool {
-        if self.weather == Weather::Calm {
+        if self.fault_phase == FaultPhase::Over {
             return false;
         }
-        let odds = self.climate.odds(fault);
+        let odds = self.fault_profile.odds(fault);
         odds > 0 && self.random.random_ratio(1, odds)
     }
 

@@ -14,12 +14,12 @@ use tickmesh_core::{
 use tickmesh_messaging::UNFOLDED_EDITS_MAX;
 
 use super::{
-    almanac::RHYTHMS,
+    context::SimContext,
+    event::SimEvent,
     faults::Fault,
-    ground::Ground,
-    happening::Happening,
-    makers::{self, Edition, View},
+    generators::{self, Edition, View},
     net::{Kind, Record, Stored},
+    reference_schedules::RHYTHMS,
     wishes::Wishes,
 };
 
@@ -42,7 +42,7 @@ pub(super) enum Hosts {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct People {
+pub(super) struct Operators {
     apps: BTreeMap<AppName, Managed>,
     hosts: Hosts,
     editions: u64,
@@ -58,7 +58,7 @@ struct Managed {
     commands: u32,
 }
 
-impl People {
+impl Operators {
     pub(super) fn new(apps: impl IntoIterator<Item = AppName>, hosts: Hosts) -> Self {
         Self {
             hosts,
@@ -79,150 +79,150 @@ impl People {
     }
 
     /// Somebody does something, and somebody will again. On a store that lost data, or is lost, nobody does.
-    pub(super) fn act(&mut self, ground: &mut Ground) {
-        if !ground.net.regressed && !ground.net.is_lost {
-            self.act_now(ground);
+    pub(super) fn act(&mut self, context: &mut SimContext) {
+        if !context.net.regressed && !context.net.is_lost {
+            self.act_now(context);
         }
-        let pause = ground.between(Duration::from_millis(100), Duration::from_secs(9));
-        ground.later(pause, Happening::People);
+        let pause = context.between(Duration::from_millis(100), Duration::from_secs(9));
+        context.later(pause, SimEvent::Operators);
     }
 
-    fn act_now(&mut self, ground: &mut Ground) {
+    fn act_now(&mut self, context: &mut SimContext) {
         let apps: Vec<AppName> = self.apps.keys().cloned().collect();
-        let app = &apps[ground.random.random_range(0..apps.len())];
-        match ground.random.random_range(0..20) {
-            _ if self.apps[app].revisions.is_empty() => self.apply(ground, app),
-            0..13 => self.command(ground, app),
-            _ if self.unfolded(ground, app) >= UNFOLDED_MAX => {}
-            13..17 => self.apply(ground, app),
-            17 => self.remove(ground, app),
-            18 => self.spoil(ground, app),
-            _ if ground.random.random_ratio(1, 4) => self.forget(ground),
-            _ => self.drain(ground),
+        let app = &apps[context.random.random_range(0..apps.len())];
+        match context.random.random_range(0..20) {
+            _ if self.apps[app].revisions.is_empty() => self.apply(context, app),
+            0..13 => self.command(context, app),
+            _ if self.unfolded(context, app) >= UNFOLDED_MAX => {}
+            13..17 => self.apply(context, app),
+            17 => self.remove(context, app),
+            18 => self.spoil(context, app),
+            _ if context.random.random_ratio(1, 4) => self.forget(context),
+            _ => self.drain(context),
         }
     }
 
     /// Revisions of an app that the stored ledger has not folded.
-    fn unfolded(&self, ground: &Ground, app: &AppName) -> usize {
-        let stored = ground.net.stream(Kind::Ledger).last(app.as_str());
+    fn unfolded(&self, context: &SimContext, app: &AppName) -> usize {
+        let stored = context.net.stream(Kind::Ledger).last(app.as_str());
         let folded = stored.and_then(|stored| stored.record.ledger().map(|ledger| ledger.app_revision)).unwrap_or(0);
         self.apps[app].revisions.iter().filter(|revision| **revision > folded).count()
     }
 
-    pub(super) fn apply(&mut self, ground: &mut Ground, app: &AppName) {
-        let rhythm = (!ground.random.random_ratio(1, 8)).then(|| ground.random.random_range(0..RHYTHMS.len()));
+    pub(super) fn apply(&mut self, context: &mut SimContext, app: &AppName) {
+        let rhythm = (!context.random.random_ratio(1, 8)).then(|| context.random.random_range(0..RHYTHMS.len()));
         let fault = match &self.apps[app] {
             managed if managed.revisions.is_empty() => None,
             managed if managed.removed => Some(Fault::AppReturned),
             _ => Some(Fault::AppEdited),
         };
-        fault.into_iter().for_each(|fault| ground.count(fault));
-        let edition = makers::edition(self.next_edition(), app, rhythm, self.hosts, &mut ground.random);
-        self.store(ground, app, edition);
+        fault.into_iter().for_each(|fault| context.count(fault));
+        let edition = generators::edition(self.next_edition(), app, rhythm, self.hosts, &mut context.random);
+        self.store(context, app, edition);
     }
 
-    pub(super) fn remove(&mut self, ground: &mut Ground, app: &AppName) {
-        ground.count(Fault::AppRemoved);
-        let edition = makers::without_spec(self.next_edition(), app, AppContent::Removed);
-        self.store(ground, app, edition);
+    pub(super) fn remove(&mut self, context: &mut SimContext, app: &AppName) {
+        context.count(Fault::AppRemoved);
+        let edition = generators::without_spec(self.next_edition(), app, AppContent::Removed);
+        self.store(context, app, edition);
     }
 
     /// The file of an app is gone, and somebody accepts that it counts as removed.
-    pub(super) fn accept_lost(&mut self, ground: &mut Ground, app: &AppName) {
+    pub(super) fn accept_lost(&mut self, context: &mut SimContext, app: &AppName) {
         if let Some(managed) = self.apps.get_mut(app) {
             managed.revisions.clear();
         }
-        let edition = makers::without_spec(self.next_edition(), app, AppContent::Removed);
-        self.store(ground, app, edition);
+        let edition = generators::without_spec(self.next_edition(), app, AppContent::Removed);
+        self.store(context, app, edition);
     }
 
-    fn spoil(&mut self, ground: &mut Ground, app: &AppName) {
-        ground.count(Fault::FileInvalid);
+    fn spoil(&mut self, context: &mut SimContext, app: &AppName) {
+        context.count(Fault::FileInvalid);
         let content = AppContent::Invalid { reason: "line 3: no".to_owned() };
-        let edition = makers::without_spec(self.next_edition(), app, content);
-        self.store(ground, app, edition);
+        let edition = generators::without_spec(self.next_edition(), app, content);
+        self.store(context, app, edition);
     }
 
     /// No app falls due any more.
-    pub(super) fn unschedule_all(&mut self, ground: &mut Ground) {
+    pub(super) fn unschedule_all(&mut self, context: &mut SimContext) {
         let apps: Vec<AppName> = self.apps.keys().cloned().collect();
         for app in apps {
-            if ground.random.random_ratio(1, 4) {
-                self.remove(ground, &app);
+            if context.random.random_ratio(1, 4) {
+                self.remove(context, &app);
             } else {
-                let edition = makers::edition(self.next_edition(), &app, None, self.hosts, &mut ground.random);
-                self.store(ground, &app, edition);
-                self.send(ground, &app, CommandKind::Resume);
+                let edition = generators::edition(self.next_edition(), &app, None, self.hosts, &mut context.random);
+                self.store(context, &app, edition);
+                self.send(context, &app, CommandKind::Resume);
             }
         }
     }
 
-    fn store(&mut self, ground: &mut Ground, app: &AppName, edition: Edition) {
+    fn store(&mut self, context: &mut SimContext, app: &AppName, edition: Edition) {
         let removed = matches!(edition.content, AppContent::Removed);
-        let revision = ground.store(Kind::Apps, &app.as_str().into(), Record::App(Arc::new(edition)), None);
+        let revision = context.store(Kind::Apps, &app.as_str().into(), Record::App(Arc::new(edition)), None);
         if let Some(managed) = self.apps.get_mut(app) {
             managed.revisions.extend(revision);
             managed.removed = removed;
         }
     }
 
-    fn command(&mut self, ground: &mut Ground, app: &AppName) {
+    fn command(&mut self, context: &mut SimContext, app: &AppName) {
         if self.apps[app].commands < COMMANDS_MAX {
-            let history = ground.net.stream(Kind::History).last(app.as_str());
+            let history = context.net.stream(Kind::History).last(app.as_str());
             let last_run = history.and_then(|stored| stored.record.history().map(|summary| summary.run)).unwrap_or(0);
-            let kind = makers::command(View { last_run }, &mut ground.random);
-            self.send(ground, app, kind);
+            let kind = generators::command(View { last_run }, &mut context.random);
+            self.send(context, app, kind);
         }
     }
 
-    fn send(&mut self, ground: &mut Ground, app: &AppName, kind: CommandKind) {
-        let outdated = ground.mishap(Fault::CommandOutdated);
+    fn send(&mut self, context: &mut SimContext, app: &AppName, kind: CommandKind) {
+        let outdated = context.mishap(Fault::CommandOutdated);
         let Some(managed) = self.apps.get_mut(app) else { return };
         managed.commands += 1;
-        let back = if outdated { ground.random.random_range(0..managed.revisions.len()) } else { 0 };
+        let back = if outdated { context.random.random_range(0..managed.revisions.len()) } else { 0 };
         let app_revision = managed.revisions.iter().rev().nth(back).copied().unwrap_or(0);
-        let (request, at) = (RequestId::from_random(ground.random_bytes()), ground.server_time());
+        let (request, at) = (RequestId::from_random(context.random_bytes()), context.server_time());
         let command =
             Command { schema: SCHEMA, request, app: app.clone(), app_revision, by: "ann@desk".to_owned(), at, kind };
         let record = Record::Command(Arc::new(command));
-        ground.store(Kind::Commands, &app.as_str().into(), record.clone(), None);
+        context.store(Kind::Commands, &app.as_str().into(), record.clone(), None);
         // The server drops a repeat for as long as it remembers the id.
-        if ground.mishap(Fault::CommandRepeated) && ground.mishap(Fault::IdForgotten) {
-            ground.store(Kind::Commands, &app.as_str().into(), record, None);
+        if context.mishap(Fault::CommandRepeated) && context.mishap(Fault::IdForgotten) {
+            context.store(Kind::Commands, &app.as_str().into(), record, None);
         }
     }
 
     /// Somebody wishes that an agent drains, or does not any more.
-    fn drain(&mut self, ground: &mut Ground) {
-        let Some(key) = some_agent(ground) else { return };
+    fn drain(&mut self, context: &mut SimContext) {
+        let Some(key) = some_agent(context) else { return };
         let Some(record) = key.record.agent() else { return };
         let wish = if record.draining {
             AgentWish::Undrain
         } else {
-            let has_deadline = ground.random.random_ratio(1, 2);
-            AgentWish::drain(has_deadline.then(|| ground.between(Duration::ZERO, DRAIN_DEADLINE_MAX)))
+            let has_deadline = context.random.random_ratio(1, 2);
+            AgentWish::drain(has_deadline.then(|| context.between(Duration::ZERO, DRAIN_DEADLINE_MAX)))
         };
-        self.wishes.begin(ground, &record.agent, wish);
+        self.wishes.begin(context, &record.agent, wish);
     }
 
     /// Somebody says that an agent's host is gone for good: of one that has been silent for long, if there is one. It may come back all
     /// the same.
-    fn forget(&mut self, ground: &mut Ground) {
-        let (now, lost) = (ground.server_time(), ground.timing.lost);
-        let mut keys = ground.net.stream(Kind::Agents).last_per_subject();
+    fn forget(&mut self, context: &mut SimContext) {
+        let (now, lost) = (context.server_time(), context.timing.lost);
+        let mut keys = context.net.stream(Kind::Agents).last_per_subject();
         keys.retain(|key| time::after(key.at, lost) <= now);
-        let Some(key) = keys.into_iter().next().or_else(|| some_agent(ground)) else { return };
+        let Some(key) = keys.into_iter().next().or_else(|| some_agent(context)) else { return };
         let is_forgotten = key.record.agent().is_some_and(|record| record.forgotten);
         if let (Ok(agent), false) = (AgentName::new(&*key.subject), is_forgotten) {
-            self.wishes.begin(ground, &agent, AgentWish::Forget);
+            self.wishes.begin(context, &agent, AgentWish::Forget);
         }
     }
 
     /// Nobody is to drain any more.
-    pub(super) fn undrain_all(&mut self, ground: &mut Ground) {
-        for key in ground.net.stream(Kind::Agents).last_per_subject() {
+    pub(super) fn undrain_all(&mut self, context: &mut SimContext) {
+        for key in context.net.stream(Kind::Agents).last_per_subject() {
             if let Some(record) = key.record.agent().filter(|record| record.draining) {
-                self.wishes.begin(ground, &record.agent, AgentWish::Undrain);
+                self.wishes.begin(context, &record.agent, AgentWish::Undrain);
             }
         }
     }
@@ -233,11 +233,11 @@ impl People {
     }
 }
 
-fn some_agent(ground: &mut Ground) -> Option<Stored> {
-    let mut keys = ground.net.stream(Kind::Agents).last_per_subject();
+fn some_agent(context: &mut SimContext) -> Option<Stored> {
+    let mut keys = context.net.stream(Kind::Agents).last_per_subject();
     if keys.is_empty() {
         return None;
     }
-    let index = ground.random.random_range(0..keys.len());
+    let index = context.random.random_range(0..keys.len());
     Some(keys.swap_remove(index))
 }

@@ -5,17 +5,17 @@ use tickmesh_core::{agent_wish::WishAnswer, name::AgentName};
 use tickmesh_scheduler::effect::{Wish, WishId};
 
 use super::{
-    census::Address,
+    fault_injection::Relief,
     host::{self, EngineAct, EngineSays, Word},
-    mischief::Relief,
     net::{Flight, FollowerId, Said},
+    process_table::Address,
     restoration::Restoration,
     scheduler,
 };
 
 /// One thing on the agenda.
 #[derive(Debug)]
-pub(super) enum Happening {
+pub(super) enum SimEvent {
     /// A request leaves its sender.
     Depart(Box<Flight>),
     /// A request reaches the server.
@@ -41,7 +41,7 @@ pub(super) enum Happening {
     /// An agent is told something by its guard.
     ToAgent(Address, Box<conduct::Event>),
     /// People do something.
-    People,
+    Operators,
     /// People ask a scheduler for what they wish of an agent.
     Ask(AgentName),
     /// A wish of theirs reaches a scheduler.
@@ -58,7 +58,7 @@ pub(super) enum Happening {
     Restoration(Restoration),
 }
 
-impl Happening {
+impl SimEvent {
     /// The process that does something with it. One that is dead does not, and one that stands still does so later.
     pub(super) fn recipient(&self) -> Option<Address> {
         match self {
@@ -74,7 +74,7 @@ impl Happening {
             | Self::DeliverCommands { .. }
             | Self::Engine(..)
             | Self::GuardDoubted(_)
-            | Self::People
+            | Self::Operators
             | Self::Ask(_)
             | Self::WishAnswered(..)
             | Self::WishUnanswered(..)

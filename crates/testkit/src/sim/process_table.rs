@@ -35,7 +35,7 @@ struct Standing {
 
 /// The standing of every place.
 #[derive(Debug, Default)]
-pub(super) struct Census {
+pub(super) struct ProcessTable {
     standings: BTreeMap<Place, Standing>,
     /// Scheduler processes by the ids that they lead under.
     enrolled: BTreeMap<String, Address>,
@@ -43,7 +43,7 @@ pub(super) struct Census {
     pub(super) server_down: bool,
 }
 
-impl Census {
+impl ProcessTable {
     /// A process begins.
     pub(super) fn begin(&mut self, place: Place) -> Address {
         let standing = self.standings.entry(place).or_default();

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use rand::{RngExt as _, rngs::StdRng};
 
-use super::{faults::Fault, mischief::Trouble};
+use super::{fault_injection::Trouble, faults::Fault};
 
 /// Faults that may happen whenever there is an occasion, at a medium rate one in so many times.
 const MISHAPS: [(Fault, u32); 27] = [
@@ -65,14 +65,14 @@ const TROUBLES: [(Trouble, u32); 22] = [
 ];
 
 #[derive(Debug)]
-pub(super) struct Climate {
+pub(super) struct FaultProfile {
     odds: BTreeMap<Fault, u32>,
     troubles: Vec<(Trouble, u32)>,
     trouble_pause: Duration,
     turn_max: Duration,
 }
 
-impl Climate {
+impl FaultProfile {
     /// Each kind of fault never happens, or at a medium rate, or at a high one.
     pub(super) fn of(random: &mut StdRng) -> Self {
         let odds = |(fault, odds): (Fault, u32)| (fault, [0, odds, odds.div_ceil(3).max(2)][random.random_range(0..3)]);
