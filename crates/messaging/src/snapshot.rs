@@ -26,17 +26,14 @@ const CHUNK_BYTES: usize = 128 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl StreamKind {
-    /// The streams of a backup, in the order in which they are copied. Orders are wake-ups of the last minute, and notices would be
-    /// told a second time, days later: both are left out. So is the last word of each agent: one that was restarted since would find
+    /// The streams of a backup, in the order in which they are copied. Orders are wake-ups of the last minute, and commands and notices
+    /// would be carried out and told a second time, days later: they are left out. So is the last word of each agent: one that was restarted since would find
     /// its predecessor's, take itself for replaced, and end what it runs. Agents that live say anew what they hold.
     ///
     /// A ledger is copied before everything that a decision rests on or leaves behind: apps, results, ticks and history of the
-    /// copy are then never older than what the ledger has seen of them. Commands come after it, too: a ledger remembers a command
-    /// until that is removed, so whatever is still there was carried out by the copied ledger, which knows it, or later. The
-    /// identity is last, since a mesh without one is not there.
-    pub const BACKUP_ORDER: [Self; 10] = [
+    /// copy are then never older than what the ledger has seen of them. The identity is last, since a mesh without one is not there.
+    pub const BACKUP_ORDER: [Self; 9] = [
         Self::Ledger,
-        Self::Commands,
         Self::Apps,
         Self::Results,
         Self::Ticks,

@@ -90,17 +90,13 @@ impl<'a> Session<'a> {
         deliverer: &'a Deliverer,
     ) -> Result<(Self, Following<News>), Error> {
         let mesh = &around.mesh;
-        let (position, revision, placed_at) = place(mesh, target.key).await?;
+        let (position, revision) = place(mesh, target.key).await?;
         let (notices, events) = (mesh.notices(), mesh.events());
         let mut known = MeshNotices::default();
         for entry in events.list().await?.iter().filter(|entry| entry.sequence <= position.mesh) {
             known.take(&entry.value, entry.at, entry.sequence);
         }
-        let after = match position.notices {
-            Some(after) => after,
-            // A release that knows no notices wrote it. What was stored by then it has told, or the leader before it.
-            None => told_by(mesh, placed_at).await?,
-        };
+        let after = position.notices.unwrap_or_default();
         let news: Vec<Following<News>> = vec![
             notices.follow(None, Start::After(after)).await?.map(|it| it.map(News::Notice)).boxed(),
             events.follow(Start::After(position.mesh)).await?.map(|it| it.map(News::Mesh)).boxed(),
@@ -312,9 +308,9 @@ async fn next(news: &mut Following<News>) -> Result<News, Error> {
     }
 }
 
-/// Where to begin, with its revision and when that was stored. It is stored before anything is read: a leader that dies before it has sent anything leaves to
-/// the next one what it read, and that one does not begin with its own now.
-async fn place(mesh: &Mesh, target: u64) -> Result<(NoticePosition, u64, Timestamp), Error> {
+/// The position to begin at, and its revision. A first position is stored before anything is read: a leader that dies before it has sent
+/// anything leaves to the next one what it read, and that one does not begin with its own now.
+async fn place(mesh: &Mesh, target: u64) -> Result<(NoticePosition, u64), Error> {
     let (ticks, runs, events, notices) = (mesh.ticks(), mesh.history(), mesh.events(), mesh.notices());
     loop {
         // Read before the ends of the streams: somebody who still delivers may be ahead of ends that were read before.
@@ -325,35 +321,36 @@ async fn place(mesh: &Mesh, target: u64) -> Result<(NoticePosition, u64, Timesta
             events.last_sequence(),
             notices.last_sequence()
         )?;
-        let mut now =
+        let now =
             NoticePosition { schema: SCHEMA, ticks: ends.0, history: ends.1, mesh: ends.2, notices: Some(ends.3) };
-        let expected = match stored {
-            Some(stored) if is_within(&stored.value, &now) => return Ok((stored.value, stored.sequence, stored.at)),
-            // It belongs to streams that are gone. What has been stored since in those that are there is still to be told.
-            Some(stored) => {
-                now.notices = Some(told_by(mesh, stored.at).await?);
-                stored.sequence
-            }
-            // Nobody has asked for notices before: what was is not told.
-            None => 0,
-        };
-        match mesh.store_notice_position(target, &now, expected).await? {
-            Cas::Stored { sequence } => return Ok((now, sequence, Timestamp::now())),
+        if let Some(stored) = stored {
+            let told = told_by(mesh, stored.at).await?;
+            return Ok((within(&stored.value, &now, told), stored.sequence));
+        }
+        // Nobody has asked for notices before: what was is not told.
+        match mesh.store_notice_position(target, &now, 0).await? {
+            Cas::Stored { sequence } => return Ok((now, sequence)),
             // Somebody else began meanwhile: what is stored counts.
             Cas::Refused { .. } => {}
         }
     }
 }
 
-/// The last notice that was stored by then; 0: none.
+/// A stored position in the streams that are there now, which end at `ends`. After a restore they may be others, and those of the
+/// mesh then begin anew or are older. `told` is the last notice that was stored before the position was: with a stream of notices
+/// that begins anew it is 0. A release that knows no notices has told as far as that, or the leader before it.
+fn within(stored: &NoticePosition, ends: &NoticePosition, told: u64) -> NoticePosition {
+    NoticePosition {
+        schema: SCHEMA,
+        ticks: stored.ticks.min(ends.ticks),
+        history: stored.history.min(ends.history),
+        mesh: stored.mesh.min(ends.mesh),
+        notices: Some(stored.notices.map_or(told, |notices| notices.min(told))),
+    }
+}
+
+/// The sequence of the last notice that was stored at that time or before; 0 if there is none.
 async fn told_by(mesh: &Mesh, then: Timestamp) -> Result<u64, Error> {
     let stored = mesh.notices().list().await?;
     Ok(stored.iter().filter(|entry| entry.at <= then).map(|entry| entry.sequence).max().unwrap_or(0))
-}
-
-fn is_within(position: &NoticePosition, end: &NoticePosition) -> bool {
-    position.ticks <= end.ticks
-        && position.history <= end.history
-        && position.mesh <= end.mesh
-        && position.notices.is_none_or(|notices| Some(notices) <= end.notices)
 }

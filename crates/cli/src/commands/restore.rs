@@ -74,7 +74,7 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
 /// What those know who have seen the mesh before. Nobody may be about to lead it.
 async fn before(mesh: &Mesh) -> anyhow::Result<Before> {
     let cards = mesh.schedulers().roll(ROLL_PATIENCE).await?;
-    // One that refuses to lead since the store is lost goes on refusing until the loss is accepted.
+    // One that refuses to lead goes on refusing: the lease of the copy says that it is not to be led on.
     if let Some(card) = cards.iter().find(|card| !matches!(card.role, SchedulerRole::Refusing { .. })) {
         let problem = format!("scheduler {} on {} runs, and would lead meanwhile", card.id, card.host);
         return Err(BadInput::new(problem)
@@ -124,7 +124,7 @@ async fn replace(
             restored?;
         }
         if kind == StreamKind::Lease {
-            loss::withhold(mesh).await?;
+            loss::withhold(mesh, before).await?;
         }
         session.output.line(&format!("{stream}: {} messages", shape.messages()))?;
     }

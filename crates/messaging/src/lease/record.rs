@@ -32,6 +32,9 @@ pub struct LeaseRecord {
     /// How often somebody has accepted that data was lost.
     #[serde(default)]
     pub acceptance: u64,
+    /// The mesh is being made of a backup, and its numbers are not moved ahead yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restoring: bool,
 }
 
 impl LeaseRecord {
@@ -45,6 +48,7 @@ impl LeaseRecord {
             renewal: previous.map_or(0, |record| record.renewal) + 1,
             streams: previous.map_or_else(StreamMarks::new, |record| record.streams.clone()),
             acceptance: previous.map_or(0, |record| record.acceptance),
+            restoring: false,
         }
     }
 
@@ -54,11 +58,13 @@ impl LeaseRecord {
         Self { released: true, streams: found, acceptance, ..Self::first(process, host, previous) }
     }
 
-    /// The record with which a copy that is being restored keeps everybody from leading: by it the ledgers that are there are not
-    /// those that were seen, whose stream was made at `now`. [`Self::accepting`] ends that.
+    /// The record that keeps everybody from leading while a mesh is made of a backup. By it the stream of ledgers that is there is
+    /// not the one that was seen, which was made at `now`; and since `acceptance` is higher than any before, whoever remembers more
+    /// believes it. [`Self::accepting`] ends that.
     #[must_use]
-    pub fn withheld(&self, who: &str, host: &str, now: Timestamp) -> Self {
-        let mut record = Self { released: true, ..Self::first(who, host, Some(self)) };
+    pub fn withheld(&self, process: &str, host: &str, now: Timestamp, acceptance: u64) -> Self {
+        let first = Self::first(process, host, Some(self));
+        let mut record = Self { released: true, restoring: true, acceptance, ..first };
         let ledgers = record.streams.entry(StreamKind::Ledger.as_str().to_owned());
         ledgers.or_insert(StreamMark { last_sequence: 0, created: now }).created = now;
         record

@@ -36,11 +36,17 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Ledgers are written one after the other, and the lease only then. That numbers are moved twice does no harm.
 const HALF_DONE: &str =
     "run and attempt numbers are moved ahead, but the loss is not accepted: run `tickmesh doctor --accept-loss` again";
+const RESTORING: &str = "a restore is under way, or has failed half-way: nobody leads before it is complete";
+const RESTORE_AGAIN: &str =
+    "wait for it, or run `tickmesh restore FILE` again; to go on with what is there: `tickmesh doctor --accept-loss`";
 const ACCEPT: &str = "if that is how it must be: `tickmesh doctor --accept-loss`";
 
 /// Whether the streams are what the lease says of them.
 pub(super) async fn check(mesh: &Mesh) -> anyhow::Result<Check> {
     let (lease, _) = stored_lease(mesh).await?;
+    if lease.as_ref().is_some_and(|lease| lease.value.restoring) {
+        return Ok(Check::wrong("data", RESTORING, RESTORE_AGAIN));
+    }
     let found = mesh.stream_marks().await?;
     if let Some(loss) = recorded_loss(lease.as_ref(), &found) {
         return Ok(Check::wrong("data", loss.to_string(), ACCEPT));
@@ -92,17 +98,18 @@ impl Before {
 }
 
 /// Lets nobody lead by the lease of a copy before its numbers are moved ahead. A scheduler that knows the mesh gives it its identity
-/// back as soon as all else is there, and one that is started then would take what it finds for whole.
-pub(in crate::commands) async fn withhold(mesh: &Mesh) -> anyhow::Result<()> {
+/// back as soon as all else is there, and would lead on what it finds, as would one that is started then.
+pub(in crate::commands) async fn withhold(mesh: &Mesh, before: &Before) -> anyhow::Result<()> {
     let (Some(lease), revision) = stored_lease(mesh).await? else { return Ok(()) };
-    let record = lease.value.withheld(&process_id(), &host(), Timestamp::now());
+    let acceptance = beyond(next_acceptance(&[], Some(&lease), &[]), before);
+    let record = lease.value.withheld(&process_id(), &host(), Timestamp::now(), acceptance);
     match mesh.lease().compare_and_set(LEASE_KEY, &record, revision).await? {
         Cas::Stored { .. } => Ok(()),
         Cas::Refused { .. } => bail!("a scheduler has taken the lease of the copy: look at `tickmesh leader`"),
     }
 }
 
-/// As whom a person writes the lease.
+/// The holder that a lease names which a person has written.
 fn process_id() -> String {
     format!("doctor-{}", Uuid::now_v7())
 }
@@ -122,7 +129,8 @@ pub(super) async fn accept(session: &Session, mesh: &Mesh, is_known: bool) -> an
     let (lease, _) = stored_lease(mesh).await?;
     let is_known = is_known || !lost_apps::of(mesh, &mesh.ledgers().list().await?).await?.is_empty();
     ensure_needed(mesh, &cards, lease.as_ref(), is_known).await?;
-    go_on(session, mesh, &Before::default(), Roll::Stored).await
+    let was_restoring = lease.is_some_and(|lease| lease.value.restoring);
+    go_on(session, mesh, &Before::default(), if was_restoring { Roll::Unknown } else { Roll::Stored }).await
 }
 
 /// Moves all numbers ahead and writes the lease with which somebody may lead again.
@@ -132,8 +140,7 @@ async fn go_on(session: &Session, mesh: &Mesh, before: &Before, roll: Roll) -> a
     let (lease, revision) = stored_lease(mesh).await?;
     let mut ledgers = mesh.ledgers().list().await?;
     lost_apps::accept(session, mesh, &mut ledgers).await?;
-    let acceptance = next_acceptance(&cards, lease.as_ref(), &ledgers).max(before.acceptance + 1);
-    let acceptance = acceptance.max(minutes(Timestamp::now()));
+    let acceptance = beyond(next_acceptance(&cards, lease.as_ref(), &ledgers), before);
     let stamp = WriteStamp { epoch: Epoch(acceptance << ACCEPTANCE_SHIFT), number: 0 };
     let held = held(mesh).await?;
     let moved = stream::iter(ledgers.iter())
@@ -209,6 +216,11 @@ fn next_acceptance(cards: &[SchedulerCard], lease: Option<&Entry<LeaseRecord>>, 
     });
     let of_ledgers = ledgers.iter().map(|entry| entry.value.write.epoch.0 >> ACCEPTANCE_SHIFT);
     of_schedulers.chain(of_ledgers).fold(of_lease, u64::max) + 1
+}
+
+/// An acceptance that is higher than what was known before, too.
+fn beyond(acceptance: u64, before: &Before) -> u64 {
+    acceptance.max(before.acceptance + 1).max(minutes(Timestamp::now()))
 }
 
 /// Beyond every acceptance until now, also those that nobody is left to know of: where one copy is put back twice, agents that
