@@ -26,7 +26,7 @@ mod tests {
 
     use jiff::Timestamp;
     use tickmesh_core::{
-        ledger::{ActiveRun, Carried, Cause, NewRun, RecentRun, Waiting},
+        ledger::{ActiveRun, CarryOver, Cause, NewRun, RecentRun, Waiting},
         message::RunRequest,
         spec::RunSpec,
     };
@@ -50,7 +50,7 @@ mod tests {
             scheduled_at: None,
             enqueued_at: Timestamp::UNIX_EPOCH,
             request: RunRequest::default(),
-            carried: Carried::default(),
+            carried: CarryOver::default(),
         };
         ActiveRun::begin(NewRun {
             number: attempt.run,

@@ -6,9 +6,9 @@ use jiff::{Timestamp, tz::TimeZoneDatabase};
 use tickmesh_core::{
     compose::Severity,
     decide::AppContent,
+    interning::Interned,
     message::{AppRecord, AppSource},
     name::AppName,
-    shared::Shared,
 };
 use tickmesh_messaging::Change;
 
@@ -42,12 +42,12 @@ impl StoredApp {
 /// Reads what they say.
 pub(crate) struct Reader {
     zones: TimeZoneDatabase,
-    shared: Shared,
+    shared: Interned,
 }
 
 impl Reader {
     pub(crate) fn new(zones: TimeZoneDatabase) -> Self {
-        Self { zones, shared: Shared::default() }
+        Self { zones, shared: Interned::default() }
     }
 
     /// What a revision says.

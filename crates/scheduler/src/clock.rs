@@ -8,7 +8,7 @@ use rustix::time::{ClockId, clock_gettime};
 /// Now, on both clocks of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// Wall clock: what schedules are about.
+    /// Wall clock of the host. Instants are decided by the server's, which a leader estimates from this one.
     pub wall: Timestamp,
     /// Time since the host's boot, suspend included: what silence and the lease are measured with.
     pub uptime: Duration,

@@ -15,7 +15,7 @@ use crate::engine::{ContainerId, ExitState, Image};
 /// that takes; but the leader may have revoked the attempt meanwhile, the run may be over, and an hour later the revocation
 /// that would refuse the claim is purged (protocol rule P14). A fraction of that hour, and far more than the half minute after
 /// which a leader revokes what nobody claims: whoever is this late has missed an outage, and the leader has long decided.
-const CLAIM_DELAY_MAX: Duration = Duration::from_secs(10 * 60);
+pub(super) const CLAIM_DELAY_MAX: Duration = Duration::from_secs(10 * 60);
 
 pub(super) fn still(state: State) -> Step {
     (state, Vec::new())

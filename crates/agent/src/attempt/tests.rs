@@ -1,12 +1,20 @@
+use std::time::Duration;
+
 use jiff::Timestamp;
 use tickmesh_core::{
-    message::StartOrder,
+    end_notes::EndNotes,
+    message::{Revoker, StartOrder},
     outcome::LostReason,
     spec::{ContainerSpec, HostAccess, PullPolicy},
 };
 
-use super::*;
+use super::{
+    end::{NO_ENGINE, STORE_PUT_BACK, cancelled, could_not_start, end_of, not_started, returned},
+    step::CLAIM_DELAY_MAX,
+    *,
+};
 use crate::{
+    engine::ExitState,
     fixture::{self, container_id, exit, nonce},
     policy::Refusal,
 };

@@ -1,6 +1,6 @@
 //! Start orders that came before their instant by the clock of this host. What a job reads from that clock is never before the
-//! instant that it runs for: the order waits until then, as if it had been under way for longer. Every rule of the protocol
-//! allows that.
+//! instant that it runs for: the order waits until then. To the mesh it is an order that nobody has claimed yet; its age counts
+//! from when it came.
 
 use std::time::Duration;
 
@@ -28,7 +28,9 @@ pub(super) struct EarlyOrders(Vec<EarlyOrder>);
 struct EarlyOrder {
     order: Order,
     nonce: Nonce,
-    /// Uptime of the host at which its clock shows the instant.
+    /// Uptime of the host when it came.
+    came_at: Duration,
+    /// Uptime at which the host's clock shows the instant.
     due_at: Duration,
 }
 
@@ -38,17 +40,16 @@ impl EarlyOrders {
         self.0.iter().map(|early| early.due_at).min()
     }
 
-    fn add(&mut self, order: Order, nonce: Nonce, due_at: Duration) {
+    fn add(&mut self, order: EarlyOrder) {
         if self.0.len() < ORDERS_MAX {
-            self.0.push(EarlyOrder { order, nonce, due_at });
+            self.0.push(order);
         }
     }
 
-    /// Takes one out that is due.
-    fn take_due(&mut self, now: Duration) -> Option<(Order, Nonce)> {
+    /// Removes and returns an order that is due.
+    fn take_due(&mut self, now: Duration) -> Option<EarlyOrder> {
         let index = self.0.iter().position(|early| early.due_at <= now)?;
-        let EarlyOrder { order, nonce, .. } = self.0.remove(index);
-        Some((order, nonce))
+        Some(self.0.remove(index))
     }
 }
 
@@ -64,7 +65,8 @@ impl Conduct {
     pub(super) fn order_came(&mut self, order: Order, nonce: Nonce, now: Moment) -> Vec<Effect> {
         match early_by(&order, now) {
             Some(wait) => {
-                self.early.add(order, nonce, now.uptime + wait);
+                let (came_at, due_at) = (now.uptime, now.uptime + wait);
+                self.early.add(EarlyOrder { order, nonce, came_at, due_at });
                 Vec::new()
             }
             None => self.order(order, nonce, now.uptime),
@@ -75,8 +77,8 @@ impl Conduct {
     pub(super) fn take_early(&mut self, now: Duration) -> Vec<Effect> {
         let mut effects = Vec::new();
         while self.takes_orders() {
-            let Some((order, nonce)) = self.early.take_due(now) else { break };
-            effects.extend(self.order(order, nonce, now));
+            let Some(EarlyOrder { order, nonce, came_at, .. }) = self.early.take_due(now) else { break };
+            effects.extend(self.order(order, nonce, came_at));
         }
         effects
     }

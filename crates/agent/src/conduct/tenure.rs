@@ -119,8 +119,8 @@ impl Tenures {
 }
 
 impl Conduct {
-    /// Takes an order of a tenure that is trusted, and reads the lease for one that is not.
-    pub(super) fn order(&mut self, order: Order, nonce: Nonce, now: Duration) -> Vec<Effect> {
+    /// Takes an order of a tenure that is trusted, and reads the lease for one that is not. `at` is the host's uptime when it came.
+    pub(super) fn order(&mut self, order: Order, nonce: Nonce, at: Duration) -> Vec<Effect> {
         if !self.takes_orders() {
             return Vec::new();
         }
@@ -130,10 +130,10 @@ impl Conduct {
             return Vec::new();
         }
         if order.epoch > self.tenures.newest || !self.tenures.is_trusted {
-            self.tenures.unconfirmed = Some(Unconfirmed { order, nonce, at: now, read_at: None });
+            self.tenures.unconfirmed = Some(Unconfirmed { order, nonce, at, read_at: None });
             return vec![Effect::ReadLease];
         }
-        self.believe(order, nonce, now)
+        self.believe(order, nonce, at)
     }
 
     /// Decides about the order that waits. A start is obeyed if the lease has its tenure and is being renewed; a wish

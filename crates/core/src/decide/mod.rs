@@ -49,7 +49,7 @@ pub struct Context<'a> {
     pub spec: Option<&'a Arc<AppSpec>>,
     /// The agents.
     pub fleet: &'a Fleet,
-    /// The leader's clock.
+    /// The server's clock, as the leader knows it.
     pub now: Timestamp,
     /// When the leader noticed what is due: now, or earlier where so much is due that some of it has to wait for its turn.
     pub noticed: Timestamp,
@@ -89,7 +89,7 @@ pub enum Placing {
 pub struct Tenure {
     /// Its number.
     pub epoch: Epoch,
-    /// When it began, by the leader's clock: instants before it were missed.
+    /// When it began, by the server's clock as the leader knows it: instants before it were missed.
     pub since: Timestamp,
 }
 

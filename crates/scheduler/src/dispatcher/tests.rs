@@ -500,6 +500,15 @@ fn nothing_is_decided_by_a_clock_that_is_wrong_and_everything_is_once_it_is_righ
     assert_eq!(ledger.counters.decided, 3, "the instants of three true seconds");
 }
 
+/// The standby that took the lease knew the server's clock less well than the leader that it became.
+#[test]
+fn what_falls_due_after_a_take_over_is_not_missed() {
+    let mut world = World::new();
+    world.moment.wall = tickmesh_core::time::before(start(), Duration::from_millis(300));
+    world.handle(Event::Loaded { results_end: 0 });
+    assert_eq!(world.dispatcher.tenure().since, world.moment.wall);
+}
+
 #[test]
 fn what_falls_due_after_a_clock_was_ahead_is_not_missed() {
     let mut world = World::leading(Some("@every 1s"));

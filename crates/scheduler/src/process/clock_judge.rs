@@ -57,11 +57,10 @@ impl Reading {
         self.round_trip() <= ROUND_TRIP_MAX && self.jump().abs() <= JUMP_MAX
     }
 
-    /// What the server's clock says at the answer. It is at least what it said when it was read, and at most a round trip
-    /// more: between the two the wall clock is believed, so that a slow connection shifts no clock that may be right.
-    fn server_at_answer(&self) -> Timestamp {
-        let latest = time::after(self.server, self.round_trip());
-        self.answered.wall.clamp(self.server, latest)
+    /// What the server's clock says at the answer, if `estimate` is believed as far as it can be true: at least what it said when
+    /// it was read, and at most a round trip more.
+    fn narrow(&self, estimate: Timestamp) -> Timestamp {
+        estimate.clamp(self.server, time::after(self.server, self.round_trip()))
     }
 }
 
@@ -81,22 +80,34 @@ impl ClockJudge {
         self.doubt.as_deref()
     }
 
-    /// The server's clock, by the last reading and the time that has passed since; this host's before the first one. It is
-    /// early by a round trip at most, and unlike the wall clock it does not move when somebody sets that.
+    /// The server's clock, by the readings and the time that has passed since; this host's before the first one. Unlike the wall
+    /// clock it does not move when somebody sets that.
     pub(super) fn server_time(&self, now: Moment) -> Timestamp {
         let Some(server) = self.server else { return now.wall };
         time::after(Timestamp::UNIX_EPOCH, now.uptime).checked_add(server).unwrap_or(Timestamp::MAX)
     }
 
+    /// Each reading narrows down what is known of the server's clock. The first one believes the wall clock, as far as it can be
+    /// right, or if its answer was slow nothing but what the server said: that is late, and never early. A clock of the
+    /// server's that contradicts everything else was set, and tells the time when this host's agrees with it.
+    fn narrow(&mut self, reading: &Reading) {
+        let answered = reading.answered;
+        let estimate = match self.server {
+            Some(_) => self.server_time(answered),
+            None if reading.round_trip() <= ROUND_TRIP_MAX => answered.wall,
+            None => reading.server,
+        };
+        let wall = reading.narrow(estimate);
+        let moved = wall.duration_since(estimate).abs();
+        let was_set = self.server.is_some() && moved > DEVIATION_MAX && reading.deviation().abs() > DEVIATION_MAX;
+        if !was_set {
+            self.server = Some(offset(Moment { wall, ..answered }));
+        }
+    }
+
     /// The server's clock was read.
     pub(super) fn server_read(&mut self, reading: &Reading) {
-        let Reading { server, answered, .. } = *reading;
-        if reading.round_trip() <= ROUND_TRIP_MAX {
-            self.server = Some(offset(Moment { wall: reading.server_at_answer(), ..answered }));
-        } else if self.server.is_none() {
-            // Late by the way of the answer, and never early.
-            self.server = Some(offset(Moment { wall: server, ..answered }));
-        }
+        self.narrow(reading);
         let deviation = reading.deviation();
         if deviation.abs() > DEVIATION_MAX {
             let direction = if deviation.is_positive() { "ahead of" } else { "behind" };
@@ -223,27 +234,44 @@ mod tests {
         judge.server_time(now).as_millisecond()
     }
 
+    /// Asked and answered within 2 ms when the host has been up for `uptime`.
+    fn quick(wall: i64, uptime: u64, server: i64) -> (Moment, i64, Moment) {
+        (at(wall, uptime), server, at(wall + 2, uptime + 2))
+    }
+
     #[test]
     fn the_time_is_the_servers() {
-        // Ahead by 800 ms, behind by 700 ms, and within what the round trip of 2 ms leaves open.
-        assert_eq!(server_time(&[(at(10_800, 50), 10_000, at(10_802, 52))], at(11_800, 1_050)), 11_000);
-        assert_eq!(server_time(&[(at(10_000, 50), 10_700, at(10_002, 52))], at(11_002, 1_052)), 11_700);
-        assert_eq!(server_time(&[(at(10_000, 50), 10_001, at(10_002, 52))], at(11_002, 1_052)), 11_002);
-        // Even where it is doubted.
-        assert_eq!(server_time(&[(at(3_610_000, 50), 10_000, at(3_610_002, 52))], at(3_611_002, 1_052)), 11_002);
+        // Ahead by 800 ms, behind by 700 ms, and within what the round trip leaves open.
+        assert_eq!(server_time(&[quick(10_800, 50, 10_000)], at(11_800, 1_050)), 11_000);
+        assert_eq!(server_time(&[quick(10_000, 50, 10_700)], at(11_002, 1_052)), 11_700);
+        assert_eq!(server_time(&[quick(10_000, 50, 10_001)], at(11_002, 1_052)), 11_002);
+        // Even where the host's clock is doubted.
+        assert_eq!(server_time(&[quick(3_610_000, 50, 10_000)], at(3_611_002, 1_052)), 11_002);
     }
 
     #[test]
     fn a_clock_that_is_set_moves_no_time() {
-        assert_eq!(server_time(&[(at(10_000, 50), 10_000, at(10_000, 50))], at(11_900, 1_050)), 11_000);
-        assert_eq!(server_time(&[(at(10_000, 50), 10_001, at(19_002, 52))], at(20_002, 1_052)), 11_003);
+        let right = quick(10_000, 50, 10_000);
+        assert_eq!(server_time(&[right], at(11_902, 1_052)), 11_002);
+        assert_eq!(server_time(&[right, quick(3_611_000, 1_050, 11_000)], at(3_612_002, 2_052)), 12_002);
     }
 
     #[test]
-    fn a_slow_answer_tells_the_time_only_if_nothing_else_does() {
-        let slow = (at(10_000, 50), 11_500, at(14_000, 4_050));
-        assert_eq!(server_time(&[slow], at(15_000, 5_050)), 12_500);
-        assert_eq!(server_time(&[(at(9_000, 40), 9_000, at(9_000, 40)), slow], at(15_000, 5_050)), 14_010);
+    fn a_server_whose_clock_is_set_moves_the_time_once_the_host_agrees() {
+        let jumps = quick(11_000, 1_050, 3_611_000);
+        assert_eq!(server_time(&[quick(10_000, 50, 10_000), jumps], at(12_002, 2_052)), 12_002);
+        let agrees = quick(3_613_000, 3_050, 3_613_000);
+        assert_eq!(server_time(&[quick(10_000, 50, 10_000), jumps, agrees], at(3_614_002, 4_052)), 3_614_000);
+    }
+
+    #[test]
+    fn each_reading_narrows_down_what_the_time_is() {
+        let slow = |server| (at(10_000, 50), server, at(14_000, 4_050));
+        // By the first one it is at least what the server said.
+        assert_eq!(server_time(&[slow(11_500)], at(15_000, 5_050)), 12_500);
+        assert_eq!(server_time(&[slow(11_500), quick(15_000, 5_050, 14_990)], at(16_000, 6_050)), 15_988);
+        // A slow one does not change what is known already.
+        assert_eq!(server_time(&[quick(9_000, 40, 9_000), slow(11_500)], at(15_000, 5_050)), 14_010);
         assert_eq!(server_time(&[], at(15_000, 5_050)), 15_000);
     }
 

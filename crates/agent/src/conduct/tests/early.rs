@@ -1,6 +1,7 @@
 //! Orders that come before their instant by the clock of the host.
 
 use jiff::{SignedDuration, Timestamp};
+use tickmesh_core::message::StartOrder;
 
 use super::*;
 
@@ -50,6 +51,19 @@ fn a_start_that_is_stopped_before_its_instant_is_not_taken() {
     process.wait(Duration::from_millis(420), &[]);
     assert_eq!(process.attempt(1, attempt::Event::Declined), [] as [&str; 0]);
     process.tell(ahead(1, SignedDuration::ZERO), &[]);
+}
+
+/// A host that slept meanwhile may have missed that the attempt was revoked, and that this is forgotten.
+#[test]
+fn the_age_of_an_order_counts_from_when_it_came() {
+    let mut process = trusting();
+    process.tell(ahead(1, SignedDuration::from_millis(420)), &[]);
+    let came_at = BEGUN + process.age;
+    process.age += Duration::from_secs(7_200);
+    assert!(process.fold(Event::Woken).contains(&"claim 1".to_owned()));
+    let stored = attempt::Event::ClaimStored { sequence: 60, at: BEGUN + process.age };
+    assert_eq!(process.attempt(1, stored), ["report 1"]);
+    assert_eq!(process.conduct.roster.ordered(&attempt_of_replica(1)).unwrap().at, came_at);
 }
 
 /// One of a later tenure has the lease read first, and the other one waits for that.
