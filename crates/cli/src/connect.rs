@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ffi::OsStr, fmt, time::Duration};
 
 use tickmesh_client::requests::Asker;
-use tickmesh_core::{encoded::shortened, message::BY_BYTES_MAX, name::Namespace};
+use tickmesh_core::{json_size::shortened, message::BY_BYTES_MAX, name::Namespace};
 use tickmesh_messaging::{ConnectOptions, Login, Mesh, redacted};
 
 use crate::{

@@ -266,7 +266,7 @@ impl RunWatch {
 #[cfg(test)]
 mod tests {
     use tickmesh_core::{
-        ledger::{Carried, HandledRequest, Waiting},
+        ledger::{CarryOver, HandledRequest, Waiting},
         message::{DropReason, RunRequest},
         outcome::Outcome,
     };
@@ -287,7 +287,7 @@ mod tests {
     }
 
     fn waiting(cause: Cause) -> Waiting {
-        let (request, carried) = (RunRequest::default(), Carried::default());
+        let (request, carried) = (RunRequest::default(), CarryOver::default());
         Waiting { cause, scheduled_at: None, enqueued_at: fixture::now(), request, carried }
     }
 

@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::encoded::encoded_bytes;
+use crate::json_size::encoded_bytes;
 use crate::spec::{CAPABILITY_OF_PRIORITY, ContainerSpec, HostAccess};
 
 /// What this host allows.

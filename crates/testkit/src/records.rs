@@ -12,7 +12,7 @@ use tickmesh_core::{
     end_notes::EndNotes,
     history::{ReplicaSummary, RequestSummary, RunSummary},
     id::{AttemptId, Nonce, RequestId, RunNumber, RunUid},
-    ledger::{ActiveRun, Carried, Cause, Ledger, NewRun, ReplicaPlace, ReplicaState, Waiting},
+    ledger::{ActiveRun, CarryOver, Cause, Ledger, NewRun, ReplicaPlace, ReplicaState, Waiting},
     message::{
         AgentRecord, AppRecord, AppSource, AttemptEvent, AttemptReport, Capacity, EngineStock, LogBatch, LogBytes,
         LogChunk, LogMarks, LogStream, MachineId, Preparation, RunRequest, SCHEMA,
@@ -118,7 +118,7 @@ fn begun(number: RunNumber, cause: Cause, spec: Arc<RunSpec>) -> ActiveRun {
         scheduled_at: None,
         enqueued_at: now(),
         request: RunRequest::default(),
-        carried: Carried::default(),
+        carried: CarryOver::default(),
     };
     ActiveRun::begin(NewRun {
         number,

@@ -17,10 +17,10 @@ use tickmesh_core::{
     compose::{self, ComposeFile},
     decide::{Action, AppContent, Tenure},
     id::{Epoch, Nonce},
+    interning::Interned,
     ledger::Ledger,
     message::{AgentRecord, AttemptEvent, AttemptReport, Capacity, EngineStock, MachineId, Order, OrderKind, SCHEMA},
     name::{AgentName, AppName},
-    shared::Shared,
     spec::AppSpec,
     timing::Timing,
 };
@@ -203,12 +203,12 @@ fn writes_of(effects: Vec<Effect>) -> impl Iterator<Item = Write> {
 #[inline(never)]
 fn read_files(apps: usize) -> anyhow::Result<Vec<Arc<AppSpec>>> {
     let zones = TimeZoneDatabase::bundled();
-    let mut shared = Shared::default();
+    let mut shared = Interned::default();
     (0..apps).map(|number| read(number, &zones, &mut shared)).collect()
 }
 
 /// The example of the original service with one replica, due each minute.
-fn read(number: usize, zones: &TimeZoneDatabase, shared: &mut Shared) -> anyhow::Result<Arc<AppSpec>> {
+fn read(number: usize, zones: &TimeZoneDatabase, shared: &mut Interned) -> anyhow::Result<Arc<AppSpec>> {
     let app = AppName::new(format!("app-{number}"))?;
     let text = "version: \"2\"\nlabels:\n  aliyun.project_type: \"batch\"\n  aliyun.schedule: \"0 * * * * *\"\nservices:\n  s1:\n    \
                 image: registry.aliyuncs.com/jimmycmh/busybox:latest\n    labels:\n      aliyun.scale: \"1\"\n      \

@@ -16,9 +16,9 @@ use tickmesh_core::{
     compose::{self, ComposeFile},
     decide::{AppContent, Tenure},
     id::Epoch,
+    interning::Interned,
     ledger::Ledger,
     name::AppName,
-    shared::Shared,
     spec::AppSpec,
     timing::Timing,
 };
@@ -35,7 +35,7 @@ fn main() -> anyhow::Result<()> {
         None => APPS,
     };
     let zones = TimeZoneDatabase::bundled();
-    let (mut scale, mut shared) = (Scale::new()?, Shared::default());
+    let (mut scale, mut shared) = (Scale::new()?, Interned::default());
     let specs = (0..apps).map(|number| read(number, &zones, &mut shared)).collect::<anyhow::Result<Vec<_>>>()?;
     scale.weigh("files read", apps)?;
     let at: Timestamp = "2026-01-01T00:00:00Z".parse()?;
@@ -66,7 +66,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read(number: usize, zones: &TimeZoneDatabase, shared: &mut Shared) -> anyhow::Result<Arc<AppSpec>> {
+fn read(number: usize, zones: &TimeZoneDatabase, shared: &mut Interned) -> anyhow::Result<Arc<AppSpec>> {
     let app = AppName::new(format!("app-{number}"))?;
     let text = format!(
         "version: \"2\"\nlabels:\n  aliyun.schedule: \"{} {} {} * * *\"\nservices:\n  s1:\n    image: busybox\n    \

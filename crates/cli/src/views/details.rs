@@ -117,7 +117,7 @@ impl View for DetailsView {
 #[cfg(test)]
 mod tests {
     use tickmesh_core::{
-        ledger::{Carried, Cause, Waiting},
+        ledger::{CarryOver, Cause, Waiting},
         message::RunRequest,
     };
 
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     fn waiting(cause: Cause) -> WaitingView {
-        let (request, carried) = (RunRequest::default(), Carried::default());
+        let (request, carried) = (RunRequest::default(), CarryOver::default());
         WaitingView::from(&Waiting { cause, scheduled_at: None, enqueued_at: fixture::now(), request, carried })
     }
 

@@ -16,7 +16,7 @@ use super::{
     yaml::{Entry, Item, Node, Value},
 };
 use crate::{
-    encoded::encoded_bytes,
+    json_size::encoded_bytes,
     ledger::{RUN_BYTES_MAX, run_bytes},
     spec::{AppSpec, REPLICAS_MAX, RunSpec, ServiceSpec},
 };

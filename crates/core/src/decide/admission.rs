@@ -8,7 +8,7 @@ use super::{Clock, Record, Transition};
 use crate::{
     id::{RunNumber, RunUid},
     ledger::{
-        ActiveRun, Carried, Cause, NewRun, Origin, RequestCounters, StopReason, TICKS_PENDING_MAX, Verdict, Waiting,
+        ActiveRun, CarryOver, Cause, NewRun, Origin, RequestCounters, StopReason, TICKS_PENDING_MAX, Verdict, Waiting,
     },
     message::{Admission, DiscardReason, DropReason, RunRequest, SCHEMA, SkipReason, TickRecord},
     spec::{AppSpec, Overlap, RunSpec},
@@ -69,7 +69,7 @@ impl Transition<'_> {
     /// Something that waits since now, with nothing special about it.
     pub(super) fn waiting(&self, cause: Cause, scheduled_at: Option<Timestamp>) -> Waiting {
         let enqueued_at = self.context.now;
-        Waiting { cause, scheduled_at, enqueued_at, request: RunRequest::default(), carried: Carried::default() }
+        Waiting { cause, scheduled_at, enqueued_at, request: RunRequest::default(), carried: CarryOver::default() }
     }
 
     /// One run at a time, or as many as may overlap (guarantee G1), and never more waiting than may (G3).

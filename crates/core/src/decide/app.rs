@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::{AppChange, AppContent, Clock, Record, Transition};
 use crate::{
-    encoded::shortened,
     id::RunNumber,
+    json_size::shortened,
     ledger::{Pause, Phase, REASON_BYTES_MAX, Standing, StopReason},
     message::DiscardReason,
     spec::AppSpec,

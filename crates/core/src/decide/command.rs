@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::{Record, Transition};
 use crate::{
-    encoded::shortened,
     history::RunSummary,
     id::RunNumber,
+    json_size::shortened,
     ledger::{
-        Carried, Cause, HandledRequest, Pause, REASON_BYTES_MAX, REQUESTS_MAX, Standing, StopReason, Verdict, Waiting,
+        CarryOver, Cause, HandledRequest, Pause, REASON_BYTES_MAX, REQUESTS_MAX, Standing, StopReason, Verdict, Waiting,
     },
     message::{Command, CommandKind, DiscardReason, RunRequest, SkipReason},
     outcome::Outcome,
@@ -88,7 +88,7 @@ impl Transition<'_> {
         let cause = Cause::Retry { of: run, by: command.by.clone(), request: command.request };
         let run_spec = spec.run();
         let request = self.request_again(summary)?;
-        let carried = Carried::of(summary, &run_spec);
+        let carried = CarryOver::of(summary, &run_spec);
         if carried.leaves_nothing_of(&run_spec) {
             return Err(format!("what did not succeed in run {run} is not in the file any more"));
         }

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::{Clock, Record, Tenure, Transition};
 use crate::{
-    encoded::shortened,
     id::RunNumber,
+    json_size::shortened,
     ledger::{ActiveRun, Ledger, NOTICES_PENDING_MAX, Phase, REASON_BYTES_MAX, Standing, ToldDrops},
     message::{AppNotice, DropReason, NoticeRecord, SCHEMA},
     outcome::Outcome,

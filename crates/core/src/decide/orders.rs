@@ -35,7 +35,11 @@ impl Transition<'_> {
     fn due_orders(&self, run: usize) -> Vec<ReplicaPlace> {
         let (now, resend) = (self.context.now, self.context.timing.resend);
         let is_due = |sent_at: Option<Timestamp>| sent_at.is_none_or(|sent_at| time::after(sent_at, resend) <= now);
-        self.ledger.active[run].unheeded().take_while(|(sent_at, _)| is_due(*sent_at)).map(|(_, place)| place).collect()
+        self.ledger.active[run]
+            .unacknowledged()
+            .take_while(|(sent_at, _)| is_due(*sent_at))
+            .map(|(_, place)| place)
+            .collect()
     }
 
     fn send_due(&mut self, run: usize, place: ReplicaPlace) {
@@ -99,6 +103,6 @@ fn with_request(mut container: ContainerSpec, request: &RunRequest) -> Container
 
 /// When [`Transition::send_orders`] has something to do for this run, unless something else happens first.
 pub(super) fn overdue_at(run: &ActiveRun, timing: &Timing, now: Timestamp) -> Option<Timestamp> {
-    let (sent_at, _) = run.unheeded().next()?;
+    let (sent_at, _) = run.unacknowledged().next()?;
     Some(sent_at.map_or(now, |sent_at| time::after(sent_at, timing.resend)))
 }

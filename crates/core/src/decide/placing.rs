@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::{Clock, Placing, Record, Transition};
 use crate::{
-    encoded::shortened,
     fleet::{Fleet, Load, LoadChange, Readiness},
+    json_size::shortened,
     ledger::{ActiveRun, OpenAttempt, Progress, ReplicaPlace, ReplicaState},
     name::AgentName,
     outcome::Outcome,

@@ -8,9 +8,9 @@ use rand::Rng;
 
 use super::{Record, Transition};
 use crate::{
-    encoded::shortened,
     end_notes::EndNotes,
     fleet::LoadChange,
+    json_size::shortened,
     ledger::{Claim, OpenAttempt, Phase, Progress, Replica, ReplicaPlace, ReplicaState, StopReason},
     message::{AttemptEvent, AttemptReport},
     name::AgentName,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 
-use super::{Ledger, sane};
+use super::{Ledger, bounds};
 use crate::{cause::Origin, message::DiscardReason};
 
 /// What became of every instant: `decided = started + enqueued + dropped + skipped + coalesced` and
@@ -12,34 +12,34 @@ use crate::{cause::Origin, message::DiscardReason};
 #[serde(default)]
 pub struct Counters {
     /// Instants decided.
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     pub decided: u64,
     /// Instants that started a run at once.
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     pub started: u64,
     /// Instants that had to wait.
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     pub enqueued: u64,
     /// Instants that found the queue full.
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     pub dropped: u64,
     /// Instants of which no run was wanted: the app was paused, a run was active, they were missed, or came too late.
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     pub skipped: u64,
     /// Missed instants folded into a later one.
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     pub coalesced: u64,
     /// Enqueued instants that started a run in the end.
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     pub started_later: u64,
     /// Enqueued instants that waited for longer than they may.
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     pub expired: u64,
     /// Enqueued instants thrown away by hand, or with the app.
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     pub flushed: u64,
     /// Enqueued instants whose place a newer one took.
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     pub replaced: u64,
     /// Runs that people asked for.
     pub manual: RequestCounters,
@@ -52,25 +52,25 @@ pub struct Counters {
 #[serde(default)]
 pub struct RequestCounters {
     /// Started at once.
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     pub started: u64,
     /// Had to wait.
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     pub enqueued: u64,
     /// Found the queue full.
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     pub dropped: u64,
     /// Found a run active that must not be overlapped.
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     pub skipped: u64,
     /// Waited, and started in the end.
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     pub started_later: u64,
     /// Waited, and were thrown away by hand, or with the app.
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     pub flushed: u64,
     /// Waited until a newer one took their place.
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     pub replaced: u64,
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Index {
     /// Replicas that want an agent, by the moment from which they do, of services that may begin.
     pending: BTreeMap<u32, BTreeSet<(Timestamp, u32)>>,
     /// Open attempts that an order must go to, and when the last one was sent.
-    unheeded: BTreeSet<(Option<Timestamp>, ReplicaPlace)>,
+    unacknowledged: BTreeSet<(Option<Timestamp>, ReplicaPlace)>,
     /// Open attempts by agent.
     open: BTreeMap<AgentName, BTreeSet<ReplicaPlace>>,
     unended: usize,
@@ -76,7 +76,7 @@ impl Index {
                 self.unended += 1;
                 self.open.entry(open.agent.clone()).or_default().insert(place);
                 if needs_order(open, phase) {
-                    self.unheeded.insert((open.sent_at, place));
+                    self.unacknowledged.insert((open.sent_at, place));
                 }
             }
             ReplicaState::Ended { outcome, .. } => {
@@ -110,7 +110,7 @@ impl Index {
                         self.open.remove(&open.agent);
                     }
                 }
-                self.unheeded.remove(&(open.sent_at, place));
+                self.unacknowledged.remove(&(open.sent_at, place));
             }
             ReplicaState::Ended { outcome, .. } => {
                 let tally = &mut self.services[place.service as usize];
@@ -185,8 +185,8 @@ impl Index {
     }
 
     /// Open attempts that an order must go to, by when the last one was sent.
-    pub(super) fn unheeded(&self) -> impl Iterator<Item = (Option<Timestamp>, ReplicaPlace)> {
-        self.unheeded.iter().copied()
+    pub(super) fn unacknowledged(&self) -> impl Iterator<Item = (Option<Timestamp>, ReplicaPlace)> {
+        self.unacknowledged.iter().copied()
     }
 
     /// Open attempts of one agent.

@@ -26,8 +26,8 @@ use super::{
 };
 use crate::{
     cause::Origin,
-    encoded::encoded_bytes,
     history::{RequestSummary, RunSummary},
+    json_size::encoded_bytes,
     message::{ARGUMENTS_BYTES_MAX, ENVIRONMENT_BYTES_MAX, RunRequest},
     name::AgentName,
     spec::{QUEUE_LIMIT_MAX, REPLICAS_MAX, RunSpec, StoredRun},

@@ -1,19 +1,19 @@
 //! The durable record of one app: what has been decided, and what is under way. Written only by the leader, by
 //! compare-and-set, before anything that it says is acted on.
 
-mod ahead;
-mod carried;
+mod bounds;
+mod carry_over;
 mod counters;
 mod index;
 mod limits;
 mod outbox;
 mod reasons;
 mod rebuilt;
+mod recovery;
 mod refusal;
 mod replica;
 mod retained;
 mod run;
-mod sane;
 mod service;
 mod stored;
 mod told;
@@ -25,8 +25,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    ahead::{NUMBERS_AHEAD, Published, Remains, orphans},
-    carried::Carried,
+    carry_over::CarryOver,
     counters::{Counters, RequestCounters},
     limits::{
         HISTORY_PENDING_MAX, LEDGER_BYTES_MAX, NOTICES_PENDING_MAX, QUEUE_BY_HAND_BYTES_MAX, RUN_BYTES_MAX,
@@ -34,6 +33,7 @@ pub use self::{
     },
     outbox::Outbox,
     reasons::REASON_BYTES_MAX,
+    recovery::{NUMBERS_AHEAD, Published, Remains, orphans},
     replica::{Claim, OpenAttempt, Progress, Replica, ReplicaState},
     retained::{RETAINED_BYTES_MAX, RetainedValues},
     run::{ActiveRun, NewRun},
@@ -66,12 +66,12 @@ pub struct Ledger {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<AppName>,
     /// Revision of the app in `apps` that is folded in.
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     pub app_revision: u64,
     /// What that revision says of the app.
     pub standing: Standing,
     /// Revision of the newest tombstone: commands from before it are refused.
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     pub tombstone_revision: u64,
     /// Every instant up to and including this one is decided.
     pub decided_through: Timestamp,
@@ -82,7 +82,7 @@ pub struct Ledger {
     #[serde(default)]
     pub pause_label: bool,
     /// Number of the last run that was started; kept when the app is removed, so that numbers never come back.
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     pub last_run: RunNumber,
     /// Runs that have not ended.
     pub active: Vec<ActiveRun>,
@@ -116,7 +116,7 @@ pub struct WriteStamp {
     /// Tenure of the writer.
     pub epoch: Epoch,
     /// Counts the writes of that tenure.
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     pub number: u64,
 }
 

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::sane;
+use super::bounds;
 
 /// Messages on one subject that must all get there, in order: numbered, and kept until they are known to be stored
 /// (protocol rule P11). Messages are numbered from 1.
@@ -22,11 +22,11 @@ pub struct Outbox<T> {
 /// An outbox as it is stored.
 #[derive(Deserialize)]
 struct StoredOutbox<T> {
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     last_number: u64,
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     last_sequence: u64,
-    #[serde(default, deserialize_with = "sane::number")]
+    #[serde(default, deserialize_with = "bounds::number")]
     given_up: u64,
     pending: VecDeque<T>,
 }

@@ -1,6 +1,6 @@
 //! How long the reasons in a ledger may be.
 
-use crate::{encoded::text_bytes, outcome::Outcome};
+use crate::{json_size::text_bytes, outcome::Outcome};
 
 /// Longest reason that is kept of anything, as JSON: a line or two on a terminal.
 pub const REASON_BYTES_MAX: usize = 200;

@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{Ledger, RUN_BYTES_MAX};
-use crate::{encoded::encoded_bytes, id::RunNumber};
+use crate::{id::RunNumber, json_size::encoded_bytes};
 
 /// Most that the values of finished runs take together, as JSON: four runs with as much as a
 /// command may have. Those of the oldest runs go first.

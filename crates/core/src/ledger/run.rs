@@ -4,11 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Carried, Waiting,
+    CarryOver, Waiting, bounds,
     index::Index,
     refusal::{HostRefusal, REFUSALS_MAX},
     replica::{Claim, OpenAttempt, Replica, ReplicaState},
-    sane,
     service::{Phase, ReplicaPlace, ServiceRun, StopReason},
 };
 use crate::{
@@ -62,7 +61,7 @@ pub struct ActiveRun {
 /// A run as it is stored.
 #[derive(Deserialize)]
 struct StoredRun {
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     number: RunNumber,
     uid: RunUid,
     cause: Cause,
@@ -71,9 +70,9 @@ struct StoredRun {
     #[serde(default)]
     request: RunRequest,
     spec: Arc<RunSpec>,
-    #[serde(deserialize_with = "sane::number")]
+    #[serde(deserialize_with = "bounds::number")]
     results_through: u64,
-    #[serde(default, deserialize_with = "sane::attempts_used")]
+    #[serde(default, deserialize_with = "bounds::attempts_used")]
     attempts_used: u32,
     #[serde(default)]
     refusals: Vec<HostRefusal>,
@@ -304,8 +303,8 @@ impl ActiveRun {
     }
 
     /// Every attempt whose agent has something to answer still: with when the last order for it was sent, longest ago first.
-    pub fn unheeded(&self) -> impl Iterator<Item = (Option<Timestamp>, ReplicaPlace)> {
-        self.index.unheeded()
+    pub fn unacknowledged(&self) -> impl Iterator<Item = (Option<Timestamp>, ReplicaPlace)> {
+        self.index.unacknowledged()
     }
 
     /// The open attempt of a replica, if it has one.
@@ -522,7 +521,7 @@ fn places(services: &[ServiceRun]) -> impl Iterator<Item = (ReplicaPlace, &Repli
     })
 }
 
-fn new_service(service: &ServiceSpec, carried: &Carried, now: Timestamp) -> ServiceRun {
+fn new_service(service: &ServiceSpec, carried: &CarryOver, now: Timestamp) -> ServiceRun {
     let agents = if service.global { carried.agents(&service.name).map(<[AgentName]>::to_vec) } else { None };
     let count = match (&agents, service.global) {
         (Some(agents), _) => agents.len() as u32,

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Claim, OpenAttempt, Progress, Replica, ReplicaState, sane::ATTEMPTS_MAX};
+use super::{Claim, OpenAttempt, Progress, Replica, ReplicaState, bounds::ATTEMPTS_MAX};
 use crate::{end_notes::EndNotes, message::MachineDigest, name::AgentName, outcome::Outcome};
 
 /// Longest replica, with the comma before it. A reason that takes more than [`super::reasons::REASON_SHORT_BYTES_MAX`] is not

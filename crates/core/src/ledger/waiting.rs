@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Carried;
+use super::CarryOver;
 use crate::{cause::Cause, message::RunRequest};
 
 /// A run that waits for its start.
@@ -18,6 +18,6 @@ pub struct Waiting {
     #[serde(default, skip_serializing_if = "RunRequest::is_empty")]
     pub request: RunRequest,
     /// What need not run again.
-    #[serde(default, skip_serializing_if = "Carried::is_empty")]
-    pub carried: Carried,
+    #[serde(default, skip_serializing_if = "CarryOver::is_empty")]
+    pub carried: CarryOver,
 }

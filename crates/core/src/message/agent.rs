@@ -249,7 +249,7 @@ impl AgentRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{encoded::encoded_bytes, message::STOCK_BYTES_MAX, policy::POLICY_BYTES_MAX};
+    use crate::{json_size::encoded_bytes, message::STOCK_BYTES_MAX, policy::POLICY_BYTES_MAX};
 
     #[track_caller]
     fn check(one: &str, other: &str, is_same: bool) {

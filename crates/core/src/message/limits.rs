@@ -2,7 +2,7 @@
 //! checks it again, because everything that it takes goes into the ledger of the app, and that has a limit.
 
 use super::{Command, CommandKind, RunRequest};
-use crate::encoded::{encoded_bytes, text_bytes};
+use crate::json_size::{encoded_bytes, text_bytes};
 
 /// Longest name of a person, as JSON.
 pub const BY_BYTES_MAX: usize = 128;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::encoded::encoded_bytes;
+use crate::json_size::encoded_bytes;
 
 /// Most that a heartbeat says of the networks of an engine, and as much again of its volumes: some hundred names. It goes to
 /// the store every two seconds, and every scheduler keeps it.

@@ -22,6 +22,7 @@
 
 mod count;
 mod cron;
+mod description;
 mod error;
 mod every;
 mod field;
@@ -35,7 +36,6 @@ mod several;
 mod syntax;
 mod times;
 mod token;
-mod words;
 mod zone;
 
 use std::{cmp::Ordering, fmt, sync::Arc, time::Duration};
@@ -189,7 +189,7 @@ impl Schedule {
     /// The rule in words, in English: `every day at 02:30`. The zone is not named.
     pub fn in_words(&self) -> String {
         match &self.0.rule {
-            Rule::Cron(rule) => words::words(rule.fields()),
+            Rule::Cron(rule) => description::words(rule.fields()),
             Rule::Every(period) => format!("every {period}, counted from 1970-01-01T00:00:00Z"),
             Rule::Several(schedules) => schedules.iter().map(Self::in_words).collect::<Vec<_>>().join("; "),
         }

@@ -42,9 +42,9 @@ pub use self::{
     stored_run::StoredRun,
 };
 use crate::{
+    interning::Interned,
     name::{AppName, ServiceName},
     schedule::Schedule,
-    shared::Shared,
     time,
 };
 
@@ -218,7 +218,7 @@ impl AppSpec {
 
     /// Returns an equal spec that is small in memory: it shares what other apps have, too.
     #[must_use]
-    pub fn packed(self, shared: &mut Shared) -> Self {
+    pub fn packed(self, shared: &mut Interned) -> Self {
         Self {
             schedule: self.schedule.map(|it| it.shared(&mut shared.schedules)),
             run: self.run.packed(shared),

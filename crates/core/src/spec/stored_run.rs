@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::RunSpec;
-use crate::shared::Shared;
+use crate::interning::Interned;
 
 /// A [`RunSpec`] that may be kept small. A leader has one for every app of its mesh, and of most of them needs it once a day: as JSON,
 /// the form in which ledgers have it, it is a fraction as large, and is read in microseconds.
@@ -36,7 +36,7 @@ impl StoredRun {
 
     /// Returns an equal spec that is small in memory, and shared by all apps that have it.
     #[must_use]
-    pub fn packed(self, shared: &mut Shared) -> Self {
+    pub fn packed(self, shared: &mut Interned) -> Self {
         let Form::Ready(run) = &self.0 else { return self };
         match serde_json::to_vec(run) {
             Ok(bytes) if serde_json::from_slice::<RunSpec>(&bytes).is_ok_and(|read| read == **run) => {
@@ -69,15 +69,15 @@ mod tests {
         let run = RunSpec::new(vec![service]);
         let stored = StoredRun::from(run.clone());
         assert_eq!(*stored.get(), run);
-        let packed = stored.packed(&mut Shared::default());
+        let packed = stored.packed(&mut Interned::default());
         assert!(matches!(packed.0, Form::Packed(_)), "{packed:?}");
         assert_eq!(*packed.get(), run);
-        assert_eq!(*packed.packed(&mut Shared::default()).get(), run);
+        assert_eq!(*packed.packed(&mut Interned::default()).get(), run);
     }
 
     #[test]
     fn apps_of_one_run_have_it_once() {
-        let mut shared = Shared::default();
+        let mut shared = Interned::default();
         let mut bytes = |image: &str| {
             let service = ServiceSpec::new(ServiceName::new("s1").unwrap(), ContainerSpec::new(image));
             match StoredRun::from(RunSpec::new(vec![service])).packed(&mut shared).0 {

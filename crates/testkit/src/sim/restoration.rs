@@ -139,7 +139,7 @@ impl World {
             return self.context.later(pause, SimEvent::Restoration(Restoration::Restore));
         }
         // When the faults have stopped, nothing is lost any more.
-        let Some(StoreCopy { streams, people }) = self.backup.take() else { return };
+        let Some(StoreCopy { streams, operators }) = self.backup.take() else { return };
         if self.context.net.is_lost {
             self.context.count(Fault::RestoredAlive);
             // Whoever did not hear of the loss finds now that the streams are not those that it followed. One that

@@ -6,9 +6,9 @@ mod foreign;
 mod notify;
 mod schema;
 mod table;
-mod takes;
 #[cfg(test)]
 mod tests;
+mod value_types;
 
 use std::{collections::BTreeMap, ops::Deref};
 

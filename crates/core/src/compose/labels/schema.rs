@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{
     X_TICKMESH,
     table::{APP_LABELS, Label, SERVICE_LABELS},
-    takes::Takes,
+    value_types::Takes,
 };
 
 /// Returns the schema of a compose file as far as tickmesh reads it beside compose.

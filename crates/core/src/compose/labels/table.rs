@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{
     super::{constraint, reader::Text},
     about, backoff, notify,
-    takes::Takes::{self, Flag, Number, Value, Word},
+    value_types::Takes::{self, Flag, Number, Value, Word},
 };
 use crate::spec::{
     ACTIVE_RUNS_MAX, About, Constraint, Misfire, NotifyChoice, OnDisconnect, OnLost, OnOom, Overlap, QUEUE_LIMIT_MAX,

@@ -76,7 +76,7 @@ fn read_constraint(reader: &mut Reader<'_>, text: &str, place: Place, constraint
     }
 }
 
-/// Says that a wish goes unheeded.
+/// Says that a wish goes unacknowledged.
 pub(super) fn warn_of_wish(reader: &mut Reader<'_>, text: &str, place: Place) {
     let message = format!("the wish {} has no effect: agents fit or do not", quote(text));
     reader.report.warning_with_hint(place, message, "write `==` or `!=` if it must hold");

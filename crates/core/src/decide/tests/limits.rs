@@ -5,9 +5,9 @@ use super::{
     world::{World, app, at, service, unscheduled},
 };
 use crate::{
-    encoded::encoded_bytes,
     fleet::Readiness,
     id::AttemptId,
+    json_size::encoded_bytes,
     ledger::{LEDGER_BYTES_MAX, REASON_BYTES_MAX, Standing, TICKS_PENDING_MAX, Verdict},
     message::{ARGUMENTS_BYTES_MAX, Admission, AttemptEvent, CommandKind, DropReason, RunRequest},
     name::ServiceName,

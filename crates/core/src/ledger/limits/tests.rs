@@ -6,15 +6,15 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::{
-    encoded::{shortened, text_bytes},
     end_notes::EndNotes,
     history::{ReplicaSummary, RequestSummary},
     id::{Epoch, RequestId, RunUid},
+    json_size::{shortened, text_bytes},
     ledger::{
-        Carried, Cause, Claim, Counters, HISTORY_RUNS, HandledRequest, NewRun, OpenAttempt, Outbox, Pause, Progress,
+        CarryOver, Cause, Claim, Counters, HISTORY_RUNS, HandledRequest, NewRun, OpenAttempt, Outbox, Pause, Progress,
         RecentRun, Replica, ReplicaPlace, ReplicaState, RequestCounters, ServiceRun, Standing, StopReason, Told,
         ToldDrops, Verdict, WriteStamp,
-        sane::{ATTEMPTS_MAX, ATTEMPTS_USED_MAX},
+        bounds::{ATTEMPTS_MAX, ATTEMPTS_USED_MAX},
     },
     message::{Admission, AppNotice, DropReason, MachineDigest, NoticeRecord, RunRequest, SCHEMA, TickRecord},
     name::{AgentName, AppName, NAME_LENGTH_MAX, ServiceName},
@@ -186,7 +186,7 @@ fn waiting_tick() -> Waiting {
         scheduled_at: Some(LATEST),
         enqueued_at: LATEST,
         request: RunRequest::default(),
-        carried: Carried::default(),
+        carried: CarryOver::default(),
     }
 }
 

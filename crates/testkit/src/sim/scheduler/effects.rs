@@ -152,6 +152,8 @@ impl Scheduler {
                 let record = Record::History(Arc::new((**summary).clone()));
                 write(Kind::History, summary.app.as_str().into(), record, *expected)
             }
+            // The release before tells nobody anything.
+            Effect::PublishNotice { .. } if self.is_earlier => return None,
             Effect::PublishNotice { notice, expected } => {
                 let record = Record::Notice(Arc::new((**notice).clone()));
                 write(Kind::Notices, notice.app.as_str().into(), record, *expected)

@@ -12,7 +12,7 @@ use crate::{
 /// its global services, which stay the same.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Carried {
+pub struct CarryOver {
     services: Vec<CarriedService>,
 }
 
@@ -27,7 +27,7 @@ struct CarriedService {
     agents: Vec<AgentName>,
 }
 
-impl Carried {
+impl CarryOver {
     /// What a run of `spec` takes over from the run that `summary` is about. Services are the same if their names are.
     pub fn of(summary: &RunSummary, spec: &RunSpec) -> Self {
         let services = summary.replicas.chunk_by(|one, next| one.service == next.service);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{ActiveRun, Claim, Ledger, Outbox, Progress, ReplicaPlace, ReplicaState, sane::ATTEMPTS_USED_MAX};
+use super::{ActiveRun, Claim, Ledger, Outbox, Progress, ReplicaPlace, ReplicaState, bounds::ATTEMPTS_USED_MAX};
 use crate::{
     history::RunSummary,
     id::AttemptId,
@@ -138,7 +138,7 @@ mod tests {
     use crate::{
         cause::Cause,
         id::RunUid,
-        ledger::{Carried, NewRun, OpenAttempt, Waiting},
+        ledger::{CarryOver, NewRun, OpenAttempt, Waiting},
         message::{Admission, RunRequest, SCHEMA},
         name::ServiceName,
         spec::{ContainerSpec, RunSpec, ServiceSpec},
@@ -214,7 +214,7 @@ mod tests {
             scheduled_at: None,
             enqueued_at: at(0),
             request: RunRequest::default(),
-            carried: Carried::default(),
+            carried: CarryOver::default(),
         };
         let (uid, spec) = (RunUid::from_random([1; 16]), Arc::new(RunSpec::new(vec![service])));
         let mut run = ActiveRun::begin(NewRun { number: 7, uid, waiting, started_at: at(0), spec, results_through: 0 });

@@ -4,7 +4,7 @@ use crate::{pool::Pool, schedule::Timetable};
 
 /// What the apps of one mesh have in common, as one reader of them finds it.
 #[derive(Debug, Default)]
-pub struct Shared {
+pub struct Interned {
     pub(crate) schedules: Pool<Timetable>,
     /// Packed.
     pub(crate) runs: Pool<[u8]>,
