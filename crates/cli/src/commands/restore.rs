@@ -117,8 +117,17 @@ async fn replace(
         if kind == StreamKind::Meta {
             finish(session, mesh, before).await?;
         }
-        let next = || -> anyhow::Result<Option<Bytes>> { Ok(backup.piece()?.map(Bytes::from)) };
+        let mut is_read = false;
+        let next = || -> anyhow::Result<Option<Bytes>> {
+            let piece = backup.piece()?;
+            is_read = piece.is_none();
+            Ok(piece.map(Bytes::from))
+        };
         let restored = mesh.restore_stream(kind, &shape, next).await;
+        // One that is there already takes nothing: what it would have had is passed over.
+        while !is_read {
+            is_read = backup.piece()?.is_none();
+        }
         let is_named_already = kind == StreamKind::Meta && is_identity_there(mesh, backup).await?;
         if !is_named_already {
             restored?;

@@ -49,7 +49,7 @@ fn restored_beside_a_scheduler(place: &Place, server: &Server, file: &str, id: M
     let mut talk = BufReader::new(restore.stderr.take().unwrap()).lines();
     assert!(talk.any(|line| line.unwrap().contains("waiting for")), "it waits for agents that are cut off");
     stored(server, async |mesh: &Mesh| {
-        mesh.provision_missing(id, &[].into()).await.unwrap();
+        mesh.provision_missing(id, &[StreamKind::Meta].into()).await.unwrap();
     });
     let scheduler = Part::start(place, &["scheduler"], "but a scheduler has seen one made at");
     let mut said = String::new();
