@@ -3,6 +3,7 @@
 
 mod builds;
 mod dialects;
+mod foreign_settings;
 pub(super) mod loss;
 mod lost_apps;
 mod records;
@@ -125,7 +126,7 @@ async fn examine(mesh: &Mesh) -> anyhow::Result<Vec<Check>> {
         server(mesh).await?,
         storage(mesh).await,
         looked("clock", clock(mesh).await)?,
-        looked("streams", settings(mesh).await)?,
+        looked("streams", foreign_settings::check(mesh).await)?,
         looked("data", loss::check(mesh).await)?,
     ];
     let schedulers = match read::schedulers(mesh).await {
@@ -207,16 +208,6 @@ async fn clock(mesh: &Mesh) -> anyhow::Result<Check> {
 fn difference(ahead: SignedDuration) -> String {
     let direction = if ahead.is_negative() { "behind" } else { "ahead of" };
     format!("{} ms {direction}", ahead.abs().as_millis())
-}
-
-async fn settings(mesh: &Mesh) -> anyhow::Result<Check> {
-    match mesh.check_streams().await {
-        Ok(()) => Ok(Check::ok("streams", "all exist, with settings that lose nothing")),
-        Err(error) if error.is_unavailable() || matches!(error, messaging::Error::StreamGone { .. }) => {
-            Err(error.into())
-        }
-        Err(error) => Ok(Check::wrong("streams", error.to_string(), "nobody leads until that is mended")),
-    }
 }
 
 fn of_schedulers(schedulers: &[SchedulerView], now: Timestamp) -> Vec<Check> {
