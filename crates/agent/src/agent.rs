@@ -1,4 +1,4 @@
-//! The agent process: brings what happens to its conduct, one thing at a time, and has done what that asks for.
+//! The agent process: brings what happens to its core, one thing at a time, and has done what that asks for.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -16,8 +16,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    agent_core::{self, AgentCore, Effect, Event, Guarding, Moment, Shutdown},
+    attempt_table,
     clock::{uptime, wait_until},
-    conduct::{self, Conduct, Effect, Event, Guarding, Moment, Shutdown},
     config::Config,
     engine::{ContainerEngine, EngineInfo},
     error::{Error, chain},
@@ -28,7 +29,7 @@ use crate::{
     orders::Orders,
     output::{Allowance, TAILS_AT_ONCE},
     ownership::Ownership,
-    roster, system,
+    system,
 };
 
 /// Share of [`Timing::no_engine`](tickmesh_core::timing::Timing::no_engine) that a probe of the engine may take: one that begins
@@ -67,13 +68,13 @@ pub async fn run<E: ContainerEngine>(
     // An engine that is no good is for the heartbeats to tell: what runs there is looked after all the same.
     let stock = surroundings.engine.probe().await.unwrap_or_default();
     let settings = settings(&config, &engine_info, stock, owner.clone());
-    let (conduct, first) = Conduct::begin(settings);
+    let (core, first) = AgentCore::begin(settings);
     let (executor, news) = Executor::new(surroundings, config.host.machine.clone());
     let orders = Orders::of(config.agent.clone());
     let answers = VecDeque::new();
     let engine_id = engine_info.id;
     let agent =
-        Agent { config, owner, engine_id, mesh, conduct, executor, news, answers, orders, guard: None, lock: None };
+        Agent { config, owner, engine_id, mesh, core, executor, news, answers, orders, guard: None, lock: None };
     agent.run(first, shutdown).await
 }
 
@@ -83,7 +84,7 @@ struct Agent<E> {
     owner: Owner,
     engine_id: String,
     mesh: Mesh,
-    conduct: Conduct,
+    core: AgentCore,
     executor: Executor<E>,
     news: mpsc::Receiver<Event>,
     /// Answers that were there at once.
@@ -111,7 +112,7 @@ impl<E: ContainerEngine> Agent<E> {
                 }
             }
             let event = self.next(&shutdown, &mut told).await;
-            effects = self.conduct.fold(event, now());
+            effects = self.core.fold(event, now());
         }
     }
 
@@ -120,7 +121,7 @@ impl<E: ContainerEngine> Agent<E> {
         if let Some(answer) = self.answers.pop_front() {
             return answer;
         }
-        let wants_orders = self.conduct.takes_orders() || !self.orders.are_open();
+        let wants_orders = self.core.takes_orders() || !self.orders.are_open();
         tokio::select! {
             () = shutdown.cancelled(), if *told == Told::No => {
                 *told = Told::Yes;
@@ -128,7 +129,7 @@ impl<E: ContainerEngine> Agent<E> {
             }
             Some(event) = self.news.recv() => event,
             event = self.orders.next(), if wants_orders => event,
-            () = wait_until(self.conduct.wake_at()) => Event::Woken,
+            () = wait_until(self.core.wake_at()) => Event::Woken,
         }
     }
 
@@ -207,7 +208,7 @@ impl<E: ContainerEngine> Agent<E> {
     }
 }
 
-/// Whether the conduct knows that it is to stop.
+/// Whether the core knows that it is to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Told {
     No,
@@ -231,15 +232,15 @@ fn new_nonce() -> Nonce {
     Nonce::from_random(rand::random())
 }
 
-fn settings(config: &Config, engine: &EngineInfo, stock: EngineStock, owner: Owner) -> conduct::Settings {
+fn settings(config: &Config, engine: &EngineInfo, stock: EngineStock, owner: Owner) -> agent_core::Settings {
     let capacity = config.capacity(engine);
-    conduct::Settings {
+    agent_core::Settings {
         owner,
         record: AgentRecord { stock, ..first_record(config, engine, capacity) },
         timing: config.timing,
         clean_interval: config.clean_interval,
         guarding: if config.guard.is_some() { Guarding::Present } else { Guarding::Absent },
-        roster: roster::Settings {
+        attempts: attempt_table::Settings {
             agent: config.agent.clone(),
             slots: usize::try_from(capacity.slots).unwrap_or(usize::MAX),
             start_limit: config.starts_at_once(engine),

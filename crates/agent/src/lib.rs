@@ -1,23 +1,24 @@
 //! The agent: the process on a Docker host that runs attempts. [`run`] is the way in.
 //!
 //! ```text
-//!   orders ----> conduct (pure) ----> executor ----> results (claims, ends), agents (heartbeats), engine (containers), logs
-//!                  ^  roster, heart      |
+//!   orders -------> core (pure) ----> executor ----> results (claims, ends), agents (heartbeats), engine (containers), logs
+//!                  ^  attempt table      |
 //!                  |                     +-- each effect is a task; its answer is an event on one channel --+
 //!                  +----------------------------------------------------------------------------------------+
 //! ```
 //!
-//! Decisions are in pure modules ([`conduct`] with [`roster`], [`attempt`] and [`adopt`]; [`guard`], [`clean`], [`policy`]): a simulator drives
-//! them with the same events that Docker and NATS produce here. An attempt is claimed before a container exists and its end is
+//! Decisions are in pure modules ([`agent_core`] with [`attempt_table`], [`attempt`] and [`adopt`]; [`guard`], [`clean`], [`policy`]): a
+//! simulator drives them with the same events that Docker and NATS produce here. An attempt is claimed before a container exists and its end is
 //! stored before it is forgotten, so whatever crashes, the next process and the leader can tell what happened.
 
 pub mod adopt;
 mod agent;
+pub mod agent_core;
 pub mod attempt;
+pub mod attempt_table;
 mod backoff;
 pub mod clean;
 mod clock;
-pub mod conduct;
 mod config;
 pub mod container;
 pub mod default_limits;
@@ -34,7 +35,6 @@ pub mod output;
 pub mod ownership;
 pub mod policy;
 pub mod prune;
-pub mod roster;
 mod system;
 
 pub use self::{

@@ -5,7 +5,7 @@ use tickmesh_core::{id::Nonce, name::AgentName};
 use tickmesh_messaging::{Following, ForAgent, Mesh};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{conduct::Event, error::Error, executor::follow_orders};
+use crate::{agent_core::Event, error::Error, executor::follow_orders};
 
 /// The orders of one agent.
 pub(crate) struct Orders {

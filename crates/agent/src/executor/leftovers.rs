@@ -18,9 +18,9 @@ use tokio::sync::mpsc;
 use super::surroundings::Surroundings;
 use crate::{
     adopt::{Adoption, decide_adoption},
+    agent_core::Event,
     attempt::Disposal,
     clean::is_forgotten,
-    conduct::Event,
     engine::{self, ContainerEngine, ContainerStatus, ContainerView},
     error::chain,
     labels::Tag,

@@ -1,4 +1,4 @@
-//! Does what the agent's conduct asks for. Each effect is a task of its own; what comes of it is an event on one channel.
+//! Does what the agent's core asks for. Each effect is a task of its own; what comes of it is an event on one channel.
 //!
 //! Nothing is decided here but how often to try again: what concerns a held attempt is tried until NATS or the engine answers,
 //! because the attempt stays held, and the leader waits for its end. Dropping the executor ends all tasks; containers live on.
@@ -34,7 +34,7 @@ use self::{
     unit::Unit,
 };
 pub(crate) use self::{requests::follow_orders, surroundings::Surroundings};
-use crate::{attempt::Effect, conduct::Event, engine::ContainerEngine, roster::Task};
+use crate::{agent_core::Event, attempt::Effect, attempt_table::Task, engine::ContainerEngine};
 
 /// News that wait for the main loop. Tasks that have more to say wait: each says little.
 const NEWS_MAX: usize = 256;

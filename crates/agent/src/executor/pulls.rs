@@ -18,8 +18,8 @@ use tokio::{
 
 use super::surroundings::reason;
 use crate::{
+    agent_core,
     backoff::Backoff,
-    conduct,
     engine::{ContainerEngine, Error, Image},
     error::chain,
 };
@@ -65,7 +65,7 @@ impl Pulls {
 #[derive(Debug)]
 pub(super) struct Fetch<E> {
     pub(super) engine: E,
-    pub(super) news: mpsc::Sender<conduct::Event>,
+    pub(super) news: mpsc::Sender<agent_core::Event>,
     pub(super) image: Image,
     pub(super) policy: PullPolicy,
 }
@@ -124,7 +124,8 @@ impl<E: ContainerEngine> Fetch<E> {
         while progress.changed().await.is_ok() {
             let moved = *progress.borrow_and_update();
             // If the main loop is busy, the next telling is as good.
-            let _ = self.news.try_send(conduct::Event::PullMoved { image: self.image.name.clone(), progress: moved });
+            let _ =
+                self.news.try_send(agent_core::Event::PullMoved { image: self.image.name.clone(), progress: moved });
             if logged_at.elapsed() >= LOG_PAUSE {
                 logged_at = Instant::now();
                 let PullProgress { done_bytes, total_bytes } = moved;

@@ -1,5 +1,5 @@
-//! What the conduct of an agent asks for that is not about one attempt's life: one function for each request. An outage is an
-//! answer where the conduct decides when to try again, and waited for where it cannot go on anyway.
+//! What the core of an agent asks for that is not about one attempt's life: one function for each request. An outage is an
+//! answer where the core decides when to try again, and waited for where it cannot go on anyway.
 
 use std::sync::Arc;
 
@@ -14,9 +14,9 @@ use tokio::time::timeout;
 
 use super::surroundings::Surroundings;
 use crate::{
+    agent_core::{Event, KeyState, LeaseSeen},
     attempt::LastReport,
     backoff::Backoff,
-    conduct::{Event, KeyState, LeaseSeen},
     engine::{self, ContainerEngine, ContainerId},
     error::{Error, chain},
 };

@@ -6,14 +6,14 @@ use tickmesh_core::id::AttemptId;
 use tokio::sync::mpsc;
 
 use super::surroundings::Surroundings;
-use crate::{attempt::Event, backoff::Backoff, conduct, engine::ContainerEngine, error::chain};
+use crate::{agent_core, attempt::Event, backoff::Backoff, engine::ContainerEngine, error::chain};
 
 /// One effect of an attempt, before it is known which.
 ///
 /// Each kind of effect is a method in `effects` or `collect`.
 pub(crate) struct Unit<E> {
     pub(super) surroundings: Arc<Surroundings<E>>,
-    pub(super) news: mpsc::Sender<conduct::Event>,
+    pub(super) news: mpsc::Sender<agent_core::Event>,
     pub(super) attempt: AttemptId,
 }
 
@@ -31,7 +31,7 @@ impl<E: ContainerEngine> Unit<E> {
 
     /// Sends an event of the attempt to the main loop.
     pub(super) async fn tell(&self, event: Event) {
-        let news = conduct::Event::Attempt { attempt: self.attempt.clone(), event };
+        let news = agent_core::Event::Attempt { attempt: self.attempt.clone(), event };
         // Nobody listens any more when the agent is ending: then nobody needs to know.
         let _ = self.news.send(news).await;
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use tickmesh_core::id::AttemptId;
 
-use super::boundary::{Answer, Fate, Verdict};
+use super::io::{Answer, Fate, Verdict};
 use crate::engine::ContainerId;
 
 /// Kills that are remembered. The agent asks as soon as a container has ended; these are many times what one host runs.

@@ -17,7 +17,7 @@
 //! created or started; [`Verdict::Fenced`] is the answer. What the guard does not know, because it and its file are gone, it
 //! learns from the agent, which tells every new guard of its last acknowledged heartbeat (rule P15).
 
-mod boundary;
+mod io;
 mod kills;
 mod memory;
 mod sweep;
@@ -25,7 +25,7 @@ mod sweep;
 use std::time::Duration;
 
 pub use self::{
-    boundary::{Answer, Effect, Event, Fate, Matter, Question, Verdict},
+    io::{Answer, Effect, Event, Fate, Matter, Question, Verdict},
     memory::{Memory, Standing},
 };
 use self::{

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tickmesh_core::spec::OnDisconnect;
 
-use super::boundary::Effect;
+use super::io::Effect;
 use crate::{
     engine::{ContainerStatus, ContainerView},
     ownership::Ownership,

@@ -15,7 +15,7 @@ use super::{
     seek::Seeker,
 };
 use crate::{
-    conduct::Event,
+    agent_core::Event,
     error::chain,
     guard::{ANSWER_PATIENCE, Question},
 };

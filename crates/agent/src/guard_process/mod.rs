@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   agent process                                guard process (a session of its own)
-//!   conduct --effects--> Link ==== socket ====> Process --events--> guard::Guard --effects--> engine, memory.json
+//!      core --effects--> Link ==== socket ====> Process --events--> guard::Guard --effects--> engine, memory.json
 //!           <--events---      <================         <--answers--                <--events--
 //! ```
 //!

@@ -1,6 +1,6 @@
 //! What can happen next.
 
-use tickmesh_agent::conduct;
+use tickmesh_agent::agent_core;
 use tickmesh_core::{agent_wish::WishAnswer, name::AgentName};
 use tickmesh_scheduler::effect::{Wish, WishId};
 
@@ -39,7 +39,7 @@ pub(super) enum SimEvent {
     /// An agent has waited for an answer of this guard for as long as it waits.
     GuardDoubted(Address),
     /// An agent is told something by its guard.
-    ToAgent(Address, Box<conduct::Event>),
+    ToAgent(Address, Box<agent_core::Event>),
     /// People do something.
     Operators,
     /// People ask a scheduler for what they wish of an agent.

@@ -4,7 +4,7 @@
 //! ```text
 //!   people --> net (streams, compare-and-set, losses, delays) <--> schedulers: Candidate, Hold, Leader, Publication
 //!                |    ^                                            (tickmesh_messaging::lease, tickmesh_scheduler)
-//!                |    `-----------------------------------------> agents: Conduct, Roster, State (tickmesh_agent)
+//!                |    `-----------------------------------------> agents: AgentCore, AttemptTable, State (tickmesh_agent)
 //!                |                                                    |
 //!                v                                                    v
 //!             witness <---------------- engines (containers) <--------+

@@ -1,4 +1,4 @@
-//! An agent process: production's conduct on a simulated network and engine.
+//! An agent process: production's core on a simulated network and engine.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -7,11 +7,11 @@ use std::{
 };
 
 use tickmesh_agent::{
-    conduct::{Conduct, Effect, Event, Guarding, KeyState, LastReport, LeaseSeen, Moment, Settings},
+    agent_core::{AgentCore, Effect, Event, Guarding, KeyState, LastReport, LeaseSeen, Moment, Settings},
+    attempt_table,
     engine::ContainerRequest,
     guard,
     ownership::Ownership,
-    roster,
 };
 use tickmesh_core::{
     build::Build,
@@ -35,7 +35,7 @@ use crate::sim::{
     process_table::Address,
 };
 
-/// How long the heart waits for an answer before it tries anew.
+/// How long a heartbeat waits for an answer before it tries anew.
 const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(3);
 /// How often an agent looks for containers that can go.
 const CLEAN_INTERVAL: Duration = Duration::from_secs(60);
@@ -77,7 +77,7 @@ pub(in crate::sim) struct Agent {
     pub(super) clock: Clock,
     pub(super) ownership: Ownership,
     pub(super) machine: MachineId,
-    pub(super) conduct: Conduct,
+    pub(super) core: AgentCore,
     /// What came when no orders were taken.
     orders: VecDeque<Heard>,
     pub(super) abandoned_pulls: BTreeSet<AttemptId>,
@@ -99,21 +99,21 @@ impl Agent {
             timing: context.timing,
             clean_interval: CLEAN_INTERVAL,
             guarding: Guarding::Present,
-            roster: roster::Settings {
+            attempts: attempt_table::Settings {
                 agent: host.owner.agent.clone(),
                 slots: host.slots as usize,
                 start_limit: 2,
                 policy: host.policy.clone(),
             },
         };
-        let (conduct, effects) = Conduct::begin(settings);
+        let (core, effects) = AgentCore::begin(settings);
         let agent = Self {
             address,
             host: host.index,
             clock: host.clock,
             ownership,
             machine: host.machine.clone(),
-            conduct,
+            core,
             orders: VecDeque::new(),
             abandoned_pulls: BTreeSet::new(),
             abandoned_creates: BTreeSet::new(),
@@ -127,12 +127,12 @@ impl Agent {
 
     /// Whether it is at work.
     pub(in crate::sim) fn takes_orders(&self) -> bool {
-        self.conduct.takes_orders()
+        self.core.takes_orders()
     }
 
     /// Whether nothing of its attempts is left to do.
     pub(in crate::sim) fn holds_nothing(&self) -> bool {
-        self.conduct.roster().held().is_empty()
+        self.core.attempts().held().is_empty()
     }
 
     fn read_lease(&self, context: &mut SimContext) {
@@ -161,7 +161,7 @@ impl Host {
 
     /// Orders wait where they are while none are taken.
     fn take_orders(&mut self, context: &mut SimContext) {
-        while let Some(agent) = self.agent.as_mut().filter(|agent| agent.conduct.takes_orders()) {
+        while let Some(agent) = self.agent.as_mut().filter(|agent| agent.core.takes_orders()) {
             match agent.orders.pop_front() {
                 None => return,
                 Some(Heard::Reopened) => self.fold(context, Event::OrdersFollowed),
@@ -224,10 +224,10 @@ impl Host {
     pub(in crate::sim) fn engine_answers_agent(&mut self, context: &mut SimContext, says: EngineSays) {
         let Some(agent) = &mut self.agent else { return };
         let event = match (says.tag.clone(), says.reply) {
-            (EngineTag::Conduct, Ok(Reply::List(containers))) => Some(Event::Listed { containers }),
-            (EngineTag::Conduct, Ok(_)) => Some(Event::OwnRemoved),
-            (EngineTag::Conduct, Err(error)) if matches!(says.op, Op::List(_)) => Some(Event::Unlisted(error)),
-            (EngineTag::Conduct, Err(error)) => Some(Event::OwnNotRemoved(error)),
+            (EngineTag::AgentCore, Ok(Reply::List(containers))) => Some(Event::Listed { containers }),
+            (EngineTag::AgentCore, Ok(_)) => Some(Event::OwnRemoved),
+            (EngineTag::AgentCore, Err(error)) if matches!(says.op, Op::List(_)) => Some(Event::Unlisted(error)),
+            (EngineTag::AgentCore, Err(error)) => Some(Event::OwnNotRemoved(error)),
             (EngineTag::Probe, Ok(_)) => Some(Event::EngineAnswered { stock: Box::default() }),
             (EngineTag::Probe, Err(error)) => Some(Event::EngineSilent(error)),
             (EngineTag::Clean, Ok(Reply::List(containers))) => {
@@ -254,7 +254,7 @@ impl Host {
     /// Folds an event, and begins what follows from it.
     pub(super) fn fold(&mut self, context: &mut SimContext, event: Event) {
         let Some(agent) = &mut self.agent else { return };
-        let effects = agent.conduct.fold(event, agent.moment(context));
+        let effects = agent.core.fold(event, agent.moment(context));
         self.begin_all(context, effects);
         self.take_orders(context);
     }
@@ -286,7 +286,7 @@ impl Host {
             }
             Effect::List => {
                 let list = Op::List(agent.ownership.filter());
-                context.ask_engine(host, Duration::ZERO, address, EngineTag::Conduct, list);
+                context.ask_engine(host, Duration::ZERO, address, EngineTag::AgentCore, list);
             }
             Effect::ReadReport { attempt } => {
                 let subject = context.net.result_subject(&attempt, &agent.ownership.owner().agent);
@@ -319,7 +319,7 @@ impl Host {
             }
             Effect::Clean { held } => agent.clean(context, held),
             Effect::RemoveOwn { container } => {
-                context.ask_engine(host, Duration::ZERO, address, EngineTag::Conduct, Op::Remove(container));
+                context.ask_engine(host, Duration::ZERO, address, EngineTag::AgentCore, Op::Remove(container));
             }
             Effect::TellEnd { attempt, claim_sequence, event } => {
                 agent.append(context, Tag::Told, &attempt, event, claim_sequence);
@@ -337,7 +337,7 @@ impl Host {
 
     fn arm_agent(&mut self, context: &mut SimContext) {
         let Some(agent) = &mut self.agent else { return };
-        let at = agent.conduct.wake_at().map(|uptime| agent.clock.true_time(uptime).max(context.now));
+        let at = agent.core.wake_at().map(|uptime| agent.clock.true_time(uptime).max(context.now));
         if at != agent.armed
             && let Some(at) = at
         {

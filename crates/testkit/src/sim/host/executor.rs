@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use tickmesh_agent::{
     attempt::{self, Effect as E, Event as V, Stop, Terms},
+    attempt_table::Task,
     container,
     default_limits::DefaultLimits,
     engine::{ContainerId, ContainerRequest, ContainerStatus, Error},
     labels::Tag as ContainerTag,
-    roster::Task,
 };
 use tickmesh_core::{
     id::AttemptId,
@@ -173,7 +173,7 @@ impl Agent {
         limit: Duration,
         age: Duration,
     ) -> Option<V> {
-        self.conduct.roster().started(&attempt)?;
+        self.core.attempts().started(&attempt)?;
         if age >= limit {
             return Some(V::StopWanted(Stop::TimedOut));
         }

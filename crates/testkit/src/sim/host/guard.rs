@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tickmesh_agent::{
-    conduct,
+    agent_core,
     engine::Error,
-    guard::{ANSWER_PATIENCE, Effect, Event, Fate, Guard as Conduct, Memory, Settings},
+    guard::{ANSWER_PATIENCE, Effect, Event, Fate, Guard as GuardCore, Memory, Settings},
     ownership::Ownership,
 };
 
@@ -29,7 +29,7 @@ const START: Duration = Duration::from_millis(300);
 #[derive(Debug)]
 pub(super) struct Guard {
     address: Address,
-    process: Option<Conduct>,
+    process: Option<GuardCore>,
     /// The file.
     memory: Option<Memory>,
     armed: Option<Duration>,
@@ -93,7 +93,7 @@ impl Host {
         context.look_at_host(self.index);
         let (ownership, boot) = (Ownership::of(self.owner.clone()), self.boot_id());
         let settings = Settings { ownership, fence: context.timing.fence, boot };
-        let (process, effects) = Conduct::begin(settings, self.guard.memory.clone(), now);
+        let (process, effects) = GuardCore::begin(settings, self.guard.memory.clone(), now);
         self.guard.process = Some(process);
         self.begin_for_guard(context, effects);
     }
@@ -104,7 +104,7 @@ impl Host {
 
     pub(in crate::sim) fn guard_is_told(&mut self, context: &mut SimContext, word: Word) {
         match word {
-            Word::Hello => self.tell_agent(context, conduct::Event::GuardReady),
+            Word::Hello => self.tell_agent(context, agent_core::Event::GuardReady),
             Word::Event(event) => self.fold_for_guard(context, event),
         }
     }
@@ -143,7 +143,7 @@ impl Host {
                 Effect::List => self.ask_for_guard(context, Op::List(self.owner.filter())),
                 Effect::Kill { container } => self.ask_for_guard(context, Op::Kill(container)),
                 Effect::Remove { container } => self.ask_for_guard(context, Op::Remove(container)),
-                Effect::Answer(answer) => self.tell_agent(context, conduct::Event::GuardAnswered(answer)),
+                Effect::Answer(answer) => self.tell_agent(context, agent_core::Event::GuardAnswered(answer)),
             }
         }
         self.arm_guard(context);
@@ -160,7 +160,7 @@ impl Host {
         context.ask_engine(self.index, Duration::ZERO, self.guard.address, EngineTag::Guard, op);
     }
 
-    fn tell_agent(&self, context: &mut SimContext, event: conduct::Event) {
+    fn tell_agent(&self, context: &mut SimContext, event: agent_core::Event) {
         if let Some(agent) = &self.agent {
             context.later(LINE, SimEvent::ToAgent(agent.address, Box::new(event)));
         }
@@ -180,7 +180,7 @@ impl Host {
 
     pub(in crate::sim) fn kill_guard(&mut self, context: &mut SimContext) {
         self.end_guard(context);
-        self.tell_agent(context, conduct::Event::GuardLost);
+        self.tell_agent(context, agent_core::Event::GuardLost);
     }
 
     fn end_guard(&mut self, context: &mut SimContext) {

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use tickmesh_agent::{
     adopt::{Adoption, decide_adoption},
+    agent_core::Event,
     clean::is_forgotten,
-    conduct::Event,
     engine::{ContainerId, ContainerStatus, ContainerView},
     labels::Tag as ContainerTag,
 };

@@ -10,7 +10,7 @@ mod requests;
 use std::collections::BTreeMap;
 
 use tickmesh_agent::{
-    conduct::{self, Shutdown},
+    agent_core::{self, Shutdown},
     labels::Owner,
 };
 use tickmesh_core::{id::Nonce, message::MachineId, policy::HostPolicy};
@@ -101,7 +101,7 @@ impl Host {
     /// The agent is to stop in order, for itself or because its host is about to go down.
     pub(super) fn stop_agent(&mut self, context: &mut SimContext) {
         let shutdown = if context.mishap(Fault::HostStopping) { Shutdown::OfHost } else { Shutdown::OfProcess };
-        self.fold(context, conduct::Event::Shutdown(shutdown));
+        self.fold(context, agent_core::Event::Shutdown(shutdown));
     }
 
     /// Everything on it stops; nothing is started by itself.

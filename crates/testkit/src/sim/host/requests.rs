@@ -43,8 +43,8 @@ pub(in crate::sim) enum Op {
 /// Who asked, and for what.
 #[derive(Debug, Clone)]
 pub(in crate::sim) enum EngineTag {
-    /// The conduct of an agent, for itself.
-    Conduct,
+    /// The core of an agent, for itself.
+    AgentCore,
     Attempt(AttemptId),
     /// A look for containers that can go.
     Clean,
@@ -61,7 +61,7 @@ impl EngineTag {
         match self {
             Self::Guard => guard::ENGINE_PATIENCE,
             Self::Probe => PROBE_PATIENCE,
-            Self::Conduct | Self::Attempt(_) | Self::Clean | Self::Stray(_) => CLIENT_TIMEOUT,
+            Self::AgentCore | Self::Attempt(_) | Self::Clean | Self::Stray(_) => CLIENT_TIMEOUT,
         }
     }
 }

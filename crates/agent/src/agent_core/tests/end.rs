@@ -1,7 +1,7 @@
 //! Stopping in order, and losing the name.
 
 use super::*;
-use crate::conduct::departure::HOST_TIMEOUT;
+use crate::agent_core::shutdown::HOST_TIMEOUT;
 
 #[test]
 fn an_agent_that_stops_waits_for_calm_and_says_farewell() {

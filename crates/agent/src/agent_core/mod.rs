@@ -2,26 +2,26 @@
 //! this same code, so dropping a rule of the protocol means changing it here.
 //!
 //! ```text
-//!  Locking -> Naming -> Arming -> Listing -> Adopting -> Subscribing -> Appearing -> Serving -> Calming -> Leaving -> Ended
-//!   (P10)      (P10)     (P15)     (P2)       (P2)               (first heartbeat)   (shutdown)       (farewell)     ^
-//!                                                                     |          |        |           |              |
-//!                                                                     +----------+--------+-----------+-> Surrendering
-//!                                                                            (another process has the name: P10)
+//!  Locking -> ClaimingName -> Arming -> Listing -> Adopting -> Subscribing -> Appearing -> Serving -> Finishing -> Leaving -> Ended
+//!   (P10)        (P10)        (P15)      (P2)        (P2)             (first heartbeat)    |       (shutdown)  (farewell)      ^
+//!                                                                           |            |           |            |          |
+//!                                                                           +------------+-----------+------------+-> Deposed -+
+//!                                                                                    (another process has the name: P10)
 //! ```
 //!
-//! Heartbeats go on from `Appearing` to `Leaving`. What becomes of each attempt is the roster's; an attempt is on
+//! Heartbeats go on from `Appearing` to `Leaving`. What becomes of each attempt is in the table of attempts; an attempt is in
 //! it before its claim is among the effects, and a heartbeat looks at it after the end of the results is known (P1).
 
-mod arrival;
-mod boundary;
-mod departure;
+mod deposition;
 mod drain;
 mod early;
-mod gate;
+mod guard_client;
 mod health;
-mod heart;
-mod naming;
-mod surrender;
+mod heartbeat;
+mod io;
+mod name_claim;
+mod shutdown;
+mod startup;
 mod tenure;
 
 use std::time::Duration;
@@ -32,28 +32,28 @@ use tickmesh_core::{
     timing::Timing,
 };
 
-pub use self::{
-    boundary::{Effect, Event, KeyState, LeaseSeen, Moment, Shutdown},
-    gate::Guarding,
-};
 use self::{
+    deposition::Deposition,
     early::EarlyOrders,
-    gate::{Gate, News, Release},
+    guard_client::{GuardClient, News, Release},
     health::Health,
-    heart::{Answer, Heart},
-    naming::{Naming, name_in_use},
-    surrender::Surrender,
+    heartbeat::{Answer, Heartbeat},
+    name_claim::{NameClaim, name_in_use},
     tenure::Tenures,
+};
+pub use self::{
+    guard_client::Guarding,
+    io::{Effect, Event, KeyState, LeaseSeen, Moment, Shutdown},
 };
 pub use crate::attempt::LastReport;
 use crate::{
     adopt::Inventory,
     attempt::{self, State},
+    attempt_table::{self, AttemptTable, Intake, Task},
     engine::ContainerId,
     guard,
     labels::Owner,
     ownership::Ownership,
-    roster::{self, Intake, Roster, Task},
 };
 
 /// What an agent process begins with.
@@ -69,22 +69,22 @@ pub struct Settings {
     pub clean_interval: Duration,
     /// Whether it has a guard.
     pub guarding: Guarding,
-    /// What its roster needs to know.
-    pub roster: roster::Settings,
+    /// What its table of attempts needs to know.
+    pub attempts: attempt_table::Settings,
 }
 
 /// One agent process.
 #[derive(Debug)]
-pub struct Conduct {
+pub struct AgentCore {
     ownership: Ownership,
     timing: Timing,
     clean_interval: Duration,
-    roster: Roster,
+    attempts: AttemptTable,
     tenures: Tenures,
     early: EarlyOrders,
-    heart: Heart,
+    heartbeat: Heartbeat,
     health: Health,
-    gate: Gate,
+    guard_client: GuardClient,
     /// When the last acknowledged heartbeat was sent: what a new guard has to know.
     acknowledged: Option<Duration>,
     /// When what still runs on a draining host is stopped.
@@ -100,7 +100,7 @@ enum Stage {
     /// It takes the lock of its name.
     Locking,
     /// It looks whether its name is free.
-    Naming(Naming),
+    ClaimingName(NameClaim),
     /// It has a guard listen.
     Arming,
     /// It asks the engine what an earlier process left.
@@ -114,40 +114,40 @@ enum Stage {
     /// It takes orders.
     Serving { clean_at: Duration },
     /// It is to stop, and gives what is under way a moment.
-    Calming { of: Shutdown, until: Duration },
+    Finishing { of: Shutdown, until: Duration },
     /// It says farewell.
     Leaving { until: Duration },
     /// It lost its name.
-    Surrendering(Surrender),
+    Deposed(Deposition),
     /// It is over.
     Ended,
 }
 
-impl Conduct {
+impl AgentCore {
     /// A process that begins now, and what it does first.
     pub fn begin(settings: Settings) -> (Self, Vec<Effect>) {
-        let Settings { owner, record, timing, clean_interval, guarding, roster } = settings;
-        let conduct = Self {
+        let Settings { owner, record, timing, clean_interval, guarding, attempts } = settings;
+        let core = Self {
             ownership: Ownership::of(owner),
             timing,
             clean_interval,
-            roster: Roster::new(roster, Intake::Open),
+            attempts: AttemptTable::new(attempts, Intake::Open),
             tenures: Tenures::default(),
             early: EarlyOrders::default(),
-            heart: Heart::new(record),
+            heartbeat: Heartbeat::new(record),
             health: Health::default(),
-            gate: Gate::new(guarding),
+            guard_client: GuardClient::new(guarding),
             acknowledged: None,
             evict_at: None,
             told_drained: false,
             stage: Stage::Locking,
         };
-        (conduct, vec![Effect::LockName])
+        (core, vec![Effect::LockName])
     }
 
     /// What this process knows of its attempts.
-    pub fn roster(&self) -> &Roster {
-        &self.roster
+    pub fn attempts(&self) -> &AttemptTable {
+        &self.attempts
     }
 
     /// Whether orders are taken now. Those that come at other times had better wait where they are.
@@ -162,14 +162,14 @@ impl Conduct {
     /// When [`Event::Woken`] is due. It may come early, late and often.
     pub fn wake_at(&self) -> Option<Duration> {
         let own = match &self.stage {
-            Stage::Naming(naming) => naming.wake_at(),
+            Stage::ClaimingName(name_claim) => name_claim.wake_at(),
             Stage::Serving { clean_at } => {
                 // What waits for its instant waits on while no orders are taken.
                 let early = self.early.wake_at().filter(|_| self.takes_orders());
                 self.evict_at.into_iter().chain(self.tenures.wake_at()).chain(early).chain([*clean_at]).min()
             }
-            Stage::Calming { until: at, .. } | Stage::Leaving { until: at } => Some(*at),
-            Stage::Surrendering(surrender) => return Some(surrender.wake_at()),
+            Stage::Finishing { until: at, .. } | Stage::Leaving { until: at } => Some(*at),
+            Stage::Deposed(deposition) => return Some(deposition.wake_at()),
             Stage::Locking
             | Stage::Arming
             | Stage::Listing
@@ -178,10 +178,10 @@ impl Conduct {
             | Stage::Appearing => None,
             Stage::Ended => return None,
         };
-        own.into_iter().chain(self.heart.wake_at()).min()
+        own.into_iter().chain(self.heartbeat.wake_at()).min()
     }
 
-    /// Folds in what happened, and says what is to be done. The roster has changed before the effects begin (rule P1).
+    /// Folds in what happened, and says what is to be done. The table of attempts has changed before the effects begin (rule P1).
     pub fn fold(&mut self, event: Event, now: Moment) -> Vec<Effect> {
         if let Stage::Ended = self.stage {
             return Vec::new();
@@ -201,25 +201,25 @@ impl Conduct {
             Event::LeaseRead(lease) => self.lease_read(lease, now.uptime),
             Event::ResultsEnd { sequence } => self.results_end(sequence, now),
             Event::KeyWritten { revision } => {
-                let answer = self.heart.written(revision, &self.timing);
+                let answer = self.heartbeat.written(revision, &self.timing);
                 self.heartbeat_answered(answer, now)
             }
             Event::KeyRefused { current } => self.key_refused(current, now),
             Event::HeartbeatUnanswered => {
-                self.heart.unanswered(&self.timing, now.uptime);
+                self.heartbeat.unanswered(&self.timing, now.uptime);
                 Vec::new()
             }
             Event::EngineAnswered { stock } => self.engine_answered(*stock, now.uptime),
             Event::EngineSilent(error) => self.engine_silent(&error, now.uptime),
             Event::Attempt { attempt, event } => self.attempt(&attempt, event, now.uptime),
             Event::PullMoved { image, progress } => {
-                self.roster.pull_moved(&image, progress);
+                self.attempts.pull_moved(&image, progress);
                 Vec::new()
             }
             Event::Leftover { attempt, container } => self.leftover(attempt, container),
-            Event::OwnRemoved => self.surrender(|surrender| surrender.removed(now.uptime)),
+            Event::OwnRemoved => self.deposition(|deposition| deposition.removed(now.uptime)),
             Event::OwnNotRemoved(error) => self.own_not_removed(&error, now.uptime),
-            Event::EndTold => self.surrender(Surrender::told),
+            Event::EndTold => self.deposition(Deposition::told),
             Event::Shutdown(shutdown) => self.shutdown(shutdown, now.uptime),
             Event::Failed(error) => self.end(Err(error)),
             Event::Woken => self.woken(now.uptime),
@@ -228,12 +228,12 @@ impl Conduct {
 
     /// A guard that may know nothing learns first when the last heartbeat was acknowledged (rule P15).
     fn guard_ready(&mut self) -> Vec<Effect> {
-        if !self.gate.is_guarded() {
+        if !self.guard_client.is_guarded() {
             return Vec::new();
         }
         let last = self.acknowledged.map(|sent_at| Effect::FeedGuard { sent_at });
         let mut effects: Vec<_> = last.into_iter().collect();
-        effects.extend(self.gate.ready());
+        effects.extend(self.guard_client.ready());
         if let Stage::Arming = self.stage {
             self.stage = Stage::Listing;
             effects.push(Effect::List);
@@ -242,16 +242,16 @@ impl Conduct {
     }
 
     fn guard_lost(&mut self) -> Vec<Effect> {
-        if !self.gate.is_guarded() {
+        if !self.guard_client.is_guarded() {
             return Vec::new();
         }
         tracing::error!("the guard is gone: nothing is claimed until another one listens");
-        self.gate.lost();
+        self.guard_client.lost();
         vec![Effect::StartGuard]
     }
 
     fn guard_answered(&mut self, answer: guard::Answer, now: Duration) -> Vec<Effect> {
-        match self.gate.answered(answer) {
+        match self.guard_client.answered(answer) {
             Some(Release::Do(task)) => vec![Effect::Attempt(task)],
             Some(Release::Tell(attempt, event)) => self.tell(&attempt, event, now),
             None => Vec::new(),
@@ -260,12 +260,12 @@ impl Conduct {
 
     /// Obeys an order that came at that uptime.
     fn believe(&mut self, order: Order, nonce: Nonce, at: Duration) -> Vec<Effect> {
-        let tasks = self.roster.order(order, nonce, self.heart.record().results_seen, at);
+        let tasks = self.attempts.order(order, nonce, self.heartbeat.record().results_seen, at);
         self.for_attempts(tasks)
     }
 
     fn results_end(&mut self, sequence: u64, now: Moment) -> Vec<Effect> {
-        let write = self.heart.results_end(sequence, &self.roster, self.health.trouble(now), now);
+        let write = self.heartbeat.results_end(sequence, &self.attempts, self.health.trouble(now), now);
         write.into_iter().collect()
     }
 
@@ -279,7 +279,7 @@ impl Conduct {
             }
             Answer::Again(wish) => {
                 let mut effects = wish.map(|intake| self.obey(intake, now)).unwrap_or_default();
-                effects.push(self.heart.try_again());
+                effects.push(self.heartbeat.try_again());
                 effects
             }
             Answer::Deposed => self.depose(now.uptime),
@@ -290,16 +290,16 @@ impl Conduct {
     /// Another record is in the way of a heartbeat. A process that was never heard of gives up without a trace.
     fn key_refused(&mut self, current: Option<KeyState>, now: Moment) -> Vec<Effect> {
         let holder = current.as_ref().and_then(|current| current.record.clone());
-        let answer = self.heart.refused(current);
+        let answer = self.heartbeat.refused(current);
         if let (Stage::Appearing, Answer::Deposed, Some(holder)) = (&self.stage, answer, holder) {
-            return self.end(Err(name_in_use(*holder, self.heart.record())));
+            return self.end(Err(name_in_use(*holder, self.heartbeat.record())));
         }
         self.heartbeat_answered(answer, now)
     }
 
     fn feed(&mut self, sent_at: Duration) -> Vec<Effect> {
         self.acknowledged = Some(sent_at);
-        if self.gate.is_up() { vec![Effect::FeedGuard { sent_at }] } else { Vec::new() }
+        if self.guard_client.is_up() { vec![Effect::FeedGuard { sent_at }] } else { Vec::new() }
     }
 
     fn heartbeat_acknowledged(&mut self, now: Duration) -> Vec<Effect> {
@@ -307,82 +307,82 @@ impl Conduct {
             Stage::Appearing => {
                 self.stage = Stage::Serving { clean_at: now };
                 let joined = MeshEvent::AgentJoined { agent: self.ownership.owner().agent.clone() };
-                vec![Effect::Remember { process: self.heart.record().process }, Effect::Announce(joined)]
+                vec![Effect::Remember { process: self.heartbeat.record().process }, Effect::Announce(joined)]
             }
-            Stage::Leaving { .. } if self.heart.said_farewell() => self.leave(),
-            Stage::Leaving { .. } => vec![self.heart.begin(now)],
+            Stage::Leaving { .. } if self.heartbeat.said_farewell() => self.leave(),
+            Stage::Leaving { .. } => vec![self.heartbeat.begin(now)],
             Stage::Locking
-            | Stage::Naming(_)
+            | Stage::ClaimingName(_)
             | Stage::Arming
             | Stage::Listing
             | Stage::Adopting(_)
             | Stage::Subscribing
             | Stage::Serving { .. }
-            | Stage::Calming { .. }
-            | Stage::Surrendering(_)
+            | Stage::Finishing { .. }
+            | Stage::Deposed(_)
             | Stage::Ended => Vec::new(),
         }
     }
 
     fn attempt(&mut self, attempt: &AttemptId, event: attempt::Event, now: Duration) -> Vec<Effect> {
         // What the tasks of a deposed process still report is said once, by its surrender.
-        if let Stage::Surrendering(_) | Stage::Ended = self.stage {
+        if let Stage::Deposed(_) | Stage::Ended = self.stage {
             return Vec::new();
         }
-        match self.gate.news(attempt, event, self.roster.started(attempt)) {
+        match self.guard_client.news(attempt, event, self.attempts.started(attempt)) {
             News::Tell(event) => self.tell(attempt, event, now),
             News::Ask(question) => question.into_iter().collect(),
         }
     }
 
     fn tell(&mut self, attempt: &AttemptId, event: attempt::Event, now: Duration) -> Vec<Effect> {
-        let tasks = self.roster.event(attempt, event).unwrap_or_else(|illegal| {
+        let tasks = self.attempts.event(attempt, event).unwrap_or_else(|illegal| {
             tracing::error!(attempt_id = %attempt, error = %illegal, "event ignored");
             Vec::new()
         });
         let mut effects = self.for_attempts(tasks);
-        effects.extend(self.leave_once_calm(now));
+        effects.extend(self.leave_once_finished(now));
         effects
     }
 
     /// What is to be done for attempts, as far as it needs nobody's leave.
     fn for_attempts(&mut self, tasks: Vec<Task>) -> Vec<Effect> {
         let pass = |task: Task| {
-            let ordered = self.roster.ordered(&task.attempt);
-            self.gate.pass(task, ordered)
+            let ordered = self.attempts.ordered(&task.attempt);
+            self.guard_client.pass(task, ordered)
         };
         tasks.into_iter().filter_map(pass).collect()
     }
 
     fn leftover(&mut self, attempt: AttemptId, container: ContainerId) -> Vec<Effect> {
-        if !self.is_serving() || self.roster.knows(&attempt) {
+        if !self.is_serving() || self.attempts.knows(&attempt) {
             return Vec::new();
         }
         tracing::info!(attempt_id = %attempt, container = %container, "nobody needs this container");
-        let tasks = self.roster.adopt(attempt, State::adopt_leftover(container));
+        let tasks = self.attempts.adopt(attempt, State::adopt_leftover(container));
         self.for_attempts(tasks)
     }
 
     fn woken(&mut self, now: Duration) -> Vec<Effect> {
         let mut effects = match &mut self.stage {
-            Stage::Naming(naming) => naming.woken(now).into_iter().collect(),
+            Stage::ClaimingName(name_claim) => name_claim.woken(now).into_iter().collect(),
             Stage::Serving { clean_at } => {
                 let mut effects = Vec::new();
                 if *clean_at <= now {
                     *clean_at = now + self.clean_interval;
-                    effects.push(Effect::Clean { held: self.roster.held() });
+                    effects.push(Effect::Clean { held: self.attempts.held() });
                 }
                 effects.extend(self.evict(now));
                 effects.extend(self.tenures.woken(now));
                 effects.extend(self.take_early(now));
                 effects
             }
-            Stage::Calming { until, .. } if *until <= now => self.say_farewell(now),
+            Stage::Finishing { until, .. } if *until <= now => self.say_farewell(now),
             Stage::Leaving { until } if *until <= now => {
                 tracing::warn!("stopping without a farewell");
                 return self.leave();
             }
-            Stage::Surrendering(_) => return self.surrender(|surrender| surrender.woken(now)),
+            Stage::Deposed(_) => return self.deposition(|deposition| deposition.woken(now)),
             Stage::Ended => return Vec::new(),
             Stage::Locking
             | Stage::Arming
@@ -390,10 +390,10 @@ impl Conduct {
             | Stage::Adopting(_)
             | Stage::Subscribing
             | Stage::Appearing
-            | Stage::Calming { .. }
+            | Stage::Finishing { .. }
             | Stage::Leaving { .. } => Vec::new(),
         };
-        if let Some(heartbeat) = self.heart.woken(now) {
+        if let Some(heartbeat) = self.heartbeat.woken(now) {
             effects.extend(self.look_after_engine(now));
             effects.extend([heartbeat].into_iter().chain(self.health.probe(now)));
         }

@@ -3,7 +3,7 @@
 use tickmesh_core::id::Epoch;
 
 use super::*;
-use crate::conduct::tenure::{LEASE_INTERVAL, LEASE_PATIENCE};
+use crate::agent_core::tenure::{LEASE_INTERVAL, LEASE_PATIENCE};
 
 fn of(epoch: u64, replica: u32) -> Event {
     let order = Order { epoch: Epoch(epoch), ..start(replica) };
@@ -36,9 +36,9 @@ fn a_lease_that_is_renewed_meanwhile_is_believed() {
     let mut process = serving_since(7);
     process.tell(of(7, 0), &["read-lease"]);
     process.tell(read(7), &[]);
-    assert!(!process.conduct.takes_orders());
+    assert!(!process.core.takes_orders());
     process.wait(LEASE_INTERVAL, &["read-lease"]);
-    assert!(process.conduct.wake_at() > Some(BEGUN + process.age), "the answer is awaited");
+    assert!(process.core.wake_at() > Some(BEGUN + process.age), "the answer is awaited");
     process.tell(read(8), &["claim 0"]);
     process.tell(of(8, 1), &["read-lease"]);
     process.tell(read(8), &["claim 1"]);
@@ -51,16 +51,16 @@ fn orders_of_a_lease_that_nobody_renews_start_nothing() {
     process.tell(of(7, 0), &["read-lease"]);
     while process.age < LEASE_PATIENCE {
         process.tell(read(7), &[]);
-        assert!(!process.conduct.takes_orders());
+        assert!(!process.core.takes_orders());
         process.age += LEASE_INTERVAL;
         // Heartbeats fall due meanwhile.
         assert!(process.fold(Event::Woken).contains(&"read-lease".to_owned()));
     }
     process.tell(read(7), &[]);
-    assert!(process.conduct.takes_orders(), "the order is given up");
+    assert!(process.core.takes_orders(), "the order is given up");
     process.tell(of(7, 1), &["read-lease"]);
     process.tell(read(7), &[]);
-    assert!(process.conduct.takes_orders(), "the next one is refused at once");
+    assert!(process.core.takes_orders(), "the next one is refused at once");
     process.tell(stop_of(7, 2), &["read-lease"]);
     process.tell(read(7), &["decline 2"]);
     process.tell(of(7, 1), &["read-lease"]);
@@ -89,10 +89,10 @@ fn an_order_of_an_older_tenure_is_refused() {
 fn a_later_tenure_is_believed_when_the_lease_has_it() {
     let mut process = Process::serving();
     process.tell(of(5, 0), &["read-lease"]);
-    assert!(!process.conduct.takes_orders(), "the next ones wait where they are");
+    assert!(!process.core.takes_orders(), "the next ones wait where they are");
     process.tell(of(4, 1), &[]);
     process.tell(read(5), &["claim 0"]);
-    assert!(process.conduct.takes_orders());
+    assert!(process.core.takes_orders());
     process.tell(of(6, 2), &["read-lease"]);
     process.tell(read(8), &["claim 2"]);
     process.tell(of(5, 3), &[]);
@@ -128,7 +128,7 @@ fn an_order_that_waits_is_as_old_as_it_is() {
     process.tell(of(5, 0), &["read-lease"]);
     process.age += seconds(20);
     process.tell(read(5), &["claim 0"]);
-    let ordered = process.conduct.roster().ordered(&attempt_of_replica(0)).unwrap();
+    let ordered = process.core.attempts().ordered(&attempt_of_replica(0)).unwrap();
     assert_eq!(BEGUN + process.age - ordered.at, seconds(20));
 }
 
@@ -150,7 +150,7 @@ fn orders_followed_anew_are_not_believed_before_a_renewal() {
     process.tell(read(8), &[]);
     process.tell(of(7, 1), &["read-lease"]);
     process.tell(read(8), &[]);
-    assert!(!process.conduct.takes_orders(), "nobody has renewed the lease since");
+    assert!(!process.core.takes_orders(), "nobody has renewed the lease since");
     process.wait(LEASE_INTERVAL, &["read-lease"]);
     process.tell(read(9), &["claim 1"]);
     process.tell(of(7, 2), &["claim 2"]);

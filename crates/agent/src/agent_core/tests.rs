@@ -72,13 +72,13 @@ fn settings(guarding: Guarding) -> Settings {
         timing: Timing::default(),
         clean_interval: Duration::from_secs(60),
         guarding,
-        roster: roster::Settings { agent: fixture::agent(), slots: 4, start_limit: 4, policy },
+        attempts: attempt_table::Settings { agent: fixture::agent(), slots: 4, start_limit: 4, policy },
     }
 }
 
 /// A process, and how long it has been there.
 struct Process {
-    conduct: Conduct,
+    core: AgentCore,
     age: Duration,
 }
 
@@ -88,9 +88,9 @@ impl Process {
     }
 
     fn begin_with(guarding: Guarding) -> Self {
-        let (conduct, effects) = Conduct::begin(settings(guarding));
+        let (core, effects) = AgentCore::begin(settings(guarding));
         assert_eq!(lines(&effects), ["lock-name"]);
-        Self { conduct, age: Duration::ZERO }
+        Self { core, age: Duration::ZERO }
     }
 
     /// One that has its name, found those containers, and follows orders.
@@ -98,7 +98,7 @@ impl Process {
         let mut process = Self::begin();
         process.tell(Event::NameLocked { remembered: Vec::new() }, &["read-key"]);
         process.tell(Event::KeyRead { current: key(REVISION, record(0)) }, &["list"]);
-        assert_eq!(process.conduct.roster.held(), BTreeSet::new());
+        assert_eq!(process.core.attempts.held(), BTreeSet::new());
         process.fold(Event::Listed { containers });
         process
     }
@@ -117,7 +117,7 @@ impl Process {
     fn fold(&mut self, event: Event) -> Vec<String> {
         let now = Moment { uptime: BEGUN + self.age, wall: Timestamp::UNIX_EPOCH };
         // The engine is asked with every heartbeat, which is told in `health` alone.
-        let mut lines = lines(&self.conduct.fold(event, now));
+        let mut lines = lines(&self.core.fold(event, now));
         lines.retain(|line| line != PROBE);
         lines
     }
@@ -131,7 +131,7 @@ impl Process {
     /// Lets time pass until something is due, which must be after `pause`.
     #[track_caller]
     fn wait(&mut self, pause: Duration, expected: &[&str]) {
-        assert_eq!(self.conduct.wake_at(), Some(BEGUN + self.age + pause), "when it is due");
+        assert_eq!(self.core.wake_at(), Some(BEGUN + self.age + pause), "when it is due");
         if !pause.is_zero() {
             self.age += pause - Duration::from_nanos(1);
             self.tell(Event::Woken, &[]);
@@ -260,11 +260,11 @@ fn claimed_with(claim: u8) -> Option<LastReport> {
     Some(LastReport { sequence: 20, event })
 }
 
-mod beat;
 mod begin;
 mod drain;
 mod early;
 mod end;
 mod guarded;
 mod health;
+mod heartbeat;
 mod tenure;

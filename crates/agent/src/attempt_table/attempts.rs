@@ -1,4 +1,4 @@
-//! The attempts of a roster, counted as they come and go: what is asked at every event must not cost a look at each of them.
+//! The entries of a table of attempts, counted as they come and go: what is asked at every event must not cost a look at each of them.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -13,10 +13,10 @@ use tickmesh_core::{
 };
 
 use super::{
-    Conduct, Stage,
-    boundary::{Effect, Moment},
+    AgentCore, Stage,
+    io::{Effect, Moment},
 };
-use crate::{attempt, engine, error::chain, roster::EngineState};
+use crate::{attempt, attempt_table::EngineState, engine, error::chain};
 
 /// What the probes of an engine have told.
 #[derive(Debug, Default)]
@@ -68,14 +68,14 @@ impl Health {
     }
 }
 
-impl Conduct {
+impl AgentCore {
     pub(super) fn engine_answered(&mut self, stock: EngineStock, now: Duration) -> Vec<Effect> {
-        self.heart.take_stock(stock);
+        self.heartbeat.take_stock(stock);
         if !self.health.answered(now) {
             return Vec::new();
         }
         tracing::info!("the engine answers again");
-        self.roster.set_engine(EngineState::Answers);
+        self.attempts.set_engine(EngineState::Answers);
         vec![Effect::Announce(MeshEvent::EngineBack { agent: self.ownership.owner().agent.clone() })]
     }
 
@@ -89,20 +89,20 @@ impl Conduct {
     /// Gives back what has not been started, once the engine has not answered for long.
     pub(super) fn look_after_engine(&mut self, now: Duration) -> Vec<Effect> {
         // Whoever gives up its name has given its attempts up with it.
-        if let Stage::Surrendering(_) | Stage::Ended = self.stage {
+        if let Stage::Deposed(_) | Stage::Ended = self.stage {
             return Vec::new();
         }
         let Some(reason) = self.health.begins_to_last(now, &self.timing) else { return Vec::new() };
         tracing::error!(%reason, "the engine has not answered for long: nothing is taken, what is not started is given back");
         let agent = self.ownership.owner().agent.clone();
         let mut effects = vec![Effect::Announce(MeshEvent::EngineLost { agent, reason })];
-        self.roster.set_engine(EngineState::Lost);
-        let tasks = self.roster.give_back();
+        self.attempts.set_engine(EngineState::Lost);
+        let tasks = self.attempts.give_back();
         // What waits for the guard's leave to be created is not created any more.
         let abandoned = tasks.iter().filter(|task| task.effect == attempt::Effect::AbandonCreate);
-        abandoned.for_each(|task| self.gate.forget(&task.attempt));
+        abandoned.for_each(|task| self.guard_client.forget(&task.attempt));
         effects.extend(self.for_attempts(tasks));
-        effects.extend(self.leave_once_calm(now));
+        effects.extend(self.leave_once_finished(now));
         effects
     }
 }

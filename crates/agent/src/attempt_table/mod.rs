@@ -1,6 +1,6 @@
 //! Every attempt that this agent process has to do with. Pure: orders and events in, things to do out.
 //!
-//! The roster decides what an order means (claim it, refuse it, ignore it), limits how many containers are brought up at
+//! The table of attempts decides what an order means (claim it, refuse it, ignore it), limits how many containers are brought up at
 //! once, and says what a heartbeat lists as held. The life of each attempt is in [`crate::attempt`].
 
 mod attempts;
@@ -29,7 +29,7 @@ use crate::{
 /// an ended attempt is refused. Remembering saves the message.
 const ENDED_MAX: usize = 4_096;
 
-/// What the roster needs to know of its agent.
+/// What the table of attempts needs to know of its agent.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub agent: AgentName,
@@ -80,7 +80,7 @@ pub struct OwnClaim {
 
 /// All attempts of this process.
 #[derive(Debug)]
-pub struct Roster {
+pub struct AttemptTable {
     settings: Settings,
     intake: Intake,
     engine: EngineState,
@@ -90,7 +90,7 @@ pub struct Roster {
     ended: Ended,
 }
 
-impl Roster {
+impl AttemptTable {
     /// An empty one.
     pub fn new(settings: Settings, intake: Intake) -> Self {
         Self {
@@ -293,7 +293,7 @@ impl Roster {
     }
 
     /// Whether nothing is under way that the next process would have to guess about.
-    pub fn is_calm(&self) -> bool {
+    pub fn survives_restart(&self) -> bool {
         self.attempts.iter().all(|(_, entry)| entry.state.survives_restart())
     }
 

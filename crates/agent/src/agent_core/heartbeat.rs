@@ -13,14 +13,14 @@ use tickmesh_core::{
 };
 
 use super::{
-    boundary::{Effect, KeyState, Moment},
-    naming::{Predecessor, intake_of},
+    io::{Effect, KeyState, Moment},
+    name_claim::{Predecessor, intake_of},
 };
-use crate::roster::{Intake, Roster};
+use crate::attempt_table::{AttemptTable, Intake};
 
 /// What beats.
 #[derive(Debug)]
-pub(super) struct Heart {
+pub(super) struct Heartbeat {
     /// The last heartbeat that was sent: the next one differs in what changes.
     record: AgentRecord,
     /// What the next one replaces.
@@ -65,7 +65,7 @@ pub(super) enum Answer {
     Unexpected,
 }
 
-impl Heart {
+impl Heartbeat {
     /// A heart that has not beaten yet.
     pub(super) fn new(record: AgentRecord) -> Self {
         Self { record, revision: 0, predecessor: None, beat: Beat::Still, begun: Duration::ZERO, farewell: None }
@@ -119,7 +119,7 @@ impl Heart {
     pub(super) fn results_end(
         &mut self,
         sequence: u64,
-        roster: &Roster,
+        attempts: &AttemptTable,
         engine_trouble: Option<EngineTrouble>,
         now: Moment,
     ) -> Option<Effect> {
@@ -127,9 +127,9 @@ impl Heart {
             return None;
         }
         self.record.results_seen = sequence;
-        self.record.held = roster.held();
-        self.record.preparing = roster.preparing();
-        (self.record.draining, self.record.drain_by) = match roster.intake() {
+        self.record.held = attempts.held();
+        self.record.preparing = attempts.preparing();
+        (self.record.draining, self.record.drain_by) = match attempts.intake() {
             Intake::Open => (false, None),
             Intake::Draining { by } => (true, by),
         };

@@ -5,9 +5,9 @@ use std::time::Duration;
 use tickmesh_core::id::Nonce;
 
 use super::{
-    Conduct, Stage,
-    boundary::{Effect, KeyState, Moment},
-    naming::{Finding, Naming},
+    AgentCore, Stage,
+    io::{Effect, KeyState, Moment},
+    name_claim::{Finding, NameClaim},
 };
 use crate::{
     adopt::Inventory,
@@ -16,23 +16,23 @@ use crate::{
     error::Error,
 };
 
-impl Conduct {
+impl AgentCore {
     pub(super) fn name_locked(&mut self, remembered: Vec<Nonce>) -> Vec<Effect> {
         let Stage::Locking = self.stage else { return Vec::new() };
-        self.stage = Stage::Naming(Naming::begin(remembered));
+        self.stage = Stage::ClaimingName(NameClaim::begin(remembered));
         vec![Effect::ReadKey]
     }
 
     pub(super) fn key_read(&mut self, current: Option<KeyState>, now: Moment) -> Vec<Effect> {
-        let Stage::Naming(naming) = &mut self.stage else { return Vec::new() };
-        match naming.read(current, self.heart.record(), &self.timing, now.uptime) {
+        let Stage::ClaimingName(name_claim) = &mut self.stage else { return Vec::new() };
+        match name_claim.read(current, self.heartbeat.record(), &self.timing, now.uptime) {
             Finding::Open => Vec::new(),
             Finding::InUse(error) => self.end(Err(error)),
             Finding::Free(predecessor) => {
                 let intake = predecessor.intake;
-                let known_as = self.heart.record().machine.clone();
-                self.heart.succeed(predecessor);
-                let machine = self.heart.record().machine.clone();
+                let known_as = self.heartbeat.record().machine.clone();
+                self.heartbeat.succeed(predecessor);
+                let machine = self.heartbeat.record().machine.clone();
                 let mut effects = Vec::new();
                 if machine != known_as {
                     effects.push(Effect::GoBy { machine });
@@ -46,15 +46,15 @@ impl Conduct {
     }
 
     pub(super) fn key_unread(&mut self, now: Duration) -> Vec<Effect> {
-        if let Stage::Naming(naming) = &mut self.stage {
-            naming.unread(&self.timing, now);
+        if let Stage::ClaimingName(name_claim) = &mut self.stage {
+            name_claim.unread(&self.timing, now);
         }
         Vec::new()
     }
 
     /// The guard has to listen before anything can be claimed.
     pub(super) fn arm(&mut self) -> Vec<Effect> {
-        if self.gate.is_guarded() {
+        if self.guard_client.is_guarded() {
             self.stage = Stage::Arming;
             return vec![Effect::StartGuard];
         }
@@ -68,18 +68,18 @@ impl Conduct {
                 self.stage = Stage::Adopting(Inventory::of(containers, &self.ownership));
                 self.look_into_next()
             }
-            Stage::Surrendering(surrender) => {
-                let next = surrender.listed(containers, &self.ownership, now);
+            Stage::Deposed(deposition) => {
+                let next = deposition.listed(containers, &self.ownership, now);
                 self.follow(next)
             }
             Stage::Locking
-            | Stage::Naming(_)
+            | Stage::ClaimingName(_)
             | Stage::Arming
             | Stage::Adopting(_)
             | Stage::Subscribing
             | Stage::Appearing
             | Stage::Serving { .. }
-            | Stage::Calming { .. }
+            | Stage::Finishing { .. }
             | Stage::Leaving { .. }
             | Stage::Ended => Vec::new(),
         }
@@ -97,7 +97,7 @@ impl Conduct {
     pub(super) fn report_read(&mut self, last: Option<&LastReport>) -> Vec<Effect> {
         let Stage::Adopting(inventory) = &mut self.stage else { return Vec::new() };
         let adopted = inventory.look_into(last);
-        let tasks = adopted.map(|(attempt, step)| self.roster.adopt(attempt, step)).unwrap_or_default();
+        let tasks = adopted.map(|(attempt, step)| self.attempts.adopt(attempt, step)).unwrap_or_default();
         let mut effects = self.for_attempts(tasks);
         effects.extend(self.look_into_next());
         effects
@@ -112,7 +112,7 @@ impl Conduct {
         vec![Effect::FollowOrders]
     }
 
-    /// Everything that an earlier process left is on the roster: only now is a sign of life shown (rule P2). Later on, what is
+    /// Everything that an earlier process left is in the table of attempts: only now is a sign of life shown (rule P2). Later on, what is
     /// believed of tenures ends.
     pub(super) fn orders_followed(&mut self, now: Duration) -> Vec<Effect> {
         let Stage::Subscribing = self.stage else {
@@ -121,7 +121,7 @@ impl Conduct {
         };
         self.stage = Stage::Appearing;
         // The first order is believed once the lease has been renewed since: the earlier it is read, the better.
-        let mut effects = vec![self.heart.begin(now), Effect::ReadLease];
+        let mut effects = vec![self.heartbeat.begin(now), Effect::ReadLease];
         effects.extend(self.health.probe(now));
         effects
     }

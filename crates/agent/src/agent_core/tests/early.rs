@@ -63,7 +63,7 @@ fn the_age_of_an_order_counts_from_when_it_came() {
     assert!(process.fold(Event::Woken).contains(&"claim 1".to_owned()));
     let stored = attempt::Event::ClaimStored { sequence: 60, at: BEGUN + process.age };
     assert_eq!(process.attempt(1, stored), ["report 1"]);
-    assert_eq!(process.conduct.roster.ordered(&attempt_of_replica(1)).unwrap().at, came_at);
+    assert_eq!(process.core.attempts.ordered(&attempt_of_replica(1)).unwrap().at, came_at);
 }
 
 /// One of a later tenure has the lease read first, and the other one waits for that.

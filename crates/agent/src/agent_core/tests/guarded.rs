@@ -70,7 +70,7 @@ fn only_an_acknowledged_heartbeat_feeds_the_guard_with_the_moment_it_was_sent() 
 fn the_guard_is_asked_before_the_claim_before_the_container_and_before_its_start() {
     for last in ["claim", "create", "start", "nothing"] {
         let process = asked_before(last);
-        assert_eq!(replicas(&process.conduct.roster.held()), [0], "held before it is asked: {last}");
+        assert_eq!(replicas(&process.core.attempts.held()), [0], "held before it is asked: {last}");
     }
 }
 
@@ -110,7 +110,7 @@ fn a_container_that_the_guard_killed_is_lost_and_one_that_exited_keeps_its_outco
     let killed = || attempt::Event::Exited(fixture::exit(137));
     let mut process = asked_before("nothing");
     assert_eq!(process.attempt(0, killed()), ["ask-guard 0: who killed c0ffee"]);
-    let claims = process.conduct.roster.own_claims();
+    let claims = process.core.attempts.own_claims();
     assert_eq!(claims.len(), 1, "still held: {claims:?}");
     process.tell(answer(0, Verdict::Fenced), &["report 0"]);
     assert_eq!(last_words(&process), AttemptEvent::Lost { reason: LostReason::Fenced });
@@ -126,7 +126,7 @@ fn a_container_that_the_guard_killed_is_lost_and_one_that_exited_keeps_its_outco
 }
 
 fn last_words(process: &Process) -> AttemptEvent {
-    process.conduct.roster.own_claims().remove(0).last_words.unwrap().1
+    process.core.attempts.own_claims().remove(0).last_words.unwrap().1
 }
 
 #[test]

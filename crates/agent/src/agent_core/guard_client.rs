@@ -8,12 +8,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tickmesh_core::{id::AttemptId, spec::OnDisconnect};
 
-use super::boundary::Effect;
+use super::io::Effect;
 use crate::{
     attempt::{self, EXIT_KILLED},
+    attempt_table::{Ordered, Task},
     engine::{ContainerId, ExitState},
     guard::{Answer, Matter, Question, Verdict},
-    roster::{Ordered, Task},
 };
 
 /// Whether the agent has a guard.
@@ -27,7 +27,7 @@ pub enum Guarding {
 
 /// What waits for the guard.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct GuardClient {
     link: Link,
     pending: BTreeMap<AttemptId, Pending>,
 }
@@ -71,7 +71,7 @@ pub(super) enum News {
     Ask(Option<Effect>),
 }
 
-impl Gate {
+impl GuardClient {
     pub(super) fn new(guarding: Guarding) -> Self {
         let link = match guarding {
             Guarding::Absent => Link::Absent,

@@ -11,10 +11,10 @@ use tickmesh_core::{
 
 use crate::{
     attempt::{self, LastReport},
+    attempt_table::Task,
     engine::{self, ContainerId, ContainerView},
     error::Error,
     guard,
-    roster::Task,
 };
 
 /// Now, on both clocks of the host.
@@ -88,7 +88,7 @@ pub enum Event {
     },
     /// Answer to [`Effect::FollowOrders`]; and again whenever they are followed anew, before the first order that comes of it.
     OrdersFollowed,
-    /// An order came. Only while [`super::Conduct::takes_orders`]; others are dropped, and the leader repeats them.
+    /// An order came. Only while [`super::AgentCore::takes_orders`]; others are dropped, and the leader repeats them.
     Order {
         order: Box<Order>,
         /// A fresh one, for the claim that may come of it (protocol rule P7).

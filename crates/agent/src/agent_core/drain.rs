@@ -5,21 +5,21 @@ use std::time::Duration;
 use tickmesh_core::message::MeshEvent;
 
 use super::{
-    Conduct,
-    boundary::{Effect, Moment},
+    AgentCore,
+    io::{Effect, Moment},
 };
-use crate::roster::Intake;
+use crate::attempt_table::Intake;
 
-impl Conduct {
+impl AgentCore {
     /// Takes in what the agent's key says. The deadline of a drain is an instant, so that the next process keeps it too; from here on
     /// it is uptime, which nobody sets.
     pub(super) fn obey(&mut self, intake: Intake, now: Moment) -> Vec<Effect> {
-        let before = self.roster.intake();
+        let before = self.attempts.intake();
         if intake == before {
             return Vec::new();
         }
         tracing::info!(?intake, "intake changed");
-        self.roster.set_intake(intake);
+        self.attempts.set_intake(intake);
         self.told_drained = false;
         self.evict_at = match intake {
             Intake::Open | Intake::Draining { by: None } => None,
@@ -39,7 +39,7 @@ impl Conduct {
 
     /// Tells the world, once, that nothing runs here any more: the last heartbeat has said so.
     pub(super) fn tell_drained(&mut self) -> Option<Effect> {
-        let record = self.heart.record();
+        let record = self.heartbeat.record();
         if !record.draining || !record.held.is_empty() || self.told_drained {
             return None;
         }
@@ -52,8 +52,11 @@ impl Conduct {
         if self.evict_at.take_if(|at| *at <= now).is_none() {
             return Vec::new();
         }
-        let tasks = self.roster.evict();
-        tracing::info!(containers = self.roster.held().len(), "the drain's deadline has passed: what runs is stopped");
+        let tasks = self.attempts.evict();
+        tracing::info!(
+            containers = self.attempts.held().len(),
+            "the drain's deadline has passed: what runs is stopped"
+        );
         self.for_attempts(tasks)
     }
 }

@@ -15,8 +15,8 @@ use tickmesh_core::{
     timing::Timing,
 };
 
-use super::boundary::{Effect, KeyState};
-use crate::{error::Error, roster::Intake};
+use super::io::{Effect, KeyState};
+use crate::{attempt_table::Intake, error::Error};
 
 /// Heartbeats for which a key must not change before a process that ran before a reboot of this host counts as gone. A
 /// copy of this host's disk may be running somewhere.
@@ -24,7 +24,7 @@ const HEARTBEATS_AFTER_BOOT: u32 = 3;
 
 /// Looks at the key of a name until it is known whether the name is free.
 #[derive(Debug)]
-pub(super) struct Naming {
+pub(super) struct NameClaim {
     /// The last processes on this host that had the name. More than one: a store that was restored names an earlier one.
     remembered: Vec<Nonce>,
     /// The look that later ones are compared with.
@@ -83,7 +83,7 @@ enum Relation {
     Elsewhere,
 }
 
-impl Naming {
+impl NameClaim {
     /// The first look is under way.
     pub(super) fn begin(remembered: Vec<Nonce>) -> Self {
         Self { remembered, first: None, look_at: None }

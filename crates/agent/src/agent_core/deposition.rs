@@ -3,12 +3,12 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::boundary::Effect;
+use super::io::Effect;
 use crate::{
+    attempt_table::OwnClaim,
     backoff::Backoff,
     engine::{ContainerId, ContainerView},
     ownership::Ownership,
-    roster::OwnClaim,
 };
 
 /// Sweeps, one after the other: a container whose creation was under way shows up late.
@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Gives up what a process claimed.
 #[derive(Debug)]
-pub(super) struct Surrender {
+pub(super) struct Deposition {
     claims: VecDeque<OwnClaim>,
     sweeps_left: usize,
     backoff: Backoff,
@@ -50,13 +50,13 @@ pub(super) enum Next {
     Done,
 }
 
-impl Surrender {
+impl Deposition {
     /// Gives up these.
     pub(super) fn begin(claims: Vec<OwnClaim>, now: Duration) -> (Self, Next) {
         let (sweeps_left, backoff, until) = (SWEEPS, Backoff::default(), now + TIMEOUT);
-        let surrender = Self { claims: claims.into(), sweeps_left, backoff, until, step: Step::Listing };
-        let next = if surrender.claims.is_empty() { Next::Done } else { Next::Do(Effect::List) };
-        (surrender, next)
+        let deposition = Self { claims: claims.into(), sweeps_left, backoff, until, step: Step::Listing };
+        let next = if deposition.claims.is_empty() { Next::Done } else { Next::Do(Effect::List) };
+        (deposition, next)
     }
 
     /// What the engine has now.

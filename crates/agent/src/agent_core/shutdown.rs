@@ -5,9 +5,9 @@ use std::time::Duration;
 use tickmesh_core::message::MeshEvent;
 
 use super::{
-    Conduct, Stage,
-    boundary::{Effect, Shutdown},
-    surrender::{Next, Surrender},
+    AgentCore, Stage,
+    deposition::{Deposition, Next},
+    io::{Effect, Shutdown},
 };
 use crate::{
     engine,
@@ -21,12 +21,12 @@ pub(super) const HOST_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the farewell of an agent that stops may take. Without it the agent is lost by silence, which only takes longer.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(3);
 
-impl Conduct {
+impl AgentCore {
     /// Another process has the name.
     pub(super) fn depose(&mut self, now: Duration) -> Vec<Effect> {
         tracing::error!(agent = %self.ownership.owner().agent, "another process has this agent's name");
-        let (surrender, next) = Surrender::begin(self.roster.own_claims(), now);
-        self.stage = Stage::Surrendering(surrender);
+        let (deposition, next) = Deposition::begin(self.attempts.own_claims(), now);
+        self.stage = Stage::Deposed(deposition);
         let mut effects = vec![Effect::Abandon];
         effects.extend(self.follow(next));
         effects
@@ -34,12 +34,12 @@ impl Conduct {
 
     pub(super) fn own_not_removed(&mut self, error: &engine::Error, now: Duration) -> Vec<Effect> {
         tracing::error!(error = %chain(error), "containers not removed yet");
-        self.surrender(|surrender| surrender.failed(now))
+        self.deposition(|deposition| deposition.failed(now))
     }
 
-    pub(super) fn surrender(&mut self, go_on: impl FnOnce(&mut Surrender) -> Next) -> Vec<Effect> {
-        let Stage::Surrendering(surrender) = &mut self.stage else { return Vec::new() };
-        let next = go_on(surrender);
+    pub(super) fn deposition(&mut self, go_on: impl FnOnce(&mut Deposition) -> Next) -> Vec<Effect> {
+        let Stage::Deposed(deposition) = &mut self.stage else { return Vec::new() };
+        let next = go_on(deposition);
         self.follow(next)
     }
 
@@ -59,7 +59,7 @@ impl Conduct {
         match self.stage {
             // Nobody has seen a sign of life.
             Stage::Locking
-            | Stage::Naming(_)
+            | Stage::ClaimingName(_)
             | Stage::Arming
             | Stage::Listing
             | Stage::Adopting(_)
@@ -67,46 +67,48 @@ impl Conduct {
             Stage::Appearing | Stage::Serving { .. } => {
                 let (tasks, timeout) = match of {
                     Shutdown::OfProcess => (Vec::new(), CALM_TIMEOUT),
-                    Shutdown::OfHost => (self.roster.evict(), HOST_TIMEOUT),
+                    Shutdown::OfHost => (self.attempts.evict(), HOST_TIMEOUT),
                 };
-                self.stage = Stage::Calming { of, until: now + timeout };
+                self.stage = Stage::Finishing { of, until: now + timeout };
                 let mut effects = self.for_attempts(tasks);
-                effects.extend(self.leave_once_calm(now));
+                effects.extend(self.leave_once_finished(now));
                 effects
             }
-            Stage::Calming { .. } | Stage::Leaving { .. } | Stage::Surrendering(_) | Stage::Ended => Vec::new(),
+            Stage::Finishing { .. } | Stage::Leaving { .. } | Stage::Deposed(_) | Stage::Ended => Vec::new(),
         }
     }
 
-    pub(super) fn leave_once_calm(&mut self, now: Duration) -> Vec<Effect> {
+    pub(super) fn leave_once_finished(&mut self, now: Duration) -> Vec<Effect> {
         match self.stage {
-            Stage::Calming { of: Shutdown::OfProcess, .. } if self.roster.is_calm() => self.say_farewell(now),
-            Stage::Calming { of: Shutdown::OfHost, .. } if self.roster.held().is_empty() => self.say_farewell(now),
+            Stage::Finishing { of: Shutdown::OfProcess, .. } if self.attempts.survives_restart() => {
+                self.say_farewell(now)
+            }
+            Stage::Finishing { of: Shutdown::OfHost, .. } if self.attempts.held().is_empty() => self.say_farewell(now),
             Stage::Locking
-            | Stage::Naming(_)
+            | Stage::ClaimingName(_)
             | Stage::Arming
             | Stage::Listing
             | Stage::Adopting(_)
             | Stage::Subscribing
             | Stage::Appearing
             | Stage::Serving { .. }
-            | Stage::Calming { .. }
+            | Stage::Finishing { .. }
             | Stage::Leaving { .. }
-            | Stage::Surrendering(_)
+            | Stage::Deposed(_)
             | Stage::Ended => Vec::new(),
         }
     }
 
     pub(super) fn say_farewell(&mut self, now: Duration) -> Vec<Effect> {
         self.stage = Stage::Leaving { until: now + FAREWELL_TIMEOUT };
-        self.heart.begin_farewell(now).into_iter().collect()
+        self.heartbeat.begin_farewell(now).into_iter().collect()
     }
 
     pub(super) fn leave(&mut self) -> Vec<Effect> {
         let agent = self.ownership.owner().agent.clone();
         let mut effects = vec![Effect::Announce(MeshEvent::AgentStopped { agent })];
         // With anything held, the guard stays: containers go on, and somebody must end them if nobody comes back.
-        if self.gate.is_up() && self.roster.held().is_empty() {
+        if self.guard_client.is_up() && self.attempts.held().is_empty() {
             effects.push(Effect::DismissGuard);
         }
         effects.extend(self.end(Ok(())));

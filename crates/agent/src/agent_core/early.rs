@@ -10,8 +10,8 @@ use tickmesh_core::{
 };
 
 use super::{
-    Conduct,
-    boundary::{Effect, Moment},
+    AgentCore,
+    io::{Effect, Moment},
 };
 
 /// A clock that is behind by more is wrong, and holds nothing up. A leader decides by the server's clock, to within half a
@@ -60,7 +60,7 @@ fn early_by(order: &Order, now: Moment) -> Option<Duration> {
     (!ahead.is_zero() && ahead <= BEHIND_MAX).then_some(ahead)
 }
 
-impl Conduct {
+impl AgentCore {
     /// Takes an order, or keeps it until its instant.
     pub(super) fn order_came(&mut self, order: Order, nonce: Nonce, now: Moment) -> Vec<Effect> {
         match early_by(&order, now) {

@@ -20,11 +20,11 @@ impl Process {
     fn beat(&mut self) -> (Option<EngineTrouble>, bool) {
         self.age += Timing::default().heartbeat;
         let now = Moment { uptime: BEGUN + self.age, wall: Timestamp::UNIX_EPOCH };
-        let due = lines(&self.conduct.fold(Event::Woken, now));
-        let effects = self.conduct.fold(Event::ResultsEnd { sequence: 40 }, now);
+        let due = lines(&self.core.fold(Event::Woken, now));
+        let effects = self.core.fold(Event::ResultsEnd { sequence: 40 }, now);
         let [Effect::WriteKey { record, expected }] = effects.as_slice() else { panic!("{effects:?}") };
         let trouble = record.engine_trouble.clone();
-        self.conduct.fold(Event::KeyWritten { revision: expected + 1 }, now);
+        self.core.fold(Event::KeyWritten { revision: expected + 1 }, now);
         (trouble, due.contains(&PROBE.to_owned()))
     }
 
@@ -64,7 +64,7 @@ fn heartbeat_tells_what_the_engine_has() {
     let stock = EngineStock { networks: Some(["backend".to_owned()].into()), volumes: None };
     process.tell(Event::EngineAnswered { stock: Box::new(stock.clone()) }, &[]);
     process.beat();
-    assert_eq!(process.conduct.heart.record().stock, stock);
+    assert_eq!(process.core.heartbeat.record().stock, stock);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn engine_is_lost_after_ten_seconds_without_an_answer_and_back_with_the_next() {
         assert!(process.beat().1);
         process.tell(denied(), &[]);
         assert_eq!(
-            process.conduct.health.trouble(Moment { uptime: BEGUN + process.age, wall: Timestamp::UNIX_EPOCH }),
+            process.core.health.trouble(Moment { uptime: BEGUN + process.age, wall: Timestamp::UNIX_EPOCH }),
             trouble(passed, false)
         );
     }
@@ -121,7 +121,7 @@ fn what_the_engine_was_not_asked_to_start_is_given_back() {
     let container = ContainerId("c2".to_owned());
     assert_eq!(process.attempt(2, attempt::Event::Created { container }), [""; 0]);
     assert_eq!(process.attempt(2, attempt::Event::EndStored), ["remove 2"]);
-    assert_eq!(replicas(&process.conduct.roster.held()), [1, 3]);
+    assert_eq!(replicas(&process.core.attempts.held()), [1, 3]);
 }
 
 #[test]

@@ -249,10 +249,10 @@ fn no_order_is_taken_before_the_first_heartbeat_is_acknowledged() {
     process.tell(Event::OrdersFollowed, &["read-results-end", "read-lease"]);
     process.order(0, &[]);
     process.tell(Event::ResultsEnd { sequence: 40 }, &["write-key 1 on 7: seen 40, holds []"]);
-    assert!(!process.conduct.takes_orders());
+    assert!(!process.core.takes_orders());
     process.order(0, &[]);
     process.tell(Event::KeyWritten { revision: 8 }, &["remember", "announce agent-joined"]);
-    assert!(process.conduct.takes_orders());
+    assert!(process.core.takes_orders());
     process.order(0, &["claim 0"]);
 }
 

@@ -17,13 +17,13 @@ fn a_heartbeat_reads_the_end_of_the_results_first_and_what_is_held_after() {
 fn an_attempt_is_held_from_before_its_claim_is_sent_until_its_end_is_stored() {
     let mut process = Process::serving();
     process.order(0, &["claim 0"]);
-    assert_eq!(replicas(&process.conduct.roster().held()), [0]);
+    assert_eq!(replicas(&process.core.attempts().held()), [0]);
     let stored = attempt::Event::ClaimStored { sequence: 41, at: BEGUN };
     assert_eq!(process.attempt(0, stored), ["pull 0"]);
     assert_eq!(process.attempt(0, attempt::Event::CouldNotPull { reason: "no".to_owned() }), ["report 0"]);
-    assert_eq!(replicas(&process.conduct.roster().held()), [0]);
+    assert_eq!(replicas(&process.core.attempts().held()), [0]);
     assert_eq!(process.attempt(0, attempt::Event::EndStored), [] as [&str; 0]);
-    assert_eq!(replicas(&process.conduct.roster().held()), [] as [u32; 0]);
+    assert_eq!(replicas(&process.core.attempts().held()), [] as [u32; 0]);
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn a_heartbeat_says_how_far_a_pull_has_come() {
     process.tell(Event::PullMoved { image: fixture::start_order().container.image, progress }, &[]);
     process.wait(seconds(2), &["read-results-end"]);
     let now = Moment { uptime: BEGUN + process.age, wall: Timestamp::UNIX_EPOCH };
-    let effects = process.conduct.fold(Event::ResultsEnd { sequence: 41 }, now);
+    let effects = process.core.fold(Event::ResultsEnd { sequence: 41 }, now);
     let [Effect::WriteKey { record, .. }] = &effects[..] else { panic!("a heartbeat: {effects:?}") };
     let awaited = Awaited::Pulling(progress);
     assert_eq!(record.preparing, [Preparation { attempt: attempt_of_replica(0), awaited }]);
@@ -96,7 +96,7 @@ fn a_wish_on_the_key_is_obeyed_and_shown() {
 #[test]
 fn an_answer_that_nobody_waits_for_changes_nothing() {
     let mut process = Process::serving();
-    let due = process.conduct.wake_at();
+    let due = process.core.wake_at();
     for event in [
         Event::ResultsEnd { sequence: 50 },
         Event::KeyWritten { revision: 50 },
@@ -111,7 +111,7 @@ fn an_answer_that_nobody_waits_for_changes_nothing() {
     ] {
         process.tell(event, &[]);
     }
-    assert_eq!(process.conduct.wake_at(), due);
+    assert_eq!(process.core.wake_at(), due);
 }
 
 #[test]

@@ -16,8 +16,8 @@ use tickmesh_core::{
 };
 
 use super::{
-    Conduct,
-    boundary::{Effect, LeaseSeen},
+    AgentCore,
+    io::{Effect, LeaseSeen},
 };
 
 /// How long an agent waits for the lease to be renewed before it takes the lease for a dead one. A leader renews it
@@ -118,7 +118,7 @@ impl Tenures {
     }
 }
 
-impl Conduct {
+impl AgentCore {
     /// Takes an order of a tenure that is trusted, and reads the lease for one that is not. `at` is the host's uptime when it came.
     pub(super) fn order(&mut self, order: Order, nonce: Nonce, at: Duration) -> Vec<Effect> {
         if !self.takes_orders() {
