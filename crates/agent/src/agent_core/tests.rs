@@ -1,3 +1,5 @@
+//! The life of an agent process, as lists of events and of the effects that follow. Each part of it has a file of its own.
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;

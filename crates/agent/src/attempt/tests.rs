@@ -1,3 +1,5 @@
+//! The life of an attempt: every event in every state, and what the end of an attempt is taken for.
+
 use std::time::Duration;
 
 use jiff::Timestamp;

@@ -1,3 +1,5 @@
+//! What an order means to an agent: claimed, refused or ignored; and whose turn it is to start.
+
 use tickmesh_core::{
     id::Epoch,
     message::{Awaited, SCHEMA},

@@ -1,3 +1,5 @@
+//! What the guard ends, when, and what it answers its agent.
+
 use tickmesh_core::spec::OnDisconnect;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What a wish about an agent comes to, step by step.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What a retry takes over from the run that it repeats.
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};

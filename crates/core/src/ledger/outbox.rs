@@ -1,3 +1,5 @@
+//! Messages that a ledger holds until they are known to be stored (protocol rule P11).
+
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! One replica of a service in an active run, and the attempt that it is in.
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -1,3 +1,5 @@
+//! An active run: its replicas, which of them may begin, and how it ends.
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;

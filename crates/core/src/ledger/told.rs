@@ -1,3 +1,5 @@
+//! What people have been told of an app: what the next notices are decided by.
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

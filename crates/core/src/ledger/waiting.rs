@@ -1,3 +1,5 @@
+//! A run that waits in the queue of its app.
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -1,3 +1,5 @@
+//! An agent's heartbeat, on its key in the bucket `agents`: who it is, what it is good for, and what it holds.
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,

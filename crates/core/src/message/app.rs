@@ -1,3 +1,5 @@
+//! An app as it is stored in the bucket `apps`: the sources, and what they were read with.
+
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZoneDatabase;

@@ -1,3 +1,5 @@
+//! What people ask of the leader, on `command.<app>`.
+
 use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;

@@ -1,3 +1,5 @@
+//! What happens to the mesh itself, on `mesh.<kind>`.
+
 use serde::{Deserialize, Serialize};
 
 use crate::{

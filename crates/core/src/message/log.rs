@@ -1,3 +1,5 @@
+//! Output of containers in batches, on subjects of their attempts.
+
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

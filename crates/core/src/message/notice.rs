@@ -1,3 +1,5 @@
+//! What people should hear of an app, on `notice.<app>`.
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -1,3 +1,5 @@
+//! What the leader asks of an agent: to start an attempt, or to stop it.
+
 use std::time::Duration;
 
 use jiff::Timestamp;

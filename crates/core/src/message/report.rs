@@ -1,3 +1,5 @@
+//! What becomes of an attempt, on a subject of its own: the claim first, the end last.
+
 mod wire;
 
 use jiff::Timestamp;

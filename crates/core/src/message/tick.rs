@@ -1,3 +1,5 @@
+//! What became of an instant, on `tick.<app>`.
+
 use std::fmt;
 
 use jiff::Timestamp;

@@ -1,3 +1,5 @@
+//! Why no agent fits a replica, in numbers.
+
 use std::{collections::BTreeMap, fmt};
 
 use super::Wanted;

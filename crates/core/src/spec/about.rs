@@ -1,3 +1,5 @@
+//! What people say of an app to each other: tags, owner, description.
+
 /// What people say of an app to each other. No decision looks at it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct About {

@@ -1,3 +1,5 @@
+//! What a container reaches of its host, for the host to allow: paths, devices, capabilities, rights.
+
 use std::fmt;
 
 use super::{Amount, ContainerSpec, Ipc, Limits, Rights, Ulimit, Volume};

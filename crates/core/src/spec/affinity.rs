@@ -1,3 +1,5 @@
+//! Where a replica runs, seen from the other replicas of its run.
+
 use serde::{Deserialize, Serialize};
 
 use super::Operator;

@@ -1,3 +1,5 @@
+//! What an agent must be, or must not be, to run a replica.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

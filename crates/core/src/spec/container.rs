@@ -1,3 +1,5 @@
+//! A container as the compose file describes it.
+
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! Devices that a driver of the engine hands out, such as GPUs.
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! What a container may use at most.
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! What of a host, a volume or memory a container sees below a path.
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! What a container is called, and how it finds others by name.
+
 use serde::{Deserialize, Serialize};
 
 use super::is_default;

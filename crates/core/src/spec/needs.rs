@@ -1,3 +1,5 @@
+//! What a host must have before it can run a container: networks, volumes, images.
+
 use std::{collections::BTreeSet, fmt};
 
 use super::{ContainerSpec, PullPolicy, VolumeSource, is_built_in};

@@ -1,3 +1,5 @@
+//! The networks of its host to which a container is connected.
+
 use serde::{Deserialize, Serialize};
 
 use super::is_default;

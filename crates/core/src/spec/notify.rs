@@ -1,3 +1,5 @@
+//! Who is told of an app, and of what.
+
 use std::collections::BTreeSet;
 
 /// Who is told of an app, and of what (labels `notify` and `notify_on`).

@@ -1,3 +1,5 @@
+//! What becomes of ticks that cannot start at once: `overlap`, `misfire` and the like.
+
 use serde::{Deserialize, Serialize};
 
 /// What becomes of a tick that finds a run of its app active (label `overlap`).

@@ -1,3 +1,5 @@
+//! What a container may do, above and below what every container may.
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

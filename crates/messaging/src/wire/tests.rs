@@ -1,3 +1,5 @@
+//! Records as bytes: what is written, what can be read, and what an unreadable one is called.
+
 mod recorded;
 
 use proptest::{collection::vec, prelude::*};

@@ -1,3 +1,5 @@
+//! Commands on a real server: delivered until they are confirmed.
+
 use tickmesh_messaging::{Delivery, Error, Following};
 
 use crate::support::*;

@@ -1,3 +1,5 @@
+//! Writes that succeed only on the expected revision, on a real server.
+
 use futures_util::future::join_all;
 use tickmesh_messaging::{Cas, Error};
 use tokio::time::timeout;

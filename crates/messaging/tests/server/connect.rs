@@ -1,3 +1,5 @@
+//! Connections: servers that are away, that refuse a login, or that allow too little.
+
 use std::{
     error::Error as _,
     io::{BufRead, BufReader, Write},

@@ -1,3 +1,5 @@
+//! Edits of apps on a real server, and which revisions are kept.
+
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use tickmesh_core::ledger::Ledger;

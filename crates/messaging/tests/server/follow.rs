@@ -1,3 +1,5 @@
+//! Streams that are followed, across outages and gaps, on a real server.
+
 use std::time::Duration;
 
 use futures_util::StreamExt;

@@ -1,3 +1,5 @@
+//! The streams of a mesh: made, checked, brought up to date.
+
 use std::time::Duration;
 
 use async_nats::jetstream::stream;

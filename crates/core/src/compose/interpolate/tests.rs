@@ -1,3 +1,5 @@
+//! Values of variables in texts, and what is said of texts that have none.
+
 use super::*;
 
 fn variables() -> BTreeMap<String, String> {

@@ -1,3 +1,5 @@
+//! Numbers, sizes, durations and the like, as compose files spell them.
+
 use super::*;
 
 #[track_caller]

@@ -1,3 +1,5 @@
+//! Commands of people: in which order they are folded, and which have to wait.
+
 use super::*;
 
 #[test]
