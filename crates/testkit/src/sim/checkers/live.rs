@@ -40,6 +40,8 @@ pub(super) struct Live {
     open: BTreeMap<AttemptId, AgentName>,
     containers: BTreeMap<ContainerId, Container>,
     newest: BTreeMap<AppName, (RunNumber, RunUid)>,
+    /// Runs that went with the data that was lost.
+    lost: BTreeSet<RunUid>,
     hosts: BTreeMap<usize, HostSeen>,
     excused: u64,
 }
@@ -122,8 +124,14 @@ impl Live {
     }
 
     /// The messages since a copy are lost: what was open is known to the ledgers alone. Containers live on, and
-    /// those that go on without the mesh where no agent was heard may live for long.
-    pub(super) fn loss_accepted(&mut self, unheard: &BTreeSet<usize>, runs: &Runs, editions: &Editions) {
+    /// those that go on without the mesh where no agent was heard may live for long. `left`: the runs that ledgers have still.
+    pub(super) fn loss_accepted(
+        &mut self,
+        unheard: &BTreeSet<usize>,
+        left: &BTreeSet<RunUid>,
+        (runs, editions): (&Runs, &Editions),
+    ) {
+        self.lost = runs.uids().filter(|uid| !left.contains(uid)).collect();
         self.newest.clear();
         self.open.clear();
         self.attempts.values_mut().for_each(|attempt| (attempt.ended, attempt.before_loss) = (false, true));
@@ -144,8 +152,9 @@ impl Live {
         let is_given_up = asked.gives_up(report, at);
         match &report.event {
             AttemptEvent::Claimed { nonce, .. } => {
-                // Of a run that did not wait for its agents nobody waits for the end either.
-                if asked.covers(id) {
+                // Of a run that did not wait for its agents nobody waits for the end either. And a claim that was on its way
+                // while its run was lost is given back before anything starts; if not, the container is judged.
+                if asked.covers(id) || self.lost.contains(&id.uid) {
                     self.excused += 1;
                 } else {
                     self.enter(id, runs, editions).context("G1, claim")?;

@@ -262,7 +262,8 @@ impl Witness {
         self.forgive_notices();
         self.runs.forget_instants();
         self.replicas.loss_accepted(ledgers);
-        self.live.loss_accepted(unheard, &self.runs, &self.editions);
+        let left = ledgers.values().flat_map(|ledger| ledger.active.iter().map(|run| run.uid)).collect();
+        self.live.loss_accepted(unheard, &left, (&self.runs, &self.editions));
     }
 
     /// Somebody begins to wish something of an agent.

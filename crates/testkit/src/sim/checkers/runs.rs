@@ -138,6 +138,11 @@ impl Runs {
         Ok(())
     }
 
+    /// Every run that something was ordered for.
+    pub(super) fn uids(&self) -> impl Iterator<Item = RunUid> {
+        self.runs.keys().copied()
+    }
+
     /// What a run was started with, once something was ordered for it.
     pub(super) fn spec<'a>(&self, uid: RunUid, editions: &'a Editions) -> Option<&'a Arc<AppSpec>> {
         editions.spec(self.runs.get(&uid)?.edition)
