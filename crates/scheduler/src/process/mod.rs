@@ -151,9 +151,12 @@ impl Standby {
 
     /// Takes a reading of the server's clock, and shows what it has changed.
     fn clock_read(&mut self, answer: Answer<Reading>, moment: Moment) -> Option<Effect> {
-        self.clock.answered(answer, moment)?;
-        let doubt = self.clock.doubt().map(ToOwned::to_owned);
-        Some(Effect::ShowRole(SchedulerRole::StandingBy { doubt }))
+        let doubt = |clock: &ClockWatch| clock.doubt().map(ToOwned::to_owned);
+        let before = doubt(&self.clock);
+        self.clock.answered(answer, moment);
+        // Whoever doubts for another reason than before says so, too.
+        let now = doubt(&self.clock);
+        (now != before).then_some(Effect::ShowRole(SchedulerRole::StandingBy { doubt: now }))
     }
 
     fn is_in_doubt(&self) -> bool {

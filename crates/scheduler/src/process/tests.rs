@@ -431,6 +431,9 @@ fn a_standby_in_doubt_leaves_the_lease_to_others() {
     let mut world = World::standing_by();
     let wrong = off(&world);
     world.read_clock(wrong).check(&["ShowRole(StandingBy { doubt: Some("], "standing by");
+    world.read_clock(wrong).check(&[], "standing by");
+    let worse = tickmesh_core::time::before(wrong, Duration::from_secs(60));
+    world.read_clock(worse).check(&["ShowRole(StandingBy { doubt: Some("], "standing by");
     let mut lease = world.lease();
     lease.released = true;
     world.fold(Event::LeaseSeen { revision: 8, record: Box::new(lease) }).fold(Event::Woken);
