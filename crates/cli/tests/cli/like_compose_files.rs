@@ -2,8 +2,8 @@
 //!
 //! A file that both take is one app to both, and a file that one of them refuses is refused by both. Not
 //! compared are keys with a dollar sign, which `config` writes twice, and booleans with a variable, which
-//! docker-compose takes since version 2, and hosts that both files name, of which version 2 keeps both
-//! addresses.
+//! docker-compose takes since version 2, hosts that both files name, of which version 2 keeps both
+//! addresses, and a dollar sign before what is no name, which version 2 leaves as it is.
 
 use std::thread;
 
@@ -104,8 +104,8 @@ const BY_HAND: &[&str] = &[
     "environment: {A: '${T_ONE:?is set}'}",
     "environment: {A: '${T_ONE'}",
     "environment: {A: '${}'}",
-    "environment: {A: '$'}",
-    "environment: {A: '$ 5'}",
+    "environment: {A: '${5}'}",
+    "environment: {A: '${-}'}",
     "environment: {A: '${T ONE}'}",
     "environment: {A: 'a$T_ONE.b-$T_ONE/c'}",
     "environment: {A: '${T_NONE:-x:y-z}'}",

@@ -1,5 +1,6 @@
 //! Variables in values: `$VAR`, `${VAR}`, `${VAR:-default}`, `${VAR-default}`, `${VAR:?message}`, `${VAR?message}`,
-//! `${VAR:+other}`, `${VAR+other}`, and `$$` for a dollar sign, as docker compose has them.
+//! `${VAR:+other}`, `${VAR+other}`, and `$$` for a dollar sign, as docker compose has them. A dollar sign before anything
+//! else is one, too.
 //!
 //! Variables come in as an argument and those used go out again: they are stored with the file, so that a scheduler which
 //! reads it again, on another host and a year later, reads the same.

@@ -70,7 +70,7 @@ pub(crate) struct Malformed {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum Problem {
-    #[error("`$` is not followed by a variable's name")]
+    #[error("`${{` is not followed by a variable's name")]
     NoName,
     #[error("`${{` has no closing `}}`")]
     NotClosed,
@@ -142,7 +142,14 @@ impl Scanner<'_> {
             return Ok(Part::Text("$".to_owned()));
         }
         let braced = self.skip("{");
-        let name = self.name().ok_or_else(|| self.malformed(dollar_at, Problem::NoName))?;
+        let Some(name) = self.name() else {
+            // As docker compose has it since version 2: so shell code such as `$(date)` and `$1` stays as it is.
+            return if braced {
+                Err(self.malformed(dollar_at, Problem::NoName))
+            } else {
+                Ok(Part::Text("$".to_owned()))
+            };
+        };
         let operator = if braced { self.operator(dollar_at, depth)? } else { None };
         Ok(Part::Reference(Reference { name, operator }))
     }

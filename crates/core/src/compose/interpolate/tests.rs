@@ -87,10 +87,22 @@ fn required_variables_fail_with_their_message() {
 }
 
 #[test]
+fn other_dollars_stay_as_they_are() {
+    for text in
+        ["a $", "ä $5", "$(date +%s)", "$((1 + 2))", "^/(sys|proc)($|/)", "$@ $? $! $- $#", "$ä", "$\"x\"", "$}"]
+    {
+        check(text, text);
+    }
+    check("$(echo $A)", "$(echo 1)");
+    check("${NO:-$(date)}", "$(date)");
+    check("$$(date)", "$(date)");
+    check("$5$A$", "$51$");
+}
+
+#[test]
 fn broken_syntax_is_placed() {
-    check("a $", "error at 2: `$` is not followed by a variable's name");
-    check("ä $5", "error at 2: `$` is not followed by a variable's name");
-    check("${}", "error at 0: `$` is not followed by a variable's name");
+    check("${}", "error at 0: `${` is not followed by a variable's name");
+    check("ä${1}", "error at 1: `${` is not followed by a variable's name");
     check("x${A", "error at 1: `${` has no closing `}`");
     check("${A:-x", "error at 0: `${` has no closing `}`");
     check("${A!}", "error at 3: in `${...}` a name is followed by `}`, `:-`, `-`, `:?`, `?`, `:+` or `+`");

@@ -69,8 +69,8 @@ fn a_required_variable_fails_with_its_message() {
 #[test]
 fn broken_variables_are_placed_in_their_value() {
     check_service(
-        "command: echo costs $5",
-        &["5:25: error: `$` is not followed by a variable's name\n  hint: a dollar sign itself is written `$$`"],
+        "command: echo costs ${5}",
+        &["5:25: error: `${` is not followed by a variable's name\n  hint: a dollar sign itself is written `$$`"],
     );
     check_service(
         "command: 'echo ${TAG'",

@@ -194,7 +194,7 @@ fn broken_yaml_is_placed() {
 #[test]
 fn columns_count_characters() {
     check_service(
-        "environment: {\"ä€😀\": 1, A: '$ '}",
-        &["5:33: error: `$` is not followed by a variable's name\n  hint: a dollar sign itself is written `$$`"],
+        "environment: {\"ä€😀\": 1, A: '${ }'}",
+        &["5:33: error: `${` is not followed by a variable's name\n  hint: a dollar sign itself is written `$$`"],
     );
 }
