@@ -19,6 +19,11 @@ const VALUES_MAX: usize = 64;
 /// Longest name of a label, and longest value: they are names that people give to hosts.
 const TEXT_BYTES_MAX: usize = 128;
 
+/// What Swarm knew of a node by itself. Here it is a label of that name, which somebody gives to agents.
+const BY_HAND: [&str; 3] = ["node.role", "node.platform.os", "node.platform.arch"];
+/// Where Swarm had the labels of a node and of its engine. Here both are those of the agent.
+const LABELS: [&str; 2] = ["node.labels.", "engine.labels."];
+
 /// What a constraint asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Wish {
@@ -57,6 +62,14 @@ pub(super) fn read(text: &str) -> Result<Wish, Refused> {
     Ok(Wish::Must(Constraint { attribute, operator, values }))
 }
 
+/// Returns the label that an agent has to be given for a constraint on what Swarm knew by itself.
+pub(super) fn label_to_give(constraint: &Constraint) -> Option<String> {
+    let Constraint { attribute: Attribute::Label(name), operator: Operator::Is, values } = constraint else {
+        return None;
+    };
+    BY_HAND.contains(&name.as_str()).then(|| format!("{name}={}", values.first().map_or("", String::as_str)))
+}
+
 /// Both sides of the operator.
 pub(super) fn split(text: &str) -> Option<(&str, Operator, &str)> {
     let at = text.find("==").into_iter().chain(text.find("!=")).min()?;
@@ -73,14 +86,15 @@ pub(super) fn label(name: &str) -> Option<&str> {
 }
 
 fn read_attribute(text: &str, name: &str) -> Result<Attribute, Refused> {
-    let unknown = "possible: of a host only its agent's labels (`node.labels.x`, or just `x`), `node.hostname` and \
-                   `node.id` are known";
+    let unknown = "possible: of a host only its agent's labels (`node.labels.x`, or just `x`), `node.hostname`, \
+                   `node.id`, and as labels `node.role` and `node.platform.*` are known";
     match name {
         "agent" | "node.id" => Ok(Attribute::Agent),
         // Swarm called its hosts nodes.
         "host" | "node" | "node.hostname" => Ok(Attribute::Host),
+        _ if BY_HAND.contains(&name) => Ok(Attribute::Label(name.to_owned())),
         _ => {
-            let written = name.strip_prefix("node.labels.").unwrap_or(name);
+            let written = LABELS.iter().find_map(|labels| name.strip_prefix(labels)).unwrap_or(name);
             if written == name && (name.starts_with("node.") || name.starts_with("engine.")) {
                 return Err(Refused::new(text, unknown));
             }
@@ -188,6 +202,22 @@ mod tests {
     }
 
     #[test]
+    fn what_swarm_knew_of_nodes_is_a_label() {
+        check("node.role == manager", &label("node.role"), Operator::Is, &["manager"]);
+        check("node.role!=manager", &label("node.role"), Operator::IsNot, &["manager"]);
+        check("node.platform.arch==x86_64", &label("node.platform.arch"), Operator::Is, &["x86_64"]);
+        check("engine.labels.disk==ssd", &label("disk"), Operator::Is, &["ssd"]);
+        let to_give = |text| match read(text) {
+            Ok(Wish::Must(constraint)) => label_to_give(&constraint),
+            Ok(Wish::Soft) | Err(_) => panic!("{text} must hold"),
+        };
+        assert_eq!(to_give("node.role==(manager|worker)").as_deref(), Some("node.role=manager"));
+        for text in ["node.role!=manager", "node.labels.role==manager", "node.hostname==a"] {
+            assert_eq!(to_give(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn patterns_are_refused() {
         for text in ["node==web*", "node==/web-[12]/", "a!=(b|c*)"] {
             check_refused(text, "possible: values are compared in full, so write them out, as in `zone==(a|b)`");
@@ -196,8 +226,8 @@ mod tests {
 
     #[test]
     fn what_nobody_knows_of_a_host_is_refused() {
-        for text in ["node.role==manager", "node.platform.os==linux", "engine.labels.x==1", "node.labels==1"] {
-            check_refused(text, "`node.hostname` and `node.id` are known");
+        for text in ["node.rule==manager", "node.platform==linux", "engine.x==1", "node.labels==1"] {
+            check_refused(text, "as labels `node.role` and `node.platform.*` are known");
         }
     }
 

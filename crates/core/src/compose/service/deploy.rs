@@ -14,7 +14,7 @@ use super::{
         value::{Refused, number},
         yaml::Item,
     },
-    directive::warn_of_wish,
+    directive::{warn_of_label, warn_of_wish},
     gpus,
     resources::{Bound, Resources},
 };
@@ -135,7 +135,10 @@ fn read_constraints(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<Constraint>
     let mut constraints = Vec::new();
     for text in reader.texts(item).unwrap_or_default() {
         match constraint::read(&text.value) {
-            Ok(Wish::Must(constraint)) => constraints.push(constraint),
+            Ok(Wish::Must(constraint)) => {
+                warn_of_label(reader, &constraint, text.place());
+                constraints.push(constraint);
+            }
             Ok(Wish::Soft) => warn_of_wish(reader, &text.value, text.place()),
             Err(error) => reader.report.error(text.place(), error.to_string()),
         }

@@ -70,13 +70,25 @@ pub(super) fn read(reader: &mut Reader<'_>, pair: &Pair, directives: &mut Direct
 
 fn read_constraint(reader: &mut Reader<'_>, text: &str, place: Place, constraints: &mut Vec<Constraint>) {
     match constraint::read(text) {
-        Ok(Wish::Must(constraint)) => constraints.push(constraint),
+        Ok(Wish::Must(constraint)) => {
+            warn_of_label(reader, &constraint, place);
+            constraints.push(constraint);
+        }
         Ok(Wish::Soft) => warn_of_wish(reader, text, place),
         Err(error) => reader.report.error(place, error.to_string()),
     }
 }
 
-/// Says that a wish goes unacknowledged.
+/// Says which agents a constraint finds on what Swarm knew of its nodes by itself.
+pub(super) fn warn_of_label(reader: &mut Reader<'_>, constraint: &Constraint, place: Place) {
+    let Some(label) = constraint::label_to_give(constraint) else { return };
+    let name = label.split('=').next().unwrap_or(&label);
+    let message = format!("`{name}` is a label of agents here, and none has it by itself");
+    let hint = format!("start the agents that are meant with `--label {label}`, or remove the constraint");
+    reader.report.warning_with_hint(place, message, hint);
+}
+
+/// Says that a wish has no effect.
 pub(super) fn warn_of_wish(reader: &mut Reader<'_>, text: &str, place: Place) {
     let message = format!("the wish {} has no effect: agents fit or do not", quote(text));
     reader.report.warning_with_hint(place, message, "write `==` or `!=` if it must hold");

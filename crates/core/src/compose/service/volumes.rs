@@ -114,6 +114,9 @@ fn read_short(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Volume> {
 
 /// A volume, and those of its modes that change nothing.
 fn short(text: &str) -> Result<(Volume, Vec<String>), Refused> {
+    if let Some(path) = path_of_windows(text) {
+        return Err(Refused::new(path, "a path of a host: hosts run Linux, whose paths begin with `/`"));
+    }
     let parts: Vec<&str> = text.split(':').collect();
     let (source, target, given) = match parts.as_slice() {
         [target] => (None, *target, "rw"),
@@ -125,6 +128,14 @@ fn short(text: &str) -> Result<(Volume, Vec<String>), Refused> {
     let source = source.map_or(Ok(VolumeSource::Anonymous), any_source)?;
     check_modes(given, &source, &options)?;
     Ok((Volume { source, target: target_path(target)?, read_only, options }, useless))
+}
+
+/// Returns the path that a volume begins with, if it is one such as `C:\data`. No other host would know it.
+fn path_of_windows(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix(|drive: char| drive.is_ascii_alphabetic())?.strip_prefix(':')?;
+    // `a:/b` and `a:/b:ro` are a volume of the engine with a name of one letter.
+    let is_path = rest.starts_with('\\') || rest.starts_with('/') && rest.matches(":/").count() > 0;
+    is_path.then(|| rest.find(':').map_or(text, |end| &text[..end + 2]))
 }
 
 /// Some modes are for paths and some for volumes of the engine: docker refuses the others, too.

@@ -96,9 +96,16 @@ fn swarm_mode_has_constraints_of_its_own() {
     ];
     assert_eq!(service.constraints, expect);
     check_service(
-        "deploy: {placement: {constraints: [node.role == manager]}}",
+        "deploy: {placement: {constraints: [node.rule == manager]}}",
         &[
-            "5:40: error: `node.role == manager` is not possible: of a host only its agent's labels (`node.labels.x`, or just `x`), `node.hostname` and `node.id` are known",
+            "5:40: error: `node.rule == manager` is not possible: of a host only its agent's labels (`node.labels.x`, or just `x`), `node.hostname`, `node.id`, and as labels `node.role` and `node.platform.*` are known",
+        ],
+    );
+    check_service(
+        "environment: ['constraint:node.platform.os==linux']\ndeploy: {placement: {constraints: [node.role == manager]}}",
+        &[
+            "5:19: warning: `node.platform.os` is a label of agents here, and none has it by itself\n  hint: start the agents that are meant with `--label node.platform.os=linux`, or remove the constraint",
+            "6:40: warning: `node.role` is a label of agents here, and none has it by itself\n  hint: start the agents that are meant with `--label node.role=manager`, or remove the constraint",
         ],
     );
     check_service(

@@ -155,6 +155,13 @@ fn paths_lead_down_only() {
 }
 
 #[test]
+fn paths_of_windows_are_refused_as_such() {
+    let why = "is not a path of a host: hosts run Linux, whose paths begin with `/`";
+    check_refused("'E:/repo:/mnt'", &format!("`E:/repo` {why}"));
+    check_refused("'c:\\me\\x:/mnt:ro'", &format!("`c:\\me\\x` {why}"));
+}
+
+#[test]
 fn odd_volumes_are_refused() {
     check_refused("'a:/b:ro:x'", "`a:/b:ro:x` is not a volume such as `/data:/data:ro` or `cache:/cache`");
     check_refused("'cache:/b:x'", "`x` is not a mode of a volume, such as `ro`, `rw` or `z`");
