@@ -102,6 +102,12 @@ impl Source {
             understood.notes.push(format!("{}: merged with {}", self.name, names.join(" and ")));
         }
         let outline = understood.complete(&folder, zones)?;
+        // The name that somebody gives is that of the app, if the file is one.
+        let given = name.filter(|_| !outline.scheduled.is_empty());
+        let named = naming::of_project(&understood.file.variables, outline.name.as_deref(), given, &folder);
+        if let Ok(project) = &named {
+            understood.file.call_project(project);
+        }
         if outline.scheduled.is_empty() {
             let named = naming::of_file(&self.path, outline.name.as_deref(), name)?;
             understood.notes.extend(named.note.map(|note| format!("{}: {note}", self.name)));
@@ -109,7 +115,7 @@ impl Source {
             understood.apps.push(App::read(named.app, file, &folder, zones)?);
             return Ok(understood);
         }
-        let named = naming::of_project(&understood.file.variables, outline.name.as_deref(), name, &folder)?;
+        let named = named?;
         for job in naming::of_services(&named, &outline.scheduled, &self.name)? {
             let project = Project {
                 name: Some(named.clone()),
@@ -117,7 +123,7 @@ impl Source {
                 ..understood.file.project.clone()
             };
             let file = File { project, ..understood.file.clone() };
-            understood.apps.push(App::read(job.app, file, &folder, zones)?);
+            understood.apps.push(App::read(Some(job.app), file, &folder, zones)?);
         }
         understood.left = outline.left;
         understood.notes.push(self.about_stack(&understood));

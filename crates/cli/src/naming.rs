@@ -3,15 +3,16 @@
 
 use std::{collections::BTreeMap, ffi::OsStr, path::Path};
 
+use tickmesh_client::{
+    edit::PROJECT_VARIABLE,
+    stack::{self, Job, NoJob},
+};
 use tickmesh_core::{
     compose::{Scheduled, project_name},
-    name::{AppName, ServiceName},
+    name::AppName,
 };
 
 use crate::{compose_file::STDIN, exit::BadInput, inputs::DEFAULT_STEMS};
-
-/// The variable by which docker compose is told the name of the project.
-const PROJECT_VARIABLE: &str = "COMPOSE_PROJECT_NAME";
 
 /// An app's name, and where it comes from if that is not plain to see.
 #[derive(Debug)]
@@ -80,33 +81,15 @@ pub(crate) fn of_project(
     Ok(name)
 }
 
-/// A service of a stack that is an app.
-#[derive(Debug)]
-pub(crate) struct Job {
-    pub service: ServiceName,
-    pub app: Option<AppName>,
-}
-
 /// Names the apps of a stack. Two services that would make one app are an error.
 pub(crate) fn of_services(project: &str, services: &[Scheduled], file: &str) -> anyhow::Result<Vec<Job>> {
-    let mut jobs: Vec<(Job, &Scheduled)> = Vec::new();
-    for scheduled in services {
-        let service = ServiceName::new(&scheduled.service)
-            .map_err(|error| BadInput::new(format!("{file}:{}: {error}", scheduled.position)))?;
-        let Some(app) = AppName::like(&format!("{project}-{service}")) else {
-            return Err(BadInput::new(format!("{file}: no name of an app can be made of `{project}-{service}`")).into());
-        };
-        if let Some((_, twin)) = jobs.iter().find(|(job, _)| job.app.as_ref() == Some(&app)) {
-            let (one, other) = (&twin.service, &scheduled.service);
-            let problem = format!(
-                "{file}:{}: the services `{one}` and `{other}` would both be the app {app}",
-                scheduled.position
-            );
-            return Err(BadInput::new(problem).hint("rename one of them").into());
+    stack::jobs(project, services).map_err(|NoJob { position, problem, hint }| {
+        let refused = BadInput::new(format!("{file}:{position}: {problem}"));
+        match hint {
+            Some(hint) => refused.hint(hint).into(),
+            None => refused.into(),
         }
-        jobs.push((Job { service, app: Some(app) }, scheduled));
-    }
-    Ok(jobs.into_iter().map(|(job, _)| job).collect())
+    })
 }
 
 #[cfg(test)]
@@ -156,19 +139,5 @@ mod tests {
         assert_eq!(named(&variable, Some("Said"), None), "env");
         assert_eq!(named(&variable, Some("Said"), Some(&given)), "given");
         assert!(of_project(&none, None, None, "/").is_err());
-    }
-
-    #[test]
-    fn services_whose_apps_would_be_one_are_refused() {
-        let service =
-            |name: &str| Scheduled { service: name.to_owned(), position: tickmesh_core::compose::Position::START };
-        let apps = |names: &[&str]| {
-            let services: Vec<Scheduled> = names.iter().map(|name| service(name)).collect();
-            let jobs = of_services("my_shop", &services, "f").map_err(|error| error.to_string())?;
-            Ok::<_, String>(jobs.into_iter().map(|job| job.app.unwrap().to_string()).collect::<Vec<_>>())
-        };
-        assert_eq!(apps(&["db.backup", "clean"]).unwrap(), ["my-shop-db-backup", "my-shop-clean"]);
-        let refused = apps(&["a.b", "a-b"]).unwrap_err();
-        assert_eq!(refused, "f:1:1: the services `a.b` and `a-b` would both be the app my-shop-a-b");
     }
 }

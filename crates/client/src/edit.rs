@@ -16,6 +16,9 @@ use crate::requests::Asker;
 /// people should know about.
 const TRIES: usize = 2;
 
+/// The variable by which docker compose is told the name of the project, and tells it to the file.
+pub const PROJECT_VARIABLE: &str = "COMPOSE_PROJECT_NAME";
+
 /// A compose file with what belongs to it.
 #[derive(Debug, Clone, Default)]
 pub struct File {
@@ -41,6 +44,14 @@ impl File {
         // No outline has the name of an app in it.
         let app = AppName::new("app")?;
         Ok(compose::outline(&self.compose_file(&app), &self.project, zones))
+    }
+
+    /// Tells the file what docker compose calls its project, unless a variable does.
+    pub fn call_project(&mut self, name: &str) {
+        let variable = self.variables.entry(PROJECT_VARIABLE.to_owned()).or_default();
+        if variable.is_empty() {
+            name.clone_into(variable);
+        }
     }
 
     fn compose_file<'a>(&'a self, app: &'a AppName) -> ComposeFile<'a> {

@@ -7,6 +7,7 @@ pub mod events;
 pub mod leadership;
 pub mod read;
 pub mod requests;
+pub mod stack;
 pub mod stored;
 pub mod tail;
 pub mod transcript;

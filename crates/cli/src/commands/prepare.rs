@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::{Timestamp, tz::TimeZoneDatabase};
-use tickmesh_client::views::validation::ValidationView;
+use tickmesh_client::{stack, views::validation::ValidationView};
 use tickmesh_core::{message::AppSource, name::AppName};
 use tickmesh_messaging::Mesh;
 
@@ -139,38 +139,16 @@ pub(super) fn origin(source: &AppSource) -> String {
 
 /// Apps of the same stacks whose services are in their files no more.
 pub(super) async fn vanished(mesh: &Mesh, prepared: &[Prepared]) -> anyhow::Result<Vec<AppName>> {
-    let projects: BTreeSet<&String> = prepared.iter().filter_map(|it| it.source.project.name.as_ref()).collect();
-    if projects.is_empty() {
-        return Ok(Vec::new());
-    }
-    let kept: BTreeSet<&str> = prepared.iter().map(|it| it.app.as_str()).collect();
-    let mut vanished = Vec::new();
-    for entry in mesh.apps().list().await? {
-        let project = entry.value.source.as_ref().and_then(|source| source.project.name.as_ref());
-        if project.is_some_and(|project| projects.contains(project)) && !kept.contains(entry.key.as_str()) {
-            vanished.extend(AppName::new(entry.key).ok());
-        }
-    }
-    vanished.sort();
-    Ok(vanished)
+    let projects = prepared.iter().filter_map(|it| it.source.project.name.as_deref()).collect();
+    let kept = prepared.iter().map(|it| it.app.as_str()).collect();
+    Ok(stack::vanished(mesh, &projects, &kept).await?)
 }
 
-/// Refuses an app of a stack whose name is that of another stack's: `a-b` and `c` make the same
-/// name as `a` and `b-c`.
+/// Refuses an app of a stack whose name is that of another stack's.
 pub(super) async fn check_origins(mesh: &Mesh, prepared: &[Prepared]) -> anyhow::Result<()> {
-    for Prepared { app, source, .. } in prepared.iter().filter(|it| it.source.project.service.is_some()) {
-        let stored = mesh.apps().read(app.as_str()).await?.and_then(|entry| entry.value.source);
-        let Some(stored) = stored.filter(|stored| stored.project.service.is_some()) else { continue };
-        let of = |source: &AppSource| (source.project.name.clone(), source.project.service.clone());
-        if of(&stored) != of(source) {
-            let whose = |source: &AppSource| {
-                let (name, service) = of(source);
-                let service = service.map(|service| service.to_string()).unwrap_or_default();
-                format!("service {service} of project {}", name.unwrap_or_default())
-            };
-            let problem = format!("app `{app}` is {}, and would become {}", whose(&stored), whose(source));
-            let hint = "rename the service, or call the project otherwise with --name";
-            return Err(BadInput::new(problem).hint(hint).into());
+    for Prepared { app, source, .. } in prepared {
+        if let Some(problem) = stack::clash(mesh, app, source).await? {
+            return Err(BadInput::new(problem).hint(stack::CLASH_HINT).into());
         }
     }
     Ok(())

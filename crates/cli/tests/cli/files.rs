@@ -165,3 +165,20 @@ fn the_schema_is_printed() {
     let schema = Place::alone().run(&["schema"]).json();
     assert!(schema["properties"]["x-tickmesh"]["properties"]["schedule"].is_object(), "{schema}");
 }
+
+#[test]
+fn file_knows_what_docker_compose_calls_its_project() {
+    let server = Server::start();
+    let place = Place::with_mesh(&server);
+    let job = "x-tickmesh: {project_type: batch}\nservices: {s1: {image: 'x/${COMPOSE_PROJECT_NAME:?nobody tells}'}}\n";
+    let stack = job
+        .replace("x-tickmesh: {project_type: batch}", "name: Store")
+        .replace("{image", "{x-tickmesh: {schedule: '@daily'}, image");
+    with_files(&place, &[("my.shop/job.yml", job), ("compose.yml", &stack), ("bad.yml", &job.replace("PROJECT", "X"))]);
+    for (file, app, image) in [("my.shop/job.yml", "job", "x/myshop"), ("compose.yml", "store-s1", "x/store")] {
+        place.run(&["apply", file]).expect(0);
+        let shown = place.run(&["show", app, "-o", "json"]).expect(0);
+        assert!(shown.contains(image), "{image} is not in {shown}");
+    }
+    place.run(&["validate", "bad.yml"]).expect(2);
+}
