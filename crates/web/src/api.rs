@@ -7,7 +7,7 @@ use axum::{
     http::{StatusCode, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,7 @@ use crate::{
     model::{Begin, Listed, Search},
     output,
     problem::Problem,
-    stream,
+    stacks, stream,
 };
 
 /// Apps of one answer, unless fewer are wanted.
@@ -62,6 +62,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/apps/{app}/flush", post(flush))
         .route("/apps/{app}/cancel", post(cancel))
         .route("/apps/{app}/runs/{run}/retry", post(retry))
+        .route("/stacks/{project}", put(stacks::apply))
         .route("/agents", get(agents))
         .route("/agents/{agent}/drain", post(drain))
         .route("/agents/{agent}/undrain", post(undrain))

@@ -12,10 +12,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tickmesh_client::{
     edit::{self, Edited, File},
-    read,
+    read, stack,
     views::validation::ValidationView,
 };
-use tickmesh_core::{compose::Project, id::RunNumber, name::AppName};
+use tickmesh_core::{
+    compose::{Outline, Project},
+    id::RunNumber,
+    message::AppSource,
+    name::AppName,
+};
 
 use crate::{app::App, problem::Problem};
 
@@ -45,6 +50,13 @@ pub(crate) struct AppliedView {
     validation: ValidationView,
 }
 
+impl AppliedView {
+    /// The app.
+    pub(crate) fn name(&self) -> &str {
+        self.app.as_str()
+    }
+}
+
 /// What became of an app that is removed.
 #[derive(Debug, Serialize)]
 pub(crate) struct RemovedView {
@@ -62,7 +74,15 @@ pub(crate) async fn apply(
     body: Bytes,
 ) -> Result<Json<AppliedView>, Problem> {
     let name = AppName::new(&name).map_err(|error| Problem::bad(error.to_string()))?;
-    let file = file(&name, &headers, &body)?;
+    let mut file = file(name.as_str(), &headers, &body)?;
+    if file.project.service.is_none() && !outline(&app, &file)?.scheduled.is_empty() {
+        let problem = "the file is a stack, whose services have schedules of their own: PUT it at /stacks/PROJECT, or \
+                       name the `service` that the app is, and the `name` of the stack, in `project`";
+        return Err(Problem::bad(problem));
+    }
+    if let Some(project) = file.project.name.clone() {
+        file.call_project(&project);
+    }
     let reading = file.read(&name, &app.zones);
     let validation = ValidationView::new(&file.name, &reading, &app.zones, Timestamp::now());
     if !validation.valid {
@@ -71,13 +91,37 @@ pub(crate) async fn apply(
             validation.diagnostics,
         ));
     }
-    let edited = edit::apply(&app.asker(), &name, file.into_source(reading)).await?;
-    let (revision, changed) = match edited {
+    let source = file.into_source(reading);
+    check_owner(&app, &name, &source).await?;
+    Ok(Json(store(&app, name, source, validation).await?))
+}
+
+/// Refuses an app of a stack whose name is that of another stack's.
+pub(crate) async fn check_owner(app: &App, name: &AppName, source: &AppSource) -> Result<(), Problem> {
+    match stack::clash(&app.mesh, name, source).await? {
+        Some(problem) => Err(Problem::new(StatusCode::CONFLICT, format!("{problem}: rename the service or the stack"))),
+        None => Ok(()),
+    }
+}
+
+/// Stores an app whose file is valid.
+pub(crate) async fn store(
+    app: &App,
+    name: AppName,
+    source: AppSource,
+    validation: ValidationView,
+) -> Result<AppliedView, Problem> {
+    let (revision, changed) = match edit::apply(&app.asker(), &name, source).await? {
         Edited::Stored { revision } => (revision, true),
         Edited::Unchanged { revision } => (revision, false),
         Edited::Contended { .. } => return Err(contended(&name)),
     };
-    Ok(Json(AppliedView { app: name, revision, changed, validation }))
+    Ok(AppliedView { app: name, revision, changed, validation })
+}
+
+/// Whether a file is an app or a stack of some.
+pub(crate) fn outline(app: &App, file: &File) -> Result<Outline, Problem> {
+    file.outline(&app.zones).map_err(|error| Problem::bad(error.to_string()))
 }
 
 /// `DELETE /apps/{app}`.
@@ -94,8 +138,9 @@ pub(crate) async fn remove(State(app): State<App>, Path(name): Path<String>) -> 
     Ok(Json(RemovedView { app: id, revision, stopping }))
 }
 
-fn file(app: &AppName, headers: &HeaderMap, body: &[u8]) -> Result<File, Problem> {
-    let name = format!("{app}.yml");
+/// The file of a request, with what belongs to it.
+pub(crate) fn file(called: &str, headers: &HeaderMap, body: &[u8]) -> Result<File, Problem> {
+    let name = format!("{called}.yml");
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if kind.split(';').next().is_some_and(|kind| kind.trim() == "application/json") {
         let refused = |error| Problem::bad(format!("the body is not what it should be: {error}"));
@@ -110,7 +155,7 @@ fn file(app: &AppName, headers: &HeaderMap, body: &[u8]) -> Result<File, Problem
     Ok(File { name, text: text.to_owned(), ..File::default() })
 }
 
-fn contended(app: &AppName) -> Problem {
+pub(crate) fn contended(app: &AppName) -> Problem {
     Problem::new(
         StatusCode::CONFLICT,
         format!("app `{app}` is being changed by others at the same time: look at it first"),

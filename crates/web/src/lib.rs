@@ -27,6 +27,7 @@ mod pages;
 mod problem;
 mod router;
 mod server;
+mod stacks;
 mod stream;
 
 pub use self::{

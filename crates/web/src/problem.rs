@@ -40,6 +40,12 @@ impl Problem {
         Self { diagnostics, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
     }
 
+    /// Adds what had happened before.
+    pub(crate) fn after(mut self, before: &str) -> Self {
+        self.detail = format!("{}; {before}", self.detail);
+        self
+    }
+
     pub(crate) fn bad(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }

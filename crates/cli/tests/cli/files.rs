@@ -182,3 +182,12 @@ fn file_knows_what_docker_compose_calls_its_project() {
     }
     place.run(&["validate", "bad.yml"]).expect(2);
 }
+
+#[test]
+fn findings_name_their_file_in_json() {
+    let place = Place::alone();
+    with_files(&place, &[("a.yml", JOB), ("b.yml", "services: {s1: {imge: x}}\n")]);
+    let answer = place.run(&["validate", "-f", "a.yml", "-f", "b.yml", "-o", "json"]);
+    let told: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+    assert_eq!((answer.code, &told[0]["diagnostics"][0]["file"]), (2, &"b.yml".into()));
+}

@@ -37,8 +37,10 @@ pub struct ValidationView {
 /// One finding.
 #[derive(Debug, Serialize)]
 pub struct DiagnosticView {
-    /// `error` or `warning`.
+    /// `error`, `warning` or `note`.
     pub severity: Severity,
+    /// The file that it is in, of those that are read as one.
+    pub file: String,
     /// Line, from 1.
     pub line: usize,
     /// Character in the line, from 1.
@@ -80,6 +82,7 @@ impl From<&Diagnostic> for DiagnosticView {
     fn from(diagnostic: &Diagnostic) -> Self {
         Self {
             severity: diagnostic.severity,
+            file: diagnostic.file.to_string(),
             line: diagnostic.position.line,
             column: diagnostic.position.column,
             path: diagnostic.path.clone(),

@@ -5,6 +5,7 @@
 mod api;
 mod browser;
 mod site;
+mod stacks;
 
 use hyper::{Method, StatusCode, header};
 use jiff::tz::TimeZoneDatabase;
