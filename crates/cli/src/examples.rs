@@ -27,6 +27,7 @@ const EXAMPLES: [(&str, &[&str]); 40] = [
         &[
             "tickmesh apply nightly.yml --var TAG=1.4",
             "tickmesh apply jobs/ --prune  # every file in it, and no other app",
+            "tickmesh apply compose.yml --build --push registry.example.com/team",
         ],
     ),
     ("ls", &["tickmesh ls", "tickmesh ls --tag billing", "tickmesh ls -o name | xargs -n1 tickmesh pause"]),

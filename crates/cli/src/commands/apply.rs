@@ -43,6 +43,9 @@ pub(crate) struct Args {
     /// Build images of `build` alone with docker compose, on this host
     #[arg(long, conflicts_with = "dry_run")]
     build: bool,
+    /// Push the images that are built, and apply the app with them by their digests
+    #[arg(long, requires = "build", value_name = "REGISTRY")]
+    push: Option<String>,
     /// Remove every other app of the mesh; with stacks alone, those of their projects. Asks first
     #[arg(long)]
     prune: bool,
@@ -77,9 +80,9 @@ pub(super) enum Applied {
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
     let Args { files, file_options: merged, name, project, keep_going, .. } = args;
     let files = Files { files, merged, name: name.as_ref(), project, keep_going: *keep_going };
-    let AllPrepared { apps: prepared, refused } = prepare(session, files, &zones::database())?;
+    let AllPrepared { apps: mut prepared, refused } = prepare(session, files, &zones::database())?;
     if args.build {
-        images::build(session, &inputs(&args.files, merged)?, &prepared)?;
+        images::build(session, &inputs(&args.files, merged)?, &mut prepared, args.push.as_deref())?;
     }
     let mesh = session.mesh.open().await?;
     check_origins(&mesh, &prepared).await?;

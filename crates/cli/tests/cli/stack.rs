@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command, time::Duration};
 
-use tickmesh_testkit::wait::wait_until;
+use tickmesh_testkit::{registry::Registry, wait::wait_until};
 
 use crate::{
     command::{Answer, Place},
@@ -76,29 +76,83 @@ fn the_job_of_the_readmes_first_file_reaches_its_server() {
     up.stop();
 }
 
+/// A project whose only image is built from a file, and what names that image has on the host.
+struct Built {
+    project: String,
+    file: String,
+}
+
+impl Built {
+    /// `None`: there is no docker-compose to build it with.
+    fn write(place: &Place, letter: char) -> Option<Self> {
+        if Command::new("docker-compose").arg("version").output().is_err() {
+            assert!(std::env::var_os("CI").is_none(), "scripts/setup-compose brings docker-compose");
+            return None;
+        }
+        let project = format!("{letter}{:08x}", std::process::id());
+        std::fs::create_dir(place.folder.path().join(&project)).unwrap();
+        let file = format!("{project}/compose.yml");
+        // With a file of its own, so that no other image has its id.
+        place.write(&format!("{project}/Dockerfile"), &format!("FROM busybox\nRUN echo {project} built > /built\n"));
+        place.write(&file, "x-tickmesh: {project_type: batch}\nservices: {s1: {build: ., command: cat /built}}\n");
+        Some(Self { project, file })
+    }
+
+    /// Takes the image off the host.
+    fn remove(&self) {
+        for image in [format!("{}-s1", self.project), format!("{}_s1", self.project)] {
+            let _gone_before = Command::new("docker").args(["rmi", "-f", &image]).output();
+        }
+    }
+}
+
+impl Drop for Built {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
 #[test]
 fn image_that_a_file_builds_is_built_where_the_command_runs() {
     let place = Place::alone();
-    let project = format!("b{:08x}", std::process::id());
-    std::fs::create_dir(place.folder.path().join(&project)).unwrap();
-    let file = format!("{project}/compose.yml");
-    place.write(&format!("{project}/Dockerfile"), "FROM busybox\nRUN echo built > /built\n");
-    place.write(&file, "x-tickmesh: {project_type: batch}\nservices: {s1: {build: ., command: cat /built}}\n");
+    let Some(built) = Built::write(&place, 'b') else { return };
+    let Built { project, file } = &built;
     place.write("beside.yml", "x-tickmesh: {project_type: batch}\nservices: {s1: {image: busybox}}\n");
-    if Command::new("docker-compose").arg("version").output().is_err() {
-        assert!(std::env::var_os("CI").is_none(), "scripts/setup-compose brings docker-compose");
-        return;
-    }
     let up = Up::start(place);
-    up.run(&["apply", "--build", &project, "beside.yml"]).expect_error(2, "--build is for one compose file");
-    let answer = up.run(&["apply", "--build", &file]);
+    up.run(&["apply", "--build", project, "beside.yml"]).expect_error(2, "--build is for one compose file");
+    let answer = up.run(&["apply", "--build", file]);
     assert!(answer.stderr.contains(&format!("built {project}-s1 on this host: every other host")), "{answer:?}");
     answer.expect(0);
-    up.run(&["run", &project, "--wait"]).expect(0);
-    assert_eq!(up.run(&["logs", &project]).stdout, "built\n");
-    up.run(&["rm", &project]).expect(0);
+    up.run(&["run", project, "--wait"]).expect(0);
+    assert_eq!(up.run(&["logs", project]).stdout, format!("{project} built\n"));
+    up.run(&["rm", project]).expect(0);
     up.stop();
-    for image in [format!("{project}-s1"), format!("{project}_s1")] {
-        let _gone_before = Command::new("docker").args(["rmi", "-f", &image]).output();
-    }
+}
+
+#[test]
+fn image_that_is_pushed_is_one_for_every_host() {
+    let place = Place::alone();
+    let Some(built) = Built::write(&place, 'p') else { return };
+    let Built { project, file } = &built;
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let registry = runtime.block_on(Registry::start());
+    let name = registry.name();
+    let up = Up::start(place);
+    up.run(&["apply", "--build", "--push", "http://a", file]).expect_error(2, "`http://a` is no registry to push to");
+    let apply = ["apply", "--build", "--push", &name, file];
+    let answer = up.run(&apply);
+    let pushed = format!("built {project}-s1, and pushed it as {name}/{project}-s1@sha256:");
+    assert!(answer.stderr.contains(&pushed), "{answer:?}");
+    answer.expect(0);
+    // The same image is the same app.
+    assert!(up.run(&apply).expect(0).starts_with(&format!("app {project} unchanged")));
+    // As on every other host, nothing of it is here.
+    built.remove();
+    docker(&["rmi", "-f", &format!("{name}/{project}-s1:latest")]);
+    up.run(&["run", project, "--wait"]).expect(0);
+    assert_eq!(up.run(&["logs", project]).stdout, format!("{project} built\n"));
+    let shown = up.run(&["show", project, "-o", "json"]).expect(0);
+    assert!(shown.contains(&format!("{name}/{project}-s1@sha256:")), "{shown}");
+    up.run(&["rm", project]).expect(0);
+    up.stop();
 }

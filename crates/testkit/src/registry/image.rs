@@ -18,7 +18,7 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 #[derive(Debug, Clone)]
 pub(super) struct Blob {
     pub(super) digest: String,
-    pub(super) media_type: &'static str,
+    pub(super) media_type: String,
     pub(super) content: Bytes,
     pub(super) can_be_held: bool,
 }
@@ -63,10 +63,10 @@ impl Image {
 }
 
 impl Blob {
-    fn new(media_type: &'static str, content: impl Into<Bytes>) -> Self {
+    pub(super) fn new(media_type: &str, content: impl Into<Bytes>) -> Self {
         let content = content.into();
         let digest = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        Self { digest: format!("sha256:{digest}"), media_type, content, can_be_held: false }
+        Self { digest: format!("sha256:{digest}"), media_type: media_type.to_owned(), content, can_be_held: false }
     }
 
     fn descriptor(&self) -> Value {

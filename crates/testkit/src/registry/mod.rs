@@ -1,9 +1,10 @@
 //! An image registry that the test serves: on loopback, where engines take one without a certificate.
 //!
-//! It speaks as much of the registry protocol as a pull needs, and can be told to fail, to ask for a login, and to hold a layer
+//! It speaks as much of the registry protocol as a pull and a push need, and can be told to fail, to ask for a login, and to hold a layer
 //! back, so that a pull is seen while it lasts. Images are busybox with a file of their own, so that no engine has them already.
 
 mod image;
+mod push;
 
 use std::{
     collections::BTreeMap,
@@ -21,6 +22,7 @@ use hyper::{
     Request, Response, StatusCode,
     body::{Frame, Incoming},
     header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE},
+    http::request::Parts,
     server::conn::http1,
     service::service_fn,
 };
@@ -57,6 +59,9 @@ struct State {
     /// How requests for a manifest fail, while they do.
     failure: Option<StatusCode>,
     manifest_requests: usize,
+    /// What has arrived of the uploads that go on, by their numbers.
+    uploads: BTreeMap<usize, Vec<u8>>,
+    uploads_begun: usize,
 }
 
 impl Registry {
@@ -143,13 +148,16 @@ impl Shared {
         self.state.lock().expect("nobody panics while holding the registry")
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
+    fn answer(&self, request: &Parts, body: Bytes) -> Response<Body> {
         let state = &mut *self.state();
-        let sent = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let sent = request.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         if state.login.is_some() && state.login.as_deref() != sent {
             return refusal(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
         }
-        let path = request.uri().path().trim_start_matches("/v2/");
+        if let Some(response) = state.push(request, body) {
+            return response;
+        }
+        let path = request.uri.path().trim_start_matches("/v2/");
         if path.is_empty() {
             return response(StatusCode::OK).body(whole(Bytes::new())).expect("a response");
         }
@@ -168,7 +176,8 @@ impl Shared {
     fn send(&self, blob: &Blob) -> Response<Body> {
         let content = &blob.content;
         let body = if blob.can_be_held { self.held(content) } else { whole(content.clone()) };
-        let head = response(StatusCode::OK).header(CONTENT_TYPE, blob.media_type).header(CONTENT_LENGTH, content.len());
+        let head =
+            response(StatusCode::OK).header(CONTENT_TYPE, &blob.media_type).header(CONTENT_LENGTH, content.len());
         head.header("Docker-Content-Digest", &blob.digest).body(body).expect("a response")
     }
 
@@ -192,9 +201,13 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
         let shared = shared.clone();
         connections.spawn(async move {
-            let service = service_fn(move |request| {
+            let service = service_fn(move |request: Request<Incoming>| {
                 let shared = shared.clone();
-                async move { Ok::<_, Infallible>(shared.answer(&request)) }
+                async move {
+                    let (head, body) = request.into_parts();
+                    let body = body.collect().await?.to_bytes();
+                    Ok::<_, hyper::Error>(shared.answer(&head, body))
+                }
             });
             // Engines try TLS first, and take the error for the hint that it is.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
