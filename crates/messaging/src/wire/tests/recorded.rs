@@ -5,6 +5,8 @@
 //! retried, cancelled, paused and drained; of many records of one shape one was kept. They are
 //! never changed: whoever breaks the form of a record finds out here.
 
+use std::{collections::BTreeSet, ffi::OsStr, fs, path::Path};
+
 use serde_json::Value;
 use tickmesh_core::{
     history::RunSummary,
@@ -22,10 +24,10 @@ type Read = fn(&[u8]) -> Result<Value, Unreadable>;
 
 macro_rules! recorded {
     ($kind:literal) => {
-        &[
-            ("a7154bc", include_str!(concat!("../../../tests/recorded/a7154bc/", $kind, ".jsonl"))),
-            ("builds", include_str!(concat!("../../../tests/recorded/builds/", $kind, ".jsonl"))),
-        ]
+        recorded!($kind, "a7154bc", "builds")
+    };
+    ($kind:literal, $($release:literal),+) => {
+        &[$(($release, include_str!(concat!("../../../tests/recorded/", $release, "/", $kind, ".jsonl")))),+]
     };
 }
 
@@ -38,20 +40,17 @@ fn of_stream(kind: StreamKind) -> (Recorded, Read) {
     match kind {
         StreamKind::Meta => (recorded!("meta"), read::<MeshRecord>),
         StreamKind::Lease => (recorded!("lease"), read::<LeaseRecord>),
-        StreamKind::Apps => (recorded!("app"), read::<AppRecord>),
-        StreamKind::Ledger => (recorded!("ledger"), read::<Ledger>),
-        StreamKind::Agents => (recorded!("agent"), read::<AgentRecord>),
-        StreamKind::Commands => (recorded!("command"), read::<Command>),
-        StreamKind::Ticks => (recorded!("tick"), read::<TickRecord>),
-        StreamKind::Orders => (recorded!("order"), read::<Order>),
-        StreamKind::Results => (recorded!("result"), read::<AttemptReport>),
-        StreamKind::History => (recorded!("history"), read::<RunSummary>),
-        StreamKind::Notices => {
-            const NOTICES: Recorded = &[("notices", include_str!("../../../tests/recorded/notices/notice.jsonl"))];
-            (NOTICES, read::<NoticeRecord>)
-        }
-        StreamKind::Logs => (recorded!("log"), read::<LogBatch>),
-        StreamKind::Mesh => (recorded!("event"), read::<MeshEvent>),
+        StreamKind::Apps => (recorded!("app", "a7154bc", "builds", "stacks"), read::<AppRecord>),
+        StreamKind::Ledger => (recorded!("ledger", "a7154bc", "builds", "stacks"), read::<Ledger>),
+        StreamKind::Agents => (recorded!("agent", "a7154bc", "builds", "stacks"), read::<AgentRecord>),
+        StreamKind::Commands => (recorded!("command", "a7154bc", "builds", "stacks"), read::<Command>),
+        StreamKind::Ticks => (recorded!("tick", "a7154bc", "builds", "stacks"), read::<TickRecord>),
+        StreamKind::Orders => (recorded!("order", "a7154bc", "builds", "stacks"), read::<Order>),
+        StreamKind::Results => (recorded!("result", "a7154bc", "builds", "stacks"), read::<AttemptReport>),
+        StreamKind::History => (recorded!("history", "a7154bc", "builds", "stacks"), read::<RunSummary>),
+        StreamKind::Notices => (recorded!("notice", "notices", "stacks"), read::<NoticeRecord>),
+        StreamKind::Logs => (recorded!("log", "a7154bc", "builds", "stacks"), read::<LogBatch>),
+        StreamKind::Mesh => (recorded!("event", "a7154bc", "builds", "stacks"), read::<MeshEvent>),
     }
 }
 
@@ -108,9 +107,65 @@ fn recorded_bytes_are_read_and_nothing_of_them_is_lost() {
         let stored = read(body.as_bytes()).unwrap_or_else(|error| panic!("{name}: {}\n{body}", why(&error)));
         check_kept(name, "", &serde_json::from_str(body).unwrap(), &stored);
     }
-    let releases =
-        ["a7154bc", "builds"].map(|release| all.iter().filter(|(name, ..)| name.starts_with(release)).count());
+    let releases = ["a7154bc", "builds", "stacks"]
+        .map(|release| all.iter().filter(|(name, ..)| name.starts_with(release)).count());
     assert!(releases.iter().all(|count| *count > StreamKind::ALL.len()), "{releases:?}");
+}
+
+/// Optional fields of stored records that no recorded one has, and why.
+const NOT_RECORDED: [(&str, &str); 5] = [
+    ("attempts_used", "after a loss of the store"),
+    ("deadline_ms", "of a wish about an agent, which is never stored"),
+    ("first", "of a service whose replicas do not begin with 0: none is written so today"),
+    ("refusals", "of an agent that does not tell its policy"),
+    ("returned", "of an engine that dies within the second between a claim and the start"),
+];
+
+/// The fields of records that may be left out, by their names: in the code they follow an attribute that says so.
+fn optional_fields(folder: &Path, found: &mut BTreeSet<String>) {
+    // These are read from files, and not stored.
+    const NOT_STORED: [&str; 2] = ["compose", "tests"];
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().and_then(OsStr::to_str).unwrap();
+        if path.is_dir() && !NOT_STORED.contains(&name) {
+            optional_fields(&path, found);
+        } else if path.extension().is_some_and(|it| it == "rs") && !NOT_STORED.contains(&name) {
+            let text = fs::read_to_string(&path).unwrap();
+            let mut is_optional = false;
+            for line in text.lines().map(str::trim) {
+                is_optional |= line.starts_with("#[serde(default");
+                if line.starts_with(['#', '/']) {
+                    continue;
+                }
+                let name = line.trim_start_matches("pub ").trim_start_matches("pub(super) ").split_once(':');
+                found.extend(name.filter(|_| is_optional).map(|(name, _)| name.to_owned()));
+                is_optional = false;
+            }
+        }
+    }
+}
+
+fn names(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            found.extend(fields.keys().cloned());
+            fields.values().for_each(|value| names(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| names(value, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Who adds a field to a record takes one with it off a real server.
+#[test]
+fn every_optional_field_is_in_a_recorded_record() {
+    let (mut optional, mut recorded) = (BTreeSet::new(), BTreeSet::new());
+    optional_fields(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/src"), &mut optional);
+    assert!(optional.len() > 100, "{optional:?}");
+    all().iter().for_each(|(_, body, _)| names(&serde_json::from_str(body).unwrap(), &mut recorded));
+    let missing: Vec<&str> = optional.difference(&recorded).map(String::as_str).collect();
+    assert_eq!(missing, NOT_RECORDED.map(|(field, _)| field));
 }
 
 /// Adds a field of a later release to every object but to maps, and to those that stand for a variant.
@@ -142,9 +197,24 @@ fn with_unknown_fields(value: &mut Value) {
 }
 
 /// Fields whose object has names of other things, not of fields.
-const MAPS: [&str; 5] = ["streams", "labels", "variables", "env_files", "environment"];
+const MAPS: [&str; 9] =
+    ["streams", "labels", "variables", "env_files", "environment", "files", "ulimits", "sysctls", "options"];
 /// Variants that are stored as an object of one field.
-const VARIANTS: [&str; 6] = ["failed", "lost", "could_not_start", "skipped", "cancelled", "text"];
+const VARIANTS: [&str; 13] = [
+    "failed",
+    "lost",
+    "could_not_start",
+    "skipped",
+    "cancelled",
+    "text",
+    "host_path",
+    "existing_host_path",
+    "named",
+    "tmpfs",
+    "label",
+    "count",
+    "at_most",
+];
 
 #[test]
 fn records_with_fields_of_a_later_release_are_read() {
