@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read as _},
     net::TcpStream,
-    process::Child,
+    process::{Child, Stdio},
     time::Duration,
 };
 
@@ -62,6 +62,13 @@ impl Up {
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Answer {
         self.place.run(&[&["--nats", &self.url], arguments].concat())
+    }
+
+    /// A further agent beside its own, on another engine.
+    pub(crate) fn agent(&self, name: &str, engine: &str) -> Child {
+        let mut command = self.place.command(&["--nats", &self.url, "agent", "--name", name]);
+        command.env("DOCKER_HOST", engine).env("XDG_DATA_HOME", self.place.folder.path().join(name));
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
     fn signal(&self, signal: Signal) {

@@ -25,4 +25,5 @@ mod schedulers;
 mod secrets;
 mod settings;
 mod stack;
+mod stack_networks;
 mod user;

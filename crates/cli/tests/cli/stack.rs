@@ -13,20 +13,20 @@ use crate::{
 /// Long enough for anything on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn docker(arguments: &[&str]) {
+pub(crate) fn docker(arguments: &[&str]) {
     Answer::from(Command::new("docker").args(arguments).output().unwrap()).expect(0);
 }
 
-/// The README's first file as docker compose runs it: a server in the network of its project.
-struct Stack {
-    network: String,
+/// A file such as the README's first one as docker compose runs it: a server in the network of its project.
+pub(crate) struct Stack {
+    pub(crate) network: String,
     server: String,
 }
 
 impl Stack {
     /// Runs the file with docker-compose, as its reader does; where that is not installed, what it
     /// would make.
-    fn up(project: &str, file: &Path) -> Self {
+    pub(crate) fn up(project: &str, file: &Path) -> Self {
         let stack = Self { network: format!("{project}_default"), server: format!("{project}_shop_1") };
         let mut compose = Command::new("docker-compose");
         match compose.arg("-f").arg(file).args(["-p", project, "up", "-d"]).output() {
@@ -38,19 +38,29 @@ impl Stack {
                 assert!(std::env::var_os("CI").is_none(), "scripts/setup-compose brings docker-compose: {error}");
             }
         }
-        docker(&["network", "create", &stack.network]);
-        let command = "mkdir /www && echo hello from the shop > /www/index.html && httpd -f -h /www";
-        let named = ["run", "-d", "--name", &stack.server, "--network", &stack.network, "--network-alias", "shop"];
-        docker(&[&named[..], &["busybox", "sh", "-c", command]].concat());
+        stack.make();
         stack
+    }
+
+    /// Makes what docker-compose makes of the file.
+    pub(crate) fn make(&self) {
+        docker(&["network", "create", &self.network]);
+        let command = "mkdir /www && echo hello from the shop > /www/index.html && httpd -f -h /www";
+        let named = ["run", "-d", "--name", &self.server, "--network", &self.network, "--network-alias", "shop"];
+        docker(&[&named[..], &["busybox", "sh", "-c", command]].concat());
+    }
+
+    /// Takes the server and its network away.
+    pub(crate) fn remove(&self) {
+        for arguments in [["rm", "-f", &self.server], ["network", "rm", &self.network]] {
+            let _gone_before = Command::new("docker").args(arguments).output();
+        }
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        for arguments in [["rm", "-f", &self.server], ["network", "rm", &self.network]] {
-            let _gone_before = Command::new("docker").args(arguments).output();
-        }
+        self.remove();
     }
 }
 
