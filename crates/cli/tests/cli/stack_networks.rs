@@ -60,7 +60,7 @@ fn job_of_a_stack_runs_where_its_network_is() {
     let stack = Stack::up(&project, &place.folder.path().join(&file));
     let other = Dockerd::start_with_bridge();
     let up = Up::start(place);
-    let agent = Agent(up.agent("other", &other.host()));
+    let agent = Agent(up.agent("alone", &other.host()));
     let has_both = || up.run(&["agents", "-o", "name"]).stdout.lines().count() == 2;
     wait_until("both agents", PATIENCE, has_both);
     up.run(&["apply", &file]).expect(0);
