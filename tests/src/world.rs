@@ -21,7 +21,7 @@ use tickmesh_core::{
     timing::Timing,
 };
 use tickmesh_messaging::{ConnectOptions, Edit, Login, Mesh, Provisioning};
-use tickmesh_scheduler::clock::Clock;
+use tickmesh_scheduler::{clock::Clock, figures::FigureBoard};
 use tickmesh_testkit::nats::{Cluster, Server};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -218,6 +218,7 @@ impl World {
             clock: Clock::default(),
             role: None,
             tap: None,
+            figures: FigureBoard::default(),
             recorder: None,
         };
         let stop = shutdown.clone();

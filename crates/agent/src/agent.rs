@@ -23,6 +23,7 @@ use crate::{
     engine::{ContainerEngine, EngineInfo},
     error::{Error, chain},
     executor::{Executor, Surroundings},
+    figures::Figures,
     guard_process::{self, Link},
     host::NameLock,
     labels::Owner,
@@ -73,8 +74,8 @@ pub async fn run<E: ContainerEngine>(
     let orders = Orders::of(config.agent.clone());
     let answers = VecDeque::new();
     let engine_id = engine_info.id;
-    let agent =
-        Agent { config, owner, engine_id, mesh, core, executor, news, answers, orders, guard: None, lock: None };
+    let (guard, lock, figures) = (None, None, Figures::default());
+    let agent = Agent { config, owner, engine_id, mesh, core, executor, news, answers, orders, guard, lock, figures };
     agent.run(first, shutdown).await
 }
 
@@ -94,6 +95,7 @@ struct Agent<E> {
     guard: Option<Link>,
     /// Held until the process ends.
     lock: Option<NameLock>,
+    figures: Figures,
 }
 
 impl<E: ContainerEngine> Agent<E> {
@@ -102,6 +104,9 @@ impl<E: ContainerEngine> Agent<E> {
         let mut told = Told::No;
         loop {
             for effect in effects {
+                if self.figures.note_effect(&effect) {
+                    self.show_figures();
+                }
                 match effect {
                     Effect::End(ended) => {
                         self.executor.finish().await;
@@ -112,7 +117,16 @@ impl<E: ContainerEngine> Agent<E> {
                 }
             }
             let event = self.next(&shutdown, &mut told).await;
+            if self.figures.note_event(&event, Timestamp::now()) {
+                self.show_figures();
+            }
             effects = self.core.fold(event, now());
+        }
+    }
+
+    fn show_figures(&self) {
+        if let Some(shown) = &self.config.figures {
+            shown.send_replace(self.figures.clone());
         }
     }
 

@@ -3,8 +3,11 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use tickmesh_core::{build::Build, message::Capacity, name::AgentName, timing::Timing};
+use tokio::sync::watch;
 
-use crate::{default_limits::DefaultLimits, engine::EngineInfo, guard_process, host::Host, policy::HostPolicy};
+use crate::{
+    default_limits::DefaultLimits, engine::EngineInfo, figures::Figures, guard_process, host::Host, policy::HostPolicy,
+};
 
 /// Default of [`Config::slots`], for each core. Batch jobs wait for disks and networks more than they compute; a job that
 /// does compute says so with a reservation, and then the leader counts cores, not slots.
@@ -50,6 +53,8 @@ pub struct Config {
     /// Folder of what belongs to guards: the same for every process of the agent.
     pub guard_dir: PathBuf,
     pub host: Host,
+    /// Where the process shows what it knows of itself.
+    pub figures: Option<watch::Sender<Figures>>,
 }
 
 impl Config {
@@ -71,6 +76,7 @@ impl Config {
             clean_interval: CLEAN_INTERVAL,
             guard: None,
             host,
+            figures: None,
         }
     }
 

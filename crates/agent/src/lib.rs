@@ -25,6 +25,7 @@ pub mod default_limits;
 pub mod engine;
 mod error;
 mod executor;
+pub mod figures;
 pub mod guard;
 pub mod guard_process;
 mod host;

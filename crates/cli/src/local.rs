@@ -59,8 +59,9 @@ impl Local {
         let agent = AgentConnections::open(&mesh).await?;
         let mut connections = vec![scheduler.clone(), agent.orders.clone(), agent.output.clone()];
         let (mut parts, shutdown) = (JoinSet::new(), CancellationToken::new());
-        parts.spawn(parts::run_scheduler(scheduler, Reservations::default(), Notices::default(), shutdown.clone()));
-        parts.spawn(parts::run_agent(agent, settings.agent, engine, shutdown.clone()));
+        let (reservations, notices) = (Reservations::default(), Notices::default());
+        parts.spawn(parts::run_scheduler(scheduler, reservations, notices, None, shutdown.clone()));
+        parts.spawn(parts::run_agent(agent, settings.agent, engine, None, shutdown.clone()));
         let page = match Server::bind(settings.page).await {
             Ok(server) => {
                 let (address, connection) = (server.address(), mesh.connect("page").await?);

@@ -25,6 +25,7 @@ mod naming;
 mod nats_server;
 mod output;
 mod parts;
+mod process_metrics;
 mod secret_file;
 mod settings;
 mod source_diff;

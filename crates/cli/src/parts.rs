@@ -18,7 +18,8 @@ use tickmesh_core::{
     timing::Timing,
 };
 use tickmesh_messaging::{Error, Founding, Mesh, SchedulerRole};
-use tickmesh_scheduler::clock::Clock;
+use tickmesh_scheduler::{clock::Clock, figures::FigureBoard};
+use tickmesh_web::MetricsServer;
 use tickmesh_webhook::Target;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -31,6 +32,7 @@ use uuid::Uuid;
 use crate::{
     connect::MeshArgs,
     exit::{BadInput, Missing},
+    process_metrics,
 };
 
 /// Where locks and data are kept if the user has no directory of his own.
@@ -105,6 +107,7 @@ pub(crate) async fn run_scheduler(
     mesh: Mesh,
     reservations: Reservations,
     notices: Notices,
+    metrics: Option<MetricsServer>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let (role, seen) = watch::channel(SchedulerRole::Preparing);
@@ -118,6 +121,7 @@ pub(crate) async fn run_scheduler(
             None => Ok(()),
         }
     });
+    let figures = FigureBoard::default();
     let config = tickmesh_scheduler::Config {
         id: Uuid::now_v7().to_string(),
         host: crate::connect::host(),
@@ -127,15 +131,21 @@ pub(crate) async fn run_scheduler(
         zones: zones::database(),
         clock: Clock::default(),
         role: Some(role),
+        figures: figures.clone(),
         tap: None,
         recorder: None,
+    };
+    let metrics = Box::pin(process_metrics::serve_scheduler(metrics, figures, shutdown.clone()));
+    let metrics = async {
+        metrics.await;
+        anyhow::Ok(())
     };
     let scheduler = Box::pin(tickmesh_scheduler::run(config, mesh.clone(), shutdown.clone()));
     let scheduler = async { scheduler.await.context("the scheduler failed") };
     // Settings that cannot be served end both: nobody would learn of them otherwise.
     let notices = async { notices.await.context("targets of notices cannot be served") };
     let heartbeat = async { heartbeat.await.context("the heartbeat cannot be sent") };
-    tokio::try_join!(scheduler, notices, heartbeat).map(|((), (), ())| ())
+    tokio::try_join!(scheduler, notices, heartbeat, metrics).map(|((), (), (), ())| ())
 }
 
 /// The page, for this host unless there is a token.
@@ -164,6 +174,7 @@ pub(crate) async fn run_agent(
     connections: AgentConnections,
     settings: AgentSettings,
     engine: Docker,
+    metrics: Option<MetricsServer>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let AgentConnections { orders, output } = connections;
@@ -171,6 +182,7 @@ pub(crate) async fn run_agent(
     let AgentSettings { name, slots, gpus, output_max, labels, policy, default_limits, lock_dir } = settings;
     info!(agent = %name, "agent starts");
     let defaults = tickmesh_agent::Config::new(name, Host::this()?, lock_dir);
+    let (figures, shown) = watch::channel(tickmesh_agent::figures::Figures::default());
     let config = tickmesh_agent::Config {
         build: crate::build::build(),
         slots,
@@ -181,9 +193,19 @@ pub(crate) async fn run_agent(
         default_limits,
         guard: Some(guard_program()),
         guard_dir: guard_directory(),
+        figures: Some(figures),
         ..defaults
     };
-    tickmesh_agent::run(config, orders, output, mesh_id, engine, shutdown).await.context("the agent failed")
+    let served = shutdown.child_token();
+    let metrics = Box::pin(process_metrics::serve_agent(metrics, shown, served.clone()));
+    let agent = Box::pin(async {
+        let ended = tickmesh_agent::run(config, orders, output, mesh_id, engine, shutdown).await;
+        // An agent may end by itself, and nobody looks at the metrics of what has ended.
+        served.cancel();
+        ended
+    });
+    let (ended, ()) = tokio::join!(agent, metrics);
+    ended.context("the agent failed")
 }
 
 /// This program again, also if its file was replaced meanwhile: a guard of another version would not be taken.

@@ -10,6 +10,7 @@ pub mod compose;
 pub mod decide;
 pub mod end_notes;
 pub mod fleet;
+pub mod histogram;
 pub mod history;
 pub mod id;
 pub mod interning;

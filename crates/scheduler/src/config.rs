@@ -11,6 +11,7 @@ use crate::{
     clock::{Clock, Moment},
     dispatcher::Batches,
     effect::Effect,
+    figures::FigureBoard,
     process::{Event, QueueLimits, Settings},
 };
 
@@ -32,6 +33,8 @@ pub struct Config {
     pub clock: Clock,
     /// Told what this process does, for what else is to be done by the one that leads.
     pub role: Option<watch::Sender<SchedulerRole>>,
+    /// Where the process is asked what it knows of itself.
+    pub figures: FigureBoard,
     /// Sees every effect before it is carried out. For tests that need a crash at a given moment.
     pub tap: Option<Tap>,
     /// Sees everything that the process decides. For tests that replay it.

@@ -13,6 +13,7 @@ use crate::{
     effect::{Effect, Priority},
     error::Error,
     executor::{Executor, Finished},
+    figures::{Counting, FigureBoard},
     presence::Presence,
     process::{Event, Outcome, Process, Turn},
 };
@@ -28,7 +29,8 @@ pub async fn run(config: Config, mesh: Mesh, shutdown: CancellationToken) -> Res
     };
     let (process, first) = Process::begin(config.settings(), random);
     let executor = Executor::new(mesh, &config, presence);
-    let driver = Driver { process, clock: config.clock, executor, recorder: config.recorder };
+    let Config { clock, recorder, figures, .. } = config;
+    let driver = Driver { process, clock, executor, recorder, figures, counting: Counting::default() };
     driver.run(first, shutdown).await;
     Ok(())
 }
@@ -38,6 +40,8 @@ struct Driver {
     clock: Clock,
     executor: Executor,
     recorder: Option<Recorder>,
+    figures: FigureBoard,
+    counting: Counting,
 }
 
 impl Driver {
@@ -59,6 +63,7 @@ impl Driver {
             } else {
                 self.wait(wake_in, &shutdown, told).await;
             }
+            self.figures.answer(|| self.counting.figures(&self.process));
             let mut budget = turn.budget();
             while let Some(finished) = self.executor.arrived(&mut budget) {
                 self.finished(finished);
@@ -72,6 +77,7 @@ impl Driver {
             finished = self.executor.next() => self.finished(finished),
             () = sleep(wake_in.unwrap_or_default()), if wake_in.is_some() => {}
             () = shutdown.cancelled(), if !told => {}
+            () = self.figures.asked() => {}
         }
     }
 
@@ -99,6 +105,7 @@ impl Driver {
         let may_begin = |effect: &Effect| !is_late || effect.priority() == Priority::Immediate;
         let (effects, late): (Vec<_>, Vec<_>) = outcome.effects.into_iter().partition(may_begin);
         for effect in effects {
+            self.counting.note(&effect);
             self.executor.begin(effect);
         }
         if !late.is_empty() {

@@ -18,6 +18,7 @@ mod driver;
 pub mod effect;
 mod error;
 mod executor;
+pub mod figures;
 mod follow;
 mod patience;
 mod presence;

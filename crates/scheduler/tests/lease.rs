@@ -26,6 +26,7 @@ use tickmesh_scheduler::{
     Config, Recorder,
     clock::{Clock, Moment},
     dispatcher::Batches,
+    figures::FigureBoard,
     process::{Event, Process, QueueLimits, Settings},
     run,
 };
@@ -86,6 +87,7 @@ fn config(id: &str) -> Config {
         clock: Clock::default(),
         role: None,
         tap: None,
+        figures: FigureBoard::default(),
         recorder: None,
     }
 }

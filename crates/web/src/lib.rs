@@ -17,8 +17,8 @@ mod connections;
 mod deadline;
 mod edits;
 mod error;
+mod exposition;
 mod guard;
-mod histogram;
 mod live;
 mod metrics;
 mod model;
@@ -33,5 +33,6 @@ mod stream;
 pub use self::{
     config::{BIND_DEFAULT, Config},
     error::Error,
+    exposition::{Exposition, MetricsServer},
     server::Server,
 };

@@ -4,30 +4,24 @@ use std::collections::BTreeMap;
 
 use axum::{
     extract::{Query, State},
-    http::{StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
+    encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 use serde::Deserialize;
 use tickmesh_client::{leadership::Leadership, views::agent::AgentsView};
 
-use crate::{app::App, histogram::head, model::Model, problem::Problem};
+use crate::{app::App, exposition::Exposition, model::Model, problem::Problem};
 
 /// What became of an instant or a run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfOutcome {
     outcome: &'static str,
-}
-
-/// Of which release a program is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfBuild {
-    version: &'static str,
 }
 
 /// In which state something is.
@@ -76,18 +70,20 @@ pub(crate) struct Wanted {
 /// `GET /metrics`.
 pub(crate) async fn metrics(State(app): State<App>, Query(wanted): Query<Wanted>) -> Result<Response, Problem> {
     let streams = app.mesh.stream_states().await?;
-    let mut registry = Registry::with_prefix("tickmesh");
-    build(&mut registry);
+    let mut metrics = Exposition::default();
     app.look(|model| {
-        instants(&mut registry, model);
-        runs(&mut registry, model);
-        agents(&mut registry, model);
-        unreadable(&mut registry, model);
-        leader(&mut registry, model);
+        leader(&mut metrics, model);
+        histograms(&mut metrics, model, wanted.apps > 0);
+        let registry = metrics.registry();
+        instants(registry, model);
+        runs(registry, model);
+        agents(registry, model);
+        unreadable(registry, model);
         if wanted.apps > 0 {
-            each_app(&mut registry, model);
+            each_app(registry, model);
         }
     });
+    let registry = metrics.registry();
     let skipped = Family::<OfStream, Counter>::default();
     for (stream, count) in app.mesh.skipped() {
         skipped.get_or_create(&OfStream { stream: stream.as_str().to_owned() }).inc_by(count);
@@ -105,29 +101,18 @@ pub(crate) async fn metrics(State(app): State<App>, Query(wanted): Query<Wanted>
     registry.register("stream_last_sequence", "Sequence of the last message of each stream", last);
     registry.register("stream_messages", "Messages in each stream", messages);
     registry.register("stream_bytes", "Bytes of each stream", bytes);
-    let mut text = String::new();
-    encode(&mut text, &registry).map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-    let mut text = in_text_format(&text);
-    app.look(|model| histograms(&mut text, model, wanted.apps > 0));
-    let kind = "text/plain; version=0.0.4; charset=utf-8";
-    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+    metrics.response().map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
 }
 
 /// Who decides ticks.
-fn leader(registry: &mut Registry, model: &Model) {
+fn leader(metrics: &mut Exposition, model: &Model) {
     let (present, in_doubt) = match model.leadership {
         Leadership::Led => (1, 0),
         Leadership::InDoubt { .. } => (1, 1),
         Leadership::Nobody => (0, 0),
     };
-    for (name, help, value) in [
-        ("leader_present", "Whether a scheduler leads: 1 or 0", present),
-        ("leader_in_doubt", "Whether the leader doubts its clock and decides no tick: 1 or 0", in_doubt),
-    ] {
-        let gauge = Gauge::<i64>::default();
-        gauge.set(value);
-        registry.register(name, help, gauge);
-    }
+    metrics.gauge("leader_present", "Whether a scheduler leads: 1 or 0", present);
+    metrics.gauge("leader_in_doubt", "Whether the leader doubts its clock and decides no tick: 1 or 0", in_doubt);
 }
 
 /// What became of instants: the sum over all ledgers, which only grows.
@@ -240,72 +225,30 @@ fn each_app(registry: &mut Registry, model: &Model) {
 }
 
 /// What was counted in buckets since this process began.
-fn histograms(text: &mut String, model: &Model, wants_apps: bool) {
+fn histograms(metrics: &mut Exposition, model: &Model, wants_apps: bool) {
     let counts = &model.counts;
     for (name, help, histogram) in [
         (
-            "tickmesh_tick_lateness_seconds",
-            "From an instant to its decision, of ticks since this process began.",
+            "tick_lateness_seconds",
+            "From an instant to its decision, of ticks since this process began",
             &counts.lateness,
         ),
+        ("run_duration_seconds", "From the start of a run to its end, of runs since this process began", &counts.took),
         (
-            "tickmesh_run_duration_seconds",
-            "From the start of a run to its end, of runs since this process began.",
-            &counts.took,
-        ),
-        (
-            "tickmesh_run_wait_seconds",
-            "From an instant to the start of its run, of runs since this process began.",
+            "run_wait_seconds",
+            "From an instant to the start of its run, of runs since this process began",
             &counts.waited,
         ),
     ] {
-        *text += &(head(name, help) + &histogram.samples(name, ""));
+        metrics.histogram(name, help, histogram);
     }
     if wants_apps {
-        let name = "tickmesh_app_run_duration_seconds";
-        *text += &head(name, "From the start of a run to its end, by app, of runs since this process began.");
-        for (app, histogram) in &counts.took_by_app {
-            *text += &histogram.samples(name, &format!("app=\"{app}\","));
-        }
+        let help = "From the start of a run to its end, by app, of runs since this process began";
+        let by_app = counts.took_by_app.iter().map(|(app, histogram)| (app.to_string(), histogram));
+        metrics.histograms("app_run_duration_seconds", help, "app", by_app);
     }
-}
-
-/// Which program this is.
-fn build(registry: &mut Registry) {
-    let info = Family::<OfBuild, Gauge>::default();
-    info.get_or_create(&OfBuild { version: env!("CARGO_PKG_VERSION") }).set(1);
-    registry.register("build_info", "1, with the version of this program", info);
-}
-
-/// The text format of Prometheus, of which every tool reads the help texts: there a counter's has the whole name, and in
-/// OpenMetrics it has the name without `_total`.
-fn in_text_format(openmetrics: &str) -> String {
-    let is_counter = |name: &str| openmetrics.contains(&format!("# TYPE {name} counter\n"));
-    let line = |line: &str| {
-        let mut words = line.splitn(4, ' ');
-        match (words.next(), words.next(), words.next(), words.next()) {
-            (Some("#"), Some("EOF"), ..) => None,
-            (Some("#"), Some(what), Some(name), Some(rest)) if is_counter(name) => {
-                Some(format!("# {what} {name}_total {rest}\n"))
-            }
-            _ => Some(format!("{line}\n")),
-        }
-    };
-    openmetrics.lines().filter_map(line).collect()
 }
 
 fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_help_of_a_counter_has_its_whole_name() {
-        let openmetrics = "# HELP a Some.\n# TYPE a counter\na_total 1\n# HELP b More.\n# TYPE b gauge\nb 2\n# EOF\n";
-        let text = "# HELP a_total Some.\n# TYPE a_total counter\na_total 1\n# HELP b More.\n# TYPE b gauge\nb 2\n";
-        assert_eq!(in_text_format(openmetrics), text);
-    }
 }

@@ -17,15 +17,14 @@ use tickmesh_client::{
 use tickmesh_core::{
     compose::Reading,
     fleet::Fleet,
+    histogram::{Histogram, LATENESS_BOUNDS},
     history::RunSummary,
     id::RunNumber,
     ledger::{Cause, Ledger, Origin, State},
-    message::{Admission, AgentRecord, AppRecord, MeshEvent, SkipReason, TickRecord},
+    message::{Admission, AgentRecord, AppRecord, MeshEvent, TickRecord},
     name::AppName,
 };
 use tickmesh_messaging::Entry;
-
-use crate::histogram::Histogram;
 
 /// Finished runs that the timeline has: of a busy mesh, those of the last hours.
 const RUNS_MAX: usize = 50_000;
@@ -33,9 +32,6 @@ const RUNS_MAX: usize = 50_000;
 const TICKS_MAX: usize = 10_000;
 /// Runs of an app whose time is known: those that a ledger lists.
 const TOOK_MAX: usize = 10;
-/// Bounds of the buckets of lateness, in seconds.
-const LATENESS_BOUNDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0];
-
 /// Bounds of the buckets of how long runs take and wait, in seconds: from a second to a day.
 const RUN_BOUNDS: [f64; 12] =
     [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 43_200.0, 86_400.0];
@@ -288,7 +284,7 @@ impl Model {
     /// Takes in a decision of the clock. One that is told again is not counted again.
     pub(crate) fn tick(&mut self, entry: Entry<TickRecord>) {
         let record = entry.value;
-        if self.new_ticks.has(entry.sequence) && is_decision_when_due(&record.admission) {
+        if self.new_ticks.has(entry.sequence) && record.admission.is_when_due() {
             self.counts.lateness.observe(record.decided_at.duration_since(record.scheduled_at).as_secs_f64());
         }
         if matches!(record.admission, Admission::Start { .. } | Admission::Enqueue { .. }) {
@@ -450,24 +446,11 @@ fn is_of_schedule(cause: &Cause) -> bool {
     }
 }
 
-/// Whether an instant was decided when it was due. What waited is thrown out long after, and what a pause left out is
-/// told when the app is resumed: neither says how late the mesh is.
-fn is_decision_when_due(admission: &Admission) -> bool {
-    match admission {
-        Admission::Start { .. } | Admission::Enqueue { .. } | Admission::Drop { .. } => true,
-        Admission::Skip { reason, .. } => match reason {
-            SkipReason::Overlap | SkipReason::Misfire | SkipReason::Deadline => true,
-            SkipReason::Paused => false,
-        },
-        Admission::Discard { .. } => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tickmesh_core::{
         ledger::RecentRun,
-        message::{DiscardReason, DropReason, SCHEMA},
+        message::{DiscardReason, DropReason, SCHEMA, SkipReason},
         outcome::Outcome,
     };
     use tickmesh_testkit::records;

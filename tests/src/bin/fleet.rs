@@ -35,7 +35,7 @@ use tickmesh_core::{
     timing::Timing,
 };
 use tickmesh_messaging::Mesh;
-use tickmesh_scheduler::{clock::Clock, effect::Effect};
+use tickmesh_scheduler::{clock::Clock, effect::Effect, figures::FigureBoard};
 use tickmesh_tests::{
     FakeEngine,
     chaos::{Clocks, lives::Writer},
@@ -317,6 +317,7 @@ async fn scheduler(arguments: &Arguments, shutdown: CancellationToken) -> anyhow
         clock: Clock { shift: SignedDuration::from_millis(arguments.find("--ahead").unwrap_or("0").parse()?) },
         role: None,
         tap,
+        figures: FigureBoard::default(),
         recorder: None,
     };
     tickmesh_scheduler::run(config, connect(arguments).await?, shutdown).await?;

@@ -25,6 +25,7 @@ use crate::{
     exit::Exit,
     logging::LogArgs,
     parts::{self, AgentConnections, AgentSettings},
+    process_metrics::MetricsArgs,
     variables::assignment,
 };
 
@@ -37,6 +38,8 @@ pub(crate) struct Args {
     pub action: Option<Action>,
     #[command(flatten)]
     settings: AgentArgs,
+    #[command(flatten)]
+    metrics: MetricsArgs,
     #[command(flatten)]
     pub log: LogArgs,
 }
@@ -151,11 +154,12 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
         None => {}
     }
     let shutdown = parts::stop_on_signal()?;
+    let metrics = args.metrics.listen().await?;
     let settings = args.settings.settings(parts::data_directory().join("locks"))?;
     let engine = parts::docker().await?;
     parts::ensure_on_host(&engine).await?;
     let connections = AgentConnections::open(&session.mesh).await?;
-    parts::run_agent(connections, settings, engine, shutdown).await?;
+    parts::run_agent(connections, settings, engine, metrics, shutdown).await?;
     Ok(Exit::Success)
 }
 

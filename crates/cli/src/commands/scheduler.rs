@@ -11,6 +11,7 @@ use crate::{
     exit::Exit,
     logging::LogArgs,
     parts::{self, Notices},
+    process_metrics::MetricsArgs,
     secret_file,
 };
 
@@ -42,6 +43,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL")]
     heartbeat_url: Option<Uri>,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     pub log: LogArgs,
 }
 
@@ -61,9 +64,10 @@ impl Args {
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
     let notices = args.notices()?;
     let shutdown = parts::stop_on_signal()?;
+    let metrics = args.metrics.listen().await?;
     let mesh = session.mesh.connect("scheduler").await?;
     parts::provision(&mesh, args.replicas.as_deref().map(str::parse).transpose()?).await?;
     let reservations = Reservations { cpu_shares_per_core: args.cpu_shares_per_core };
-    parts::run_scheduler(mesh, reservations, notices, shutdown).await?;
+    parts::run_scheduler(mesh, reservations, notices, metrics, shutdown).await?;
     Ok(Exit::Success)
 }

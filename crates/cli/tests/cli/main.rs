@@ -19,6 +19,7 @@ mod mesh;
 mod packages;
 mod page;
 mod part;
+mod process_metrics;
 mod readme;
 mod restored;
 mod schedulers;

@@ -55,6 +55,32 @@ pub enum Admission {
     },
 }
 
+impl Admission {
+    /// Whether an instant was decided when it was due. What waited is thrown out long after, and what a pause left out is told
+    /// when the app is resumed: neither says how late the mesh is.
+    pub fn is_when_due(&self) -> bool {
+        match self {
+            Self::Start { .. } | Self::Enqueue { .. } | Self::Drop { .. } => true,
+            Self::Skip { reason, .. } => match reason {
+                SkipReason::Overlap | SkipReason::Misfire | SkipReason::Deadline => true,
+                SkipReason::Paused => false,
+            },
+            Self::Discard { .. } => false,
+        }
+    }
+
+    /// One word for what became of the instant.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => "started",
+            Self::Enqueue { .. } => "enqueued",
+            Self::Drop { .. } => "dropped",
+            Self::Skip { .. } => "skipped",
+            Self::Discard { .. } => "discarded",
+        }
+    }
+}
+
 /// Why too much waits for another run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

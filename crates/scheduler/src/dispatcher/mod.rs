@@ -14,6 +14,7 @@
 mod agents;
 mod app;
 mod commands;
+mod figures;
 mod frozen;
 mod io;
 mod placing;

@@ -1,8 +1,11 @@
 //! Histograms that are put together when somebody asks for them. The metrics library only has those that it counts itself.
 
+/// Bounds of the buckets of lateness, in seconds.
+pub const LATENESS_BOUNDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0];
+
 /// Counts of values below bounds, and their sum.
 #[derive(Debug, Clone)]
-pub(crate) struct Histogram {
+pub struct Histogram {
     bounds: &'static [f64],
     /// Values in each bucket; the last one has those above all bounds.
     counts: Vec<u64>,
@@ -11,12 +14,12 @@ pub(crate) struct Histogram {
 
 impl Histogram {
     /// An empty histogram with buckets up to these bounds, in rising order.
-    pub(crate) fn new(bounds: &'static [f64]) -> Self {
+    pub fn new(bounds: &'static [f64]) -> Self {
         Self { bounds, counts: vec![0; bounds.len() + 1], sum: 0.0 }
     }
 
     /// Counts a value in. One below zero counts as zero: clocks differ.
-    pub(crate) fn observe(&mut self, value: f64) {
+    pub fn observe(&mut self, value: f64) {
         let value = value.max(0.0);
         let bucket = self.bounds.iter().position(|bound| value <= *bound).unwrap_or(self.bounds.len());
         self.counts[bucket] += 1;
@@ -24,7 +27,7 @@ impl Histogram {
     }
 
     /// The lines of the samples, in the text format of Prometheus. `labels` stand in front of `le`, each with a comma behind it.
-    pub(crate) fn samples(&self, name: &str, labels: &str) -> String {
+    pub fn samples(&self, name: &str, labels: &str) -> String {
         let mut text = String::new();
         let mut below = 0;
         let bounds = self.bounds.iter().map(ToString::to_string).chain(["+Inf".to_owned()]);
@@ -39,7 +42,7 @@ impl Histogram {
 }
 
 /// What comes in front of the samples of a histogram.
-pub(crate) fn head(name: &str, help: &str) -> String {
+pub fn head(name: &str, help: &str) -> String {
     format!("# HELP {name} {help}\n# TYPE {name} histogram\n")
 }
 
