@@ -225,9 +225,21 @@ impl MeshArgs {
 
     /// Connects to a mesh that exists.
     pub(crate) async fn open(&self) -> Result<Mesh, tickmesh_messaging::Error> {
-        let mesh = self.connect("cli").await?;
-        mesh.open_or_lost().await?;
+        let nothing = async |_: &Mesh| Ok(());
+        let (mesh, ()) =
+            Mesh::first_look(&self.options("cli"), nothing, tickmesh_messaging::Error::is_unanswered).await?;
         Ok(mesh)
+    }
+
+    /// Connects to a mesh that exists, and looks at something on it: see [`Mesh::first_look`].
+    pub(crate) async fn first_look<T>(
+        &self,
+        look: impl AsyncFn(&Mesh) -> anyhow::Result<T>,
+    ) -> anyhow::Result<(Mesh, T)> {
+        let is_unanswered = |error: &anyhow::Error| {
+            error.downcast_ref::<tickmesh_messaging::Error>().is_some_and(tickmesh_messaging::Error::is_unanswered)
+        };
+        Mesh::first_look(&self.options("cli"), look, is_unanswered).await
     }
 
     /// How to connect.

@@ -116,11 +116,27 @@ fn judge(cause: &(dyn std::error::Error + 'static)) -> Option<Judgement> {
 
 fn judge_mesh(error: &MeshError) -> Judgement {
     let (exit, hint) = match error {
-        MeshError::Unreachable { .. } => (Exit::Unreachable, Some("start it with `tickmesh up`, or set --nats")),
+        MeshError::Unreachable { url, .. } if is_own_host(url) => {
+            (Exit::Unreachable, Some("start it with `tickmesh up`, or set --nats"))
+        }
+        // A mesh of its own on this host is not what somebody wants who names another one.
+        MeshError::Unreachable { .. } => {
+            (Exit::Unreachable, Some("look after the NATS servers: `tickmesh doctor` looks at each of them"))
+        }
         MeshError::NotProvisioned { .. } => {
             (Exit::Unreachable, Some("`tickmesh scheduler` makes it; or set --namespace to one that exists"))
         }
-        MeshError::NoJetStream { .. } => (Exit::Unreachable, Some("start nats-server with --jetstream")),
+        MeshError::NoJetStream { .. } => (
+            Exit::Unreachable,
+            Some("start nats-server with --jetstream; one whose disk was full is to be restarted once there is room"),
+        ),
+        MeshError::NoJetStreamLeader { .. } => (
+            Exit::Unreachable,
+            Some(
+                "a cluster elects one within seconds: try again; if it stays so, `tickmesh doctor` says which servers are down \
+                 or cut off",
+            ),
+        ),
         MeshError::ServerTooOld { .. } => {
             (Exit::Unreachable, Some("install nats-server 2.11 or newer from https://nats.io/download"))
         }
@@ -148,6 +164,12 @@ fn judge_mesh(error: &MeshError) -> Judgement {
         | MeshError::Encode { .. } => (Exit::Failed, None),
     };
     Judgement { exit, hint: hint.map(str::to_owned) }
+}
+
+/// Whether an address is one server of this host.
+fn is_own_host(url: &str) -> bool {
+    let host = url.rsplit("://").next().unwrap_or(url);
+    !url.contains(',') && ["127.", "localhost", "[::1]"].iter().any(|own| host.starts_with(own))
 }
 
 /// An error with its causes, on one line. A cause that only repeats what its effect said already is left out.

@@ -1,6 +1,6 @@
 //! Whether ticks are decided now: a scheduler leads, and trusts its clock.
 
-use tickmesh_messaging::{Error, Mesh, SchedulerCard, SchedulerRole};
+use tickmesh_messaging::{Error, Mesh, SchedulerCard, SchedulerRole, chain};
 
 use crate::{
     read::ROLL_PATIENCE,
@@ -22,11 +22,24 @@ pub enum Leadership {
     },
     /// No scheduler says that it leads.
     Nobody,
+    /// The schedulers could not be asked.
+    Unknown {
+        /// What came instead of an answer.
+        reason: String,
+    },
 }
 
-/// Asks the schedulers: one round trip where one leads, and half a second where none does.
-pub async fn leadership(mesh: &Mesh) -> Result<Leadership, Error> {
-    Ok(of_leader(mesh.schedulers().leader(ROLL_PATIENCE).await?))
+/// Asks the schedulers: one round trip where one leads, and half a second more where none does. That they cannot be asked is
+/// an answer, too: whatever else is known can be shown beside it.
+pub async fn leadership(mesh: &Mesh) -> Leadership {
+    match mesh.schedulers().leader(ROLL_PATIENCE).await {
+        Ok(leader) => of_leader(leader),
+        Err(error) => unknown(&error),
+    }
+}
+
+fn unknown(error: &Error) -> Leadership {
+    Leadership::Unknown { reason: chain(error) }
 }
 
 fn of_leader(leader: Option<SchedulerCard>) -> Leadership {
@@ -49,6 +62,7 @@ impl Leadership {
                 Some(format!("no tick is decided: the leader on {host} doubts its clock: {doubt}"))
             }
             Self::Nobody => Some("no tick is decided: no scheduler leads".to_owned()),
+            Self::Unknown { reason } => Some(format!("nobody knows whether ticks are decided: {reason}")),
         }
     }
 
@@ -108,5 +122,13 @@ mod tests {
         check(leading(Some("it is 30s ahead")), Some(doubt));
         check(card(SchedulerRole::StandingBy { doubt: None }), Some("no tick is decided: no scheduler leads"));
         check(None, Some("no tick is decided: no scheduler leads"));
+    }
+
+    /// A list that could be read is shown, and promises nothing.
+    #[test]
+    fn schedulers_that_cannot_be_asked_are_said() {
+        let denied = Error::Denied { action: "call the roll".to_owned(), denial: "no right".to_owned() };
+        let said = "nobody knows whether ticks are decided: failed to call the roll: NATS answered: no right";
+        assert_eq!(unknown(&denied).problem().as_deref(), Some(said));
     }
 }

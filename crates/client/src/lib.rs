@@ -5,6 +5,7 @@ pub mod agents;
 pub mod edit;
 pub mod events;
 pub mod leadership;
+pub mod on_record;
 pub mod read;
 pub mod requests;
 pub mod stack;

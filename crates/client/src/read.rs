@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::{
     FutureExt as _,
-    future::{try_join, try_join3},
+    future::{try_join, try_join_all, try_join3},
 };
 use jiff::{
     Timestamp,
@@ -15,13 +15,14 @@ use tickmesh_core::{
     history::RunSummary,
     id::{RunNumber, RunToken},
     ledger::{ActiveRun, Ledger},
-    message::{AgentRecord, AppRecord, AppSource, AttemptReport},
+    message::{AgentRecord, AppSource, AttemptReport},
     name::{AppName, ServiceName},
     spec::AppSpec,
 };
-use tickmesh_messaging::{Entry, Error, LEASE_KEY, Listing, LogFilter, Mesh, RunSelector, chain};
+use tickmesh_messaging::{Error, LEASE_KEY, Listing, LogFilter, Mesh, RunSelector, chain};
 
 use crate::{
+    on_record::OnRecord,
     stored::{PREVIEW, preview, undecided_after, understand_stored},
     tail::Tail,
     views::{
@@ -46,8 +47,10 @@ const LAST_LINES: usize = 5;
 
 /// All apps, by name.
 pub async fn apps(mesh: &Mesh, zones: &TimeZoneDatabase, now: Timestamp) -> Result<AppsView, Error> {
-    let (apps, ledgers) = (mesh.apps(), mesh.ledgers());
-    let (apps, ledgers) = try_join(apps.list().boxed(), ledgers.list().boxed()).await?;
+    // Agents too: most of the time something runs, and whoever is far away waits for each round trip.
+    let (apps, ledgers, agents) = (mesh.apps(), mesh.ledgers(), mesh.agents());
+    let ((apps, _), (ledgers, _), (agents, clock)) =
+        try_join3(apps.look().boxed(), ledgers.look().boxed(), agents.look().boxed()).await?;
     let known = ledgers.iter().map(|entry| (entry.key.as_str(), Ok(&entry.value)));
     let unreadable = ledgers.unreadable.iter().map(|record| (record.key.as_str(), Err(chain(&record.error))));
     let ledgers: BTreeMap<&str, Result<&Ledger, String>> = known.chain(unreadable).collect();
@@ -62,8 +65,6 @@ pub async fn apps(mesh: &Mesh, zones: &TimeZoneDatabase, now: Timestamp) -> Resu
     });
     let mut views: Vec<AppView> = views.collect();
     if ledgers.values().flatten().any(|ledger| !ledger.active.is_empty()) {
-        let agents = mesh.agents();
-        let (agents, clock) = try_join(agents.list().boxed(), agents.clock().boxed()).await?;
         let fleet = fleet(&agents, ledgers.values().flatten().copied(), clock);
         for view in &mut views {
             if let Some(Ok(ledger)) = ledgers.get(view.name.as_str()) {
@@ -80,20 +81,19 @@ pub async fn apps(mesh: &Mesh, zones: &TimeZoneDatabase, now: Timestamp) -> Resu
 pub async fn details(
     mesh: &Mesh,
     app: &AppName,
-    record: &Entry<AppRecord>,
+    on_record: &OnRecord,
     zones: &TimeZoneDatabase,
     now: Timestamp,
 ) -> Result<Option<DetailsView>, Error> {
-    let stored = ledger_of(mesh, app).await?;
-    let state = match &stored {
+    let Some(record) = &on_record.record else { return Ok(None) };
+    let state = match &on_record.ledger {
         Ok(ledger) => ledger.as_ref().into(),
         Err(reason) => LedgerState::Unreadable(reason),
     };
     let ledger = state.known();
     let Some(mut view) = AppView::new(Stored { app, record, ledger: state }, zones, now) else { return Ok(None) };
     let spec = record.value.source.as_ref().and_then(|source| understand_stored(app, source, zones).spec);
-    let ((active_runs, around), ended) =
-        try_join(all_active(mesh, app, ledger).boxed(), ended(mesh, app, ledger).boxed()).await?;
+    let (active_runs, around) = all_active(mesh, app, on_record).await?;
     if let (Some(ledger), Some(around)) = (ledger, &around) {
         view.look_for_agents(ledger, &around.fleet(), now);
     }
@@ -107,7 +107,7 @@ pub async fn details(
         zone: zone(spec.as_ref()),
         services: spec.as_ref().map(ServiceView::of).unwrap_or_default(),
         waiting: ledger.iter().flat_map(|ledger| &ledger.queue).map(WaitingView::from).collect(),
-        runs: ended.iter().rev().map(RunView::of_summary).collect(),
+        runs: on_record.ended().iter().rev().map(RunView::of_summary).collect(),
         active_runs,
         app: view,
     }))
@@ -115,20 +115,14 @@ pub async fn details(
 
 /// The runs of an app that go on, and what they are among, if there are any. That is looked at once for all of them: each look
 /// lists every agent and every app.
-async fn all_active(
-    mesh: &Mesh,
-    app: &AppName,
-    ledger: Option<&Ledger>,
-) -> Result<(Vec<RunView>, Option<Around>), Error> {
-    let runs: Vec<&ActiveRun> = ledger.iter().flat_map(|ledger| &ledger.active).collect();
+async fn all_active(mesh: &Mesh, app: &AppName, on_record: &OnRecord) -> Result<(Vec<RunView>, Option<Around>), Error> {
+    let runs: Vec<&ActiveRun> = on_record.active().collect();
     if runs.is_empty() {
         return Ok((Vec::new(), None));
     }
-    let around = Around::look(mesh).await?;
-    let mut views = Vec::new();
-    for run in runs {
-        views.push(active(mesh, app, run, &around).await?);
-    }
+    let reports = runs.iter().map(|run| reports_of(mesh, app, run.token()));
+    let (around, reports) = try_join(Around::look(mesh).boxed(), try_join_all(reports).boxed()).await?;
+    let views = runs.into_iter().zip(&reports).map(|(run, reports)| active(app, run, reports, &around)).collect();
     Ok((views, Some(around)))
 }
 
@@ -141,33 +135,90 @@ pub async fn run(
     zones: &TimeZoneDatabase,
     now: Timestamp,
 ) -> Result<Option<RunView>, Error> {
-    let ledger = ledger(mesh, app).await?;
-    let active_run = ledger.iter().flat_map(|ledger| &ledger.active).find(|run| run.number == number);
+    run_on_record(mesh, app, &OnRecord::look(mesh, app).await?, number, zones, now).await
+}
+
+/// Like [`run`], with what was looked at before.
+pub async fn run_on_record(
+    mesh: &Mesh,
+    app: &AppName,
+    on_record: &OnRecord,
+    number: RunNumber,
+    zones: &TimeZoneDatabase,
+    now: Timestamp,
+) -> Result<Option<RunView>, Error> {
+    let active_run = on_record.active().find(|run| run.number == number);
     let (mut view, token) = match active_run {
-        Some(run) => (active(mesh, app, run, &Around::look(mesh).await?).await?, run.token()),
+        Some(run) => (RunView::of_active(app, run, &[]), run.token()),
         None => {
-            let ended = ended(mesh, app, ledger.as_ref()).await?;
+            let ended = on_record.ended();
             let Some(summary) = ended.iter().find(|summary| summary.run == number) else { return Ok(None) };
             (RunView::of_summary(summary), RunToken::new(summary.run, summary.uid))
         }
     };
-    explain_trouble(mesh, app, token, &mut view.replicas).await?;
-    view.next = next(mesh, app, ledger.as_ref(), zones, now).await?;
+    // Where the output of those that had trouble ends is asked for before anybody knows which attempt it was.
+    let troubled: Vec<_> = of_trouble(&mut view.replicas).map(|it| (it.service.clone(), it.replica)).collect();
+    let ends = try_join_all(troubled.iter().map(|place| end_of_output(mesh, app, token, place)));
+    let (ends, reports) = match active_run {
+        Some(run) => {
+            let (around, reports) = (Around::look(mesh).boxed(), reports_of(mesh, app, token).boxed());
+            let (around, reports, ends) = try_join3(around, reports, ends.boxed()).await?;
+            view = active(app, run, &reports, &around);
+            (ends, reports)
+        }
+        // Nobody had trouble, and there is nothing to explain.
+        None if troubled.is_empty() => (Vec::new(), Vec::new()),
+        None => try_join(ends.boxed(), reports_of(mesh, app, token).boxed()).await?,
+    };
+    explain_trouble(mesh, app, token, &mut view.replicas, (&ends, &reports)).await?;
+    view.next = next(app, on_record, zones, now);
     Ok(Some(view))
 }
 
 /// When an app falls due next, unless it is paused, removed or run by hand.
-async fn next(
+fn next(app: &AppName, on_record: &OnRecord, zones: &TimeZoneDatabase, now: Timestamp) -> Option<Timestamp> {
+    let source = on_record.record.as_ref().and_then(|record| record.value.source.as_ref());
+    let spec = source.and_then(|source| understand_stored(app, source, zones).spec);
+    let ledger = on_record.known_ledger();
+    let paused = ledger.is_some_and(|ledger| ledger.pause.is_some());
+    spec.filter(|_| !paused).and_then(|spec| spec.due_after(undecided_after(&spec, ledger, now)))
+}
+
+/// Every report on the attempts of a run.
+async fn reports_of(mesh: &Mesh, app: &AppName, token: RunToken) -> Result<Vec<AttemptReport>, Error> {
+    Ok(mesh.results().look_at_run(app, token).await?.into_iter().map(|entry| entry.value).collect())
+}
+
+/// The first replicas that had trouble.
+fn of_trouble(replicas: &mut [ReplicaView]) -> impl Iterator<Item = &mut ReplicaView> {
+    replicas.iter_mut().filter(|it| it.is_troubled() || it.was_cancelled()).take(EXPLAINED_MAX)
+}
+
+/// Where the output of a replica ends.
+struct OutputEnd {
+    service: String,
+    replica: u32,
+    /// Sequence of the last message of it; 0: there is none.
+    last: u64,
+}
+
+async fn end_of_output(
     mesh: &Mesh,
     app: &AppName,
-    ledger: Option<&Ledger>,
-    zones: &TimeZoneDatabase,
-    now: Timestamp,
-) -> Result<Option<Timestamp>, Error> {
-    let record = mesh.apps().read(app.as_str()).await?;
-    let spec = record.and_then(|record| record.value.source).and_then(|it| understand_stored(app, &it, zones).spec);
-    let paused = ledger.is_some_and(|ledger| ledger.pause.is_some());
-    Ok(spec.filter(|_| !paused).and_then(|spec| spec.due_after(undecided_after(&spec, ledger, now))))
+    token: RunToken,
+    (service, replica): &(String, u32),
+) -> Result<OutputEnd, Error> {
+    let (service, replica) = (service.clone(), *replica);
+    let last = match ServiceName::new(service.clone()) {
+        Ok(name) => mesh.logs().last_sequence(&output_of(app, token, &name, replica)).await?,
+        Err(_) => 0,
+    };
+    Ok(OutputEnd { service, replica, last })
+}
+
+fn output_of(app: &AppName, token: RunToken, service: &ServiceName, replica: u32) -> LogFilter {
+    let run = Some(RunSelector::Token(token));
+    LogFilter { app: app.clone(), run, service: Some(service.clone()), replica: Some(replica) }
 }
 
 /// Fills in the attempts of the first replicas that had trouble, and the last lines of each one's last attempt that failed.
@@ -176,14 +227,9 @@ async fn explain_trouble(
     app: &AppName,
     token: RunToken,
     replicas: &mut [ReplicaView],
+    (ends, reports): (&[OutputEnd], &[AttemptReport]),
 ) -> Result<(), Error> {
-    let is_worth_a_look = |it: &&mut ReplicaView| it.is_troubled() || it.was_cancelled();
-    let mut troubled: Vec<_> = replicas.iter_mut().filter(is_worth_a_look).take(EXPLAINED_MAX).collect();
-    if troubled.is_empty() {
-        return Ok(());
-    }
-    let reports: Vec<_> = mesh.results().of_run(app, token).await?.into_iter().map(|entry| entry.value).collect();
-    for replica in &mut troubled {
+    let explained = of_trouble(replicas).map(|replica| async move {
         let is_its = |report: &&AttemptReport| {
             report.attempt.service.as_str() == replica.service && report.attempt.replica == replica.replica
         };
@@ -192,12 +238,21 @@ async fn explain_trouble(
         if !replica.is_troubled() && replica.attempts.iter().all(|attempt| attempt.reason.is_none()) {
             replica.attempts.clear();
         }
+        let end = ends.iter().find(|end| end.service == replica.service && end.replica == replica.replica);
         let failed = replica.attempts.iter_mut().rfind(|it| it.has_failed());
-        let (Some(failed), Ok(service)) = (failed, ServiceName::new(replica.service.clone())) else { continue };
-        failed.last_lines =
-            last_lines(mesh, app, token, (&service, replica.replica, failed.attempt), LAST_LINES).await?;
-    }
-    Ok(())
+        let (Some(failed), Ok(service)) = (failed, ServiceName::new(replica.service.clone())) else {
+            return Ok::<(), Error>(());
+        };
+        let filter = output_of(app, token, &service, replica.replica);
+        let number = failed.attempt;
+        failed.last_lines = match end {
+            Some(end) => lines_before(mesh, &filter, end.last, number, LAST_LINES).await?,
+            // It had no trouble yet when the others were asked about.
+            None => last_lines(mesh, app, token, (&service, replica.replica, number), LAST_LINES).await?,
+        };
+        Ok(())
+    });
+    try_join_all(explained).await.map(drop)
 }
 
 /// The attempts of a replica above a number that failed, at most so many of them, each with its last lines. The newest may be newer
@@ -210,7 +265,7 @@ pub async fn failures(
     above: u32,
     count_max: usize,
 ) -> Result<Vec<AttemptView>, Error> {
-    let reports: Vec<_> = mesh.results().of_run(app, token).await?.into_iter().map(|entry| entry.value).collect();
+    let reports = reports_of(mesh, app, token).await?;
     let its = reports.iter().filter(|it| it.attempt.service == *service && it.attempt.replica == replica);
     let mut failures = attempt::of_reports(its);
     failures.retain(|it| it.attempt > above && it.has_failed());
@@ -229,9 +284,20 @@ pub async fn last_lines(
     (service, replica, attempt): (&ServiceName, u32, u32),
     count: usize,
 ) -> Result<Vec<String>, Error> {
-    let run = Some(RunSelector::Token(run));
-    let filter = LogFilter { app: app.clone(), run, service: Some(service.clone()), replica: Some(replica) };
-    let mut tail = Tail::read(mesh, &filter, count, |line| line.writer.attempt == attempt).await?;
+    let filter = output_of(app, run, service, replica);
+    let last = mesh.logs().last_sequence(&filter).await?;
+    lines_before(mesh, &filter, last, attempt, count).await
+}
+
+/// The last lines of an attempt whose replica wrote nothing behind the message at `last`.
+async fn lines_before(
+    mesh: &Mesh,
+    filter: &LogFilter,
+    last: u64,
+    attempt: u32,
+    count: usize,
+) -> Result<Vec<String>, Error> {
+    let mut tail = Tail::read_before(mesh, filter, last, count, |line| line.writer.attempt == attempt).await?;
     let mut last = std::mem::take(&mut tail.lines);
     last.extend(tail.unfinished().into_iter().filter(|line| line.writer.attempt == attempt));
     let skip = last.len().saturating_sub(count);
@@ -240,24 +306,24 @@ pub async fn last_lines(
 
 /// The replicas of a run, by service; `None`: nothing is known of it, or not any more.
 pub async fn replicas(mesh: &Mesh, app: &AppName, number: RunNumber) -> Result<Option<Vec<(String, u32)>>, Error> {
-    let ledger = ledger(mesh, app).await?;
-    let active = ledger.iter().flat_map(|ledger| &ledger.active).find(|run| run.number == number);
-    let view = match active {
+    let on_record = OnRecord::look(mesh, app).await?;
+    let view = match on_record.active().find(|run| run.number == number) {
         Some(run) => Some(RunView::of_active(app, run, &[])),
-        None => {
-            let ended = ended(mesh, app, ledger.as_ref()).await?;
-            ended.iter().find(|summary| summary.run == number).map(RunView::of_summary)
-        }
+        None => on_record.ended().iter().find(|summary| summary.run == number).map(RunView::of_summary),
     };
     Ok(view.map(|view| view.replicas.into_iter().map(|it| (it.service, it.replica)).collect()))
 }
 
 /// The runs of an app that go on, and the last that ended; the newest first.
 pub async fn runs(mesh: &Mesh, app: &AppName) -> Result<RunsView, Error> {
-    let KnownRuns { active, ended } = known_runs(mesh, app).await?;
-    let mut runs: Vec<RunView> = active.iter().rev().map(|run| RunView::of_active(app, run, &[])).collect();
-    runs.extend(ended.iter().rev().map(RunView::of_summary));
-    Ok(RunsView(runs))
+    Ok(runs_on_record(app, &OnRecord::look(mesh, app).await?))
+}
+
+/// Like [`runs`], of what was looked at before.
+pub fn runs_on_record(app: &AppName, on_record: &OnRecord) -> RunsView {
+    let active: Vec<_> = on_record.active().map(|run| RunView::of_active(app, run, &[])).collect();
+    let ended = on_record.ended();
+    RunsView(active.into_iter().rev().chain(ended.iter().rev().map(RunView::of_summary)).collect())
 }
 
 /// The last runs of an app that ended, the newest first.
@@ -276,20 +342,8 @@ pub struct KnownRuns {
 
 /// The runs of an app that are known. Those of a ledger that cannot be read are not.
 pub async fn known_runs(mesh: &Mesh, app: &AppName) -> Result<KnownRuns, Error> {
-    let ledger = ledger(mesh, app).await?;
-    let ended = ended(mesh, app, ledger.as_ref()).await?;
-    Ok(KnownRuns { active: ledger.map(|ledger| ledger.active).unwrap_or_default(), ended })
-}
-
-/// The last runs that ended, the oldest first: those of the history, and those that are still on their way there. The ledger must be
-/// the one read before, so that a run which leaves it in between is in the history.
-async fn ended(mesh: &Mesh, app: &AppName, ledger: Option<&Ledger>) -> Result<Vec<RunSummary>, Error> {
-    let mut ended: Vec<RunSummary> = mesh.history().last(app).await?.into_iter().map(|entry| entry.value).collect();
-    let pending = ledger.iter().flat_map(|ledger| &ledger.history.pending);
-    let unpublished: Vec<RunSummary> =
-        pending.filter(|it| ended.iter().all(|known| known.run != it.run)).cloned().collect();
-    ended.extend(unpublished);
-    Ok(ended)
+    let on_record = OnRecord::look(mesh, app).await?;
+    Ok(KnownRuns { active: on_record.active().cloned().collect(), ended: on_record.ended() })
 }
 
 /// What of an app waits, the oldest first.
@@ -331,14 +385,9 @@ pub async fn schedulers(mesh: &Mesh) -> Result<SchedulersView, Error> {
 
 /// The ledger of an app; `None`: it has none, or one that cannot be read, which others say.
 pub async fn ledger(mesh: &Mesh, app: &AppName) -> Result<Option<Ledger>, Error> {
-    Ok(ledger_of(mesh, app).await?.unwrap_or_default())
-}
-
-/// The ledger of an app, or why it cannot be read.
-async fn ledger_of(mesh: &Mesh, app: &AppName) -> Result<Result<Option<Ledger>, String>, Error> {
     match mesh.ledgers().read(app.as_str()).await {
-        Ok(entry) => Ok(Ok(entry.map(|entry| entry.value))),
-        Err(Error::Unreadable { source, .. }) => Ok(Err(chain(&source))),
+        Ok(entry) => Ok(entry.map(|entry| entry.value)),
+        Err(Error::Unreadable { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -359,8 +408,7 @@ struct Around {
 impl Around {
     async fn look(mesh: &Mesh) -> Result<Self, Error> {
         let (agents, ledgers) = (mesh.agents(), mesh.ledgers());
-        let (agents, ledgers, now) =
-            try_join3(agents.list().boxed(), ledgers.list().boxed(), agents.clock().boxed()).await?;
+        let ((agents, now), (ledgers, _)) = try_join(agents.look().boxed(), ledgers.look().boxed()).await?;
         Ok(Self { agents, ledgers, now })
     }
 
@@ -370,13 +418,11 @@ impl Around {
 }
 
 /// A run that goes on, with what the ledger does not say: claims, and what replicas wait for.
-async fn active(mesh: &Mesh, app: &AppName, run: &ActiveRun, around: &Around) -> Result<RunView, Error> {
-    let reports = mesh.results().of_run(app, run.token()).await?;
-    let reports: Vec<AttemptReport> = reports.into_iter().map(|entry| entry.value).collect();
-    let mut view = RunView::of_active(app, run, &reports);
+fn active(app: &AppName, run: &ActiveRun, reports: &[AttemptReport], around: &Around) -> RunView {
+    let mut view = RunView::of_active(app, run, reports);
     replica::explain_preparing(&mut view.replicas, app, run, &around.agents);
     let fleet = around.fleet();
     replica::explain_pending(&mut view.replicas, run, &fleet, around.now);
     view.waiting = replica::unmatched(run, &fleet);
-    Ok(view)
+    view
 }

@@ -34,10 +34,22 @@ impl Tail {
         is_wanted: impl Fn(&Line) -> bool,
     ) -> Result<Self, Error> {
         let last = mesh.logs().last_sequence(filter).await?;
+        Self::read_before(mesh, filter, last, count, is_wanted).await
+    }
+
+    /// Reads the last `count` lines of those that are wanted, where the last message that the filter lets through is known to
+    /// be at `last`; 0: there is none.
+    pub async fn read_before(
+        mesh: &Mesh,
+        filter: &LogFilter,
+        last: u64,
+        count: usize,
+        is_wanted: impl Fn(&Line) -> bool,
+    ) -> Result<Self, Error> {
         let mut window = WINDOW;
         loop {
             let after = last.saturating_sub(window);
-            let tail = Self::read_after(mesh, filter, after, count, &is_wanted).await?;
+            let tail = Self::read_between(mesh, filter, (after, last), count, &is_wanted).await?;
             if tail.earlier || after == 0 {
                 return Ok(tail);
             }
@@ -45,17 +57,17 @@ impl Tail {
         }
     }
 
-    async fn read_after(
+    async fn read_between(
         mesh: &Mesh,
         filter: &LogFilter,
-        after: u64,
+        (after, last): (u64, u64),
         count: usize,
         is_wanted: &impl Fn(&Line) -> bool,
     ) -> Result<Self, Error> {
         let transcript = if after == 0 { Transcript::default() } else { Transcript::midway() };
         let mut tail = Self { lines: VecDeque::new(), earlier: false, transcript, through: after };
-        let mut batches = mesh.logs().read_after(filter.clone(), after).await?;
-        while let Some((sequence, batch)) = batches.next().await.transpose()? {
+        let batches = if last == 0 { Vec::new() } else { mesh.logs().look_between(filter, after, last).await? };
+        for (sequence, batch) in batches {
             tail.through = sequence;
             for line in tail.transcript.fold(&batch).into_iter().filter(is_wanted) {
                 tail.lines.push_back(line);

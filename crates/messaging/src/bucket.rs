@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     compare_and_set::{Cas, Write, compare_and_set},
+    direct::LastOfEach,
     error::{Error, Unreadable},
     follow::{Begin, Follower, Following, Item},
     listing::{Listing, UnreadableRecord},
@@ -115,10 +116,27 @@ impl<T: Record> Bucket<T> {
         Ok(Listing::of(stored.iter().filter(is_last).map(|stored| self.listed(stored))))
     }
 
+    /// Like [`Self::list`], in one round trip, with what [`Self::clock`] says: for whoever looks, and decides nothing by it.
+    pub async fn look(&self) -> Result<(Listing<T>, Timestamp), Error> {
+        let LastOfEach { messages, clock } = self.store.look_at_last().await?;
+        Ok(match messages {
+            Some(stored) => (Listing::of(stored.iter().map(|stored| self.listed(stored))), clock),
+            None => (self.list().await?, clock),
+        })
+    }
+
     /// Every revision of a key that is still stored, oldest first.
     pub async fn history(&self, key: &str) -> Result<Listing<T>, Error> {
         let stored = Follower::begin(&self.store, self.subject(key), Begin::After(0)).await?.collect().await?;
         Ok(Listing::of(stored.iter().map(|stored| self.listed(stored))))
+    }
+
+    /// Like [`Self::history`], in one round trip: for whoever looks, and decides nothing by it.
+    pub async fn look_at_history(&self, key: &str) -> Result<Listing<T>, Error> {
+        match self.store.look_at_all(&self.subject(key)).await? {
+            Some(stored) => Ok(Listing::of(stored.iter().map(|stored| self.listed(stored)))),
+            None => self.history(key).await,
+        }
     }
 
     /// The sequence of every revision of a key that is still stored, oldest first.

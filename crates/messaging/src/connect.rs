@@ -13,7 +13,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::{
     denials::{self, Denial},
-    error::{Error, NoAnswer, Source},
+    error::{Error, NoAnswer, Source, chain},
     listing::Skipped,
     login::Login,
     servers::{Asked, LEAVE_AFTER, Servers},
@@ -62,10 +62,13 @@ pub(crate) struct Link {
     servers: Arc<Servers>,
     /// What the server has denied.
     pub(crate) denials: watch::Receiver<Denial>,
+    /// Where, without credentials.
+    url: String,
 }
 
 impl Link {
-    /// Connects, and makes sure that the server is good enough.
+    /// Connects, and makes sure that the version of the server is good enough. NATS itself takes a round trip for the
+    /// connection, half of one for what the server says of itself, and one for the login; there is none beyond these.
     pub(crate) async fn connect(options: &ConnectOptions) -> Result<Self, Error> {
         let url = redacted(&options.url);
         let (made, mut connections) = watch::channel(0);
@@ -79,7 +82,7 @@ impl Link {
             .ack_timeout(options.request_timeout)
             .max_ack_inflight(ACKNOWLEDGEMENTS_MAX)
             .build(client.clone());
-        let link = Self {
+        Ok(Self {
             client,
             context,
             request_timeout: options.request_timeout,
@@ -87,33 +90,56 @@ impl Link {
             skipped: Skipped::default(),
             servers,
             denials,
-        };
-        link.find_jetstream().await.map_err(|source| Error::no_jetstream(url, source))?;
-        Ok(link)
+            url,
+        })
     }
 
     /// Makes sure that JetStream answers, on whichever server it does.
-    async fn find_jetstream(&self) -> Result<(), Source> {
-        let servers = self.client.server_pool().await?;
-        self.servers.connected_to(servers.iter().find(|server| server.did_connect).map(|server| server.addr.clone()));
-        for others in (0..servers.len().max(1)).rev() {
+    pub(crate) async fn find_jetstream(&self) -> Result<(), Error> {
+        let servers = self.servers().await?;
+        for others in (0..servers.max(1)).rev() {
             let time = if others == 0 { self.request_timeout } else { PROBE_MAX.min(self.request_timeout) };
-            let account = self.context.query_account();
-            let problem: Source = match denials::within(time, account, &self.denials, "$JS.API.INFO").await {
-                Ok(Ok(_)) => return Ok(()),
-                Ok(Err(error)) => error.into(),
-                Err(late) => late.into(),
+            let problem = match self.ask_for_jetstream_within(time).await {
+                Err(error) if others > 0 && error.is_unanswered() => error,
+                found => return found,
             };
-            if others == 0 || problem.downcast_ref::<NoAnswer>().is_some_and(NoAnswer::is_denial) {
-                return Err(problem);
-            }
-            warn!(%problem, "JetStream does not answer on this server: trying another one");
-            let mut connections = self.connections.clone();
-            connections.mark_unchanged();
-            self.servers.leave();
-            self.client.force_reconnect().await?;
-            let _late = within(time, connections.changed()).await;
+            warn!(problem = %chain(&problem), "JetStream does not answer on this server: trying another one");
+            self.leave_server(time).await?;
         }
+        Ok(())
+    }
+
+    /// Asks whether JetStream answers here.
+    pub(crate) async fn ask_for_jetstream(&self) -> Result<(), Error> {
+        self.ask_for_jetstream_within(self.request_timeout).await
+    }
+
+    async fn ask_for_jetstream_within(&self, time: Duration) -> Result<(), Error> {
+        let account = self.context.query_account();
+        let problem: Source = match denials::within(time, account, &self.denials, "$JS.API.INFO").await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => error.into(),
+            Err(late) => late.into(),
+        };
+        Err(Error::no_jetstream(self.url.clone(), problem))
+    }
+
+    /// Returns how many servers are known, and notes which one this is: once, before any is left.
+    pub(crate) async fn servers(&self) -> Result<usize, Error> {
+        let pool = self.client.server_pool().await;
+        let pool = pool.map_err(|source| Error::unavailable("ask the NATS client for its servers", source))?;
+        self.servers.connected_to(pool.iter().find(|server| server.did_connect).map(|server| server.addr.clone()));
+        Ok(pool.len())
+    }
+
+    /// Goes to another server, and waits for that at most so long.
+    pub(crate) async fn leave_server(&self, time: Duration) -> Result<(), Error> {
+        let mut connections = self.connections.clone();
+        connections.mark_unchanged();
+        self.servers.leave();
+        let left = self.client.force_reconnect().await;
+        left.map_err(|source| Error::unavailable("leave a NATS server", source))?;
+        let _late = within(time, connections.changed()).await;
         Ok(())
     }
 

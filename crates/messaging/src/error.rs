@@ -4,7 +4,7 @@ use std::fmt;
 
 use tickmesh_core::{message::SCHEMA, name::AppName};
 
-use crate::{limits::BODY_BYTES_MAX, login, marks::Loss};
+use crate::{limits::BODY_BYTES_MAX, login, marks::Loss, nodes::is_leaderless};
 
 /// Whatever the client library reports.
 pub(crate) type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -51,6 +51,15 @@ pub enum Error {
     /// The server runs without JetStream, or the account may not use it.
     #[error("NATS at `{url}` offers no JetStream to this account")]
     NoJetStream {
+        /// Where, without credentials.
+        url: String,
+        /// What the server said.
+        #[source]
+        source: Source,
+    },
+    /// JetStream has no leader that the server hears: a cluster elects one, or the server is cut off from it.
+    #[error("no leader of JetStream is known to NATS at `{url}`")]
+    NoJetStreamLeader {
         /// Where, without credentials.
         url: String,
         /// What the server said.
@@ -176,6 +185,9 @@ impl Error {
     }
 
     pub(crate) fn no_jetstream(url: String, source: Source) -> Self {
+        if is_leaderless(&source) {
+            return Self::NoJetStreamLeader { url, source };
+        }
         match Self::unavailable("ask NATS for JetStream", source) {
             Self::Unavailable { source, .. } => Self::NoJetStream { url, source },
             denied => denied,
@@ -192,6 +204,7 @@ impl Error {
             | Self::Unreachable { .. }
             | Self::ServerTooOld { .. }
             | Self::NoJetStream { .. }
+            | Self::NoJetStreamLeader { .. }
             | Self::NotProvisioned { .. }
             | Self::StoreLost { .. }
             | Self::NoRoom { .. }

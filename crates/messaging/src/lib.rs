@@ -21,9 +21,11 @@ mod commands;
 mod compare_and_set;
 mod connect;
 mod denials;
+mod direct;
 mod edits;
 mod error;
 mod events;
+mod first_look;
 mod follow;
 mod journal;
 pub mod lease;
@@ -34,6 +36,7 @@ mod logs;
 mod marks;
 mod mesh;
 mod names;
+mod nodes;
 mod notices;
 mod orders;
 mod record;
@@ -65,6 +68,7 @@ pub use crate::{
     logs::{LogNews, Logs},
     mesh::{DURABLE_STREAMS, Mesh, StreamSize},
     names::{LEASE_KEY, LogFilter, Names, RunSelector, StreamKind},
+    nodes::{NodeSeen, NodeState, look_at_nodes},
     notices::NoticePosition,
     orders::{ForAgent, Orders},
     record::Record,

@@ -1,7 +1,7 @@
 //! The output of containers, in numbered batches. Agents write it over a connection of its own, so that a chatty container
 //! never delays a heartbeat: connect a second time for it.
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt as _, stream};
 use tickmesh_core::{id::AttemptId, message::LogBatch, name::AgentName};
 
 use crate::{
@@ -71,6 +71,19 @@ impl Logs {
             std::future::ready(batch.transpose())
         });
         Ok(batches.boxed())
+    }
+
+    /// Reads the batches above a sequence in one round trip where that can be, each with its own sequence. The newest one is
+    /// known to be at `last`.
+    pub async fn look_between(&self, filter: &LogFilter, after: u64, last: u64) -> Result<Vec<(u64, LogBatch)>, Error> {
+        let Some(stored) = self.store.look_between(&self.store.names.logs(filter), after, last).await else {
+            return self.read_after(filter.clone(), after).await?.try_collect().await;
+        };
+        let batches = stored.into_iter().filter_map(|stored| {
+            let sequence = stored.sequence;
+            admitted(&self.store, filter, Item::Message(stored)).map(|batch| (sequence, batch))
+        });
+        Ok(batches.collect())
     }
 
     /// The stored batches, oldest first, then those to come.

@@ -8,6 +8,7 @@ use std::{
 
 use async_nats::connection::State;
 use bytes::Bytes;
+use futures_util::future::join_all;
 use serde::Serialize;
 use tickmesh_core::{
     history::RunSummary,
@@ -72,13 +73,20 @@ pub struct StreamSize {
 /// A connection to a mesh. Cheap to clone; every clone uses the same connection, which is kept up for ever.
 #[derive(Debug, Clone)]
 pub struct Mesh {
-    link: Arc<Link>,
+    pub(crate) link: Arc<Link>,
     names: Arc<Names>,
 }
 
 impl Mesh {
     /// Connects to NATS. Fails, within the request timeout, if no server answers or the server will not do.
     pub async fn connect(options: &ConnectOptions) -> Result<Self, Error> {
+        let mesh = Self::reach(options).await?;
+        mesh.link.find_jetstream().await?;
+        Ok(mesh)
+    }
+
+    /// Connects to NATS. Nobody knows yet whether JetStream answers there.
+    pub(crate) async fn reach(options: &ConnectOptions) -> Result<Self, Error> {
         let link = Arc::new(Link::connect(options).await?);
         Ok(Self { link, names: Arc::new(Names::new(options.namespace.clone())) })
     }
@@ -262,11 +270,16 @@ impl Mesh {
         Ok(marks)
     }
 
+    pub(crate) async fn stream_info(&self, kind: StreamKind) -> Result<async_nats::jetstream::stream::Info, Error> {
+        self.store(kind).info().await
+    }
+
     /// How much is in each stream, for people.
     pub async fn stream_states(&self) -> Result<Vec<StreamSize>, Error> {
         let mut sizes = Vec::new();
-        for kind in StreamKind::ALL {
-            let info = match self.store(kind).info().await {
+        let infos = StreamKind::ALL.map(async |kind| (kind, self.stream_info(kind).await));
+        for (kind, info) in join_all(infos).await {
+            let info = match info {
                 // A mesh that an earlier release made gets the stream with its next scheduler.
                 Err(Error::StreamGone { .. }) if kind == StreamKind::Notices => continue,
                 info => info?,
@@ -383,7 +396,7 @@ impl Mesh {
         Bucket::new(self.store(StreamKind::Meta))
     }
 
-    fn store(&self, kind: StreamKind) -> Store {
+    pub(crate) fn store(&self, kind: StreamKind) -> Store {
         Store::new(self.link.clone(), self.names.clone(), kind)
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     compare_and_set::{Cas, append, last_entry},
     error::Error,
     follow::{Begin, Follower, Following},
-    journal::listed,
+    journal::{listed, looked_at},
     listing::Listing,
     store::Store,
     wire::{Entry, encode},
@@ -71,6 +71,11 @@ impl Results {
     /// Every stored report of a run, in order.
     pub async fn of_run(&self, app: &AppName, run: RunToken) -> Result<Listing<AttemptReport>, Error> {
         listed(&self.store, self.store.names.results_of_run(app, run)).await
+    }
+
+    /// Like [`Self::of_run`], in one round trip: for whoever looks, and decides nothing by it.
+    pub async fn look_at_run(&self, app: &AppName, run: RunToken) -> Result<Listing<AttemptReport>, Error> {
+        looked_at(&self.store, self.store.names.results_of_run(app, run)).await
     }
 
     /// Removes every report below a sequence (protocol rule P14).

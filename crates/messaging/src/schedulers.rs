@@ -1,7 +1,7 @@
 //! Schedulers as they can be spoken to: each answers on a subject of its own and on one that all share, for as long as its
 //! process and its connection live. No question is stored: whoever gets no answer asks again.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use async_nats::{Message, Subject, client::RequestErrorKind};
 use futures_util::{Stream, StreamExt, stream::select};
@@ -19,7 +19,7 @@ use tokio::{
         mpsc::{self, error::TrySendError},
         watch,
     },
-    time::{Instant, timeout, timeout_at},
+    time::{sleep, timeout},
 };
 use tracing::debug;
 
@@ -220,7 +220,6 @@ impl Schedulers {
         patience: Duration,
         is_enough: impl Fn(&[SchedulerCard]) -> bool,
     ) -> Result<Vec<SchedulerCard>, Error> {
-        let deadline = Instant::now() + patience;
         let unavailable = |source: Source| Error::unavailable("call the roll of schedulers", source);
         let inbox = self.link.client.new_inbox();
         let mut answers = self.link.client.subscribe(inbox.clone()).await.map_err(|error| unavailable(error.into()))?;
@@ -229,8 +228,15 @@ impl Schedulers {
             .await
             .map_err(|late| unavailable(late.into()))?
             .map_err(|error| unavailable(error.into()))?;
+        // Whoever is far from the server has waited for nothing until the server itself has answered.
+        let far = Box::pin(within(self.link.request_timeout, self.link.context.query_account()));
+        let mut waiting = pin!(async { drop((far.await, sleep(patience).await)) });
         let mut cards = Vec::new();
-        while let Ok(Some(answer)) = timeout_at(deadline, answers.next()).await {
+        while let Some(answer) = tokio::select! {
+            biased;
+            answer = answers.next() => answer,
+            () = &mut waiting => None,
+        } {
             // The server's own word that nobody listens has a status.
             if answer.status.is_some() || cards.len() == ROLL_MAX {
                 break;

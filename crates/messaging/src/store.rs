@@ -126,23 +126,30 @@ impl Store {
 
     /// What the clock says now that messages are stamped with.
     pub(crate) async fn clock(&self) -> Result<Timestamp, Error> {
-        self.link.noted(Asked::Read, self.ask_clock().await).await
+        Ok(self.leader_word().await?.clock)
     }
 
-    async fn ask_clock(&self) -> Result<Timestamp, Error> {
+    /// How far the stream has come, as its leader says.
+    pub(crate) async fn leader_word(&self) -> Result<LeaderWord, Error> {
+        self.link.noted(Asked::Read, self.ask_leader().await).await
+    }
+
+    async fn ask_leader(&self) -> Result<LeaderWord, Error> {
         let action = || format!("ask for the clock of stream `{}`", self.name);
         let request = self.link.context.request(format!("STREAM.INFO.{}", self.name), &());
-        let answer: Clock = match self.bounded(request).await {
+        let answer: LeaderAnswer = match self.bounded(request).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(Error::unavailable(action(), error)),
             Err(late) => return Err(Error::unavailable(action(), late)),
         };
         match answer {
-            Clock::Read { ts } => Ok(ts),
-            Clock::Refused { error } if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+            LeaderAnswer::Read { ts, state } => {
+                Ok(LeaderWord { clock: ts, messages: state.messages, last_sequence: state.last_seq })
+            }
+            LeaderAnswer::Refused { error } if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
                 Err(Error::StreamGone { stream: self.name.clone() })
             }
-            Clock::Refused { error } => Err(Error::unavailable(action(), error)),
+            LeaderAnswer::Refused { error } => Err(Error::unavailable(action(), error)),
         }
     }
 
@@ -282,12 +289,29 @@ impl Store {
     }
 }
 
-/// The part of a stream's state that async-nats leaves out, or why there is none.
+/// What a stream's leader says of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LeaderWord {
+    /// The clock that messages are stamped with, which async-nats leaves out.
+    pub(crate) clock: Timestamp,
+    /// Messages that are stored.
+    pub(crate) messages: u64,
+    /// Sequence of the last message that the stream ever had.
+    pub(crate) last_sequence: u64,
+}
+
+/// That on the wire, or why there is none.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Clock {
-    Read { ts: Timestamp },
+enum LeaderAnswer {
+    Read { ts: Timestamp, state: LeaderState },
     Refused { error: async_nats::jetstream::Error },
+}
+
+#[derive(Debug, Deserialize)]
+struct LeaderState {
+    messages: u64,
+    last_seq: u64,
 }
 
 /// A message that goes out.
@@ -354,7 +378,8 @@ impl Patience {
     }
 }
 
-fn stored(message: StreamMessage) -> Result<Stored, jiff::Error> {
+/// Returns a message of a stream as all of this crate has it.
+pub(crate) fn stored(message: StreamMessage) -> Result<Stored, jiff::Error> {
     Ok(Stored {
         subject: message.subject.to_string(),
         sequence: message.sequence,

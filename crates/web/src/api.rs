@@ -12,6 +12,7 @@ use axum::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tickmesh_client::{
+    on_record::OnRecord,
     read,
     views::filter::AppFilter,
     views::{
@@ -148,18 +149,19 @@ fn named(name: &str) -> Result<AppName, Problem> {
 async fn details(State(app): State<App>, Path(name): Path<String>) -> Answered<DetailsView> {
     let (id, now) = (named(&name)?, Timestamp::now());
     let missing = || Problem::not_found(format!("app `{name}`"));
-    let record = app.mesh.apps().read(id.as_str()).await?.ok_or_else(missing)?;
-    let mut details = read::details(&app.mesh, &id, &record, &app.zones, now).await?.ok_or_else(missing)?;
+    let on_record = OnRecord::look(&app.mesh, &id).await?;
+    let mut details = read::details(&app.mesh, &id, &on_record, &app.zones, now).await?.ok_or_else(missing)?;
     app.look(|model| model.leadership.correct_details(&mut details));
     Ok(Json(details))
 }
 
 async fn runs(State(app): State<App>, Path(name): Path<String>) -> Answered<RunsView> {
     let id = named(&name)?;
-    if app.mesh.apps().read(id.as_str()).await?.is_none() {
+    let on_record = OnRecord::look(&app.mesh, &id).await?;
+    if on_record.record.is_none() {
         return Err(Problem::not_found(format!("app `{name}`")));
     }
-    Ok(Json(read::runs(&app.mesh, &id).await?))
+    Ok(Json(read::runs_on_record(&id, &on_record)))
 }
 
 async fn run(State(app): State<App>, Path((name, number)): Path<(String, RunNumber)>) -> Answered<RunView> {

@@ -89,19 +89,20 @@ pub(crate) fn follow(app: &App, tasks: &mut JoinSet<()>) {
     }));
 }
 
-/// Looks again and again who leads. A change of leaders takes less than a second: that nobody leads is said when it was so twice.
+/// Looks again and again who leads. A change of leaders takes less than a second: that nobody leads, or that nobody can be
+/// asked, is said when it was so twice.
 async fn watch_leader(app: App) {
-    let mut nobody_before = false;
+    let mut was_led = true;
     loop {
         let found = leadership(&app.mesh).await;
-        // Without NATS nobody knows; that is said elsewhere.
-        if let Ok(found) = found {
-            let nobody = found == Leadership::Nobody;
-            let shown = if nobody && !nobody_before { Leadership::Led } else { found };
-            nobody_before = nobody;
-            if app.look(|model| model.leadership != shown) {
-                app.change(|model| model.leadership = shown);
-            }
+        let is_led = match found {
+            Leadership::Led | Leadership::InDoubt { .. } => true,
+            Leadership::Nobody | Leadership::Unknown { .. } => false,
+        };
+        let is_sure = is_led || !was_led;
+        was_led = is_led;
+        if is_sure && app.look(|model| model.leadership != found) {
+            app.change(|model| model.leadership = found);
         }
         sleep(LEADER_EVERY).await;
     }

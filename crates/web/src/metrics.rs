@@ -110,6 +110,8 @@ fn leader(metrics: &mut Exposition, model: &Model) {
         Leadership::Led => (1, 0),
         Leadership::InDoubt { .. } => (1, 1),
         Leadership::Nobody => (0, 0),
+        // Neither is known, and an alert on the absence tells.
+        Leadership::Unknown { .. } => return,
     };
     metrics.gauge("leader_present", "Whether a scheduler leads: 1 or 0", present);
     metrics.gauge("leader_in_doubt", "Whether the leader doubts its clock and decides no tick: 1 or 0", in_doubt);

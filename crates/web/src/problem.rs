@@ -63,6 +63,7 @@ impl From<Error> for Problem {
             | Error::Unreachable { .. }
             | Error::ServerTooOld { .. }
             | Error::NoJetStream { .. }
+            | Error::NoJetStreamLeader { .. }
             | Error::NotProvisioned { .. }
             | Error::StoreLost { .. }
             | Error::NoRoom { .. }

@@ -1,7 +1,9 @@
 //! `tickmesh agents`: the Docker hosts, and what they carry.
 
+use jiff::Timestamp;
 use tickmesh_client::{read, views::agent::AgentsView};
 use tickmesh_core::name::AgentName;
+use tickmesh_messaging::Mesh;
 
 use super::{Session, watch::WatchArgs};
 use crate::{
@@ -23,12 +25,11 @@ pub(crate) struct Args {
 
 /// Lists agents.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
-    let mesh = session.mesh.open().await?;
-    let show = async || {
-        let (agents, now) = read::agents(&mesh).await?;
+    let read = async |mesh: &Mesh| -> anyhow::Result<_> { Ok(read::agents(mesh).await?) };
+    let show = async |(agents, now): (AgentsView, Timestamp)| {
         session.output.show_at(&args.wanted(agents)?, args.form.format, now)
     };
-    args.watch.look(session, show).await
+    args.watch.look(session, read, show).await
 }
 
 impl Args {

@@ -3,12 +3,13 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::Timestamp;
 use tickmesh_client::{
-    leadership::leadership,
+    leadership::{Leadership, leadership},
     read,
     views::{app::AppsView, filter::AppFilter},
     zones,
 };
 use tickmesh_core::name::AppName;
+use tickmesh_messaging::Mesh;
 
 use super::{Session, leader, watch::WatchArgs, which_app::unknown};
 use crate::{exit::Exit, output::FormatArgs};
@@ -33,17 +34,19 @@ pub(crate) struct Args {
 
 /// Lists apps.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
-    let mesh = session.mesh.open().await?;
-    let show = async || {
-        let zones = zones::database();
-        let (apps, leadership) = tokio::join!(read::apps(&mesh, &zones, Timestamp::now()), leadership(&mesh));
-        let (mut apps, leadership) = (args.wanted(apps?)?, leadership?);
+    let zones = zones::database();
+    let read = async |mesh: &Mesh| -> anyhow::Result<_> {
+        let (apps, leadership) = tokio::join!(read::apps(mesh, &zones, Timestamp::now()), leadership(mesh));
+        Ok((apps?, leadership))
+    };
+    let show = async |(apps, leadership): (AppsView, Leadership)| {
+        let mut apps = args.wanted(apps)?;
         leadership.correct_apps(&mut apps.0);
         session.output.show(&apps, args.form.format)?;
         leader::warn_of(session, &leadership);
         Ok(())
     };
-    args.watch.look(session, show).await
+    args.watch.look(session, read, show).await
 }
 
 impl Args {

@@ -1,9 +1,10 @@
 //! `tickmesh runs`: the runs of an app that go on, and the last that ended.
 
-use tickmesh_client::read;
+use tickmesh_client::{read, views::run::RunsView};
 use tickmesh_core::name::AppName;
+use tickmesh_messaging::Mesh;
 
-use super::{Session, watch::WatchArgs, which_app::resolve};
+use super::{Session, watch::WatchArgs, which_app::look_up};
 use crate::{exit::Exit, output::FormatArgs};
 
 /// What `runs` takes.
@@ -23,12 +24,13 @@ pub(crate) struct Args {
 
 /// Lists runs, the newest first.
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
-    let mesh = session.mesh.open().await?;
-    let (app, _) = resolve(&mesh, &args.app).await?;
-    let show = async || {
-        let mut runs = read::runs(&mesh, &app).await?;
+    let read = async |mesh: &Mesh| -> anyhow::Result<_> {
+        let (app, on_record) = look_up(mesh, &args.app).await?;
+        Ok(read::runs_on_record(&app, &on_record))
+    };
+    let show = async |mut runs: RunsView| {
         runs.0.truncate(args.limit.unwrap_or(usize::MAX));
         session.output.show(&runs, args.form.format)
     };
-    args.watch.look(session, show).await
+    args.watch.look(session, read, show).await
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tickmesh_messaging::Mesh;
 use tokio::time::sleep;
 
 use super::Session;
@@ -19,17 +20,25 @@ pub(crate) struct WatchArgs {
 }
 
 impl WatchArgs {
-    /// Looks once, or until somebody ends the command.
-    pub(super) async fn look(
+    /// Looks once, or until somebody ends the command. The first look is that of the connect: see
+    /// [`tickmesh_messaging::Mesh::first_look`].
+    pub(super) async fn look<T>(
         self,
         session: &Session,
-        show: impl AsyncFn() -> anyhow::Result<()>,
+        read: impl AsyncFn(&Mesh) -> anyhow::Result<T>,
+        show: impl AsyncFn(T) -> anyhow::Result<()>,
     ) -> anyhow::Result<Exit> {
+        let (mesh, first) = session.mesh.first_look(&read).await?;
+        let mut looked = Some(first);
         loop {
+            let seen = match looked.take() {
+                Some(first) => first,
+                None => read(&mesh).await?,
+            };
             if self.watch {
                 session.output.clear_screen()?;
             }
-            show().await?;
+            show(seen).await?;
             if !self.watch {
                 return Ok(Exit::Success);
             }

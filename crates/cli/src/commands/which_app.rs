@@ -1,5 +1,6 @@
 //! Which app somebody means: the one of that name, or the only one whose name begins so.
 
+use tickmesh_client::on_record::OnRecord;
 use tickmesh_core::{
     id::RunNumber,
     ledger::HISTORY_RUNS,
@@ -20,13 +21,29 @@ pub(super) async fn resolve(mesh: &Mesh, typed: &AppName) -> anyhow::Result<(App
     if let Some(entry) = mesh.apps().read(typed.as_str()).await? {
         return Ok((typed.clone(), entry));
     }
-    let present = mesh.apps().list().await?.into_iter().filter(|entry| entry.value.source.is_some());
+    by_beginning(mesh, typed).await
+}
+
+/// The app whose name begins so, if there is one.
+async fn by_beginning(mesh: &Mesh, typed: &AppName) -> anyhow::Result<(AppName, Entry<AppRecord>)> {
+    let present = mesh.apps().look().await?.0.into_iter().filter(|entry| entry.value.source.is_some());
     let mut present: Vec<(AppName, Entry<AppRecord>)> =
         present.filter_map(|entry| Some((AppName::new(entry.key.clone()).ok()?, entry))).collect();
     present.sort_by(|(one, _), (other, _)| one.cmp(other));
     let names: Vec<&AppName> = present.iter().map(|(name, _)| name).collect();
     let meant = meant(&names, typed)?;
     Ok(present.swap_remove(meant))
+}
+
+/// What is on record about an app, in one round trip if its whole name was typed; an error if nothing ever was.
+pub(super) async fn look_up(mesh: &Mesh, typed: &AppName) -> anyhow::Result<(AppName, OnRecord)> {
+    let on_record = OnRecord::look(mesh, typed).await?;
+    if on_record.record.is_some() {
+        return Ok((typed.clone(), on_record));
+    }
+    let (app, _) = by_beginning(mesh, typed).await?;
+    let on_record = OnRecord::look(mesh, &app).await?;
+    Ok((app, on_record))
 }
 
 /// An app that is under control of the mesh, its revision and its file. An error if it is removed.

@@ -7,6 +7,7 @@ mod backup;
 mod command;
 mod commands;
 mod damage;
+mod far;
 mod files;
 mod fleet;
 mod guides;

@@ -8,6 +8,7 @@ use axum::{
 use jiff::Timestamp;
 use similar::TextDiff;
 use tickmesh_client::{
+    on_record::OnRecord,
     read,
     views::{details::DetailsView, run::RunView},
     when,
@@ -96,11 +97,12 @@ pub(crate) async fn app(State(app): State<App>, Path(name): Path<String>) -> Res
     let now = Timestamp::now();
     let missing = || Failed::missing(format!("app `{name}`"));
     let id = AppName::new(&name).map_err(|_| missing())?;
-    let record = app.mesh.apps().read(id.as_str()).await?.ok_or_else(missing)?;
-    let mut details = read::details(&app.mesh, &id, &record, &app.zones, now).await?.ok_or_else(missing)?;
+    let on_record = OnRecord::look(&app.mesh, &id).await?;
+    let record = on_record.record.as_ref().ok_or_else(missing)?;
+    let mut details = read::details(&app.mesh, &id, &on_record, &app.zones, now).await?.ok_or_else(missing)?;
     app.look(|model| model.leadership.correct_details(&mut details));
     let history = app.mesh.apps().history(id.as_str()).await?;
-    Ok(page(&AppPage::new(Head::of(&app, "apps", now), &details, &record, &history, now)))
+    Ok(page(&AppPage::new(Head::of(&app, "apps", now), &details, record, &history, now)))
 }
 
 impl AppPage {
