@@ -133,11 +133,11 @@ fn urls(server: &Server, others: &[Server]) -> String {
 }
 
 async fn write_app(mesh: &Mesh, app: &AppName, source: Option<AppSource>) -> u64 {
-    let record = AppRecord { schema: SCHEMA, by: format!("test {}", Uuid::now_v7()), source };
+    let record = AppRecord { schema: SCHEMA, by: format!("test {}", Uuid::now_v7()), number: None, source };
     let edits = mesh.edits();
     let current = edits.current(app).await.expect("read the app");
     match edits.write(app, &record, &current).await.expect("write the app") {
-        Edit::Stored { revision } => revision,
+        Edit::Stored { revision, .. } => revision,
         Edit::Refused { .. } => panic!("nobody else writes `{app}`"),
     }
 }

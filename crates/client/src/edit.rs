@@ -92,13 +92,17 @@ impl File {
 pub enum Edited {
     /// It is stored now.
     Stored {
-        /// Its revision.
+        /// Its revision in the bucket.
         revision: u64,
+        /// Its number among those of the app.
+        number: u64,
     },
     /// It was there already.
     Unchanged {
-        /// The revision that was.
+        /// Its revision in the bucket.
         revision: u64,
+        /// Its number among those of the app.
+        number: u64,
     },
     /// Others edit the app at the same time, and were faster.
     Contended {
@@ -110,15 +114,16 @@ pub enum Edited {
 /// Stores a source, unless it is there already. What runs goes on as it began.
 pub async fn apply(asker: &Asker, app: &AppName, source: AppSource) -> Result<Edited, Error> {
     let edits = asker.mesh.edits();
-    let record = AppRecord { schema: SCHEMA, by: asker.by.clone(), source: Some(source.clone()) };
+    let record = AppRecord { schema: SCHEMA, by: asker.by.clone(), number: None, source: Some(source.clone()) };
     let mut current = edits.current(app).await?;
     for _ in 0..TRIES {
         let stored = current.record().and_then(|record| record.source.as_ref());
         if stored.is_some_and(|stored| stored.same_content(&source)) {
-            return Ok(Edited::Unchanged { revision: current.revision() });
+            let number = edits.number(app, &current).await?;
+            return Ok(Edited::Unchanged { revision: current.revision(), number });
         }
         match edits.write(app, &record, &current).await? {
-            Edit::Stored { revision } => return Ok(Edited::Stored { revision }),
+            Edit::Stored { revision, number } => return Ok(Edited::Stored { revision, number }),
             Edit::Refused { current: newer } => current = newer,
         }
     }
@@ -128,17 +133,18 @@ pub async fn apply(asker: &Asker, app: &AppName, source: AppSource) -> Result<Ed
 /// Writes the tombstone of an app; `None`: there never was such an app. What is active of it is stopped, what waits is thrown away.
 pub async fn remove(asker: &Asker, app: &AppName) -> Result<Option<Edited>, Error> {
     let edits = asker.mesh.edits();
-    let tombstone = AppRecord { schema: SCHEMA, by: asker.by.clone(), source: None };
+    let tombstone = AppRecord { schema: SCHEMA, by: asker.by.clone(), number: None, source: None };
     let mut current = edits.current(app).await?;
     for _ in 0..TRIES {
         if let Current::Absent = current {
             return Ok(None);
         }
         if current.record().is_some_and(|record| record.source.is_none()) {
-            return Ok(Some(Edited::Unchanged { revision: current.revision() }));
+            let number = edits.number(app, &current).await?;
+            return Ok(Some(Edited::Unchanged { revision: current.revision(), number }));
         }
         match edits.write(app, &tombstone, &current).await? {
-            Edit::Stored { revision } => return Ok(Some(Edited::Stored { revision })),
+            Edit::Stored { revision, number } => return Ok(Some(Edited::Stored { revision, number })),
             Edit::Refused { current: newer } => current = newer,
         }
     }

@@ -36,6 +36,10 @@ impl OnRecord {
             Some(Err(unreadable)) => Err(chain(&unreadable.error)),
         };
         let values = |listing: tickmesh_messaging::Listing<RunSummary>| listing.into_iter().map(|entry| entry.value);
+        let record = match record {
+            Some(record) => Some(mesh.number(record).await?),
+            None => None,
+        };
         let mut looked = Self { record, ledger, history: values(history).collect() };
         // A run that has left the ledger is in the history, but the history may have been read before that.
         if looked.misses_a_run() {

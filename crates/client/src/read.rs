@@ -49,8 +49,9 @@ const LAST_LINES: usize = 5;
 pub async fn apps(mesh: &Mesh, zones: &TimeZoneDatabase, now: Timestamp) -> Result<AppsView, Error> {
     // Agents too: most of the time something runs, and whoever is far away waits for each round trip.
     let (apps, ledgers, agents) = (mesh.apps(), mesh.ledgers(), mesh.agents());
-    let ((apps, _), (ledgers, _), (agents, clock)) =
+    let ((mut apps, _), (ledgers, _), (agents, clock)) =
         try_join3(apps.look().boxed(), ledgers.look().boxed(), agents.look().boxed()).await?;
+    mesh.number_all(&mut apps).await?;
     let known = ledgers.iter().map(|entry| (entry.key.as_str(), Ok(&entry.value)));
     let unreadable = ledgers.unreadable.iter().map(|record| (record.key.as_str(), Err(chain(&record.error))));
     let ledgers: BTreeMap<&str, Result<&Ledger, String>> = known.chain(unreadable).collect();
@@ -72,7 +73,10 @@ pub async fn apps(mesh: &Mesh, zones: &TimeZoneDatabase, now: Timestamp) -> Resu
             }
         }
     }
-    views.extend(apps.unreadable.iter().map(|record| AppView::damaged(record, ledger(&record.key).known())));
+    for record in &apps.unreadable {
+        let revision = mesh.newest_revision(&record.key).await?;
+        views.push(AppView::damaged(record, revision, ledger(&record.key).known()));
+    }
     views.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(AppsView(views))
 }

@@ -6,7 +6,9 @@
 
 use tickmesh_core::{ledger::Ledger, message::AppRecord, name::AppName};
 
-use crate::{bucket::Bucket, compare_and_set::Cas, error::Error, topology::APP_REVISIONS, wire::Entry};
+use crate::{
+    bucket::Bucket, compare_and_set::Cas, error::Error, revisions::newest_number, topology::APP_REVISIONS, wire::Entry,
+};
 
 /// Edits of one app at most that no leader has folded: with the revision in force, as many as the bucket keeps.
 pub const UNFOLDED_EDITS_MAX: usize = APP_REVISIONS as usize - 1;
@@ -24,7 +26,7 @@ pub enum Current {
 }
 
 impl Current {
-    /// Returns the revision that an edit replaces; 0: none.
+    /// Returns the revision in the bucket that an edit replaces; 0: none.
     pub fn revision(&self) -> u64 {
         match self {
             Self::Absent => 0,
@@ -60,8 +62,10 @@ fn damaged(error: Error) -> Result<Current, Error> {
 #[derive(Debug)]
 pub enum Edit {
     Stored {
-        /// Its revision.
+        /// Its revision in the bucket.
         revision: u64,
+        /// Its number among those of the app.
+        number: u64,
     },
     /// Another one was faster.
     Refused {
@@ -98,10 +102,21 @@ impl Edits {
         if self.unfolded(app, expected).await? >= UNFOLDED_EDITS_MAX {
             return Err(Error::TooManyEdits { app: app.clone(), edits: UNFOLDED_EDITS_MAX });
         }
-        match self.apps.compare_and_set(app.as_str(), edit, expected).await {
-            Ok(Cas::Stored { sequence }) => Ok(Edit::Stored { revision: sequence }),
+        let number = self.number(app, current).await? + 1;
+        let edit = AppRecord { number: Some(number), ..edit.clone() };
+        match self.apps.compare_and_set(app.as_str(), &edit, expected).await {
+            Ok(Cas::Stored { sequence }) => Ok(Edit::Stored { revision: sequence, number }),
             Ok(Cas::Refused { current }) => Ok(Edit::Refused { current: current.into() }),
             Err(error) => damaged(error).map(|current| Edit::Refused { current }),
+        }
+    }
+
+    /// Returns the number of the record that an edit is based on; 0: there is none.
+    pub async fn number(&self, app: &AppName, current: &Current) -> Result<u64, Error> {
+        match current {
+            Current::Absent => Ok(0),
+            Current::Record(entry) if entry.value.number.is_some() => Ok(entry.value.number.unwrap_or(0)),
+            Current::Record(_) | Current::Damaged { .. } => newest_number(&self.apps, app.as_str()).await,
         }
     }
 

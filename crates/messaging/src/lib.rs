@@ -41,6 +41,7 @@ mod notices;
 mod orders;
 mod record;
 mod results;
+mod revisions;
 mod room;
 mod schedulers;
 mod servers;

@@ -394,7 +394,7 @@ async fn a_tenure_replayed_comes_to_the_same_effects() {
         dialect: tickmesh_core::compose::DIALECT_FIRST,
         project: Default::default(),
     };
-    let record = AppRecord { schema: SCHEMA, by: "me".to_owned(), source: Some(source) };
+    let record = AppRecord { schema: SCHEMA, by: "me".to_owned(), number: None, source: Some(source) };
     mesh.apps().compare_and_set("second", &record, 0).await.unwrap();
     let app = AppName::new("second").unwrap();
     let ticked = async { while mesh.ticks().last(&app).await.unwrap().len() < 3 {} };

@@ -73,7 +73,7 @@ pub fn record(compose: Option<&str>, revision: u64) -> Entry<AppRecord> {
         dialect: compose::DIALECT_FIRST,
         project: Default::default(),
     });
-    let value = AppRecord { schema: SCHEMA, by: "me@here".to_owned(), source };
+    let value = AppRecord { schema: SCHEMA, by: "me@here".to_owned(), number: None, source };
     Entry { key: app().to_string(), sequence: revision, at: now(), value }
 }
 

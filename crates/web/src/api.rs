@@ -200,10 +200,11 @@ struct RevisionView {
 }
 
 async fn revisions(State(app): State<App>, Path(name): Path<String>) -> Answered<Vec<RevisionView>> {
-    let history = app.mesh.apps().history(named(&name)?.as_str()).await?;
+    let history = app.mesh.revisions(&named(&name)?).await?;
     let views = history.into_iter().rev().map(|entry| {
         let (file, compose) = entry.value.source.map(|source| (source.file_name, source.compose)).unzip();
-        RevisionView { revision: entry.sequence, applied_at: entry.at, applied_by: entry.value.by, file, compose }
+        let revision = entry.value.number.unwrap_or(entry.sequence);
+        RevisionView { revision, applied_at: entry.at, applied_by: entry.value.by, file, compose }
     });
     Ok(Json(views.collect()))
 }

@@ -112,8 +112,8 @@ pub(crate) async fn store(
     validation: ValidationView,
 ) -> Result<AppliedView, Problem> {
     let (revision, changed) = match edit::apply(&app.asker(), &name, source).await? {
-        Edited::Stored { revision } => (revision, true),
-        Edited::Unchanged { revision } => (revision, false),
+        Edited::Stored { number, .. } => (number, true),
+        Edited::Unchanged { number, .. } => (number, false),
         Edited::Contended { .. } => return Err(contended(&name)),
     };
     Ok(AppliedView { app: name, revision, changed, validation })
@@ -129,7 +129,7 @@ pub(crate) async fn remove(State(app): State<App>, Path(name): Path<String>) -> 
     let unknown = || Problem::not_found(format!("app `{name}`"));
     let id = AppName::new(&name).map_err(|_| unknown())?;
     let revision = match edit::remove(&app.asker(), &id).await?.ok_or_else(unknown)? {
-        Edited::Stored { revision } => revision,
+        Edited::Stored { number, .. } => number,
         Edited::Unchanged { .. } => return Err(unknown()),
         Edited::Contended { .. } => return Err(contended(&id)),
     };

@@ -12,7 +12,8 @@ use axum::{
 use futures_util::{Stream, StreamExt as _};
 use jiff::Timestamp;
 use tickmesh_client::leadership::{Leadership, leadership};
-use tickmesh_messaging::{Change, Entry, Error, Following, Start, chain};
+use tickmesh_core::message::AppRecord;
+use tickmesh_messaging::{Change, Entry, Error, Following, Mesh, Start, chain};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, sleep_until},
@@ -39,6 +40,12 @@ pub(crate) fn follow(app: &App, tasks: &mut JoinSet<()>) {
     tasks.spawn(again(app.clone(), "apps", |app| async move {
         let zones = app.zones.clone();
         let changes = app.mesh.apps().follow().await?;
+        let mesh = app.mesh.clone();
+        let numbered = move |change| {
+            let mesh = mesh.clone();
+            async move { numbered(&mesh, change).await }
+        };
+        let changes = changes.map(numbered).buffered(AT_ONCE).boxed();
         let read = move |entry| Applied::read(entry, &zones);
         let take = |model: &mut Model, applied: Option<Applied>| {
             if let Some(applied) = applied {
@@ -87,6 +94,14 @@ pub(crate) fn follow(app: &App, tasks: &mut JoinSet<()>) {
         });
         came(&app, entries, |model, entry| model.event(&entry)).await
     }));
+}
+
+/// Fills in the number of a revision that an earlier release has stored.
+async fn numbered(mesh: &Mesh, change: Result<Change<AppRecord>, Error>) -> Result<Change<AppRecord>, Error> {
+    match change? {
+        Change::Entry(entry) => mesh.number(entry).await.map(Change::Entry),
+        other @ (Change::Unreadable { .. } | Change::SnapshotEnd { .. }) => Ok(other),
+    }
 }
 
 /// Looks again and again who leads. A change of leaders takes less than a second: that nobody leads, or that nobody can be

@@ -65,13 +65,17 @@ pub(crate) struct Args {
 pub(super) enum Applied {
     /// It is stored now.
     Stored {
-        /// Its revision.
+        /// Its revision in the bucket.
         revision: u64,
+        /// Its number among those of the app.
+        number: u64,
     },
     /// It was there already.
     Unchanged {
-        /// The revision that was.
+        /// Its revision in the bucket.
         revision: u64,
+        /// Its number among those of the app.
+        number: u64,
     },
 }
 
@@ -144,17 +148,24 @@ async fn apply_all(
 }
 
 impl Applied {
-    /// The revision that is stored now.
+    /// The revision in the bucket that is stored now.
     pub(super) fn revision(&self) -> u64 {
         match self {
-            Self::Stored { revision } | Self::Unchanged { revision } => *revision,
+            Self::Stored { revision, .. } | Self::Unchanged { revision, .. } => *revision,
+        }
+    }
+
+    /// Its number among those of the app.
+    pub(super) fn number(&self) -> u64 {
+        match self {
+            Self::Stored { number, .. } | Self::Unchanged { number, .. } => *number,
         }
     }
 }
 
 /// That an app is stored.
 pub(super) fn applied(app: &AppName, applied: &Applied) -> DoneView {
-    let revision = applied.revision();
+    let revision = applied.number();
     let (done, what) = match applied {
         Applied::Stored { .. } => (Done::Applied, "applied"),
         Applied::Unchanged { .. } => (Done::Unchanged, "unchanged"),
@@ -199,10 +210,10 @@ pub(crate) async fn store(mesh: &Mesh, app: &AppName, source: AppSource) -> anyh
 /// Stores a source, unless it is there already. What runs goes on as it began.
 pub(super) async fn apply(mesh: &Mesh, app: &AppName, source: AppSource) -> anyhow::Result<Applied> {
     match edit::apply(&asker(mesh), app, source).await? {
-        Edited::Stored { revision } => Ok(Applied::Stored { revision }),
-        Edited::Unchanged { revision } => Ok(Applied::Unchanged { revision }),
+        Edited::Stored { revision, number } => Ok(Applied::Stored { revision, number }),
+        Edited::Unchanged { revision, number } => Ok(Applied::Unchanged { revision, number }),
         Edited::Contended { current } => {
-            let by = current.record().map(|it| format!(" (revision {} by {})", current.revision(), it.by));
+            let by = current.record().map(|it| format!(" by {}", it.by));
             let by = by.unwrap_or_default();
             anyhow::bail!("app `{app}` is being changed by others at the same time{by}: apply again")
         }

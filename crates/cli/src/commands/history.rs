@@ -27,12 +27,12 @@ pub(crate) struct Args {
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
     let mesh = session.mesh.open().await?;
     let (app, _) = resolve(&mesh, &args.app).await?;
-    let revisions = mesh.apps().history(app.as_str()).await?;
+    let revisions = mesh.revisions(&app).await?;
     let Some(wanted) = args.revision else {
         session.output.show(&RevisionsView::new(&revisions), args.form.format)?;
         return Ok(Exit::Success);
     };
-    let Some(place) = revisions.iter().position(|entry| entry.sequence == wanted) else {
+    let Some(place) = revisions.iter().position(|entry| entry.value.number == Some(wanted)) else {
         return Err(BadInput::new(format!("app `{app}` has no revision {wanted}, or not any more"))
             .hint(format!("`tickmesh history {app}` lists those that are kept"))
             .into());

@@ -60,14 +60,14 @@ async fn remove_all(session: &Session, mesh: &Mesh, apps: &[AppName], several: &
 }
 
 /// That an app is removed, as that revision.
-pub(super) fn removed(app: &AppName, revision: u64) -> DoneView {
-    DoneView { revision: Some(revision), ..DoneView::app(Done::Removed, app, format!("app {app} removed")) }
+pub(super) fn removed(app: &AppName, (_, number): (u64, u64)) -> DoneView {
+    DoneView { revision: Some(number), ..DoneView::app(Done::Removed, app, format!("app {app} removed")) }
 }
 
-/// Writes the tombstone, and returns its revision.
-pub(crate) async fn remove(mesh: &Mesh, app: &AppName) -> anyhow::Result<u64> {
+/// Writes the tombstone, and returns its revision in the bucket, and its number among those of the app.
+pub(crate) async fn remove(mesh: &Mesh, app: &AppName) -> anyhow::Result<(u64, u64)> {
     match edit::remove(&asker(mesh), app).await?.ok_or_else(|| unknown(app))? {
-        Edited::Stored { revision } | Edited::Unchanged { revision } => Ok(revision),
+        Edited::Stored { revision, number } | Edited::Unchanged { revision, number } => Ok((revision, number)),
         Edited::Contended { .. } => {
             anyhow::bail!("app `{app}` is being changed by others at the same time: look at it, and remove it again")
         }

@@ -26,16 +26,16 @@ pub(crate) struct Args {
 pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
     let mesh = session.mesh.open().await?;
     let (app, record) = resolve(&mesh, &args.app).await?;
-    let revisions = mesh.apps().history(app.as_str()).await?;
+    let revisions = mesh.revisions(&app).await?;
     let current = record.value.source.as_ref();
     let is_current = |entry: &Entry<AppRecord>| {
         entry.value.source.as_ref().zip(current).is_some_and(|(one, other)| one.same_content(other))
     };
     let mut earlier = revisions.iter().rev().filter(|entry| match args.revision {
-        Some(wanted) => entry.sequence == wanted,
+        Some(wanted) => entry.value.number == Some(wanted),
         None => entry.sequence < record.sequence && !is_current(entry),
     });
-    let found = earlier.find_map(|entry| Some((entry.sequence, entry.value.source.clone()?)));
+    let found = earlier.find_map(|entry| Some((entry.value.number?, entry.value.source.clone()?)));
     let Some((revision, source)) = found else {
         let problem = match args.revision {
             Some(wanted) => format!("app `{app}` has no file of revision {wanted}, or not any more"),
@@ -45,7 +45,7 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
     };
     let applied = apply::apply(&mesh, &app, source).await?;
     let mut done = apply::applied(&app, &applied);
-    if let apply::Applied::Stored { revision: new } = applied {
+    if let apply::Applied::Stored { number: new, .. } = applied {
         done.text = format!("app {app} is revision {revision} again (revision {new})");
     }
     session.output.show(&done, args.form.format)?;

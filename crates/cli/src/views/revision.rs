@@ -12,7 +12,7 @@ use crate::source_diff;
 /// One revision.
 #[derive(Debug, Serialize)]
 pub(crate) struct RevisionView {
-    /// Its number: the sequence at which it is stored.
+    /// Its number among those of the app, from 1.
     pub revision: u64,
     /// When it was applied, by the server's clock.
     pub applied_at: Timestamp,
@@ -61,7 +61,7 @@ impl RevisionsView {
                 |record: &AppRecord| record.source.as_ref().map_or(String::new(), |source| source.compose.clone());
             let changed = before.map(|before| source_diff::count(&text(&before.value), &text(&entry.value)));
             views.push(RevisionView {
-                revision: entry.sequence,
+                revision: entry.value.number.unwrap_or(entry.sequence),
                 applied_at: entry.at,
                 applied_by: entry.value.by.clone(),
                 file: entry.value.source.as_ref().map(|source| source.file_name.clone()),

@@ -165,7 +165,7 @@ fn app_that_is_gone_is_lost_data_until_somebody_decides() {
     // Of this one somebody has the file.
     place.run(&["apply", "back.yml"]).expect(0);
     let doctor = place.run(&["doctor"]);
-    assert!(doctor.stdout.contains("the ledger of app gone goes by revision 2"), "{doctor:?}");
+    assert!(doctor.stdout.contains("the ledger of app gone goes by a revision of which"), "{doctor:?}");
     let said = place.run(&["doctor", "--accept-loss"]).expect(0);
     assert!(said.contains("app gone: its file is gone: it counts as removed, and its active run is stopped"), "{said}");
     wait_until("a leader", PATIENCE, || in_state(&place, "leading") == 1);

@@ -43,7 +43,7 @@ pub struct AppView {
     pub timezone: String,
     /// When it falls due next, unless it is paused.
     pub next: Option<Timestamp>,
-    /// Revision that is applied.
+    /// Number of the revision that is applied, from 1.
     pub revision: u64,
     /// Whether the leader has taken that revision in.
     pub known_to_leader: bool,
@@ -154,7 +154,7 @@ impl AppView {
             next: spec
                 .filter(|_| !is_paused && state != State::Unreadable)
                 .and_then(|spec| spec.due_after(undecided_after(spec, ledger, now))),
-            revision: record.sequence,
+            revision: record.value.number.unwrap_or(record.sequence),
             known_to_leader: is_known(stored),
             applied_by: record.value.by.clone(),
             applied_at: record.at,
@@ -170,7 +170,7 @@ impl AppView {
 
     /// How an app stands whose stored file cannot be read: what was applied before goes on being what it was, and no run of it
     /// begins.
-    pub fn damaged(record: &UnreadableRecord, ledger: Option<&Ledger>) -> Self {
+    pub fn damaged(record: &UnreadableRecord, revision: u64, ledger: Option<&Ledger>) -> Self {
         Self {
             name: record.key.clone(),
             description: None,
@@ -182,7 +182,7 @@ impl AppView {
             schedule_words: None,
             timezone: "-".to_owned(),
             next: None,
-            revision: record.sequence,
+            revision,
             known_to_leader: ledger.is_some_and(|ledger| ledger.app_revision >= record.sequence),
             applied_by: "-".to_owned(),
             applied_at: record.at,

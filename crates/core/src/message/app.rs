@@ -18,6 +18,10 @@ pub struct AppRecord {
     pub schema: u32,
     /// Who wrote it, for people: `user@host`.
     pub by: String,
+    /// Number of this revision of the app, from 1. Whoever stores the record fills it in; records of earlier releases do not
+    /// have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
     /// The app, or `None`: a tombstone.
     pub source: Option<AppSource>,
 }

@@ -209,7 +209,7 @@ fn applied() -> AppRecord {
         dialect: tickmesh_core::compose::DIALECT_FIRST,
         project: Default::default(),
     };
-    AppRecord { schema: SCHEMA, by: "ann@desk".to_owned(), source: Some(source) }
+    AppRecord { schema: SCHEMA, by: "ann@desk".to_owned(), number: None, source: Some(source) }
 }
 
 /// Reads a damaged record, and `look`s at it as its readers do.

@@ -14,7 +14,7 @@ async fn edit(mesh: &Mesh, number: usize) -> Result<u64, Error> {
 }
 
 fn edited(edit: Edit) -> u64 {
-    let Edit::Stored { revision } = edit else { panic!("{edit:?}") };
+    let Edit::Stored { revision, .. } = edit else { panic!("{edit:?}") };
     revision
 }
 
@@ -76,4 +76,38 @@ async fn an_edit_of_something_older_is_refused() {
     let outcome = edits.write(&app("nightly"), &record("late"), &old).await.unwrap();
     let Edit::Refused { current } = outcome else { panic!("an older edit was overwritten unseen") };
     assert_eq!(current.record().unwrap().by, "edit 2");
+}
+
+/// The numbers of the kept revisions of an app.
+async fn numbers(mesh: &Mesh, name: &str) -> Vec<u64> {
+    let revisions = mesh.revisions(&app(name)).await.unwrap();
+    revisions.iter().map(|entry| entry.value.number.unwrap()).collect()
+}
+
+/// Earlier releases store no number. While a mesh is upgraded or taken back both edit the same app.
+#[tokio::test]
+async fn revisions_of_each_app_count_from_one() {
+    let (_server, mesh) = mesh().await;
+    edit(&mesh, 1).await.unwrap();
+    let edits = mesh.edits();
+    let current = edits.current(&app("other")).await.unwrap();
+    let Edit::Stored { number, .. } = edits.write(&app("other"), &record("me"), &current).await.unwrap() else {
+        panic!("nobody else edits it")
+    };
+    assert_eq!(number, 1);
+    let second = edit(&mesh, 2).await.unwrap();
+    assert_eq!(numbers(&mesh, "nightly").await, [1, 2]);
+    let earlier = stored(mesh.apps().compare_and_set("nightly", &record("an earlier release"), second).await.unwrap());
+    assert_eq!(numbers(&mesh, "nightly").await, [1, 2, 3]);
+    let entry = mesh.apps().read("nightly").await.unwrap().unwrap();
+    assert_eq!((entry.sequence, entry.value.number), (earlier, None));
+    assert_eq!(mesh.number(entry).await.unwrap().value.number, Some(3));
+    edit(&mesh, 4).await.unwrap();
+    assert_eq!(numbers(&mesh, "nightly").await, [1, 2, 3, 4]);
+    // Ten are kept, and the numbers go on.
+    for number in 5..=12 {
+        fold(&mesh, mesh.apps().last_sequence().await.unwrap()).await;
+        edit(&mesh, number).await.unwrap();
+    }
+    assert_eq!(numbers(&mesh, "nightly").await, (3..=12).collect::<Vec<u64>>());
 }

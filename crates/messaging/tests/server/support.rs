@@ -84,7 +84,7 @@ pub(crate) fn agent(name: &str) -> AgentName {
 
 /// A record of the bucket `apps`, told apart by its author.
 pub(crate) fn record(by: impl Into<String>) -> AppRecord {
-    AppRecord { schema: SCHEMA, by: by.into(), source: None }
+    AppRecord { schema: SCHEMA, by: by.into(), number: None, source: None }
 }
 
 pub(crate) fn tick(number: u64) -> TickRecord {

@@ -101,7 +101,7 @@ pub(crate) async fn app(State(app): State<App>, Path(name): Path<String>) -> Res
     let record = on_record.record.as_ref().ok_or_else(missing)?;
     let mut details = read::details(&app.mesh, &id, &on_record, &app.zones, now).await?.ok_or_else(missing)?;
     app.look(|model| model.leadership.correct_details(&mut details));
-    let history = app.mesh.apps().history(id.as_str()).await?;
+    let history = app.mesh.revisions(&id).await?;
     Ok(page(&AppPage::new(Head::of(&app, "apps", now), &details, record, &history, now)))
 }
 
@@ -179,7 +179,7 @@ fn revisions(history: &[Entry<AppRecord>], now: Timestamp) -> Vec<Revision> {
         let source = entry.value.source.as_ref();
         let text = |source: Option<&AppSource>| source.map_or(String::new(), |source| source.compose.clone());
         revisions.push(Revision {
-            number: entry.sequence,
+            number: entry.value.number.unwrap_or(entry.sequence),
             applied: Moment::new(entry.at, now),
             by: entry.value.by.clone(),
             file: source.map_or("(removed)".to_owned(), |source| source.file_name.clone()),

@@ -180,7 +180,7 @@ async fn write(mesh: &Mesh) {
         dialect: tickmesh_core::compose::DIALECT_FIRST,
         project: Default::default(),
     };
-    let record = AppRecord { schema: SCHEMA, by: HOSTILE.to_owned(), source: Some(source) };
+    let record = AppRecord { schema: SCHEMA, by: HOSTILE.to_owned(), number: None, source: Some(source) };
     let edit = mesh.edits().write(&app, &record, &Current::Absent).await.unwrap();
     assert!(matches!(edit, Edit::Stored { .. }), "{edit:?}");
     let mut ledger = records::ledger(vec![]);

@@ -30,7 +30,7 @@ async fn stop(mesh: &Mesh, app: &AppName) -> anyhow::Result<()> {
     if mesh.apps().read(app.as_str()).await?.is_none() {
         return Ok(());
     }
-    let revision = rm::remove(mesh, app).await?;
+    let (revision, _) = rm::remove(mesh, app).await?;
     let mut watch = Watch::begin(mesh, app).await?;
     loop {
         if let News::Ledger(ledger) = watch.next().await?

@@ -45,8 +45,8 @@ pub(super) async fn of(mesh: &Mesh, ledgers: &Listing<Ledger>) -> anyhow::Result
 pub(super) fn finding(lost: &[LostApp]) -> Option<Check> {
     let text = match lost {
         [] => return None,
-        [LostApp { app, folded, .. }] => {
-            format!("the ledger of app {app} goes by revision {folded}, of which bucket `apps` has no record")
+        [LostApp { app, .. }] => {
+            format!("the ledger of app {app} goes by a revision of which bucket `apps` has no record")
         }
         several => {
             let mut named: Vec<_> = several.iter().take(NAMED_MAX).map(|lost| lost.app.clone()).collect();
@@ -66,7 +66,9 @@ pub(super) fn finding(lost: &[LostApp]) -> Option<Check> {
 pub(super) async fn accept(session: &Session, mesh: &Mesh, ledgers: &mut Listing<Ledger>) -> anyhow::Result<()> {
     for LostApp { app, folded, newest } in of(mesh, ledgers).await? {
         let newest = if newest > 0 {
-            session.output.line(&format!("app {app}: revision {folded} is gone, and {newest} is in force again"))?;
+            let left = mesh.newest_revision(&app).await?;
+            let gone = "the revision that its ledger goes by is gone";
+            session.output.line(&format!("app {app}: {gone}, and revision {left} is in force again"))?;
             newest
         } else {
             let text = "its file is gone: it counts as removed, and its active run is stopped; apply its file to have it again";
@@ -83,9 +85,9 @@ pub(super) async fn accept(session: &Session, mesh: &Mesh, ledgers: &mut Listing
 
 async fn remove(mesh: &Mesh, app: &AppName) -> anyhow::Result<u64> {
     let edits = mesh.edits();
-    let edit = AppRecord { schema: SCHEMA, by: who(), source: None };
+    let edit = AppRecord { schema: SCHEMA, by: who(), number: None, source: None };
     match edits.write(app, &edit, &edits.current(app).await?).await? {
-        Edit::Stored { revision } => Ok(revision),
+        Edit::Stored { revision, .. } => Ok(revision),
         Edit::Refused { .. } => bail!("somebody has applied app `{app}` meanwhile: run `tickmesh doctor` again"),
     }
 }
@@ -104,7 +106,7 @@ mod tests {
     #[test]
     fn apps_that_are_gone_are_named() {
         check(0, None);
-        check(1, Some("the ledger of app a1 goes by revision 11, of which bucket `apps` has no record"));
+        check(1, Some("the ledger of app a1 goes by a revision of which bucket `apps` has no record"));
         check(2, Some("bucket `apps` has no record of what 2 ledgers go by: a1, a2"));
         let named = "a1, a2, a3, a4, a5, a6, a7, a8, 3 more";
         check(11, Some(&format!("bucket `apps` has no record of what 11 ledgers go by: {named}")));

@@ -9,7 +9,7 @@ use tickmesh_core::{
     message::{AppRecord, SCHEMA},
     name::AppName,
 };
-use tickmesh_messaging::{Cas, Edit, Mesh, ORDER_AGE, SchedulerRole, StreamKind, UnreadableRecord};
+use tickmesh_messaging::{Cas, Edit, Entry, Mesh, ORDER_AGE, SchedulerRole, StreamKind, UnreadableRecord};
 use tokio::time::sleep;
 
 use super::loss::{Held, Roll, Whose, remains, stop_strangers, wait_for_agents};
@@ -143,20 +143,25 @@ async fn wait_for_orders(session: &Session, mesh: &Mesh, damaged_at: Timestamp) 
 /// Writes the newest revision that can be read over one that cannot.
 async fn repair_app(session: &Session, mesh: &Mesh, record: &UnreadableRecord, yes: bool) -> anyhow::Result<()> {
     let app = AppName::new(record.key.clone()).with_context(|| format!("`{}` is no app's name", record.key))?;
-    let revisions = mesh.apps().history(app.as_str()).await?;
+    let revisions = mesh.revisions(&app).await?;
     let Some(newest) = revisions.last() else {
         bail!("app `{app}` has no revision that can be read: apply its file");
     };
     if !yes {
         let by = &newest.value.by;
-        consent::ask(session, &format!("apply revision {} of {app} by {by} again", newest.sequence))?;
+        consent::ask(session, &format!("apply revision {} of {app} by {by} again", number(newest)))?;
     }
-    let edit = AppRecord { schema: SCHEMA, by: who(), source: newest.value.source.clone() };
+    let edit = AppRecord { schema: SCHEMA, by: who(), number: None, source: newest.value.source.clone() };
     let edits = mesh.edits();
     match edits.write(&app, &edit, &edits.current(&app).await?).await? {
-        Edit::Stored { revision } => {
-            session.output.line(&format!("revision {} of {app} is applied again, as {revision}", newest.sequence))
+        Edit::Stored { number: new, .. } => {
+            session.output.line(&format!("revision {} of {app} is applied again, as {new}", number(newest)))
         }
         Edit::Refused { .. } => bail!("somebody has changed app `{app}` meanwhile: see `tickmesh doctor`"),
     }
+}
+
+/// Number of a revision among those of its app.
+fn number(revision: &Entry<AppRecord>) -> u64 {
+    revision.value.number.unwrap_or(revision.sequence)
 }
