@@ -20,6 +20,7 @@ mod bucket;
 mod commands;
 mod compare_and_set;
 mod connect;
+mod copies;
 mod denials;
 mod direct;
 mod edits;
@@ -49,6 +50,7 @@ mod snapshot;
 mod store;
 mod streams;
 mod topology;
+mod trial;
 mod wire;
 
 pub use crate::{
@@ -57,6 +59,7 @@ pub use crate::{
     commands::{Commands, Delivery},
     compare_and_set::{Cas, Judgement, judge},
     connect::{ConnectOptions, redacted},
+    copies::{CopiesState, PeerCopy, StoreUse, StreamCopies},
     edits::{Current, Edit, Edits, UNFOLDED_EDITS_MAX},
     error::{Error, Unreadable, chain},
     events::Events,
@@ -80,5 +83,6 @@ pub use crate::{
     snapshot::StreamShape,
     streams::{Founding, StreamsThere, founding, is_store_lost},
     topology::{ORDER_AGE, Provisioning},
+    trial::WriteTrial,
     wire::Entry,
 };

@@ -48,6 +48,8 @@ pub struct Server {
     directory: TempDir,
     port: u16,
     arguments: Vec<String>,
+    /// Whether it stores anything.
+    has_jetstream: bool,
     process: Option<Process>,
 }
 
@@ -85,7 +87,8 @@ impl Server {
     fn try_start(arguments: &[&str]) -> anyhow::Result<Self> {
         let directory = folder()?;
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let mut server = Self { binary: binary()?, directory, port: 0, arguments, process: None };
+        let binary = binary()?;
+        let mut server = Self { binary, directory, port: 0, arguments, has_jetstream: true, process: None };
         server.launch()?;
         Ok(server)
     }
@@ -200,6 +203,23 @@ impl Server {
     /// If it does not start.
     #[track_caller]
     pub fn restart(&mut self) {
+        self.has_jetstream = true;
+        self.start_again();
+    }
+
+    /// Like [`Self::restart`], but without JetStream: as after a full disk, when a server turns it off.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    #[track_caller]
+    pub fn restart_without_jetstream(&mut self) {
+        self.has_jetstream = false;
+        self.start_again();
+    }
+
+    #[track_caller]
+    fn start_again(&mut self) {
         self.kill();
         if let Err(error) = self.launch() {
             panic!("{error:#}");
@@ -255,7 +275,8 @@ impl Server {
         let port = if self.port == 0 { "-1".to_owned() } else { self.port.to_string() };
         let output = fs::OpenOptions::new().create(true).append(true).open(log).context("open the server's log")?;
         Command::new(&self.binary)
-            .args(["--addr", "127.0.0.1", "--port", &port, "--jetstream"])
+            .args(["--addr", "127.0.0.1", "--port", &port])
+            .args(self.has_jetstream.then_some("--jetstream"))
             .args([OsStr::new("--store_dir"), self.store().as_os_str()])
             .args([OsStr::new("--ports_file_dir"), ports.as_os_str()])
             .args(&self.arguments)

@@ -15,6 +15,9 @@ pub(crate) struct Check {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// The finding that this one follows from: what mends that one mends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follows_from: Option<&'static str>,
 }
 
 /// Whether something is as it should be.
@@ -30,15 +33,15 @@ pub(crate) enum Finding {
 
 impl Check {
     pub(crate) fn ok(name: &'static str, text: impl Into<String>) -> Self {
-        Self { name, finding: Finding::Ok, text: text.into(), hint: None }
+        Self { name, finding: Finding::Ok, text: text.into(), hint: None, follows_from: None }
     }
 
     pub(crate) fn warning(name: &'static str, text: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { name, finding: Finding::Warning, text: text.into(), hint: Some(hint.into()) }
+        Self { name, finding: Finding::Warning, text: text.into(), hint: Some(hint.into()), follows_from: None }
     }
 
     pub(crate) fn wrong(name: &'static str, text: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { name, finding: Finding::Wrong, text: text.into(), hint: Some(hint.into()) }
+        Self { name, finding: Finding::Wrong, text: text.into(), hint: Some(hint.into()), follows_from: None }
     }
 }
 
@@ -56,8 +59,11 @@ impl View for DoctorView {
                 Finding::Warning => ("warning", Tone::Unsure),
                 Finding::Wrong => ("WRONG", Tone::Bad),
             };
-            let text =
-                check.hint.as_ref().map_or_else(|| check.text.clone(), |hint| format!("{} ({hint})", check.text));
+            let text = match (&check.hint, check.follows_from) {
+                (_, Some(cause)) => format!("{} (follows from {cause})", check.text),
+                (Some(hint), None) => format!("{} ({hint})", check.text),
+                (None, None) => check.text.clone(),
+            };
             table.row(vec![cell(check.name, Tone::Plain), cell(finding, tone), cell(text, Tone::Plain)]);
         }
         table.into_text()

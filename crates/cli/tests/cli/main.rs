@@ -17,6 +17,7 @@ mod like_compose_files;
 mod local;
 mod lost_store;
 mod mesh;
+mod nodes;
 mod packages;
 mod page;
 mod part;

@@ -15,7 +15,7 @@ const NAMED_MAX: usize = 8;
 
 /// Looks at the schedulers that answered, at the agents that were not stopped, and at this program.
 pub(super) async fn check(mesh: &Mesh, schedulers: &[SchedulerView]) -> anyhow::Result<Check> {
-    let agents = mesh.agents().list().await?;
+    let (agents, _) = mesh.agents().look().await?;
     let agents = agents.iter().map(|entry| &entry.value).filter(|agent| !agent.stopped && !agent.forgotten);
     let members = schedulers.iter().filter_map(of_scheduler).chain(agents.map(of_agent));
     Ok(of_members(members.collect(), &build()))

@@ -2,10 +2,14 @@
 //! data; `--repair`: mend a record that cannot be read.
 
 mod builds;
+mod consequences;
+mod copies;
 mod dialects;
 mod foreign_settings;
+mod hosts;
 pub(super) mod loss;
 mod lost_apps;
+mod nodes;
 mod records;
 mod store;
 
@@ -18,14 +22,12 @@ use tickmesh_client::{
     views::scheduler::{SchedulerState, SchedulerView},
     when, zones,
 };
-use tickmesh_core::{
-    message::{AgentRecord, EngineTrouble, MeshEvent},
-    timing::Timing,
-};
-use tickmesh_messaging::{self as messaging, Entry, Mesh};
+use tickmesh_core::message::MeshEvent;
+use tickmesh_messaging::{self as messaging, ConnectOptions, Mesh};
 use tickmesh_scheduler::process::DEVIATION_MAX;
 use tokio::time::timeout;
 
+use self::nodes::Nodes;
 use super::Session;
 use crate::{
     connect::who,
@@ -38,13 +40,16 @@ use crate::{
 const MISSING: &str = "a running scheduler makes it anew within seconds; what was in it is lost";
 /// How long this host's engine may take to answer.
 const ENGINE_WITHIN: Duration = Duration::from_secs(5);
+/// How long NATS may take for each question. All that is looked at is to be said within 10 s.
+const ANSWER_WITHIN: Duration = Duration::from_millis(2_500);
+/// How long it may take to store an event.
+const STORED_WITHIN: Duration = Duration::from_secs(4);
 /// What to do about a store that is lost.
 pub(super) const STORE_CHOICES: &str = "wait for its restore, after which schedulers go on by themselves within seconds; or give \
                                         up what was in it: `tickmesh doctor --accept-loss`";
 const START: &str = "start `tickmesh scheduler`";
-/// What to do about an engine that does not answer its agent.
-const ENGINE_HINT: &str = "on that host: `docker info` says what its engine lacks; start it (`systemctl restart docker`), make room \
-                           on its disk, or let the agent's user use its socket (group docker)";
+/// What to do where nothing else says it.
+const UNANSWERED: &str = "look again; if it stays so, look into the log of the NATS server";
 const UNREADABLE: &str = "a later release has written it: use that, or one that is later still";
 
 /// What `doctor` takes.
@@ -81,33 +86,47 @@ pub(crate) async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> 
         records::repair(session, &session.mesh.open().await?, key, args.yes).await?;
         return Ok(Exit::Success);
     }
-    let found = async {
-        let mesh = session.mesh.connect("cli").await?;
-        match store::examine(&mesh).await? {
-            Some(checks) => Ok(checks),
-            None => examine(&mesh).await,
-        }
-    };
-    let (mut checks, exit) = match found.await {
-        Ok(checks) => {
-            let well = checks.iter().all(|check| check.finding != Finding::Wrong);
-            (checks, if well { Exit::Success } else { Exit::Failed })
-        }
-        Err(error) => unreachable_mesh(error)?,
-    };
-    checks.extend([engine().await, Check::ok("zones", zones::in_words())]);
+    // Beside the rest: an engine that does not answer takes its time.
+    let ((mut checks, exit), engine) = tokio::join!(look(session), engine());
+    checks.extend([engine, Check::ok("zones", zones::in_words())]);
+    consequences::mark(&mut checks);
     session.output.show(&DoctorView(checks), args.form.format)?;
     Ok(exit)
 }
 
-/// That there is no mesh to look at is a finding, too: whoever asks for data gets it.
-fn unreachable_mesh(error: anyhow::Error) -> anyhow::Result<(Vec<Check>, Exit)> {
-    let Judgement { exit, hint } = Judgement::of(&error);
-    if exit != Exit::Unreachable {
-        return Err(error);
-    }
-    let hint = hint.unwrap_or_else(|| "look after the NATS server".to_owned());
-    Ok((vec![Check::wrong("nats", chain(&error), hint)], exit))
+/// Looks at the servers first: what a mesh does not answer has its reason there.
+async fn look(session: &Session) -> (Vec<Check>, Exit) {
+    let nodes = Nodes::look(&session.mesh.options("doctor")).await;
+    let options = ConnectOptions { request_timeout: ANSWER_WITHIN, ..session.mesh.options("doctor") };
+    let connected = Mesh::connect(&options).await.map_err(anyhow::Error::from);
+    let hint = connected.as_ref().err().and_then(|error| Judgement::of(error).hint).unwrap_or_default();
+    let mut checks = nodes.findings(&hint);
+    let found = async {
+        let mesh = connected?;
+        match store::examine(&mesh).await {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => Ok(examine(&mesh, nodes.seen.len()).await),
+            // Streams that nobody leads are no lost store, and there is more to say of them.
+            Err(error) if is_unanswered(&error) => Ok(examine(&mesh, nodes.seen.len()).await),
+            Err(error) => Err(error),
+        }
+    };
+    let exit = match found.await {
+        Ok(found) => {
+            checks.extend(found);
+            if checks.iter().all(|check| check.finding != Finding::Wrong) { Exit::Success } else { Exit::Failed }
+        }
+        Err(error) => {
+            let Judgement { exit, hint } = Judgement::of(&error);
+            // That is said already, with the server's name.
+            if nodes.serve() {
+                let hint = hint.unwrap_or_else(|| "look into the log of the NATS server".to_owned());
+                checks.push(Check::wrong("nats", chain(&error), hint));
+            }
+            exit
+        }
+    };
+    (checks, exit)
 }
 
 /// The engine of this host. A mesh may well be looked after from where there is none.
@@ -121,50 +140,90 @@ async fn engine() -> Check {
     Check::warning("docker", text, "if one is to run here, start Docker, or say with DOCKER_HOST where it is")
 }
 
-async fn examine(mesh: &Mesh) -> anyhow::Result<Vec<Check>> {
-    let mut checks = vec![
-        server(mesh).await?,
-        storage(mesh).await,
-        looked("clock", clock(mesh).await)?,
-        looked("streams", foreign_settings::check(mesh).await)?,
-        looked("data", loss::check(mesh).await)?,
-    ];
-    let schedulers = match read::schedulers(mesh).await {
+/// Looks at everything at once: where one thing is not answered, the others are.
+async fn examine(mesh: &Mesh, servers: usize) -> Vec<Check> {
+    let of_store = async {
+        tokio::join!(
+            Box::pin(server(mesh)),
+            Box::pin(storage(mesh)),
+            Box::pin(copies::check(mesh, servers)),
+            Box::pin(copies::writes(mesh)),
+            Box::pin(copies::room(mesh)),
+            Box::pin(clock(mesh)),
+            Box::pin(foreign_settings::check(mesh)),
+        )
+    };
+    let of_records = async {
+        tokio::join!(
+            Box::pin(loss::check(mesh)),
+            Box::pin(read::schedulers(mesh)),
+            Box::pin(hosts::check(mesh)),
+            Box::pin(records::check(mesh)),
+            Box::pin(dialects::check(mesh)),
+        )
+    };
+    let (of_store, of_records) = tokio::join!(Box::pin(of_store), Box::pin(of_records));
+    let (server, storage, copies, writes, room, clock, streams) = of_store;
+    let (data, schedulers, hosts, records, dialects) = of_records;
+    let mut checks = vec![looked("nats", server), storage];
+    checks.extend(copies);
+    checks.extend([
+        writes,
+        looked("room", room),
+        looked("clock", clock),
+        looked("streams", streams),
+        looked("data", data),
+    ]);
+    let schedulers = match schedulers {
         Ok(view) => {
             checks.extend(of_schedulers(&view.0, Timestamp::now()));
             view.0
         }
         Err(error) => {
-            checks.push(looked("leader", Err(error.into()))?);
+            checks.push(looked("leader", Err(error.into())));
             Vec::new()
         }
     };
-    checks.push(looked("agents", agents(mesh).await)?);
-    match records::check(mesh).await {
+    let mut builds = Vec::new();
+    match hosts {
+        Ok(found) => {
+            checks.extend(found);
+            builds.push(looked("builds", builds::check(mesh, &schedulers).await));
+        }
+        // Which builds there are cannot be read either.
+        Err(error) => checks.push(looked("agents", Err(error))),
+    }
+    match records {
         Ok(found) => checks.extend(found),
         // Which stream is missing is said above, and all records are looked at once it is there.
         Err(error) if is_stream_gone(&error) => {}
-        Err(error) => return Err(error),
+        Err(error) => checks.push(looked("records", Err(error))),
     }
-    checks.push(looked("builds", builds::check(mesh, &schedulers).await)?);
-    checks.push(looked("dialects", dialects::check(mesh).await)?);
-    Ok(checks)
+    checks.extend(builds);
+    checks.push(looked("dialects", dialects));
+    checks
 }
 
-/// What a look found. Where what it looks at is missing or cannot be read, that is its finding, and the others are made, too.
-fn looked(name: &'static str, check: anyhow::Result<Check>) -> anyhow::Result<Check> {
+/// What a look found. That it could not be made is a finding, too, and the others are made.
+fn looked(name: &'static str, check: anyhow::Result<Check>) -> Check {
     let error = match check {
-        Ok(check) => return Ok(check),
+        Ok(check) => return check,
         Err(error) => error,
     };
     if is_stream_gone(&error) {
-        return Ok(Check::wrong(name, chain(&error), MISSING));
+        return Check::wrong(name, chain(&error), MISSING);
     }
-    let cause = error.downcast_ref::<messaging::Error>();
-    if cause.is_some_and(|it| matches!(it, messaging::Error::Unreadable { .. })) {
-        return Ok(Check::wrong(name, chain(&error), UNREADABLE));
+    match error.downcast_ref::<messaging::Error>() {
+        Some(messaging::Error::Unreadable { .. }) => Check::wrong(name, chain(&error), UNREADABLE),
+        Some(_) | None => {
+            let hint = Judgement::of(&error).hint.unwrap_or_else(|| UNANSWERED.to_owned());
+            Check::wrong(name, chain(&error), hint)
+        }
     }
-    Err(error)
+}
+
+fn is_unanswered(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<messaging::Error>().is_some_and(messaging::Error::is_unanswered)
 }
 
 fn is_stream_gone(error: &anyhow::Error) -> bool {
@@ -178,14 +237,17 @@ async fn server(mesh: &Mesh) -> anyhow::Result<Check> {
 
 /// A server whose disk is full answers every question, and stores nothing.
 async fn storage(mesh: &Mesh) -> Check {
-    match mesh.events().try_publish(&MeshEvent::Examined { by: who() }).await {
-        Ok(()) => Check::ok("storage", "the server stores what it is given"),
-        Err(error) => Check::wrong(
-            "storage",
-            chain(&error.into()),
-            "look into the server's log: after a full disk it must be restarted once there is room",
-        ),
-    }
+    let event = MeshEvent::Examined { by: who() };
+    let problem = match timeout(STORED_WITHIN, mesh.events().try_publish(&event)).await {
+        Ok(Ok(())) => return Check::ok("storage", "the server stores what it is given"),
+        Ok(Err(error)) => chain(&error.into()),
+        Err(_) => format!("nothing is stored within {STORED_WITHIN:?}"),
+    };
+    Check::wrong(
+        "storage",
+        problem,
+        "look into the server's log: after a full disk it must be restarted once there is room",
+    )
 }
 
 async fn clock(mesh: &Mesh) -> anyhow::Result<Check> {
@@ -263,56 +325,8 @@ fn trouble(scheduler: &SchedulerView, now: Timestamp) -> Option<Check> {
     Some(Check::wrong("scheduler", format!("{id} on {host}: {text}"), hint))
 }
 
-async fn agents(mesh: &Mesh) -> anyhow::Result<Check> {
-    let agents = mesh.agents().list().await?;
-    let now = mesh.agents().clock().await?;
-    Ok(of_agents(&agents, now))
-}
-
-fn of_agents(agents: &[Entry<AgentRecord>], now: Timestamp) -> Check {
-    let expected = agents.iter().filter(|agent| !agent.value.stopped && !agent.value.forgotten);
-    let is_silent = |at: Timestamp, patience: Duration| when::between(at, now) >= patience;
-    let (silent, heard): (Vec<_>, Vec<_>) = expected.partition(|agent| is_silent(agent.at, Timing::default().stale));
-    let names: Vec<_> = silent.iter().map(|agent| agent.value.agent.as_str()).collect();
-    if !names.is_empty() {
-        let text = format!("{} of {} are silent: {}", silent.len(), silent.len() + heard.len(), names.join(", "));
-        Check::wrong(
-            "agents",
-            text,
-            "look after their hosts; `tickmesh agent forget` for those that will not come back",
-        )
-    } else if let Some(check) = engines(&heard, now) {
-        check
-    } else if heard.is_empty() {
-        Check::wrong("agents", "none is alive: no run can start", "start `tickmesh agent` on a Docker host")
-    } else {
-        let (count, verb) = (heard.len(), if heard.len() == 1 { "agent is" } else { "agents are" });
-        Check::ok("agents", format!("{count} {verb} alive"))
-    }
-}
-
-/// Names the agents that are heard and whose engines do not answer: nothing is placed there.
-fn engines(heard: &[&Entry<AgentRecord>], now: Timestamp) -> Option<Check> {
-    let troubles: Vec<String> = heard
-        .iter()
-        .filter_map(|entry| {
-            let EngineTrouble { since, reason, .. } = entry.value.lasting_trouble()?;
-            Some(format!("{} since {} ({reason})", entry.value.agent, when::relative(*since, now)))
-        })
-        .collect();
-    let text = format!(
-        "the engines of {} of {} do not answer, and nothing is placed there: {}",
-        troubles.len(),
-        heard.len(),
-        troubles.join(", ")
-    );
-    (!troubles.is_empty()).then(|| Check::wrong("agents", text, ENGINE_HINT))
-}
-
 #[cfg(test)]
 mod tests {
-    use tickmesh_testkit::records;
-
     use super::*;
 
     fn scheduler(state: SchedulerState) -> SchedulerView {
@@ -326,19 +340,6 @@ mod tests {
         let checks = of_schedulers(&schedulers, Timestamp::UNIX_EPOCH);
         let found: Vec<_> = checks.iter().map(|check| (check.name, check.finding)).collect();
         assert_eq!((found.as_slice(), checks[0].hint.as_deref()), (expected, hint));
-    }
-
-    #[test]
-    fn engine_that_does_not_answer_is_wrong_and_named() {
-        let mut heard = records::heartbeat(std::iter::empty());
-        let since = records::now();
-        let trouble = |lasting| Some(EngineTrouble { since, reason: "permission denied".to_owned(), lasting });
-        heard.value.engine_trouble = trouble(false);
-        assert_eq!(of_agents(std::slice::from_ref(&heard), since).finding, Finding::Ok, "it may be a hiccup");
-        heard.value.engine_trouble = trouble(true);
-        let check = of_agents(&[heard], since);
-        assert_eq!((check.finding, check.hint.as_deref()), (Finding::Wrong, Some(ENGINE_HINT)));
-        assert!(check.text.contains("permission denied"), "{}", check.text);
     }
 
     #[test]
