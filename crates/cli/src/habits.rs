@@ -1,6 +1,6 @@
 //! How the command line meets people: its commands in groups, and tips for words that other tools use.
 
-use std::fmt::Write as _;
+use std::{ffi::OsString, fmt::Write as _};
 
 use clap::{
     Command, Error,
@@ -80,6 +80,23 @@ pub(crate) fn with_tip(mut error: Error) -> Error {
     error
 }
 
+/// Returns the error with the usage of the command as its help has it. The library lists what stands in the environment as if it
+/// had to be typed.
+pub(crate) fn with_usage(mut error: Error, mut command: Command, arguments: &[OsString]) -> Error {
+    if error.get(ContextKind::Usage).is_none() {
+        return error;
+    }
+    // Names and usages of subcommands are put together by that.
+    command.build();
+    let mut meant = &command;
+    for typed in arguments.iter().skip(1).filter_map(|argument| argument.to_str()) {
+        meant = meant.find_subcommand(typed).unwrap_or(meant);
+    }
+    let usage = meant.clone().render_usage();
+    error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
+    error
+}
+
 fn tip(typed: &str) -> Option<&'static str> {
     TIPS.iter().find(|(words, _)| words.contains(&typed)).map(|(_, tip)| *tip)
 }
@@ -90,6 +107,14 @@ mod tests {
 
     use super::*;
     use crate::cli::Cli;
+
+    #[test]
+    fn usage_asks_for_nothing_that_is_in_the_environment() {
+        let arguments = ["tickmesh", "--nats", "nats://n1", "show"].map(OsString::from);
+        let error = Cli::command().try_get_matches_from(&arguments).unwrap_err();
+        let text = with_usage(error, Cli::command(), &arguments).to_string();
+        assert!(text.contains("Usage: tickmesh show [OPTIONS] <APP[/RUN]>"), "{text}");
+    }
 
     #[test]
     fn every_command_is_in_one_group() {

@@ -25,6 +25,8 @@ use crate::exit::Missing;
 const BINARY_VARIABLE: &str = "TICKMESH_NATS_SERVER";
 /// Where `make setup` puts it, in the checkout.
 const BINARY_OF_SETUP: &str = ".tools/nats-server";
+/// What brings it there.
+const SETUP: &str = "scripts/setup-nats-server";
 /// Where the Debian package has it. The tarball has it beside the program.
 const BINARY_OF_PACKAGE: &str = "/usr/lib/tickmesh/nats-server";
 /// How it is called on PATH.
@@ -169,8 +171,16 @@ fn find_binary() -> anyhow::Result<PathBuf> {
     let beside = starts[1].as_ref().map(|folder| folder.join(BINARY_NAME));
     let of_release = || beside.into_iter().chain([PathBuf::from(BINARY_OF_PACKAGE)]).find(|path| path.is_file());
     let found = find_upwards(starts.iter().flatten()).or_else(|| find_on_path(&path_variable)).or_else(of_release);
-    let hint = format!("run `make setup`, put one on PATH, or name one with {BINARY_VARIABLE}");
+    let setup = if in_checkout() { "run `make setup`, " } else { "install nats-server (https://nats.io/download), " };
+    let hint = format!("{setup}put one on PATH, or name one with {BINARY_VARIABLE}");
     Ok(found.ok_or_else(|| Missing::new("there is no nats-server on this machine", hint))?)
+}
+
+/// Whether this is a checkout, where `make` is at hand: whoever has installed the program has none.
+pub(crate) fn in_checkout() -> bool {
+    let starts = [env::current_dir().ok(), env::current_exe().ok()];
+    let has_setup = |folder: &Path| folder.join(SETUP).is_file();
+    starts.iter().flatten().any(|start| start.ancestors().any(has_setup))
 }
 
 fn find_upwards<'a>(starts: impl IntoIterator<Item = &'a PathBuf>) -> Option<PathBuf> {

@@ -120,7 +120,8 @@ pub(crate) async fn admit(State(guard): State<Guard>, request: Request, next: Ne
     let wants_page =
         request.headers().get(header::ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"));
     if wants_page && request.method() == Method::GET {
-        return Redirect::to("/login").into_response();
+        let wanted = request.uri().path_and_query().map_or("/", |it| it.as_str());
+        return Redirect::to(&way_in(wanted, false)).into_response();
     }
     let mut response =
         Problem::new(StatusCode::UNAUTHORIZED, "this needs the token: `Authorization: Bearer ...`").into_response();
@@ -128,10 +129,37 @@ pub(crate) async fn admit(State(guard): State<Guard>, request: Request, next: Ne
     response
 }
 
+/// Longest address that is gone to after the login.
+const WANTED_BYTES_MAX: usize = 1_024;
+
+/// Address of the form that asks for the token, and then leads to what was wanted.
+fn way_in(wanted: &str, is_wrong: bool) -> String {
+    let escaped: String = form_urlencoded(own_address(wanted));
+    let wrong = if is_wrong { "&wrong=1" } else { "" };
+    format!("/login?next={escaped}{wrong}")
+}
+
+/// What may stand in the value of a query as it is; everything else becomes `%XX`.
+fn form_urlencoded(text: &str) -> String {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(byte);
+    text.bytes()
+        .map(|byte| if is_plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+/// An address of this page, whoever has written it into a link: none that a browser takes for another site's.
+pub(crate) fn own_address(wanted: &str) -> &str {
+    let is_own = wanted.starts_with('/') && !wanted.starts_with("//") && !wanted.contains(['\\', '\r', '\n', '\t']);
+    if is_own && wanted.len() <= WANTED_BYTES_MAX { wanted } else { "/" }
+}
+
 /// What the form of `/login` has.
 #[derive(Deserialize)]
 pub(crate) struct Login {
     token: String,
+    /// What was wanted before somebody was asked for the token.
+    #[serde(default)]
+    next: String,
 }
 
 /// Takes the token, and gives a cookie for it.
@@ -139,9 +167,9 @@ pub(crate) async fn login(State(guard): State<Guard>, Form(login): Form<Login>) 
     match &guard.0 {
         Some(token) if same(&login.token, token) => {
             let cookie = format!("{COOKIE}={}; HttpOnly; SameSite=Strict; Path=/; Max-Age=2592000", session(token));
-            ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
+            ([(header::SET_COOKIE, cookie)], Redirect::to(own_address(&login.next))).into_response()
         }
-        Some(_) => Redirect::to("/login?wrong").into_response(),
+        Some(_) => Redirect::to(&way_in(&login.next, true)).into_response(),
         None => Redirect::to("/").into_response(),
     }
 }
@@ -183,6 +211,17 @@ mod tests {
             [("authorization", "Bearer secre"), ("authorization", "secret"), ("cookie", "tickmesh=secret"), ("x", "y")]
         {
             assert!(!guard.is_admitted(&headers(&[refused])), "{refused:?}");
+        }
+    }
+
+    /// A link in a message leads where it says, and nobody else's link leads away.
+    #[test]
+    fn login_leads_to_what_was_wanted() {
+        assert_eq!(way_in("/apps/nightly/runs/7?a=b&c", false), "/login?next=/apps/nightly/runs/7%3Fa%3Db%26c");
+        assert_eq!(way_in("/", true), "/login?next=/&wrong=1");
+        assert_eq!(own_address("/apps/nightly"), "/apps/nightly");
+        for foreign in ["", "//evil.example.org", "https://evil.example.org", "/\\evil.example.org", "/\n/evil"] {
+            assert_eq!(own_address(foreign), "/", "{foreign:?}");
         }
     }
 

@@ -66,12 +66,13 @@ pub(crate) fn command() -> Command {
 /// Reads what was typed, and what the environment and the file say where nothing was typed.
 pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Refused> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let matches = command().try_get_matches_from(&arguments)?;
+    let plainly = |error| habits::with_usage(error, command(), &arguments);
+    let matches = command().try_get_matches_from(&arguments).map_err(plainly)?;
     let Some(section) = section_of(&matches) else { return Ok(Cli::from_arg_matches(&matches)?) };
     let file = SettingsFile::read(matches.get_one("config"))?;
     file.ensure_valid(section)?;
     let command = keys::with_settings(command(), section, &file).map_err(anyhow::Error::new)?;
-    let matches = command.try_get_matches_from(&arguments)?;
+    let matches = command.try_get_matches_from(&arguments).map_err(plainly)?;
     Ok(Cli::from_arg_matches(&matches)?)
 }
 

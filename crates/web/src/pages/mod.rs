@@ -10,12 +10,14 @@ mod words;
 
 use askama::Template;
 use axum::{
+    extract::Query,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
+use serde::Deserialize;
 
-use crate::app::App;
+use crate::{app::App, guard::own_address};
 
 pub(crate) use self::{
     agents::agents,
@@ -97,9 +99,21 @@ impl IntoResponse for Failed {
 struct LoginPage {
     head: Head,
     wrong: bool,
+    /// What was wanted, and is gone to with the right token.
+    next: String,
+}
+
+/// What the address of the form says.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct WayIn {
+    #[serde(default)]
+    next: String,
+    /// The token that was given is not the right one.
+    #[serde(default)]
+    wrong: Option<String>,
 }
 
 /// `GET /login`.
-pub(crate) async fn login(uri: axum::http::Uri) -> Response {
-    page(&LoginPage { head: Head::bare(), wrong: uri.query() == Some("wrong") })
+pub(crate) async fn login(Query(WayIn { next, wrong }): Query<WayIn>) -> Response {
+    page(&LoginPage { head: Head::bare(), wrong: wrong.is_some(), next: own_address(&next).to_owned() })
 }

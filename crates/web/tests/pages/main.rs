@@ -172,13 +172,21 @@ async fn with_a_token_nobody_sees_anything_without_it() {
         assert_eq!(site.get(path).await.status, StatusCode::UNAUTHORIZED, "{path}");
     }
     let page = site.ask(Method::GET, "/", &[("accept", "text/html,*/*")], "").await;
-    assert_eq!((page.status, page.headers[header::LOCATION].to_str().unwrap()), (StatusCode::SEE_OTHER, "/login"));
+    assert_eq!(
+        (page.status, page.headers[header::LOCATION].to_str().unwrap()),
+        (StatusCode::SEE_OTHER, "/login?next=/")
+    );
+    let linked = site.ask(Method::GET, "/apps/nightly?a=b", &[("accept", "text/html,*/*")], "").await;
+    assert_eq!(linked.headers[header::LOCATION], "/login?next=/apps/nightly%3Fa%3Db");
+    assert!(site.get("/login?next=/apps/nightly%3Fa%3Db").await.text.contains("value=\"/apps/nightly?a=b\""));
     let bearer = ("authorization", "Bearer a token of some length");
     assert_eq!(site.ask(Method::GET, "/api/v1/apps", &[bearer], "").await.json()["total"], 1);
     let form = ("content-type", "application/x-www-form-urlencoded");
     let wrong = site.ask(Method::POST, "/login", &[form], "token=wrong").await;
-    assert_eq!(wrong.headers[header::LOCATION], "/login?wrong");
-    let login = site.ask(Method::POST, "/login", &[form], "token=a+token+of+some+length").await;
+    assert_eq!(wrong.headers[header::LOCATION], "/login?next=/&wrong=1");
+    let login = "token=a+token+of+some+length&next=/apps/nightly";
+    let login = site.ask(Method::POST, "/login", &[form], login).await;
+    assert_eq!(login.headers[header::LOCATION], "/apps/nightly");
     let cookie = login.headers[header::SET_COOKIE].to_str().unwrap().to_owned();
     assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
     let cookie = cookie.split(';').next().unwrap();

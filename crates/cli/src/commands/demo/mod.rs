@@ -33,7 +33,7 @@ use crate::{
     connect::MeshArgs,
     exit::{Exit, Missing},
     local::{Local, Settings},
-    nats_server::Port,
+    nats_server::{Port, in_checkout},
     output::{Format, Output},
     parts::{self, AgentSettings},
 };
@@ -149,7 +149,9 @@ async fn check_images(engine: &Docker, spec: &AppSpec) -> anyhow::Result<()> {
         let image = Image::of(&service.container);
         if !engine.image_present(&image).await? {
             let problem = format!("the Docker engine does not have the image {image}");
-            return Err(Missing::new(problem, "run `make setup`, which brings it").into());
+            let pull = format!("`docker pull {image}`");
+            let way = if in_checkout() { "run `make setup`, which brings it".to_owned() } else { pull };
+            return Err(Missing::new(problem, way).into());
         }
     }
     Ok(())
