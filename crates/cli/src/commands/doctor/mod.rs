@@ -12,6 +12,7 @@ mod lost_apps;
 mod nodes;
 mod records;
 mod store;
+mod unwritten;
 
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub(super) const STORE_CHOICES: &str = "wait for its restore, after which schedu
 const START: &str = "start `tickmesh scheduler`";
 /// What to do where nothing else says it.
 const UNANSWERED: &str = "look again; if it stays so, look into the log of the NATS server";
+/// What to do about a server that stores nothing.
+const STORAGE_HINT: &str = "look into the server's log: after a full disk it must be restarted once there is room";
 const UNREADABLE: &str = "a later release has written it: use that, or one that is later still";
 
 /// What `doctor` takes.
@@ -176,6 +179,12 @@ async fn examine(mesh: &Mesh, servers: usize) -> Vec<Check> {
     ]);
     let schedulers = match schedulers {
         Ok(view) => {
+            let stored = checks.iter_mut().find(|check| check.name == "storage" && check.finding == Finding::Ok);
+            if let Some(stored) = stored
+                && let Some(found) = unwritten::check(mesh, &view.0).await
+            {
+                *stored = found;
+            }
             checks.extend(of_schedulers(&view.0, Timestamp::now()));
             view.0
         }
@@ -243,11 +252,7 @@ async fn storage(mesh: &Mesh) -> Check {
         Ok(Err(error)) => chain(&error.into()),
         Err(_) => format!("nothing is stored within {STORED_WITHIN:?}"),
     };
-    Check::wrong(
-        "storage",
-        problem,
-        "look into the server's log: after a full disk it must be restarted once there is room",
-    )
+    Check::wrong("storage", problem, STORAGE_HINT)
 }
 
 async fn clock(mesh: &Mesh) -> anyhow::Result<Check> {
