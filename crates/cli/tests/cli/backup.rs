@@ -13,7 +13,7 @@ use tickmesh_testkit::{nats::Server, wait::wait_until};
 use crate::{
     command::{Place, remove_stream, running_named, stored, streams},
     fleet,
-    lost_store::identity,
+    lost_store::{identity, in_state},
     part::Part,
 };
 
@@ -51,7 +51,8 @@ fn restored_beside_a_scheduler(place: &Place, server: &Server, file: &str, id: M
     stored(server, async |mesh: &Mesh| {
         mesh.provision_missing(id, &[StreamKind::Meta].into()).await.unwrap();
     });
-    let scheduler = Part::start(place, &["scheduler"], "but a scheduler has seen one made at");
+    let scheduler = Part::start(place, &["scheduler"], "connected to NATS");
+    wait_until("the scheduler to refuse", PATIENCE, || in_state(place, "refusing") == 1);
     let mut said = String::new();
     restore.stdout.take().unwrap().read_to_string(&mut said).unwrap();
     let rest: Vec<String> = talk.map(Result::unwrap).collect();

@@ -21,7 +21,7 @@ const LOST: &str = "the store is lost: none of the mesh's streams is there";
 const EVERY_SECOND: &str = "labels: {aliyun.schedule: \"* * * * * *\", tickmesh.overlap: skip}\n\
                             services: {s1: {image: busybox, network_mode: none, command: \"true\"}}\n";
 
-fn in_state(place: &Place, state: &str) -> usize {
+pub(crate) fn in_state(place: &Place, state: &str) -> usize {
     let listed: Vec<Value> = serde_json::from_str(&place.run(&["leader", "-o", "json"]).stdout).unwrap_or_default();
     listed.iter().filter(|scheduler| scheduler["state"] == state).count()
 }
