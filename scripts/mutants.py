@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Breaks the code on purpose, one break at a time, and sees whether anything notices.
 
-Every break of tests/mutants.toml is made in a copy of the checkout, below target/mutants. The test that found it at the last run
-is tried first. Then the simulator looks for it with --seeds histories; where it finds nothing, the tests of the crate that was
-broken do. A break that nobody notices is
-a survivor, and fails the run: then the rule that was broken is not held by any test.
+Every break of tests/mutants.toml is made in a copy of the checkout, below target/mutants. The test or the history that found it
+at the last run is tried first. Then the simulator looks for it with --seeds histories; where it finds nothing, the tests of the
+crate that was broken do. A break that nobody notices is a survivor, and fails the run: then the rule that was broken is not held
+by any test.
 
     scripts/mutants.py                 all of them
     scripts/mutants.py P7 act-before   those whose name begins so
@@ -126,7 +126,7 @@ def try_mutant(mutant, seeds, row):
     whole = path.read_text()
     path.write_text(whole.replace(mutant["find"], mutant["replace"]))
     try:
-        return by_known_test(mutant, row) or by_simulator(mutant, seeds) or by_tests(mutant)
+        return by_known_test(mutant, row) or by_known_seed(mutant, row) or by_simulator(mutant, seeds) or by_tests(mutant)
     finally:
         path.write_text(whole)
 
@@ -143,9 +143,16 @@ def by_known_test(mutant, row):
     return f"test `{test[1]}`" if failed else None
 
 
-def by_simulator(mutant, seeds):
+def by_known_seed(mutant, row):
+    """One history instead of all before it."""
+    seed = re.search(r"\| simulator, seed (\d+) \|$", row)
+    return by_simulator(mutant, 1, seed[1]) if seed else None
+
+
+def by_simulator(mutant, seeds, first="0"):
     build(mutant["name"], *SIMULATOR)
-    status, output = cargo_test(*SIMULATOR, "no_history", environment={"TICKMESH_SEEDS": str(seeds)})
+    environment = {"TICKMESH_SEEDS": str(seeds), "TICKMESH_FIRST_SEED": first}
+    status, output = cargo_test(*SIMULATOR, "no_history", environment=environment)
     if status == 0:
         return None
     seed = re.search(r"seed (\d+) failed", output)

@@ -183,6 +183,7 @@ impl World {
             None => Ok(()),
         };
         self.context.judge(nobody_leads);
+        self.withhold();
         if let Some(app) = self.app_lost.take() {
             self.context.witness.app_lost(&app);
             // What somebody stores now counts, whatever was lost.
@@ -202,6 +203,14 @@ impl World {
             self.context.store(Kind::Ledger, &app.as_str().into(), Record::Ledger(ledger.into()), Some(revision));
         }
         self.stop_orphans(acceptance, 0);
+    }
+
+    /// What is missing may be back before all of it is dealt with: nobody is to lead on that.
+    fn withhold(&mut self) {
+        let Some((lease, revision)) = self.context.stored_lease() else { return };
+        let (now, acceptance) = (self.context.server_time(), lease.acceptance + 1);
+        let record = lease.withheld("doctor", "desk", now, acceptance);
+        self.context.store(Kind::Lease, &LEASE_KEY.into(), Record::Lease(record.into()), Some(revision));
     }
 
     fn stop_orphans(&mut self, acceptance: u64, looks: u32) {

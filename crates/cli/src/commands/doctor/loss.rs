@@ -36,7 +36,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Ledgers are written one after the other, and the lease only then. That numbers are moved twice does no harm.
 const HALF_DONE: &str =
     "run and attempt numbers are moved ahead, but the loss is not accepted: run `tickmesh doctor --accept-loss` again";
-const RESTORING: &str = "a restore is under way, or has failed half-way: nobody leads before it is complete";
+const RESTORING: &str =
+    "a restore, or the acceptance of a loss, is under way or has failed half-way: nobody leads before it is complete";
 const RESTORE_AGAIN: &str =
     "wait for it, or run `tickmesh restore FILE` again; to go on with what is there: `tickmesh doctor --accept-loss`";
 const ACCEPT: &str = "if that is how it must be: `tickmesh doctor --accept-loss`";
@@ -97,8 +98,9 @@ impl Before {
     }
 }
 
-/// Lets nobody lead by the lease of a copy before its numbers are moved ahead. A scheduler that knows the mesh gives it its identity
-/// back as soon as all else is there, and would lead on what it finds, as would one that is started then.
+/// Lets nobody lead before numbers are moved ahead and what runs unknown has ended. A scheduler that knows the mesh gives a restored one
+/// its identity back as soon as all else is there, and would lead on what it finds, as would one that is started then; and where an app
+/// was lost, its tombstone makes the data look whole.
 pub(in crate::commands) async fn withhold(mesh: &Mesh, before: &Before) -> anyhow::Result<()> {
     let (Some(lease), revision) = stored_lease(mesh).await? else { return Ok(()) };
     let acceptance = beyond(next_acceptance(&[], Some(&lease), &[]), before);
@@ -136,6 +138,8 @@ pub(super) async fn accept(session: &Session, mesh: &Mesh, is_known: bool) -> an
 /// Moves all numbers ahead and writes the lease with which somebody may lead again.
 async fn go_on(session: &Session, mesh: &Mesh, before: &Before, roll: Roll) -> anyhow::Result<()> {
     wait_for_agents(session, mesh, roll).await?;
+    // A record that is stored anew may be all that schedulers missed.
+    withhold(mesh, before).await?;
     let cards = mesh.schedulers().roll(ROLL_PATIENCE).await?;
     let (lease, revision) = stored_lease(mesh).await?;
     let mut ledgers = mesh.ledgers().list().await?;
