@@ -323,13 +323,19 @@ async fn place(mesh: &Mesh, target: u64) -> Result<(NoticePosition, u64), Error>
         )?;
         let now =
             NoticePosition { schema: SCHEMA, ticks: ends.0, history: ends.1, mesh: ends.2, notices: Some(ends.3) };
-        if let Some(stored) = stored {
-            let told = told_by(mesh, stored.at).await?;
-            return Ok((within(&stored.value, &now, told), stored.sequence));
-        }
-        // Nobody has asked for notices before: what was is not told.
-        match mesh.store_notice_position(target, &now, 0).await? {
-            Cas::Stored { sequence } => return Ok((now, sequence)),
+        let (place, expected) = match stored {
+            Some(stored) => {
+                let place = within(&stored.value, &now, told_by(mesh, stored.at).await?);
+                if place == stored.value {
+                    return Ok((place, stored.sequence));
+                }
+                (place, stored.sequence)
+            }
+            // Nobody has asked for notices before: what was is not told.
+            None => (now, 0),
+        };
+        match mesh.store_notice_position(target, &place, expected).await? {
+            Cas::Stored { sequence } => return Ok((place, sequence)),
             // Somebody else began meanwhile: what is stored counts.
             Cas::Refused { .. } => {}
         }
