@@ -88,7 +88,7 @@ mod tests {
 
     /// Releases before this one edit apps as well while a mesh is upgraded or taken back.
     #[test]
-    fn numbers_of_earlier_releases_are_counted_from_their_neighbours() {
+    fn earlier_releases_are_numbered_by_their_neighbours() {
         assert_eq!(numbers(&[None, None, None]), [1, 2, 3]);
         assert_eq!(numbers(&[None, None, Some(3), None]), [1, 2, 3, 4]);
         assert_eq!(numbers(&[None, Some(12), None, None, Some(15)]), [11, 12, 13, 14, 15]);

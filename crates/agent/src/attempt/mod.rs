@@ -9,8 +9,8 @@
 //! ```
 //!
 //! An attempt is *held* from before its claim is sent until its end is stored, or its claim is known to have failed (protocol
-//! rule P1): [`State::is_held`]. [`State::apply`] is the whole legal life, and [`Phase`] the part of it that is claimed; whatever
-//! is not in it is an [`IllegalEvent`].
+//! rule P1): [`State::is_held`]. [`State::apply`] is the whole legal life, and [`Phase`] the part of it that is claimed. An event that
+//! neither takes is an [`IllegalEvent`].
 
 mod end;
 mod event;

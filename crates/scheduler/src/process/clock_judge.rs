@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_whose_clock_is_set_moves_the_time_once_the_host_agrees() {
+    fn a_servers_jump_counts_once_the_host_agrees() {
         let jumps = quick(11_000, 1_050, 3_611_000);
         assert_eq!(server_time(&[quick(10_000, 50, 10_000), jumps], at(12_002, 2_052)), 12_002);
         let agrees = quick(3_613_000, 3_050, 3_613_000);

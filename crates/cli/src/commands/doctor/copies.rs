@@ -187,11 +187,7 @@ fn of_writes(trials: &[(StreamKind, WriteTrial)]) -> Check {
     let denied = of(|trial| matches!(trial, WriteTrial::Denied));
     if let Some(reason) = reason {
         let text = format!("the streams {} take nothing: {reason}", names(&untaken));
-        return Check::wrong(
-            NAME,
-            text,
-            "look into the server's log: after a full disk it must be restarted once there is room",
-        );
+        return Check::wrong(NAME, text, super::STORAGE_HINT);
     }
     match denied.as_slice() {
         [] => Check::ok(NAME, "every stream takes what schedulers and agents write"),

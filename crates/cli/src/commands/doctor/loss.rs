@@ -107,7 +107,7 @@ pub(in crate::commands) async fn withhold(mesh: &Mesh, before: &Before) -> anyho
     let record = lease.value.withheld(&process_id(), &host(), Timestamp::now(), acceptance);
     match mesh.lease().compare_and_set(LEASE_KEY, &record, revision).await? {
         Cas::Stored { .. } => Ok(()),
-        Cas::Refused { .. } => bail!("a scheduler has taken the lease of the copy: look at `tickmesh leader`"),
+        Cas::Refused { .. } => bail!("a scheduler has taken the lease meanwhile: look at `tickmesh leader`"),
     }
 }
 

@@ -31,9 +31,8 @@ fn judged(schedulers: &[SchedulerView], written_at: Timestamp, now: Timestamp) -
         return None;
     }
     let unwritten = Duration::from_secs(unwritten.as_secs().unsigned_abs());
-    let text = format!(
-        "{waiting} schedulers stand by, and none could write the lease for {unwritten:?}: NATS stores nothing there"
-    );
+    let who = if waiting == 1 { "a scheduler stands by".to_owned() } else { format!("{waiting} schedulers stand by") };
+    let text = format!("{who}, and nobody could write the lease for {unwritten:?}: NATS stores nothing there");
     Some(Check::wrong("storage", text, STORAGE_HINT))
 }
 
